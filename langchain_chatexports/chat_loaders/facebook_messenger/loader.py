@@ -25,6 +25,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     MessengerExport,
     Thread,
     is_html_thread,
+    is_in_export_folder,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.timeline import (
     find_system_lines,
@@ -130,16 +131,17 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
 def matches(files: ExportFiles) -> bool:
     """Return whether the files are Meta's, by their names and first bytes.
 
-    A part with nothing but media has the name of Meta's zips.
+    A part that has nothing but media is known by the name of its zip.
     """
-    if files.path.name.lower().startswith(_ZIP_NAMES):
+    name = files.path.name.lower()
+    if name.endswith(".zip") and name.startswith(_ZIP_NAMES):
         return True
-    looked_at = 0
+    json_files = 0
     for file in files:
-        if is_html_thread(file.name):
+        if is_in_export_folder(file) or is_html_thread(file.name):
             return True
-        if file.name.lower().endswith(".json") and looked_at < _MAX_LOOKED_AT:
-            looked_at += 1
+        if file.name.lower().endswith(".json") and json_files < _MAX_LOOKED_AT:
+            json_files += 1
             with suppress(ChatExportError):
                 if is_thread_head(file.read(_HEAD_BYTES)):
                     return True
@@ -207,6 +209,7 @@ def _describe(files: ExportFiles, export: MessengerExport) -> None:
         "threads": len(export.threads),
         "files": sum(len(thread.files) for thread in export.threads),
         "other_files": len(export.others),
+        "html_files": export.html_files,
         "sections": dict(sorted(Counter(section for _, section in entries).items())),
     }
 

@@ -31,8 +31,11 @@ _SKIPPED_SECTIONS = frozenset({"filtered_threads", "message_requests"})  # Spam.
 _SECTIONS = frozenset(
     {"archived_threads", "e2ee_cutover", "inbox", _GROUP_SECTION, *_SKIPPED_SECTIONS}
 )
-_FACEBOOK_FOLDERS = {"your_facebook_activity", "your_activity_across_facebook"}
-_INSTAGRAM_FOLDER = re.compile("your_instagram_activity|instagram-.*")
+_FACEBOOK_FOLDERS = frozenset(
+    {"your_facebook_activity", "your_activity_across_facebook"}
+)
+_INSTAGRAM_FOLDER = "your_instagram_activity"
+_INSTAGRAM_PREFIX = "instagram-"  # Of what Meta calls a part.
 # Only Instagram has a profile of this name; Facebook's is profile_information.json.
 _INSTAGRAM_PROFILE = "personal_information.json"
 _PROFILE_FOLDERS = frozenset({"personal_information", "account_information"})
@@ -256,6 +259,13 @@ def is_html_thread(name: str) -> bool:
     return _HTML.fullmatch(name) is not None
 
 
+def is_in_export_folder(file: ExportFile) -> bool:
+    """Return whether a file is in a folder that only Meta's exports have."""
+    return not {_INSTAGRAM_FOLDER, *_FACEBOOK_FOLDERS}.isdisjoint(
+        name.lower() for name in file.folders
+    )
+
+
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower()
 
@@ -280,7 +290,9 @@ def _is_instagram(
     names = [name.lower() for name in (file.part_name, *file.folders)]
     if not _FACEBOOK_FOLDERS.isdisjoint(names):
         return False
-    return any(map(_INSTAGRAM_FOLDER.fullmatch, names)) or any(
+    if any(n == _INSTAGRAM_FOLDER or n.startswith(_INSTAGRAM_PREFIX) for n in names):
+        return True
+    return any(
         file.part == part and file.folders[: len(folders)] == folders
         for part, folders in roots
     )

@@ -1,7 +1,5 @@
 """Zips that are damaged or made to do harm."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -11,7 +9,9 @@ import threading
 import tracemalloc
 import warnings
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders import files as files_module
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import (
@@ -30,14 +31,6 @@ from langchain_chatexports.exceptions import (
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from langchain_chatexports.chat_loaders.counts import ExportSummary
-
 
 NOON = 1_700_000_000_000
 GOOD = f"{FACEBOOK}/inbox/ada_1/message_1.json"

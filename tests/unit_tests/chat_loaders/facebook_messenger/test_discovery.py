@@ -1,15 +1,14 @@
 """Which files are one thread: layouts, levels, parts, sections."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -17,22 +16,17 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from tests.unit_tests.builders.messenger import (
     FACEBOOK,
     INSTAGRAM,
+    EncryptedChat,
     Export,
+    Thread,
     message,
     meta_json,
 )
 from tests.unit_tests.builders.sessions import texts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from langchain_chatexports.chat_loaders.counts import ExportSummary
-    from tests.unit_tests.builders.messenger import EncryptedChat, Thread
-
 
 NOON = 1_700_000_000_000
 SECTIONS = [

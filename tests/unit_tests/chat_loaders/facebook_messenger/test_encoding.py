@@ -1,7 +1,6 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +9,6 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from tests.unit_tests.builders.messenger import meta_json, mojibake
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Emoji of before 2016 are replaced on purpose, and lone surrogates are no text.
 typed_text = st.text(st.characters(exclude_categories=["Cs", "Co"]))

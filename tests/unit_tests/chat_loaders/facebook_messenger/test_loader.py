@@ -1,9 +1,9 @@
 """What both loaders give, leave out, count and refuse."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -12,21 +12,19 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.exceptions import (
     ExportAccessError,
     ExportFormatError,
 )
-from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+from tests.unit_tests.builders.messenger import (
+    FACEBOOK,
+    Export,
+    Thread,
+    message,
+    meta_json,
+)
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
-
-    from langchain_chatexports.chat_loaders.counts import ExportSummary
-    from tests.unit_tests.builders.messenger import Thread
-
 
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 PHOTO = {"photos": [{"uri": "a/1.jpg"}]}

@@ -1,6 +1,5 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,15 +9,14 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.facebook_messenger import threads
 from langchain_chatexports.chat_loaders.files import ExportFile
-from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
+from tests.unit_tests.builders.messenger import (
+    FACEBOOK,
+    INSTAGRAM,
+    EncryptedChat,
+    Export,
+    Thread,
+)
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-    from tests.unit_tests.builders.messenger import EncryptedChat, Thread
-
 
 NOON = 1_700_000_000_000
 ADA, BOB, EVE, GRACE = "Ada Byron", "Bob Ray", "Eve Zoë", "Grace Hopper"

@@ -1,28 +1,21 @@
 """Messages as Meta's files have them: fields, times, attachments, kinds."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from tests.unit_tests.builders.messenger import Export, message, meta_json, mojibake
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.chat_loaders.counts import ExportSummary
 
 NOON = 1_700_000_000_000
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]

@@ -1,9 +1,8 @@
 """The files of one thread together: order, ties, duplicates."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +12,6 @@ from langchain_chatexports import (
 )
 from tests.unit_tests.builders.messenger import Export, message, meta_json
 from tests.unit_tests.builders.sessions import texts
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 NOON = 1_700_000_000_000
 SECOND = 1000

@@ -1,10 +1,9 @@
 """Which files are threads, and what their keys around the messages show."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,10 +18,6 @@ from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -167,6 +162,7 @@ class TestHeads:
         (f"{FACEBOOK}/inbox/a_1/message_1.html", b"<html></html>", True),
         ("a/message_1.json", {"participants": PEOPLE, "messages": [HI]}, True),
         ("Ada_1.json", {"participants": ["A"], "threadName": "A_1"}, True),
+        (f"{FACEBOOK}/settings.json", {}, True),
         ("settings.json", {"messages": []}, False),
         ("start_here.html", b"<html></html>", False),
     ],
