@@ -253,12 +253,7 @@ class _SenderNames(dict[str | None, str]):
 
 
 def read_thread(file: ExportFile) -> ThreadDocument | None:
-    """Parse a file; `None` if it is JSON, but not a thread.
-
-    Raises:
-        ExportFormatError: If it is not JSON, is cut off, or is not like a real export.
-        ExportAccessError: If the system refuses.
-    """
+    """Parse a file; `None` if it is JSON, but not a thread."""
     data = file.read()
     try:
         thread = decode_json(data, _THREADS, file.label, file.path)
@@ -286,12 +281,7 @@ def read_thread(file: ExportFile) -> ThreadDocument | None:
 def read_head(file: ExportFile) -> Head | None:
     """Return who takes part in a thread, from the beginning of its file if possible.
 
-    Returns:
-        The head; `None` if no key of a thread is near the file's beginning.
-
-    Raises:
-        ExportFormatError: If the file has to be parsed and is not JSON.
-        ExportAccessError: If the system refuses.
+    `None` if no key of a thread is near the beginning.
     """
     data = file.read(_HEAD_BYTES)
     if not any(key in data for key in _THREAD_KEYS):

@@ -46,17 +46,12 @@ def merged(files: list[ThreadDocument]) -> list[Message]:
 
 
 def find_system_lines(messages: list[Message], reader: LineReader) -> None:
-    """Set the kinds of texts that nobody typed.
-
-    Args:
-        messages: The messages of a thread, oldest first.
-        reader: Recognizes system lines.
-    """
+    """Set the kinds of texts that nobody typed, in messages with the oldest first."""
     placeholders = _placeholders(messages)
     for message in messages:
-        if message.kind != "text" or not message.text:
-            continue
         text, has_attachment = message.text, "attachments" in message.extra
+        if message.kind != "text" or not text:
+            continue
         line: str | None = "attachment"
         if text not in placeholders:
             line = reader.kind_of(text, message.sender, has_attachment=has_attachment)

@@ -504,6 +504,15 @@ def test_a_small_zip_with_millions_of_messages_is_refused(path: Path) -> None:
         inspect(path)
 
 
+def test_more_messages_than_its_size_can_hold_are_refused(path: Path) -> None:
+    """In all conversations together; each has fewer than a real one can have."""
+    data = b'{"participants":[],"messages":[' + b'{"timestamp_ms":1},' * 10_000 + b"1]}"
+    for number in range(31):
+        add(path, f"{FACEBOOK}/inbox/b_{number}/message_1.json", data)
+    with pytest.raises(ExportFormatError, match="more than 300,000 messages"):
+        inspect(path)
+
+
 def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> None:
     chat_bomb(path)
     with zipfile.ZipFile(path, "a") as archive:
