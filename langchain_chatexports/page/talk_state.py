@@ -24,7 +24,7 @@ from langchain_chatexports.exceptions import (
     LocalServerError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.voice import (
+from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,

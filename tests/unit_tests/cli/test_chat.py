@@ -20,7 +20,7 @@ from langchain_chatexports.cli._chat_columns import Answer, show_side_by_side
 from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
 from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from langchain_chatexports.finetuning.voice import bubbles_of
+from langchain_chatexports.personas.talk import bubbles_of
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore

@@ -28,7 +28,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.orders import (
+from langchain_chatexports.finetuning.training_file import (
     TrainingFile,
     find_jobs,
     jobs_that_used,

@@ -25,7 +25,7 @@ from langchain_chatexports.finetuning.connection import (
 )
 from langchain_chatexports.finetuning.errors import Situation, error_of
 from langchain_chatexports.finetuning.jobs import Submission
-from langchain_chatexports.finetuning.orders import prepare_order
+from langchain_chatexports.finetuning.training_file import prepare_order
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,

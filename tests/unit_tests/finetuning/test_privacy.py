@@ -16,7 +16,7 @@ from langchain_core.tracers.base import BaseTracer
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningFailedError
 from langchain_chatexports.finetuning.errors import clean_text
-from langchain_chatexports.finetuning.orders import prepare_order
+from langchain_chatexports.finetuning.training_file import prepare_order
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     KEY,
