@@ -267,7 +267,10 @@ class Connection:
         return said
 
     def _without_secrets(self, said: str) -> str:
-        values = [self._client.api_key, *_headers(self._client).values()]
+        # A key that is fetched for each request is known to the client that sent it.
+        clients = (self._client, getattr(self, "client", None), getattr(self, "once", None))
+        keys = [client.api_key for client in clients if client is not None]
+        values = [*keys, *_headers(self._client).values()]
         texts = {text for value in values for text in (value, *value.split()[-1:])}
         for text in sorted(texts, key=len, reverse=True):
             # A shorter value, such as the 7 of a version, stands everywhere.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -91,8 +90,11 @@ def requested_wait(error: BaseException) -> float | None:
         if re.fullmatch(r"\d{1,12}(\.\d*)?", headers.get(name, "").strip()):
             return float(headers[name]) / divisor
     try:
-        until = parsedate_to_datetime(headers["retry-after"])
-        return max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
+        # Against the server's own clock: ours may be wrong.
+        until, now = (
+            parsedate_to_datetime(headers[name]) for name in ("retry-after", "date")
+        )
+        return max(0.0, (until - now).total_seconds())
     except (KeyError, ValueError, TypeError):
         return None
 

@@ -33,6 +33,12 @@ def _the_sdk_retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openai._base_client.time", at_once)
 
 
+@pytest.fixture(autouse=True)
+def _pauses_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = SimpleNamespace(uniform=lambda *_: 1.0)
+    monkeypatch.setattr("langchain_chatexports.finetuning.connection.random", exact)
+
+
 @pytest.fixture
 def server() -> Iterator[OpenAIServer]:
     with OpenAIServer().running() as running:
