@@ -84,25 +84,20 @@ class Clock:
 
 
 class Connection:
-    """A server during one call of the tuner, with what is known of the job.
+    """A server during one call of the tuner, with what is known of the job there.
 
     What the environment says of the server is read once: a run and its chat model stay
     with the server that trains.
-
-    Attributes:
-        url: The server's address, without secrets.
-        client: The SDK's client, while `opened` lasts; it retries by itself.
-        once: The same, without retries: for what must not be done twice.
-        scrubs: Remove what is private from the server's words.
-        consequence: What exists on the server, as the end of every error.
-        job_id: The job, once it is known.
-        status: Its status.
-        request_timeout: Seconds without a byte after which a request ends.
     """
 
-    client: OpenAI
-    once: OpenAI
     request_timeout = 30.0
+    """Seconds without a byte after which a request ends."""
+
+    client: OpenAI
+    """The SDK's client, while `opened` lasts; it retries by itself."""
+
+    once: OpenAI
+    """The same, without retries: for what must not be done twice."""
 
     def __init__(
         self,
@@ -112,10 +107,12 @@ class Connection:
         timeout: float | None,
     ) -> None:
         self._client = _new_client(settings) if client is None else _checked(client)
+        self.client = self.once = self._client
         self._clock = clock
         self._set_timeout(timeout)
         self.url = public_url(self._client.base_url)
         self.scrubs: list[Callable[[str], str]] = [self._without_secrets]
+        # What every error ends with, and has as attributes.
         self.consequence = NOTHING_CREATED
         self.job_id: str | None = None
         self.status: str | None = None
@@ -268,8 +265,7 @@ class Connection:
 
     def _without_secrets(self, said: str) -> str:
         # A key that is fetched for each request is known to the client that sent it.
-        clients = (self._client, getattr(self, "client", None), getattr(self, "once", None))
-        keys = [client.api_key for client in clients if client is not None]
+        keys = [client.api_key for client in (self._client, self.client, self.once)]
         values = [*keys, *_headers(self._client).values()]
         texts = {text for value in values for text in (value, *value.split()[-1:])}
         for text in sorted(texts, key=len, reverse=True):

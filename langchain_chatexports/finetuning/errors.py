@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import (
@@ -89,14 +88,7 @@ def requested_wait(error: BaseException) -> float | None:
     for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         if re.fullmatch(r"\d{1,12}(\.\d*)?", headers.get(name, "").strip()):
             return float(headers[name]) / divisor
-    try:
-        # Against the server's own clock: ours may be wrong.
-        until, now = (
-            parsedate_to_datetime(headers[name]) for name in ("retry-after", "date")
-        )
-        return max(0.0, (until - now).total_seconds())
-    except (KeyError, ValueError, TypeError):
-        return None
+    return None
 
 
 def clean_text(said: object, scrub: Callable[[str], str] = str) -> str:
@@ -136,7 +128,7 @@ def explained(
     return kind, f"{server} {what} while {doing}{details}. {advice}".strip()
 
 
-def _reason(  # noqa: PLR0911 - one for each reason
+def _reason(  # noqa: C901, PLR0911, PLR0912 - one for each reason
     problem: Exception, doing: str, server: str, wait: float | None
 ) -> tuple[type[FineTuningError], str, str]:
     from openai import APIConnectionError, APITimeoutError

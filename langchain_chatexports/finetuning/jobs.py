@@ -63,9 +63,8 @@ class NewJob:
         files: list[TrainingFile],
     ) -> None:
         self._settings = settings
-        self._connection = connection
+        self.connection = connection
         self._files = files
-        self.examples = files[0].examples
         self._file_ids: list[str] = []
         self._earlier: set[str] = set()
         # The same for the same files and settings, on any machine.
@@ -83,9 +82,28 @@ class NewJob:
         self._key = hashlib.sha256(text.encode()).hexdigest()
         connection.scrubs += [file.scrub for file in files]
 
-    def find_or_create(self) -> Steps[FineTuningRun]:
-        """Return the job's run; one call of this process at a time."""
-        name = f"{self._connection.url} {self._key}"
+    def fine_tune(self) -> Steps[None]:
+        """Yield the job's events until it has a model, and then its run."""
+        run = yield from self._find_or_create()
+        yield from run.follow(self.connection)
+        yield run
+
+    def submit(self) -> Steps[None]:
+        """Yield the job's run."""
+        yield (yield from self._find_or_create())
+
+    def counts(self, run: FineTuningRun) -> dict[str, Any]:
+        """Return what traces get."""
+        return {
+            "job_id": run.id,
+            "base_model": run.job.model,
+            "model": run.job.fine_tuned_model,
+            "examples": self._files[0].examples,
+        }
+
+    def _find_or_create(self) -> Steps[FineTuningRun]:
+        # One call of this process at a time.
+        name = f"{self.connection.url} {self._key}"
         lock = _locks.setdefault(name, threading.Lock())
         while not lock.acquire(blocking=False):
             yield 0.05
@@ -93,18 +111,18 @@ class NewJob:
             job = (yield from self._find()) or (yield from self._create())
         finally:
             lock.release()
-        return FineTuningRun(self._settings, job, self._connection)
+        return FineTuningRun(self._settings, job, self.connection)
 
     # The job that is there
 
     def _find(self) -> Steps[FineTuningJob | None]:
-        with self._connection.explaining("looking for the job"):
+        with self.connection.explaining("looking for the job"):
             jobs = self._listed_jobs()
         self._earlier.update(job.id for job in jobs)
         for job in jobs:
             is_alive = str(job.status) not in UNSUCCESSFUL
             # A model that was deleted is trained again.
-            if is_alive and (yield from has_model(job, self._connection)):
+            if is_alive and (yield from has_model(job, self.connection)):
                 logger.info("Found job %s; no new one is created.", job.id)
                 return job
         return None
@@ -112,10 +130,10 @@ class NewJob:
     def _listed_jobs(self) -> list[FineTuningJob]:
         from openai import APIStatusError
 
-        request, found = self._connection.client.fine_tuning.jobs.list, []
+        request, found = self.connection.client.fine_tuning.jobs.list, []
         for query in ({"metadata": {KEY: self._key}}, {}):
             try:
-                found = list(self._connection.items(request, **query))
+                found = list(self.connection.items(request, **query))
                 break
             except APIStatusError as error:
                 # Servers may refuse the filter, or have no list.
@@ -127,7 +145,7 @@ class NewJob:
     # The new job
 
     def _create(self) -> Steps[FineTuningJob]:
-        connection = self._connection
+        connection = self.connection
         try:
             for content in self._files:
                 with connection.explaining("looking for the training file"):
@@ -161,7 +179,7 @@ class NewJob:
         return next(jobs, None)
 
     def _send(self) -> FineTuningJob:
-        settings, create = self._settings, self._connection.once.fine_tuning.jobs.create
+        settings, create = self._settings, self.connection.once.fine_tuning.jobs.create
         numbers = {k: v for k, v in settings.hyperparameters().items() if v != "auto"}
         inner = {"hyperparameters": numbers} if numbers else {}
         own = {KEY: self._key, DATA_KEY: self._files[0].digest}
@@ -178,7 +196,7 @@ class NewJob:
         body = {name: value for name, value in body.items() if value is not None}
         while True:
             try:
-                return self._connection.send(create, **body)  # type: ignore[no-any-return] # a job
+                return self.connection.send(create, **body)  # type: ignore[no-any-return] # a job
             except Exception as error:
                 # Some servers refuse metadata, and some know the numbers as they were
                 # sent before there were methods.
@@ -195,9 +213,9 @@ class NewJob:
                     raise
 
     def _warn_of_shutdown(self) -> None:
-        name, request = self._settings.model, self._connection.client.models.retrieve
+        name, request = self._settings.model, self.connection.client.models.retrieve
         try:
-            model = self._connection.ask("looking up the model", request, model=name)
+            model = self.connection.ask("looking up the model", request, model=name)
             ends = date.fromisoformat(model.shutdown_date)
         except (FineTuningError, AttributeError, TypeError, ValueError):
             return
@@ -210,9 +228,9 @@ class NewJob:
     def _listed_file(self, content: TrainingFile) -> FileObject | None:
         from openai import APIStatusError
 
-        request = self._connection.client.files.list
+        request = self.connection.client.files.list
         try:
-            for file in self._connection.items(request, purpose="fine-tune"):
+            for file in self.connection.items(request, purpose="fine-tune"):
                 if (
                     file.filename == content.name
                     and file.bytes in (None, len(content.data))
@@ -227,7 +245,7 @@ class NewJob:
         return None
 
     def _upload(self, content: TrainingFile) -> Steps[FileObject]:
-        connection, expiry = self._connection, self._settings.file_expires_after
+        connection, expiry = self.connection, self._settings.file_expires_after
         arguments: dict[str, Any] = {"purpose": "fine-tune"}
         if expiry is not None:
             arguments["expires_after"] = {"anchor": "created_at", "seconds": expiry}
@@ -249,7 +267,7 @@ class NewJob:
 
     def _await_processed(self, file: FileObject) -> Steps[None]:
         # The job itself waits for its file where that takes longer.
-        connection, interval = self._connection, 1.0
+        connection, interval = self.connection, 1.0
         limit = _MAX_WAIT if file.status == "uploaded" else _MAX_WAIT_IN_PROGRESS
         if connection.timeout is not None:
             limit = min(limit, connection.timeout / 3)

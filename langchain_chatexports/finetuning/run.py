@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.runnables.config import run_in_executor
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+JOB_ID = "fine_tuning_job_id"
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
 _ENDED = UNSUCCESSFUL | {"succeeded"}
 _KNOWN = _ENDED | {"validating_files", "queued", "running"}
@@ -38,7 +38,6 @@ _GROWTH = 1.5
 _MAX_NOT_FOUND = 3
 _LOOKS_FOR_NAME = 8
 _WARN_EVERY = 10
-_LAST_EVENTS = 3
 
 
 class FineTuningRun:
@@ -90,8 +89,7 @@ class FineTuningRun:
         Returns:
             The run itself.
         """
-        connection = self._connection(self._settings.timeout)
-        with connection.opened():
+        with self._opened() as connection:
             self._refresh(connection)
         return self
 
@@ -147,14 +145,10 @@ class FineTuningRun:
         Returns:
             The job's status afterwards; a job that has ended keeps its own.
         """
-        connection = self._connection(self._settings.timeout)
-        with connection.opened() as client:
+        with self._opened() as connection:
+            cancel = connection.client.fine_tuning.jobs.cancel
             try:
-                job = connection.ask(
-                    "cancelling the job",
-                    client.fine_tuning.jobs.cancel,
-                    fine_tuning_job_id=self.id,
-                )
+                job = connection.ask("cancelling the job", cancel, **self._named)
                 self._see(job, connection)
             except FineTuningError:
                 # Servers refuse to cancel what has ended.
@@ -169,12 +163,11 @@ class FineTuningRun:
 
     def checkpoints(self) -> list[FineTuningJobCheckpoint]:
         """Return the job's checkpoints; empty where the server keeps none."""
-        connection = self._connection(self._settings.timeout)
-        with connection.opened() as client:
+        with self._opened() as connection:
+            request = connection.client.fine_tuning.jobs.checkpoints.list
             try:
                 with connection.explaining("listing the checkpoints"):
-                    request = client.fine_tuning.jobs.checkpoints.list
-                    listed = connection.items(request, fine_tuning_job_id=self.id)
+                    listed = connection.items(request, **self._named)
                     return sorted(listed, key=lambda item: _number(item.step_number))
             except FineTuningError as error:
                 if status_of(error) in NO_ROUTE:
@@ -207,10 +200,7 @@ class FineTuningRun:
         name = getattr(checkpoint, "fine_tuned_model_checkpoint", checkpoint)
         name = name or self._job.fine_tuned_model
         if not name or (checkpoint is None and self.status != "succeeded"):
-            msg = (
-                f"Job {self.id} has no model (status: {self.status}). Call wait() "
-                "first."
-            )
+            msg = f"Job {self.id} has no model ({self.status}). Call wait() first."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
         base_model = self._job.model or self._settings.model
         given = (self._job.model_extra or {}).get("profile")
@@ -227,10 +217,9 @@ class FineTuningRun:
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        connection = self._connection(self._settings.timeout)
-        with connection.opened() as client:
+        with self._opened() as connection:
             for file_id in self._files:
-                _delete(_DELETING, client.files, connection, file_id=file_id)
+                _delete(_DELETING, connection.client.files, connection, file_id=file_id)
 
     async def adelete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
@@ -240,11 +229,11 @@ class FineTuningRun:
         """Delete the tuned model from the server."""
         name = self._job.fine_tuned_model
         if not name:
-            msg = f"Job {self.id} has no model to delete (status: {self.status})."
+            msg = f"Job {self.id} has no model to delete ({self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        connection = self._connection(self._settings.timeout)
-        with connection.opened() as client:
-            _delete("deleting the model", client.models, connection, model=name)
+        with self._opened() as connection:
+            models = connection.client.models
+            _delete("deleting the model", models, connection, model=name)
 
     async def adelete_model(self) -> None:
         """Delete the tuned model from the server."""
@@ -254,7 +243,17 @@ class FineTuningRun:
     def _files(self) -> list[str]:
         return [f for f in (self._job.training_file, self._job.validation_file) if f]
 
+    @property
+    def _named(self) -> dict[str, str]:
+        return {JOB_ID: self.id}
+
     # What the job is doing
+
+    @contextmanager
+    def _opened(self) -> Iterator[Connection]:
+        connection = self._connection(self._settings.timeout)
+        with connection.opened():
+            yield connection
 
     def _connection(self, timeout: float | None) -> Connection:
         connection = self._origin.again(timeout)
@@ -262,22 +261,18 @@ class FineTuningRun:
         return connection
 
     def _see(self, job: FineTuningJob, connection: Connection) -> None:
-        self._job, name = job, job.id
-        consequence = (
-            f"Job {name} continues, and may cost: get({name!r}).wait() waits for it "
-            f"again, get({name!r}).cancel() stops it."
+        self._job, get = job, f"get({job.id!r})"
+        connection.job_id, connection.status = self.id, self.status
+        connection.consequence = (
+            f"Job {self.id} has {self.status}: {get}.wait() gives its result."
+            if self.status in _ENDED
+            else f"Job {self.id} continues, and may cost: {get}.wait() waits for it "
+            f"again, {get}.cancel() stops it."
         )
-        if self.status in _ENDED:
-            consequence = (
-                f"Job {name} has {self.status}: get({name!r}).wait() gives its result."
-            )
-        connection.consequence = consequence
-        connection.job_id, connection.status = name, self.status
 
     def _refresh(self, connection: Connection) -> None:
         request = connection.client.fine_tuning.jobs.retrieve
-        job = connection.ask(_ASKING, request, fine_tuning_job_id=self.id)
-        self._see(job, connection)
+        self._see(connection.ask(_ASKING, request, **self._named), connection)
 
     def _watch(self, connection: Connection) -> Steps[None]:
         """Ask for the job until it has ended, and yield its events, oldest first."""
@@ -287,7 +282,7 @@ class FineTuningRun:
         while True:
             pause = 0.0
             try:
-                job = connection.send(jobs.retrieve, fine_tuning_job_id=self.id)
+                job = connection.send(jobs.retrieve, **self._named)
             except Exception as problem:  # noqa: BLE001 - sorted by `pause_after`
                 failures += 1
                 pause = self._tolerated(problem, failures, connection)
@@ -328,7 +323,7 @@ class FineTuningRun:
         request = client.fine_tuning.jobs.list_events
         new = []
         try:
-            for event in connection.items(request, fine_tuning_job_id=self.id):
+            for event in connection.items(request, **self._named):
                 if event.id in seen:
                     break
                 new.append(event)
@@ -341,20 +336,18 @@ class FineTuningRun:
 
     def follow(self, connection: Connection) -> Steps[None]:
         """Wait for the job's end and its model; yield the events on the way."""
-        last: deque[FineTuningJobEvent] = deque(maxlen=_LAST_EVENTS)
         for step in self._watch(connection):
             if not isinstance(step, float):
-                last.append(step)
                 self._settings.report_event(step)
             yield step
         if self._settings.delete_training_file:
             delete_files(self._files, connection, self.id)
         if self.status == "failed":
-            raise self._failure(last, connection)
+            raise self._failure(connection)
         if self.status != "succeeded":
             msg = (
-                f"Fine-tuning job {self.id} was cancelled, so there is no model. What "
-                "it trained until then may be billed. Run again to create a new job."
+                f"Job {self.id} was cancelled, so there is no model. What it trained "
+                "until then may be billed. Run again to create a new job."
             )
             raise FineTuningCancelledError(msg, job_id=self.id, status=self.status)
         # Some servers set the status a moment before the name.
@@ -369,34 +362,27 @@ class FineTuningRun:
             self._refresh(connection)
         else:
             msg = (
-                f"Fine-tuning job {self.id} succeeded, but {connection.url} does "
-                "not name its model. It has been paid for: look in the server's own "
-                f"list of models, or ask again later with get({self.id!r})."
+                f"Job {self.id} succeeded, but {connection.url} does not name its "
+                "model. It has been paid for: look in the server's own list of models, "
+                f"or ask again later with get({self.id!r})."
             )
             raise FineTuningError(msg, job_id=self.id, status="succeeded")
         # The first chats with a new model can be a 404.
         yield from has_model(self._job, connection)
 
-    def _failure(
-        self, last: deque[FineTuningJobEvent], connection: Connection
-    ) -> FineTuningFailedError:
-        clean = connection.clean
+    def _failure(self, connection: Connection) -> FineTuningFailedError:
         # Only now: the field can be an object of nulls while all is well.
         error = getattr(self._job, "error", None)
         code, param, said = (
-            clean(getattr(error, name, None)) or None
+            connection.clean(getattr(error, name, None)) or None
             for name in ("code", "param", "message")
         )
-        parts = [part for part in (code, said) if part]
-        reason = f": {': '.join(parts)}" if parts else ""
+        reason = "".join(f": {part}" for part in (code, said) if part)
         about = f" (about `{param}`)" if param else ""
-        texts = [clean(e.message) for e in last if e.level in ("warn", "error")]
-        texts = [text for text in texts if text and text != said]
-        also = f" Its last events: {'; '.join(texts)}." if texts else ""
         msg = (
-            f"Fine-tuning job {self.id} failed{reason}{about}.{also} There is no "
-            "model. Correct what it reports and run again, which creates a new job. "
-            "The server's account page says whether this one is billed."
+            f"Job {self.id} failed{reason}{about}. There is no model. Correct what it "
+            "reports and run again, which creates a new job. The server's account page "
+            "says whether this one is billed."
         )
         return FineTuningFailedError(msg, job_id=self.id, code=code, param=param)
 
@@ -409,21 +395,21 @@ def metadata_of(job: Any) -> Mapping[str, Any]:
 
 def has_model(job: FineTuningJob, connection: Connection) -> Steps[bool]:
     """Return whether the model of a succeeded job is there, or of another will be."""
-    if job.status != "succeeded" or _is_missing(job.model, connection):
+    models = connection.client.models
+    if job.status != "succeeded" or _is_missing(models, connection, model=job.model):
         return True  # Some servers know no models at all.
     for _ in range(_MAX_NOT_FOUND):
-        if not _is_missing(job.fine_tuned_model, connection):
+        if not _is_missing(models, connection, model=job.fine_tuned_model):
             return True
         yield 2.0  # A new model may need a moment.
     return False
 
 
-def _is_missing(name: str | None, connection: Connection) -> bool:
-    request = connection.client.models.retrieve
+def _is_missing(things: Any, connection: Connection, **name: str | None) -> bool:
     try:
-        connection.ask("looking up the model", request, model=name)
+        connection.ask("looking it up", things.retrieve, **name)
     except FineTuningError as error:
-        return status_of(error) == 404  # noqa: PLR2004 - HTTP
+        return status_of(error) in NO_ROUTE
     return False
 
 
@@ -431,15 +417,11 @@ def delete_files(
     file_ids: Collection[str], connection: Connection, job_id: str | None = None
 ) -> None:
     """Delete uploaded files that no other job needs, and warn of those that stay."""
-    client, jobs = connection.client, list[Any]()
+    client, needed = connection.client, set[Any]()
     with suppress(FineTuningError), connection.explaining(_DELETING):
-        jobs = list(connection.items(client.fine_tuning.jobs.list))
-    needed = {
-        file_id
-        for job in jobs
-        if job.id != job_id and str(job.status) not in _ENDED
-        for file_id in (job.training_file, job.validation_file)
-    }
+        for job in connection.items(client.fine_tuning.jobs.list):
+            if job.id != job_id and str(job.status) not in _ENDED:
+                needed |= {str(job.training_file), str(job.validation_file)}
     for file_id in file_ids:
         if file_id in needed:
             logger.warning("The training file %s stays: another job uses it.", file_id)
@@ -456,15 +438,10 @@ def _delete(doing: str, things: Any, connection: Connection, **name: str) -> Non
     try:
         connection.ask(doing, things.delete, **name)
     except FineTuningError as error:
-        if status_of(error) not in NO_ROUTE:
-            raise
         # It is gone, or the server cannot delete: only a look can tell.
-        try:
-            connection.ask(doing, things.retrieve, **name)
-        except FineTuningError as missing:
-            if status_of(missing) in NO_ROUTE:
-                return
-        raise
+        is_unknown = status_of(error) in NO_ROUTE
+        if not (is_unknown and _is_missing(things, connection, **name)):
+            raise
 
 
 def _profile(given: object, base_model: str) -> Any:

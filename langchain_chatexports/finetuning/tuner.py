@@ -23,9 +23,8 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.connection import Connection, Steps
 from langchain_chatexports.finetuning.jobs import NewJob
-from langchain_chatexports.finetuning.run import FineTuningRun
+from langchain_chatexports.finetuning.run import JOB_ID, FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
 from langchain_chatexports.finetuning.training_file import training_files
 
@@ -78,17 +77,18 @@ class ChatFineTuner(FineTunerSettings):
 
         def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:
             callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
-            connection, job = self._new_job(input)
-            for item in connection.paced(_fine_tune(connection, job)):
+            job = self._new_job(input)
+            for item in job.connection.paced(job.fine_tune()):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
                     dispatch_custom_event(_EVENT, _jsonable(item), config=callbacks)
             models.append(run.chat_model())
-            return models[0] if traces_outputs(config) else _counts(run, job)
+            return models[0] if traces_outputs(config) else job.counts(run)
 
         call = partial(self._call_with_config, fine_tune, _TRACED_INPUT, config)
-        self._retry._sync_retrying(reraise=True)(call) if self._retry else call()
+        # Inside of the tuner's run: LangChain's own retry records its input in traces.
+        (self._retry._sync_retrying(reraise=True)(call) if self._retry else call())  # noqa: SLF001
         return models[0]
 
     async def ainvoke(
@@ -102,21 +102,19 @@ class ChatFineTuner(FineTunerSettings):
             _: Any, run_manager: AsyncCallbackManagerForChainRun
         ) -> Any:
             callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
-            connection, job = await run_in_executor(None, self._new_job, input)
-            async for item in connection.apaced(_fine_tune(connection, job)):
+            job = await run_in_executor(None, self._new_job, input)
+            async for item in job.connection.apaced(job.fine_tune()):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
                     event = _jsonable(item)
                     await adispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
-            return models[0] if traces_outputs(config) else _counts(run, job)
+            return models[0] if traces_outputs(config) else job.counts(run)
 
         call = partial(self._acall_with_config, fine_tune, _TRACED_INPUT, config)
-        if self._retry:
-            await self._retry._async_retrying(reraise=True)(call)
-        else:
-            await call()
+        retry = self._retry
+        await (retry._async_retrying(reraise=True)(call) if retry else call())  # noqa: SLF001
         return models[0]
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
@@ -128,14 +126,14 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run; the job exists.
         """
-        connection, job = self._new_job(input)
-        (run,) = connection.paced(_created(job))
+        job = self._new_job(input)
+        (run,) = job.connection.paced(job.submit())
         return run  # type: ignore[no-any-return] # a run
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
         """Create the job, or find it, and do not wait for its end."""
-        connection, job = await run_in_executor(None, self._new_job, input)
-        (run,) = [run async for run in connection.apaced(_created(job))]
+        job = await run_in_executor(None, self._new_job, input)
+        (run,) = [run async for run in job.connection.apaced(job.submit())]
         return run  # type: ignore[no-any-return] # a run
 
     def get(self, job_id: str) -> FineTuningRun:
@@ -149,21 +147,17 @@ class ChatFineTuner(FineTunerSettings):
         """
         connection = self.connection()
         connection.job_id = job_id
-        connection.consequence = (
-            f"Nothing was changed; is {job_id!r} a job of this account?"
-        )
+        connection.consequence = f"Is {job_id!r} a job of this account?"
         with connection.opened() as client:
-            request = client.fine_tuning.jobs.retrieve
-            job = connection.ask(
-                "asking for the job", request, fine_tuning_job_id=job_id
-            )
+            request, named = client.fine_tuning.jobs.retrieve, {JOB_ID: job_id}
+            job = connection.ask("asking for the job", request, **named)
         return FineTuningRun(self, job, connection)
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Return the run of a job, for example after a restart."""
         return await run_in_executor(None, self.get, job_id)
 
-    def _new_job(self, given: TrainingInput) -> tuple[Connection, NewJob]:
+    def _new_job(self, given: TrainingInput) -> NewJob:
         """Do all that can fail before the first request."""
         # The time of reading the examples is a part of the timeout.
         connection = self.connection()
@@ -172,12 +166,10 @@ class ChatFineTuner(FineTunerSettings):
             connection.chat_model(self.model, self.model, **self.chat_model_kwargs)
         except ValidationError as error:
             fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
-            msg = (
-                "chat_model_kwargs does not fit the chat model "
-                f"({', '.join(sorted(fields))}). Nothing was sent."
-            )
-            raise FineTuningError(msg) from None
-        return connection, NewJob(self, connection, files)
+            names = ", ".join(sorted(fields))
+            msg = f"chat_model_kwargs does not fit the chat model: {names}."
+            raise FineTuningError(f"{msg} Nothing was sent.") from None
+        return NewJob(self, connection, files)
 
     # LangChain
 
@@ -197,8 +189,7 @@ class ChatFineTuner(FineTunerSettings):
         temporary = (FineTuningUnavailableError, FineTuningTimeoutError)
         options = {"retry_if_exception_type": temporary, **options}
         tuner = self.model_copy()
-        # Inside of the tuner: LangChain's own retry records its input in traces.
-        tuner._retry = super().with_retry(**options)
+        tuner._retry = super().with_retry(**options)  # noqa: SLF001 - our own
         return tuner
 
     def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
@@ -222,25 +213,6 @@ def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
         raise TypeError(msg)
 
 
-def _created(job: NewJob) -> Steps[None]:
-    yield (yield from job.find_or_create())
-
-
-def _fine_tune(connection: Connection, job: NewJob) -> Steps[None]:
-    run = yield from job.find_or_create()
-    yield from run.follow(connection)
-    yield run
-
-
 def _jsonable(event: Any) -> Any:
     # A warning about a field of another type would show what is in it.
     return event.model_dump(mode="json", warnings=False)
-
-
-def _counts(run: FineTuningRun, job: NewJob) -> dict[str, Any]:
-    return {
-        "job_id": run.id,
-        "base_model": run.job.model,
-        "model": run.job.fine_tuned_model,
-        "examples": job.examples,
-    }

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.finetuning import (
+from langchain_chatexports.datasets import (
     edit_preferences,
     reaction_labels,
     trace_examples,

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, get_args
 
-from langchain_chatexports.datasets.example_files import read_prepared
-from langchain_chatexports.datasets.formats.trainer_formats import FormatName
-from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.finetuning import (
+from langchain_chatexports.datasets import (
     deduplicate_examples,
     estimate_training,
     split_examples,
@@ -16,6 +13,9 @@ from langchain_chatexports.finetuning import (
     write_dataset,
     write_jsonl,
 )
+from langchain_chatexports.datasets.example_files import read_prepared
+from langchain_chatexports.datasets.formats.trainer_formats import FormatName
+from langchain_chatexports.datasets.jsonl import read_jsonl
 from tests.fuzz.case import MARK, NAME, check_text
 from tests.fuzz.mutations import hostile, json_bytes, mutated, mutated_json
 

@@ -9,19 +9,19 @@ from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
     open_exports,
 )
+from langchain_chatexports.datasets import (
+    TracedExample,
+    forget,
+    split_examples,
+    trace_examples,
+    write_dataset,
+)
 from langchain_chatexports.datasets.example_files import facts_of_prepared
 from langchain_chatexports.datasets.redaction import (
     Redaction,
     redact_examples,
     redact_exports,
     undo_redaction,
-)
-from langchain_chatexports.finetuning import (
-    TracedExample,
-    forget,
-    split_examples,
-    trace_examples,
-    write_dataset,
 )
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages

@@ -411,13 +411,7 @@ def test_pauses_between_attempts_grow(server: OpenAIServer) -> None:
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
-        (
-            {
-                "retry-after": "Tue, 01 Jan 2030 00:00:09 GMT",
-                "date": "Tue, 01 Jan 2030 00:00:00 GMT",
-            },
-            9.0,
-        ),
+        ({"retry-after": "9"}, 9.0),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
         ({"retry-after": "soon"}, 1.0),
         ({"retry-after": "-5"}, 1.0),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PLANTED = "tests.unit_tests.fuzz.planted"
 # A case of some is many attacks, such as two hundred blobs.
-_CASES = {"attributed_body": 4, "tuner": 4}
+_CASES = {"attributed_body": 4}
 
 
 # The server's, which needs PyTorch, is among the integration tests.
