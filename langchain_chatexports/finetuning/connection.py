@@ -375,7 +375,7 @@ def _checked(client: Any) -> OpenAI:
     if isinstance(client, OpenAI) and not isinstance(client, AzureOpenAI):
         return client
     msg = (
-        f"`client` is a {type(client).__name__}, and must be an `OpenAI`. On Azure, set "
+        f"`client` is a {type(client).__name__}, not an `OpenAI`. On Azure, give "
         "base_url='https://NAME.openai.azure.com/openai/v1/' and `api_key` instead. "
         "Nothing was sent."
     )

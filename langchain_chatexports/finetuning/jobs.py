@@ -130,15 +130,15 @@ class NewJob:
     def _listed_jobs(self) -> list[FineTuningJob]:
         from openai import APIStatusError
 
-        request, found = self.connection.client.fine_tuning.jobs.list, []
-        for query in ({"metadata": {KEY: self._key}}, {}):
-            try:
-                found = list(self.connection.items(request, **query))
-                break
-            except APIStatusError as error:
-                # Servers may refuse the filter, or have no list.
-                if status_of(error) not in BAD_REQUEST | NO_ROUTE:
-                    raise
+        request, query = self.connection.client.fine_tuning.jobs.list, {KEY: self._key}
+        try:
+            found = list(self.connection.items(request, metadata=query))
+        except APIStatusError as error:
+            # Servers may have no list, or refuse the filter.
+            if status_of(error) not in BAD_REQUEST | NO_ROUTE:
+                raise
+            is_filter = status_of(error) in BAD_REQUEST
+            found = list(self.connection.items(request)) if is_filter else []
         # Servers may ignore the filter.
         return [job for job in found if metadata_of(job).get(KEY) == self._key]
 
@@ -197,7 +197,7 @@ class NewJob:
         while True:
             try:
                 return self.connection.send(create, **body)  # type: ignore[no-any-return] # a job
-            except Exception as error:
+            except Exception as error:  # noqa: PERF203 - at most three times
                 # Some servers refuse metadata, and some know the numbers as they were
                 # sent before there were methods.
                 if "metadata" in body and blames(error, "metadata"):

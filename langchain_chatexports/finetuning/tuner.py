@@ -167,8 +167,10 @@ class ChatFineTuner(FineTunerSettings):
         except ValidationError as error:
             fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
             names = ", ".join(sorted(fields))
-            msg = f"chat_model_kwargs does not fit the chat model: {names}."
-            raise FineTuningError(f"{msg} Nothing was sent.") from None
+            msg = (
+                f"The chat model refuses chat_model_kwargs ({names}). Nothing was sent."
+            )
+            raise FineTuningError(msg) from None
         return NewJob(self, connection, files)
 
     # LangChain

@@ -96,8 +96,8 @@ def test_arguments_of_the_chat_model_come_from_tuner_and_call(
 def test_headers_organization_and_project_are_carried_over(
     server: OpenAIServer,
 ) -> None:
-    names = {"organization": "org-7", "project": "proj-7"}
     headers = {"x-gateway": "7"}
+    names: dict[str, Any] = {"organization": "org-7", "project": "proj-7"}
     model = make_tuner(server, default_headers=headers, **names).invoke(make_examples())
     chat(model)
     for sent in server.headers:
@@ -187,11 +187,12 @@ async def test_a_chat_is_not_sent_to_a_server_that_nobody_named(
         headers = {"location": f"{other.base_url}/chat/completions"}
         fault = Fault("POST /chat/completions", -1, status=307, headers=headers)
         server.faults.append(fault)
+        ways: dict[str, Any] = {
+            "invoke": lambda: model.invoke("Ready?"),
+            "stream": lambda: list(model.stream("Ready?")),
+        }
         with pytest.raises(APIStatusError):
-            if how == "ainvoke":
-                await achat(model)
-            else:
-                list(model.stream("Ready?") if how == "stream" else [chat(model)])
+            await achat(model) if how == "ainvoke" else ways[how]()
         model.root_client.close()
         assert other.requests == []
     assert server.requests.count("POST /chat/completions") == 1

@@ -1,4 +1,4 @@
-"""Exactly one job, whatever is lost or killed, and what it says of files and numbers."""
+"""Exactly one job, whatever is lost or killed; its files and its numbers."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def test_an_id_with_terminal_codes_is_an_unreadable_answer(
 
 @pytest.mark.parametrize("by", ["api_key", "client", "function"])
 def test_no_way_to_give_a_key_shows_it(by: str, server: OpenAIServer) -> None:
-    token: Any = "secret words of mine"
+    token: Any = "secret words of mine"  # noqa: S105 - invented
     server.faults.append(refused("GET .*", 400, message=f"bad {token}", times=-1))
     key = (lambda: token) if by == "function" else token
     with OpenAI(base_url=server.base_url, api_key=key) as client:
@@ -314,7 +314,8 @@ async def test_nothing_is_sent_there_asynchronously_or_by_a_client(
     headers = {"location": f"{other.base_url}/files"}
     server.faults.append(Fault(UPLOAD, -1, status=307, headers=headers))
     with OpenAI(base_url=server.base_url, api_key=KEY) as client:
-        tuner = make_tuner(server, **({"client": client} if by_client else {}))
+        given: dict[str, Any] = {"client": client} if by_client else {}
+        tuner = make_tuner(server, **given)
         with pytest.raises(FineTuningError, match="redirects to"):
             await tuner.asubmit(make_examples())
     assert other.requests == []

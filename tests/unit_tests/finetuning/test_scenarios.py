@@ -1,4 +1,4 @@
-"""What servers do, and the outcome: model or error, jobs and uploads, sync and async."""
+"""What servers do, and what comes of it: model or error, jobs and uploads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CANCELLED = "FineTuningCancelledError"
 UNAVAILABLE = "FineTuningUnavailableError"
 TIMEOUT = "FineTuningTimeoutError"
 BAD_FILE = "FileProcessingError"
-MINIMAL = {
+MINIMAL: dict[str, Any] = {
     "keeps_metadata": False,
     "filters": False,
     "routes_missing": (EVENTS, MODELS),
