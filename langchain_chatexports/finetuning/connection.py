@@ -266,7 +266,7 @@ class Connection:
     def _without_secrets(self, said: str) -> str:
         # A key that is fetched for each request is known to the client that sent it.
         keys = [client.api_key for client in (self._client, self.client, self.once)]
-        values = [*keys, *_headers(self._client).values()]
+        values = [value for value in (*keys, *_headers(self._client).values()) if value]
         texts = {text for value in values for text in (value, *value.split()[-1:])}
         for text in sorted(texts, key=len, reverse=True):
             # A shorter value, such as the 7 of a version, stands everywhere.
@@ -401,7 +401,8 @@ def _http_clients() -> tuple[Any, Any]:
             super().__init__(follow_redirects=False, **kwargs)
 
         def __del__(self) -> None:
-            self.close()
+            with suppress(Exception):
+                self.close()
 
     class AsyncClient(DefaultAsyncHttpxClient):
         def __init__(self, **kwargs: Any) -> None:
@@ -409,7 +410,7 @@ def _http_clients() -> tuple[Any, Any]:
 
         def __del__(self) -> None:
             # Without a loop, its connections went with theirs.
-            with suppress(RuntimeError):
+            with suppress(Exception):
                 self._closing = asyncio.get_running_loop().create_task(self.aclose())
 
     return Client, AsyncClient

@@ -106,6 +106,8 @@ class NewJob:
         name = f"{self.connection.url} {self._key}"
         lock = _locks.setdefault(name, threading.Lock())
         while not lock.acquire(blocking=False):
+            if self.connection.remaining() <= 0:
+                raise self.connection.timed_out(CREATING)
             yield 0.05
         try:
             job = (yield from self._find()) or (yield from self._create())
