@@ -132,15 +132,15 @@ class NewJob:
     def _listed_jobs(self) -> list[FineTuningJob]:
         from openai import APIStatusError
 
-        request, query = self.connection.client.fine_tuning.jobs.list, {KEY: self._key}
-        try:
-            found = list(self.connection.items(request, metadata=query))
-        except APIStatusError as error:
-            # Servers may have no list, or refuse the filter.
-            if status_of(error) not in BAD_REQUEST | NO_ROUTE:
-                raise
-            is_filter = status_of(error) in BAD_REQUEST
-            found = list(self.connection.items(request)) if is_filter else []
+        request, found = self.connection.client.fine_tuning.jobs.list, []
+        for query in ({"metadata": {KEY: self._key}}, {}):
+            try:
+                found = list(self.connection.items(request, **query))
+                break
+            except APIStatusError as error:  # noqa: PERF203 - at most twice
+                # Servers may refuse the filter, or have no list.
+                if status_of(error) not in BAD_REQUEST | NO_ROUTE:
+                    raise
         # Servers may ignore the filter.
         return [job for job in found if metadata_of(job).get(KEY) == self._key]
 

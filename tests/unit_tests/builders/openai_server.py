@@ -206,6 +206,8 @@ class OpenAIServer:
             del self.files[file_id]
             self.deleted.append(file_id)
             return 200, {"id": file_id, "object": "file", "deleted": True}
+        if rest[1:] == ["content"]:
+            return 200, self.contents[file_id].decode()
         file = self.files[file_id]
         file["status"] = self._at(file_id, self.file_statuses)
         return 200, file
