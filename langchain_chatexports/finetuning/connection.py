@@ -132,11 +132,11 @@ class Connection:
         return self._end - self._clock.now()
 
     @contextmanager
-    def opened(self) -> Iterator[OpenAI]:
+    def opened(self) -> Iterator[Self]:
         """Open the clients."""
         with self._client.with_options(http_client=_http_clients()[0]()) as self.client:
             self.once = self.client.with_options(max_retries=0)
-            yield self.client
+            yield self
 
     # Steps
 

@@ -137,7 +137,7 @@ class NewJob:
             try:
                 found = list(self.connection.items(request, **query))
                 break
-            except APIStatusError as error:  # noqa: PERF203 - at most twice
+            except APIStatusError as error:
                 # Servers may refuse the filter, or have no list.
                 if status_of(error) not in BAD_REQUEST | NO_ROUTE:
                     raise

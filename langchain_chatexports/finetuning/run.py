@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.runnables.config import run_in_executor
@@ -89,7 +89,7 @@ class FineTuningRun:
         Returns:
             The run itself.
         """
-        with self._opened() as connection:
+        with self._connection(self._settings.timeout).opened() as connection:
             self._refresh(connection)
         return self
 
@@ -145,7 +145,7 @@ class FineTuningRun:
         Returns:
             The job's status afterwards; a job that has ended keeps its own.
         """
-        with self._opened() as connection:
+        with self._connection(self._settings.timeout).opened() as connection:
             cancel = connection.client.fine_tuning.jobs.cancel
             try:
                 job = connection.ask("cancelling the job", cancel, **self._named)
@@ -163,7 +163,7 @@ class FineTuningRun:
 
     def checkpoints(self) -> list[FineTuningJobCheckpoint]:
         """Return the job's checkpoints; empty where the server keeps none."""
-        with self._opened() as connection:
+        with self._connection(self._settings.timeout).opened() as connection:
             request = connection.client.fine_tuning.jobs.checkpoints.list
             try:
                 with connection.explaining("listing the checkpoints"):
@@ -217,7 +217,7 @@ class FineTuningRun:
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        with self._opened() as connection:
+        with self._connection(self._settings.timeout).opened() as connection:
             for file_id in self._files:
                 _delete(_DELETING, connection.client.files, connection, file_id=file_id)
 
@@ -231,7 +231,7 @@ class FineTuningRun:
         if not name:
             msg = f"Job {self.id} has no model to delete ({self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        with self._opened() as connection:
+        with self._connection(self._settings.timeout).opened() as connection:
             models = connection.client.models
             _delete("deleting the model", models, connection, model=name)
 
@@ -248,12 +248,6 @@ class FineTuningRun:
         return {JOB_ID: self.id}
 
     # What the job is doing
-
-    @contextmanager
-    def _opened(self) -> Iterator[Connection]:
-        connection = self._connection(self._settings.timeout)
-        with connection.opened():
-            yield connection
 
     def _connection(self, timeout: float | None) -> Connection:
         connection = self._origin.again(timeout)

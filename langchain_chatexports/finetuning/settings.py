@@ -176,7 +176,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     def _without_secrets(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
         return value and _without_texts(value)
 
-    def connection(self) -> Connection:
+    def _connection(self) -> Connection:
         """Return a connection to the server for one call."""
         names = ("base_url", "organization", "project", "default_headers")
         settings = {name: getattr(self, name) for name in names}

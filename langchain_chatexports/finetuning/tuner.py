@@ -145,12 +145,12 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, as the server has it now.
         """
-        connection = self.connection()
+        connection = self._connection()
         connection.job_id = job_id
         connection.consequence = f"Is {job_id!r} a job of this account?"
-        with connection.opened() as client:
-            request, named = client.fine_tuning.jobs.retrieve, {JOB_ID: job_id}
-            job = connection.ask("asking for the job", request, **named)
+        with connection.opened():
+            request = connection.client.fine_tuning.jobs.retrieve
+            job = connection.ask("asking for the job", request, **{JOB_ID: job_id})
         return FineTuningRun(self, job, connection)
 
     async def aget(self, job_id: str) -> FineTuningRun:
@@ -160,7 +160,7 @@ class ChatFineTuner(FineTunerSettings):
     def _new_job(self, given: TrainingInput) -> NewJob:
         """Do all that can fail before the first request."""
         # The time of reading the examples is a part of the timeout.
-        connection = self.connection()
+        connection = self._connection()
         files = training_files(self, given)
         try:
             connection.chat_model(self.model, self.model, **self.chat_model_kwargs)

@@ -14,12 +14,7 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from tests.unit_tests.builders.openai_server import (
-    Fault,
-    OpenAIServer,
-    lost,
-    refused,
-)
+from tests.unit_tests.builders.openai_server import Fault, OpenAIServer, lost, refused
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
 MODEL = "ft:tiny-1:org::1"
