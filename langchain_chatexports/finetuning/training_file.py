@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
@@ -90,9 +90,9 @@ def training_files(
 def _read_checked(
     settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
-    ledger = Ledger()
-    examples = list(read_examples(given, ledger))
-    if skipped := sum(stage.left_out["unsupported"] for stage in ledger.stages):
+    counts: list[Counts] = []
+    examples = list(read_examples(given, counts))
+    if skipped := sum(stage.skipped["unsupported"] for stage in counts):
         logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
     problems = validate_examples(
         examples,

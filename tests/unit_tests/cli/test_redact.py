@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.cli import _console
 from langchain_chatexports.datasets import redaction
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
@@ -135,7 +135,7 @@ def test_redacted_examples_are_a_set_that_forgets(
     facts = read_header(tmp_path / "red.jsonl").facts
     assert facts["redacted"]
     assert facts["replaced"]["name"] > 0
-    total = Ledger.from_list(facts["stages"]).total
+    total = list[Counts].from_list(facts["stages"]).total
     assert total is not None
     assert total.found == 223
     for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):
@@ -303,7 +303,7 @@ def test_the_key_is_in_no_message(
     [
         (["redact", "chat.db", "-o", "chat.db"], 2, "outside"),
         (["redact", "--undo", "chat.db", "-o", "x"], 1, "There is no key file"),
-        (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is no key file"),
+        (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is not a key file"),
         (["redact", "nope", "-o", "x"], 1, "There is nothing at nope"),
         (["redact", "--undo", "a", "b", "-o", "x"], 2, "one file"),
         (["prepare", "chat.db", "-o", "x", "--key", "odd"], 2, "--redact"),

@@ -1,0 +1,533 @@
+"""The files of an export: a zip, its parts, a folder or a file, the same to a format.
+
+Zips are read in place and never unpacked. Links, pipes, names that lead out of a zip,
+and files that unpack to far more than a chat does are skipped with a warning, here and
+nowhere else.
+"""
+
+import os
+import re
+import stat
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from langchain_chatexports._regular_files import (
+    MAX_FOLDER_DEPTH,
+    cannot_read,
+    open_regular_file,
+)
+from langchain_chatexports._terminal import escaped
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    EncryptedExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+
+_MAX_FILE_BYTES = 2 * 2**30
+# A directory entry is 46 bytes and its name; real exports have some 100,000 at most.
+_MAX_DIRECTORY_BYTES = 32 * 2**20
+_MAX_ENTRIES = 100_000
+# Chats pack 4 to 30 times smaller; deflate reaches 1,032.
+_MAX_RATIO = 50
+_RATIO_FLOOR_BYTES = 8 * 2**20
+_CONTEXT_FOLDERS = 5  # From the root of an export to a conversation's folder.
+_ENCRYPTED_FLAG = 0x1
+_DRIVE = re.compile("[A-Za-z]:")
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+# Python unpacks a block of bzip2 or LZMA at once, however little is read of it.
+_PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+)
+_TOO_LARGE = "it is larger than any export file"
+_NOT_INSIDE = "it is not a file of the export itself"
+_SAMPLE_BYTES = 1 << 16
+_MAX_WARNINGS = 20
+# More than anybody has in one conversation, unless the export is as large as that.
+_MAX_MESSAGES = 300_000
+_MIN_BYTES_PER_MESSAGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One file of an export, in a folder or in a zip; nothing is read before `read`."""
+
+    folders: tuple[str, ...]
+    """The names of the folders around it, outermost first."""
+
+    name: str
+    """Its own name."""
+
+    given: int
+    """How many of `folders` belong to the path that the user gave, or lie above it."""
+
+    part: int
+    """The position of the path (folder or zip) that holds it."""
+
+    part_name: str
+    """The name of that folder or zip."""
+
+    size: int
+    """Its length in bytes."""
+
+    path: Path
+    """The file, or the zip that holds it."""
+
+    label: str
+    """Its place, for errors."""
+
+    opener: Callable[[], IO[bytes]]
+    """Opens it."""
+
+    @property
+    def inner_path(self) -> str:
+        """Its path below what the user gave, with `/`."""
+        return "/".join((*self.folders[self.given :], self.name))
+
+    def read(self, limit: int | None = None) -> bytes:
+        """Return its content, or the first `limit` bytes.
+
+        Raises:
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If a zip's data is damaged.
+        """
+        with self.open() as file:
+            # A bounded read, because a zip may unpack to more than it declares.
+            return file.read(self.size if limit is None else min(limit, self.size))
+
+    def read_tail(self, limit: int) -> bytes:
+        """Return the last `limit` bytes."""
+        with self.open() as file:
+            file.seek(max(0, self.size - limit))
+            return file.read(limit)
+
+    def estimate_count(self, *keys: bytes) -> int:
+        """Count keys in the first bytes and extrapolate; 0 if it cannot be read."""
+        try:
+            head = self.read(_SAMPLE_BYTES)
+        except ChatExportError:
+            return 0
+        count = sum(map(head.count, keys))
+        return round(count * self.size / len(head)) if count else 0
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Open it for reading; errors inside the `with` name the file."""
+        try:
+            with self.opener() as file:
+                yield file
+        except ChatExportError:
+            raise
+        except PermissionError as error:
+            msg = (
+                f"{self.label} may not be read ({error.strerror}). Grant the program "
+                "access to it, or copy the export to a folder of your own."
+            )
+            raise ExportAccessError(msg, path=self.path) from error
+        except (OSError, *_BROKEN_ZIP) as error:
+            msg = (
+                f"{self.label} is damaged ({type(error).__name__}: {error}). "
+                "Download the export again."
+            )
+            raise ExportFormatError(msg, path=self.path) from error
+
+
+@dataclass
+class ExportFiles:
+    """The files of an export whose names end as the format's do, sorted by path."""
+
+    path: Path
+    """What the user gave; of several parts, the first."""
+
+    files: list[ExportFile] = field(default_factory=list)
+
+    details: dict[str, Any] = field(default_factory=dict)
+    """What `inspect` shows of the format beyond counts, in JSON types."""
+
+    unreadable: int = 0
+    """How many files were skipped."""
+
+    packed_bytes: int | None = None
+    """How much space the listed files take up; bounds how many messages are real."""
+
+    is_quiet: bool = False
+    """Whether skipped files are counted without a warning."""
+
+    is_single_file: bool = False
+    """Whether the user named one file that is not a zip."""
+
+    def skip(self, error: ChatExportError) -> None:
+        """Count a file that cannot be read, and warn of it.
+
+        A file that the user named is no file among others: its error is raised.
+        """
+        if self.is_single_file:
+            raise error
+        self.unreadable += 1
+        if self.is_quiet:
+            return
+        if self.unreadable <= _MAX_WARNINGS:
+            warnings.warn(f"Skipped: {error}", stacklevel=3)
+        elif self.unreadable == _MAX_WARNINGS + 1:
+            warnings.warn("Skipped: further files that cannot be read.", stacklevel=3)
+
+    @property
+    def max_messages(self) -> int:
+        """How many messages a conversation in an export of this size can have."""
+        return max(_MAX_MESSAGES, (self.packed_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
+
+    def check_count(self, count: int) -> None:
+        """Raise an error if a conversation has more messages than is possible.
+
+        A format that holds a conversation's messages before it yields them calls it.
+
+        Raises:
+            ExportFormatError: If it has.
+        """
+        if count > self.max_messages and self.packed_bytes is not None:
+            msg = (
+                f"A conversation has more than {self.max_messages:,} messages in an "
+                f"export of {self.packed_bytes:,} bytes: it is not a real one. "
+                "Download it again."
+            )
+            raise ExportFormatError(msg, path=self.path)
+
+    def add_bytes(self, size: int) -> None:
+        """Count what a file takes up."""
+        self.packed_bytes = (self.packed_bytes or 0) + size
+
+    def __iter__(self) -> Iterator[ExportFile]:
+        """Iterate over the files."""
+        return iter(self.files)
+
+
+@contextmanager
+def open_files(
+    paths: Collection[Path], suffixes: tuple[str, ...], *, is_quiet: bool = False
+) -> Iterator[ExportFiles]:
+    """Open an export: folders with the zips in them, zips, or single files.
+
+    Hidden files and the doubles that macOS puts into zips are passed over.
+
+    Args:
+        paths: What the user gave, at least one.
+        suffixes: The ends of the names to list, in lower case, such as `.json`. A
+            single file is listed whatever its name.
+        is_quiet: Count skipped files without a warning.
+
+    Yields:
+        The files; their zips are closed at the end of the `with`.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at a path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If a path is a pipe or a device, or a zip that is damaged or
+            unpacks to far more than a chat does.
+    """
+    given = list(paths)
+    export = ExportFiles(given[0], packed_bytes=0, is_quiet=is_quiet)
+    with ExitStack() as stack:
+        part = 0
+        for path in given:
+            for place in _parts(path):
+                found = _files_of(
+                    place, part, suffixes, stack, export, is_named=place == path
+                )
+                export.files += found
+                part += 1
+        export.is_single_file = _is_single(given)
+        yield export
+
+
+def _is_single(paths: list[Path]) -> bool:
+    return len(paths) == 1 and not paths[0].is_dir() and not is_zip(paths[0])
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    """Yield the path, and the zips in it if it is a folder."""
+    with _system_errors(path):
+        if not path.exists():
+            msg = f"{path} does not exist. Check the path to the export."
+            raise ExportNotFoundError(msg, path=path)
+        yield path
+        if path.is_dir():
+            yield from (
+                inner
+                for inner in sorted(path.iterdir())
+                if inner.suffix.lower() == ".zip" and not _is_noise(inner.name)
+            )
+
+
+def _files_of(
+    path: Path,
+    part: int,
+    suffixes: tuple[str, ...],
+    stack: ExitStack,
+    export: ExportFiles,
+    *,
+    is_named: bool,
+) -> list[ExportFile]:
+    try:
+        with _system_errors(path):
+            if path.is_dir():
+                return list(_files_in_folder(path, part, suffixes, export))
+            if not is_named and path.is_symlink():
+                raise _refused(escaped(str(path)), _NOT_INSIDE)
+            if is_zip(path):
+                return list(_files_in_zip(path, part, suffixes, stack, export))
+            file = _file_on_disk(path, path.parent, part, path.name)
+            export.add_bytes(file.size)
+            return [file]
+    except ChatExportError as error:
+        if is_named:
+            raise
+        export.skip(error)
+        return []
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether a file is a zip by its name or first bytes.
+
+    A zip that was cut off has lost its end, where `zipfile.is_zipfile` looks.
+    """
+    if path.suffix.lower() == ".zip":
+        return True
+    with open_regular_file(path) as file:
+        return file.read(4) in _ZIP_MAGICS
+
+
+def walk_files(root: Path, skip: Callable[[ChatExportError], None]) -> Iterator[Path]:
+    """Yield the files in a folder and below it, hidden ones of macOS excepted.
+
+    Args:
+        root: The folder.
+        skip: Called for each folder that cannot be read or is too deep.
+
+    Raises:
+        ExportAccessError: If the system refuses.
+    """
+
+    def on_error(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            raise _no_access(Path(error.filename)) from error
+        skip(_refused(escaped(error.filename), f"the system says {error.strerror}"))
+
+    for folder, folders, names in os.walk(root, onerror=on_error):
+        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH and folders:
+            folders.clear()
+            skip(_refused(escaped(folder), "it is deeper than any export's folders"))
+        folders[:] = sorted(name for name in folders if not _is_noise(name))
+        yield from (Path(folder, name) for name in sorted(names) if not _is_noise(name))
+
+
+def _files_in_folder(
+    root: Path, part: int, suffixes: tuple[str, ...], export: ExportFiles
+) -> Iterator[ExportFile]:
+    inside = _resolved(root)
+    for path in walk_files(root, export.skip):
+        if not path.name.lower().endswith(suffixes):
+            continue
+        label = escaped(str(path))
+        # A link may lead out of the export, and a pipe never ends.
+        if not _resolved(path).is_relative_to(inside) or not path.is_file():
+            export.skip(_refused(label, _NOT_INSIDE))
+            continue
+        file = _file_on_disk(path, root, part, root.name)
+        if file.size > _MAX_FILE_BYTES:
+            export.skip(_refused(label, _TOO_LARGE))
+        else:
+            export.add_bytes(file.size)
+            yield file
+
+
+def _file_on_disk(path: Path, root: Path, part: int, part_name: str) -> ExportFile:
+    given = _resolved(root).parts[1:][-_CONTEXT_FOLDERS:]
+    size = path.stat().st_size
+    if path.parent == root and part_name == path.name and size > _MAX_FILE_BYTES:
+        raise _refused(escaped(str(path)), _TOO_LARGE)
+    inner = path.relative_to(root).parts[:-1]
+    return ExportFile(
+        folders=tuple(map(_readable, (*given, *inner))),
+        name=_readable(path.name),
+        given=len(given),
+        part=part,
+        part_name=part_name,
+        size=size,
+        path=path,
+        label=escaped(str(path)),
+        opener=partial(open_regular_file, path),
+    )
+
+
+def _files_in_zip(
+    path: Path,
+    part: int,
+    suffixes: tuple[str, ...],
+    stack: ExitStack,
+    export: ExportFiles,
+) -> Iterator[ExportFile]:
+    if _directory_bytes(path) > _MAX_DIRECTORY_BYTES:
+        raise _too_many_files(path)
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    except _BROKEN_ZIP as error:
+        msg = (
+            f"{path} is not a complete zip file ({error}); its download was probably "
+            "interrupted. Download it again."
+        )
+        raise ExportFormatError(msg, path=path) from error
+    entries = sorted(
+        _entries(archive, suffixes), key=lambda x: (str(x[0]), x[1].header_offset)
+    )
+    if len(entries) > _MAX_ENTRIES:
+        raise _too_many_files(path)
+    sane = []
+    for name, info in entries:
+        label = escaped(f"{path}/{name}")
+        if reason := _reason_to_refuse(name, info):
+            export.skip(_refused(label, reason))
+        else:
+            sane.append((name, info, label))
+    _check_total(path, [info for _, info, _ in sane])
+    for name, info, label in sane:
+        export.add_bytes(info.compress_size)
+        yield ExportFile(
+            folders=name.parts[:-1],
+            name=name.name,
+            given=0,
+            part=part,
+            part_name=path.name,
+            size=info.file_size,
+            path=path,
+            label=label,
+            opener=partial(_open_entry, archive, info),
+        )
+
+
+def _entries(
+    archive: zipfile.ZipFile, suffixes: tuple[str, ...]
+) -> Iterator[tuple[PurePosixPath, zipfile.ZipInfo]]:
+    for info in archive.infolist():
+        # Some packers write backslashes.
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        if (
+            not info.is_dir()
+            and name.name.lower().endswith(suffixes)
+            and not any(map(_is_noise, name.parts))
+        ):
+            yield name, info
+
+
+def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    if info.compress_type not in _PACKINGS:
+        msg = f"packed by method {info.compress_type}, which is not read"
+        raise NotImplementedError(msg)
+    return archive.open(info)
+
+
+def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
+    if name.is_absolute() or ".." in name.parts or _DRIVE.match(name.parts[0]):
+        return "its name leads out of the archive"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "it is a link"
+    if info.file_size > _MAX_FILE_BYTES:
+        return _TOO_LARGE
+    if info.file_size > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * info.compress_size):
+        return "it would unpack to far more than it takes up"
+    return None
+
+
+def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+    if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
+        msg = (
+            f"{path} is protected by a password. Exports are not: unpack it and give "
+            "the folder."
+        )
+        raise EncryptedExportError(msg, path=path)
+    total = sum(info.file_size for info in infos)
+    # Without the media, and several entries may share what takes up space once.
+    packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
+    if total > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * packed):
+        msg = (
+            f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, far "
+            "more than real ones: it looks like a zip bomb. Download the export "
+            "again. If you made it, unpack it and give the folder."
+        )
+        raise ExportFormatError(msg, path=path)
+
+
+def _directory_bytes(path: Path) -> int:
+    # The end record (APPNOTE.TXT 4.3.14 to 4.3.16) has the length of the list of files,
+    # which `zipfile` reads all at once.
+    with open_regular_file(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 22 - 0xFFFF - 76))
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        return 0
+    (directory,) = struct.unpack_from("<L", tail, end + 12)
+    large = tail.rfind(b"PK\x06\x06", 0, end)
+    if large >= 0 and len(tail) >= large + 48:
+        (directory,) = struct.unpack_from("<Q", tail, large + 40)
+    return int(directory)
+
+
+def _is_noise(name: str) -> bool:
+    return name.startswith("._") or name in {"__MACOSX", ".DS_Store"}
+
+
+def _resolved(path: Path) -> Path:
+    # `Path.resolve` raises a RuntimeError at a link to itself, below Python 3.13.
+    return Path(os.path.realpath(path))
+
+
+def _readable(name: str) -> str:
+    # In the C locale Python does not decode names beyond ASCII; ids need them decoded.
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
+
+
+@contextmanager
+def _system_errors(path: Path) -> Iterator[None]:
+    """Raise our errors, which name a remedy, in place of the system's."""
+    try:
+        yield
+    except ChatExportError:
+        raise
+    except PermissionError as error:
+        raise _no_access(path) from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _refused(label: str, reason: str) -> ExportFormatError:
+    return ExportFormatError(f"{label} is not read: {reason}.")
+
+
+def _too_many_files(path: Path) -> ExportFormatError:
+    msg = f"{path} lists more files than any export has. Download the export again."
+    return ExportFormatError(msg, path=path)
+
+
+def _no_access(path: Path) -> ExportAccessError:
+    msg = (
+        f"{path} may not be read. Grant the program access to it, or copy the export "
+        "to a folder of your own."
+    )
+    return ExportAccessError(msg, path=path)
