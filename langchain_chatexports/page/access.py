@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["OneTimeLinks", "PageAccess"]
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
+_COOKIE = "chatexports"
 
 # NiceGUI's Vue compiles templates (`unsafe-eval`), and Quasar sets inline styles. No
 # inline script runs without the response's nonce, and nothing is loaded from elsewhere.
@@ -51,6 +52,8 @@ class OneTimeLinks:
 
     Attributes:
         cookie: What a browser that is logged in sends.
+        path: Where everything is served. It cannot be guessed: a browser sends a cookie
+            to all servers of a host, whatever their port, but only below its path.
     """
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
@@ -60,6 +63,7 @@ class OneTimeLinks:
             on_new: Called with the token of each new link.
         """
         self.cookie = secrets.token_urlsafe(32)
+        self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
         self._token = ""
 
@@ -83,17 +87,15 @@ class PageAccess:
     security policy.
     """
 
-    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, port: int) -> None:
+    def __init__(self, app: ASGIApp, *, links: OneTimeLinks) -> None:
         """Initialize the middleware.
 
         Args:
             app: The application.
             links: The links.
-            port: The port, for the cookie's name: cookies are shared by all ports.
         """
         self.app = app
         self._links = links
-        self._cookie = f"chatexports-{port}"
         self._address = OwnAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,24 +126,28 @@ class PageAccess:
             )
 
     def _is_logged_in(self, scope: Scope) -> bool:
+        path = f"{self._links.path}/"
         for name, value in scope["headers"]:
             if name == b"cookie":
                 for pair in value.decode("latin-1").split(";"):
                     key, _, given = pair.strip().partition("=")
-                    if key == self._cookie and _same(given, self._links.cookie):
-                        return True
+                    if key == _COOKIE and _same(given, self._links.cookie):
+                        return _same(scope["path"][: len(path)], path)
         return False
 
     async def _redirect(self, send: Send, *, cookie: bool) -> None:
-        headers = [(b"location", b"/"), (b"cache-control", b"no-store"), *_HEADERS]
+        path = f"{self._links.path}/"
+        headers = [(b"location", path.encode("ascii")), *_HEADERS]
+        headers.append((b"cache-control", b"no-store"))
         if cookie:
-            value = f"{self._cookie}={self._links.cookie}; Path=/"
+            value = f"{_COOKIE}={self._links.cookie}; Path={path}"
             value += "; HttpOnly; SameSite=Strict"
             headers.append((b"set-cookie", value.encode("ascii")))
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = {**scope, "root_path": self._links.path}
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return

@@ -12,7 +12,7 @@ from base64 import b64decode
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import psutil
 import pytest
@@ -154,7 +154,14 @@ class Browser:
         self.errors: list[str] = []
 
     def open(self, address: str) -> None:
+        """Open an address; a link leads to the path of all screens."""
         self.driver.get(address)
+        if "token=" in address:
+            self.address = str(self.driver.current_url)
+
+    def go(self, path: str) -> None:
+        """Open a screen."""
+        self.open(urljoin(self.address, path))
 
     @property
     def text(self) -> str:
