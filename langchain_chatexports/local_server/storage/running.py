@@ -13,13 +13,13 @@ import stat
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     new_id,
     write_json,
 )
-from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path

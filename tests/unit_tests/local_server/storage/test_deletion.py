@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     KeptData,
@@ -28,7 +29,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.locks import ProcessLock
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 

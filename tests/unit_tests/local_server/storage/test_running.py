@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer, find_running_server
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.locks import ProcessLock, only_server
+from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
     has_users,
