@@ -106,7 +106,7 @@ class PageAccess:
         is_own = self._address.is_host_of(scope) and self._address.is_origin_of(scope)
         if is_own and self._is_logged_in(scope):
             if _token_of(scope):
-                await self._redirect(send, cookie=False)
+                await self._lead_on(send, is_new=False)
             else:
                 await self._pass_on(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -115,7 +115,7 @@ class PageAccess:
         elif not is_own:
             await _refuse(send, "Not from here", "This page answers its own address.")
         elif self._links.use(_token_of(scope)):
-            await self._redirect(send, cookie=True)
+            await self._lead_on(send, is_new=True)
         else:
             await _refuse(
                 send,
@@ -135,15 +135,21 @@ class PageAccess:
                         return _same(scope["path"][: len(path)], path)
         return False
 
-    async def _redirect(self, send: Send, *, cookie: bool) -> None:
+    async def _lead_on(self, send: Send, *, is_new: bool) -> None:
         path = f"{self._links.path}/"
-        headers = [(b"location", path.encode("ascii")), *_HEADERS]
-        headers.append((b"cache-control", b"no-store"))
-        if cookie:
+        headers = [(b"cache-control", b"no-store"), *_HEADERS]
+        status = 303
+        if is_new:
+            # Not redirected: a browser that came from elsewhere, such as from a file,
+            # would not send a strict cookie along.
+            status = 200
+            headers.append((b"refresh", f"0; url={path}".encode("ascii")))
             value = f"{_COOKIE}={self._links.cookie}; Path={path}"
             value += "; HttpOnly; SameSite=Strict"
             headers.append((b"set-cookie", value.encode("ascii")))
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        else:
+            headers.append((b"location", path.encode("ascii")))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
+from urllib.request import url2pathname
 
 import httpx
 import pytest
@@ -13,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.integration_tests.page.conftest import wait
+from tests.integration_tests.page.conftest import opened, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +53,9 @@ def test_what_is_not_a_browser_with_the_cookie_is_refused(command: Command) -> N
         assert client.get(f"{command.address}report").status_code == 403
         answer = client.get(command.link)
         cookie = answer.headers["set-cookie"]
-        path = answer.headers["location"]
-        assert answer.status_code == 303
+        path = answer.headers["refresh"].partition("url=")[2]
+        assert answer.status_code == 200
+        assert answer.text == ""
         assert f"; Path={path}; HttpOnly; SameSite=Strict" in cookie
         address = urljoin(command.address, path)
         page = client.get(address)
@@ -68,7 +72,7 @@ def test_what_is_not_a_browser_with_the_cookie_is_refused(command: Command) -> N
 
 def test_the_websocket_is_guarded(command: Command) -> None:
     answer = httpx.get(command.link)
-    place = urljoin(command.address, answer.headers["location"])
+    place = urljoin(command.address, answer.headers["refresh"].partition("url=")[2])
     place = place.replace("http:", "ws:")
     url = f"{place}_nicegui_ws/socket.io/?EIO=4&transport=websocket"
     cookie = answer.headers["set-cookie"].partition(";")[0]
@@ -127,3 +131,24 @@ def test_another_server_of_this_machine_gets_no_key_to_the_page(
     with httpx.Client() as client:
         for guess in ("manage", "report", ""):
             assert client.get(f"{command.address}{guess}").status_code == 403
+
+
+def test_no_link_is_in_the_command_line_of_the_browser(
+    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+) -> None:
+    """All users of a machine can read command lines."""
+    program, called = tmp_path / "browser", tmp_path / "called"
+    program.write_text(f'#!/bin/sh\necho "$@" > {called}.new; mv {called}.new {called}\n')
+    program.chmod(0o755)
+    with opened(tmp_path, tiny_base, program) as command:
+        wait(called.exists)
+        address = called.read_text().strip()
+        assert command.link.partition("=")[2] not in address
+        assert address.startswith("file:")
+        page = Path(url2pathname(urlsplit(address).path))
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
+        assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
+        person = browsers()
+        person.open(address)
+        person.see(_TITLE)
+    assert not page.exists()
