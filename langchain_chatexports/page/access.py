@@ -149,8 +149,13 @@ class PageAccess:
             headers.append((b"set-cookie", value.encode("ascii")))
         else:
             headers.append((b"location", path.encode("ascii")))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        headers.append((b"content-type", b"text/html"))
+        await send(
+            {"type": "http.response.start", "status": status, "headers": headers}
+        )
+        # A browser would look for an icon outside of the path.
+        body = b'<!doctype html><link rel="icon" href="data:,">'
+        await send({"type": "http.response.body", "body": body})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = {**scope, "root_path": self._links.path}
