@@ -100,9 +100,7 @@ def leave_server(lock: ProcessLock) -> None:
 
 def has_users(data: DataDirectory) -> bool:
     """Return whether another process uses the server of a data directory."""
-    if not data.users.is_dir():
-        return False
-    return any(is_locked(path) for path in data.users.iterdir())
+    return any(map(is_locked, data.user_locks()))
 
 
 def _read_record(data: DataDirectory) -> RunningServer | None:

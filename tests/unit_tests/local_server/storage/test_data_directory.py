@@ -46,7 +46,9 @@ def test_a_data_directory_that_is_a_file_is_refused_by_its_path(tmp_path: Path) 
 def test_what_was_left_half_done_is_cleared(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.prepare()
-    (data.new_folder(data.files, "file-1") / "content.jsonl").write_text("text")
+    (data.new_folder(data.files, f"file-{'0' * 24}") / "content.jsonl").write_text(
+        "text"
+    )
     (data.jobs / "ftjob-1").mkdir()
     data.clear_leftovers()
     assert not list(data.files.iterdir())

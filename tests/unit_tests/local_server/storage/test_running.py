@@ -137,9 +137,9 @@ def test_what_a_killed_user_left_keeps_no_server_from_stopping(
     data: DataDirectory,
 ) -> None:
     data.users.mkdir()
-    (data.users / "user-1.lock").touch()
+    (data.users / f"user-{'1' * 24}.lock").touch()
     assert not has_users(data)
-    lock = ProcessLock(data.users / "user-2.lock")
+    lock = ProcessLock(data.users / f"user-{'2' * 24}.lock")
     with lock:
         assert lock.acquire()
         assert has_users(data)
