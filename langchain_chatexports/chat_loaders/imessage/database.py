@@ -11,7 +11,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
@@ -25,6 +24,7 @@ from langchain_chatexports._regular_files import (
     check_regular_file,
     open_regular_file,
 )
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -36,7 +36,6 @@ _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
 _COPY_ATTEMPTS = 2
-_COPY_PREFIX = "chatexports-"
 # The largest text or blob of one row; a message's own are a few MB at most.
 _MAX_VALUE_BYTES = 64 * 1024 * 1024
 _STEPS_BETWEEN_CHECKS = 10_000
@@ -270,8 +269,7 @@ def _connected(database: Database, path: Path, stack: ExitStack) -> sqlite3.Conn
         except ExportAccessError:
             # macOS blocks SQLite on the live file even where plain reads are allowed.
             pass
-    folder = tempfile.TemporaryDirectory(prefix=_COPY_PREFIX)
-    copy = Path(stack.enter_context(folder)) / "chat.db"
+    copy = stack.enter_context(private_folder()) / "chat.db"
     _copy(path, copy)
     return database.connect(copy, "mode=ro")
 
