@@ -490,7 +490,7 @@ def test_bots_are_left_out_unless_asked_for(
     general.says(keys.pop("user"), "green", **keys)
     path = export.to_zip(tmp_path / "export.zip")
     assert skipped(path) == {"bot": 1}
-    assert loaded(path, include_bots=True) == {"C1": [("Build", "green")]}
+    assert loaded(path, keep="bot") == {"C1": [("Build", "green")]}
 
 
 def test_slackbot_is_a_bot(tmp_path: Path) -> None:
@@ -532,7 +532,7 @@ def test_what_slack_wrote_is_left_out(tmp_path: Path, subtype: str) -> None:
 def test_what_slack_wrote_can_be_kept(tmp_path: Path) -> None:
     export, general = workspace()
     general.says("U1", "<@U1> has joined the channel", subtype="channel_join")
-    message = only_message(export.to_zip(tmp_path / "export.zip"), include_system=True)
+    message = only_message(export.to_zip(tmp_path / "export.zip"), keep="system")
     assert message.content == "@Ann has joined the channel"
     assert message.additional_kwargs["system"] == "channel_join"
 
@@ -586,7 +586,7 @@ def test_files_are_attachments(
     general.says("U1", "", **files)
     path = export.to_zip(tmp_path / "export.zip")
     assert skipped(path) == {"media": 1}
-    message = only_message(path, include_media=True)
+    message = only_message(path, keep="media")
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
 
@@ -670,7 +670,7 @@ def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
     general.says("U9", "", blocks=[section])
     general.says("U1", "the text", blocks=[section])
     path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path, include_bots=True)["C1"] == [
+    assert loaded(path, keep="bot")["C1"] == [
         ("Ann", "a < b & @Bo:tada:https://a.b"),
         ("Build", "*Build* for @Ann\ngreen"),
         ("Ann", "the text"),

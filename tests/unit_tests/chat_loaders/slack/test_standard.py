@@ -87,7 +87,7 @@ def check(name: str, data: bytes) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             try:
-                summary = SlackChatLoader(path, include_media=True).inspect()
+                summary = SlackChatLoader(path, keep="media").inspect()
             except ChatExportError:
                 return
         assert summary.found == summary.kept + sum(summary.skipped.values())
