@@ -1,5 +1,6 @@
 """From a conversation of an export to a session: the same for every format."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -251,14 +252,21 @@ def to_session(
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
-    if files is None:
-        return list(conversation.messages)
-    limit, rows = files.max_messages, []
+    limit, rows = files.max_messages if files else sys.maxsize, []
     for row in conversation.messages:
         rows.append(row)
-        if len(rows) > limit:
+        if row.extra and not row.text.strip():
+            _set_placeholder(row)
+        if files and len(rows) > limit:
             files.check_count(len(rows))
     return rows
+
+
+def _set_placeholder(row: Message) -> None:
+    """Make a message without text but with attachments one of media."""
+    if attachments := row.extra.get("attachments"):
+        row.text = " ".join(f"[{item['type']}]" for item in attachments)
+        row.kind = "media" if row.kind == "text" else row.kind
 
 
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
@@ -397,29 +405,45 @@ def _time_order(row: Message) -> int:
     return _NO_TIME if row.time is None else row.time
 
 
-def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
-    """Give an id to each row without one.
+class MessageIds:
+    """Makes ids for the messages of one conversation that have none of their own.
 
     An id depends on the conversation and on the message's time: it is the same after
     the next export, in whatever files and order that comes. Only messages that share
     their moment with another one, or have none, are told apart by sender and text, as a
     short hash, and equal ones by counting.
     """
+
+    def __init__(self, conversation_id: str) -> None:
+        self._prefix = f"{_digest(conversation_id)}-"
+        self._seen: Counter[str] = Counter()
+
+    def alone(self, moment: int) -> str:
+        """Return the id of the only message of a moment."""
+        return f"{self._prefix}{moment:x}"
+
+    def among_equals(self, moment: int | None, sender: str, text: str) -> str:
+        """Return the id of one of several messages of a moment."""
+        stamp = "" if moment is None else f"{moment:x}"
+        message_id = f"{self._prefix}{stamp}-{_digest(f'{sender}{_ZERO}{text}')}"
+        count = self._seen[message_id]
+        self._seen[message_id] += 1
+        return f"{message_id}-{count:x}" if count else message_id
+
+
+def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     if all(row.id for row in rows):
         return
-    prefix = _digest(conversation_id)
+    ids = MessageIds(conversation_id)
     moments = Counter(row.time for row in rows)
-    seen: Counter[str] = Counter()
+    # All of them, so that options which skip some do not change the others' ids.
     for row in rows:
         if row.id:
             continue
         if row.time is not None and moments[row.time] == 1:
-            row.id = f"{prefix}-{row.time:x}"
-            continue
-        stamp = "" if row.time is None else f"{row.time:x}"
-        made = f"{prefix}-{stamp}-{_digest(f'{row.sender}{_ZERO}{row.text}')}"
-        row.id = f"{made}-{seen[made]:x}" if seen[made] else made
-        seen[made] += 1
+            row.id = ids.alone(row.time)
+        else:
+            row.id = ids.among_equals(row.time, row.sender, row.text)
 
 
 def _digest(text: str) -> str:
