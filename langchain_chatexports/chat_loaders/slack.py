@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from html import escape
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Conversation,
     Message,
+    attachment,
 )
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -59,8 +61,8 @@ _OLD_SHARE = re.compile(
     r"(?: and commented: (?P<comment>.*))?",
     re.DOTALL,
 )
-_FILE_TYPES = {"image": "photo", "video": "video", "audio": "audio"}
 _NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
+_RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range": "@{}"}
 # One pass: what is typed as `<@U1>` is stored as `&lt;@U1&gt;`, and must stay text.
 _TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
 _ENTITY = re.compile(r"&(lt|gt|amp);")
@@ -79,6 +81,7 @@ class Profile(msgspec.Struct):
 
     @property
     def shown(self) -> str:
+        """The name that Slack shows."""
         return _first(self.display_name, self.real_name, self.name)
 
 
@@ -95,17 +98,12 @@ class User(msgspec.Struct):
 
     @property
     def shown(self) -> str:
-        profile = self.profile or Profile()
-        return _first(
-            profile.display_name,
-            profile.real_name,
-            self.real_name,
-            self.name,
-            profile.name,
-        )
+        """The name that Slack shows."""
+        return (self.profile or Profile()).shown or _first(self.real_name, self.name)
 
     @property
     def handles(self) -> tuple[str, ...]:
+        """All names, the unique ones first."""
         profile = self.profile or Profile()
         names = (self.name, profile.email, self.real_name)
         names += (profile.real_name, profile.display_name)
@@ -210,12 +208,13 @@ class Channel:
     id: str
     name: str
     kind: str
-    members: tuple[str, ...] = ()
+    members: list[str] = field(default_factory=list)
     partner: str | None = None
     files: list[ExportFile] = field(default_factory=list)
 
     @property
     def is_direct(self) -> bool:
+        """Whether it is between people, and its threads stay inside."""
         return self.kind != "channel"
 
 
@@ -238,13 +237,13 @@ class SlackChatLoader(ChatExportLoader):
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each channel, then its threads."""
         workspace = Workspace(files)
-        found = workspace.owner() if self.owner is None else None
-        owner = found or workspace.person(self.owner)
+        owner = (
+            workspace.owner() if self.owner is None else workspace.person(self.owner)
+        )
         for channel in workspace.channels:
             for conversation in workspace.conversations(channel, owner):
-                if found is not None:
-                    conversation.owner = found
-                    conversation.owner_found_by = "direct messages"
+                conversation.owner = owner
+                conversation.owner_found_by = "direct messages"
                 yield conversation
         workspace.check_is_read()
 
@@ -288,7 +287,6 @@ class Workspace:
     def _channels(self) -> list[Channel]:
         days: dict[Folder, list[ExportFile]] = defaultdict(list)
         lists: dict[Folder, dict[str, Channel]] = defaultdict(dict)
-        found: dict[str, Channel] = {}
         others = []
         for file in self._files:
             if file.name in _USERS:
@@ -298,32 +296,41 @@ class Workspace:
                 lists[file.part, file.folders] |= self._listed(file)
             elif _DAY_FILE.fullmatch(file.name):
                 days[file.part, file.folders].append(file)
-            else:
+            elif file.name.lower().endswith(".json"):
                 others.append(file)
-        anywhere = {
-            key: one for listed in lists.values() for key, one in listed.items()
+        listed = {
+            key: one for channels in lists.values() for key, one in channels.items()
         }
+        found: dict[str, Channel] = {}
         for (part, folders), of_folder in sorted(days.items(), key=lambda x: x[0][1]):
             # Workspaces of one organization may have channels of one name: the list
             # beside the folder comes first.
-            beside = lists.get((part, folders[:-1]))
-            if beside is None and _is_attached(of_folder[0]):
+            beside = lists.get((part, folders[:-1]), {})
+            if not beside and _is_attached(of_folder[0]):
                 self._files.details["other_files"] += len(of_folder)
                 continue
             name = folders[-1] if folders else "messages"
-            channel = (beside or {}).get(name) or anywhere.get(name) or _unlisted(name)
+            channel = beside.get(name) or listed.get(name) or _unlisted(name)
             found.setdefault(channel.id, channel).files += of_folder
-        for file in others:
-            if dump := _dump(file):
-                channel = anywhere.get(dump.channel_id) or _unlisted(dump.channel_id)
-                if channel.name == channel.id:
-                    channel.name = clean_text(dump.name) or channel.id
-                found.setdefault(channel.id, channel).files.append(file)
-            elif file.name.lower().endswith(".json"):
-                self._files.details["other_files"] += 1
+        self._add_dumps(others, listed, found)
         if not found:
             raise _no_messages(self._files)
         return list(found.values())
+
+    def _add_dumps(
+        self,
+        files: Iterable[ExportFile],
+        listed: Mapping[str, Channel],
+        found: dict[str, Channel],
+    ) -> None:
+        for file in files:
+            if (dump := _dump(file)) is None:
+                self._files.details["other_files"] += 1
+                continue
+            channel = listed.get(dump.channel_id) or _unlisted(dump.channel_id)
+            if channel.name == channel.id:
+                channel.name = clean_text(dump.name) or channel.id
+            found.setdefault(channel.id, channel).files.append(file)
 
     def _entries(
         self, file: ExportFile, decoder: "msgspec.json.Decoder[Any]"
@@ -344,7 +351,7 @@ class Workspace:
         kind, listed = _LISTS[file.name], {}
         for entry in self._entries(file, _LISTED):
             name = clean_text(entry.name) or entry.id
-            members = tuple(entry.members or ())
+            members = entry.members or ([entry.user] if entry.user else [])
             channel = Channel(entry.id, name, kind, members, entry.user)
             if kind == "dm":
                 self._direct_messages.append(channel)
@@ -359,15 +366,11 @@ class Workspace:
         if self._channels_read and not self._files_read:
             raise _no_messages(self._files)
 
-    def person(self, given: str | None) -> str | None:
-        """Return the id of the person with a name or handle, if that is one."""
-        key = name_key(given or "")
-        ids = [
-            user.id
-            for user in self._users.values()
-            if given and key in map(name_key, (user.id, user.shown, *user.handles))
-        ]
-        return ids[0] if len(ids) == 1 else None
+    def person(self, given: str) -> str | None:
+        """Return the id of the person with an id, handle, name or address."""
+        key, known = name_key(given), self._handles.items()
+        found = (id for id, names in known if key in map(name_key, (id, *names)))
+        return next(found, None)
 
     def owner(self) -> str | None:
         """Return the id of the person who takes part in all direct messages."""
@@ -394,36 +397,26 @@ class Workspace:
     ) -> Iterator[Conversation]:
         """Yield a channel, then the threads that its messages are in."""
         threads: dict[str, list[Message]] = defaultdict(list)
-        members = [*channel.members, channel.partner] if channel.is_direct else []
-        title = f"#{channel.name}"
-        if channel.is_direct:
-            others = [one for one in members if one and one != owner] or members
-            named = (f"@{self._names.get(one, one)}" for one in others if one)
-            title = ", ".join(dict.fromkeys(named)) or channel.name
-        aliases = (channel.id, channel.name, f"#{channel.name}")
-        yield Conversation(
+        others = [who for who in channel.members if who != owner] or channel.members
+        names = dict.fromkeys(f"@{self._names.get(who, who)}" for who in others)
+        conversation = Conversation(
             id=channel.id,
             messages=self._messages(channel, threads),
-            title=title,
-            members=[member for member in members if member],
+            title=", ".join(names) if channel.is_direct else f"#{channel.name}",
+            members=channel.members if channel.is_direct else (),
             names=self._names,
             handles=self._handles,
-            aliases=aliases,
+            aliases=(channel.id, channel.name, f"#{channel.name}"),
             is_group=channel.kind != "dm",
         )
-        for ts in sorted(threads, key=_thread_order):
+        yield conversation
+        for ts in sorted(threads, key=lambda ts: (microseconds(ts) or 0, ts)):
             messages = threads.pop(ts)
             if all(message.is_repeat for message in messages):
                 continue  # Its replies are not in the export.
-            yield Conversation(
-                id=f"{channel.id}:{ts}",
-                messages=messages,
-                title=f"{title}, thread of {_minute(ts)}",
-                names=self._names,
-                handles=self._handles,
-                aliases=aliases,
-                is_group=True,
-            )
+            title = f"#{channel.name}, thread of {_minute(ts)}"
+            thread_id = f"{channel.id}:{ts}"
+            yield replace(conversation, id=thread_id, messages=messages, title=title)
 
     def _messages(
         self, channel: Channel, threads: dict[str, list[Message]]
@@ -480,9 +473,6 @@ class Workspace:
         extra = _extra(record)
         if kind == "system":
             extra["system"] = record.subtype
-        elif not text or text.isspace():
-            text = " ".join(f"[{one['type']}]" for one in extra.get("attachments", ()))
-            kind = "media" if text and kind == "text" else kind
         if record.thread_ts:
             thread = f"{channel.id}:{record.thread_ts}"
             is_first = record.thread_ts == record.ts
@@ -598,32 +588,22 @@ def blocks_text(blocks: list[Any] | None) -> str:
 
 def _block_text(block: Mapping[str, Any]) -> str:
     if block.get("type") == "rich_text":
-        return "".join(map(_rich_text, dicts_of(block.get("elements"))))
+        return _rich_text(block).rstrip("\n")
     texts = dicts_of([block.get("text"), *dicts_of(block.get("fields"))])
     return "\n".join(filter(None, (clean_text(text.get("text")) for text in texts)))
 
 
-def _rich_text(section: Mapping[str, Any]) -> str:
-    parts = []
-    for element in dicts_of(section.get("elements")):
-        kind = element.get("type")
-        if kind == "user":
-            parts.append(f"<@{clean_text(element.get('user_id'))}>")
-        elif kind == "channel":
-            parts.append(f"<#{clean_text(element.get('channel_id'))}>")
-        elif kind == "emoji":
-            parts.append(f":{clean_text(element.get('name'))}:")
-        elif kind == "broadcast":
-            parts.append(f"@{clean_text(element.get('range'))}")
-        elif kind == "rich_text_section":  # An item of a list.
-            parts.append(_rich_text(element) + "\n")
-        else:
-            text = element.get("text")
-            text = text if isinstance(text, str) else clean_text(element.get("url"))
-            # As it would be in `text`, so that both are read in one way.
-            escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-            parts.append(escaped.replace(">", "&gt;"))
-    return "".join(parts)
+def _rich_text(element: Mapping[str, Any]) -> str:
+    """Return a part of a text with its markup, as it would be in `text`."""
+    parts = dicts_of(element.get("elements"))
+    if element.get("type") == "rich_text_section":  # A paragraph, or an item of a list.
+        return "".join(map(_rich_text, parts)) + "\n"
+    for key, markup in _RICH_TEXT.items():
+        if value := clean_text(element.get(key)):
+            return markup.format(value)
+    text = element.get("text") or element.get("url")
+    escaped = escape(text, quote=False) if isinstance(text, str) else ""
+    return escaped + "".join(map(_rich_text, parts))
 
 
 def _bot_name(record: Record) -> str:
@@ -654,13 +634,8 @@ def _extra(record: Record) -> dict[str, Any]:
 
 
 def _attachment(file: Attachment) -> dict[str, str]:
-    mime_type = clean_text(file.mimetype)
-    kind = _FILE_TYPES.get(mime_type.partition("/")[0], "file")
-    attachment = {"type": "gif" if mime_type == "image/gif" else kind}
-    name = _first(file.name, file.title)
-    if name and file.mode not in _NO_FILE:
-        attachment["name"] = name
-    return attachment | ({"mime_type": mime_type} if mime_type else {})
+    name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
+    return attachment(name, clean_text(file.mimetype))
 
 
 def _reactions(reaction: Reaction) -> Iterator[dict[str, Any]]:
@@ -674,11 +649,6 @@ def _reactions(reaction: Reaction) -> Iterator[dict[str, Any]]:
 
 def _first(*names: str | None) -> str:
     return next((text for name in names if (text := clean_text(name))), "")
-
-
-def _thread_order(ts: str) -> tuple[int, str]:
-    time = microseconds(ts)
-    return (-1 if time is None else time, ts)
 
 
 def _minute(ts: str) -> str:

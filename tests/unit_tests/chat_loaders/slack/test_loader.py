@@ -260,18 +260,6 @@ def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
     }
 
 
-def test_threads_can_stay_in_their_channel(tmp_path: Path) -> None:
-    (texts,) = loaded(threaded(tmp_path), threads="channel").values()
-    assert [text for _, text in texts] == [
-        *("root 1", "root 2", "reply 1", "reply 2", "for all", "plain")
-    ]
-
-
-def test_another_choice_for_threads_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="threads is 'sessions' or 'channel'"):
-        SlackChatLoader(tmp_path, threads="none")  # type: ignore[arg-type] # on purpose
-
-
 def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     main, thread, _ = SlackChatLoader(threaded(tmp_path)).load()
     key = f"C1:{stamp(1, 1)}"
@@ -306,8 +294,7 @@ def test_a_thread_without_its_root_is_a_session(
     general.says("U2", "two", thread_ts=root)
     path = export.to_zip(tmp_path / "export.zip")
     assert loaded(path) == {f"C1:{root}": [("Ann", "one"), ("Bo", "two")]}
-    # In its thread and in the main line.
-    assert skipped(path) == ({"unsent": 2} if is_tombstone else {})
+    assert skipped(path) == ({"unsent": 1} if is_tombstone else {})
 
 
 def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
@@ -384,7 +371,7 @@ def test_a_guest_is_told_apart_from_a_member_of_that_name(tmp_path: Path) -> Non
     general.says("U1", "one")
     general.says("U7", "two", user_profile={"display_name": "Ann"})
     texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
-    assert [sender for sender, _ in texts] == ["Ann", "Ann (U7)"]
+    assert [sender for sender, _ in texts] == ["Ann (ann)", "Ann (U7)"]
 
 
 def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -732,7 +719,7 @@ def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
 
 def test_a_pass_that_is_stopped_early_adds_up(tmp_path: Path) -> None:
     loader = SlackChatLoader(threaded(tmp_path))
-    started = loader.counted_pass()
+    started = loader.read()
     next(iter(started))
     summary = started.summary()
     assert summary.found == summary.kept + sum(summary.skipped.values()) == 3
