@@ -67,6 +67,11 @@ class MergeChatRuns(SessionTransform):
             "forwarded" in last.additional_kwargs
         ):
             return False
+        # Nor does context become learned, or the other way round.
+        if last.additional_kwargs.get("weight") != message.additional_kwargs.get(
+            "weight"
+        ):
+            return False
         if self.max_gap is None:
             return True
         before = last.additional_kwargs.get("message_time")
