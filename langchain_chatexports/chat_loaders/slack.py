@@ -68,7 +68,7 @@ _TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
 _ENTITY = re.compile(r"&(lt|gt|amp);")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
 _EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?://)?", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
 
 
 class Profile(msgspec.Struct):
@@ -570,7 +570,8 @@ def plain_text(text: str, names: Mapping[str, str], channels: Mapping[str, str])
 
 
 def _link(target: str, label: str) -> str:
-    bare = _SCHEME.sub("", target, count=1)
+    scheme = _SCHEME.match(target)
+    bare = target[scheme.end() :] if scheme else target
     if target.lower().startswith(("mailto:", "tel:")):
         return label or bare
     # A label that is the address itself was not typed: Slack shortens addresses.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports import SlackChatLoader
+from langchain_chatexports import MergeChatRuns, SlackChatLoader
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
@@ -266,6 +266,21 @@ def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     assert (root.id, root.additional_kwargs["thread"]) == (key, key)
     assert "thread" not in plain.additional_kwargs
     assert thread["messages"][1].additional_kwargs["reply_to"] == {"id": key}
+
+
+def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
+    """In its thread it is context: nothing is learned from it a second time."""
+    loader = SlackChatLoader(threaded(tmp_path))
+    summary = loader.inspect()
+    assert (summary.found, summary.kept) == (6, 6)
+    assert sum(summary.senders.values()) == 6
+    main, thread, _ = loader.load()
+    assert "weight" not in main["messages"][0].additional_kwargs
+    weights = [m.additional_kwargs.get("weight") for m in thread["messages"]]
+    assert weights == [0, None, None]
+    (steps,) = (loader | MergeChatRuns()).inspect().steps
+    assert (steps.found, dict(steps.added)) == (6, {"repeated": 2})
+    assert steps.adds_up
 
 
 def test_a_thread_is_built_from_its_messages_alone(tmp_path: Path) -> None:
