@@ -105,9 +105,9 @@ class User(msgspec.Struct):
     def handles(self) -> tuple[str, ...]:
         """All names, the unique ones first."""
         profile = self.profile or Profile()
-        names = (self.name, profile.email, self.real_name)
-        names += (profile.real_name, profile.display_name)
-        return tuple(dict.fromkeys(filter(None, map(clean_text, names))))
+        unique = (self.name, profile.email)
+        names = (self.real_name, profile.real_name, profile.display_name)
+        return tuple(dict.fromkeys(filter(None, map(clean_text, unique + names))))
 
 
 class Listed(msgspec.Struct):
@@ -348,7 +348,8 @@ class Workspace:
 
     def _listed(self, file: ExportFile) -> dict[str, Channel]:
         """Return the conversations in a list, by id and by name."""
-        kind, listed = _LISTS[file.name], {}
+        kind = _LISTS[file.name]
+        listed: dict[str, Channel] = {}
         for entry in self._entries(file, _LISTED):
             name = clean_text(entry.name) or entry.id
             members = entry.members or ([entry.user] if entry.user else [])
@@ -368,9 +369,11 @@ class Workspace:
 
     def person(self, given: str) -> str | None:
         """Return the id of the person with an id, handle, name or address."""
-        key, known = name_key(given), self._handles.items()
-        found = (id for id, names in known if key in map(name_key, (id, *names)))
-        return next(found, None)
+        key = name_key(given)
+        for person, handles in self._handles.items():
+            if key in map(name_key, (person, *handles)):
+                return person
+        return None
 
     def owner(self) -> str | None:
         """Return the id of the person who takes part in all direct messages."""
@@ -386,11 +389,13 @@ class Workspace:
         for channel in self.channels:
             for file in channel.files if channel.partner else ():
                 with suppress(ChatExportError):  # It is counted when it is read.
-                    for raw in _raws(file) or ():
-                        for _, record in _decoded(raw):
-                            user = record and not record.subtype and record.user
-                            if user and user != channel.partner:
-                                yield from () if self._is_bot(user) else (user,)
+                    records = map(_record, _raws(file) or ())
+                    users = {one.user for one in records if one and not one.subtype}
+                    yield from (
+                        user
+                        for user in users - {channel.partner}
+                        if user and not self._is_bot(user)
+                    )
 
     def conversations(
         self, channel: Channel, owner: str | None
@@ -399,10 +404,11 @@ class Workspace:
         threads: dict[str, list[Message]] = defaultdict(list)
         others = [who for who in channel.members if who != owner] or channel.members
         names = dict.fromkeys(f"@{self._names.get(who, who)}" for who in others)
+        title = ", ".join(names) or channel.name
         conversation = Conversation(
             id=channel.id,
             messages=self._messages(channel, threads),
-            title=", ".join(names) if channel.is_direct else f"#{channel.name}",
+            title=title if channel.is_direct else f"#{channel.name}",
             members=channel.members if channel.is_direct else (),
             names=self._names,
             handles=self._handles,
@@ -428,10 +434,8 @@ class Workspace:
             if record is None:
                 rows.append(((False, 0), Message(None, "", "", "unreadable"), None))
                 continue
-            message, weight = (
-                self._message(channel, record),
-                (bool(record.edited), size),
-            )
+            message = self._message(channel, record)
+            weight = (bool(record.edited), size)
             rows.append((weight, message, record.thread_ts))
             if message.id:
                 best[message.id] = max(weight, best.get(message.id, weight))
@@ -461,7 +465,7 @@ class Workspace:
                 continue
             self._files_read += 1
             for raw in raws:
-                yield from _decoded(raw)
+                yield from _with_replies(raw)
 
     def _is_bot(self, user: str) -> bool:
         known = self._users.get(user)
@@ -522,17 +526,19 @@ def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
     return raws if not raws or any(b'"ts"' in bytes(raw) for raw in raws) else None
 
 
-def _decoded(raw: msgspec.Raw) -> Iterator[tuple[int, Record | None]]:
-    """Yield a record, and the replies that slackdump puts into it."""
+def _record(raw: msgspec.Raw) -> Record | None:
     try:
-        record = _RECORD.decode(raw)
+        return _RECORD.decode(raw)
     except NOT_DECODED:
-        yield 0, None
-        return
-    replies, record.slackdump_thread_replies = record.slackdump_thread_replies, None
+        return None
+
+
+def _with_replies(raw: msgspec.Raw) -> Iterator[tuple[int, Record | None]]:
+    """Yield a record, and the replies that slackdump puts into it."""
+    record = _record(raw)
     yield len(bytes(raw)), record
-    for reply in replies or ():
-        yield from _decoded(reply)
+    for reply in record.slackdump_thread_replies or () if record else ():
+        yield len(bytes(reply)), _record(reply)
 
 
 def microseconds(ts: object) -> int | None:
