@@ -430,8 +430,8 @@ def _unknown(path: Path) -> ExportFormatError:
     )
     msg = (
         f"{what} Supported are an iMessage database (chat.db) or its folder, exports "
-        "in JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, a "
-        "folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
+        "in JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, "
+        "a folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
         "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)

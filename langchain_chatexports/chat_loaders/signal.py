@@ -59,7 +59,9 @@ class Chats:
 
     names: dict[str, str] = field(default_factory=dict)
     handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
+    groups: dict[str, str] = field(default_factory=dict)
+    """The title of each group."""
+
     chats: dict[str, str] = field(default_factory=dict)
     """The recipient of each chat."""
 
@@ -135,8 +137,9 @@ def _read(file: ExportFile) -> Chats:
 
 
 def _add_recipient(recipient: Any, chats: Chats) -> None:
-    number, handles = _text(recipient, "id"), ()
+    number = _text(recipient, "id")
     person, name = f"recipient {number}", ""
+    handles: tuple[str, ...] = ()
     if contact := _at(recipient, "contact"):
         phone = f"+{_text(contact, 'e164')}".rstrip("+")
         handles = tuple(filter(None, (_text(contact, "username"), phone)))
@@ -150,9 +153,9 @@ def _add_recipient(recipient: Any, chats: Chats) -> None:
     elif group := _at(recipient, "group"):
         # A hash: whoever has the key itself can read the group.
         key = _text(group, "masterKey").encode()
-        person = f"group {sha256(key).hexdigest()[:16]}"
-        name = _text(group, "snapshot", "title", "title")
-        chats.groups.add(person)
+        chats.people[number] = person = f"group {sha256(key).hexdigest()[:16]}"
+        chats.groups[person] = _text(group, "snapshot", "title", "title")
+        return
     elif _at(recipient, "self") is not None:
         person, name = _OWNER, chats.names.get(_OWNER, "")
     chats.people[number] = person
@@ -167,7 +170,7 @@ def _conversations(chats: Chats) -> Iterator[Conversation]:
         yield Conversation(
             id=person,
             messages=(_message(line, chats) for line in lines),
-            title="Note to Self" if person == _OWNER else chats.names.get(person),
+            title=_title(person, chats),
             members=() if is_group else dict.fromkeys((person, _OWNER)),
             names=chats.names,
             handles=chats.handles,
@@ -175,6 +178,12 @@ def _conversations(chats: Chats) -> Iterator[Conversation]:
             owner=_OWNER,
             owner_found_by="the export",
         )
+
+
+def _title(person: str, chats: Chats) -> str | None:
+    if person == _OWNER:
+        return "Note to Self"
+    return chats.groups.get(person) or chats.names.get(person)
 
 
 def _message(line: bytes, chats: Chats) -> Message:
