@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from html import escape
@@ -446,7 +447,9 @@ class Workspace:
             if channel.is_direct or not thread:
                 yield message
             elif message.id == f"{channel.id}:{thread}":
-                threads[thread].append(replace(message, is_repeat=True))
+                repeat = copy(message)
+                repeat.is_repeat = True
+                threads[thread].append(repeat)
                 yield message
             else:
                 threads[thread].append(message)
