@@ -23,6 +23,7 @@ ROOMS = [
     "langchain_chatexports.chat_loaders.imessage",
     "langchain_chatexports.chat_loaders.counts",
     "langchain_chatexports.chat_loaders.recognition",
+    "langchain_chatexports.chat_loaders.signal",
     "langchain_chatexports.chat_loaders.slack",
     "langchain_chatexports.chat_loaders.telegram",
     "langchain_chatexports.chat_loaders.table",

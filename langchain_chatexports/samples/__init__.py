@@ -17,6 +17,7 @@ from __future__ import annotations
 from langchain_chatexports.samples.discord import write_discord
 from langchain_chatexports.samples.imessage import write_imessage
 from langchain_chatexports.samples.messenger import write_messenger
+from langchain_chatexports.samples.signal import write_signal
 from langchain_chatexports.samples.slack import write_slack
 from langchain_chatexports.samples.telegram import write_telegram
 from langchain_chatexports.samples.whatsapp import write_whatsapp
@@ -25,6 +26,7 @@ __all__ = [
     "write_discord",
     "write_imessage",
     "write_messenger",
+    "write_signal",
     "write_slack",
     "write_telegram",
     "write_whatsapp",

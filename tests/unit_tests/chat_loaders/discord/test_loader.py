@@ -491,7 +491,7 @@ def test_a_data_package_is_refused_with_the_right_export(
     path = write_package(tmp_path / "package", is_csv=is_csv, messages=messages)
     loader = open_export(path).loader
     assert isinstance(loader, DiscordChatLoader)
-    with pytest.raises(ExportFormatError, match="only your own messages.*format JSON"):
+    with pytest.raises(ExportFormatError, match=r"only your own messages.*format JSON"):
         loader.load()
 
 
