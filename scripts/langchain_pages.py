@@ -87,6 +87,7 @@ PAGES = (
         ("IMessageChatLoader",),
         export_section="Get your database",
     ),
+    LoaderPage("signal", "signal", "Signal", ("SignalChatLoader",)),
     LoaderPage("slack", "slack", "Slack", ("SlackChatLoader",)),
     LoaderPage("telegram", "telegram", "Telegram", ("TelegramChatLoader",)),
     LoaderPage("whatsapp", "whatsapp", "WhatsApp", ("WhatsAppChatLoader",)),
