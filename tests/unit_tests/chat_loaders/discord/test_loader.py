@@ -1,11 +1,10 @@
 """Discord exports as sessions: versions, partitions, people, owner, accounting."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +21,6 @@ from tests.unit_tests.builders.discord import (
     write_package,
 )
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:

@@ -1,10 +1,9 @@
 """Slack exports as sessions: layouts, days, threads, people, owner, accounting."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +12,6 @@ from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
