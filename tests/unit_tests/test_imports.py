@@ -112,7 +112,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
         "FolderFacebookMessengerChatLoader",
         "IMessageChatLoader",
         "SignalChatLoader",
-    "SingleFileFacebookMessengerChatLoader",
+        "SingleFileFacebookMessengerChatLoader",
         "SlackChatLoader",
         "TableChatLoader",
         "TelegramChatLoader",

@@ -31,7 +31,8 @@ class SignalChat:
         export.seconds += 1
         sent = str(MAY_MS + export.seconds * 1000)
         direction = "outgoing" if author == OWNER else "incoming"
-        item = {"chatId": self.id, "authorId": author, "dateSent": sent}
+        item: dict[str, Any] = {"chatId": self.id, "authorId": author}
+        item["dateSent"] = sent
         item |= {direction: {"dateReceived": sent}, kind: content, **keys}
         export.frames.append({"chatItem": item})
         return item
