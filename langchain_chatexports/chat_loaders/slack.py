@@ -68,6 +68,7 @@ _RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range"
 _TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
 _ENTITY = re.compile(r"&(lt|gt|amp);")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
+_EDITED = 2**40  # More than the size of any record.
 _EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
 
@@ -417,42 +418,47 @@ class Workspace:
             is_group=channel.kind != "dm",
         )
         yield conversation
-        for ts in sorted(threads, key=lambda ts: (microseconds(ts) or 0, ts)):
-            messages = threads.pop(ts)
+        for thread in sorted(threads, key=_time_of_thread):
+            messages = threads.pop(thread)
             if all(message.is_repeat for message in messages):
                 continue  # Its replies are not in the export.
-            title = f"#{channel.name}, thread of {_minute(ts)}"
-            thread_id = f"{channel.id}:{ts}"
-            yield replace(conversation, id=thread_id, messages=messages, title=title)
+            title = f"#{channel.name}, thread of {_minute(_time_of_thread(thread)[0])}"
+            yield replace(conversation, id=thread, messages=messages, title=title)
 
     def _messages(
         self, channel: Channel, threads: dict[str, list[Message]]
     ) -> Iterator[Message]:
         """Yield what stands in a channel itself, and gather its threads."""
-        rows: list[tuple[tuple[bool, int], Message, str | None]] = []
-        best: dict[str, tuple[bool, int]] = {}
+        rows: list[Message] = []
+        weights: list[int] = []
+        best: dict[str, int] = {}
         for size, record in self._records(channel):
             if record is None:
-                rows.append(((False, 0), Message(None, "", "", "unreadable"), None))
-                continue
-            message = self._message(channel, record)
-            weight = (bool(record.edited), size)
-            rows.append((weight, message, record.thread_ts))
-            if message.id:
-                best[message.id] = max(weight, best.get(message.id, weight))
+                row, weight = Message(None, "", "", "unreadable"), 0
+            else:
+                row = self._message(channel, record)
+                weight = size + (_EDITED if record.edited else 0)
+            if row.id:
+                best[row.id] = max(weight, best.get(row.id, 0))
+            rows.append(row)
+            weights.append(weight)
             self._files.check_count(len(rows))
-        # Of two copies, the one that was edited or has more in it comes first.
-        rows.sort(key=lambda row: row[0] < best.get(row[1].id, row[0]))
-        for _, message, thread in rows:
-            if channel.is_direct or not thread:
-                yield message
-            elif message.id == f"{channel.id}:{thread}":
-                repeat = copy(message)
+        order: Iterable[int] = range(len(rows))
+        if len(best) < len(rows):
+            # Of two copies, the one that was edited or has more in it comes first.
+            order = sorted(order, key=lambda n: weights[n] < best.get(rows[n].id, 0))
+        for number in order:
+            row = rows[number]
+            thread = "" if channel.is_direct else _thread_of(row)
+            if not thread:
+                yield row
+            elif thread == row.id:
+                repeat = copy(row)
                 repeat.is_repeat = True
                 threads[thread].append(repeat)
-                yield message
+                yield row
             else:
-                threads[thread].append(message)
+                threads[thread].append(row)
 
     def _records(self, channel: Channel) -> Iterator[tuple[int, Record | None]]:
         """Yield the size and content of each record; `None` if it is damaged."""
@@ -468,7 +474,11 @@ class Workspace:
                 continue
             self._files_read += 1
             for raw in raws:
-                yield from _with_replies(raw)
+                record = _record(raw)
+                yield len(raw), record
+                # slackdump puts the replies into the first message of a thread.
+                for reply in (record and record.slackdump_thread_replies) or ():
+                    yield len(reply), _record(reply)
 
     def _is_bot(self, user: str) -> bool:
         known = self._users.get(user)
@@ -534,14 +544,6 @@ def _record(raw: msgspec.Raw) -> Record | None:
         return _RECORD.decode(raw)
     except NOT_DECODED:
         return None
-
-
-def _with_replies(raw: msgspec.Raw) -> Iterator[tuple[int, Record | None]]:
-    """Yield a record, and the replies that slackdump puts into it."""
-    record = _record(raw)
-    yield len(bytes(raw)), record
-    for reply in record.slackdump_thread_replies or () if record else ():
-        yield len(bytes(reply)), _record(reply)
 
 
 def microseconds(ts: object) -> int | None:
@@ -661,10 +663,20 @@ def _first(*names: str | None) -> str:
     return next((text for name in names if (text := clean_text(name))), "")
 
 
-def _minute(ts: str) -> str:
+def _thread_of(message: Message) -> str:
+    """Return the id of the thread that a message is in."""
+    reply_to = message.extra.get("reply_to")
+    return str(reply_to["id"] if reply_to else message.extra.get("thread", ""))
+
+
+def _time_of_thread(thread: str) -> tuple[int, str]:
+    return microseconds(thread.rpartition(":")[2]) or 0, thread
+
+
+def _minute(time: int) -> str:
     # Not the first words, which are a person's text.
     try:
-        moment = datetime.fromtimestamp((microseconds(ts) or 0) // 10**6, timezone.utc)
+        moment = datetime.fromtimestamp(time // 1_000_000, timezone.utc)
     except (ValueError, OverflowError, OSError):
         return "an unknown day"
     return f"{moment:%Y-%m-%d %H:%M}"
