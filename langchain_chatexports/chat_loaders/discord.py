@@ -312,7 +312,7 @@ def _messages(
 ) -> Iterator[Message]:
     """Yield the messages of a channel by id: ids grow with time."""
     _warn_of_missing_parts(channel, files)
-    rows: list[tuple[int, Message]] = []
+    rows: list[Message] = []
     for file in channel.files:
         try:
             raws, missing = read_file(file)
@@ -329,12 +329,12 @@ def _messages(
         for raw in raws:
             record = _decoded(raw)
             if record is None:
-                rows.append((-1, Message(None, "", "", kind="unreadable")))
+                rows.append(Message(None, "", "", kind="unreadable"))
             else:
-                rows.append((_number(record.id), _message(record, channel, types)))
+                rows.append(_message(record, channel, types))
             files.check_count(len(rows))
-    rows.sort(key=lambda row: row[0])
-    yield from (message for _, message in rows)
+    rows.sort(key=_number)
+    yield from rows
 
 
 def _head(file: ExportFile) -> Head | None:
@@ -486,10 +486,9 @@ def microseconds(stamp: object) -> int | None:
     return whole * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
 
 
-def _number(message_id: str | None) -> int:
-    if message_id and len(message_id) <= _MAX_ID_LENGTH and message_id.isdecimal():
-        return int(message_id)
-    return -1
+def _number(message: Message) -> int:
+    is_number = message.id.isdecimal() and len(message.id) <= _MAX_ID_LENGTH
+    return int(message.id) if is_number else -1
 
 
 def find_owner(channels: Iterable[Channel]) -> str | None:
