@@ -87,7 +87,6 @@ PAGES = (
         ("IMessageChatLoader",),
         export_section="Get your database",
     ),
-    LoaderPage("signal", "signal", "Signal", ("SignalChatLoader",)),
     LoaderPage("slack", "slack", "Slack", ("SlackChatLoader",)),
     LoaderPage("telegram", "telegram", "Telegram", ("TelegramChatLoader",)),
     LoaderPage("whatsapp", "whatsapp", "WhatsApp", ("WhatsAppChatLoader",)),
