@@ -160,6 +160,9 @@ class ExportFiles:
     unreadable: int = 0
     """How many files were skipped."""
 
+    packed_bytes: int | None = None
+    """How much space the listed files take up; bounds how many messages are real."""
+
     is_quiet: bool = False
     """Whether skipped files are counted without a warning."""
 
@@ -180,6 +183,10 @@ class ExportFiles:
             warnings.warn(f"Skipped: {error}", stacklevel=3)
         elif self.unreadable == _MAX_WARNINGS + 1:
             warnings.warn("Skipped: further files that cannot be read.", stacklevel=3)
+
+    def add_bytes(self, size: int) -> None:
+        """Count what a file takes up."""
+        self.packed_bytes = (self.packed_bytes or 0) + size
 
     def __iter__(self) -> Iterator[ExportFile]:
         """Iterate over the files."""
@@ -210,7 +217,7 @@ def open_files(
             unpacks to far more than a chat does.
     """
     given = list(paths)
-    export = ExportFiles(given[0], is_quiet=is_quiet)
+    export = ExportFiles(given[0], packed_bytes=0, is_quiet=is_quiet)
     with ExitStack() as stack:
         part = 0
         for path in given:
@@ -260,7 +267,9 @@ def _files_of(
                 raise _refused(escaped(str(path)), _NOT_INSIDE)
             if is_zip(path):
                 return list(_files_in_zip(path, part, suffixes, stack, export))
-            return [_file_on_disk(path, path.parent, part, path.name)]
+            file = _file_on_disk(path, path.parent, part, path.name)
+            export.add_bytes(file.size)
+            return [file]
     except ChatExportError as error:
         if is_named:
             raise
@@ -319,6 +328,7 @@ def _files_in_folder(
         if file.size > _MAX_FILE_BYTES:
             export.skip(_refused(label, _TOO_LARGE))
         else:
+            export.add_bytes(file.size)
             yield file
 
 
@@ -372,6 +382,7 @@ def _files_in_zip(
             sane.append((name, info, label))
     _check_total(path, [info for _, info, _ in sane])
     for name, info, label in sane:
+        export.add_bytes(info.compress_size)
         yield ExportFile(
             folders=name.parts[:-1],
             name=name.name,

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_chatexports._fast.strings import iso_time
-
 UNKNOWN_SENDER = "unknown"
 
 
@@ -33,7 +31,8 @@ class Message:
     """The export's own id; where it is empty, the loader makes one."""
 
     extra: dict[str, Any] = field(default_factory=dict)
-    """Further keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …"""
+    """Further keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …
+    A `sender` in these two is an id, too."""
 
     is_repeat: bool = False
     """Whether the same record stands in another conversation, too, and is counted
@@ -81,8 +80,3 @@ class Conversation:
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the session's metadata, in JSON types."""
-
-
-def iso_of(microseconds: int | None) -> str | None:
-    """Return ISO 8601 in UTC; `None` outside the years 1 to 9999."""
-    return None if microseconds is None else iso_time(microseconds)

@@ -1,14 +1,12 @@
 """One person, many names: a table of people, and one name for each in sessions."""
 
-from __future__ import annotations
-
 import csv
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 from langchain_chatexports._regular_files import cannot_read, open_regular_file
 from langchain_chatexports.exceptions import (
@@ -16,22 +14,6 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from langchain_core.messages import BaseMessage
-
-__all__ = [
-    "PeopleSource",
-    "PeopleTable",
-    "SharedNames",
-    "address_key",
-    "comparable_number",
-    "name_key",
-    "people_table",
-    "table_line",
-]
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MIN_DIGITS = 7
@@ -44,7 +26,6 @@ _COMMENT_CELL = re.compile(r"(?<=[;\t,])\s*#.*")
 # A spreadsheet takes these for the beginning of a formula, and we for a comment.
 _NOT_AT_BEGINNING = ("=", "-", "@", _COMMENT)
 _PROTECTION = "'"
-_NAMED_IN_LISTS = ("reactions", "reply_to")
 
 
 class PeopleTable:
@@ -76,7 +57,7 @@ class PeopleTable:
         self.rows = tuple(row for row in listed if row)
         if not self.rows:
             msg = (
-                f"{path or 'The table of people'} names nobody. Write a line for each "
+                f"{path or 'The table of people'} is empty. Write a line for each "
                 "person: the name to show, then other names and handles, with "
                 "semicolons between them."
             )
@@ -97,21 +78,24 @@ class PeopleTable:
         """Return the names of the one person that has any of some names and handles.
 
         Returns:
-            The person's row; empty if nobody has one of them, or several people have.
+            The person's row; empty if none of them is in the table, or they belong to
+            several people.
         """
         positions = {self._find(name_key(name)) for name in names} - {None}
         if len(positions) != 1:
             return ()
         return self.rows[positions.pop() or 0]
 
+    def name_of(self, name: str) -> str:
+        """Return the name to show for a name: itself if it is not in the table."""
+        return next(iter(self.row_of([name])), name)
+
     def _find(self, key: str) -> int | None:
         found = self._row_of.get(key)
         return self._national.get(comparable_number(key)) if found is None else found
 
 
-PeopleSource: TypeAlias = (
-    "PeopleTable | Mapping[str, str | Collection[str]] | str | Path"
-)
+PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | str | Path
 """A table of people, its file, or the other names and handles by the name to show."""
 
 
@@ -138,78 +122,6 @@ def people_table(given: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
             for name, others in given.items()
         )
     return PeopleTable(given)
-
-
-class SharedNames:
-    """The names of the senders of one export, one for each person of a table."""
-
-    def __init__(
-        self, people: PeopleTable, handles: Mapping[str, Collection[str]] | None = None
-    ) -> None:
-        """Initialize the names.
-
-        Args:
-            people: The table.
-            handles: The handles behind each name in the export. They count first: a
-                name can be several people's.
-        """
-        self._people = people
-        self._rows = {
-            name: people.row_of(theirs) or people.row_of([name])
-            for name, theirs in (handles or {}).items()
-        }
-
-    def row_of(self, name: str) -> tuple[str, ...]:
-        """Return all names of the person behind a name; empty if nobody has it."""
-        if name not in self._rows:
-            self._rows[name] = self._people.row_of([name])
-        return self._rows[name]
-
-    def of(self, name: str) -> str:
-        """Return the name to show for a name: itself if nobody in the table has it."""
-        row = self.row_of(name)
-        return row[0] if row else name
-
-    def rename(self, messages: Iterable[BaseMessage], metadata: dict[str, Any]) -> None:
-        """Replace the names in a session that a loader has just built.
-
-        Args:
-            messages: The session's messages.
-            metadata: Its metadata; the other names of people who take part, which texts
-                may use, are noted as `nicknames`.
-        """
-        replaced: dict[str, None] = {}
-        owner = metadata.get("owner")
-        if isinstance(owner, str):
-            metadata["owner"] = self._noting(owner, replaced)
-        if listed := metadata.get("participants"):
-            names = [self._noting(name, replaced) for name in listed]
-            metadata["participants"] = list(dict.fromkeys(names))
-        for message in messages:
-            extra = message.additional_kwargs
-            sender = extra.get("sender")
-            if isinstance(sender, str):
-                shown = extra["sender"] = self._noting(sender, replaced)
-                # The owner's own messages under another name of theirs.
-                is_own = shown == metadata.get("owner") and bool(self.row_of(sender))
-                if is_own and "is_from_me" in extra:
-                    extra["is_from_me"] = True
-            for key in _NAMED_IN_LISTS:
-                found = extra.get(key)
-                for item in found if isinstance(found, list) else (found,):
-                    if isinstance(item, dict) and isinstance(item.get("sender"), str):
-                        item["sender"] = self._noting(item["sender"], replaced)
-        if replaced:
-            metadata["nicknames"] = list(replaced)
-
-    def _noting(self, name: str, replaced: dict[str, None]) -> str:
-        row = self.row_of(name)
-        if not row:
-            return name
-        replaced |= dict.fromkeys(row[1:])
-        if name not in row:
-            replaced[name] = None
-        return row[0]
 
 
 def name_key(name: str) -> str:
@@ -244,26 +156,12 @@ def comparable_number(key: str) -> str:
     return key[-_NATIONAL_DIGITS:] if is_number else ""
 
 
-def table_line(names: Iterable[str], evidence: str) -> str:
-    """Return a line of the file of a table.
-
-    Args:
-        names: The names and handles of a person, the name to show first.
-        evidence: A comment.
-    """
-    cells = [*map(_protected, names), f"{_COMMENT} {evidence}"]
-    return ";".join(map(_quoted, cells))
-
-
 def _read(path: Path) -> PeopleTable:
     try:
         with open_regular_file(path) as file:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
-        msg = (
-            f"There is no table of people at {path}. Check the path, or let "
-            "chatexports people propose one."
-        )
+        msg = f"There is no table of people at {path}. Check the path."
         raise ExportNotFoundError(msg, path=path) from error
     except PermissionError as error:
         msg = f"The system refuses to read {path}. Allow it, or copy it elsewhere."
@@ -311,18 +209,6 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         names = [_without_protection(cell) for cell in cells[:end]]
         if any(names):
             yield number, names
-
-
-def _protected(name: str) -> str:
-    # No spreadsheet takes it for a formula: it is somebody else's text.
-    plain = " ".join(name.split())
-    return f"{_PROTECTION}{plain}" if plain.startswith(_NOT_AT_BEGINNING) else plain
-
-
-def _quoted(cell: str) -> str:
-    if any(character in cell for character in (*_DELIMITERS, '"')):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
 
 
 def _without_protection(cell: str) -> str:

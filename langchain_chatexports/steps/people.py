@@ -1,15 +1,11 @@
 """A table of people as a step's setting."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator
 
-from langchain_chatexports.chat_loaders.people import SharedNames, people_table
-
-__all__ = ["PeopleRows", "shared_name"]
+from langchain_chatexports.chat_loaders.people import PeopleTable, people_table
 
 _Rows: TypeAlias = tuple[tuple[str, ...], ...]
 
@@ -25,10 +21,10 @@ mapping is read when the step is made."""
 
 
 def shared_name(people: _Rows, name: str) -> str:
-    """Return the name to show for a name: itself if nobody in the table has it."""
-    return _shared_names(people).of(name) if people else name
+    """Return the name to show for a name: itself if it is not in the table."""
+    return _table(people).name_of(name) if people else name
 
 
 @lru_cache(maxsize=8)
-def _shared_names(people: _Rows) -> SharedNames:
-    return SharedNames(people_table(people))
+def _table(people: _Rows) -> PeopleTable:
+    return people_table(people)

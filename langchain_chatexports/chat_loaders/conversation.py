@@ -1,0 +1,404 @@
+"""From a conversation of an export to a session: the same for every format."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from hashlib import blake2b
+from typing import Any
+
+from langchain_core.messages import BaseMessage, HumanMessage
+from typing_extensions import TypedDict
+
+from langchain_chatexports._fast.messages import plain_human_message
+from langchain_chatexports._fast.strings import iso_time
+from langchain_chatexports.chat_loaders.counts import Counts, Reading
+from langchain_chatexports.chat_loaders.messages import (
+    UNKNOWN_SENDER,
+    Conversation,
+    Message,
+)
+from langchain_chatexports.chat_loaders.people import PeopleTable, name_key
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+
+_MICROSECONDS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NO_TIME = -(2**80)
+_HASH_BYTES = 6
+_ZERO = "\0"
+_MENTIONS = ("reactions", "reply_to")
+_NOT_WRITTEN = frozenset({"system", "bot", "unreadable", "section", "orphan"})
+_TWO_PEOPLE = 2
+# More than anybody has in one conversation, unless the export is as large as that.
+_MAX_MESSAGES = 300_000
+_MIN_BYTES_PER_MESSAGE = 4
+
+
+class SessionMetadata(TypedDict, total=False):
+    """Metadata of a conversation, in JSON types."""
+
+    id: str
+    title: str | None
+    platform: str
+    participants: list[str]
+    owner: str | None
+    is_group: bool
+    services: list[str]
+    nicknames: list[str]
+    """Other names of people who take part, where a table of people has them."""
+
+
+class ExportSession(TypedDict, total=False):
+    """A `ChatSession` with metadata.
+
+    The keys of langchain-core's `ChatSession` are repeated and not inherited: that one
+    is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
+    """
+
+    messages: Sequence[BaseMessage]
+    functions: Sequence[dict[str, Any]]
+    metadata: SessionMetadata
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a user keeps of an export; the same options for every loader."""
+
+    owner: str | None = None
+    """The owner that was given: an id, name or handle."""
+
+    keep: frozenset[str] = frozenset()
+    """Kinds that are skipped by default and kept here."""
+
+    include: frozenset[str] = frozenset()
+    """Keys of the conversations to keep; all if empty."""
+
+    exclude: frozenset[str] = frozenset()
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Names:
+    """The names to show of the people in an export, in one conversation at a time."""
+
+    def __init__(self, people: PeopleTable | None = None) -> None:
+        self.nicknames: dict[str, None] = {}
+        """Other names, from the table, of the people of this conversation."""
+
+        self._people = people
+        self._names: Mapping[str, str] = {}
+        self._names_size = -1
+        self._distinct: dict[str, str] = {}
+
+    def enter(self, conversation: Conversation) -> None:
+        """Turn to a conversation; namesakes are told apart by their ids."""
+        self._handles = conversation.handles
+        self._members = conversation.members
+        self._shown: dict[str, str] = {}
+        self.nicknames = {}
+        names = conversation.names
+        # Many exports have one list for all conversations.
+        if names is self._names and len(names) == self._names_size:
+            return
+        self._names, self._names_size = names, len(names)
+        counts = Counter(name_key(name) for name in names.values() if name)
+        self._distinct = {
+            person: f"{name} ({person})"
+            if counts[name_key(name)] > 1 and person != name
+            else name
+            for person, name in names.items()
+            if name
+        }
+
+    def of(self, person: str) -> str:
+        """Return the name to show of an id."""
+        shown = self._shown.get(person)
+        if shown is None:
+            shown = self._shown[person] = self._find(person)
+        return shown
+
+    def all_of(self, person: str) -> Iterator[str]:
+        """Yield all by which a user can mean the person."""
+        yield person
+        yield self._distinct.get(person, person)
+        yield self._names.get(person, person)
+        yield from self._handles.get(person, ())
+
+    def ids_of(self, given: str) -> list[str]:
+        """Return the ids of the people whom an id, name or handle means."""
+        if given in self._names:
+            return [given]
+        key = name_key(given)
+        known = dict.fromkeys([*self._names, *self._handles, *self._members])
+        return [person for person in known if key in map(name_key, self.all_of(person))]
+
+    def _find(self, person: str) -> str:
+        shown = self._distinct.get(person) or person or UNKNOWN_SENDER
+        if self._people is None or not person:
+            return shown
+        handles = self._handles.get(person, ())
+        name = self._names.get(person, person)
+        # Handles first: a name can be several people's.
+        row = self._people.row_of([person, *handles]) or self._people.row_of([name])
+        if not row:
+            return shown
+        self.nicknames |= dict.fromkeys(row[1:])
+        if name not in row and name != person:
+            self.nicknames[name] = None
+        return row[0]
+
+
+def to_session(
+    conversation: Conversation,
+    platform: str,
+    selection: Selection,
+    names: Names,
+    reading: Reading,
+    *,
+    export_bytes: int | None = None,
+    names_met: set[str] | None = None,
+) -> ExportSession | None:
+    """Return a conversation as a session, and count its messages.
+
+    Args:
+        conversation: The conversation; its messages are read.
+        platform: The loader's platform.
+        selection: What to keep.
+        names: The names of the export's people.
+        reading: Where to count, and to note the owner.
+        export_bytes: The size of the export on disk, which bounds how many messages
+            are read.
+        names_met: Where to note by which names the conversation can be chosen.
+
+    Returns:
+        The session, or `None` if no message is kept.
+
+    Raises:
+        ExportFormatError: If it has more messages than an export of this size can.
+        SenderNotFoundError: If several people are the given owner.
+    """
+    counts = reading.counts
+    rows = _without_duplicates(_all_rows(conversation, export_bytes), counts)
+    rows.sort(key=_time_order)
+    names.enter(conversation)
+    owner, owner_name = _owner(conversation, names, selection, reading)
+    shown = {
+        person: names.of(person)
+        for person in _people(conversation, rows, selection.keep)
+    }
+    participants = list(dict.fromkeys(shown.values()))
+    keys = {conversation.id, *conversation.aliases, *participants, *names.nicknames}
+    keys |= {key for person in shown for key in names.all_of(person)}
+    keys |= {conversation.title} if conversation.title else set()
+    if names_met is not None:
+        names_met |= keys
+    if not _is_selected(keys, selection):
+        for row in rows:
+            _skip(row, "unreadable" if row.kind == "unreadable" else "excluded", counts)
+        return None
+    _give_ids(conversation.id, rows)
+    messages = _messages(rows, names, owner, selection, counts)
+    if not messages:
+        return None
+    counts.sessions_kept += 1
+    reading.platforms.add(conversation.platform or platform)
+    is_group = conversation.is_group
+    metadata: dict[str, Any] = {
+        "id": conversation.id,
+        "title": conversation.title,
+        "platform": conversation.platform or platform,
+        "participants": participants,
+        "owner": owner_name,
+        "is_group": len(participants) > _TWO_PEOPLE if is_group is None else is_group,
+        **conversation.metadata,
+    }
+    if names.nicknames:
+        metadata["nicknames"] = list(names.nicknames)
+    return ExportSession(messages=messages, metadata=SessionMetadata(**metadata))
+
+
+def _all_rows(conversation: Conversation, export_bytes: int | None) -> list[Message]:
+    limit = max(_MAX_MESSAGES, (export_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
+    if export_bytes is None:
+        return list(conversation.messages)
+    rows: list[Message] = []
+    for row in conversation.messages:
+        rows.append(row)
+        if len(rows) > limit:
+            msg = (
+                f"A conversation has more than {limit:,} messages in an export of "
+                f"{export_bytes:,} bytes: it is not a real one. Download it again."
+            )
+            raise ExportFormatError(msg)
+    return rows
+
+
+def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
+    """Count the rows, and return each message once: exports list some twice."""
+    counts.found += sum(not row.is_repeat for row in rows)
+    if len({row.id for row in rows}) == len(rows):
+        return rows
+    seen: set[str] = set()
+    kept = []
+    for row in rows:
+        if row.id and row.id in seen:
+            _skip(row, "duplicate", counts)
+        else:
+            seen.add(row.id)
+            kept.append(row)
+    return kept
+
+
+def _owner(
+    conversation: Conversation, names: Names, selection: Selection, reading: Reading
+) -> tuple[str | None, str | None]:
+    """Return the owner's id and name in a conversation, and note both."""
+    person, found_by = conversation.owner, conversation.owner_found_by
+    given = selection.owner
+    if given is not None:
+        ids = names.ids_of(given)
+        if len(ids) > 1:
+            msg = (
+                f"{len(ids)} people are the given owner. Name one by person: "
+                f"{', '.join(ids)}."
+            )
+            raise SenderNotFoundError(msg)
+        person, found_by = (ids[0] if ids else given), "option"
+    name = None if person is None else names.of(person)
+    if name is not None and reading.owner is None:
+        reading.owner, reading.owner_found_by = name, found_by
+    return person, name
+
+
+def _people(
+    conversation: Conversation, rows: Iterable[Message], keep: Collection[str]
+) -> list[str]:
+    wrote = (
+        row.sender for row in rows if row.kind not in _NOT_WRITTEN or row.kind in keep
+    )
+    return [
+        person for person in dict.fromkeys([*conversation.members, *wrote]) if person
+    ]
+
+
+def _is_selected(names: Collection[str], selection: Selection) -> bool:
+    if not selection.include and not selection.exclude:
+        return True
+    keys = set(map(name_key, names))
+    if selection.include and selection.include.isdisjoint(keys):
+        return False
+    return selection.exclude.isdisjoint(keys)
+
+
+def _messages(
+    rows: list[Message],
+    names: Names,
+    owner: str | None,
+    selection: Selection,
+    counts: Counts,
+) -> list[BaseMessage]:
+    start, end = _microseconds(selection.start), _microseconds(selection.end)
+    owner_name = None if owner is None else names.of(owner)
+    messages: list[BaseMessage] = []
+    rows.reverse()
+    while rows:  # Each row is freed when its message is there.
+        row = rows.pop()
+        if reason := _reason_to_skip(row, selection.keep, start, end):
+            _skip(row, reason, counts)
+            continue
+        sender = names.of(row.sender)
+        # By name: a table of people may know the owner under several ids.
+        is_from_me = None if owner is None else sender == owner_name
+        if not row.is_repeat:
+            counts.kept += 1
+        if row.extra:
+            _show_names(row.extra, names)
+        messages.append(human_message(row, sender, is_from_me))
+    return messages
+
+
+def _show_names(extra: dict[str, Any], names: Names) -> None:
+    """Replace ids by names where a message mentions other people."""
+    for key in _MENTIONS:
+        found = extra.get(key)
+        for item in found if isinstance(found, list) else (found,):
+            if isinstance(item, dict) and isinstance(item.get("sender"), str):
+                item["sender"] = names.of(item["sender"])
+
+
+def _reason_to_skip(
+    row: Message, keep: Collection[str], start: int | None, end: int | None
+) -> str | None:
+    if row.kind != "text" and row.kind not in keep:
+        return row.kind
+    if not row.text or row.text.isspace():
+        return "empty" if row.kind == "text" else row.kind
+    if start is not None or end is not None:
+        time = row.time
+        if time is None or iso_time(time) is None:
+            return "excluded"
+        if (start is not None and time < start) or (end is not None and time >= end):
+            return "excluded"
+    return None
+
+
+def human_message(row: Message, sender: str, is_from_me: bool | None) -> HumanMessage:
+    """Build a loader's message, with everything but text and id in its kwargs."""
+    kwargs: dict[str, Any] = {}
+    iso = None if row.time is None else iso_time(row.time)
+    if row.time is not None and iso is not None:
+        kwargs["message_time"] = row.time // _MICROSECONDS
+    kwargs["sender"] = sender
+    if is_from_me is not None:
+        kwargs["is_from_me"] = is_from_me
+    if iso is not None:
+        kwargs["events"] = [{"message_time": iso}]
+    if row.extra:
+        kwargs.update(row.extra)
+    if row.is_repeat:
+        kwargs["weight"] = 0
+    return plain_human_message(row.text, kwargs, row.id)
+
+
+def _skip(row: Message, reason: str, counts: Counts) -> None:
+    if not row.is_repeat:  # It is counted where it stands first.
+        counts.skipped[reason] += 1
+
+
+def _time_order(row: Message) -> int:
+    return _NO_TIME if row.time is None else row.time
+
+
+def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
+    """Give an id to each row without one.
+
+    An id depends on the conversation and on the message's time: it is the same after
+    the next export, in whatever files and order that comes. Only messages that share
+    their moment with another one, or have none, are told apart by sender and text, as a
+    short hash, and equal ones by counting.
+    """
+    if all(row.id for row in rows):
+        return
+    prefix = _digest(conversation_id)
+    moments = Counter(row.time for row in rows)
+    seen: Counter[str] = Counter()
+    for row in rows:
+        if row.id:
+            continue
+        if row.time is not None and moments[row.time] == 1:
+            row.id = f"{prefix}-{row.time:x}"
+            continue
+        stamp = "" if row.time is None else f"{row.time:x}"
+        made = f"{prefix}-{stamp}-{_digest(f'{row.sender}{_ZERO}{row.text}')}"
+        row.id = f"{made}-{seen[made]:x}" if seen[made] else made
+        seen[made] += 1
+
+
+def _digest(text: str) -> str:
+    # An export may hold lone surrogates.
+    encoded = text.encode("utf-8", "surrogatepass")
+    return blake2b(encoded, digest_size=_HASH_BYTES).hexdigest()
+
+
+def _microseconds(bound: datetime | None) -> int | None:
+    return None if bound is None else (bound - _EPOCH) // timedelta(microseconds=1)

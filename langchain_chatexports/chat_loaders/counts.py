@@ -1,0 +1,495 @@
+"""Found = kept + skipped, counted once, from the export to the rows of a set."""
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar, Protocol
+
+from langchain_core.chat_sessions import ChatSession
+
+from langchain_chatexports._terminal import plural, printable
+
+MERGED = "merged"
+"""The reason of messages that were joined with a neighbor: their text is kept."""
+
+_EXPORT = "Export"
+_MESSAGES = "messages"
+_MAX_LISTED_SENDERS = 20
+
+
+@dataclass
+class Counts:
+    """What one stage found, kept and skipped: `found + added = kept + skipped`."""
+
+    name: str = _EXPORT
+    """The stage: `Export (slack)`, a step's class, a function of `datasets`."""
+
+    unit: str = _MESSAGES
+    """What is counted: `messages`, `sessions` or `examples`."""
+
+    found: int = 0
+    kept: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    """What was not kept, by reason; `merged` messages are part of a neighbor."""
+
+    added: Counter[str] = field(default_factory=Counter)
+    """What was kept and not found, by reason: `repeated` in windows."""
+
+    replaced: Counter[str] = field(default_factory=Counter)
+    """Places in texts that a step replaced, by kind."""
+
+    sessions_found: int = 0
+    sessions_kept: int = 0
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count what is skipped."""
+        if count:
+            self.skipped[reason] += count
+
+    def add(self, other: "Counts") -> None:
+        """Add the counts of another stage, whatever its name."""
+        self.found += other.found
+        self.kept += other.kept
+        self.sessions_found += other.sessions_found
+        self.sessions_kept += other.sessions_kept
+        self.skipped.update(other.skipped)
+        self.added.update(other.added)
+        self.replaced.update(other.replaced)
+
+    @property
+    def is_of_export(self) -> bool:
+        """Whether `found` are the records of an export, not of sessions given."""
+        return self.name.startswith(_EXPORT)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether everything is accounted for."""
+        return self.found + self.added.total() == self.kept + self.skipped.total()
+
+    def __str__(self) -> str:
+        """Return the counts as a line for a terminal."""
+        found = plural(self.found, self.unit.removesuffix("s"))
+        added = [f"{count:,} added: {why}" for why, count in _sorted(self.added)]
+        skipped = [f"{count:,} skipped: {why}" for why, count in _sorted(self.skipped)]
+        return "; ".join([f"{self.name}: {found} -> {self.kept:,}", *added, *skipped])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts in JSON types."""
+        return {
+            name: dict(_sorted(value)) if isinstance(value, Counter) else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Counts":
+        """Build the counts from the result of `to_dict`."""
+        return cls(
+            **{
+                name: Counter(value) if isinstance(value, dict) else value
+                for name, value in values.items()
+            }
+        )
+
+
+@contextmanager
+def entered_at_end(counts: list[Counts], *stages: Counts) -> Iterator[None]:
+    """Append stages to a list at the end of a `with`, also after an error.
+
+    Functions that make or drop examples share one list: each enters its stages when its
+    input has ended, so they stand in the order in which data passed.
+    """
+    try:
+        yield
+    finally:
+        counts += stages
+
+
+def sum_of(counts: Iterable[Counts], name: str, unit: str = _MESSAGES) -> Counts:
+    """Return the sum of the stages of one name and unit."""
+    total = Counts(name, unit)
+    for stage in counts:
+        if (stage.name, stage.unit) == (name, unit):
+            total.add(stage)
+    return total
+
+
+def total_of(counts: Iterable[Counts]) -> Counts | None:
+    """Return what became of the messages of all exports, from first stage to last.
+
+    Returns:
+        The total; `None` if no messages were counted, or the stages do not follow on
+        each other because they were counted in different passes.
+    """
+    stages = [stage for stage in counts if stage.unit == _MESSAGES]
+    if not stages:
+        return None
+    exports = [stage for stage in stages if stage.is_of_export]
+    total = Counts(_EXPORT if exports else "Total")
+    for stage in stages:
+        total.skipped.update(stage.skipped)
+        total.added.update(stage.added)
+    total.found = sum(stage.found for stage in exports or stages[:1])
+    total.kept = stages[-1].kept
+    return total if total.adds_up else None
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What is in an export, without its text: counts, names and times.
+
+    Attributes:
+        platform: The export's platform, for example `imessage`.
+        owner: Whose export it is, if known.
+        owner_found_by: How the owner was found.
+        sessions: Conversations with at least one message kept.
+        senders: Messages kept, by sender, most first.
+        first: Time of the oldest message kept, in UTC.
+        last: Time of the newest message kept, in UTC.
+        found: Message rows or records read.
+        kept: Messages in the loaded sessions.
+        skipped: Messages not kept, by reason; found = kept + sum(skipped).
+        steps: The counts of each step, if steps were inspected too.
+        details: Format-specific counts in JSON types (files, services, sections, …).
+    """
+
+    platform: str
+    owner: str | None
+    owner_found_by: str | None
+    sessions: int
+    senders: Mapping[str, int]
+    first: datetime | None
+    last: datetime | None
+    found: int
+    kept: int
+    skipped: Mapping[str, int]
+    steps: tuple[Counts, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def stages(self) -> list[Counts]:
+        """Return the counts of the loader and of each step."""
+        export = Counts(
+            f"{_EXPORT} ({self.platform})",
+            found=self.found,
+            kept=self.kept,
+            skipped=Counter(self.skipped),
+            sessions_kept=self.sessions,
+        )
+        return [export, *self.steps]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary in JSON types; times as ISO 8601 strings."""
+        return {
+            **vars(self),
+            "senders": dict(self.senders),
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+            "skipped": dict(self.skipped),
+            "steps": [step.to_dict() for step in self.steps],
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ExportSummary":
+        """Build it from the result of `to_dict`."""
+        times = {
+            name: datetime.fromisoformat(values[name]) if values[name] else None
+            for name in ("first", "last")
+        }
+        steps = tuple(map(Counts.from_dict, values["steps"]))
+        return cls(**{**values, **times, "steps": steps})
+
+    def __str__(self) -> str:
+        """Return the summary as a table for a terminal."""
+        return "\n".join(_table_lines(self))
+
+
+class CountedStep(Protocol):
+    """The parts of a step that counting needs; `SessionTransform` has them."""
+
+    joins_messages: ClassVar[bool]
+
+    def flattened(self) -> "tuple[CountedStep, ...]":
+        """Return the single steps that the step consists of."""
+
+    def skipped(self, session: ChatSession) -> Mapping[str, int]:
+        """Count the session's messages that are in no output, by reason."""
+
+    def counting_transform(
+        self, sessions: Iterable[ChatSession], replaced: Counter[str]
+    ) -> Iterator[ChatSession]:
+        """Transform sessions, and count the places that are replaced in texts."""
+
+
+class Reading:
+    """One pass over a loader's sessions, through steps, counted on the way.
+
+    Iterate it (once), then ask for the `summary`; after an early stop the summary
+    covers what was read until then. A loader of this package writes into `counts`,
+    `owner`, `owner_found_by` and `details` while it reads.
+    """
+
+    def __init__(self, platform: str) -> None:
+        self.platforms: set[str] = set()
+        self.counts = Counts()
+        self.owner: str | None = None
+        self.owner_found_by: str | None = None
+        self.details: dict[str, Any] = {}
+        self._platform = platform
+        self._senders: Counter[str] = Counter()
+        self._first: int | None = None
+        self._last: int | None = None
+        self._steps: list[tuple[CountedStep, Counts]] = []
+        self._sessions: Iterator[ChatSession] = iter(())
+
+    def start(
+        self,
+        sessions: Iterable[ChatSession],
+        steps: Iterable[CountedStep] = (),
+        *,
+        is_counted: bool = True,
+    ) -> "Reading":
+        """Set what to read; nothing is read yet.
+
+        Args:
+            sessions: The sessions of a loader.
+            steps: The steps to pass the sessions through, in order; a pipeline is
+                counted step by step.
+            is_counted: Whether the loader writes the counts; otherwise all messages
+                count as found and kept.
+
+        Returns:
+            This reading.
+        """
+        self._sessions = self._watched(sessions, is_counted=is_counted)
+        for step in steps:
+            for single in step.flattened():
+                self._sessions = self._passed(self._sessions, single)
+        return self
+
+    def __iter__(self) -> Iterator[ChatSession]:
+        """Return the sessions that come out of the last step."""
+        return self._sessions
+
+    @property
+    def messages_read(self) -> int:
+        """The messages found so far, those that are skipped included."""
+        return self.counts.found
+
+    def finish(self) -> ExportSummary:
+        """Read the rest, and return the counts."""
+        for session in self:
+            del session
+        return self.summary()
+
+    def summary(self) -> ExportSummary:
+        """Return the counts of what was read so far."""
+        return ExportSummary(
+            platform=_agreed([*self.platforms]) or self._platform,
+            owner=self.owner,
+            owner_found_by=self.owner_found_by,
+            sessions=self.counts.sessions_kept,
+            senders=dict(sorted(self._senders.items(), key=lambda x: (-x[1], x[0]))),
+            first=_moment(self._first),
+            last=_moment(self._last),
+            found=self.counts.found,
+            kept=self.counts.kept,
+            skipped=dict(_sorted(self.counts.skipped)),
+            steps=tuple(_settled(step, counts) for step, counts in self._steps),
+            details=dict(self.details),
+        )
+
+    def _watched(
+        self, sessions: Iterable[ChatSession], *, is_counted: bool
+    ) -> Generator[ChatSession, None, None]:
+        for session in sessions:
+            self._count(session, is_counted=is_counted)
+            held = [session]
+            del session
+            yield held.pop()  # The consumer is the only one to hold it.
+
+    def _count(self, session: ChatSession, *, is_counted: bool) -> None:
+        extras = [message.additional_kwargs for message in session.get("messages", ())]
+        self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
+        found = (extra.get("message_time") for extra in extras)
+        times = [time for time in found if isinstance(time, int)]
+        if times:
+            first, last = min(times), max(times)
+            self._first = first if self._first is None else min(first, self._first)
+            self._last = last if self._last is None else max(last, self._last)
+        if not is_counted:
+            self.counts.found += len(extras)
+            self.counts.kept += len(extras)
+            self.counts.sessions_kept += 1
+
+    def _passed(
+        self, sessions: Iterator[ChatSession], step: CountedStep
+    ) -> Iterator[ChatSession]:
+        counts = Counts(type(step).__name__)
+        self._steps.append((step, counts))
+
+        def taken() -> Iterator[ChatSession]:
+            for session in sessions:
+                counts.sessions_found += 1
+                counts.found += len(session.get("messages", ()))
+                counts.skipped.update(step.skipped(session))
+                held = [session]
+                del session
+                yield held.pop()
+
+        return _given(step.counting_transform(taken(), counts.replaced), counts)
+
+
+def _given(
+    sessions: Iterator[ChatSession], counts: Counts
+) -> Generator[ChatSession, None, None]:
+    for session in sessions:
+        counts.sessions_kept += 1
+        counts.kept += len(session.get("messages", ()))
+        held = [session]
+        del session
+        yield held.pop()
+
+
+def _settled(step: CountedStep, counts: Counts) -> Counts:
+    """Return a step's counts with the reason for what is missing or too much."""
+    settled = replace(counts, skipped=Counter(counts.skipped), added=Counter())
+    rest = counts.found - counts.kept - counts.skipped.total()
+    if rest > 0:
+        settled.skip(MERGED if step.joins_messages else "unnamed", rest)
+    elif rest < 0:
+        settled.added["repeated"] = -rest
+    return settled
+
+
+def read_counted(
+    sessions: Iterable[ChatSession], platform: str, steps: Sequence[CountedStep] = ()
+) -> Reading:
+    """Start a counted reading of sessions whose loader counts nothing itself."""
+    return Reading(platform).start(sessions, steps, is_counted=False)
+
+
+def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
+    """Return the sum of the counts of several exports, or of parts of one.
+
+    Args:
+        summaries: At least one; the platform and the owner are those that all agree on.
+
+    Returns:
+        Their sum, with the sum of each step.
+
+    Raises:
+        ValueError: If there is none, or if they did not pass through the same steps.
+    """
+    parts = list(summaries)
+    if not parts:
+        msg = "There is no summary to add up."
+        raise ValueError(msg)
+    columns = [part.steps for part in parts]
+    if len({tuple(step.name for step in steps) for steps in columns}) > 1:
+        msg = "Only counts of the same steps can be added up."
+        raise ValueError(msg)
+    export = Counts()
+    senders: Counter[str] = Counter()
+    for part in parts:
+        export.add(part.stages()[0])
+        senders.update(part.senders)
+    return ExportSummary(
+        platform=_agreed([part.platform for part in parts]) or "several",
+        owner=_agreed([part.owner for part in parts]),
+        owner_found_by=_agreed([part.owner_found_by for part in parts]),
+        sessions=export.sessions_kept,
+        senders=dict(sorted(senders.items(), key=lambda item: (-item[1], item[0]))),
+        first=min((part.first for part in parts if part.first), default=None),
+        last=max((part.last for part in parts if part.last), default=None),
+        found=export.found,
+        kept=export.kept,
+        skipped=dict(_sorted(export.skipped)),
+        steps=tuple(
+            sum_of(steps, steps[0].name) for steps in zip(*columns, strict=True)
+        ),
+        details=_add_details([part.details for part in parts]),
+    )
+
+
+def _agreed(values: Sequence[str | None]) -> str | None:
+    """Return the value that all agree on."""
+    return values[0] if len(set(values)) == 1 else None
+
+
+def _add_details(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add numbers, add counts by name, and unite lists."""
+    added: dict[str, Any] = {}
+    for one in details:
+        for key, value in one.items():
+            before = added.get(key)
+            if before is None:
+                added[key] = value
+            elif isinstance(value, int):
+                added[key] = before + value
+            elif isinstance(value, list):
+                added[key] = sorted({*before, *value})
+            else:
+                total = Counter(before)
+                total.update(value)
+                added[key] = dict(sorted(total.items()))
+    return added
+
+
+def _table_lines(summary: ExportSummary) -> Iterator[str]:
+    owner = printable(summary.owner) if summary.owner else "not found"
+    if summary.owner_found_by:
+        owner += f" (by {summary.owner_found_by})"
+    yield f"platform  {summary.platform}"
+    yield f"owner     {owner}"
+    yield f"sessions  {summary.sessions:,}"
+    if summary.first and summary.last:
+        yield f"time      {summary.first:%Y-%m-%d} to {summary.last:%Y-%m-%d} (UTC)"
+    if zones := summary.details.get("time_zone"):
+        yield f"zone      {', '.join(zones)}; the export has none"
+    if orders := summary.details.get("date_orders"):
+        yield f"dates     {', '.join(orders)}"
+    yield f"messages  {summary.found:,} found, {summary.kept:,} kept"
+    for reason, count in summary.skipped.items():
+        yield f"          {count:,} skipped: {reason}"
+    listed = list(summary.senders.items())
+    for index, (name, count) in enumerate(listed[:_MAX_LISTED_SENDERS]):
+        yield f"{'' if index else 'senders':<10}{count:>8,}  {printable(name)}"
+    if len(listed) > _MAX_LISTED_SENDERS:
+        more = len(listed) - _MAX_LISTED_SENDERS
+        yield f"{'':<10}{more:>8,}  more {'sender' if more == 1 else 'senders'}"
+    for step in summary.steps:
+        yield from _step_lines(step)
+
+
+def _step_lines(step: Counts) -> Iterator[str]:
+    before = _size(step.sessions_found, step.found)
+    yield f"{step.name}: {before} -> {_size(step.sessions_kept, step.kept)}"
+    for reason, count in _sorted(step.skipped):
+        # The text of merged messages is kept.
+        what = reason if reason == MERGED else f"skipped: {reason}"
+        yield f"          {count:,} {what}"
+    for reason, count in _sorted(step.added):
+        yield f"          {count:,} added: {reason}"
+    for kind, count in _sorted(step.replaced):
+        yield f"          {count:,} replaced: {kind}"
+
+
+def _size(sessions: int, messages: int) -> str:
+    return f"{plural(sessions, 'session')}, {plural(messages, 'message')}"
+
+
+def _sorted(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items())
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    # `fromtimestamp` refuses moments before 1970 on Windows; and langchain-community's
+    # `message_time` is in nanoseconds.
+    if seconds is None:
+        return None
+    try:
+        return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
