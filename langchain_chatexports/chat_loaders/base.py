@@ -1,6 +1,7 @@
 """The base class of loaders: options, `|`, iteration and `inspect`."""
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import (
     Collection,
     Generator,
@@ -78,6 +79,9 @@ class ChatExportLoader(AsyncLoading):
 
     owner_is_label: ClassVar[bool] = False
     """Whether the export says who the owner is, and `owner` is only their name."""
+
+    names_are_in_messages: ClassVar[bool] = False
+    """Whether only the messages of a conversation say who takes part."""
 
     def __init__(
         self,
@@ -255,7 +259,7 @@ class ChatExportLoader(AsyncLoading):
         """Return the handles and further names of people, by the name to show.
 
         Phone numbers, e-mail addresses, user names, ids or other names, as far as the
-        export has them; no message is read.
+        export has them; messages are read only where nothing else has the names.
         """
         found: dict[str, dict[str, None]] = {}
         with (
@@ -264,6 +268,8 @@ class ChatExportLoader(AsyncLoading):
         ):
             names = Names(self.people)
             for conversation in conversations:
+                if self.names_are_in_messages:
+                    deque(conversation.messages, maxlen=0)
                 names.enter(conversation)
                 for person in {*conversation.names, *conversation.handles}:
                     known = found.setdefault(names.of(person), {})

@@ -46,10 +46,12 @@ _ESCAPE = re.compile(
     rb"|(?P<lone>u[dD][c-fC-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_BARE_VALUE = re.compile(rb'("document_id": )([^"\d\r\n][^\r\n]*?)(,?\r?$)', re.M)
+_BARE_VALUE = re.compile(
+    rb'("document_id": )([^"\d\r\n][^\r\n]*?)(,?\r?$)', re.MULTILINE
+)
 # Telegram indents by one space a level and has no line breaks in strings: the list of
 # a single chat is at one space, those of an account are at four.
-_LIST = re.compile(rb'^( |    )"messages": \[\n', re.M)
+_LIST = re.compile(rb'^( |    )"messages": \[\n', re.MULTILINE)
 _CLOSINGS = {b" ": b"]}", b"    ": b"]}]}}"}
 
 
@@ -63,7 +65,7 @@ class _Account(msgspec.Struct):
 
 
 class _ChatList(msgspec.Struct):
-    list: list[msgspec.Raw] = []
+    chats: list[msgspec.Raw] = msgspec.field(default_factory=list, name="list")
 
 
 class _ChatHead(msgspec.Struct):
@@ -87,17 +89,20 @@ class User(msgspec.Struct):
 
     @property
     def id(self) -> str:
+        """The id in the form of the ids of senders."""
         return f"user{self.user_id}"
 
     @property
     def name(self) -> str:
+        """The display name."""
         names = (clean(self.first_name), clean(self.last_name))
         return " ".join(filter(None, names)) or clean(self.username) or self.id
 
     @property
     def handles(self) -> set[str]:
+        """User name and phone number."""
         known = {clean(self.username), clean(self.phone_number)}
-        return {self.id, str(self.user_id), *known} - {""}
+        return known - {""}
 
 
 @dataclass
@@ -199,13 +204,13 @@ def _heads(data: bytes) -> _Parsed:
     raw_chats: list[msgspec.Raw | bytes] = [data]
     for section in (account.chats, account.left_chats):
         with suppress(msgspec.ValidationError):
-            raw_chats += msgspec.json.decode(section, type=_ChatList).list
+            raw_chats += msgspec.json.decode(section, type=_ChatList).chats
     heads = []
     for raw in raw_chats:
         with suppress(msgspec.ValidationError):
             head = msgspec.json.decode(raw, type=_ChatHead)
             is_known = head.type is not msgspec.UNSET or head.name is not msgspec.UNSET
-            if is_known and bytes(head.messages[:1]) == b"[":
+            if is_known and memoryview(head.messages)[:1] == b"[":
                 heads.append(head)
     return _Parsed(account, heads, is_cut_off=False)
 

@@ -3,7 +3,7 @@
 Telegram Desktop's writer names the keys. Pages in HTML are read into the same records.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -123,6 +123,9 @@ class Reactor(msgspec.Struct, rename={"from_": "from"}):
     """A person who reacted."""
 
     from_: str | None = None
+    from_id: str | int | None = None
+    actor: None = None
+    actor_id: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +150,12 @@ class Chat:
 
     @property
     def title(self) -> str | None:
+        """The name to show."""
         return self.name or _TITLES.get(self.type)
 
     @property
     def is_personal(self) -> bool:
+        """Whether it is between two people."""
         return self.type == "personal_chat" and not self.is_of_bot
 
     @property
@@ -260,7 +265,7 @@ def clean(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def author_of(record: Record) -> str:
+def author_of(record: Record | Reactor) -> str:
     """Return the id of the author; where there is none, the name."""
     author = record.from_id or record.actor_id
     if isinstance(author, str):
@@ -268,7 +273,7 @@ def author_of(record: Record) -> str:
     return f"user{author}" if author else name_of(record)
 
 
-def name_of(record: Record) -> str:
+def name_of(record: Record | Reactor) -> str:
     """Return the author's name, empty for deleted accounts."""
     return clean(record.from_ or record.actor)
 
@@ -297,25 +302,6 @@ def is_forwarded(record: Record) -> bool:
     return record.forwarded_from is not _UNSET or record.saved_from is not _UNSET
 
 
-def extra_of(record: Record, chat_id: str) -> dict[str, Any]:
-    """Return what else a message carries, as it stands in `additional_kwargs`."""
-    extra: dict[str, Any] = {}
-    if attachments := list(_attachments(record)):
-        extra["attachments"] = attachments
-    if record.edited or record.edited_unixtime:
-        extra["edited"] = True
-    if is_forwarded(record):
-        extra["forwarded"] = True
-        if name := clean(record.forwarded_from) or clean(record.saved_from):
-            extra["forwarded_from"] = name
-    if record.reply_to_message_id is not None:
-        place = record.reply_to_peer_id or chat_id
-        extra["reply_to"] = {"id": f"{place}:{record.reply_to_message_id}"}
-    if reactions := list(_reactions(record.reactions or [])):
-        extra["reactions"] = reactions
-    return extra
-
-
 def _attachments(record: Record) -> Iterator[dict[str, str]]:
     # Paths are not passed on: nobody may open what an export names.
     found: dict[str, str] = {}
@@ -334,20 +320,6 @@ def _attachments(record: Record) -> Iterator[dict[str, str]]:
         found["location"] = clean(record.place_name)
     for kind, name in found.items():
         yield {"type": kind, "name": name} if name else {"type": kind}
-
-
-def _reactions(reactions: list[Reaction]) -> Iterator[dict[str, Any]]:
-    for item in reactions:
-        reaction = _REACTIONS.get(item.type) or clean(item.emoji)
-        if not reaction:
-            continue
-        recent = item.recent or []
-        for person in recent:
-            sender = clean(person.from_) or UNKNOWN_SENDER
-            yield {"reaction": reaction, "sender": sender}
-        if item.count > len(recent):
-            rest = item.count - len(recent)
-            yield {"reaction": reaction, "sender": UNKNOWN_SENDER, "count": rest}
 
 
 class Clock:
@@ -393,13 +365,23 @@ class Clock:
 class Reader:
     """Turns the records of one chat into messages."""
 
-    def __init__(self, chat: Chat, clock: Clock, bots: frozenset[str]) -> None:
+    def __init__(
+        self,
+        chat: Chat,
+        clock: Clock,
+        bots: frozenset[str],
+        known: Mapping[str, Collection[str]],
+    ) -> None:
         self.names: dict[str, str] = {}
         """The name of each id that was met."""
+
+        self.handles: dict[str, set[str]] = {}
+        """Its number, and what the account knows of it."""
 
         self._chat = chat
         self._clock = clock
         self._bots = bots
+        self._known = known
         self._is_left_out = ""
         if chat.is_channel:
             self._is_left_out = "channel"
@@ -411,9 +393,9 @@ class Reader:
         if record is None:
             return Message(None, "", "", kind="unreadable")
         author = author_of(record)
-        if author and self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
-            self.names[author] = name_of(record) or UNKNOWN_SENDER
-        extra = extra_of(record, self._chat.id)
+        if self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
+            self.meet(author, name_of(record))
+        extra = self._extra(record)
         text = text_of(record)
         kind = "text"
         if record.type == "unsupported":
@@ -439,6 +421,47 @@ class Reader:
             "" if record.id is None else f"{self._chat.id}:{record.id}",
             extra,
         )
+
+    def meet(self, author: str, name: str) -> None:
+        """Note the name of an id, empty for deleted accounts."""
+        if author:
+            self.names[author] = name or UNKNOWN_SENDER
+            number = author.removeprefix("user")
+            digits = {number} if number.isdecimal() else set()
+            self.handles[author] = digits.union(self._known.get(author, ()))
+
+    def _extra(self, record: Record) -> dict[str, Any]:
+        """Return what else a message carries, for `additional_kwargs`."""
+        extra: dict[str, Any] = {}
+        if attachments := list(_attachments(record)):
+            extra["attachments"] = attachments
+        if record.edited or record.edited_unixtime:
+            extra["edited"] = True
+        if is_forwarded(record):
+            extra["forwarded"] = True
+            if name := clean(record.forwarded_from) or clean(record.saved_from):
+                extra["forwarded_from"] = name
+        if record.reply_to_message_id is not None:
+            place = record.reply_to_peer_id or self._chat.id
+            extra["reply_to"] = {"id": f"{place}:{record.reply_to_message_id}"}
+        if record.reactions:
+            extra["reactions"] = list(self._reactions(record.reactions))
+        return extra
+
+    def _reactions(self, reactions: list[Reaction]) -> Iterator[dict[str, Any]]:
+        for item in reactions:
+            reaction = _REACTIONS.get(item.type) or clean(item.emoji)
+            if not reaction:
+                continue
+            recent = item.recent or []
+            for person in recent:
+                sender = author_of(person) if name_of(person) else ""
+                if sender and sender not in self.names:
+                    self.meet(sender, name_of(person))
+                yield {"reaction": reaction, "sender": sender or UNKNOWN_SENDER}
+            if item.count > len(recent):
+                rest = item.count - len(recent)
+                yield {"reaction": reaction, "sender": UNKNOWN_SENDER, "count": rest}
 
 
 def action_of(record: Record) -> str:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports import TelegramChatLoader
-from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.chat_loaders.utils import merge_chat_runs
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.telegram import (
+    is_recognized,
     ANN,
     BERLIN_SUMMER,
     BO,
@@ -56,7 +55,7 @@ def test_a_page_is_a_session(tmp_path: Path) -> None:
     (session,) = TelegramChatLoader(path, timezone=BERLIN_SUMMER).load()
     assert metadata_of(session)["is_group"] is False
     for place in (path, tmp_path):
-        assert isinstance(open_export(place).loader, TelegramChatLoader)
+        assert is_recognized(place)
 
 
 @pytest.mark.usefixtures("machine_in_berlin")
@@ -151,7 +150,7 @@ def test_media_are_attachments_and_no_text(
     path = page.write(tmp_path / "messages.html")
     summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert dict(summary.skipped) == {"media": 1}
-    (message,) = messages_of(path, include_media=True)
+    (message,) = messages_of(path, keep="media")
     assert message.content == f"[{kind}]"
 
 
@@ -173,7 +172,7 @@ def test_what_the_app_wrote_is_counted_without_its_text(tmp_path: Path) -> None:
     path = page_of_two().write(tmp_path / "messages.html")
     loader = TelegramChatLoader(path, timezone=BERLIN_SUMMER)
     assert loader.inspect().details["types"] == {"service": 1}
-    assert messages_of(path, include_system=True)[0].content == "1 May 2024"
+    assert messages_of(path, keep="system")[0].content == "1 May 2024"
 
 
 @pytest.mark.parametrize("is_forwarded", [False, True])
@@ -192,7 +191,7 @@ def test_the_inline_bot_is_no_part_of_a_name(
     path = page.write(tmp_path / "messages.html")
     summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert summary.skipped["bot"] == 1
-    last = messages_of(path, include_bots=True)[-1]
+    last = messages_of(path, keep="bot")[-1]
     assert last.additional_kwargs["sender"] == "Ann"
     assert last.additional_kwargs.get("forwarded_from") == (
         "Cy" if is_forwarded else None
@@ -310,6 +309,7 @@ def test_both_forms_of_the_tutorials_chat_give_its_merged_messages(
     page.write(tmp_path / "html" / "telegram.html")
     for folder in ("json", "html"):
         loader = TelegramChatLoader(tmp_path / folder, timezone=BERLIN_SUMMER)
+        from langchain_chatexports.chat_loaders.utils import merge_chat_runs
         (session,) = merge_chat_runs(loader.lazy_load())
         texts = [
             (m.additional_kwargs["sender"], m.content) for m in session["messages"]

@@ -11,13 +11,13 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from langchain_chatexports import TelegramChatLoader
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.chat_loaders import export_files
-from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.chat_loaders import files
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.telegram import (
+    is_recognized,
     ANN,
     BEGIN,
     BERLIN_SUMMER,
@@ -95,7 +95,7 @@ def test_a_single_chat_is_read(tmp_path: Path) -> None:
         "is_group": False,
     }
     for place in (path, path.parent, tmp_path):
-        assert isinstance(open_export(place).loader, TelegramChatLoader)
+        assert is_recognized(place)
 
 
 @pytest.mark.parametrize("indent", [1, 2, None])
@@ -114,8 +114,8 @@ def test_an_account_with_left_chats_is_read(tmp_path: Path, indent: int | None) 
         "user33": [("Cy", "yours"), ("Ann", "mine")],
         "chat44": [("The race", "yours"), ("Ann", "mine")],
     }
-    assert isinstance(open_export(path).loader, TelegramChatLoader)
-    assert isinstance(open_export(tmp_path).loader, TelegramChatLoader)
+    assert is_recognized(path)
+    assert is_recognized(tmp_path)
 
 
 def test_a_long_list_of_contacts_does_not_hide_an_account(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_long_list_of_contacts_does_not_hide_an_account(tmp_path: Path) -> Non
     value["contacts"]["list"] *= 5_000
     path = tmp_path / "result.json"
     path.write_text(json.dumps(value, indent=1))
-    assert isinstance(open_export(tmp_path).loader, TelegramChatLoader)
+    assert is_recognized(tmp_path)
     assert list(loaded(path)) == ["user22"]
 
 
@@ -133,7 +133,7 @@ def test_a_zip_is_read_in_place(tmp_path: Path) -> None:
         archive.writestr("DataExport/result.json", account_text([talk(), talk(33)]))
         archive.writestr("DataExport/files/other.json", '[{"a": 1}]')
     assert list(loaded(path)) == ["user22", "user33"]
-    assert isinstance(open_export(path).loader, TelegramChatLoader)
+    assert is_recognized(path)
     assert TelegramChatLoader(path).inspect().details["other_files"] == 1
 
 
@@ -150,7 +150,7 @@ def test_each_form_of_the_file_gives_the_same(tmp_path: Path, form: str) -> None
     data = (b"\xef\xbb\xbf" if form == "bom" else b"") + text.encode()
     (tmp_path / "result.json").write_bytes(data)
     assert TelegramChatLoader(tmp_path / "result.json").load() == expected
-    assert isinstance(open_export(tmp_path / "result.json").loader, TelegramChatLoader)
+    assert is_recognized(tmp_path / "result.json")
 
 
 def test_messages_on_one_line_are_read(tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ def test_service_messages_are_left_out_by_type(
     summary = TelegramChatLoader(path).inspect()
     assert dict(summary.skipped) == {"system": 1}
     assert summary.details["types"] == {action or "service": 1}
-    message = only_message(path, include_system=True)
+    message = only_message(path, keep="system")
     assert message.content == text
     assert message.additional_kwargs["system"] == (action or "service")
     assert message.additional_kwargs["sender"] == "Ann"
@@ -541,7 +541,7 @@ def test_media_are_attachments_and_no_text(
 ) -> None:
     path = written(tmp_path, keys)
     assert skipped(path) == {"media": 1}
-    message = only_message(path, include_media=True)
+    message = only_message(path, keep="media")
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
 
@@ -558,8 +558,8 @@ def test_paths_in_a_message_are_never_opened_or_passed_on(
         opened.append(place.name)
         return open_regular_file(place)
 
-    monkeypatch.setattr(f"{export_files.__name__}.open_regular_file", watched)
-    message = only_message(path, include_media=True)
+    monkeypatch.setattr(f"{files.__name__}.open_regular_file", watched)
+    message = only_message(path, keep="media")
     assert set(opened) == {"result.json"}
     assert name not in json.dumps(message.additional_kwargs)
 
@@ -606,7 +606,7 @@ def test_channels_are_left_out_unless_asked_for(tmp_path: Path, kind: str) -> No
         chat.says(Person("News", "channel9"), "Buy", author="Cy")
     path = chat.write(tmp_path / "result.json")
     assert skipped(path) == {"channel": 12}
-    assert list(loaded(path, include_channels=True)) == ["channel9"]
+    assert list(loaded(path, keep="channel")) == ["channel9"]
 
 
 @pytest.mark.parametrize(
@@ -618,7 +618,7 @@ def test_chats_with_bots_are_left_out_unless_asked_for(
 ) -> None:
     path = talk(number, "Notices", kind=kind).write(tmp_path / "result.json")
     assert skipped(path) == {"bot": 2}
-    assert len(loaded(path, include_bots=True)[f"user{number}"]) == 2
+    assert len(loaded(path, keep="bot")[f"user{number}"]) == 2
 
 
 def test_a_bot_of_a_chat_is_one_in_groups_too(tmp_path: Path) -> None:
@@ -630,13 +630,13 @@ def test_a_bot_of_a_chat_is_one_in_groups_too(tmp_path: Path) -> None:
     )
     assert loaded(path) == {"chat7": [("Ann", "start")]}
     assert skipped(path) == {"bot": 3}
-    assert len(loaded(path, include_bots=True)["chat7"]) == 2
+    assert len(loaded(path, keep="bot")["chat7"]) == 2
 
 
 def test_text_of_an_inline_bot_is_not_the_senders(tmp_path: Path) -> None:
     path = written(tmp_path, {"text": "Results", "via_bot": "@vote"})
     assert skipped(path) == {"bot": 1}
-    assert only_message(path, include_bots=True).content == "Results"
+    assert only_message(path, keep="bot").content == "Results"
 
 
 @pytest.mark.parametrize(
