@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+from langchain_chatexports.chat_loaders.counts import ExportSummary, Reading
 from tests.unit_tests.builders.sessions import talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
 
 RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
 
@@ -21,4 +20,4 @@ def summary_of(
     tally: Tally | None = None,
     steps: Any = (),
 ) -> ExportSummary:
-    return CountedPass(sessions, platform="races", tally=tally, steps=steps).finish()
+    return Reading(sessions, platform="races", tally=tally, steps=steps).finish()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.base import ExportSession, SessionMetadata
-    from langchain_chatexports.chat_loaders.ledger import Tally
 
 START = 1_693_182_723
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.ledger import Tally
 
 SECOND = 1_000_000
 RACES = [
