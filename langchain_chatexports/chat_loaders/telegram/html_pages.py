@@ -83,6 +83,7 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
     for page in pages:
         folders.setdefault((page.part, page.folders), []).append(page)
     chats: list[Chat] = []
+    taken: set[str] = set()
     beginnings: dict[tuple[object, ...], str] = {}
     for inside in folders.values():
         inside.sort(key=_number)
@@ -97,7 +98,7 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
         # Folders of single chats are named after the day; the next export's is not.
         name = page.title if page.title != _DELETED else ""
         chat_id = name or folder or "chat"
-        if any(chat.id == chat_id for chat in chats):
+        if chat_id in taken:
             chat_id = f"{chat_id} ({folder})"
         # Two exports of one chat begin with the same message; namesakes do not. An
         # account's export has no chat twice.
@@ -105,6 +106,7 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
         if first and inside[0].folders[-2:-1] != ("chats",):
             beginning = (name, first.id, first.from_, first.text)
             chat_id = beginnings.setdefault(beginning, chat_id)
+        taken.add(chat_id)
         read = partial(_records, tuple(inside), files)
         chats.append(
             Chat(chat_id, name or None, "", inside[0].label, read, is_html=True)

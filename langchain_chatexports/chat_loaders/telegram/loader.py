@@ -130,6 +130,7 @@ class TelegramChatLoader(ChatExportLoader):
         """
         export = _find_chats(files)
         owner = _find_owner(export) if self.owner is None else None
+        bots, handles = export.bots, export.handles
         types: Counter[str] = Counter()
         files.details["types"] = types
         clocks: list[Clock] = []
@@ -137,7 +138,7 @@ class TelegramChatLoader(ChatExportLoader):
         for chats in export.chats.values():
             chat = chats[0]
             clocks.append(Clock(self.timezone))
-            reader = Reader(chat, clocks[-1], export.bots, export.handles)
+            reader = Reader(chat, clocks[-1], bots, handles)
             if owner and not chat.is_html:
                 reader.meet(owner.id, owner.name)
             rows = _Rows(chats, reader, types, files)

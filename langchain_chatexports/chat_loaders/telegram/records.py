@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -214,6 +215,8 @@ _OTHER_TYPES = {
     "giveaway_results": "giveaway",
     "paid_stars_amount": "paid_media",
 }
+_others = attrgetter(*_OTHER_TYPES)
+_NONE = (_UNSET,) * len(_OTHER_TYPES)
 _REACTIONS = {"custom_emoji": ":custom_emoji:", "paid": "⭐"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_DIGITS = 15  # Far after the year 9999.
@@ -311,9 +314,11 @@ def _attachments(record: Record) -> Iterator[dict[str, str]]:
         kind = _MEDIA_TYPES.get(record.media_type or "", "file")
         name = clean(record.title) or clean(record.file_name)
         found[kind] = clean(record.sticker_emoji) if kind == "sticker" else name
-    for key, kind in _OTHER_TYPES.items():
-        if getattr(record, key) is not _UNSET:
-            found[kind] = ""
+    others = _others(record)
+    if others != _NONE:
+        for kind, value in zip(_OTHER_TYPES.values(), others, strict=True):
+            if value is not _UNSET:
+                found[kind] = ""
     if isinstance(record.poll, dict):
         found["poll"] = clean(joined(record.poll.get("question")))
     if "location" in found:
