@@ -19,7 +19,7 @@ from langchain_chatexports._version import __version__
 
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
-    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.conversation import ExportSession
     from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.documents import sessions_to_documents
@@ -125,7 +125,7 @@ __all__ = [
 
 _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
-    "chat_loaders.base": ("ExportSession",),
+    "chat_loaders.conversation": ("ExportSession",),
     "chat_loaders.discord": ("DiscordChatLoader",),
     "chat_loaders.documents": ("sessions_to_documents",),
     "chat_loaders.facebook_messenger": (

@@ -301,6 +301,7 @@ class ChatExportLoader(AsyncLoading):
                         reading,
                         files=files,
                         names_met=self.names_met if self._notes_names else None,
+                        is_new=None if self._seen is None else self._is_new,
                     )
                     del conversation
                     if session and self._is_selected(session, reading):
@@ -313,9 +314,8 @@ class ChatExportLoader(AsyncLoading):
     def _is_new(self, conversation_id: str, message_id: str) -> bool:
         """Return whether no other loader has read the message."""
         seen = {} if self._seen is None else self._seen
-        return seen.setdefault(hash((conversation_id, message_id)), id(self)) == id(
-            self
-        )
+        first = seen.setdefault(hash((conversation_id, message_id)), id(self))
+        return first == id(self)
 
     @property
     def _notes_names(self) -> bool:

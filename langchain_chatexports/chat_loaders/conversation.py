@@ -1,5 +1,6 @@
 """From a conversation of an export to a session: the same for every format."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Names:
         self._found: dict[str, list[str]] = {}
 
     def enter(self, conversation: Conversation) -> bool:
-        """Turn to a conversation; namesakes are told apart by their ids.
+        """Turn to a conversation; namesakes are told apart by handles or ids.
 
         Returns:
             Whether its people are other than those of the conversation before.
@@ -109,14 +110,7 @@ class Names:
             return False
         self._handles, self._found = handles, {}
         self._names, self._names_size = names, len(names)
-        counts = Counter(name_key(name) for name in names.values() if name)
-        self._distinct = {
-            person: f"{name} ({person})"
-            if counts[name_key(name)] > 1 and person != name
-            else name
-            for person, name in names.items()
-            if name
-        }
+        self._distinct = _told_apart(names, handles)
         return True
 
     def of(self, person: str) -> str:
@@ -167,6 +161,19 @@ class Names:
         if name not in row and name != person:
             self.nicknames[name] = None
         return row[0]
+
+
+def _told_apart(
+    names: Mapping[str, str], handles: Mapping[str, Collection[str]]
+) -> dict[str, str]:
+    """Return a name for each id, which is no other's: `Ann (ann.two)`."""
+    distinct = {person: name for person, name in names.items() if name}
+    for signs in (lambda who: next(iter(handles.get(who, ())), who), lambda who: who):
+        counts = Counter(map(name_key, distinct.values()))
+        for person, shown in distinct.items():
+            if counts[name_key(shown)] > 1 and names[person] != signs(person):
+                distinct[person] = f"{names[person]} ({signs(person)})"
+    return distinct
 
 
 def to_session(
@@ -245,14 +252,21 @@ def to_session(
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
-    if files is None:
-        return list(conversation.messages)
-    limit, rows = files.max_messages, []
+    limit, rows = files.max_messages if files else sys.maxsize, []
     for row in conversation.messages:
         rows.append(row)
-        if len(rows) > limit:
+        if row.extra and not row.text.strip():
+            _set_placeholder(row)
+        if files and len(rows) > limit:
             files.check_count(len(rows))
     return rows
+
+
+def _set_placeholder(row: Message) -> None:
+    """Make a message without text but with attachments one of media."""
+    if attachments := row.extra.get("attachments"):
+        row.text = " ".join(f"[{item['type']}]" for item in attachments)
+        row.kind = "media" if row.kind == "text" else row.kind
 
 
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
@@ -391,29 +405,45 @@ def _time_order(row: Message) -> int:
     return _NO_TIME if row.time is None else row.time
 
 
-def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
-    """Give an id to each row without one.
+class MessageIds:
+    """Makes ids for the messages of one conversation that have none of their own.
 
     An id depends on the conversation and on the message's time: it is the same after
     the next export, in whatever files and order that comes. Only messages that share
     their moment with another one, or have none, are told apart by sender and text, as a
     short hash, and equal ones by counting.
     """
+
+    def __init__(self, conversation_id: str) -> None:
+        self._prefix = f"{_digest(conversation_id)}-"
+        self._seen: Counter[str] = Counter()
+
+    def alone(self, moment: int) -> str:
+        """Return the id of the only message of a moment."""
+        return f"{self._prefix}{moment:x}"
+
+    def among_equals(self, moment: int | None, sender: str, text: str) -> str:
+        """Return the id of one of several messages of a moment."""
+        stamp = "" if moment is None else f"{moment:x}"
+        message_id = f"{self._prefix}{stamp}-{_digest(f'{sender}{_ZERO}{text}')}"
+        count = self._seen[message_id]
+        self._seen[message_id] += 1
+        return f"{message_id}-{count:x}" if count else message_id
+
+
+def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     if all(row.id for row in rows):
         return
-    prefix = _digest(conversation_id)
+    ids = MessageIds(conversation_id)
     moments = Counter(row.time for row in rows)
-    seen: Counter[str] = Counter()
+    # All of them, so that options which skip some do not change the others' ids.
     for row in rows:
         if row.id:
             continue
         if row.time is not None and moments[row.time] == 1:
-            row.id = f"{prefix}-{row.time:x}"
-            continue
-        stamp = "" if row.time is None else f"{row.time:x}"
-        made = f"{prefix}-{stamp}-{_digest(f'{row.sender}{_ZERO}{row.text}')}"
-        row.id = f"{made}-{seen[made]:x}" if seen[made] else made
-        seen[made] += 1
+            row.id = ids.alone(row.time)
+        else:
+            row.id = ids.among_equals(row.time, row.sender, row.text)
 
 
 def _digest(text: str) -> str:

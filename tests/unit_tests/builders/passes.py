@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.counts import ExportSummary, Reading
+from langchain_chatexports.chat_loaders.counts import (
+    ExportSummary,
+    Reading,
+    read_counted,
+)
 from tests.unit_tests.builders.sessions import talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from typing import Any
 
 
@@ -16,8 +20,8 @@ RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: 
 
 
 def summary_of(
-    sessions: list[Any] | Iterator[Any],
-    tally: Tally | None = None,
-    steps: Any = (),
+    sessions: Iterable[Any], reading: Reading | None = None, steps: Any = ()
 ) -> ExportSummary:
-    return Reading(sessions, platform="races", tally=tally, steps=steps).finish()
+    if reading is None:
+        return read_counted(sessions, "races", steps).finish()
+    return reading.start(sessions, steps).finish()
