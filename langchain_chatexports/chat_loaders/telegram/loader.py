@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import Unpack
 
@@ -94,7 +93,6 @@ class TelegramChatLoader(ChatExportLoader):
         self,
         path: str | Path | Collection[str | Path],
         *,
-        topics: Literal["group", "sessions"] = "group",
         timezone: str | tzinfo | None = None,
         **options: Unpack[LoaderOptions],
     ) -> None:
@@ -102,24 +100,17 @@ class TelegramChatLoader(ChatExportLoader):
 
         Args:
             path: `result.json`, a page in HTML, or a folder or zip with them.
-            topics: Whether the topics of a group stay together in their `group`, by
-                time, or are `sessions` of their own.
             timezone: The zone of the computer that exported, such as `Europe/Berlin`,
                 for exports whose times are local: JSON before about 2022, and HTML.
                 Defaults to the zone of this machine.
             **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is the id (`user123` or `123`) or name of the person who
-                exported; without it, the owner is found where the export has personal
-                chats.
+                `owner` is an id (`user123` or `123`), a name or a user name; without
+                it, the owner is found where the export has personal chats.
 
         Raises:
-            ValueError: If `topics` is neither of the two, or there is no such zone.
+            ValueError: If there is no such zone.
         """
-        if topics not in ("group", "sessions"):
-            msg = f"topics is 'group' or 'sessions', not {topics!r}."
-            raise ValueError(msg)
         super().__init__(path, **options)
-        self.topics = topics
         self.timezone = find_time_zone(timezone)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
@@ -142,18 +133,17 @@ class TelegramChatLoader(ChatExportLoader):
             if owner and not chat.is_html:
                 reader.meet(owner.id, owner.name)
             rows = _Rows(chats, reader, types, files)
-            for topic, title, messages in self._threads(chat, rows):
-                yield Conversation(
-                    id=f"{chat.id}:{topic}" if topic else chat.id,
-                    messages=messages,
-                    title=title,
-                    names=reader.names,
-                    handles=reader.handles,
-                    aliases=_number_of(chat),
-                    is_group=chat.is_group,
-                    owner=owner and (owner.name if chat.is_html else owner.id),
-                    owner_found_by=owner and owner.found_by,
-                )
+            yield Conversation(
+                id=chat.id,
+                messages=rows,
+                title=chat.title,
+                names=reader.names,
+                handles=reader.handles,
+                aliases=_number_of(chat),
+                is_group=chat.is_group,
+                owner=owner and (owner.name if chat.is_html else owner.id),
+                owner_found_by=owner and owner.found_by,
+            )
             one_sided += rows.are_one_sided
         if any(clock.used_zone for clock in clocks):
             files.details["time_zone"] = [name_of_zone(self.timezone)]
@@ -164,21 +154,6 @@ class TelegramChatLoader(ChatExportLoader):
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
-
-    def _threads(
-        self, chat: Chat, rows: "_Rows"
-    ) -> Iterator[tuple[int, str | None, Iterable[Message]]]:
-        """Yield number, title and messages of each topic, or of the whole chat."""
-        if self.topics == "group":
-            yield 0, chat.title, (message for _, message in rows)
-            return
-        topics = _Topics(chat)
-        threads: dict[int, list[Message]] = {0: []}
-        for record, message in rows:
-            threads.setdefault(topics.of(record), []).append(message)
-        while threads:
-            topic = next(iter(threads))
-            yield topic, topics.title(topic), threads.pop(topic)
 
     def _warn_of_times(self, clocks: list[Clock]) -> None:
         if self.timezone is None and any(clock.used_zone for clock in clocks):
@@ -206,7 +181,7 @@ class TelegramChatLoader(ChatExportLoader):
 
 
 class _Rows:
-    """The records of a chat with the messages that they become, each file read once."""
+    """The messages of a chat, which can be in several exports."""
 
     def __init__(
         self, chats: list[Chat], reader: Reader, types: Counter[str], files: ExportFiles
@@ -220,34 +195,33 @@ class _Rows:
     @property
     def are_one_sided(self) -> bool:
         """Whether one person wrote all messages of a group."""
-        chat = self._chats[0]
+        chat, counts = self._chats[0], self._senders
         is_group = chat.is_group and not chat.is_channel
-        counts = self._senders
         return bool(is_group and len(counts) == 1 and counts.total() >= _MIN_ONE_SIDED)
 
-    def __iter__(self) -> Iterator[tuple[Record | None, Message]]:
-        """Yield the rows; of a message in several exports, the latest one first."""
+    def __iter__(self) -> Iterator[Message]:
+        """Yield the messages; where several exports have one, the latest comes first.
+
+        JSON says more than HTML, whichever of the two is later.
+        """
         if len(self._chats) == 1:
             yield from self._of(self._chats[0])
             return
-        latest: dict[str, tuple[Record | None, Message]] = {}
-        doubles: list[tuple[Record | None, Message]] = []
+        latest: dict[str, Message] = {}
+        repeated: list[Message] = []
         for chat in self._chats:
-            # JSON says more than HTML, whichever of the two is later.
-            may_replace = chat.is_html is self._chats[0].is_html
-            for row in self._of(chat):
-                message_id = row[1].id
-                if not message_id:
-                    yield row
-                elif message_id not in latest:
-                    latest[message_id] = row
-                else:
-                    doubles.append(latest[message_id] if may_replace else row)
-                    latest[message_id] = row if may_replace else latest[message_id]
+            is_better = chat.is_html is self._chats[0].is_html
+            for message in self._of(chat):
+                known = latest.get(message.id) if message.id else message
+                if known is None or (known is not message and is_better):
+                    latest[message.id] = message
+                if known is not None:
+                    repeated.append(known if is_better else message)
+                    self._files.check_count(len(repeated))
         yield from latest.values()
-        yield from doubles
+        yield from repeated
 
-    def _of(self, chat: Chat) -> Iterator[tuple[Record | None, Message]]:
+    def _of(self, chat: Chat) -> Iterator[Message]:
         ids: dict[str, str] = {}
         if chat.is_html and not self._chats[0].is_html:
             ids = {name: person for person, name in self._reader.names.items()}
@@ -260,43 +234,9 @@ class _Rows:
                     self._senders[message.sender] += 1
                 elif record and record.type != "message":
                     self._types[action_of(record)] += 1
-                yield record, message
+                yield message
         except ChatExportError as error:
             self._files.skip(error)
-
-
-class _Topics:
-    """The topics of a group.
-
-    There is no id of a topic in a message: its chain of replies ends at the service
-    message that opened the topic.
-    """
-
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-        self._topics: dict[int, int] = {}
-        self._titles: dict[int, str] = {}
-
-    def of(self, record: Record | None) -> int:
-        """Return the topic of a record, which is the id of its first; 0 for none."""
-        if record is None or record.id is None:
-            return 0
-        topic = 0
-        # A message of another chat can have the same number.
-        if (record.reply_to_peer_id or self._chat.id) == self._chat.id:
-            topic = self._topics.get(record.reply_to_message_id or 0, 0)
-        if record.action == "topic_created":
-            topic = record.id
-            self._titles[topic] = (record.title or "").strip()
-        elif record.action == "topic_edit" and (record.new_title or "").strip():
-            self._titles[topic] = (record.new_title or "").strip()
-        if topic:
-            self._topics[record.id] = topic
-        return topic
-
-    def title(self, topic: int) -> str | None:
-        title, name = self._chat.title, self._titles.get(topic)
-        return f"{title}: {name}" if topic and name and title else name or title
 
 
 def matches(files: Iterable[ExportFile]) -> bool:

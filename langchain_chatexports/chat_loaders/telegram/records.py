@@ -13,7 +13,11 @@ from typing import Any
 import msgspec
 
 from langchain_chatexports.chat_loaders.local_times import LocalClock
-from langchain_chatexports.chat_loaders.messages import UNKNOWN_SENDER, Message
+from langchain_chatexports.chat_loaders.messages import (
+    UNKNOWN_SENDER,
+    Message,
+    attachment,
+)
 
 UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
 
@@ -62,9 +66,7 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
     """The text of a service message of another program, which has no `action`."""
 
     title: str | None = None
-    """The name of a topic, or of a piece of music."""
-
-    new_title: str | None = None
+    """The name of a piece of music."""
 
     text: str | list[Any] | None = ""
     """A string, or a list of strings and objects with a `text`."""
@@ -125,8 +127,6 @@ class Reactor(msgspec.Struct, rename={"from_": "from"}):
 
     from_: str | None = None
     from_id: str | int | None = None
-    actor: None = None
-    actor_id: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +268,18 @@ def clean(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def author_of(record: Record | Reactor) -> str:
+def author_of(record: Record) -> str:
     """Return the id of the author; where there is none, the name."""
-    author = record.from_id or record.actor_id
-    if isinstance(author, str):
-        return author
-    return f"user{author}" if author else name_of(record)
+    return _person(record.from_id or record.actor_id, name_of(record))
 
 
-def name_of(record: Record | Reactor) -> str:
+def _person(number: str | int | None, name: str) -> str:
+    if isinstance(number, str):
+        return number or name
+    return f"user{number}" if number else name
+
+
+def name_of(record: Record) -> str:
     """Return the author's name, empty for deleted accounts."""
     return clean(record.from_ or record.actor)
 
@@ -305,7 +308,7 @@ def is_forwarded(record: Record) -> bool:
     return record.forwarded_from is not _UNSET or record.saved_from is not _UNSET
 
 
-def _attachments(record: Record) -> Iterator[dict[str, str]]:
+def _attachments(record: Record) -> list[dict[str, str]]:
     # Paths are not passed on: nobody may open what an export names.
     found: dict[str, str] = {}
     if record.photo is not _UNSET:
@@ -323,8 +326,7 @@ def _attachments(record: Record) -> Iterator[dict[str, str]]:
         found["poll"] = clean(joined(record.poll.get("question")))
     if "location" in found:
         found["location"] = clean(record.place_name)
-    for kind, name in found.items():
-        yield {"type": kind, "name": name} if name else {"type": kind}
+    return [attachment(name, kind=kind) for kind, name in found.items()]
 
 
 class Clock:
@@ -343,20 +345,16 @@ class Clock:
 
     def microseconds(self, record: Record) -> int | None:
         """Return when a message was sent, in microseconds since 1970."""
-        seconds = self._seconds(record)
+        stamp = record.date_unixtime
+        with suppress(ValueError):
+            if stamp and len(str(stamp)) <= _MAX_DIGITS:
+                return int(stamp) * 1_000_000
+        seconds = self._of_date(record.date or "")
         return None if seconds is None else seconds * 1_000_000
 
-    def _seconds(self, record: Record) -> int | None:
-        stamp = record.date_unixtime
-        if isinstance(stamp, int):
-            return stamp
-        if stamp and len(stamp) <= _MAX_DIGITS:
-            with suppress(ValueError):
-                return int(stamp)
-        if not record.date:
-            return None
+    def _of_date(self, date: str) -> int | None:
         try:
-            moment = datetime.fromisoformat(record.date.replace("Z", "+00:00"))
+            moment = datetime.fromisoformat(date.replace("Z", "+00:00"))
             if moment.tzinfo is not None and not self._has_zone:
                 self.used_offset = True
                 return (moment - _EPOCH) // timedelta(seconds=1)
@@ -380,18 +378,14 @@ class Reader:
         self.names: dict[str, str] = {}
         """The name of each id that was met."""
 
-        self.handles: dict[str, set[str]] = {}
+        self.handles: dict[str, tuple[str, ...]] = {}
         """Its number, and what the account knows of it."""
 
         self._chat = chat
         self._clock = clock
         self._bots = bots
         self._known = known
-        self._is_left_out = ""
-        if chat.is_channel:
-            self._is_left_out = "channel"
-        elif chat.is_of_bot:
-            self._is_left_out = "bot"
+        self._kind = "channel" if chat.is_channel else "bot" if chat.is_of_bot else ""
 
     def message(self, record: Record | None) -> Message:
         """Return a record as a message."""
@@ -410,14 +404,10 @@ class Reader:
             extra["system"] = action_of(record)
             text = text or clean(record.information_text)
             text = text or f"[{extra['system'].replace('_', ' ')}]"
-        elif self._is_left_out:
-            kind = self._is_left_out
+        elif self._kind:
+            kind = self._kind
         elif author in self._bots or (text and record.via_bot):
             kind = "bot"
-        elif not text:
-            attachments = extra.get("attachments", ())
-            kind = "media" if attachments else "empty"
-            text = " ".join(f"[{item['type']}]" for item in attachments)
         return Message(
             self._clock.microseconds(record),
             author,
@@ -432,13 +422,15 @@ class Reader:
         if author:
             self.names[author] = name or UNKNOWN_SENDER
             number = author.removeprefix("user")
-            digits = {number} if number.isdecimal() else set()
-            self.handles[author] = digits.union(self._known.get(author, ()))
+            if number.isdecimal():
+                # Namesakes are told apart by the first one.
+                known = self._known.get(author, ())
+                self.handles[author] = (author, number, *known)
 
     def _extra(self, record: Record) -> dict[str, Any]:
         """Return what else a message carries, for `additional_kwargs`."""
         extra: dict[str, Any] = {}
-        if attachments := list(_attachments(record)):
+        if attachments := _attachments(record):
             extra["attachments"] = attachments
         if record.edited or record.edited_unixtime:
             extra["edited"] = True
@@ -460,10 +452,11 @@ class Reader:
                 continue
             recent = item.recent or []
             for person in recent:
-                sender = author_of(person) if name_of(person) else ""
-                if sender and sender not in self.names:
-                    self.meet(sender, name_of(person))
-                yield {"reaction": reaction, "sender": sender or UNKNOWN_SENDER}
+                name = clean(person.from_)
+                sender = _person(person.from_id, name) if name else UNKNOWN_SENDER
+                if name and sender not in self.names:
+                    self.meet(sender, name)
+                yield {"reaction": reaction, "sender": sender}
             if item.count > len(recent):
                 rest = item.count - len(recent)
                 yield {"reaction": reaction, "sender": UNKNOWN_SENDER, "count": rest}
