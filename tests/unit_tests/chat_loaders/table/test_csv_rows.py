@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from tests.unit_tests.builders.tables import (
     conversation_rows,
@@ -224,7 +224,7 @@ def test_any_bytes_are_sessions_counts_or_our_error(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "desk.csv"
         path.write_bytes(head + data)
-        looks_like_table(head + data)
+        matches_head(path, head + data)
         try:
             summary = TableChatLoader(path).inspect()
         except ChatExportError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from tests.unit_tests.builders.tables import (
     conversation_rows,
     write_csv,
@@ -46,4 +46,4 @@ def test_a_table_is_opened_as_one(tmp_path: Path, write: Callable[..., Any]) -> 
     ],
 )
 def test_other_files_are_no_table(head: str) -> None:
-    assert not looks_like_table(head.encode())
+    assert not matches_head(Path('x'), head.encode())
