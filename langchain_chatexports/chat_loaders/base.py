@@ -77,11 +77,11 @@ class ChatExportLoader(AsyncLoading):
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     """The ends of the names of the files that are read, in lower case."""
 
+    names_are_in_messages: ClassVar[bool] = False
+    """Whether people are known only after the messages are read."""
+
     owner_is_label: ClassVar[bool] = False
     """Whether the export says who the owner is, and `owner` is only their name."""
-
-    names_are_in_messages: ClassVar[bool] = False
-    """Whether only the messages of a conversation say who takes part."""
 
     def __init__(
         self,
@@ -268,9 +268,10 @@ class ChatExportLoader(AsyncLoading):
         """Return the handles and further names of people, by the name to show.
 
         Phone numbers, e-mail addresses, user names, ids or other names, as far as the
-        export has them; messages are read only where nothing else has the names.
+        export has them.
         """
-        found: dict[str, dict[str, None]] = {}
+        persons: dict[str, dict[str, None]] = {}
+        handles: dict[str, dict[str, None]] = {}
         with (
             self.open_export(is_quiet=True) as files,
             closing(_generator(self.conversations(files))) as conversations,
@@ -282,9 +283,14 @@ class ChatExportLoader(AsyncLoading):
                 if not names.enter(conversation):
                     continue
                 for person in {*conversation.names, *conversation.handles}:
-                    known = found.setdefault(names.of(person), {})
-                    known |= dict.fromkeys(names.all_of(person))
-        return {name: tuple(handles) for name, handles in found.items()}
+                    name = names.of(person)
+                    persons.setdefault(name, {})[person] = None
+                    known = dict.fromkeys([name, *names.all_of(person)])
+                    handles[person] = handles.get(person, {}) | known
+        return {
+            name: tuple({handle for one in ids for handle in handles[one]})
+            for name, ids in persons.items()
+        }
 
     def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         with self.open_export() as files:

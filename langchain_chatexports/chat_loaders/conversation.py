@@ -301,7 +301,8 @@ def _owner(
             raise SenderNotFoundError(msg)
         person, found_by = (ids[0] if ids else given), "option"
     name = None if person is None else names.of(person)
-    if name is not None and reading.owner is None:
+    # Where the owner did not take part, only what was given is known.
+    if name is not None and reading.owner in {None, given}:
         reading.owner, reading.owner_found_by = name, found_by
     return person, name
 

@@ -631,7 +631,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         sessions = loader.load()
         summary = loader.inspect()
         assert summary.sessions == len(sessions)
-        assert summary.kept == sum(1 for _ in _messages(sessions))
+        # What stands in a second session as context is counted once.
+        assert summary.kept == sum(
+            message.additional_kwargs.get("weight") != 0
+            for message in _messages(sessions)
+        )
         assert summary.found == summary.kept + sum(summary.skipped.values())
         shown = f"{summary} {summary!r}"
         assert not any(text in shown for text in _distinctive_texts(sessions))

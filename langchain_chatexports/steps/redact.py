@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, Field, SecretStr, field_validator
+from typing_extensions import Self
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.steps.base import SessionTransform, iter_sessions
-
-if TYPE_CHECKING:
-    from collections import Counter
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-    from typing_extensions import Self
-
-    from langchain_chatexports.redaction.redactor import Redactor
-    from langchain_chatexports.redaction.spans import Span
-    from langchain_chatexports.steps.base import SessionSource
-
-__all__ = ["Redact", "names_of_export"]
+from langchain_chatexports.redaction.redactor import Redactor
+from langchain_chatexports.redaction.spans import Span
+from langchain_chatexports.steps.base import (
+    SessionSource,
+    SessionTransform,
+    iter_sessions,
+)
 
 _LISTS_OF_NAMES = ("participants", "handles", "nicknames", "members", "contacts")
 _KEYS_OF_NAMES = ("sender", "nickname", "handle", "actor", "author")
