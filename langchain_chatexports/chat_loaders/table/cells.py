@@ -46,7 +46,6 @@ _BYTE_ORDER_MARKS = {
 }
 _HEAD_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 24
-_MAX_CELL = 131_072  # Characters, as Python's csv has it.
 _LINES_FOR_COLUMNS = 100
 # Excel writes semicolons where the comma stands in numbers.
 _DELIMITERS = ",;\t|"
@@ -60,14 +59,14 @@ _LEGACY = "cp1252"  # What Excel saves as "CSV" in Western Europe and America.
 _OR_LEGACY = "langchain_chatexports.or_cp1252"
 _END = ""  # Lines have an end of their own, but for the last one, which is not empty.
 _NO_TEXT = "{}"
-"""Stands for a cell that is a list, an object, or far too long."""
+"""Stands for a cell that is a list or an object."""
 _PARQUET = "read_parquet(?, hive_partitioning = false)"
 _PATTERN = re.compile(r"[*?\[{]")
 _MEMORY = "200MB"
-# Parquet packs logs 5 to 20 times smaller, and the same value a billion times into
-# a kilobyte.
-_MAX_RATIO = 50
-_MIN_LIMIT_BYTES = 1 << 26
+# Parquet packs logs 5 to 20 times smaller, and a value a billion times into 1 kB:
+# more than these, and more for its size than any log, is refused.
+_MAX_ROWS, _MIN_BYTES_PER_ROW = 100_000, 8
+_MAX_BYTES, _MAX_RATIO = 1 << 26, 50
 _ROWS_A_BATCH = 256
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -238,16 +237,22 @@ def _parquet_cells(
             cursor.execute(f"DESCRIBE SELECT * FROM {_PARQUET}", [path])
             types = {name: kind for name, kind, *_ in cursor.fetchall()}
             chosen = _chosen_columns(file, types, given)
-            cells = ", ".join(_cell_sql(name, types[name]) for name in chosen.values())
-            cursor.execute(f"SELECT {cells} FROM {_PARQUET}", [path])
-            left = max(_MIN_LIMIT_BYTES, _MAX_RATIO * file.size)
+            sql = [_cell_sql(name, types[name]) for name in chosen.values()]
+            sizes = " + ".join(f"coalesce(sum(strlen({cell})), 0)" for cell in sql)
+            cursor.execute(f"SELECT count(*), {sizes} FROM {_PARQUET}", [path])
+            count, size = cursor.fetchone()
+            max_rows = max(_MAX_ROWS, file.size // _MIN_BYTES_PER_ROW)
+            if count > max_rows or size > max(_MAX_BYTES, _MAX_RATIO * file.size):
+                msg = (
+                    f"{file.label} unpacks to far more than a log of chats does. If it "
+                    "is real, write it as JSON lines."
+                )
+                raise ExportFormatError(msg, path=file.path)
+            cursor.execute(f"SELECT {', '.join(sql)} FROM {_PARQUET}", [path])
             while rows := cursor.fetchmany(_ROWS_A_BATCH):
-                left -= sum(8 + len(cell or "") for row in rows for cell in row)
-                if left < 0:
-                    raise _too_large(file)
                 for row in rows:
-                    cells_of_row = dict(zip(chosen, row, strict=True))
-                    yield None if cells_of_row["text"] == _NO_TEXT else cells_of_row
+                    cells = dict(zip(chosen, row, strict=True))
+                    yield None if cells["text"] == _NO_TEXT else cells
         except duckdb.Error:
             # DuckDB's own errors quote the file.
             msg = f"{file.label} is a damaged Parquet file, or one of another kind."
@@ -255,11 +260,11 @@ def _parquet_cells(
 
 
 def _cell_sql(name: str, kind: str) -> str:
+    """Return the SQL of a cell as a text."""
     column = '"' + name.replace('"', '""') + '"'
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT")):
         return f"'{_NO_TEXT}'"
-    text = f"lower(hex({column}))" if kind == "BLOB" else f"CAST({column} AS VARCHAR)"
-    return f"CASE WHEN strlen({text}) > {_MAX_CELL} THEN '{_NO_TEXT}' ELSE {text} END"
+    return f"lower(hex({column}))" if kind == "BLOB" else f"CAST({column} AS VARCHAR)"
 
 
 def _json_cells(file: ExportFile, given: Mapping[str, str]) -> Iterator[Cells | None]:
@@ -299,6 +304,8 @@ def _lines(source: IO[bytes]) -> Iterator[bytes]:
 
 
 def _parsed(line: bytes) -> dict[str, msgspec.Raw] | None:
+    if not line.lstrip().startswith(b"{"):
+        return None
     try:
         return decode_json(line, _OBJECT, "a line")
     except (*NOT_DECODED, ExportFormatError):
@@ -509,11 +516,3 @@ class Database:
             shutil.copyfileobj(source, target)
         yield str(copy)
         copy.unlink()
-
-
-def _too_large(file: ExportFile) -> ExportFormatError:
-    msg = (
-        f"{file.label} unpacks to far more than a log of chats does. If it is real, "
-        "write it as JSON lines."
-    )
-    return ExportFormatError(msg, path=file.path)

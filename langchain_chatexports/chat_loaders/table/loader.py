@@ -150,7 +150,7 @@ class TableChatLoader(ChatExportLoader):
             for number, table in enumerate(tables):
                 table.start = tables[number - 1].end if number else 0
                 try:
-                    self._insert(number, table, database)
+                    self._insert(number, table, database, files)
                 except ChatExportError as error:
                     database.run("DELETE FROM rows WHERE file = ?", [number])
                     files.skip(error)
@@ -174,7 +174,9 @@ class TableChatLoader(ChatExportLoader):
         with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(b"\n") for file in files)
 
-    def _insert(self, number: int, table: _Table, database: Database) -> None:
+    def _insert(
+        self, number: int, table: _Table, database: Database, files: ExportFiles
+    ) -> None:
         """Copy the rows of a file into the database."""
         orders = DateOrders(self.date_order)
         name = Path(table.file.name).stem
@@ -190,6 +192,7 @@ class TableChatLoader(ChatExportLoader):
             values = [number, table.end, conversations, conversations, encoded]
             database.run(_INSERT, values)
             table.length += len(batch)
+            files.check_count(table.length)
         table.order = orders.find(table.file.path)
 
     def _warn_of_orders(self, tables: list[_Table], files: ExportFiles) -> None:
