@@ -58,8 +58,7 @@ _NO_QUOTES: Final = csv.QUOTE_NONE
 _LEGACY = "cp1252"  # What Excel saves as "CSV" in Western Europe and America.
 _OR_LEGACY = "langchain_chatexports.or_cp1252"
 _END = ""  # Lines have an end of their own, but for the last one, which is not empty.
-_NO_TEXT = "{}"
-"""Stands for a cell that is a list or an object."""
+_NESTED = re.compile(r"\]$|^(?:BLOB|STRUCT|MAP|UNION|VARIANT)")
 _PARQUET = "read_parquet(?, hive_partitioning = false)"
 _PATTERN = re.compile(r"[*?\[{]")
 _MEMORY = "200MB"
@@ -237,7 +236,9 @@ def _parquet_cells(
             cursor.execute(f"DESCRIBE SELECT * FROM {_PARQUET}", [path])
             types = {name: kind for name, kind, *_ in cursor.fetchall()}
             chosen = _chosen_columns(file, types, given)
-            sql = [_cell_sql(name, types[name]) for name in chosen.values()]
+            is_text = not _NESTED.search(types[chosen["text"]])
+            chosen = {p: n for p, n in chosen.items() if not _NESTED.search(types[n])}
+            sql = ["''", *(_cell_sql(name, types[name]) for name in chosen.values())]
             sizes = " + ".join(f"coalesce(sum(strlen({cell})), 0)" for cell in sql)
             cursor.execute(f"SELECT count(*), {sizes} FROM {_PARQUET}", [path])
             count, size = cursor.fetchone()
@@ -250,9 +251,8 @@ def _parquet_cells(
                 raise ExportFormatError(msg, path=file.path)
             cursor.execute(f"SELECT {', '.join(sql)} FROM {_PARQUET}", [path])
             while rows := cursor.fetchmany(_ROWS_A_BATCH):
-                for row in rows:
-                    cells = dict(zip(chosen, row, strict=True))
-                    yield None if cells["text"] == _NO_TEXT else cells
+                for _, *row in rows:
+                    yield dict(zip(chosen, row, strict=True)) if is_text else None
         except duckdb.Error:
             # DuckDB's own errors quote the file.
             msg = f"{file.label} is a damaged Parquet file, or one of another kind."
@@ -262,9 +262,14 @@ def _parquet_cells(
 def _cell_sql(name: str, kind: str) -> str:
     """Return the SQL of a cell as a text."""
     column = '"' + name.replace('"', '""') + '"'
-    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT")):
-        return f"'{_NO_TEXT}'"
-    return f"lower(hex({column}))" if kind == "BLOB" else f"CAST({column} AS VARCHAR)"
+    if kind in {"DOUBLE", "FLOAT"}:
+        # A column of whole numbers with gaps; NaN is such a gap.
+        whole = f"{column} = trunc({column}) AND abs({column}) < 1e18"
+        return (
+            f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) "
+            f"WHEN isfinite({column}) THEN CAST({column} AS VARCHAR) END"
+        )
+    return f"CAST({column} AS VARCHAR)"
 
 
 def _json_cells(file: ExportFile, given: Mapping[str, str]) -> Iterator[Cells | None]:
@@ -315,7 +320,7 @@ def _parsed(line: bytes) -> dict[str, msgspec.Raw] | None:
 def _json_texts(
     cells: dict[str, msgspec.Raw], chosen: Mapping[str, str]
 ) -> Cells | None:
-    texts: Cells = {}
+    texts: Cells = dict.fromkeys(chosen)
     for part, name in chosen.items():
         raw = bytes(cells.get(name, b"null"))
         if raw.startswith(b'"'):

@@ -2,7 +2,6 @@
 
 import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -72,8 +71,8 @@ class _Table:
     """How many rows the files before it have."""
 
     length: int = 0
-    order: Order | None = None
-    """The order of day and month in its dates, if it matters."""
+    order: str | None = None
+    """The order of day and month in its dates."""
 
     unread: int = 0
     """How many times cannot be read."""
@@ -154,7 +153,6 @@ class TableChatLoader(ChatExportLoader):
                 except ChatExportError as error:
                     database.run("DELETE FROM rows WHERE file = ?", [number])
                     files.skip(error)
-            self._warn_of_orders(tables, files)
             used_zone = False
             rows = database.fetch(_SELECT)
             for conversation, found in groupby(rows, key=itemgetter(2)):
@@ -193,24 +191,23 @@ class TableChatLoader(ChatExportLoader):
             database.run(_INSERT, values)
             table.length += len(batch)
             files.check_count(table.length)
-        table.order = orders.find(table.file.path)
+        found = orders.find(table.file.path)
+        table.order = found.order if found else self.date_order
+        if found:
+            self._note_order(found, table, files)
 
-    def _warn_of_orders(self, tables: list[_Table], files: ExportFiles) -> None:
-        orders: Counter[str] = Counter()
-        for table in tables:
-            if table.order is None:
-                continue
-            words = ORDERS[table.order.order]
-            orders[f"{words} (a guess)" if table.order.is_guess else words] += 1
-            if table.order.is_guess and not files.is_quiet:
-                warnings.warn(
-                    f"The dates of {table.file.label} do not show which number is the "
-                    f"day; they are read with the {words}. If that is wrong, give "
-                    "date_order (--date-order).",
-                    stacklevel=3,
-                )
-        if orders:
-            files.details["date_orders"] = dict(sorted(orders.items()))
+    def _note_order(self, found: Order, table: _Table, files: ExportFiles) -> None:
+        words = ORDERS[found.order]
+        key = f"{words} (a guess)" if found.is_guess else words
+        orders = files.details.setdefault("date_orders", {})
+        orders[key] = orders.get(key, 0) + 1
+        if found.is_guess and not files.is_quiet:
+            warnings.warn(
+                f"The dates of {table.file.label} do not show which number is the day; "
+                f"they are read with the {words}. If that is wrong, give date_order "
+                "(--date-order).",
+                stacklevel=3,
+            )
 
     def _warn_of_times(self, tables: list[_Table], *, used_zone: bool) -> None:
         if used_zone and self.timezone is None:
@@ -301,8 +298,7 @@ class _ConversationReader:
             return None
         table = self._tables[file]
         if file not in self._times:
-            order = table.order.order if table.order else None
-            self._times[file] = TimeReader(self._clock, order)
+            self._times[file] = TimeReader(self._clock, table.order)
         time = self._times[file].microseconds(text)
         if time is None:
             row = position - table.start
