@@ -5,7 +5,6 @@ HTML has no ids of people and no kinds of chats: names stand for both.
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -27,9 +26,7 @@ _TITLE_BYTES = 16384
 
 # Telegram escapes `>` in attributes and texts: it ends a tag. A match begins where the
 # last one ended, and never fails within a tag: the time is linear.
-_TAG = re.compile(
-    r"<(?:(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)(?P<rest>[^>]*)|[!?][^>]*)>"
-)
+_TAG = re.compile(r"<(?:(/?)([a-zA-Z][a-zA-Z0-9]*)([^>]*)|[!?][^>]*)>")
 _ATTRIBUTE = re.compile(r'\s(class|id|title|href)="([^"]*)"')
 _NESTING = frozenset({"div", "span"})
 _LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{10,};?")
@@ -143,7 +140,7 @@ class PageReader:
     def records(self, text: str) -> Iterator[Record | None]:
         """Yield the records of a page; `None` if it was cut off within one."""
         self._open: list[tuple[str, frozenset[str]]] = []
-        self._open_names: Counter[str] = Counter()
+        self._open_names = dict.fromkeys(_NESTING, 0)
         self._record: Record | None = None
         self._depth = 0
         self._is_forwarded = False
@@ -153,29 +150,31 @@ class PageReader:
         at = 0
         # Beyond the last `>` there is no tag, and nothing that is complete.
         for tag in _TAG.finditer(text, 0, text.rfind(">") + 1):
+            end, name, rest = tag.groups(default="")
             if self._part and not self._is_in_date():
                 self._texts.append(text[at : tag.start()])
             at = tag.end()
-            name = (tag["name"] or "").lower()
+            name = name.lower()
             if name == "br" and self._part:
                 self._texts.append(_LINE_BREAK)
-            elif tag["end"] and name in _NESTING:
+            elif end and name in _NESTING:
                 if record := self._close(name):
                     yield record
-            elif name and not tag["end"]:
-                self._start(name, dict(_ATTRIBUTE.findall(tag["rest"])))
+            elif name and not end:
+                self._start(name, rest)
         if self._record:
             yield None
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
+    def _start(self, name: str, rest: str) -> None:
+        attributes = dict(_ATTRIBUTE.findall(rest)) if rest else {}
         classes = frozenset(attributes.get("class", "").split())
-        parent = self._open[-1][1] if self._open else frozenset[str]()
+        parent = self._open[-1][1] if self._open else classes
         if name in _NESTING:
             self._open.append((name, classes))
             self._open_names[name] += 1
         if self._record is None:
             self._start_outside(classes, attributes)
-        else:
+        elif attributes:
             self._start_inside(self._record, classes, attributes, parent)
 
     def _start_outside(
@@ -230,7 +229,7 @@ class PageReader:
             self._part, self._part_depth, self._texts = part, len(self._open), []
 
     def _is_in_date(self) -> bool:
-        return any("date" in classes for _, classes in self._open[-2:])
+        return bool(self._open) and "date" in self._open[-1][1]
 
     def _close(self, name: str) -> Record | None:
         """Close the innermost block of a name; return the record that this ends."""
