@@ -7,9 +7,8 @@ These are repaired; a chat is then decoded when its turn comes, record by record
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +16,8 @@ import msgspec
 
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
+    check_value_count,
+    dicts_of,
     read_json,
     without_lone_surrogates,
 )
@@ -105,101 +106,84 @@ class User(msgspec.Struct):
         return known - {""}
 
 
-@dataclass
-class JsonExport:
+class JsonExport(NamedTuple):
     """What a `result.json` holds."""
 
-    user: User | None = None
-    contacts: list[User] = field(default_factory=list)
-    chats: list[Chat] = field(default_factory=list)
-    is_cut_off: bool = False
-
-
-class _Parsed(NamedTuple):
-    account: _Account
+    user: User | None
+    contacts: list[User]
     heads: list[_ChatHead]
-    is_cut_off: bool
+    is_cut_off: bool = False
 
 
 class JsonFiles:
     """Reads `result.json` files; the last one is kept, so that one is read once."""
 
     def __init__(self) -> None:
-        self._file: ExportFile | None = None
-        self._parsed: _Parsed | None = None
+        self._exports: dict[str, JsonExport | None] = {}
+        self._shared: set[str] = set()
+
+    def keep(self, chats: Iterable[Chat]) -> None:
+        """Keep the files of a chat that is in several: each has other chats, too."""
+        self._shared.update(chat.place for chat in chats)
 
     def read(self, file: ExportFile) -> JsonExport | None:
-        """Find the chats in a file; `None` if it is not Telegram's.
+        """Read a file; `None` if it is not Telegram's.
 
         Raises:
             ChatExportError: If it cannot be read.
         """
-        parsed = self._parse(file)
-        if parsed is None or not parsed.heads:
-            return None
-        export = JsonExport(is_cut_off=parsed.is_cut_off)
-        export.user = _convert(parsed.account.personal_information, User)
-        contacts = parsed.account.contacts
-        listed = contacts.get("list") if isinstance(contacts, dict) else None
-        for item in listed if isinstance(listed, list) else ():
-            if contact := _convert(item, User):
-                export.contacts.append(contact)
-        for number, head in enumerate(parsed.heads):
+        if file.label not in self._exports:
+            for label in self._exports.keys() - self._shared:
+                del self._exports[label]  # Before the next one is in memory.
+            self._exports[file.label] = _parse(file)
+        return self._exports[file.label]
+
+    def chats(self, file: ExportFile, export: JsonExport) -> Iterator[Chat]:
+        """Yield the chats in a file; their records are read later."""
+        for number, head in enumerate(export.heads):
             kind, name = clean(head.type), clean(head.name)
-            export.chats.append(
-                Chat(
-                    id=peer_of(kind, head.id, name),
-                    name=name or None,
-                    type=kind,
-                    place=file.label,
-                    records=partial(self._records, file, number),
-                )
-            )
-        return export
+            records = partial(self._records, file, number)
+            chat_id = peer_of(kind, head.id, name)
+            yield Chat(chat_id, name or None, kind, file.label, records)
 
     def _records(self, file: ExportFile, number: int) -> Iterator[Record | None]:
-        parsed = self._parse(file)
-        messages = parsed.heads[number].messages if parsed else msgspec.Raw(b"[]")
-        yield from map(read_record, msgspec.json.decode(messages, type=_LIST_OF_RAW))
-
-    def _parse(self, file: ExportFile) -> _Parsed | None:
-        if self._file is not file:
-            self._file = self._parsed = None  # Before the next one is in memory.
-            self._parsed = _parse(file)
-            self._file = file
-        return self._parsed
+        if export := self.read(file):
+            messages = export.heads[number].messages
+            yield from map(read_record, msgspec.json.decode(messages, type=_RECORDS))
 
 
-_LIST_OF_RAW = list[msgspec.Raw]
+_RECORDS = list[msgspec.Raw]
 
 
-def _convert(value: object, kind: type[User]) -> User | None:
+def _user(value: object) -> User | None:
     with suppress(msgspec.ValidationError):
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, User)
     return None
 
 
-def _parse(file: ExportFile) -> _Parsed | None:
+def _parse(file: ExportFile) -> JsonExport | None:
     if not file.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
         return None
     data = file.read().removeprefix(_BYTE_ORDER_MARK)
+    check_value_count(data, file.label, file.path)
     with suppress(*UNREADABLE):
-        return _heads(data)
+        return _export(data)
     data = _BARE_VALUE.sub(_quoted, _ESCAPE.sub(_mended, data))
     with suppress(*UNREADABLE):
-        return _heads(data)
+        return _export(data)
     salvaged, is_cut_off = _salvaged(data.replace(b"\r\n", b"\n"))
     with suppress(*UNREADABLE):
-        return _heads(salvaged)._replace(is_cut_off=is_cut_off)
+        export = _export(salvaged)
+        return export and export._replace(is_cut_off=is_cut_off)
     # Another encoding, or NaN; else this raises the error that names the file.
     text = json.dumps(read_json(data, file.label, file.path), ensure_ascii=False)
     with suppress(*UNREADABLE):
-        return _heads(without_lone_surrogates(text).encode())
+        return _export(without_lone_surrogates(text).encode())
     return None
 
 
-def _heads(data: bytes) -> _Parsed:
-    """Split a file into the heads of its chats; their records stay undecoded."""
+def _export(data: bytes) -> JsonExport | None:
+    """Decode a file, but for the records of its chats; `None` if it has no chat."""
     account = msgspec.json.decode(data, type=_Account)
     raw_chats: list[msgspec.Raw | bytes] = [data]
     for section in (account.chats, account.left_chats):
@@ -212,7 +196,10 @@ def _heads(data: bytes) -> _Parsed:
             is_known = head.type is not msgspec.UNSET or head.name is not msgspec.UNSET
             if is_known and memoryview(head.messages)[:1] == b"[":
                 heads.append(head)
-    return _Parsed(account, heads, is_cut_off=False)
+    contacts = account.contacts if isinstance(account.contacts, dict) else {}
+    known = [user for one in dicts_of(contacts.get("list")) if (user := _user(one))]
+    user = _user(account.personal_information)
+    return JsonExport(user, known, heads) if heads else None
 
 
 def _mended(escape: re.Match[bytes]) -> bytes:

@@ -4,10 +4,10 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from typing_extensions import Unpack
 
@@ -43,36 +43,10 @@ _MIN_ONE_SIDED = 10
 _TWO_PEOPLE = 2
 
 
-@dataclass(frozen=True)
-class _Owner:
-    """Whose export it is, and how that was found."""
-
+class _Owner(NamedTuple):
     id: str
     name: str
     found_by: str
-
-
-@dataclass
-class _Export:
-    """The chats of an export, and what it says about people."""
-
-    user: User | None = None
-    contacts: list[User] = field(default_factory=list)
-    chats: dict[str, list[Chat]] = field(default_factory=dict)
-    """By id; a chat can be in several files, and in HTML, too."""
-
-    @property
-    def bots(self) -> frozenset[str]:
-        """Ids of bots."""
-        return frozenset(
-            key for key, [chat, *_] in self.chats.items() if chat.is_of_bot
-        )
-
-    @property
-    def handles(self) -> dict[str, set[str]]:
-        """Phone numbers and user names by id."""
-        known = [*self.contacts, *([self.user] if self.user else ())]
-        return {user.id: user.handles for user in known}
 
 
 class TelegramChatLoader(ChatExportLoader):
@@ -119,7 +93,7 @@ class TelegramChatLoader(ChatExportLoader):
         Raises:
             ExportFormatError: If there is no chat of Telegram.
         """
-        export = _find_chats(files)
+        export = _Export(files)
         owner = _find_owner(export) if self.owner is None else None
         bots, handles = export.bots, export.handles
         types: Counter[str] = Counter()
@@ -252,62 +226,75 @@ def matches(files: Iterable[ExportFile]) -> bool:
     return any(map(is_page, pages[:_MAX_LOOKED_AT]))
 
 
-def _find_chats(files: ExportFiles) -> _Export:
-    """Find the chats of an export, each with its files."""
-    export = _Export()
-    reader = JsonFiles()
-    chats: list[Chat] = []
-    pages: list[ExportFile] = []
-    places: set[tuple[int, tuple[str, ...]]] = set()
-    other_files = 0
-    for file in files:
-        if not file.name.lower().endswith(".json"):
-            if is_page(file):
-                pages.append(file)
-            else:
-                other_files += 1
-            continue
+class _Export:
+    """The chats of an export, and what it says about people."""
+
+    def __init__(self, files: ExportFiles) -> None:
+        """Find the chats.
+
+        Raises:
+            ExportFormatError: If there is none.
+        """
+        self.user: User | None = None
+        self.chats: dict[str, list[Chat]] = {}
+        """By id; a chat can be in several files, and in HTML, too."""
+
+        self.handles: dict[str, set[str]] = {}
+        """User names and phone numbers by id."""
+
+        self._json = JsonFiles()
+        pages = [file for file in files if is_page(file)]
+        named = [file for file in files if file.name.lower().endswith(".json")]
+        read = [file for file in named if self._add(file, files)]
+        in_json = [chat for chats in self.chats.values() for chat in chats]
+        # Newer versions can write both at once: the HTML would double everything.
+        places = {(file.part, file.folders) for file in read}
+        alone = [page for page in pages if not _is_beside(page, places)]
+        html = find_pages(alone, files)
+        if not in_json and not html:
+            msg = (
+                f"{files.path} holds no chats of a Telegram export. In Telegram "
+                "Desktop export with the format JSON, and give result.json or its "
+                "folder."
+            )
+            raise ExportFormatError(msg, path=files.path)
+        for chats in self.chats.values():
+            self._json.keep(chats if len(chats) > 1 else ())
+        for chat in html:
+            self.chats.setdefault(_id_in_json(chat, in_json), []).append(chat)
+        files.details["chats"] = len(self.chats)
+        files.details["files"] = len(read) + len({chat.place for chat in html})
+        files.details["other_files"] = len(files.files) - len(read) - len(alone)
+
+    @property
+    def bots(self) -> frozenset[str]:
+        """Ids of bots."""
+        known = (chats[0] for chats in self.chats.values())
+        return frozenset(chat.id for chat in known if chat.is_of_bot)
+
+    def _add(self, file: ExportFile, files: ExportFiles) -> bool:
+        """Add the chats of a file; return whether it is Telegram's."""
         try:
-            found = reader.read(file)
+            found = self._json.read(file)
         except ChatExportError as error:
             files.skip(error)
-            continue
+            return False
         if found is None:
-            other_files += 1
-            continue
-        export.user = export.user or found.user
-        export.contacts += found.contacts
-        chats += found.chats
-        places.add((file.part, file.folders))
+            return False
+        self.user = self.user or found.user
+        for user in (*found.contacts, *([found.user] if found.user else ())):
+            self.handles[user.id] = user.handles
+        for chat in self._json.chats(file, found):
+            self.chats.setdefault(chat.id, []).append(chat)
         if found.is_cut_off:
-            _warn_of_cut(file, files)
-    # Newer versions can write both at once: the HTML would double everything.
-    alone = [page for page in pages if not _is_beside(page, places)]
-    html_chats = find_pages(alone, files)
-    if not chats and not html_chats:
-        msg = (
-            f"{files.path} holds no chats of a Telegram export. In Telegram Desktop "
-            "export with the format JSON, and give result.json or its folder."
-        )
-        raise ExportFormatError(msg, path=files.path)
-    for chat in chats:
-        export.chats.setdefault(chat.id, []).append(chat)
-    for chat in html_chats:
-        export.chats.setdefault(_id_in_json(chat, chats), []).append(chat)
-    files.details["chats"] = len(export.chats)
-    files.details["files"] = len({chat.place for chat in (*chats, *html_chats)})
-    files.details["other_files"] = other_files + len(pages) - len(alone)
-    return export
-
-
-def _warn_of_cut(file: ExportFile, files: ExportFiles) -> None:
-    files.unreadable += 1
-    if not files.is_quiet:
-        msg = (
-            f"{file.label} was cut off: Telegram stopped while it wrote the file. "
-            "Export again to have the rest."
-        )
-        warnings.warn(msg, stacklevel=2)
+            files.unreadable += 1
+            if not files.is_quiet:
+                msg = (
+                    f"{file.label} was cut off: Telegram stopped while it wrote the "
+                    "file. Export again to have the rest."
+                )
+                warnings.warn(msg, stacklevel=2)
+        return True
 
 
 def _is_beside(page: ExportFile, places: set[tuple[int, tuple[str, ...]]]) -> bool:
