@@ -191,23 +191,10 @@ class TableChatLoader(ChatExportLoader):
             database.run(_INSERT, values)
             table.length += len(batch)
             files.check_count(table.length)
-        found = orders.find(table.file.path)
-        table.order = found.order if found else self.date_order
-        if found:
-            self._note_order(found, table, files)
-
-    def _note_order(self, found: Order, table: _Table, files: ExportFiles) -> None:
-        words = ORDERS[found.order]
-        key = f"{words} (a guess)" if found.is_guess else words
-        orders = files.details.setdefault("date_orders", {})
-        orders[key] = orders.get(key, 0) + 1
-        if found.is_guess and not files.is_quiet:
-            warnings.warn(
-                f"The dates of {table.file.label} do not show which number is the day; "
-                f"they are read with the {words}. If that is wrong, give date_order "
-                "(--date-order).",
-                stacklevel=3,
-            )
+        table.order = self.date_order
+        if order := orders.find(table.file.path):
+            table.order = order.order
+            _note_order(order, table, files)
 
     def _warn_of_times(self, tables: list[_Table], *, used_zone: bool) -> None:
         if used_zone and self.timezone is None:
@@ -226,6 +213,20 @@ class TableChatLoader(ChatExportLoader):
                 "first. Write times such as 2024-05-31 14:30."
             )
             warnings.warn(msg, stacklevel=2)
+
+
+def _note_order(order: Order, table: _Table, files: ExportFiles) -> None:
+    words = ORDERS[order.order]
+    key = f"{words} (a guess)" if order.is_guess else words
+    orders = files.details.setdefault("date_orders", {})
+    orders[key] = orders.get(key, 0) + 1
+    if order.is_guess and not files.is_quiet:
+        msg = (
+            f"The dates of {table.file.label} do not show which number is the day; "
+            f"they are read with the {words}. If that is wrong, give date_order "
+            "(--date-order)."
+        )
+        warnings.warn(msg, stacklevel=3)
 
 
 @contextmanager

@@ -89,11 +89,11 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
         except ChatExportError as error:
             files.skip(error)
             continue
-        page = PageReader()
-        records = list(page.records(head.decode("utf-8", "replace")))
+        reader = PageReader()
+        records = list(reader.records(head.decode("utf-8", "replace")))
         folder = inside[0].folders[-1] if inside[0].folders else ""
         # Folders of single chats are named after the day; the next export's is not.
-        name = page.title if page.title != _DELETED else ""
+        name = reader.title if reader.title != _DELETED else ""
         chat_id = name or folder or "chat"
         if chat_id in taken:
             chat_id = f"{chat_id} ({folder})"
@@ -162,8 +162,12 @@ class PageReader:
                     yield record
             elif name and not end:
                 self._start(name, rest)
-        if self._record:
+        if self._is_inside:
             yield None
+
+    @property
+    def _is_inside(self) -> bool:
+        return self._record is not None
 
     def _start(self, name: str, rest: str) -> None:
         attributes = dict(_ATTRIBUTE.findall(rest)) if rest else {}

@@ -194,7 +194,7 @@ def _export(data: bytes) -> JsonExport | None:
         with suppress(msgspec.ValidationError):
             head = msgspec.json.decode(raw, type=_ChatHead)
             is_known = head.type is not msgspec.UNSET or head.name is not msgspec.UNSET
-            if is_known and memoryview(head.messages)[:1] == b"[":
+            if is_known and bytes(memoryview(head.messages)[:1]) == b"[":
                 heads.append(head)
     contacts = account.contacts if isinstance(account.contacts, dict) else {}
     known = [user for one in dicts_of(contacts.get("list")) if (user := _user(one))]

@@ -104,8 +104,8 @@ class TelegramChatLoader(ChatExportLoader):
             chat = chats[0]
             clocks.append(Clock(self.timezone))
             reader = Reader(chat, clocks[-1], bots, handles)
-            if owner and not chat.is_html:
-                reader.meet(owner.id, owner.name)
+            if (known := owner or export.user) and not chat.is_html:
+                reader.meet(known.id, known.name)
             rows = _Rows(chats, reader, types, files)
             yield Conversation(
                 id=chat.id,

@@ -24,6 +24,7 @@ from langchain_chatexports.exceptions import (
     MissingExtraError,
 )
 from langchain_chatexports.steps import MapAIMessages
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.tables import (
     START,
     conversation_rows,
@@ -90,7 +91,7 @@ def test_columns_of_other_names_are_named(load: Callable[..., Any]) -> None:
         "time": "wann",
     }
     (session,) = load(row, columns=columns)
-    assert session["metadata"]["id"] == "12"
+    assert metadata_of(session)["id"] == "12"
     assert session["messages"][0].additional_kwargs["message_time"] == 1_714_564_800
 
 
@@ -129,7 +130,7 @@ def test_messages_without_a_time_come_first_also_before_1970(
 def test_rows_that_lie_apart_are_one_session_each(load: Callable[..., Any]) -> None:
     rows = interleaved(conversation_rows("a"), conversation_rows("b", start=START + 7))
     sessions = load(*rows)
-    assert [session["metadata"]["id"] for session in sessions] == ["a", "b"]
+    assert [metadata_of(session)["id"] for session in sessions] == ["a", "b"]
     assert [len(session["messages"]) for session in sessions] == [4, 4]
 
 
@@ -344,7 +345,7 @@ def test_a_line_that_python_refuses_to_read_is_one_row(
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
-def test_a_day_that_does_not_exist_spoils_no_row(tmp_path: Path) -> None:
+def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -367,7 +368,7 @@ def test_ids_of_parquet_are_texts(tmp_path: Path) -> None:
     row = {"chat_id": 7.0, "text": "Hi", "sender": float("nan"), "role": b"x"}
     path = write_parquet(tmp_path / "desk.parquet", [row, {**row, "chat_id": None}])
     (session,) = TableChatLoader(path).load()
-    assert session["metadata"]["id"] == "7"
+    assert metadata_of(session)["id"] == "7"
     assert session["messages"][0].additional_kwargs["sender"] == "unknown"
 
 
@@ -410,7 +411,7 @@ def test_a_link_that_the_user_names_is_followed(tmp_path: Path) -> None:
 def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / "other.parquet", [{**ROW, "conversation_id": "other"}])
     path = write_parquet(tmp_path / name, [ROW])
-    assert [s["metadata"]["id"] for s in TableChatLoader(path).load()] == ["a"]
+    assert [metadata_of(s)["id"] for s in TableChatLoader(path).load()] == ["a"]
 
 
 def test_a_zip_in_the_folder_is_read(tmp_path: Path) -> None:
@@ -420,7 +421,7 @@ def test_a_zip_in_the_folder_is_read(tmp_path: Path) -> None:
         archive.writestr("c.csv", "chat_id,text\n9,Ho\n")
     path.unlink()
     sessions = TableChatLoader(tmp_path).load()
-    assert [s["metadata"]["id"] for s in sessions] == ["9", "a"]
+    assert [metadata_of(s)["id"] for s in sessions] == ["9", "a"]
 
 
 # --- one conversation
@@ -436,8 +437,8 @@ def test_a_table_without_a_column_of_conversations_is_one(
     )
     assert matches_head(path, path.read_bytes())
     (session,) = TableChatLoader(path).load()
-    assert session["metadata"]["id"] == "Ann and Bo"
-    assert session["metadata"]["participants"] == ["Ann", "Bo"]
+    assert metadata_of(session)["id"] == "Ann and Bo"
+    assert metadata_of(session)["participants"] == ["Ann", "Bo"]
 
 
 def test_an_id_of_something_else_than_messages_loses_none(
