@@ -65,8 +65,8 @@ print(package.__version__)
 # Code that ends with an error which names the extra, as long as that is not installed.
 WITHOUT = {
     "cli": "from langchain_chatexports.cli import main; main()",
-    "datasets": "package.finetuning.to_dataset([])",
-    "dedup": "list(package.finetuning.deduplicate_examples([], near=0.9))",
+    "datasets": "package.datasets.to_dataset([])",
+    "dedup": "list(package.datasets.deduplicate_examples([], near=0.9))",
     "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
     "check()",
     "local": "package.LocalServer().start()",
@@ -74,9 +74,9 @@ WITHOUT = {
     "retrieval.chat_mcp_server(retrieval.ChatIndex())",
     "page": "from langchain_chatexports.page.server import check_extra as check\n"
     "check()",
-    "pii": "package.Redact.for_export(loader, presidio='blank:en').invoke(loader)",
     "ray": "from langchain_chatexports.cluster import read_exports\n"
     "read_exports('chat.db')",
+    "redact": "package.Redact.for_export(loader)",
     "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
     "WordLlamaEmbeddings()",
     "report": "from langchain_chatexports.report import build_report, write_report\n"
@@ -88,7 +88,7 @@ CORE_WITHOUT = """
 from pathlib import Path
 import tempfile
 import langchain_chatexports as package
-import langchain_chatexports.finetuning
+import langchain_chatexports.datasets
 from langchain_chatexports.samples import write_imessage
 place = Path(tempfile.mkdtemp())
 loader = package.IMessageChatLoader(write_imessage(place / "chat.db"))
@@ -120,9 +120,10 @@ SMOKE = {
     "from langchain_chatexports.local_server.training import trainer",
     "page": "from langchain_chatexports.page import screens, server\n"
     "server.check_extra()",
-    "pii": "import presidio_analyzer",
     "qlora": "import bitsandbytes",
     "ray": "import ray.data\nfrom langchain_chatexports.cluster import JsonLines",
+    "redact": "from langchain_chatexports.redaction.phones import check_extra\n"
+    "check_extra()",
     "report": """
 import tempfile
 from pathlib import Path
