@@ -1,6 +1,5 @@
 """The chat loader for tables."""
 
-import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 from typing_extensions import Unpack
 
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import (
@@ -231,9 +231,8 @@ def _note_order(order: Order, table: _Table, files: ExportFiles) -> None:
 
 @contextmanager
 def _database(tables: Iterable[_Table]) -> Iterator[Database]:
-    # Only this user may open the folder.
-    with tempfile.TemporaryDirectory(prefix="chatexports-") as folder:
-        database = Database(Path(folder), [table.file for table in tables])
+    with private_folder() as folder:
+        database = Database(folder, [table.file for table in tables])
         with closing(database):
             database.run(_CREATE)
             yield database

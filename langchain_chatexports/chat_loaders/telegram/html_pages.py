@@ -79,36 +79,34 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
     folders: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = {}
     for page in pages:
         folders.setdefault((page.part, page.folders), []).append(page)
-    chats: list[Chat] = []
-    taken: set[str] = set()
-    beginnings: dict[tuple[object, ...], str] = {}
-    for inside in folders.values():
+    chats: dict[str, Chat] = {}
+    same: dict[tuple[object, ...], str] = {}
+    found = []
+    for (_, names), inside in folders.items():
         inside.sort(key=_number)
+        reader = PageReader()
         try:
             head = inside[0].read(_TITLE_BYTES)
         except ChatExportError as error:
             files.skip(error)
             continue
-        reader = PageReader()
         records = list(reader.records(head.decode("utf-8", "replace")))
-        folder = inside[0].folders[-1] if inside[0].folders else ""
         # Folders of single chats are named after the day; the next export's is not.
         name = reader.title if reader.title != _DELETED else ""
+        folder = names[-1] if names else ""
         chat_id = name or folder or "chat"
-        if chat_id in taken:
-            chat_id = f"{chat_id} ({folder})"
+        chat_id = f"{chat_id} ({folder})" if chat_id in chats else chat_id
         # Two exports of one chat begin with the same message; namesakes do not. An
         # account's export has no chat twice.
         first = next((r for r in records if r and r.type == "message"), None)
-        if first and inside[0].folders[-2:-1] != ("chats",):
+        if first and names[-2:-1] != ("chats",):
             beginning = (name, first.id, first.from_, first.text)
-            chat_id = beginnings.setdefault(beginning, chat_id)
-        taken.add(chat_id)
+            chat_id = same.setdefault(beginning, chat_id)
         read = partial(_records, tuple(inside), files)
-        chats.append(
-            Chat(chat_id, name or None, "", inside[0].label, read, is_html=True)
-        )
-    return chats
+        chat = Chat(chat_id, name or None, "", inside[0].label, read, is_html=True)
+        chats[chat_id] = chat
+        found.append(chat)
+    return found
 
 
 def _number(page: ExportFile) -> int:

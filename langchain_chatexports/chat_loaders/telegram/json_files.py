@@ -39,6 +39,7 @@ _ACCOUNT = re.compile(
     rb'"(?:left_)?chats"\s*:\s*\{[^{}]{0,2000}"list"\s*:\s*\['
     rb'|"personal_information"\s*:\s*\{\s*"user_id"\s*:\s*\d'
 )
+_ID, _TYPE = re.compile(rb'"id"\s*:\s*\d'), re.compile(rb'"type"\s*:\s*"(\w*)"')
 _SIGNS_OF_MESSAGES = (b'"from_id"', b'"actor_id"', b'"date_unixtime"')
 # An escaped backslash is matched whole, so that what follows it is not an escape.
 _ESCAPE = re.compile(
@@ -271,11 +272,10 @@ def is_json_export(file: ExportFile) -> bool:
         # An account's contacts may be longer than what is read of it.
         is_named_so = file.name.lower() == "result.json"
         return is_named_so and head[1:].lstrip().startswith(b'"about"')
-    about: Any = {}
-    with suppress(*UNREADABLE):
-        about = msgspec.json.decode(head[: match.start()].rstrip().rstrip(b",") + b"}")
-    if not isinstance(about.get("id"), int):
+    before = head[: match.start()]
+    if not _ID.search(before):
         return False
+    kind = _TYPE.search(before)
     # In a file that was saved again, the keys may be in another order.
     has_signs = any(sign in head for sign in _SIGNS_OF_MESSAGES)
-    return about.get("type") in CHAT_TYPES or has_signs
+    return has_signs or bool(kind and kind[1].decode() in CHAT_TYPES)

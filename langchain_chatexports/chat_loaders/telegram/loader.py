@@ -37,6 +37,7 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 _MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
 _MAX_LOOKED_AT = 100
 _FIRST_RECORDS = 100  # Of a chat: both sides have written by then.
+_MAX_NAMESAKES = 20
 _PAGE_RECORDS = 1000  # Telegram writes so many messages into a page.
 # So many messages of one person alone in a group are no accident.
 _MIN_ONE_SIDED = 10
@@ -88,7 +89,7 @@ class TelegramChatLoader(ChatExportLoader):
         self.timezone = find_time_zone(timezone)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield each chat, or each topic of a group.
+        """Yield each chat, in the order of the files.
 
         Raises:
             ExportFormatError: If there is no chat of Telegram.
@@ -122,32 +123,29 @@ class TelegramChatLoader(ChatExportLoader):
         if any(clock.used_zone for clock in clocks):
             files.details["time_zone"] = [name_of_zone(self.timezone)]
         if not files.is_quiet:
-            self._warn_of_times(clocks)
-            self._warn_of_one_side(one_sided)
+            self._warn(clocks, one_sided)
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
-    def _warn_of_times(self, clocks: list[Clock]) -> None:
+    def _warn(self, clocks: list[Clock], one_sided: int) -> None:
+        what = ""
         if self.timezone is None and any(clock.used_zone for clock in clocks):
             here = name_of_zone(None)
             what = f"are local, and read as {here}. If the computer was elsewhere"
         elif any(clock.used_offset for clock in clocks):
             what = "have an offset that may ignore daylight saving. If they are wrong"
-        else:
-            return
-        msg = (
-            f"Times in {self.path} {what}, give the zone of the computer that "
-            "exported: timezone='Europe/Berlin' (--export-zone), for example. Or "
-            "export again as JSON."
-        )
-        warnings.warn(msg, stacklevel=2)
-
-    def _warn_of_one_side(self, groups: int) -> None:
-        if groups:
+        if what:
             msg = (
-                f"In {groups} of the groups in {self.path} one person wrote all "
+                f"Times in {self.path} {what}, give the zone of the computer that "
+                "exported: timezone='Europe/Berlin' (--export-zone), for example. Or "
+                "export again as JSON."
+            )
+            warnings.warn(msg, stacklevel=2)
+        if one_sided:
+            msg = (
+                f"In {one_sided} of the groups in {self.path} one person wrote all "
                 "messages. If others wrote there, export again without "
                 '"Only my messages".'
             )
@@ -216,7 +214,7 @@ class _Rows:
 def matches(files: Iterable[ExportFile]) -> bool:
     """Return whether files are an export of Telegram, by names and first bytes."""
     listed = list(files)
-    named = [file for file in listed if file.name.lower().endswith(".json")]
+    named = list(filter(_is_json, listed))
     # Media and contacts may lie beside it as files that are JSON, too.
     named.sort(key=lambda file: file.name.lower() != "result.json")
     if any(map(is_json_export, named[:_MAX_LOOKED_AT])):
@@ -224,6 +222,10 @@ def matches(files: Iterable[ExportFile]) -> bool:
     pages = [file for file in listed if file.name.lower().endswith((".html", ".htm"))]
     pages.sort(key=lambda file: not file.name.lower().startswith("messages"))
     return any(map(is_page, pages[:_MAX_LOOKED_AT]))
+
+
+def _is_json(file: ExportFile) -> bool:
+    return file.name.lower().endswith(".json")
 
 
 class _Export:
@@ -243,9 +245,8 @@ class _Export:
         """User names and phone numbers by id."""
 
         self._json = JsonFiles()
-        pages = [file for file in files if is_page(file)]
-        named = [file for file in files if file.name.lower().endswith(".json")]
-        read = [file for file in named if self._add(file, files)]
+        read = [file for file in files if _is_json(file) and self._add(file, files)]
+        pages = [file for file in files if not _is_json(file) and is_page(file)]
         in_json = [chat for chats in self.chats.values() for chat in chats]
         # Newer versions can write both at once: the HTML would double everything.
         places = {(file.part, file.folders) for file in read}
@@ -310,6 +311,7 @@ def _id_in_json(page: Chat, chats: list[Chat]) -> str:
     The two have the same name, and the same texts under the same numbers.
     """
     namesakes = [chat for chat in chats if chat.name and chat.name == page.name]
+    del namesakes[_MAX_NAMESAKES:]
     if not namesakes:
         return page.id
     texts = {
