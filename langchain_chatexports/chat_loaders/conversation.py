@@ -179,7 +179,8 @@ def to_session(
     """
     counts = reading.counts
     rows = _without_duplicates(_all_rows(conversation, export_bytes), counts)
-    rows.sort(key=_time_order)
+    if not conversation.is_ordered:
+        rows.sort(key=_time_order)
     names.enter(conversation)
     owner, owner_name = _owner(conversation, names, selection, reading)
     shown = {
