@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner, most_agreed
+from langchain_chatexports.chat_loaders.whatsapp.chats import FoundOwner, most_agreed
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
@@ -159,6 +159,6 @@ def test_the_owner_of_most_chats_is_that_of_the_export() -> None:
 def test_what_the_app_wrote_is_not_from_the_owner(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().system(NOTICE).says("Ann", "Hi!").says("Bob", "?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
-    (session,) = WhatsAppChatLoader(path, timezone="UTC", include_system=True).load()
+    (session,) = WhatsAppChatLoader(path, timezone="UTC", keep="system").load()
     first = session["messages"][0].additional_kwargs
     assert (first["sender"], first["is_from_me"]) == ("unknown", False)

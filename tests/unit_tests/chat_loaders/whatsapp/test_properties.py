@@ -58,7 +58,7 @@ def check(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loader = WhatsAppChatLoader(
-            path, timezone="Europe/Berlin", include_media=True, include_system=True
+            path, timezone="Europe/Berlin", keep=("system", "media")
         )
         with suppress(ChatExportError):
             summary = loader.inspect()
