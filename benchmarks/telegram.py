@@ -25,7 +25,6 @@ unnamed = TelegramChatLoader(path)
 _BLOCKS = """
 from contextlib import ExitStack
 from langchain_chatexports import TelegramChatLoader
-from langchain_chatexports.chat_loaders.ledger import Tally
 loader = TelegramChatLoader(path)
 """
 _READ_BLOCKS = """

@@ -19,7 +19,8 @@ from langchain_chatexports._version import __version__
 
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
-    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.conversation import ExportSession
+    from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.documents import sessions_to_documents
     from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
@@ -125,7 +125,7 @@ __all__ = [
 
 _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
-    "chat_loaders.base": ("ExportSession",),
+    "chat_loaders.conversation": ("ExportSession",),
     "chat_loaders.discord": ("DiscordChatLoader",),
     "chat_loaders.documents": ("sessions_to_documents",),
     "chat_loaders.facebook_messenger": (
@@ -133,7 +133,7 @@ _MODULES = {
         "SingleFileFacebookMessengerChatLoader",
     ),
     "chat_loaders.imessage": ("IMessageChatLoader",),
-    "chat_loaders.ledger": ("ExportSummary",),
+    "chat_loaders.counts": ("ExportSummary",),
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),

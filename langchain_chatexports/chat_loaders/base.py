@@ -132,6 +132,7 @@ class ChatExportLoader(AsyncLoading):
         """Names by which the conversations read so far can be chosen: a name that is
         asked for and not among them is a mistake."""
         self._selection: CountedStep | None = None
+        self._seen: dict[int, int] | None = None
 
     @property
     def path(self) -> Path:
@@ -202,6 +203,14 @@ class ChatExportLoader(AsyncLoading):
         chosen._selection = step  # noqa: SLF001 - a loader of this class
         return chosen
 
+    def share_seen_messages(self, seen: dict[int, int]) -> None:
+        """Skip messages, from the next pass on, that another loader has read before.
+
+        Args:
+            seen: Which loader has read which message; the loaders share it.
+        """
+        self._seen = seen
+
     def unrestricted(self) -> Self:
         """Return this loader without bounds, names to include or exclude, selection."""
         everything = copy(self)
@@ -264,7 +273,8 @@ class ChatExportLoader(AsyncLoading):
         ):
             names = Names(self.people)
             for conversation in conversations:
-                names.enter(conversation)
+                if not names.enter(conversation):
+                    continue
                 for person in {*conversation.names, *conversation.handles}:
                     known = found.setdefault(names.of(person), {})
                     known |= dict.fromkeys(names.all_of(person))
@@ -283,8 +293,9 @@ class ChatExportLoader(AsyncLoading):
                         selection,
                         names,
                         reading,
-                        export_bytes=files.packed_bytes,
+                        files=files,
                         names_met=self.names_met if self._notes_names else None,
+                        is_new=None if self._seen is None else self._is_new,
                     )
                     del conversation
                     if session and self._is_selected(session, reading):
@@ -293,6 +304,12 @@ class ChatExportLoader(AsyncLoading):
                         yield held.pop()  # The consumer is the only one to hold it.
                     skipped = _count_files(files, skipped, reading)
             _count_files(files, skipped, reading)
+
+    def _is_new(self, conversation_id: str, message_id: str) -> bool:
+        """Return whether no other loader has read the message."""
+        seen = {} if self._seen is None else self._seen
+        first = seen.setdefault(hash((conversation_id, message_id)), id(self))
+        return first == id(self)
 
     @property
     def _notes_names(self) -> bool:

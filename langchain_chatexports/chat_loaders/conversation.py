@@ -1,7 +1,7 @@
 """From a conversation of an export to a session: the same for every format."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
@@ -13,13 +13,14 @@ from typing_extensions import TypedDict
 from langchain_chatexports._fast.messages import plain_human_message
 from langchain_chatexports._fast.strings import iso_time
 from langchain_chatexports.chat_loaders.counts import Counts, Reading
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Conversation,
     Message,
 )
 from langchain_chatexports.chat_loaders.people import PeopleTable, name_key
-from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from langchain_chatexports.exceptions import SenderNotFoundError
 
 _MICROSECONDS = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -29,9 +30,6 @@ _ZERO = "\0"
 _MENTIONS = ("reactions", "reply_to")
 _NOT_WRITTEN = frozenset({"system", "bot", "unreadable", "section", "orphan"})
 _TWO_PEOPLE = 2
-# More than anybody has in one conversation, unless the export is as large as that.
-_MAX_MESSAGES = 300_000
-_MIN_BYTES_PER_MESSAGE = 4
 
 
 class SessionMetadata(TypedDict, total=False):
@@ -86,29 +84,33 @@ class Names:
         """Other names, from the table, of the people of this conversation."""
 
         self._people = people
+        self._handles: Mapping[str, Collection[str]] = {}
         self._names: Mapping[str, str] = {}
         self._names_size = -1
         self._distinct: dict[str, str] = {}
+        self._found: dict[str, list[str]] = {}
 
-    def enter(self, conversation: Conversation) -> None:
-        """Turn to a conversation; namesakes are told apart by their ids."""
-        self._handles = conversation.handles
+    def enter(self, conversation: Conversation) -> bool:
+        """Turn to a conversation; namesakes are told apart by handles or ids.
+
+        Returns:
+            Whether its people are other than those of the conversation before.
+        """
         self._members = conversation.members
         self._shown: dict[str, str] = {}
         self.nicknames = {}
-        names = conversation.names
+        names, handles = conversation.names, conversation.handles
         # Many exports have one list for all conversations.
-        if names is self._names and len(names) == self._names_size:
-            return
+        if (
+            names is self._names
+            and handles is self._handles
+            and len(names) == self._names_size
+        ):
+            return False
+        self._handles, self._found = handles, {}
         self._names, self._names_size = names, len(names)
-        counts = Counter(name_key(name) for name in names.values() if name)
-        self._distinct = {
-            person: f"{name} ({person})"
-            if counts[name_key(name)] > 1 and person != name
-            else name
-            for person, name in names.items()
-            if name
-        }
+        self._distinct = _told_apart(names, handles)
+        return True
 
     def of(self, person: str) -> str:
         """Return the name to show of an id."""
@@ -125,12 +127,24 @@ class Names:
         yield from self._handles.get(person, ())
 
     def ids_of(self, given: str) -> list[str]:
-        """Return the ids of the people whom an id, name or handle means."""
-        if given in self._names:
+        """Return the ids of the people whom an id, name or handle means.
+
+        An id comes before a handle, and that before a name, which can be several
+        people's.
+        """
+        if given in self._names or given in self._members:
             return [given]
         key = name_key(given)
-        known = dict.fromkeys([*self._names, *self._handles, *self._members])
-        return [person for person in known if key in map(name_key, self.all_of(person))]
+        if given not in self._found:
+            handles, names = self._handles, self._distinct
+            self._found[given] = (
+                [who for who in handles if key in map(name_key, handles[who])]
+                or [who for who in names if key in map(name_key, self.all_of(who))]
+                or [who for who in handles if key == name_key(who)]
+            )
+        return self._found[given] or [
+            who for who in self._members if key == name_key(who)
+        ]
 
     def _find(self, person: str) -> str:
         shown = self._distinct.get(person) or person or UNKNOWN_SENDER
@@ -148,6 +162,19 @@ class Names:
         return row[0]
 
 
+def _told_apart(
+    names: Mapping[str, str], handles: Mapping[str, Collection[str]]
+) -> dict[str, str]:
+    """Return a name for each id, which is no other's: `Ann (ann.two)`."""
+    distinct = {person: name for person, name in names.items() if name}
+    for signs in (lambda who: next(iter(handles.get(who, ())), who), lambda who: who):
+        counts = Counter(map(name_key, distinct.values()))
+        for person, shown in distinct.items():
+            if counts[name_key(shown)] > 1 and names[person] != signs(person):
+                distinct[person] = f"{names[person]} ({signs(person)})"
+    return distinct
+
+
 def to_session(
     conversation: Conversation,
     platform: str,
@@ -155,8 +182,9 @@ def to_session(
     names: Names,
     reading: Reading,
     *,
-    export_bytes: int | None = None,
+    files: ExportFiles | None = None,
     names_met: set[str] | None = None,
+    is_new: Callable[[str, str], bool] | None = None,
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages.
 
@@ -166,9 +194,10 @@ def to_session(
         selection: What to keep.
         names: The names of the export's people.
         reading: Where to count, and to note the owner.
-        export_bytes: The size of the export on disk, which bounds how many messages
-            are read.
+        files: The export's files, whose size bounds how many messages are read.
         names_met: Where to note by which names the conversation can be chosen.
+        is_new: Whether a message, by the ids of conversation and message, is in no
+            other export that is read.
 
     Returns:
         The session, or `None` if no message is kept.
@@ -178,7 +207,7 @@ def to_session(
         SenderNotFoundError: If several people are the given owner.
     """
     counts = reading.counts
-    rows = _without_duplicates(_all_rows(conversation, export_bytes), counts)
+    rows = _without_duplicates(_all_rows(conversation, files), counts)
     if not conversation.is_ordered:
         rows.sort(key=_time_order)
     names.enter(conversation)
@@ -198,6 +227,10 @@ def to_session(
             _skip(row, "unreadable" if row.kind == "unreadable" else "excluded", counts)
         return None
     _give_ids(conversation.id, rows)
+    if is_new:
+        for row in rows:
+            if row.kind == "text" and not is_new(conversation.id, row.id):
+                row.kind = "duplicate"
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:
         return None
@@ -218,19 +251,14 @@ def to_session(
     return ExportSession(messages=messages, metadata=SessionMetadata(**metadata))
 
 
-def _all_rows(conversation: Conversation, export_bytes: int | None) -> list[Message]:
-    limit = max(_MAX_MESSAGES, (export_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
-    if export_bytes is None:
+def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
+    if files is None:
         return list(conversation.messages)
-    rows: list[Message] = []
+    limit, rows = files.max_messages, []
     for row in conversation.messages:
         rows.append(row)
         if len(rows) > limit:
-            msg = (
-                f"A conversation has more than {limit:,} messages in an export of "
-                f"{export_bytes:,} bytes: it is not a real one. Download it again."
-            )
-            raise ExportFormatError(msg)
+            files.check_count(len(rows))
     return rows
 
 
@@ -260,7 +288,7 @@ def _owner(
         ids = names.ids_of(given)
         if len(ids) > 1:
             msg = (
-                f"{len(ids)} people are the given owner. Name one by person: "
+                f"{len(ids)} people are the given owner. Name one by id: "
                 f"{', '.join(ids)}."
             )
             raise SenderNotFoundError(msg)
@@ -370,29 +398,45 @@ def _time_order(row: Message) -> int:
     return _NO_TIME if row.time is None else row.time
 
 
-def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
-    """Give an id to each row without one.
+class MessageIds:
+    """Makes ids for the messages of one conversation that have none of their own.
 
     An id depends on the conversation and on the message's time: it is the same after
     the next export, in whatever files and order that comes. Only messages that share
     their moment with another one, or have none, are told apart by sender and text, as a
     short hash, and equal ones by counting.
     """
+
+    def __init__(self, conversation_id: str) -> None:
+        self._prefix = f"{_digest(conversation_id)}-"
+        self._seen: Counter[str] = Counter()
+
+    def alone(self, moment: int) -> str:
+        """Return the id of the only message of a moment."""
+        return f"{self._prefix}{moment:x}"
+
+    def among_equals(self, moment: int | None, sender: str, text: str) -> str:
+        """Return the id of one of several messages of a moment."""
+        stamp = "" if moment is None else f"{moment:x}"
+        message_id = f"{self._prefix}{stamp}-{_digest(f'{sender}{_ZERO}{text}')}"
+        count = self._seen[message_id]
+        self._seen[message_id] += 1
+        return f"{message_id}-{count:x}" if count else message_id
+
+
+def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     if all(row.id for row in rows):
         return
-    prefix = _digest(conversation_id)
+    ids = MessageIds(conversation_id)
     moments = Counter(row.time for row in rows)
-    seen: Counter[str] = Counter()
+    # All of them, so that options which skip some do not change the others' ids.
     for row in rows:
         if row.id:
             continue
         if row.time is not None and moments[row.time] == 1:
-            row.id = f"{prefix}-{row.time:x}"
-            continue
-        stamp = "" if row.time is None else f"{row.time:x}"
-        made = f"{prefix}-{stamp}-{_digest(f'{row.sender}{_ZERO}{row.text}')}"
-        row.id = f"{made}-{seen[made]:x}" if seen[made] else made
-        seen[made] += 1
+            row.id = ids.alone(row.time)
+        else:
+            row.id = ids.among_equals(row.time, row.sender, row.text)
 
 
 def _digest(text: str) -> str:

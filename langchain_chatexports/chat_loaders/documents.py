@@ -12,8 +12,8 @@ from uuid import UUID
 from langchain_core.documents import Document
 
 from langchain_chatexports._fast.strings import iso_time
+from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
-from langchain_chatexports.chat_loaders.message_ids import MessageIds
 from langchain_chatexports.chat_loaders.message_times import end_time
 from langchain_chatexports.chat_loaders.session_source import iter_sessions
 

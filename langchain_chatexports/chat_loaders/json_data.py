@@ -1,23 +1,67 @@
 """JSON of exports: parse it, and repair what cannot be written as UTF-8."""
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 import orjson
 
 from langchain_chatexports.exceptions import ExportFormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""The errors of msgspec for a record that is damaged or of another shape."""
 
-__all__ = ["clean_text", "dicts_of", "read_json", "without_lone_surrogates"]
-
+_T = TypeVar("_T")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# An undecoded item of a list takes up 64 bytes, and real ones have at least 20.
+_MIN_BYTES_PER_VALUE = 10
+_MAX_VALUES = 1_000_000
+
+
+def decode_json(
+    data: bytes,
+    decoder: msgspec.json.Decoder[_T],
+    label: str,
+    path: Path | None = None,
+) -> _T:
+    """Decode a JSON file into the types of a format.
+
+    Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one:
+    a bad record then costs itself only.
+
+    Args:
+        data: The content of the file.
+        decoder: The decoder of the type.
+        label: The name of the file, for errors.
+        path: The file, or the zip that holds it.
+
+    Raises:
+        msgspec.ValidationError: If it is JSON of another shape.
+        ExportFormatError: If it is not JSON, cut off, or not an export's by its size.
+    """
+    if data.count(b",") > max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE):
+        msg = f"{label} has more values than an export's file can. Download it again."
+        raise ExportFormatError(msg, path=path)
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        raise
+    except NOT_DECODED:
+        return decoder.decode(_repaired(data, label, path))
+
+
+def _repaired(data: bytes, label: str, path: Path | None) -> bytes:
+    """Return the JSON without halves of emoji, NaN, and other encodings than UTF-8."""
+    try:
+        value = json.loads(data, parse_constant=lambda _: None)
+        text = json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(error, label, path) from None
+    return without_lone_surrogates(text).encode()
 
 
 def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
@@ -38,15 +82,17 @@ def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        # The error's own text shows nothing of the file but a position.
-        where = (
-            f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        )
-        msg = (
-            f"{label} is not readable as JSON ({where or type(error).__name__}); it is "
-            "probably cut off or was edited. Download the export again."
-        )
-        raise ExportFormatError(msg, path=path) from None
+        raise _not_json(error, label, path) from None
+
+
+def _not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
+    # The error's own text shows nothing of the file but a position.
+    where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+    msg = (
+        f"{label} is not readable as JSON ({where or type(error).__name__}); it is "
+        "probably cut off or was edited. Download the export again."
+    )
+    return ExportFormatError(msg, path=path)
 
 
 def without_lone_surrogates(text: str) -> str:

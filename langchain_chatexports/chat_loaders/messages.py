@@ -61,7 +61,7 @@ class Conversation:
 
     handles: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Further names of each id by which a user may mean that person: phone numbers,
-    user names, e-mail addresses."""
+    user names, e-mail addresses. The first one tells namesakes apart."""
 
     aliases: Collection[str] = ()
     """Further names by which a user may choose the conversation."""

@@ -1,25 +1,26 @@
-"""Recognize an export by its content and return the loader for it."""
-
-from __future__ import annotations
+"""Recognize exports by their content and return the loaders for them."""
 
 import json
 import os
-import re
 import warnings
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
 from inspect import signature
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from typing_extensions import Unpack
 
 from langchain_chatexports._regular_files import cannot_read, open_regular_file
-from langchain_chatexports.chat_loaders.archives import (
-    open_parts,
-    readable_files,
-    walk_files,
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.date_order import DateOrder
+from langchain_chatexports.chat_loaders.files import (
+    ExportFiles,
+    is_zip,
+    open_files,
 )
-from langchain_chatexports.chat_loaders.options import LoaderOptions
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -27,48 +28,72 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from typing_extensions import Unpack
-
-    from langchain_chatexports.chat_loaders.base import ChatExportLoader
-    from langchain_chatexports.chat_loaders.export_files import ExportFile
-    from langchain_chatexports.chat_loaders.options import ExportOptions
-
-__all__ = [
-    "PLATFORM_NAMES",
-    "Export",
-    "estimate_message_count",
-    "is_examples_file",
-    "open_export",
-    "open_exports",
-    "set_parts",
-    "takes_option",
-]
-
 PLATFORM_NAMES = {
     "discord": "Discord",
     "facebook_messenger": "Messenger",
     "imessage": "iMessage",
     "instagram": "Instagram",
+    "signal": "Signal",
     "slack": "Slack",
     "telegram": "Telegram",
     "whatsapp": "WhatsApp",
 }
 """What people call the platforms that loaders name."""
 
+# One line for each format of files; its module has `matches(files)`.
+_FORMATS = {
+    "discord": ("Discord export", "DiscordChatLoader"),
+    "facebook_messenger": ("Messenger export", "FolderFacebookMessengerChatLoader"),
+    "slack": ("Slack export", "SlackChatLoader"),
+    "telegram": ("Telegram export", "TelegramChatLoader"),
+    "whatsapp": ("WhatsApp export", "WhatsAppChatLoader"),
+}
+# Those that are recognized by path.
+_OTHER_FORMATS = {
+    "imessage": ("iMessage database", "imessage", "IMessageChatLoader"),
+    "table": ("table (Parquet, JSON lines or CSV)", "table", "TableChatLoader"),
+    "thread": (
+        "Messenger thread file",
+        "facebook_messenger",
+        "SingleFileFacebookMessengerChatLoader",
+    ),
+}
+# Their parts can be in several zips or folders, or one chat in several files.
+_JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
+_SUFFIXES = (".json", ".html", ".htm", ".txt")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
-_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _HEAD_BYTES = 4096
-_MAX_LOOKED_AT = 100
-_THREAD_KEY = re.compile(rb'"sender_?name"', re.IGNORECASE)
-_MESSENGER_SUFFIXES = (".json", ".zip", ".html", ".htm")
 # The parts of a set, and mlx's name for the second one.
 _PARTS = ("train", "validation", "test")
 _HELD_OUT = frozenset({"validation", "valid", "test"})
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
+_MAX_NAMED = 5
+_OTHER_FILES = (
+    (b"\xff\xd8\xff", "a photo"),
+    (b"\x89PNG", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"%PDF", "a PDF"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+)
+_OTHER_ZIPS = (
+    ("word/", "a Word document"),
+    ("xl/", "an Excel workbook"),
+    ("ppt/", "a PowerPoint file"),
+    ("Takeout/", "a Google Takeout archive"),
+)
+
+
+class ExportOptions(LoaderOptions, total=False):
+    """The options of all loaders, and those of some formats."""
+
+    contacts: str | Path | None
+    timezone: str | None
+    date_order: DateOrder | None
+    columns: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -97,6 +122,27 @@ class Export:
         return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
+@dataclass(frozen=True)
+class _Found:
+    """An export at a path."""
+
+    name: str
+    path: Path
+
+    @property
+    def words(self) -> str:
+        return (_FORMATS.get(self.name) or _OTHER_FORMATS[self.name])[0]
+
+    @property
+    def loader_class(self) -> type[ChatExportLoader]:
+        if self.name in _FORMATS:
+            module, name = self.name, _FORMATS[self.name][1]
+        else:
+            _, module, name = _OTHER_FORMATS[self.name]
+        loader: type[ChatExportLoader] = getattr(_module(module), name)
+        return loader
+
+
 def open_export(path: str | Path, **options: Any) -> Export:
     """Recognize an export by its content.
 
@@ -110,109 +156,28 @@ def open_export(path: str | Path, **options: Any) -> Export:
     Raises:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
-        ExportFormatError: If it is not an export that the package knows.
-        MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
+        ExportFormatError: If it is not an export that the package knows, or a folder
+            of several.
+        MissingExtraError: If it is a table and the extra `table` is not installed.
     """
     path = Path(path).expanduser()
-    name, loader = _recognized(path, options.get("columns"))
-    return Export(path=path, format=name, loader=loader(path, **options))
-
-
-def _recognized(
-    path: Path, columns: Mapping[str, str] | None
-) -> tuple[str, type[ChatExportLoader]]:
-    """Return what an export is, and its loader.
-
-    Args:
-        path: A file or folder.
-        columns: The columns that the user named, if it is a table.
-    """
-    from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
-    from langchain_chatexports.chat_loaders.facebook_messenger import (
-        FolderFacebookMessengerChatLoader,
-        SingleFileFacebookMessengerChatLoader,
-    )
-    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-    from langchain_chatexports.chat_loaders.slack import SlackChatLoader
-    from langchain_chatexports.chat_loaders.table import TableChatLoader
-    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
-    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-
-    # One line for each kind of export that the package reads.
-    formats: dict[str, tuple[str, type[ChatExportLoader]]] = {
-        "sqlite": ("iMessage database", IMessageChatLoader),
-        "imessage folder": ("folder with an iMessage database", IMessageChatLoader),
-        "backup": ("iPhone or iPad backup", IMessageChatLoader),
-        "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
-        "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
-        "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
-        "discord": ("Discord export", DiscordChatLoader),
-        "slack": ("Slack export", SlackChatLoader),
-        "telegram": ("Telegram export", TelegramChatLoader),
-        "table": ("table (Parquet, JSON lines or CSV)", TableChatLoader),
-        # Without columns of known names: that loader says which ones to name.
-        "csv": ("table (CSV)", TableChatLoader),
-        "whatsapp": ("WhatsApp export", WhatsAppChatLoader),
-    }
-    kind = _kind(path, columns)
-    if kind in {"zip", "folder", "json", "csv", "text"}:
-        kind, *others = _apps_of_files(path) or [kind]
-        if others:
-            names = " and ".join(f"a {formats[other][0]}" for other in others)
-            msg = (
-                f"{path} is read as a {formats[kind][0]}. It also holds {names}, which "
-                "is left out: name it by a path of its own."
-            )
-            warnings.warn(msg, stacklevel=3)
-    if kind not in formats:
-        raise _unknown(path)
-    return formats[kind]
-
-
-def _apps_of_files(path: Path) -> list[str]:
-    """Return the apps of which there is an export; empty if it is Messenger's alone."""
-    from langchain_chatexports.chat_loaders.discord import is_discord_export
-    from langchain_chatexports.chat_loaders.slack import is_slack_export
-    from langchain_chatexports.chat_loaders.telegram import is_telegram_export
-    from langchain_chatexports.chat_loaders.whatsapp import is_whatsapp_export
-
-    # Each looks at names and first bytes, and is sure.
-    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
-        "discord": is_discord_export,
-        "slack": is_slack_export,
-        "telegram": is_telegram_export,
-        "whatsapp": is_whatsapp_export,
-    }
-    suffixes = (".json", ".html", ".htm", ".txt", ".csv")
-    with ExitStack() as stack, suppress(ChatExportError):
-        # What is damaged or dangerous is for the loader to explain.
-        parts = open_parts([path], stack, lambda _: None, suffixes)
-        readable = list(readable_files(parts, lambda _: None))
-        found = [app for app, is_of in apps.items() if is_of(readable)]
-        return [*found, "folder"] if found and _has_thread(readable) else found
-    return []
-
-
-def _has_thread(files: Iterable[ExportFile]) -> bool:
-    """Return whether a thread of Messenger is among the first files."""
-    named = (file for file in files if file.name.lower().endswith(".json"))
-    for file in islice(named, _MAX_LOOKED_AT):
-        with suppress(ChatExportError):
-            head = file.read(_HEAD_BYTES)
-            if b'"participants"' in head and _THREAD_KEY.search(head):
-                return True
-    return False
+    found = _recognized(path, options.get("columns"))
+    if len(found) > 1:
+        listed = ", ".join(f"{one.path.name} ({one.words})" for one in found)
+        msg = f"{path} holds several exports: {listed}. Open one of them."
+        raise ExportFormatError(msg, path=path)
+    loader = found[0].loader_class(found[0].path, **options)
+    return Export(found[0].path, found[0].words, loader)
 
 
 def open_exports(
     paths: Iterable[str | Path], **options: Unpack[ExportOptions]
 ) -> list[Export]:
-    """Recognize exports, and join the parts of one.
+    """Recognize exports, all of those in a folder, and join the parts of one.
 
-    Meta delivers a large export as several zips: messages and media can be in any of
-    them, and one conversation in several. Zips and folders of Messenger that have one
-    owner are read as one export; those without a conversation go with the others. A
-    path that is given twice is read once.
+    Meta delivers a large export as several zips, and WhatsApp and Telegram each chat in
+    a file of its own: these are read as one export. A path that is given twice is read
+    once, and so is a message that stands in several exports of one app.
 
     Args:
         paths: Files or folders.
@@ -225,49 +190,67 @@ def open_exports(
     Raises:
         ChatExportError: As `open_export`.
     """
-    from langchain_chatexports.chat_loaders.facebook_messenger import (
-        FolderFacebookMessengerChatLoader,
-    )
-
     once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
-    exports = [_opened(path, options) for path in once.values()]
-    by_owner: dict[str, list[Export]] = {}
-    without_messages: list[Export] = []
-    for export in exports:
-        if isinstance(export.loader, FolderFacebookMessengerChatLoader):
-            seen = export.loader.glance()
-            if seen.owner:
-                by_owner.setdefault(seen.owner, []).append(export)
-            elif not seen.threads and not seen.html_files:
-                without_messages.append(export)
+    found = [
+        one
+        for path in once.values()
+        for one in _recognized(Path(path).expanduser(), options.get("columns"))
+    ]
+    exports = []
+    for group in _joined(found):
+        first, *others = group
+        loader_class = first.loader_class
+        places = [one.path for one in group]
+        loader = loader_class(
+            places if others else first.path, **_own(options, loader_class)
+        )
+        exports.append(Export(first.path, first.words, loader, tuple(places[1:])))
+    _share_seen_messages(exports)
+    return exports
+
+
+def _joined(found: Collection[_Found]) -> list[list[_Found]]:
+    groups: dict[object, list[_Found]] = {}
+    for position, one in enumerate(dict.fromkeys(found)):
+        key: object = one.name if one.name in _JOINED else (one.name, position)
+        groups.setdefault(key, []).append(one)
+    return [part for group in groups.values() for part in _same_owner(group)]
+
+
+def _same_owner(group: list[_Found]) -> Iterator[list[_Found]]:
+    """Yield Messenger's parts by owner; parts without a thread go with the others."""
+    if group[0].name != "facebook_messenger" or len(group) == 1:
+        yield group
+        return
+    by_owner: dict[str | None, list[_Found]] = {}
+    for one in group:
+        seen = one.loader_class(one.path).glance()  # type: ignore[attr-defined]
+        by_owner.setdefault(seen.owner, []).append(one)
+    unknown = by_owner.pop(None, [])
     if len(by_owner) == 1:
-        # Whose media they are is only known where there is no choice.
-        by_owner[next(iter(by_owner))] += without_messages
-    joined: dict[int, Export | None] = {}
-    for parts in by_owner.values():
-        if len(parts) > 1:
-            ordered = [export for export in exports if export in parts]
-            first, *others = ordered
-            places = [export.path for export in ordered]
-            loader = FolderFacebookMessengerChatLoader(
-                places, **_own(options, FolderFacebookMessengerChatLoader)
-            )
-            joined |= {id(export): None for export in others}
-            joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
-    placed = (joined.get(id(export), export) for export in exports)
-    return [export for export in placed if export is not None]
+        # Whose parts they are is only known where there is no choice.
+        parts = {*next(iter(by_owner.values())), *unknown}
+        yield [one for one in group if one in parts]
+    else:
+        yield from by_owner.values()
+        yield from ([one] for one in unknown)
+
+
+def _share_seen_messages(exports: Collection[Export]) -> None:
+    by_platform: dict[str, list[ChatExportLoader]] = {}
+    for export in exports:
+        by_platform.setdefault(export.loader.platform, []).append(export.loader)
+    for loaders in by_platform.values():
+        if len(loaders) > 1:
+            seen: dict[int, int] = {}
+            for loader in loaders:
+                loader.share_seen_messages(seen)
 
 
 def takes_option(loader: type[ChatExportLoader], name: str) -> bool:
     """Return whether a loader has an option."""
     taken = signature(loader).parameters
     return name in taken or name in LoaderOptions.__annotations__
-
-
-def _opened(path: str | Path, options: ExportOptions) -> Export:
-    path = Path(path).expanduser()
-    name, loader = _recognized(path, options.get("columns"))
-    return Export(path=path, format=name, loader=loader(path, **_own(options, loader)))
 
 
 def _own(options: ExportOptions, loader: type[ChatExportLoader]) -> dict[str, Any]:
@@ -281,15 +264,11 @@ def estimate_message_count(exports: Iterable[Export]) -> int | None:
         exports: The exports.
 
     Returns:
-        About how many; `None` where the loader of one cannot tell.
+        About how many; `None` where the loader of one has no estimate.
     """
-    total = 0
-    for export in exports:
-        count = export.loader.estimate_message_count()
-        if count is None:
-            return None
-        total += count
-    return total or None
+    counts = [export.loader.estimate_message_count() for export in exports]
+    known = [count for count in counts if count is not None]
+    return (sum(known) or None) if len(known) == len(counts) else None
 
 
 def is_examples_file(path: str | Path) -> bool:
@@ -300,7 +279,7 @@ def is_examples_file(path: str | Path) -> bool:
         ExportAccessError: If the system refuses.
     """
     path = Path(path).expanduser()
-    with _explained(path):
+    with _system_errors(path):
         if path.is_dir():
             return False
         with open_regular_file(path) as file:
@@ -333,38 +312,98 @@ def set_parts(path: str | Path) -> dict[str, Path]:
     return there if "train" in there and is_examples_file(there["train"]) else {}
 
 
-def _kind(path: Path, columns: Mapping[str, str] | None) -> str:
-    from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
-    from langchain_chatexports.chat_loaders.table import looks_like_table
-    from langchain_chatexports.chat_loaders.table.csv_rows import CSV_SUFFIXES
-    from langchain_chatexports.chat_loaders.table.rows import (
-        PARQUET_MAGIC,
-        require_parquet,
-    )
+def _module(name: str) -> Any:
+    return import_module(f"langchain_chatexports.chat_loaders.{name}")
 
-    with _explained(path):
-        if path.is_dir():
-            return _folder_kind(path)
-        with open_regular_file(path) as file:
-            head = file.read(_HEAD_BYTES)
-    # What is empty or encrypted is told by its name: that loader knows the remedy.
-    is_called_so = path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
-    if head.startswith(_SQLITE_MAGIC) or is_called_so:
-        return "sqlite"
-    if head.startswith(_ZIP_MAGICS):
-        return "zip"
-    if looks_like_table(head, columns):
-        if head.startswith(PARQUET_MAGIC):
-            require_parquet()
-        return "table"
+
+def _recognized(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
+    """Return the exports at a path, at least one."""
+    with _system_errors(path):
+        found = _in_folder(path, columns) if path.is_dir() else _in_file(path, columns)
+    if not found:
+        raise _unknown(path)
+    return found
+
+
+def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
+    with open_regular_file(path) as file:
+        head = file.read(_HEAD_BYTES)
+    # An empty or encrypted database has only its name; its loader knows the remedy.
+    if head.startswith(_SQLITE_MAGIC) or _module("imessage").is_database_name(path):
+        return [_Found("imessage", path)]
+    if not is_zip(path) and _module("table").matches_head(path, head, columns):
+        return [_Found("table", path)]
     if b'"messages"' in head and is_examples_file(path):
-        raise _of_examples(
-            path, [path, *([path.parent] if set_parts(path.parent) else [])]
-        )
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
-        return "json"
-    return "csv" if path.suffix.lower() in CSV_SUFFIXES else "text"
+        whole = [path.parent] if set_parts(path.parent) else []
+        raise _of_examples(path, [path, *whole])
+    with open_files([path], _SUFFIXES, is_quiet=True) as files:
+        names = _formats_of(files)[:1]
+    if names == ["facebook_messenger"] and not is_zip(path):
+        names = ["thread"]
+    return [_Found(name, path) for name in names]
+
+
+def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
+    imessage = _module("imessage")
+    if imessage.is_messages_folder(path):
+        # Attachments in it may be exports that somebody sent.
+        return [_Found("imessage", path)]
+    with open_files([path], _SUFFIXES, is_quiet=True) as files:
+        names = _formats_of(files)
+    children = sorted(path.iterdir())
+    others = [child for child in children if _is_other_export(child, columns)]
+    if len(names) == 1 and not others:
+        return [_Found(names[0], path)]
+    if not names and not others:
+        _refuse_examples(path)
+        return []
+    found: list[_Found] = []
+    skipped: list[Path] = []
+    for child in children:
+        try:
+            parts = (
+                _in_folder(child, columns)
+                if child.is_dir()
+                else _in_file(child, columns)
+            )
+        except ChatExportError:
+            parts = []
+        if child.name.startswith("."):
+            continue
+        found += parts
+        skipped += [] if parts else [child]
+    if skipped:
+        listed = ", ".join(child.name for child in skipped[:_MAX_NAMED])
+        rest = len(skipped) - _MAX_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        msg = f"Skipped in {path}, because they are not exports: {listed}{more}."
+        warnings.warn(msg, stacklevel=5)
+    return found
+
+
+def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
+    """Return whether a child of a folder is a database or a table."""
+    if child.is_symlink():
+        return False
+    if child.is_dir():
+        return bool(_module("imessage").is_messages_folder(child))
+    is_table = child.name.lower().endswith(_TABLE_SUFFIXES)
+    if not is_table and not _module("imessage").is_database_name(child):
+        return False
+    with suppress(ChatExportError, OSError):
+        return bool(_in_file(child, columns))
+    return False
+
+
+def _formats_of(files: ExportFiles) -> list[str]:
+    """Return the formats of an export's files; each looks at names and first bytes."""
+    return [name for name in _FORMATS if _module(name).matches(files)]
+
+
+def _refuse_examples(folder: Path) -> None:
+    sets = [file for file in sorted(folder.glob("*.jsonl")) if is_examples_file(file)]
+    if sets:
+        raise _of_examples(folder, [*([folder] if set_parts(folder) else []), *sets])
 
 
 def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
@@ -372,7 +411,7 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 
     Args:
         path: What was named.
-        candidates: What could be trained on; a part that is held out is not proposed.
+        candidates: Where to train from; a held-out part is not proposed.
     """
     wanted = next((file for file in candidates if file.stem not in _HELD_OUT), None)
     msg = f"{path} is not an export: it holds examples that were made from one."
@@ -382,48 +421,45 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 
 
 def _unknown(path: Path) -> ExportFormatError:
+    kind = _other_kind(path)
+    what = (
+        f"{path} is {kind}, not an export of chats."
+        if kind
+        else (f"{path} is not an export that can be read.")
+    )
     msg = (
-        f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
-        "Slack and Telegram (a zip, a folder or a file of it), WhatsApp's chats (a "
-        "zip, a folder or a text file) and a table (Parquet, JSON lines or CSV with "
-        "conversation_id and text)."
+        f"{what} Supported are an iMessage database (chat.db) or its folder, exports in "
+        "JSON of Messenger, Instagram, Discord, Slack and Telegram (a zip, a folder or "
+        "a file of it), WhatsApp's chats (a zip, a folder or a text file) and a table "
+        "(Parquet, JSON lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)
 
 
-def _folder_kind(path: Path) -> str:
-    from langchain_chatexports.chat_loaders.imessage.sources import (
-        backup_root,
-        find_database,
-        is_backup,
-    )
-
-    try:
-        database = find_database(path)
-    except ExportNotFoundError:
-        # A backup without messages is for that loader to explain.
-        if is_backup(path):
-            return "backup"
-        files = (file for file in walk_files(path) if isinstance(file, Path))
-        suffixes = {file.suffix.lower() for file in files}
-        if not suffixes.isdisjoint(_MESSENGER_SUFFIXES):
-            return "folder"
-        lines = sorted(path.glob("*.jsonl"))
-        sets = [file for file in lines if is_examples_file(file)]
-        if sets:
-            whole = [path] if set_parts(path) else []
-            raise _of_examples(path, [*whole, *sets]) from None
-        return "text"
-    return "backup" if backup_root(database) else "imessage folder"
+def _other_kind(path: Path) -> str | None:
+    if path.is_dir():
+        return None
+    with open_regular_file(path) as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        return "empty"
+    for magic, words in _OTHER_FILES:
+        if head.startswith(magic):
+            return words
+    if is_zip(path):
+        # The first names stand in the head.
+        return next(
+            (words for name, words in _OTHER_ZIPS if name.encode() in head), None
+        )
+    return None
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Raise errors that name a remedy in place of the system's."""
+def _system_errors(path: Path) -> Iterator[None]:
+    """Raise our errors, which name a remedy, in place of the system's."""
     try:
         yield
-    except ExportAccessError:
+    except ChatExportError:
         raise
     except FileNotFoundError as error:
         msg = f"There is nothing at {path}. Check the path."

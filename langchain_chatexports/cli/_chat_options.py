@@ -14,8 +14,7 @@ from langchain_chatexports.cli._console import say
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.options import ExportOptions
-    from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.chat_loaders.recognition import Export, ExportOptions
     from langchain_chatexports.datasets.chat_choice import ChatChoice
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.recognition import set_parts
 from langchain_chatexports.cli._console import reading, say
 from langchain_chatexports.cli.prepare import prepare_with_speaker
@@ -58,7 +58,7 @@ def read_examples(
 
     def read(preparation: Preparation) -> None:
         with reading(preparation):
-            ledger = Ledger()
+            ledger: list[Counts] = []
             examples[:] = preparation.newest(preparation.traced(ledger), ledger)
 
     return prepare_with_speaker(paths, options, read), examples

@@ -98,7 +98,7 @@ def open_index_of(
 
 @contextmanager
 def _reading(exports: Sequence[Export]) -> Iterator[Iterable[ChatSession]]:
-    passes = [export.loader.counted_pass() for export in exports]
+    passes = [export.loader.read() for export in exports]
     total = estimate_message_count(exports)
 
     def messages_read() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.cli._chat_options import (
     ChatOptions,
     Contacts,
@@ -27,7 +28,6 @@ from langchain_chatexports.cli._options import AsJson, command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.recognition import Export
 
 __all__ = ["NO_MESSAGES", "inspect"]
@@ -78,7 +78,7 @@ def inspect(
 
 
 def _summary(export: Export) -> ExportSummary:
-    counted = export.loader.counted_pass()
+    counted = export.loader.read()
     total = export.loader.estimate_message_count()
     with watching_count("messages", lambda: counted.messages_read, total):
         return counted.finish()

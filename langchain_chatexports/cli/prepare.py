@@ -228,9 +228,9 @@ def _say_warnings(result: PreparedSet, output: Path) -> None:
         say(f"{output} is not a file: no card and no trace are written")
     if result.empty_parts:
         parts = " and ".join(result.empty_parts)
-        left_out = plural(result.repeated, "newer example")
+        skipped = plural(result.repeated, "newer example")
         say(
-            f"warning: {parts}: no examples are left. {left_out} repeating texts of "
+            f"warning: {parts}: no examples are left. {skipped} repeating texts of "
             "older ones would test only what was memorized. You can still train; to "
             "evaluate, add conversations, or let chatexports evaluate split the "
             "export itself."

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from langchain_chatexports.chat_loaders.ledger import (
+from langchain_chatexports.chat_loaders.counts import (
+    Counts,
     ExportSummary,
-    Ledger,
     add_summaries,
+    sum_of,
 )
 from langchain_chatexports.cluster.fetching import shown
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
@@ -58,13 +59,13 @@ class ClusterCounts:
 
     exports: int
     summary: ExportSummary | None
-    ledger: Ledger
+    ledger: list[Counts]
     failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def examples(self) -> int:
         """The examples that were made."""
-        return self.ledger.stage("Examples", "sessions").given
+        return sum_of(self.ledger, "Examples", "sessions").kept
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -118,7 +119,7 @@ class RunCounts:
         self,
         path: str,
         summary: ExportSummary | None,
-        ledger: Ledger,
+        ledger: list[Counts],
         *,
         error: str | None = None,
     ) -> None:
@@ -173,7 +174,9 @@ def add_counts(folder: str | Path) -> ClusterCounts:
             "Run it again into an empty folder."
         )
         raise ExportFormatError(msg)
-    stages = Ledger.from_list(stage for counts in found for stage in counts["stages"])
+    stages = list[Counts].from_list(
+        stage for counts in found for stage in counts["stages"]
+    )
     failed = {counts["path"]: counts["error"] for counts in found if counts["error"]}
     summaries = [
         ExportSummary.from_dict(counts["summary"])
@@ -184,7 +187,7 @@ def add_counts(folder: str | Path) -> ClusterCounts:
     return ClusterCounts(
         exports=sum(not counts["error"] for counts in found),
         summary=add_summaries(summaries) if summaries else None,
-        ledger=Ledger([stages.stage("Examples", unit) for unit in _UNITS]),
+        ledger=list[Counts]([stages.stage("Examples", unit) for unit in _UNITS]),
         failed=dict(sorted(failed.items())),
     )
 

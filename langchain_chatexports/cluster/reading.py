@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import message_to_dict, messages_from_dict
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, Reading
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster.counts import RunCounts
 from langchain_chatexports.cluster.fetching import absolute, fetched
@@ -20,7 +20,7 @@ from langchain_chatexports.exceptions import (
     MissingExtraError,
     SenderNotFoundError,
 )
-from langchain_chatexports.steps.pipe import counted_pass
+from langchain_chatexports.steps.pipe import read_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from ray.data import Dataset
 
-    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.steps.base import SessionTransform
 
 __all__ = ["read_examples", "read_exports", "session_of_row", "through"]
@@ -188,15 +187,15 @@ def _dataset(
 class _Reader:
     """Reads the export of a task."""
 
-    rows: Callable[[CountedPass, Ledger], Iterator[dict[str, Any]]]
+    rows: Callable[[Reading, list[Counts]], Iterator[dict[str, Any]]]
     steps: SessionTransform | None
     open_loader: Callable[[Path], BaseChatLoader] | None
     counts: RunCounts | None = None
 
     def read(self, export: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Read an export as rows, and write its counts when it was read to its end."""
-        ledger = Ledger()
-        counted: CountedPass | None = None
+        ledger: list[Counts] = []
+        counted: Reading | None = None
         reason = None
         try:
             with fetched(export["path"]) as path:
@@ -206,7 +205,7 @@ class _Reader:
                     else open_export(path).loader
                 )
                 steps = [self.steps] if self.steps is not None else []
-                counted = counted_pass(loader, steps)
+                counted = read_loader(loader, steps)
                 yield from self.rows(counted, ledger)
         except _UNREADABLE as error:
             if self.counts is None:
@@ -217,12 +216,12 @@ class _Reader:
             self.counts.write(export["path"], summary, ledger, error=reason)
 
 
-def _session_rows(counted: CountedPass, _ledger: Ledger) -> Iterator[dict[str, Any]]:
+def _session_rows(counted: Reading, _ledger: list[Counts]) -> Iterator[dict[str, Any]]:
     return map(_row, counted)
 
 
 def _example_rows(
-    counted: CountedPass, ledger: Ledger, **options: Any
+    counted: Reading, ledger: list[Counts], **options: Any
 ) -> Iterator[dict[str, Any]]:
     try:
         for example, origin in trace_examples(counted, ledger=ledger, **options):

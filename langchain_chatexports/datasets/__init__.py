@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._lazy import lazy_names
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.chat_loaders.counts import Counts
 
 if TYPE_CHECKING:
     from langchain_chatexports.datasets._forget import (
@@ -53,11 +53,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CardNotes",
     "ChatPrompt",
+    "Counts",
     "ExampleOrigin",
     "ExampleSplits",
     "ForgetReport",
-    "Ledger",
-    "Stage",
     "TracedExample",
     "TrainingEstimate",
     "TrainingExample",

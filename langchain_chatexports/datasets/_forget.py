@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Stage
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.card import card_markdown
 from langchain_chatexports.datasets.formats.containers import (
@@ -284,7 +284,7 @@ class _Rewritten:
         self._kind = dataset_format(header.format)
         self._folder = staging / "set"
         self._folder.mkdir(mode=0o700)
-        self._messages = Stage("Forgotten")
+        self._messages = Counts("Forgotten")
 
     def write(self, request: _Request) -> int:
         removed = 0
@@ -293,12 +293,12 @@ class _Rewritten:
                 with RowFile(self._folder / name, self._kind.suffix) as file:
                     for row, line in self._rows(name):
                         messages = self._message_count(line)
-                        self._messages.taken += messages
+                        self._messages.found += messages
                         if request.takes(row.origin, line):
                             removed += 1
-                            self._messages.leave_out("forgotten", messages)
+                            self._messages.skip("forgotten", messages)
                             continue
-                        self._messages.given += messages
+                        self._messages.kept += messages
                         file.write_line(line)
                         trace.write(trace_line(row))
                 self.files[name] = file.rows

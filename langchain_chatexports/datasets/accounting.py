@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import MERGED
+from langchain_chatexports.chat_loaders.counts import MERGED
 from langchain_chatexports.datasets.card_reasons import short_reason
 
 if TYPE_CHECKING:
@@ -43,23 +43,23 @@ def accounting_sentence(
         text += f" from {plural(total.found, 'message')}"
         if conversations:
             text += f" in {plural(conversations, 'conversation')}"
-    left_out = [*_left_out(written, made)]
-    return f"{text}; left out: {', '.join(left_out)}." if left_out else f"{text}."
+    skipped = [*_left_out(written, made)]
+    return f"{text}; left out: {', '.join(skipped)}." if skipped else f"{text}."
 
 
 def _left_out(written: WrittenSet, made: str) -> Iterator[str]:
     examples: Counter[str] = Counter()
     for stage in written.stages:
         if stage.unit == "examples":
-            examples.update(stage.left_out)
+            examples.update(stage.skipped)
     total = written.total
     if total is None:
         yield from _counted(examples, made)
     else:
         # The text of what is merged is kept.
-        lost = {why: n for why, n in total.left_out.items() if why != MERGED}
+        lost = {why: n for why, n in total.skipped.items() if why != MERGED}
         yield from _counted(lost)
-    yield from _counted(written.answers_left_out, "answer")
+    yield from _counted(written.answers_skipped, "answer")
 
 
 def _counted(counts: Mapping[str, int], what: str | None = None) -> Iterator[str]:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import MERGED, Ledger
+from langchain_chatexports.chat_loaders.counts import (
+    MERGED,
+    Counts,
+    ExportSummary,
+    Reading,
+    total_of,
+)
 from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.exceptions import ExportNotFoundError
 
@@ -19,12 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
-    from langchain_chatexports.chat_loaders.ledger import (
-        ExportSummary,
-        Stage,
-        Total,
-    )
 
 __all__ = ["CardNotes", "SourceFile", "card_markdown", "hash_source"]
 
@@ -67,10 +67,10 @@ class CardNotes:
     sources: Iterable[SourceFile] = ()
     """The exports, from `hash_source`."""
 
-    passes: Iterable[CountedPass | ExportSummary] = ()
+    passes: Iterable[Reading | ExportSummary] = ()
     """The counted passes over the exports, or their finished summaries."""
 
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: list[Counts] = field(default_factory=list)
     """The ledger that was given to `trace_examples`, `deduplicate_examples` and so on:
     what became of the sessions and examples, behind the export's steps."""
 
@@ -96,7 +96,7 @@ class CardNotes:
             "redacted": "Redact" in names,
             "replaced": dict(sorted(replaced.items())),
             "consent": self.consent,
-            "stages": Ledger([*counted, *self.ledger.stages]).to_list(),
+            "stages": [stage.to_dict() for stage in (*counted, *self.ledger)],
         }
         earlier = list(self.earlier)
         return _joined([*earlier, facts]) if earlier else facts
@@ -164,7 +164,7 @@ def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         size, digest = file["bytes"], file["sha256"]
         yield f"| `{name}` | {file['rows']:,} | {size:,} | `{digest}` |"
     yield from _origin_lines(facts)
-    yield from _accounting_lines(Ledger.from_list(facts["stages"]))
+    yield from _accounting_lines([*map(Counts.from_dict, facts["stages"])])
     yield from _section("Redaction", _redaction(facts))
     yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
     forgotten = facts.get("forgotten", 0)
@@ -191,18 +191,18 @@ def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"Messages of {people}, {when}."
 
 
-def _accounting_lines(ledger: Ledger) -> Iterator[str]:
+def _accounting_lines(ledger: list[Counts]) -> Iterator[str]:
     yield from _section("Accounting")
-    total = ledger.total
+    total = total_of(ledger)
     if total is None:
         yield "The rows below were not counted in one pass: they have no total."
     else:
         yield from _total_lines(total)
     yield ""
-    yield "Stage by stage. In each row: in + added = out + left out."
+    yield "Counts by stage. In each row: in + added = out + left out."
     yield ""
-    yield from _stage_lines(ledger.stages)
-    met = {r for stage in ledger.stages for r in (*stage.left_out, *stage.added)}
+    yield from _stage_lines(ledger)
+    met = {r for stage in ledger for r in (*stage.skipped, *stage.added)}
     if met & REASONS.keys():
         yield ""
         yield "What the words mean:"
@@ -211,27 +211,27 @@ def _accounting_lines(ledger: Ledger) -> Iterator[str]:
             yield f"- `{reason}`: {REASONS[reason]}"
 
 
-def _total_lines(total: Total) -> Iterator[str]:
+def _total_lines(total: Counts) -> Iterator[str]:
     found = "in the exports" if total.is_of_export else "in the conversations given"
     yield "| messages | |"
     yield "|---|---:|"
     yield f"| {found} | {total.found:,} |"
     for reason, count in total.added.items():
         yield f"| added: `{reason}` | + {count:,} |"
-    for reason, count in total.left_out.items():
+    for reason, count in total.skipped.items():
         verb = MERGED if reason == MERGED else f"left out: `{reason}`"
         yield f"| {verb} | - {count:,} |"
     yield f"| **in the examples** | **{total.kept:,}** |"
 
 
-def _stage_lines(stages: Iterable[Stage]) -> Iterator[str]:
+def _stage_lines(stages: Iterable[Counts]) -> Iterator[str]:
     yield "| stage | of | in | added | out | left out |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
         yield (
-            f"| {stage_in_words(stage.name)} | {stage.unit} | {stage.taken:,} "
-            f"| {_reasons(stage.added)} | {stage.given:,} "
-            f"| {_reasons(stage.left_out)} |"
+            f"| {stage_in_words(stage.name)} | {stage.unit} | {stage.found:,} "
+            f"| {_reasons(stage.added)} | {stage.kept:,} "
+            f"| {_reasons(stage.skipped)} |"
         )
 
 
@@ -276,7 +276,7 @@ def _joined(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
+def _summary(counted: Reading | ExportSummary) -> ExportSummary:
     summary = getattr(counted, "summary", None)
     return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
 

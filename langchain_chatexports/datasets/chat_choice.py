@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
-    from langchain_chatexports.chat_loaders.base import ChatExportLoader
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
     from langchain_chatexports.chat_loaders.recognition import Export
 
 __all__ = ["ChatChoice"]

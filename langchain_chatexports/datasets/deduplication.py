@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.datasets.trace import AnyExample, TracedExample
 from langchain_chatexports.exceptions import MissingExtraError
@@ -42,7 +42,7 @@ def deduplicate_examples(
     examples: Iterable[AnyExample],
     *,
     near: float | None = None,
-    ledger: Ledger | None = None,
+    ledger: list[Counts] | None = None,
 ) -> Iterator[AnyExample]:
     """Leave out examples that repeat an earlier one.
 
@@ -63,16 +63,16 @@ def deduplicate_examples(
         MissingExtraError: If `near` is given and the extra is not installed.
         ValueError: If `near` is out of range.
     """
-    ledger = ledger if ledger is not None else Ledger()
+    ledger = ledger if ledger is not None else []
     index = None if near is None else NearDuplicateIndex(near)
     seen: set[bytes] = set()
-    messages, counts = Stage("Duplicates"), Stage("Duplicates", "examples")
-    with ledger.entering(messages, counts):
+    messages, counts = Counts("Duplicates"), Counts("Duplicates", "examples")
+    with entered_at_end(ledger, messages, counts):
         for item in examples:
             example = item.example if isinstance(item, TracedExample) else item
             size = len(example["messages"])
-            counts.taken += 1
-            messages.taken += size
+            counts.found += 1
+            messages.found += size
             digest = _digest(example)
             reason = None
             if digest in seen:
@@ -81,11 +81,11 @@ def deduplicate_examples(
                 reason = "near"
             seen.add(digest)
             if reason is not None:
-                counts.leave_out(reason)
-                messages.leave_out(reason, size)
+                counts.skip(reason)
+                messages.skip(reason, size)
                 continue
-            counts.given += 1
-            messages.given += size
+            counts.kept += 1
+            messages.kept += size
             yield item
 
 

@@ -23,7 +23,7 @@ from typing_extensions import NotRequired, Required, TypedDict
 
 from langchain_chatexports._names import safe_name
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.steps.base import iter_sessions
 
@@ -91,7 +91,7 @@ def to_training_examples(
     keep_leading: bool = True,
     keep_trailing: bool = False,
     keep_lone: bool = True,
-    ledger: Ledger | None = None,
+    ledger: list[Counts] | None = None,
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
 
@@ -162,9 +162,9 @@ class SessionConverter:
         keep_trailing: bool = False,
         keep_lone: bool = True,
     ) -> None:
-        self.messages = Stage("Examples")
-        self.sessions = Stage("Examples", "sessions")
-        self.parts = Stage("Examples", "content parts")
+        self.messages = Counts("Examples")
+        self.sessions = Counts("Examples", "sessions")
+        self.parts = Counts("Examples", "content parts")
         self._system = system
         self._keep_leading = keep_leading
         self._keep_trailing = keep_trailing
@@ -172,7 +172,7 @@ class SessionConverter:
         self._senders: Counter[str] = Counter()
 
     def convert_all(
-        self, sessions: SessionSource, ledger: Ledger | None
+        self, sessions: SessionSource, ledger: list[Counts] | None
     ) -> Generator[ConvertedSession, None, None]:
         """Convert sessions lazily.
 
@@ -186,9 +186,9 @@ class SessionConverter:
         Raises:
             SenderNotFoundError: As `require_assistant`, at the end.
         """
-        ledger = ledger if ledger is not None else Ledger()
+        ledger = ledger if ledger is not None else []
         with (
-            ledger.entering(self.messages, self.sessions),
+            entered_at_end(ledger, self.messages, self.sessions),
             closing(iter_sessions(sessions)) as source,
         ):
             try:
@@ -198,8 +198,8 @@ class SessionConverter:
                         yield converted
                     del session, converted
             finally:
-                if self.parts.taken:
-                    ledger.stages.append(self.parts)
+                if self.parts.found:
+                    ledger.append(self.parts)
         self.require_assistant()
 
     def convert(self, session: ChatSession) -> ConvertedSession | None:
@@ -214,30 +214,30 @@ class SessionConverter:
         """
         given = session.get("messages", ())
         counts = self.messages
-        counts.taken += len(given)
-        self.sessions.taken += 1
+        counts.found += len(given)
+        self.sessions.found += 1
         listed: list[BaseMessage] = []
         items = map(training_message, given, repeat(listed))
         messages = [item for item in items if item is not None]
         start = 0 if self._keep_leading else _start_of_first_prompt(messages)
         reason = _reason_to_skip(given, messages, start)
         if reason is not None:
-            self.sessions.leave_out(reason)
-            counts.leave_out(reason, len(given))
+            self.sessions.skip(reason)
+            counts.skip(reason, len(given))
             if reason == "no_assistant":
                 self._senders.update(map(_sender, given))
             return None
         end = len(messages) if self._keep_trailing else _end_of_last_answer(messages)
         if not self._keep_lone and _is_lone(messages[start:end]):
-            self.sessions.leave_out("lone")
-            counts.leave_out("lone", len(given))
+            self.sessions.skip("lone")
+            counts.skip("lone", len(given))
             return None
         kept: Sequence[BaseMessage] = given
         if len(messages) < len(given):
             kept = [one for one in given if training_message(one) is not None]
             self._count_dropped(given)
-        counts.leave_out("leading", start)
-        counts.leave_out("trailing", len(messages) - end)
+        counts.skip("leading", start)
+        counts.skip("trailing", len(messages) - end)
         if start or end < len(messages):
             messages, kept = messages[start:end], kept[start:end]
         has_prompt = messages[0]["role"] in _PROMPT_ROLES
@@ -246,8 +246,8 @@ class SessionConverter:
             if prompt:
                 messages.insert(0, {"role": "system", "content": prompt})
                 counts.added["system_prompt"] += 1
-        counts.given += len(messages)
-        self.sessions.given += 1
+        counts.kept += len(messages)
+        self.sessions.kept += 1
         if listed:
             self._count_parts(kept)
         return ConvertedSession({"messages": messages}, session, kept)
@@ -256,15 +256,15 @@ class SessionConverter:
         for message in given:
             if training_message(message) is None:
                 _, unsupported = _parts(message)
-                self.messages.leave_out("unsupported" if unsupported else "empty")
+                self.messages.skip("unsupported" if unsupported else "empty")
 
     def _count_parts(self, kept: Sequence[BaseMessage]) -> None:
         for message in kept:
             if type(message.content) is list:
                 parts, unsupported = _parts(message)
-                self.parts.taken += len(parts) + unsupported
-                self.parts.given += len(parts)
-                self.parts.leave_out("unsupported", unsupported)
+                self.parts.found += len(parts) + unsupported
+                self.parts.kept += len(parts)
+                self.parts.skip("unsupported", unsupported)
 
     def require_assistant(self) -> None:
         """Raise an error if no session so far had anything to learn from.
@@ -273,9 +273,9 @@ class SessionConverter:
             SenderNotFoundError: If sessions had messages, and none has a text by the
                 AI.
         """
-        left_out = self.sessions.left_out
-        without = left_out["no_assistant"] + left_out["empty"]
-        if left_out["no_assistant"] and self.sessions.taken == without:
+        skipped = self.sessions.skipped
+        without = skipped["no_assistant"] + skipped["empty"]
+        if skipped["no_assistant"] and self.sessions.found == without:
             msg = (
                 f"None of {plural(without, 'session')} has a text by the AI, so there "
                 "is nothing to learn. Name whose messages become the AI's."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.examples import SessionConverter
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.trace import TracedExample
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.ledger import Ledger
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.steps.base import SessionSource
 
@@ -55,7 +55,7 @@ _read_of_other_kinds: deque[object] = deque(maxlen=16)
 
 
 def read_examples(
-    given: TrainingInput, ledger: Ledger | None = None
+    given: TrainingInput, ledger: list[Counts] | None = None
 ) -> Iterator[Mapping[str, Any]]:
     """Read whatever the user gives as training examples, lazily.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ __all__ = ["newest_examples"]
 
 
 def newest_examples(
-    examples: Iterable[TracedExample], limit: int, *, ledger: Ledger | None = None
+    examples: Iterable[TracedExample], limit: int, *, ledger: list[Counts] | None = None
 ) -> Iterator[TracedExample]:
     """Leave out all examples but the newest, by the time of their last message.
 
@@ -29,22 +29,22 @@ def newest_examples(
     Yields:
         The newest examples, in the order in which they came.
     """
-    ledger = ledger if ledger is not None else Ledger()
-    messages, counts = Stage("Newest"), Stage("Newest", "examples")
+    ledger = ledger if ledger is not None else []
+    messages, counts = Counts("Newest"), Counts("Newest", "examples")
     newest: list[tuple[float, int, TracedExample]] = []
-    with ledger.entering(messages, counts):
+    with entered_at_end(ledger, messages, counts):
         for number, item in enumerate(examples):
-            counts.taken += 1
-            messages.taken += len(item.example["messages"])
+            counts.found += 1
+            messages.found += len(item.example["messages"])
             last = item.origin.last
             entry = (float("-inf") if last is None else last, number, item)
             if len(newest) < limit:
                 heapq.heappush(newest, entry)
                 continue
             _, _, older = heapq.heappushpop(newest, entry)
-            counts.leave_out("older")
-            messages.leave_out("older", len(older.example["messages"]))
+            counts.skip("older")
+            messages.skip("older", len(older.example["messages"]))
         for _, _, item in sorted(newest, key=lambda entry: entry[1]):
-            counts.given += 1
-            messages.given += len(item.example["messages"])
+            counts.kept += 1
+            messages.kept += len(item.example["messages"])
             yield item

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, SystemMessage
 
-from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
+from langchain_chatexports.chat_loaders.messages import UNKNOWN_SENDER
 from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.redaction.gazetteer import is_number
 from langchain_chatexports.steps.select_sessions import is_group

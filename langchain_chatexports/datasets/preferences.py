@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 from langchain_chatexports.datasets.examples import system_prompt, training_message
 from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.datasets.trace import ExampleOrigin, origin_of_session
@@ -105,7 +105,7 @@ def edit_preferences(
     *,
     system: SystemPrompt = None,
     context: int = _CONTEXT,
-    ledger: Ledger | None = None,
+    ledger: list[Counts] | None = None,
 ) -> Iterator[TracedPair]:
     """Make pairs of the AI's edited messages: the new text is preferred to the old.
 
@@ -148,7 +148,7 @@ def reaction_labels(
     context: int = _CONTEXT,
     liked: Collection[str] = LIKED,
     disliked: Collection[str] = DISLIKED,
-    ledger: Ledger | None = None,
+    ledger: list[Counts] | None = None,
 ) -> Iterator[TracedLabel]:
     """Label the AI's messages by other people's reactions to them.
 
@@ -183,23 +183,23 @@ def reaction_labels(
 def _preferences(
     sessions: SessionSource,
     make: Callable[[ChatSession, int, BaseMessage], _Made],
-    ledger: Ledger | None,
+    ledger: list[Counts] | None,
 ) -> Iterator[_Made]:
-    ledger = ledger if ledger is not None else Ledger()
-    counts = Stage("Preferences")
-    with ledger.entering(counts), closing(iter_sessions(sessions)) as source:
+    ledger = ledger if ledger is not None else []
+    counts = Counts("Preferences")
+    with entered_at_end(ledger, counts), closing(iter_sessions(sessions)) as source:
         for session in source:
             for index, message in enumerate(session.get("messages", ())):
-                counts.taken += 1
+                counts.found += 1
                 if not isinstance(message, AIMessage):
-                    counts.leave_out("others")
+                    counts.skip("others")
                     continue
                 try:
                     made = make(session, index, message)
                 except _LeftOutError as reason:
-                    counts.leave_out(str(reason))
+                    counts.skip(str(reason))
                     continue
-                counts.given += 1
+                counts.kept += 1
                 yield made
             del session
 

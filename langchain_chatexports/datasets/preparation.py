@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Reading
 from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     is_examples_file,
@@ -36,7 +36,7 @@ from langchain_chatexports.steps import (
     SplitSessions,
 )
 from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
-from langchain_chatexports.steps.pipe import counted_pass
+from langchain_chatexports.steps.pipe import read_loader
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -50,11 +50,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.date_order import DateOrder
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
-    from langchain_chatexports.chat_loaders.options import ExportOptions
-    from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.chat_loaders.recognition import Export, ExportOptions
     from langchain_chatexports.datasets.examples import SystemPrompt, TrainingExample
     from langchain_chatexports.datasets.redaction import Redaction
     from langchain_chatexports.datasets.trace import TracedExample
@@ -233,16 +230,16 @@ class Preparation:
     paths: Sequence[Path]
     options: PrepareOptions
     examples: int = 0
-    passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+    passes: list[tuple[Export, Reading]] = field(default_factory=list)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and yield their examples."""
-        ledger = Ledger()
+        ledger: list[Counts] = []
         return (item.example for item in self.newest(self.traced(ledger), ledger))
 
     def newest(
-        self, examples: Iterable[TracedExample], ledger: Ledger
+        self, examples: Iterable[TracedExample], ledger: list[Counts]
     ) -> Iterator[TracedExample]:
         """Yield the newest of the examples, as many as the options say.
 
@@ -261,7 +258,7 @@ class Preparation:
             yield item
         self.examples = kept
 
-    def traced(self, ledger: Ledger) -> Iterator[TracedExample]:
+    def traced(self, ledger: list[Counts]) -> Iterator[TracedExample]:
         """Read the exports and yield their examples with their origins, old and new.
 
         Args:
@@ -329,7 +326,7 @@ class Preparation:
         """Return about how many messages the exports hold, if that is known."""
         return estimate_message_count(self.exports)
 
-    def _source(self, ledger: Ledger) -> Iterator[TracedExample]:
+    def _source(self, ledger: list[Counts]) -> Iterator[TracedExample]:
         if not self.reads_examples():
             return trace_examples(
                 self.sessions(),
@@ -370,7 +367,7 @@ class Preparation:
             for export in self.exports
         ]
         self.passes = [
-            (export, counted_pass(export.loader, steps(sorted(names))))
+            (export, read_loader(export.loader, steps(sorted(names))))
             for export, names in zip(self.exports, self._ai_names, strict=True)
         ]
         return self._checked()
@@ -451,4 +448,4 @@ def _conversations(summary: ExportSummary) -> int:
         return summary.sessions
     last = summary.steps[-1]
     is_windows = last.name == ChunkSessions.__name__
-    return last.sessions_in if is_windows else last.sessions_out
+    return last.sessions_found if is_windows else last.sessions_kept

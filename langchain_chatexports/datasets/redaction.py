@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_chatexports._files import is_pipe, write_whole
 from langchain_chatexports._names import safe_name
 from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.recognition import estimate_message_count
 from langchain_chatexports.chat_loaders.table import table_rows
 from langchain_chatexports.datasets.card import CardNotes
@@ -31,7 +32,7 @@ from langchain_chatexports.redaction.key_file import (
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.redaction.undo import restore
 from langchain_chatexports.steps import Redact
-from langchain_chatexports.steps.pipe import counted_pass
+from langchain_chatexports.steps.pipe import read_loader
 from langchain_chatexports.steps.redact import names_of_export
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.trace import ExampleOrigin
@@ -181,13 +181,13 @@ class Redaction:
     def _sessions(
         self, what: str, exports: Sequence[Export]
     ) -> Iterator[Iterator[ChatSession]]:
-        passes = [counted_pass(export.loader) for export in exports]
+        passes = [read_loader(export.loader) for export in exports]
         with _watched(self.watch, what, passes, exports):
             yield chain.from_iterable(passes)
 
 
 def _watched(
-    watch: Watch, what: str, passes: Sequence[CountedPass], exports: Sequence[Export]
+    watch: Watch, what: str, passes: Sequence[Reading], exports: Sequence[Export]
 ) -> AbstractContextManager[object]:
     """Show the progress of passes over exports while a block runs."""
     return watch(
@@ -218,7 +218,7 @@ def redact_exports(
     redaction.read_names(exports)
     if chats is not None:
         chats.check_names(exports)
-    passes = [counted_pass(export.loader, redaction.steps()) for export in exports]
+    passes = [read_loader(export.loader, redaction.steps()) for export in exports]
     with _watched(redaction.watch, "messages", passes, exports):
         rows = write_jsonl(chain.from_iterable(map(table_rows, passes)), output)
     redaction.write_key_file()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports._files import is_pipe
+from langchain_chatexports.chat_loaders.counts import Reading, sum_of
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import (
     deduplicate_examples,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.formats import FormatName, WrittenSet
     from langchain_chatexports.datasets.formats.write import AnyRecord
@@ -183,7 +183,7 @@ def _write_examples(
     splits = _with_replies(split_examples(examples, near=options.near), replies)
     written = _write(splits, output, options, notes)
     empty = tuple(name for name in _HELD_OUT if name not in splits.parts())
-    return PreparedSet(written, empty, sum(splits.left_out.values()))
+    return PreparedSet(written, empty, sum(splits.skipped.values()))
 
 
 def _with_replies(splits: ExampleSplits, replies: int) -> ExampleSplits:
@@ -235,10 +235,10 @@ def _write_preferences(
     try:
         written = _write(preparation.count(records), output, options, notes)
     except TrainingDataError:
-        counts = notes.ledger.stage("Preferences")
-        if counts.given:
+        counts = sum_of(notes.ledger, "Preferences")
+        if counts.kept:
             raise
-        if counts.taken > counts.left_out["others"]:
+        if counts.found > counts.skipped["others"]:
             missing = _MISSING[make]
             msg = f"There is nothing to write: no message by the AI {missing}."
             raise TrainingDataError(msg) from None
@@ -260,7 +260,7 @@ def _notes(preparation: Preparation, options: SetOptions) -> CardNotes:
     )
 
 
-def _passes(preparation: Preparation) -> Iterator[tuple[Export, CountedPass]]:
+def _passes(preparation: Preparation) -> Iterator[tuple[Export, Reading]]:
     # `passes` is replaced when the reading begins.
     yield from preparation.passes
 

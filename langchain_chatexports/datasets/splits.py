@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.deduplication import (
     NearDuplicateIndex,
     example_text,
@@ -49,32 +49,32 @@ _SPLIT, _EXAMPLES = "Split", "examples"
 class ExampleSplits:
     """Examples in three parts, oldest first.
 
-    `examples` = the three lengths + the sum of `left_out`.
+    `examples` = the three lengths + the sum of `skipped`.
     """
 
     train: list[TracedExample]
     validation: list[TracedExample]
     test: list[TracedExample]
     conversations: int = 0
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Counts, ...] = ()
     """What became of the examples and of the messages in them, as `Split`."""
 
     @property
     def examples(self) -> int:
         """The examples that were split."""
-        return self._counts.taken
+        return self._counts.found
 
     @property
-    def left_out(self) -> Counter[str]:
+    def skipped(self) -> Counter[str]:
         """Examples that are in no part, by reason.
 
         The reason: `near_duplicate` (text that an earlier part holds, too).
         """
-        return self._counts.left_out
+        return self._counts.skipped
 
     @property
-    def _counts(self) -> Stage:
-        return Ledger([*self.stages]).stage(_SPLIT, _EXAMPLES)
+    def _counts(self) -> Counts:
+        return sum_of(self.stages, _SPLIT, _EXAMPLES)
 
     def parts(self) -> dict[str, list[TracedExample]]:
         """Return the parts by name, without those that are empty."""
@@ -87,7 +87,7 @@ class ExampleSplits:
             "examples": self.examples,
             "conversations": self.conversations,
             "parts": {name: len(part) for name, part in self.parts().items()},
-            "left_out": dict(sorted(self.left_out.items())),
+            "skipped": dict(sorted(self.skipped.items())),
         }
 
     def __repr__(self) -> str:
@@ -196,14 +196,14 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
 
 def _stages(
     kept: Sequence[TracedExample], left: Sequence[TracedExample]
-) -> tuple[Stage, Stage]:
-    messages, examples = Stage(_SPLIT), Stage(_SPLIT, _EXAMPLES)
+) -> tuple[Counts, Counts]:
+    messages, examples = Counts(_SPLIT), Counts(_SPLIT, _EXAMPLES)
     for stage, given, gone in (
         (messages, _message_count(kept), _message_count(left)),
         (examples, len(kept), len(left)),
     ):
-        stage.taken, stage.given = given + gone, given
-        stage.leave_out(_KNOWN, gone)
+        stage.found, stage.kept = given + gone, given
+        stage.skip(_KNOWN, gone)
     return messages, examples
 
 

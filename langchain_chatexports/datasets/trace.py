@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.examples import SessionConverter, TrainingExample
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
-    from langchain_chatexports.chat_loaders.ledger import Ledger
     from langchain_chatexports.datasets.examples import SystemPrompt
     from langchain_chatexports.steps.base import SessionSource
 
@@ -140,7 +140,7 @@ def trace_examples(
     keep_leading: bool = True,
     keep_trailing: bool = False,
     keep_lone: bool = True,
-    ledger: Ledger | None = None,
+    ledger: list[Counts] | None = None,
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
 

@@ -140,5 +140,5 @@ def hold_out(
     return (
         add_replies(splits.train, replies),
         add_replies(splits.validation, replies, training=splits.train),
-        sum(splits.left_out.values()),
+        sum(splits.skipped.values()),
     )

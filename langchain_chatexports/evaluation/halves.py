@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
     set_parts,
@@ -98,7 +97,7 @@ class Halves:
         try:
             found = [
                 item
-                for item in another.traced(Ledger())
+                for item in another.traced([])
                 if str(item.origin.session_id) not in self.held_out_ids
             ]
         except SenderNotFoundError as error:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
@@ -98,12 +98,12 @@ def prepare_order(settings: FineTunerSettings, given: TrainingInput) -> TuningOr
 def _read_checked(
     settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     examples = list(read_examples(given, ledger))
-    left_out = sum(stage.left_out["unsupported"] for stage in ledger.stages)
-    if left_out:
+    skipped = sum(stage.skipped["unsupported"] for stage in ledger)
+    if skipped:
         text = "Sounds, files and the like are left out of the %s examples: %d."
-        logger.warning(text, kind, left_out)
+        logger.warning(text, kind, skipped)
     problems = validate_examples(
         examples,
         minimum=minimum,

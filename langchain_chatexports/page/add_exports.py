@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.page.layout import (
     error_box,
@@ -23,7 +24,6 @@ from langchain_chatexports.page.path_chooser import choose_path
 if TYPE_CHECKING:
     from nicegui.events import MultiUploadEventArguments
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.page.session import PageSession
 

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Reading
 from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from typing_extensions import Self
 
-    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.training_data import TrainingData
     from langchain_chatexports.local_server import KeptJob
@@ -297,7 +295,7 @@ class PageSession:
         summaries = []
         before = 0
         for export in exports:
-            counted = export.loader.counted_pass()
+            counted = export.loader.read()
             self.reading.count(_count_of(counted, before), total)
             summaries.append(counted.finish())
             before += counted.messages_read
@@ -345,7 +343,7 @@ class PageSession:
             self.preparing.count(
                 lambda: preparation.messages_read, preparation.estimate_message_count()
             )
-            ledger = Ledger()
+            ledger: list[Counts] = []
             try:
                 examples = list(preparation.newest(preparation.traced(ledger), ledger))
             except SenderNotFoundError as error:
@@ -530,7 +528,7 @@ class PageSession:
         return self.ordering.start("Continuing the training", go_on)
 
 
-def _count_of(counted: CountedPass, before: int) -> Callable[[], int]:
+def _count_of(counted: Reading, before: int) -> Callable[[], int]:
     return lambda: before + counted.messages_read
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports._tokens import token_counter
-from langchain_chatexports.chat_loaders.ledger import Stage
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.splits import part_borders
 from langchain_chatexports.exceptions import TrainingDataError
@@ -206,27 +206,27 @@ def _pauses(counts: ReportCounts) -> PauseFigures:
 
 
 def _stages(counts: ReportCounts) -> Iterator[StageFigures]:
-    exports = Stage("Export")
+    exports = Counts("Export")
     for summary in counts.summaries:
         exports.add(next(summary.stages()))
     yield _stage(exports)
-    alike: dict[tuple[int, str], Stage] = {}
+    alike: dict[tuple[int, str], Counts] = {}
     for steps in counts.steps:
         for place, step in enumerate(steps):
-            alike.setdefault((place, step.name), Stage(step.name)).add(step.stage())
+            alike.setdefault((place, step.name), Counts(step.name)).add(step)
     for _, stage in sorted(alike.items(), key=itemgetter(0)):
         yield _stage(stage)
-    yield _stage(counts.ledger.stage("Examples"))
-    yield _stage(counts.ledger.stage("Examples", "sessions"))
+    yield _stage(sum_of(counts.ledger, "Examples"))
+    yield _stage(sum_of(counts.ledger, "Examples", "sessions"))
 
 
-def _stage(stage: Stage) -> StageFigures:
+def _stage(stage: Counts) -> StageFigures:
     return StageFigures(
         name=stage.name,
         unit=stage.unit,
-        taken=stage.taken,
-        given=stage.given,
-        left_out=dict(sorted(stage.left_out.items())),
+        found=stage.found,
+        kept=stage.kept,
+        skipped=dict(sorted(stage.skipped.items())),
         added=dict(sorted(stage.added.items())),
     )
 

@@ -339,8 +339,8 @@ def _split_chart(report: ExportReport) -> Section:
 def skipped_chart(report: ExportReport) -> Section:
     """Return the chart of messages kept, and left out by reason."""
     export = report.stages[0]
-    rows = [("kept", export.given)]
-    rows += [(short_reason(name), count) for name, count in export.left_out.items()]
+    rows = [("kept", export.kept)]
+    rows += [(short_reason(name), count) for name, count in export.skipped.items()]
     return Section(
         "Kept and left out",
         bars(
@@ -349,8 +349,8 @@ def skipped_chart(report: ExportReport) -> Section:
             description="Messages kept and left out",
             colors=[_ALL, *[MUTED] * len(rows)],
         ),
-        f"{export.taken:,} found = {export.given:,} kept + "
-        f"{export.taken - export.given:,} left out.",
+        f"{export.found:,} found = {export.kept:,} kept + "
+        f"{export.found - export.kept:,} left out.",
         ("", "#messages"),
         rows,
     )

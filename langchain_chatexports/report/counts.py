@@ -14,15 +14,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.counted_pass import CountedPass
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import (
+    Counts,
+    ExportSummary,
+    Reading,
+    read_counted,
+)
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.distributions import SECOND_EDGES, NumbersBySide
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
-from langchain_chatexports.steps.pipe import TransformedChatLoader, counted_pass
+from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 from langchain_chatexports.steps.redact import names_of_export
 
 if TYPE_CHECKING:
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary, StepSummary
     from langchain_chatexports.datasets.examples import SystemPrompt
     from langchain_chatexports.datasets.preparation import Gap
     from langchain_chatexports.datasets.trace import TracedExample
@@ -264,9 +267,9 @@ class ReportCounts:
     system: SystemPrompt
     progress: MessageProgress
     conversations: ConversationCounts = field(default_factory=ConversationCounts)
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: list[Counts] = field(default_factory=list)
     summaries: list[ExportSummary] = field(default_factory=list)
-    steps: list[tuple[StepSummary, ...]] = field(default_factory=list)
+    steps: list[tuple[Counts, ...]] = field(default_factory=list)
 
     def read(self, loader: BaseChatLoader, names: Collection[str]) -> None:
         """Read an export to its end, through the steps of `prepare`."""
@@ -274,7 +277,7 @@ class ReportCounts:
         if isinstance(inner, ChatExportLoader):
             names = {found for name in names for found in inner.names_of(name)}
         ai = AiSenders(frozenset(names))
-        source = counted_pass(loader)
+        source = read_loader(loader)
         threads = self.messages.watch(self.progress.watch(source), ai)
         split = _counted(threads, *self.split)
         conversations = self.conversations.watch(split, ai)
@@ -305,5 +308,5 @@ def private_counts(
     return PrivateCounts(Redactor(_KEY, names))
 
 
-def _counted(sessions: Iterator[ChatSession], *steps: SessionTransform) -> CountedPass:
-    return CountedPass(sessions, platform="", tally=None, steps=steps)
+def _counted(sessions: Iterator[ChatSession], *steps: SessionTransform) -> Reading:
+    return read_counted(sessions, "", steps)

@@ -135,7 +135,7 @@ class SourceFigures(_Figures):
 class StageFigures(_Figures):
     """What went into one stage and what came out of it, over all exports.
 
-    `taken` + the sum of `added` = `given` + the sum of `left_out`.
+    `found` + the sum of `added` = `kept` + the sum of `skipped`.
     """
 
     name: str
@@ -144,13 +144,13 @@ class StageFigures(_Figures):
     unit: str
     """What is counted: `messages`, or `sessions` for the second row of examples."""
 
-    taken: int
+    found: int
     """What went in."""
 
-    given: int
+    kept: int
     """What came out."""
 
-    left_out: dict[str, int]
+    skipped: dict[str, int]
     """What was left out or merged, by reason."""
 
     added: dict[str, int]

@@ -76,10 +76,10 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
                 stage.name
                 if stage.unit == "messages"
                 else f"{stage.name}: {stage.unit}",
-                stage.taken,
-                stage.given,
+                stage.found,
+                stage.kept,
                 _reasons(stage.added),
-                _reasons(stage.left_out),
+                _reasons(stage.skipped),
             )
             for stage in report.stages
         ],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.chat_loaders.archives import walk_files
+from langchain_chatexports.chat_loaders.files import walk_files
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.retrieval.index import ChatIndex, ForgetCounts
 from langchain_chatexports.retrieval.storage import is_index
@@ -206,7 +206,7 @@ class IndexFile:
         for name in (*self._sources, *self._others):
             path = Path(name)
             if path.is_dir():
-                yield from (file for file in walk_files(path) if isinstance(file, Path))
+                yield from walk_files(path, lambda _: None)
             else:
                 # SQLite writes what is new beside the database first.
                 yield from (path, Path(f"{name}-wal"))

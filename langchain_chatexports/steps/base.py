@@ -86,7 +86,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             The new sessions, best lazily.
         """
 
-    def left_out(self, session: ChatSession) -> Mapping[str, int]:
+    def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the session's messages that are in no output, by reason.
 
         Called by `inspect` only. The default, nothing, is right for steps that drop
@@ -95,7 +95,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         del session
         return {}
 
-    def noting_transform(
+    def counting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
         """Transform as `lazy_transform` does, and count what is replaced in texts.

@@ -31,7 +31,7 @@ class _Window(NamedTuple):
     start: int
     new: int
     end: int
-    left_out: str | None = None
+    skipped: str | None = None
     """Why the window is left out; `None` if it is kept."""
 
 
@@ -109,17 +109,17 @@ class ChunkSessions(SessionTransform):
         """Cut one session."""
         messages = session.get("messages", ())
         for window in self._windows(messages):
-            if window.left_out is None:
+            if window.skipped is None:
                 yield {**session, "messages": self._taken(messages, window)}
 
-    def left_out(self, session: ChatSession) -> Mapping[str, int]:
+    def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the messages that are in no window."""
         messages = session.get("messages", ())
         reasons: list[str | None] = ["too_long"] * len(messages)
         for window in self._windows(messages):
             # A later window may hold as overlap what an earlier one was left out for.
-            first = window.start if window.left_out is None else window.new
-            reasons[first : window.end] = [window.left_out] * (window.end - first)
+            first = window.start if window.skipped is None else window.new
+            reasons[first : window.end] = [window.skipped] * (window.end - first)
         counts = Counter(reasons)
         del counts[None]  # In a window.
         return cast("Counter[str]", counts)
@@ -127,11 +127,11 @@ class ChunkSessions(SessionTransform):
     def _windows(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
         for window in self._spans(messages):
             if (
-                window.left_out is None
+                window.skipped is None
                 and self.overlap_as_context
                 and _is_not_trained(messages, window)
             ):
-                yield window._replace(left_out="not_trained")
+                yield window._replace(skipped="not_trained")
             else:
                 yield window
 

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, check_is_step
-from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
+from langchain_chatexports.chat_loaders.counts import (
+    CountedStep,
+    ExportSummary,
+    Reading,
+    read_counted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,9 +19,8 @@ if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
 
-__all__ = ["SessionStep", "TransformedChatLoader", "counted_pass", "inspect_loader"]
+__all__ = ["SessionStep", "TransformedChatLoader", "inspect_loader", "read_loader"]
 
 
 class SessionStep(CountedStep, Protocol):
@@ -65,13 +69,11 @@ class TransformedChatLoader(AsyncLoading):
         return f"{self.loader!r} | {self.steps!r}"
 
 
-def counted_pass(
-    loader: BaseChatLoader, steps: Sequence[CountedStep] = ()
-) -> CountedPass:
+def read_loader(loader: BaseChatLoader, steps: Sequence[CountedStep] = ()) -> Reading:
     """Start one counted pass over any chat loader, through steps if there are any.
 
     Args:
-        loader: A loader of this package, which says what it leaves out, or any other,
+        loader: A loader of this package, which counts what it skips, or any other,
             whose messages all count as found and kept.
         steps: The steps to pass its sessions through.
 
@@ -79,23 +81,15 @@ def counted_pass(
         The pass: iterate it, then ask for its summary.
     """
     if isinstance(loader, TransformedChatLoader):
-        return counted_pass(loader.loader, (*loader.steps.flattened(), *steps))
+        return read_loader(loader.loader, (*loader.steps.flattened(), *steps))
     if isinstance(loader, ChatExportLoader):
-        return loader.counted_pass(steps)
+        return loader.read(steps)
     platform = getattr(loader, "platform", "unknown")
-    return CountedPass(loader.lazy_load(), platform=platform, tally=None, steps=steps)
+    return read_counted(loader.lazy_load(), platform, steps)
 
 
 def inspect_loader(
     loader: BaseChatLoader, steps: Sequence[CountedStep] = ()
 ) -> ExportSummary:
-    """Read any chat loader once, through steps if there are any, and count.
-
-    Args:
-        loader: The loader, as for `counted_pass`.
-        steps: The steps to pass its sessions through.
-
-    Returns:
-        The counts.
-    """
-    return counted_pass(loader, steps).finish()
+    """Read any chat loader once, through steps if there are any, and count."""
+    return read_loader(loader, steps).finish()

@@ -123,7 +123,7 @@ class Redact(SessionTransform):
         """Replace what is private in one session."""
         return (_redacted(session, self._redactor()),)
 
-    def noting_transform(
+    def counting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
         """Replace what is private, and count it: places in texts, by kind.

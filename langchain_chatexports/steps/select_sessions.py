@@ -80,7 +80,7 @@ class SelectSessions(SessionTransform):
         """Keep or drop one session."""
         return () if self._missed(session) else (session,)
 
-    def left_out(self, session: ChatSession) -> Mapping[str, int]:
+    def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count all messages of a dropped session."""
         missed = self._missed(session)
         return {missed: len(session.get("messages", ()))} if missed else {}

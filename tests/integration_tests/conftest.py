@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(
     items.sort(key=lambda item: "tutorials" not in item.path.parts)
     if config.option.markexpr:
         return
-    left_out = [item for item in items if item.get_closest_marker("release")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    skipped = [item for item in items if item.get_closest_marker("release")]
+    if skipped:
+        config.hook.pytest_deselected(items=skipped)
+        items[:] = [item for item in items if item not in skipped]

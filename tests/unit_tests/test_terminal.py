@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langchain_chatexports._terminal import escaped, printable
-from langchain_chatexports.chat_loaders.ledger import ExportSummary
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_chatexports.chat_loaders.ledger import Stage
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.formats.containers import (
     RowFile,
     new_private_file,
@@ -53,9 +53,9 @@ class RowWriter:
         """Rows by file."""
 
         name = f"Written ({kind.name})"
-        self.examples = Stage(name, "examples")
-        self.answers = Stage(name, "answers")
-        self.messages = Stage(name)
+        self.examples = Counts(name, "examples")
+        self.answers = Counts(name, "answers")
+        self.messages = Counts(name)
         self._problems: list[TrainingProblem] = []
         self._kind = kind
         self._trace: BinaryIO = new_private_file(self.trace)
@@ -69,7 +69,7 @@ class RowWriter:
         self._trace.close()
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[Counts, ...]:
         """What became of the examples, and of the answers and messages in them."""
         return self.examples, self.answers, self.messages
 
@@ -82,7 +82,7 @@ class RowWriter:
         """
         with RowFile(self.folder / name, self._kind.suffix) as file:
             for record, origin in map(_with_origin, records):
-                self.examples.taken += 1
+                self.examples.found += 1
                 last: EncodedRow | None = None
                 learned = 0
                 for last in self._encoded(record):
@@ -103,9 +103,9 @@ class RowWriter:
         if self._problems:
             msg = f"The format {self._kind.name!r} cannot hold all of the examples:"
             raise TrainingDataError(msg, self._problems)
-        if not self.examples.given:
+        if not self.examples.kept:
             msg = (
-                f"There is nothing to write: none of {self.examples.taken} examples "
+                f"There is nothing to write: none of {self.examples.found} examples "
                 f"becomes a row in the format {self._kind.name!r}."
             )
             raise TrainingDataError(msg)
@@ -115,33 +115,33 @@ class RowWriter:
     ) -> None:
         """Count what an example had, and what of it is in its last row."""
         messages, answers = self.messages, self.answers
-        answers.given += learned
+        answers.kept += learned
         if row is not None and self._kind.row_is_example:
             # The most frequent case, which leaves nothing out.
-            self.examples.given += 1
-            answers.taken += learned
-            messages.taken += row.messages
-            messages.given += row.messages
+            self.examples.kept += 1
+            answers.found += learned
+            messages.found += row.messages
+            messages.kept += row.messages
             return
         answers_before, messages_before = answers_in(record), messages_in(record)
         kept, before = (row.messages, row.before) if row else (0, messages_before)
         if row is None:
-            self.examples.leave_out(_NO_PROMPT)
+            self.examples.skip(_NO_PROMPT)
         else:
-            self.examples.given += 1
-        answers.taken += answers_before
-        answers.leave_out(_NO_PROMPT, answers_before - learned)
-        messages.taken += messages_before
-        messages.given += kept
-        messages.leave_out(_NO_PROMPT, before)
-        messages.leave_out("trailing", messages_before - kept - before)
+            self.examples.kept += 1
+        answers.found += answers_before
+        answers.skip(_NO_PROMPT, answers_before - learned)
+        messages.found += messages_before
+        messages.kept += kept
+        messages.skip(_NO_PROMPT, before)
+        messages.skip("trailing", messages_before - kept - before)
 
     def _encoded(self, record: Mapping[str, Any]) -> Iterator[EncodedRow]:
         try:
             yield from self._kind.encode(record)
         except UnfitError as error:
             if len(self._problems) < _MAX_PROBLEMS:
-                number = self.examples.taken
+                number = self.examples.found
                 self._problems.append(TrainingProblem(str(error), line=number))
 
 

@@ -69,7 +69,7 @@ _StageFacts = TypedDict(
         "unit": str,
         "in": int,
         "out": int,
-        "left_out": dict[str, int],
+        "skipped": dict[str, int],
         "added": dict[str, int],
     },
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.ledger import Ledger, Stage, Total
+from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.datasets.card import CardNotes, card_markdown
 from langchain_chatexports.datasets.formats.containers import (
     file_sha256,
@@ -49,7 +49,7 @@ class WrittenSet:
     """A written set: where it is, and what was left out.
 
     `examples` = `examples_written` + the sum of `examples_left_out`, and `answers` =
-    `answers_written` + the sum of `answers_left_out`. The reason: `no_prompt` (an
+    `answers_written` + the sum of `answers_skipped`. The reason: `no_prompt` (an
     answer before the first message of a user, for which the format has no room).
     """
 
@@ -60,46 +60,46 @@ class WrittenSet:
 
     card: Path
     trace: Path
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Counts, ...] = ()
     """What became of messages, sessions and examples, from the exports on, as far as
     they were counted; each one adds up."""
 
     @property
     def examples(self) -> int:
         """Examples that were given."""
-        return self._last("examples").taken
+        return self._last("examples").found
 
     @property
     def examples_written(self) -> int:
         """Examples of which there is a row."""
-        return self._last("examples").given
+        return self._last("examples").kept
 
     @property
     def examples_left_out(self) -> Mapping[str, int]:
         """Examples of which there is no row, by reason."""
-        return self._last("examples").left_out
+        return self._last("examples").skipped
 
     @property
     def answers(self) -> int:
         """Answers that are there to be learned (of weight 0 they are not)."""
-        return self._last("answers").taken
+        return self._last("answers").found
 
     @property
     def answers_written(self) -> int:
         """Answers that a row teaches."""
-        return self._last("answers").given
+        return self._last("answers").kept
 
     @property
-    def answers_left_out(self) -> Mapping[str, int]:
+    def answers_skipped(self) -> Mapping[str, int]:
         """Answers that no row teaches, by reason."""
-        return self._last("answers").left_out
+        return self._last("answers").skipped
 
     @property
-    def total(self) -> Total | None:
+    def total(self) -> Counts | None:
         """What became of all messages; `None` if not all were counted in one pass."""
-        return Ledger([*self.stages]).total
+        return total_of(self.stages)
 
-    def _last(self, unit: str) -> Stage:
+    def _last(self, unit: str) -> Counts:
         return next(stage for stage in reversed(self.stages) if stage.unit == unit)
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class WrittenSet:
             "examples_left_out": dict(self.examples_left_out),
             "answers": self.answers,
             "answers_written": self.answers_written,
-            "answers_left_out": dict(self.answers_left_out),
+            "answers_skipped": dict(self.answers_skipped),
             "stages": [stage.to_dict() for stage in self.stages],
         }
 
@@ -230,7 +230,7 @@ def _publish(
         files=rows.files,
         card=card_path(path),
         trace=trace_path(path),
-        stages=tuple(Ledger.from_list(facts["stages"]).stages),
+        stages=tuple(map(Counts.from_dict, facts["stages"])),
     )
 
 

@@ -15,7 +15,7 @@ from langchain_chatexports import (
     MergeChatRuns,
     to_training_examples,
 )
-from langchain_chatexports.chat_loaders.ledger import add_summaries
+from langchain_chatexports.chat_loaders.counts import add_summaries
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster import JsonLines, add_counts, read_examples
 from langchain_chatexports.datasets.jsonl import json_line

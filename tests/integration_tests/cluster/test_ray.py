@@ -27,7 +27,7 @@ from langchain_chatexports import (
     to_training_examples,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.ledger import add_summaries
+from langchain_chatexports.chat_loaders.counts import add_summaries, sum_of
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.cluster import (
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.steps import SessionTransform
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
@@ -415,7 +414,7 @@ def test_tables_come_through_their_columns(tmp_path: Path) -> None:
         f"{n}-{c}" for n in range(3) for c in (0, 1)
     }
     counts = add_counts(tmp_path / "counts")
-    assert (counts.exports, counts.ledger.stage("Examples").given) == (3, 24)
+    assert (counts.exports, sum_of(counts.ledger, "Examples").kept) == (3, 24)
 
 
 def test_urls_are_read_from_a_copy(exports: list[Path], tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
 from langchain_chatexports.chat_loaders.ledger import Ledger
+
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns

@@ -11,7 +11,7 @@ from langchain_chatexports.chat_loaders.base import (
 )
 
 if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.base import SessionMetadata
+    from langchain_chatexports.chat_loaders.conversation import SessionMetadata
 
 OWNER = "Me"
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+from langchain_chatexports.chat_loaders.counts import (
+    ExportSummary,
+    Reading,
+    read_counted,
+)
 from tests.unit_tests.builders.sessions import talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
 
 RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
 
 
 def summary_of(
-    sessions: list[Any] | Iterator[Any],
-    tally: Tally | None = None,
-    steps: Any = (),
+    sessions: Iterable[Any], reading: Reading | None = None, steps: Any = ()
 ) -> ExportSummary:
-    return CountedPass(sessions, platform="races", tally=tally, steps=steps).finish()
+    if reading is None:
+        return read_counted(sessions, "races", steps).finish()
+    return reading.start(sessions, steps).finish()

@@ -12,6 +12,9 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.counts import Reading
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.base import ExportSession, SessionMetadata
-    from langchain_chatexports.chat_loaders.ledger import Tally
+    from langchain_chatexports.chat_loaders.conversation import (
+        ExportSession,
+        SessionMetadata,
+    )
 
 START = 1_693_182_723
 
@@ -169,17 +174,23 @@ class ExportLoader(ChatExportLoader):
         self.sessions = sessions
         self.passes = self.closed = 0
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+    def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         self.passes += 1
-        tally.owner, tally.owner_found_by = self.owner, "option" if self.owner else None
+        reading.owner = self.owner
+        reading.owner_found_by = "option" if self.owner else None
         try:
             for session in self.sessions:
                 rows = session["messages"]
-                tally.found += len(rows)
                 kept = [row for row in rows if row is not None]
-                tally.skip("empty", len(rows) - len(kept))
+                reading.counts.found += len(rows)
+                reading.counts.kept += len(kept)
+                reading.counts.skip("empty", len(rows) - len(kept))
                 if kept:
+                    reading.counts.sessions_kept += 1
                     whole: Any = {**session, "messages": kept}
-                    yield cast("ExportSession", whole)
+                    yield cast("ChatSession", whole)
         finally:
             self.closed += 1
+
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        raise NotImplementedError

@@ -49,14 +49,14 @@ def _thread(rng: random.Random, number: int, length: int) -> ChatSession:
                 is_from_me=sender == PEOPLE[0],
             )
         )
-    left_out: list[Any] = [None] * rng.randint(0, 3)
+    skipped: list[Any] = [None] * rng.randint(0, 3)
     metadata = {
         "id": f"thread-{number}",
         "title": TITLES[number % len(TITLES)],
         "participants": here,
         "is_group": len(here) > 2,
     }
-    session: Any = {"messages": [*messages, *left_out], "metadata": metadata}
+    session: Any = {"messages": [*messages, *skipped], "metadata": metadata}
     return cast("ChatSession", session)
 
 

@@ -1,24 +1,20 @@
-from __future__ import annotations
-
 import json
 import pickle
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import aclosing
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime
+from pathlib import Path
 from threading import current_thread
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.runnables import RunnableLambda
 
-from langchain_chatexports.chat_loaders.base import (
-    ChatExportLoader,
-    MessageTime,
-    export_message,
-    message_time,
-)
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.counts import Counts, Reading
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
@@ -28,90 +24,10 @@ from langchain_chatexports.steps import (
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, closable, talk
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.ledger import Tally
-
-SECOND = 1_000_000
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: Indeed."),
     talk("Tortoise: Slow."),
 ]
-
-
-# --- times
-
-
-def test_time_of_the_tutorials_first_message() -> None:
-    assert message_time(1_693_182_723 * SECOND) == MessageTime(
-        1_693_182_723, "2023-08-28T00:32:03+00:00"
-    )
-
-
-def test_fraction_of_a_second_is_kept_in_the_iso_form() -> None:
-    assert message_time(1_500_000) == (1, "1970-01-01T00:00:01.500000+00:00")
-
-
-def test_seconds_before_1970_are_rounded_down() -> None:
-    assert message_time(-1) == (-1, "1969-12-31T23:59:59.999999+00:00")
-
-
-YEAR_1 = -62_135_596_800 * SECOND
-YEAR_10000 = 253_402_300_800 * SECOND
-
-
-@pytest.mark.parametrize("microseconds", [YEAR_1, YEAR_10000 - 1])
-def test_years_1_to_9999_are_times(microseconds: int) -> None:
-    assert message_time(microseconds) is not None
-
-
-@pytest.mark.parametrize("microseconds", [YEAR_1 - 1, YEAR_10000, 10**30, -(10**30)])
-def test_other_years_are_none(microseconds: int) -> None:
-    assert message_time(microseconds) is None
-
-
-@given(st.integers())
-def test_any_number_is_a_time_or_none(microseconds: int) -> None:
-    moment = message_time(microseconds)
-    if moment is not None:
-        exact = datetime.fromisoformat(moment.iso)
-        assert exact.utcoffset() == timedelta(0)
-        assert moment.seconds == microseconds // SECOND
-        assert (exact - EPOCH) // timedelta(microseconds=1) == microseconds
-
-
-# --- messages
-
-
-def test_message_carries_the_keys_of_the_contract() -> None:
-    message = export_message(
-        "Speed is key!",
-        sender="Hare",
-        moment=message_time(30 * SECOND),
-        is_from_me=False,
-        message_id="m1",
-        extra={"subject": "Race"},
-    )
-    assert (message.content, message.id) == ("Speed is key!", "m1")
-    assert message.additional_kwargs == {
-        "message_time": 30,
-        "sender": "Hare",
-        "is_from_me": False,
-        "events": [{"message_time": "1970-01-01T00:00:30+00:00"}],
-        "subject": "Race",
-    }
-
-
-def test_what_is_not_known_has_no_key() -> None:
-    message = export_message("Hi", sender="unknown", moment=None, is_from_me=None)
-    assert message.additional_kwargs == {"sender": "unknown"}
-    assert message.id is None
 
 
 # --- options
@@ -123,82 +39,9 @@ def test_path_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert ExportLoader([], "~/chat.db").path == tmp_path / "chat.db"
 
 
-@pytest.mark.parametrize(
-    ("options", "is_kept"),
-    [
-        ({}, True),
-        ({"include": "the race"}, True),
-        ({"include": ["THE RACE"]}, True),
-        ({"include": ("race-1", "nothing")}, True),
-        ({"include": {"hare"}}, True),
-        ({"include": "race"}, False),
-        ({"exclude": "Tortoise"}, False),
-        ({"exclude": "race"}, True),
-        ({"include": "Hare", "exclude": "Race-1"}, False),
-    ],
-    ids=repr,
-)
-def test_conversations_are_kept_by_title_participant_or_id(
-    options: dict[str, Any], is_kept: bool
-) -> None:
-    loader = ExportLoader([], **options)
-    kept = loader.keeps_conversation("Race-1", "The Race", ["Hare", "Tortoise"])
-    assert kept is is_kept
-
-
-def test_conversation_without_a_title_is_kept_by_its_participants() -> None:
-    assert ExportLoader([], include="hare").keeps_conversation("1", None, ["Hare"])
-
-
-UTC = timezone.utc
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MOMENT = timedelta(microseconds=500)
-NOON = datetime(2023, 8, 28, 12, tzinfo=UTC)
-KATHMANDU = timezone(timedelta(hours=5, minutes=45))
-
-
-def at(moment: datetime) -> MessageTime:
-    found = message_time((moment - EPOCH) // timedelta(microseconds=1))
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize(
-    ("options", "moment", "is_kept"),
-    [
-        ({"start": NOON}, NOON, True),
-        ({"start": NOON}, NOON - timedelta(microseconds=1), False),
-        ({"end": NOON}, NOON - timedelta(microseconds=1), True),
-        ({"end": NOON}, NOON, False),
-        ({"start": NOON.astimezone(KATHMANDU)}, NOON, True),
-        ({"start": date(2023, 8, 28)}, datetime(2023, 8, 28, tzinfo=UTC), True),
-        ({"start": date(2023, 8, 29)}, NOON, False),
-        ({"end": date(2023, 8, 28)}, NOON + timedelta(hours=12, microseconds=-1), True),
-        ({"end": date(2023, 8, 28)}, datetime(2023, 8, 29, tzinfo=UTC), False),
-        ({"end": date(2023, 8, 27)}, NOON, False),
-        ({"end": date.max}, NOON, True),
-        ({"start": NOON + MOMENT}, NOON, False),
-        ({"start": NOON + MOMENT}, NOON + MOMENT, True),
-        ({"end": NOON + MOMENT}, NOON + MOMENT, False),
-    ],
-    ids=repr,
-)
-def test_messages_are_kept_by_their_exact_time(
-    options: dict[str, Any], moment: datetime, is_kept: bool
-) -> None:
-    assert ExportLoader([], **options).keeps_time(at(moment)) is is_kept
-
-
-@pytest.mark.parametrize("option", ["start", "end"])
-def test_message_without_a_time_is_kept_only_without_bounds(option: str) -> None:
-    bounds: Any = {option: NOON}
-    assert ExportLoader([]).keeps_time(None)
-    assert not ExportLoader([], **bounds).keeps_time(None)
-
-
 @pytest.mark.parametrize("option", ["start", "end"])
 def test_naive_datetime_is_refused(option: str) -> None:
-    bounds: Any = {option: NOON.replace(tzinfo=None)}
+    bounds: Any = {option: datetime(2023, 8, 28)}  # noqa: DTZ001 - the point
     with pytest.raises(ValueError, match=f"{option} has no time zone"):
         ExportLoader([], **bounds)
 
@@ -227,8 +70,8 @@ def test_closing_an_iteration_closes_the_export() -> None:
 
 def test_closing_does_not_wait_for_the_garbage_collector() -> None:
     class Held(ExportLoader):
-        def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-            self.reading = super().read_sessions(tally)
+        def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
+            self.reading = super()._sessions(reading)
             return self.reading
 
     loader = Held(RACES)
@@ -248,7 +91,7 @@ def test_loader_that_reads_nothing_cannot_be_made() -> None:
         pass
 
     kind: Any = Reads
-    with pytest.raises(TypeError, match="read_sessions"):
+    with pytest.raises(TypeError, match="conversations"):
         kind("races.json")
 
 
@@ -324,11 +167,24 @@ def test_inspect_counts_in_one_pass() -> None:
     loader = ExportLoader(RACES)
     summary = (loader | MergeChatRuns() | ChunkSessions(size=2, overlap=0)).inspect()
     assert (loader.passes, loader.closed) == (1, 1)
-    rows = [tuple(step.to_dict().values()) for step in summary.steps]
-    assert rows == [
-        ("MergeChatRuns", 2, 2, 4, 3, {"merged": 1}, {}, {}),
-        ("ChunkSessions", 2, 1, 3, 2, {"tail": 1}, {}, {}),
-    ]
+    assert summary.steps == (
+        Counts(
+            "MergeChatRuns",
+            found=4,
+            kept=3,
+            skipped=Counter(merged=1),
+            sessions_found=2,
+            sessions_kept=2,
+        ),
+        Counts(
+            "ChunkSessions",
+            found=3,
+            kept=2,
+            skipped=Counter(tail=1),
+            sessions_found=2,
+            sessions_kept=1,
+        ),
+    )
 
 
 def test_inspect_accounts_for_what_is_left_out() -> None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.ledger import Tally
+
+    from langchain_chatexports.chat_loaders.base import ExportSession
 
 
 def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:

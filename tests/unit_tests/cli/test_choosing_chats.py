@@ -252,7 +252,7 @@ def test_a_limit_keeps_the_newest_examples_in_their_order(
     assert told["examples_written"] == told["examples"] == 4
     stages = read_header(tmp_path / "set.jsonl").facts["stages"]
     (stage,) = (s for s in stages if (s["name"], s["unit"]) == ("Newest", "examples"))
-    assert stage["left_out"] == {"older": len(every) - 4}
+    assert stage["skipped"] == {"older": len(every) - 4}
 
 
 def test_a_limit_counts_before_the_split(

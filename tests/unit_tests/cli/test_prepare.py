@@ -343,7 +343,7 @@ def test_the_card_accounts_for_the_export(
     assert facts["sources"][0]["platform"] == "facebook_messenger"
     assert facts["stages"][0]["name"] == "Export (facebook_messenger)"
     for stage in facts["stages"]:
-        went = stage["out"] + sum(stage["left_out"].values())
+        went = stage["out"] + sum(stage["skipped"].values())
         assert stage["in"] + sum(stage["added"].values()) == went
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert "Potter" not in card

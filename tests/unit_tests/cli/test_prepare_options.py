@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
@@ -103,7 +103,11 @@ def test_a_system_prompt_is_filled_in_and_accounted_for(
 ) -> None:
     examples = prepared(chats, *VOICE, "--system", "You write to {others}.")
     assert {texts[0] for texts in examples} == {"You write to Hare."}
-    total = Ledger.from_list(read_header(tmp_path / "set.jsonl").facts["stages"]).total
+    total = (
+        list[Counts]
+        .from_list(read_header(tmp_path / "set.jsonl").facts["stages"])
+        .total
+    )
     assert total is not None
     assert total.added["system_prompt"] == len(examples)
 
@@ -241,7 +245,11 @@ def test_the_card_accounts_for_every_message_of_two_exports(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     examples = prepared(chats, threads, *VOICE, "--ai", "Harry Potter")
-    total = Ledger.from_list(read_header(tmp_path / "set.jsonl").facts["stages"]).total
+    total = (
+        list[Counts]
+        .from_list(read_header(tmp_path / "set.jsonl").facts["stages"])
+        .total
+    )
     assert total is not None
     assert total.found == 223 + 663
     assert total.kept == sum(map(len, examples))
@@ -262,7 +270,7 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     facts = read_header(second).facts
     assert facts["sources"] == read_header(first).facts["sources"]
     assert facts["consent"] == "Yes."
-    total = Ledger.from_list(facts["stages"]).total
+    total = list[Counts].from_list(facts["stages"]).total
     assert total is not None
     assert total.found == 223
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.cli import _console
 from langchain_chatexports.datasets import redaction
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
@@ -135,7 +135,7 @@ def test_redacted_examples_are_a_set_that_forgets(
     facts = read_header(tmp_path / "red.jsonl").facts
     assert facts["redacted"]
     assert facts["replaced"]["name"] > 0
-    total = Ledger.from_list(facts["stages"]).total
+    total = list[Counts].from_list(facts["stages"]).total
     assert total is not None
     assert total.found == 223
     for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("fsspec", reason="needs the extra ray")
 
 from langchain_chatexports import IMessageChatLoader, MergeChatRuns
-from langchain_chatexports.chat_loaders.ledger import ExportSummary, Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, sum_of
 from langchain_chatexports.cluster.counts import (
     ClusterCounts,
     RunCounts,
@@ -39,7 +39,7 @@ def summary(tmp_path: Path) -> ExportSummary:
 
 
 def test_a_summary_survives_the_file(summary: ExportSummary, run: RunCounts) -> None:
-    run.write("a", summary, Ledger())
+    run.write("a", summary, [])
 
     assert add_counts(run.folder).summary == summary
 
@@ -48,14 +48,14 @@ def test_a_task_that_runs_again_is_counted_once(
     summary: ExportSummary, run: RunCounts
 ) -> None:
     for _ in range(2):
-        run.write("a", summary, Ledger())
+        run.write("a", summary, [])
 
     assert add_counts(run.folder).summary == summary
 
 
 def test_counts_of_examples_add_up(tmp_path: Path) -> None:
     loader = IMessageChatLoader(write_imessage(tmp_path / "chat.db"))
-    ledger = Ledger()
+    ledger: list[Counts] = []
     steps = MergeChatRuns()
     with pytest.raises(ValueError, match="nothing to learn"):
         list(to_training_examples(loader | steps, ledger=ledger))
@@ -63,16 +63,16 @@ def test_counts_of_examples_add_up(tmp_path: Path) -> None:
     for path in ("a", "b"):
         run.write(path, None, ledger)
 
-    total = add_counts(tmp_path / "c").ledger.stage("Examples", "sessions")
-    sessions = ledger.stage("Examples", "sessions").taken
-    assert total.taken == 2 * sessions > 0
-    assert total.left_out["no_assistant"] == 2 * sessions
+    total = add_counts(tmp_path / "c").sum_of(ledger, "Examples", "sessions")
+    sessions = sum_of(ledger, "Examples", "sessions").found
+    assert total.found == 2 * sessions > 0
+    assert total.skipped["no_assistant"] == 2 * sessions
 
 
 def test_a_bad_export_is_named_and_not_counted_as_read(tmp_path: Path) -> None:
     run = begin(tmp_path / "c", exports=2)
-    run.write("bad", None, Ledger(), error="ExportFormatError")
-    run.write("good", None, Ledger())
+    run.write("bad", None, [], error="ExportFormatError")
+    run.write("good", None, [])
 
     counts = add_counts(tmp_path / "c")
     assert counts.exports == 1
@@ -83,7 +83,7 @@ def test_a_bad_export_is_named_and_not_counted_as_read(tmp_path: Path) -> None:
 def test_many_bad_exports_are_told_by_reason_and_the_first_by_name() -> None:
     failed = {f"e/{number:04}": "ExportFormatError" for number in range(995)}
     failed["f"] = "ExportNotFoundError"
-    counts = ClusterCounts(5, None, Ledger(), failed)
+    counts = ClusterCounts(5, None, [], failed)
 
     assert counts.reasons == {"ExportFormatError": 995, "ExportNotFoundError": 1}
     printed = str(counts).splitlines()
@@ -100,7 +100,7 @@ def test_secrets_in_urls_do_not_go_into_the_counts(tmp_path: Path) -> None:
     run = begin(tmp_path / "c", exports=2)
     urls = [f"https://me:pass@host/export?sign=hush{n}" for n in (1, 2)]
     for url in urls:
-        run.write(url, None, Ledger(), error="ExportNotFoundError")
+        run.write(url, None, [], error="ExportNotFoundError")
 
     written = "".join(file.read_text() for file in (tmp_path / "c").iterdir())
     assert "hush" not in written
@@ -112,7 +112,7 @@ def test_secrets_in_urls_do_not_go_into_the_counts(tmp_path: Path) -> None:
 
 def test_an_export_that_is_missing_is_an_error(tmp_path: Path) -> None:
     run = begin(tmp_path / "c", exports=2)
-    run.write("a", None, Ledger())
+    run.write("a", None, [])
 
     with pytest.raises(
         ExportFormatError, match="1 exports, and the run has 2: it did not end"
@@ -123,8 +123,8 @@ def test_an_export_that_is_missing_is_an_error(tmp_path: Path) -> None:
 def test_counts_of_two_runs_are_not_added_up(
     summary: ExportSummary, run: RunCounts
 ) -> None:
-    run.write("a", summary, Ledger())
-    run.write("b", summary, Ledger())
+    run.write("a", summary, [])
+    run.write("b", summary, [])
 
     with pytest.raises(ExportFormatError, match="not the only one"):
         add_counts(run.folder)
@@ -135,7 +135,7 @@ def test_two_runs_at_once_are_told_apart(
 ) -> None:
     # Nothing was there yet when the second began, and it counts exports of that name.
     begin(run.folder)
-    run.write("a", summary, Ledger())
+    run.write("a", summary, [])
 
     with pytest.raises(ExportFormatError, match="not the only one"):
         add_counts(run.folder)
@@ -144,7 +144,7 @@ def test_two_runs_at_once_are_told_apart(
 def test_counts_of_an_earlier_run_are_refused(
     summary: ExportSummary, run: RunCounts
 ) -> None:
-    run.write("a", summary, Ledger())
+    run.write("a", summary, [])
 
     with pytest.raises(ExportFormatError, match="counts of another run"):
         begin(run.folder)
@@ -154,14 +154,14 @@ def test_counts_of_an_earlier_run_are_refused(
 def test_a_folder_may_have_any_name(
     name: str, summary: ExportSummary, tmp_path: Path
 ) -> None:
-    begin(tmp_path / name).write("a", summary, Ledger())
+    begin(tmp_path / name).write("a", summary, [])
 
     assert add_counts(tmp_path / name).summary == summary
 
 
 def test_a_store_needs_no_folders(summary: ExportSummary) -> None:
     url = "memory://counts-of-a-run/some/where"
-    begin(url).write("a", summary, Ledger())
+    begin(url).write("a", summary, [])
 
     assert add_counts(url).summary == summary
 
@@ -182,7 +182,7 @@ def test_something_else_in_the_folder_is_an_error(run: RunCounts) -> None:
 def test_names_in_counts_are_for_their_owner_only(
     summary: ExportSummary, run: RunCounts
 ) -> None:
-    run.write("a", summary, Ledger())
+    run.write("a", summary, [])
 
     modes = [stat.S_IMODE(file.stat().st_mode) for file in Path(run.folder).iterdir()]
     assert stat.S_IMODE(Path(run.folder).stat().st_mode) == 0o700
@@ -194,7 +194,7 @@ def test_many_senders_are_counted_together(
 ) -> None:
     senders = {f"customer {number}": 1 for number in range(1500)}
     crowd = ExportSummary.from_dict({**summary.to_dict(), "senders": senders})
-    run.write("a", crowd, Ledger())
+    run.write("a", crowd, [])
 
     added = add_counts(run.folder).summary
     assert added is not None

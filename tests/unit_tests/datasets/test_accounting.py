@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.ledger import Stage
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.accounting import accounting_sentence
 from langchain_chatexports.datasets.card_reasons import REASONS, SHORT_REASONS
 from langchain_chatexports.datasets.formats import WrittenSet
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def stage(name: str, unit: str, taken: int, **left_out: int) -> Stage:
-    found = Stage(name, unit, taken, taken - sum(left_out.values()))
-    found.left_out.update(left_out)
+def stage(name: str, unit: str, taken: int, **skipped: int) -> Counts:
+    found = Counts(name, unit, taken, taken - sum(skipped.values()))
+    found.skipped.update(skipped)
     return found
 
 
-def written(*stages: Stage, files: Mapping[str, int] | None = None) -> WrittenSet:
+def written(*stages: Counts, files: Mapping[str, int] | None = None) -> WrittenSet:
     place: Any = Path("set")
     return WrittenSet(place, "openai", files or {"set": 1}, place, place, stages)
 

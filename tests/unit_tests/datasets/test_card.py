@@ -10,7 +10,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 import langchain_chatexports
-from langchain_chatexports.chat_loaders.ledger import Ledger, StepSummary
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
@@ -66,7 +66,7 @@ def loader() -> ListLoader:
 def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
     counted = counted_pass(loader | steps)
-    ledger = Ledger()
+    ledger: list[Counts] = []
     examples = deduplicate_examples(
         trace_examples(counted, ledger=ledger), ledger=ledger
     )
@@ -79,7 +79,7 @@ def test_every_message_is_accounted_for(tmp_path: Path, loader: ListLoader) -> N
     written = _written(loader, tmp_path / "set")
     stages = read_header(tmp_path / "set").facts["stages"]
     for stage in stages:
-        went = sum(stage["left_out"].values()) + stage["out"]
+        went = sum(stage["skipped"].values()) + stage["out"]
         assert stage["in"] + sum(stage["added"].values()) == went, stage
     flow = [(s["name"], s["unit"], s["in"], s["out"]) for s in stages]
     assert flow[0][2] == sum(len(session["messages"]) for session in loader.lazy_load())
@@ -99,21 +99,21 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
     tmp_path: Path, loader: Any
 ) -> None:
     written = _written(loader, tmp_path / "set")
-    total = Ledger.from_list(read_header(tmp_path / "set").facts["stages"]).total
+    total = list[Counts].from_list(read_header(tmp_path / "set").facts["stages"]).total
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
-    left_out = sum(total.left_out.values())
-    assert total.found + sum(total.added.values()) == total.kept + left_out
+    skipped = sum(total.skipped.values())
+    assert total.found + sum(total.added.values()) == total.kept + skipped
     assert total.kept == next(
-        stage.given for stage in reversed(written.stages) if stage.unit == "messages"
+        stage.kept for stage in reversed(written.stages) if stage.unit == "messages"
     )
-    assert total.left_out.keys() >= {"exact", "trailing"}
+    assert total.skipped.keys() >= {"exact", "trailing"}
     assert written.total == total
     assert f"messages: {total.found} in the exports + " in str(written)
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert f"| in the exports | {total.found:,} |" in card
     assert f"| **in the examples** | **{total.kept:,}** |" in card
-    for reason in total.left_out.keys() | total.added.keys():
+    for reason in total.skipped.keys() | total.added.keys():
         assert f"- `{reason}`: {REASONS[reason]}" in card
 
 
@@ -140,7 +140,7 @@ def test_the_total_adds_up_in_every_format(
         if kind.needs_validation:
             records = split_examples(records, near=None)
     write_dataset(records, tmp_path / "set", format=name, notes=card)
-    total = Ledger.from_list(read_header(tmp_path / "set").facts["stages"]).total
+    total = list[Counts].from_list(read_header(tmp_path / "set").facts["stages"]).total
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     assert total.kept
@@ -197,9 +197,9 @@ def test_the_total_adds_up_whatever_is_said(
     total = written.total
     assert total is not None
     assert total.found == sum(map(len, threads))
-    left_out = sum(total.left_out.values())
-    assert total.found + sum(total.added.values()) == total.kept + left_out
-    assert "unnamed" not in total.left_out
+    skipped = sum(total.skipped.values())
+    assert total.found + sum(total.added.values()) == total.kept + skipped
+    assert "unnamed" not in total.skipped
     if FORMATS[name].row_is_example:
         rows = [row for file in written.files for row in read_jsonl(path / file)]
         assert total.kept == sum(len(row["messages"]) for row in rows)
@@ -218,7 +218,7 @@ def _liked(loader: Any) -> Any:
 
 
 def test_stages_of_two_passes_have_no_total(tmp_path: Path, loader: Any) -> None:
-    first, second = counted_pass(loader | MapAIMessages()), Ledger()
+    first, second = counted_pass(loader | MapAIMessages()), []
     next(iter(first))
     records = trace_examples(loader | MapAIMessages(), ledger=second)
     notes = CardNotes(passes=[first], ledger=second)
@@ -312,7 +312,7 @@ def test_a_redacting_step_is_named() -> None:
 
 def test_a_finished_summary_is_as_good_as_a_pass(loader: ListLoader) -> None:
     summary = (loader | MergeChatRuns()).inspect()
-    assert isinstance(summary.steps[0], StepSummary)
+    assert isinstance(summary.steps[0], Counts)
     stages = CardNotes(passes=[summary]).to_dict()["stages"]
     assert [stage["name"] for stage in stages][1:] == ["MergeChatRuns"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.deduplication import (
     NearDuplicateIndex,
     deduplicate_examples,
@@ -40,10 +40,10 @@ def _example(*texts: Any, system: str | None = None) -> Any:
 
 def test_an_exact_copy_is_left_out_and_the_first_one_stays() -> None:
     first, other = _example("Hi", "Ho"), _example("Hi", "Hello")
-    ledger = Ledger()
+    ledger: list[Counts] = []
     kept = list(deduplicate_examples([first, other, dict(first)], ledger=ledger))
     assert kept == [first, other]
-    assert ledger.stage("Duplicates", "examples").left_out == {"exact": 1}
+    assert sum_of(ledger, "Duplicates", "examples").skipped == {"exact": 1}
 
 
 def test_the_order_of_keys_makes_no_difference() -> None:
@@ -61,10 +61,10 @@ def test_without_a_threshold_a_near_copy_stays() -> None:
 
 def test_a_copy_but_for_case_and_spaces_is_as_near_as_can_be() -> None:
     examples = [_example(STORY, "Ha!"), _example(STORY.upper(), " ha! ")]
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert list(deduplicate_examples(examples, near=1.0, ledger=ledger)) == examples[:1]
-    messages = ledger.stage("Duplicates")
-    assert (messages.taken, messages.left_out) == (4, {"near": 2})
+    messages = sum_of(ledger, "Duplicates")
+    assert (messages.found, messages.skipped) == (4, {"near": 2})
 
 
 def _picture(url: str) -> list[dict[str, Any]]:
@@ -88,9 +88,9 @@ def test_one_text_in_two_codings_is_one() -> None:
 def test_a_near_copy_is_left_out() -> None:
     near = STORY.replace("laughed", "Laughed").replace("old mill", "old  wind mill")
     examples = [_example(STORY, "Ha!"), _example(near, "Ha!")]
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert list(deduplicate_examples(examples, near=0.8, ledger=ledger)) == examples[:1]
-    assert ledger.stage("Duplicates", "examples").left_out == {"near": 1}
+    assert sum_of(ledger, "Duplicates", "examples").skipped == {"near": 1}
 
 
 def test_texts_without_spaces_are_compared_too() -> None:
@@ -123,13 +123,13 @@ def test_it_reads_lazily() -> None:
 
 @given(st.lists(st.text(max_size=8), max_size=30))
 def test_the_counts_add_up_and_nothing_is_left_twice(texts: list[str]) -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     examples = [_example(text, text) for text in texts]
     kept = list(deduplicate_examples(examples, near=0.8, ledger=ledger))
-    counts = ledger.stage("Duplicates", "examples")
-    assert counts.taken == len(examples)
-    assert counts.taken == counts.given + counts.left_out.total()
-    assert len(kept) == counts.given
+    counts = sum_of(ledger, "Duplicates", "examples")
+    assert counts.found == len(examples)
+    assert counts.found == counts.kept + counts.skipped.total()
+    assert len(kept) == counts.kept
     again = list(deduplicate_examples(kept, near=0.8))
     assert again == kept
 

@@ -15,7 +15,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.examples import (
     safe_name,
     to_training_examples,
@@ -58,12 +58,12 @@ def test_an_example_holds_roles_and_texts_only() -> None:
 
 
 def test_what_follows_the_last_answer_is_left_out_and_counted() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     (example,) = examples_of(
         session(hare(), tortoise(), hare("Go!"), hare("Go!")), ledger=ledger
     )
     assert len(example["messages"]) == 2
-    assert ledger.stage("Examples").left_out == {"trailing": 2}
+    assert sum_of(ledger, "Examples").skipped == {"trailing": 2}
 
 
 def test_what_follows_the_last_answer_can_be_kept() -> None:
@@ -72,26 +72,26 @@ def test_what_follows_the_last_answer_can_be_kept() -> None:
 
 
 def test_sessions_without_the_ai_are_left_out_and_counted() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     examples = examples_of(
         session(hare()), session(hare(), tortoise()), session(), ledger=ledger
     )
-    assert len(examples) == ledger.stage("Examples", "sessions").given == 1
-    assert ledger.stage("Examples", "sessions").left_out == {
+    assert len(examples) == sum_of(ledger, "Examples", "sessions").kept == 1
+    assert sum_of(ledger, "Examples", "sessions").skipped == {
         "no_assistant": 1,
         "empty": 1,
     }
 
 
 def test_blank_messages_are_left_out_and_counted() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), ledger=ledger)
     assert len(example["messages"]) == 2
-    assert ledger.stage("Examples").left_out == {"empty": 1}
+    assert sum_of(ledger, "Examples").skipped == {"empty": 1}
 
 
 def test_the_counts_add_up() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     examples = examples_of(
         session(hare(), tortoise(), hare()),
         session(hare(" "), hare(), tortoise(), hare()),
@@ -100,17 +100,17 @@ def test_the_counts_add_up() -> None:
         session(),
         ledger=ledger,
     )
-    messages, sessions = ledger.stages
-    assert sessions.taken == 5 == len(examples) + sessions.left_out.total()
-    assert messages.taken == 11 == messages.given + messages.left_out.total()
+    messages, sessions = ledger
+    assert sessions.found == 5 == len(examples) + sessions.skipped.total()
+    assert messages.found == 11 == messages.kept + messages.skipped.total()
 
 
 def test_counts_show_no_names() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     with pytest.raises(SenderNotFoundError) as caught:
         examples_of(session(hare()), ledger=ledger)
     assert caught.value.senders == {"Hare": 1}
-    assert ledger.stages
+    assert ledger
     assert "Hare" not in repr(ledger)
 
 
@@ -126,9 +126,9 @@ def test_no_sessions_are_no_error() -> None:
 
 def test_sessions_that_are_all_empty_are_no_error() -> None:
     """There is no sender whom the user could name."""
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert examples_of(session(), session(), ledger=ledger) == []
-    assert ledger.stage("Examples", "sessions").left_out == {"empty": 2}
+    assert sum_of(ledger, "Examples", "sessions").skipped == {"empty": 2}
 
 
 def test_weights_are_carried_over() -> None:
@@ -137,22 +137,22 @@ def test_weights_are_carried_over() -> None:
 
 
 def test_sessions_that_are_all_context_are_left_out() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert examples_of(session(hare(), tortoise(weight=0)), ledger=ledger) == []
-    assert ledger.stage("Examples", "sessions").left_out == {"not_trained": 1}
+    assert sum_of(ledger, "Examples", "sessions").skipped == {"not_trained": 1}
 
 
 def test_an_answer_to_nobody_stays_unless_it_is_not_wanted() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     lone, pair = session(tortoise(), hare()), session(hare(), tortoise())
     assert len(examples_of(lone, pair)) == 2
     (example,) = examples_of(
         lone, pair, keep_lone=False, system="Be slow.", ledger=ledger
     )
     assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
-    assert ledger.stage("Examples", "sessions").left_out == {"lone": 1}
-    counts = ledger.stage("Examples")
-    assert (counts.taken, counts.given, counts.left_out["lone"]) == (4, 3, 2)
+    assert sum_of(ledger, "Examples", "sessions").skipped == {"lone": 1}
+    counts = sum_of(ledger, "Examples")
+    assert (counts.found, counts.kept, counts.skipped["lone"]) == (4, 3, 2)
 
 
 def test_a_system_prompt_knows_the_session() -> None:
@@ -285,50 +285,50 @@ def test_images_become_openais(block: Any) -> None:
     ids=str,
 )
 def test_parts_without_a_place_are_left_out_and_counted(block: Any) -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     (example,) = examples_of(
         session(HumanMessage(["Look: ", block]), tortoise()), ledger=ledger
     )
     assert example["messages"][0]["content"] == [{"type": "text", "text": "Look: "}]
-    parts = ledger.stage("Examples", "content parts")
-    assert (parts.taken, parts.given) == (2, 1)
-    assert parts.left_out == {"unsupported": 1}
+    parts = sum_of(ledger, "Examples", "content parts")
+    assert (parts.found, parts.kept) == (2, 1)
+    assert parts.skipped == {"unsupported": 1}
 
 
 def test_messages_of_unsupported_parts_are_left_out_and_counted() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     (example,) = examples_of(
         session(HumanMessage([SOUND]), hare(" "), hare(), tortoise()), ledger=ledger
     )
     assert len(example["messages"]) == 2
-    messages = ledger.stage("Examples")
-    assert messages.left_out == {"unsupported": 1, "empty": 1}
+    messages = sum_of(ledger, "Examples")
+    assert messages.skipped == {"unsupported": 1, "empty": 1}
     assert messages.adds_up
 
 
 def test_calls_in_the_content_are_not_counted_as_lost() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     call = {"type": "tool_call", "id": "1", "name": "race", "args": {}}
     answer = AIMessage(content_blocks=cast("Any", [THOUGHT, call]))
     examples = examples_of(session(hare(), answer), ledger=ledger)
     assert examples[0]["messages"][1]["tool_calls"][0]["id"] == "1"
-    parts = ledger.stage("Examples", "content parts")
-    assert parts.left_out == {"unsupported": 1}
+    parts = sum_of(ledger, "Examples", "content parts")
+    assert parts.skipped == {"unsupported": 1}
     assert parts.adds_up
 
 
 def test_plain_texts_have_no_stage_of_parts() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     examples_of(session(hare(), tortoise()), ledger=ledger)
-    assert [stage.unit for stage in ledger.stages] == ["messages", "sessions"]
+    assert [stage.unit for stage in ledger] == ["messages", "sessions"]
 
 
 def test_the_stage_of_parts_is_entered_once() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     looks = session(HumanMessage(["a", SOUND]), tortoise())
     examples_of(looks, looks, ledger=ledger)
-    parts = [one for one in ledger.stages if one.unit == "content parts"]
-    assert [(one.taken, one.given) for one in parts] == [(4, 2)]
+    parts = [one for one in ledger if one.unit == "content parts"]
+    assert [(one.found, one.given) for one in parts] == [(4, 2)]
 
 
 def test_chat_messages_keep_their_role() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets._forget import forget
 from langchain_chatexports.datasets.card import CardNotes
 from langchain_chatexports.datasets.formats import write_dataset
@@ -115,15 +115,15 @@ def test_a_person_who_is_called_what_a_role_is_is_not_in_every_row(
 def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "set"
-    ledger = Ledger()
+    ledger: list[Counts] = []
     steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
     traced = trace_examples(steps.invoke(_chats()), ledger=ledger)
     write_dataset(traced, path, format=name, notes=CardNotes(ledger=ledger))
     for animal in ("Fox", "Hare"):
         forget(path, people=[animal])
-    total = Ledger.from_list(read_header(path).facts["stages"]).total
+    total = list[Counts].from_list(read_header(path).facts["stages"]).total
     assert total is not None
-    assert (total.found, total.kept, total.left_out) == (40, 32, {"forgotten": 8})
+    assert (total.found, total.kept, total.skipped) == (40, 32, {"forgotten": 8})
     assert "left out: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
 
 

@@ -9,8 +9,8 @@ import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import AIMessage, HumanMessage
 
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
@@ -95,12 +95,12 @@ def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay()
 
 
 def test_what_is_left_out_of_sessions_is_entered_in_the_ledger() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     sound = HumanMessage(["Ready?", {"type": "audio"}])
     given: Any = [SESSION, EXAMPLE, [sound, AIMessage("Always.")]]
     assert len(list(read_examples(given, ledger))) == 3
-    assert ledger.stage("Examples").given == 4
-    assert ledger.stage("Examples", "content parts").left_out == {"unsupported": 1}
+    assert sum_of(ledger, "Examples").kept == 4
+    assert sum_of(ledger, "Examples", "content parts").skipped == {"unsupported": 1}
 
 
 def test_sessions_without_the_ai_are_an_error() -> None:

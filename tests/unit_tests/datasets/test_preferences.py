@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.trace_file import read_trace
 from langchain_chatexports.datasets.preferences import (
@@ -85,9 +85,9 @@ def test_of_several_edits_the_first_text_is_the_original() -> None:
     ],
 )
 def test_an_edit_that_tells_nothing_is_counted(extra: Any, reason: str) -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert list(edit_preferences(_mapped(_session(extra)), ledger=ledger)) == []
-    assert ledger.stage("Preferences").left_out == {reason: 1, "others": 1}
+    assert sum_of(ledger, "Preferences").skipped == {reason: 1, "others": 1}
 
 
 def test_an_edit_inside_a_merged_run_is_left_out() -> None:
@@ -95,10 +95,10 @@ def test_an_edit_inside_a_merged_run_is_left_out() -> None:
         "Ready?", "Always.", "Really!", speakers=("Hare", "Me", "Me")
     )
     session["messages"][1].additional_kwargs.update(_edited("Alwasy."))
-    ledger = Ledger()
+    ledger: list[Counts] = []
     steps = MergeChatRuns() | MapAIMessages()
     assert list(edit_preferences(steps.invoke(session), ledger=ledger)) == []
-    assert ledger.stage("Preferences").left_out == {"merged": 1, "others": 1}
+    assert sum_of(ledger, "Preferences").skipped == {"merged": 1, "others": 1}
 
 
 def test_edits_of_others_are_no_preferences() -> None:
@@ -109,9 +109,9 @@ def test_edits_of_others_are_no_preferences() -> None:
 
 def test_an_answer_to_nothing_has_no_prompt() -> None:
     session = _session(_edited("Helo"), "Hello", before=(), speakers=("Me",))
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert list(edit_preferences(_mapped(session), ledger=ledger)) == []
-    assert ledger.stage("Preferences").left_out == {"no_prompt": 1}
+    assert sum_of(ledger, "Preferences").skipped == {"no_prompt": 1}
 
 
 def test_the_prompt_is_the_latest_context() -> None:
@@ -158,9 +158,9 @@ def test_reactions_of_others_label_an_answer(
     ],
 )
 def test_reactions_that_tell_nothing_are_counted(extra: Any, reason: str) -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     assert list(reaction_labels(_mapped(_session(extra)), ledger=ledger)) == []
-    assert ledger.stage("Preferences").left_out == {reason: 1, "others": 1}
+    assert sum_of(ledger, "Preferences").skipped == {reason: 1, "others": 1}
 
 
 def test_what_counts_as_praise_can_be_chosen() -> None:
@@ -186,13 +186,13 @@ def test_what_counts_as_praise_can_be_chosen() -> None:
 def test_the_counts_add_up(extras: list[Any]) -> None:
     sessions = _mapped(*map(_session, extras))
     for make in (edit_preferences, reaction_labels):
-        ledger = Ledger()
+        ledger: list[Counts] = []
         given_ = list(make(sessions, ledger=ledger))
-        counts = ledger.stage("Preferences")
-        assert counts.given == len(given_)
-        assert counts.taken == 2 * len(extras)
-        assert counts.left_out["others"] == len(extras)
-        assert counts.taken == counts.given + counts.left_out.total()
+        counts = sum_of(ledger, "Preferences")
+        assert counts.kept == len(given_)
+        assert counts.found == 2 * len(extras)
+        assert counts.skipped["others"] == len(extras)
+        assert counts.found == counts.kept + counts.skipped.total()
 
 
 def test_pairs_are_written_as_openai_takes_them(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_planted_near_copy_does_not_cross() -> None:
         "\n\n" + story.replace("noon", "Noon") + "!"
     )
     splits = split_examples(_traced(sessions))
-    assert splits.left_out["near_duplicate"] >= 1
+    assert splits.skipped["near_duplicate"] >= 1
     crossing = [
         item
         for item in splits.test
@@ -153,7 +153,7 @@ def test_a_planted_copy_of_a_window_does_not_cross() -> None:
         message.content = copied.content
     splits = split_examples(_traced(sessions), validation=0.2, test=0)
     assert _ids(splits.validation) == {"chat-9"}
-    assert splits.left_out["near_duplicate"] == 2
+    assert splits.skipped["near_duplicate"] == 2
 
 
 def test_the_validation_part_does_not_cross_into_the_test() -> None:
@@ -170,7 +170,7 @@ def test_the_validation_part_does_not_cross_into_the_test() -> None:
 def test_everyday_short_lines_may_be_on_both_sides() -> None:
     sessions = _sessions()
     sessions[1]["messages"][2].content = sessions[9]["messages"][2].content = "ok"
-    assert split_examples(_traced(sessions)).left_out.total() == 0
+    assert split_examples(_traced(sessions)).skipped.total() == 0
 
 
 @pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])
@@ -181,14 +181,14 @@ def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> Non
     splits = split_examples(_traced(sessions, size=6, overlap=0), near=None)
     assert bool(splits.test) == crosses
     messages = next(stage for stage in splits.stages if stage.unit == "messages")
-    assert messages.left_out == ({} if crosses else {"near_duplicate": 6})
+    assert messages.skipped == ({} if crosses else {"near_duplicate": 6})
 
 
 def test_a_system_prompt_that_all_share_is_no_copy() -> None:
     prompt = "You are chatting with {others}, who is an old friend of yours."
     mapped = MapAIMessages().invoke(_sessions())
     splits = split_examples(trace_examples(mapped, system=prompt), near=None)
-    assert splits.left_out == {}
+    assert splits.skipped == {}
     assert len(splits.test) == 1
 
 
@@ -215,7 +215,7 @@ def test_the_counts_add_up_and_the_order_is_kept(
     examples = list(_traced(sessions, size=2, overlap=0))
     splits = split_examples(examples, near=None, validation=validation, test=test)
     found = splits.train + splits.validation + splits.test
-    assert splits.examples == len(examples) == len(found) + splits.left_out.total()
+    assert splits.examples == len(examples) == len(found) + splits.skipped.total()
     assert found == examples
     assert splits.train
     assert bool(splits.validation) == bool(validation)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.examples import (
     to_training_examples,
 )
@@ -28,7 +28,7 @@ def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
 
 def test_traced_examples_are_the_plain_ones() -> None:
     sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
-    plain, with_origins = Ledger(), Ledger()
+    plain, with_origins = [], []
     assert [item.example for item in trace_examples(sessions, ledger=with_origins)] == (
         list(to_training_examples(sessions, ledger=plain))
     )
@@ -54,19 +54,19 @@ def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
 
 def test_leading_answers_that_are_left_out_are_not_in_the_origin() -> None:
     session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
-    ledger = Ledger()
+    ledger: list[Counts] = []
     (item,) = trace_examples(
         MapAIMessages().invoke(session), keep_leading=False, ledger=ledger
     )
     assert [m["content"] for m in item.example["messages"]] == ["Yes?", "Well"]
     assert item.origin.message_ids == ("chat-1-1700000000-1", "chat-1-1700000000-2")
-    messages = ledger.stage("Examples")
-    assert messages.left_out == {"leading": 1}
-    assert messages.taken == messages.given + 1
+    messages = sum_of(ledger, "Examples")
+    assert messages.skipped == {"leading": 1}
+    assert messages.found == messages.kept + 1
 
 
 def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
-    ledger = Ledger()
+    ledger: list[Counts] = []
     sessions = [
         conversation("Alone", "Still alone", speakers=("Me",)),
         conversation("Hi", "Ho"),
@@ -77,7 +77,7 @@ def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
         )
     )
     assert len(made) == 1
-    assert ledger.stage("Examples", "sessions").left_out == {"leading": 1}
+    assert sum_of(ledger, "Examples", "sessions").skipped == {"leading": 1}
 
 
 def test_every_message_of_a_merged_run_is_traced() -> None:

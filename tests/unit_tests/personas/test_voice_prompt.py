@@ -14,7 +14,6 @@ from langchain_core.messages import (
 )
 from langchain_core.prompts import ChatPromptTemplate
 
-from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.replies import (
     EarlierReply,
@@ -95,7 +94,7 @@ def test_sessions_give_the_voice_of_their_ai() -> None:
 def test_a_trained_model_is_asked_as_it_was_trained(tmp_path: Path) -> None:
     options = PrepareOptions(ai=("Tortoise",), replies=3)
     preparation = Preparation([write_imessage(tmp_path / "chat.db")], options)
-    examples = list(preparation.traced(Ledger()))
+    examples = list(preparation.traced([]))
     data = to_training_data(preparation, examples, 0.2)
     assert data.validation
     voice = VoicePrompt.as_trained(data.examples)

@@ -246,13 +246,13 @@ def test_stages_are_those_of_inspect_and_add_up(
     assert list(named) == [step.name for step in steps]
     for step in steps:
         stage = named[step.name]
-        assert (stage.taken, stage.given) == (step.messages_in, step.messages_out)
+        assert (stage.found, stage.kept) == (step.messages_in, step.kept)
     for stage in report.stages:
-        assert stage.taken + sum(stage.added.values()) == (
-            stage.given + sum(stage.left_out.values())
+        assert stage.found + sum(stage.added.values()) == (
+            stage.kept + sum(stage.skipped.values())
         )
     for before, after in pairwise(report.stages[:-1]):
-        assert before.given == after.taken
+        assert before.kept == after.found
 
 
 def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
@@ -290,7 +290,7 @@ def test_split_is_what_split_examples_makes(
         trace_examples(_windows(loader), system=persona_prompt, keep_lone=False),
         near=None,
     )
-    assert not parts.left_out
+    assert not parts.skipped
     expected = {name: len(examples) for name, examples in parts.parts().items()}
     assert {part.name: part.examples for part in report.split} == expected
     for name, examples in parts.parts().items():
@@ -354,7 +354,7 @@ def test_several_exports_add_up(loader: ExportLoader) -> None:
     assert two.examples is not None
     assert both.examples.examples == one.examples.examples + two.examples.examples
     for stage, first, second in zip(both.stages, one.stages, two.stages, strict=True):
-        assert stage.taken == first.taken + second.taken
+        assert stage.found == first.found + second.found
 
 
 def test_somebody_else_can_be_the_ai(loader: ExportLoader, messages: list[Row]) -> None:

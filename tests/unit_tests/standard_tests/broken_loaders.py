@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.ledger import Tally
 
 START = 1_693_182_723
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.ledger import Tally
 
 
 class Post(NamedTuple):

@@ -65,7 +65,7 @@ def test_every_message_is_in_the_output_or_counted(
 ) -> None:
     session = _session(rows)
     there = {m.id for part in step.transform_session(session) for m in part["messages"]}
-    assert len(there) + sum(step.left_out(session).values()) == len(rows)
+    assert len(there) + sum(step.skipped(session).values()) == len(rows)
 
 
 @given(rows=ROWS)
@@ -81,22 +81,22 @@ def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
     before = summary.kept
     for row in summary.steps:
         assert row.messages_in == before
-        assert "unnamed" not in row.left_out
-        went = row.messages_out + sum(row.left_out.values())
+        assert "unnamed" not in row.skipped
+        went = row.kept + sum(row.skipped.values())
         assert row.messages_in + sum(row.added.values()) == went
-        before = row.messages_out
+        before = row.kept
 
 
 def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
     rows = [("Hare", 1, False, None), ("Hare", 1, False, None), ("Fox", 1, False, None)]
     steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=1, keep_tail=True))
     merged, windows = _summary(steps, _session([*rows, *rows])).steps
-    assert (merged.messages_in, merged.messages_out, merged.left_out) == (
+    assert (merged.messages_in, merged.kept, merged.skipped) == (
         6,
         4,
         {"merged": 2},
     )
-    assert (windows.messages_in, windows.messages_out, windows.added) == (
+    assert (windows.messages_in, windows.kept, windows.added) == (
         4,
         6,
         {"repeated": 2},
@@ -110,7 +110,7 @@ def test_what_a_step_says_nothing_of_is_no_merge() -> None:
 
     rows = [("Hare", 1, False, None)] * 3
     (first,) = _summary((First(),), _session(rows)).steps
-    assert first.left_out == {"unnamed": 2}
+    assert first.skipped == {"unnamed": 2}
 
 
 def test_what_is_redacted_is_counted_by_kind() -> None:
@@ -128,7 +128,7 @@ def test_what_is_redacted_is_counted_by_kind() -> None:
 def test_counting_redacts_as_the_step_alone_does() -> None:
     session = _session([("Hare", 1, False, None)] * 2)
     redact = Redact(key="key", names=("Hare",))
-    noted = list(redact.noting_transform([session], Counter()))
+    noted = list(redact.counting_transform([session], Counter()))
     assert noted == redact.invoke(session)
 
 

@@ -76,7 +76,7 @@ def test_a_window_that_tokens_ended_is_full_and_the_last_is_a_tail() -> None:
     step = _by_length(max_tokens=6)
     session = _session("aaa", "bbb", "c", "dddd", "ee")
     assert len(step.invoke(session)) == 2
-    assert step.left_out(session) == {"tail": 1}
+    assert step.skipped(session) == {"tail": 1}
 
 
 def test_size_and_tokens_both_bound_a_window() -> None:
@@ -88,7 +88,7 @@ def test_a_message_that_is_too_long_alone_is_in_no_window() -> None:
     step = _by_length(max_tokens=3, keep_tail=True)
     session = _session("a", "bbbb", "c", "d")
     assert _windows(step, "a", "bbbb", "c", "d") == [["a"], ["c", "d"]]
-    assert step.left_out(session) == {"too_long": 1}
+    assert step.skipped(session) == {"too_long": 1}
 
 
 def test_overlap_gives_way_to_a_new_message() -> None:
@@ -116,8 +116,8 @@ def test_no_window_is_too_long_and_every_message_is_accounted_for(
     assert all(sum(map(len, window)) <= most for window in windows)
     there = {text for window in windows for text in window}
     assert there == {text for text in numbered if len(text) <= most}
-    left_out = Counter(step.left_out(_session(*numbered)))
-    assert left_out.total() == len(numbered) - len(there)
+    skipped = Counter(step.skipped(_session(*numbered)))
+    assert skipped.total() == len(numbered) - len(there)
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 7), st.integers(0, 6))
@@ -163,8 +163,8 @@ def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> Non
     step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
     session = _session("a", "!b", "c", "!d")
     assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
-    assert step.left_out(session) == {}
-    assert step.left_out(_session("a", "!b", "c")) == {"not_trained": 1}
+    assert step.skipped(session) == {}
+    assert step.skipped(_session("a", "!b", "c")) == {"not_trained": 1}
 
 
 def test_a_window_without_any_answer_is_not_judged() -> None:
@@ -176,7 +176,7 @@ def test_left_out_adds_up_with_what_is_in_the_windows() -> None:
     texts = ["a", "!b", "c", "d", "e", "!f", "g", "h"]
     step = ChunkSessions(size=3, overlap=1, overlap_as_context=True, keep_tail=True)
     there = {text for window in _windows(step, *texts) for text in window}
-    assert sum(step.left_out(_session(*texts)).values()) == 8 - len(there)
+    assert sum(step.skipped(_session(*texts)).values()) == 8 - len(there)
 
 
 def test_the_name_of_a_counter_is_serialized() -> None:
@@ -236,4 +236,4 @@ def test_an_answer_that_was_context_before_is_not_trained_on() -> None:
     session = _session("a", "!b", "c", "!d")
     session["messages"][3].additional_kwargs["weight"] = 0
     assert len(step.invoke(session)) == 1
-    assert step.left_out(session) == {"not_trained": 2}
+    assert step.skipped(session) == {"not_trained": 2}

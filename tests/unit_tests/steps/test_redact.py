@@ -196,7 +196,7 @@ def test_replaced_paths_are_counted_and_come_back() -> None:
     uri = "inbox/tortoisebrown_10203040/1_n.jpg"
     session: Any = {"messages": [said("Hare", "hi", attachments=[{"uri": uri}])]}
     notes = Counter[str]()
-    (output,) = _redact().noting_transform(session, notes)
+    (output,) = _redact().counting_transform(session, notes)
     assert notes == {"path": 1}
     made = output["messages"][0].additional_kwargs["attachments"][0]["uri"]
     assert restore(made, _redact().undo_map(session)) == uri
@@ -234,7 +234,7 @@ def test_what_is_no_json_is_left_out_and_counted() -> None:
 
     notes = Counter[str]()
     session: Any = {"messages": [said("Hare", "hi", whatever=object())]}
-    (output,) = _redact().noting_transform(session, notes)
+    (output,) = _redact().counting_transform(session, notes)
     assert output["messages"][0].additional_kwargs["whatever"] is None
     assert notes == {"left out": 1}
 

@@ -125,11 +125,11 @@ def test_the_share_of_the_ai_is_of_messages() -> None:
 def test_a_dropped_session_is_counted_under_the_first_condition_missed(
     conditions: dict[str, Any], reason: str
 ) -> None:
-    assert SelectSessions(**conditions).left_out(DUEL) == {reason: 4}
+    assert SelectSessions(**conditions).skipped(DUEL) == {reason: 4}
 
 
 def test_a_kept_session_leaves_nothing_out() -> None:
-    assert SelectSessions(min_turns=3).left_out(DUEL) == {}
+    assert SelectSessions(min_turns=3).skipped(DUEL) == {}
 
 
 def test_times_that_were_rounded_down_are_not_before_a_start_inside_of_a_second() -> (

@@ -212,11 +212,11 @@ def test_the_totals_add_up(
     except TrainingDataError:
         assert not any("a" in t[t.find("u") :] for t in turns if "u" in t)
         return
-    left_out = sum(written.examples_left_out.values())
-    assert written.examples == len(turns) == written.examples_written + left_out
-    left_out = sum(written.answers_left_out.values())
+    skipped = sum(written.examples_left_out.values())
+    assert written.examples == len(turns) == written.examples_written + skipped
+    skipped = sum(written.answers_skipped.values())
     assert written.answers == sum(t.count("a") for t in turns)
-    assert written.answers == written.answers_written + left_out
+    assert written.answers == written.answers_written + skipped
     assert sum(written.files.values()) == len(list(read_jsonl(path)))
 
 
@@ -227,7 +227,7 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
         format="trl-prompt-completion",
     )
     assert written.examples_left_out == {"no_prompt": 1}
-    assert written.answers_left_out == {"no_prompt": 2}
+    assert written.answers_skipped == {"no_prompt": 2}
     assert "3 answers -> 1; 2 left out: no_prompt" in str(written)
     assert all(stage.adds_up for stage in written.stages)
     assert written.to_dict()["answers_written"] == 1
@@ -240,8 +240,8 @@ def test_messages_that_a_format_has_no_place_for_have_their_reasons(
         [dialogue("sauau"), dialogue("aa")], tmp_path / "set", format="llama-factory"
     )
     stage = next(s for s in written.stages if s.unit == "messages")
-    assert (stage.taken, stage.given) == (7, 3)
-    assert stage.left_out == {"no_prompt": 3, "trailing": 1}
+    assert (stage.found, stage.kept) == (7, 3)
+    assert stage.skipped == {"no_prompt": 3, "trailing": 1}
 
 
 def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(

@@ -1,0 +1,469 @@
+"""What the middle does for every format, seen through a loader of rows."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    SenderNotFoundError,
+)
+
+SECOND = 1_000_000
+UTC = timezone.utc
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENT = timedelta(microseconds=500)
+NOON = datetime(2023, 8, 28, 12, tzinfo=UTC)
+KATHMANDU = timezone(timedelta(hours=5, minutes=45))
+NAMES = {"1": "Hare", "2": "Tortoise", "3": "hare"}
+
+
+class Rows(ChatExportLoader):
+    """A loader of conversations that a test gives."""
+
+    platform = "races"
+
+    def __init__(
+        self, path: Path, conversations: list[dict[str, Any]], **options: Any
+    ) -> None:
+        super().__init__(path, **options)
+        self.given = conversations
+
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        files.details["files"] = len(files.files)
+        for keys in self.given:
+            yield Conversation(
+                **{
+                    "id": "race",
+                    "names": NAMES,
+                    **keys,
+                    "messages": [Message(**row) for row in keys.get("messages", ())],
+                }
+            )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    export = tmp_path / "rows.json"
+    export.write_bytes(b"[]" * 100)
+    return export
+
+
+def row(sender: str, text: str, *, at: int | None = 0, **keys: Any) -> dict[str, Any]:
+    time = None if at is None else at * SECOND
+    return {"time": time, "sender": sender, "text": text, **keys}
+
+
+RACE = [row("1", "Speed is key!"), row("2", "Indeed.", at=30)]
+
+
+def loaded(path: Path, *rows: dict[str, Any], **options: Any) -> list[Any]:
+    sessions = Rows(path, [{"messages": rows}], **options).load()
+    return [message for session in sessions for message in session["messages"]]
+
+
+def kwargs(path: Path, *rows: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    messages = loaded(path, *rows, **options)
+    return [dict(message.additional_kwargs) for message in messages]
+
+
+def metadata(loader: ChatExportLoader) -> dict[str, Any]:
+    (session,) = loader.load()
+    return cast("dict[str, Any]", session)["metadata"]
+
+
+# --- messages
+
+
+def test_message_carries_the_keys_of_the_contract(path: Path) -> None:
+    rows = [{"messages": [row("1", "Hi", at=30, id="m1", extra={"subject": "Race"})]}]
+    rows[0]["owner"] = "2"
+    ((message,),) = (session["messages"] for session in Rows(path, rows).load())
+    assert (message.content, message.id) == ("Hi", "m1")
+    assert message.additional_kwargs == {
+        "message_time": 30,
+        "sender": "Hare (1)",
+        "is_from_me": False,
+        "events": [{"message_time": "1970-01-01T00:00:30+00:00"}],
+        "subject": "Race",
+    }
+    assert list(message.additional_kwargs)[:2] == ["message_time", "sender"]
+
+
+def test_what_is_not_known_has_no_key(path: Path) -> None:
+    assert kwargs(path, row("", "Hi", at=None)) == [{"sender": "unknown"}]
+
+
+def test_fraction_of_a_second_is_kept_in_the_iso_form(path: Path) -> None:
+    (found,) = kwargs(path, {"time": 1_500_000, "sender": "2", "text": "x"})
+    assert found["message_time"] == 1
+    assert found["events"] == [{"message_time": "1970-01-01T00:00:01.500000+00:00"}]
+
+
+def test_seconds_before_1970_are_rounded_down(path: Path) -> None:
+    (found,) = kwargs(path, {"time": -1, "sender": "2", "text": "x"})
+    assert found["message_time"] == -1
+
+
+YEAR_1 = -62_135_596_800 * SECOND
+YEAR_10000 = 253_402_300_800 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("time", "has_time"),
+    [
+        (YEAR_1, True),
+        (YEAR_10000 - 1, True),
+        (YEAR_1 - 1, False),
+        (YEAR_10000, False),
+        (10**30, False),
+    ],
+)
+def test_message_outside_the_years_1_to_9999_has_no_time(
+    path: Path, time: int, has_time: bool
+) -> None:
+    (found,) = kwargs(path, {"time": time, "sender": "2", "text": "x"})
+    assert ("message_time" in found, "events" in found) == (has_time, has_time)
+
+
+@given(time=st.integers())
+def test_any_number_is_a_time_or_none(
+    tmp_path_factory: pytest.TempPathFactory, time: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "rows.json"
+    path.write_bytes(b"[]")
+    (found,) = kwargs(path, {"time": time, "sender": "2", "text": "x"})
+    if "message_time" in found:
+        exact = datetime.fromisoformat(found["events"][0]["message_time"])
+        assert found["message_time"] == time // SECOND
+        assert (exact - EPOCH) // timedelta(microseconds=1) == time
+
+
+def test_messages_come_by_time_those_without_one_first(path: Path) -> None:
+    rows = [row("1", "b", at=9), row("1", "a", at=None), row("2", "c", at=3)]
+    messages = loaded(path, *rows, row("1", "d", at=9))
+    assert [message.content for message in messages] == ["a", "c", "b", "d"]
+
+
+# --- kinds
+
+
+@pytest.mark.parametrize("kind", ["reaction", "system", "unsent", "media", "bot"])
+def test_kind_is_skipped_and_counted_unless_it_is_kept(path: Path, kind: str) -> None:
+    rows = [{"messages": [row("1", "[x]", kind=kind), *RACE]}]
+    summary = Rows(path, rows).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (3, 2, {kind: 1})
+    for keep in (kind, [kind, "draft"]):
+        assert Rows(path, rows, keep=keep).inspect().skipped == {}
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u2028"])
+def test_blank_text_is_empty_whatever_is_kept(path: Path, blank: str) -> None:
+    rows = [{"messages": [row("1", blank), row("1", blank, kind="media"), *RACE]}]
+    skipped = Rows(path, rows, keep="media").inspect().skipped
+    assert skipped == {"empty": 1, "media": 1}
+
+
+def test_equal_ids_are_one_message(path: Path) -> None:
+    rows = [{"messages": [row("1", "a", id="x"), row("1", "b", id="x"), *RACE]}]
+    summary = Rows(path, rows).inspect()
+    assert (summary.found, summary.kept) == (4, 3)
+    assert summary.skipped == {"duplicate": 1}
+
+
+def test_repeated_record_is_context_and_counted_once(path: Path) -> None:
+    """The first message of a Slack thread stands in its channel, too."""
+    first = row("1", "Who is in?", id="t")
+    rows = [
+        {"id": "channel", "messages": [first]},
+        {"id": "thread", "messages": [{**first, "is_repeat": True}, *RACE]},
+    ]
+    loader = Rows(path, rows)
+    summary = loader.inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (3, 3, {})
+    weights = [
+        [message.additional_kwargs.get("weight") for message in session["messages"]]
+        for session in loader
+    ]
+    assert weights == [[None], [0, None, None]]
+
+
+# --- choosing
+
+
+@pytest.mark.parametrize(
+    ("options", "is_kept"),
+    [
+        ({}, True),
+        ({"include": "the race"}, True),
+        ({"include": ["THE RACE"]}, True),
+        ({"include": ("race-1", "nothing")}, True),
+        ({"include": {"tortoise"}}, True),
+        ({"include": "+1 555 0100 200"}, True),
+        ({"include": "#race"}, True),
+        ({"include": "race"}, False),
+        ({"exclude": "Tortoise"}, False),
+        ({"exclude": "race"}, True),
+        ({"include": "Tortoise", "exclude": "Race-1"}, False),
+    ],
+    ids=repr,
+)
+def test_conversations_are_chosen_by_title_participant_or_id(
+    path: Path, options: dict[str, Any], is_kept: bool
+) -> None:
+    keys: dict[str, Any] = {"id": "Race-1", "title": "The Race", "messages": RACE}
+    keys |= {"handles": {"2": ["+15550100200"]}, "aliases": ["#race"]}
+    summary = Rows(path, [keys], **options).inspect()
+    assert summary.kept == (2 if is_kept else 0)
+    assert summary.skipped == ({} if is_kept else {"excluded": 2})
+
+
+def test_names_are_compared_in_one_unicode_form(path: Path) -> None:
+    composed = "Zoë"
+    decomposed = unicodedata.normalize("NFD", composed)
+    keys = {"names": {"1": decomposed}, "messages": [RACE[0]]}
+    assert Rows(path, [keys], include=composed).inspect().kept == 1
+    assert Rows(path, [keys], owner=composed).inspect().owner == decomposed
+    assert Rows(path, [keys]).names_of(composed) == {decomposed}
+
+
+@pytest.mark.parametrize(
+    ("options", "moment", "is_kept"),
+    [
+        ({"start": NOON}, NOON, True),
+        ({"start": NOON}, NOON - timedelta(microseconds=1), False),
+        ({"end": NOON}, NOON - timedelta(microseconds=1), True),
+        ({"end": NOON}, NOON, False),
+        ({"start": NOON.astimezone(KATHMANDU)}, NOON, True),
+        ({"start": date(2023, 8, 28)}, datetime(2023, 8, 28, tzinfo=UTC), True),
+        ({"start": date(2023, 8, 29)}, NOON, False),
+        ({"end": date(2023, 8, 28)}, NOON + timedelta(hours=12, microseconds=-1), True),
+        ({"end": date(2023, 8, 28)}, datetime(2023, 8, 29, tzinfo=UTC), False),
+        ({"end": date(2023, 8, 27)}, NOON, False),
+        ({"end": date.max}, NOON, True),
+        ({"start": NOON + MOMENT}, NOON, False),
+        ({"start": NOON + MOMENT}, NOON + MOMENT, True),
+        ({"end": NOON + MOMENT}, NOON + MOMENT, False),
+    ],
+    ids=repr,
+)
+def test_messages_are_kept_by_their_exact_time(
+    path: Path, options: dict[str, Any], moment: datetime, is_kept: bool
+) -> None:
+    time = (moment - EPOCH) // timedelta(microseconds=1)
+    rows = [{"messages": [{"time": time, "sender": "1", "text": "x"}]}]
+    summary = Rows(path, rows, **options).inspect()
+    assert summary.skipped == ({} if is_kept else {"excluded": 1})
+
+
+@pytest.mark.parametrize("option", ["start", "end"])
+def test_message_without_a_time_is_kept_only_without_bounds(
+    path: Path, option: str
+) -> None:
+    bounds: Any = {option: NOON}
+    assert len(loaded(path, row("1", "x", at=None))) == 1
+    assert not loaded(path, row("1", "x", at=None), **bounds)
+
+
+# --- people
+
+
+def test_namesakes_are_told_apart_by_their_ids(path: Path) -> None:
+    senders = [k["sender"] for k in kwargs(path, *RACE, row("3", "I?"))]
+    assert senders == ["Hare (1)", "hare (3)", "Tortoise"]
+
+
+def test_an_id_without_a_name_is_shown(path: Path) -> None:
+    assert kwargs(path, row("+15550100", "Hi"))[0]["sender"] == "+15550100"
+
+
+def test_who_is_mentioned_has_the_name_of_the_sessions(path: Path) -> None:
+    extra = {"reactions": [{"emoji": "+1", "sender": "2"}], "reply_to": {"sender": "1"}}
+    (found,) = kwargs(path, row("2", "Hi", extra=extra))
+    assert found["reactions"][0]["sender"] == "Tortoise"
+    assert found["reply_to"]["sender"] == "Hare (1)"
+
+
+@pytest.mark.parametrize(
+    "given", ["2", "Tortoise", "TORTOISE", "@slow", "+49 (555) 0100200"]
+)
+def test_owner_is_an_id_a_name_or_a_handle(path: Path, given: str) -> None:
+    keys = {"messages": RACE, "handles": {"2": ["slow", "+49 555 0100200"]}}
+    loader = Rows(path, [keys], owner=given)
+    assert metadata(loader)["owner"] == "Tortoise"
+    summary = loader.inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Tortoise", "option")
+    own = [
+        message.additional_kwargs["is_from_me"]
+        for session in loader
+        for message in session["messages"]
+    ]
+    assert own == [False, True]
+
+
+def test_owner_of_the_export_is_used_unless_one_is_given(path: Path) -> None:
+    keys = {"messages": RACE, "owner": "1", "owner_found_by": "profile"}
+    summary = Rows(path, [keys]).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Hare (1)", "profile")
+    assert metadata(Rows(path, [keys], owner="2"))["owner"] == "Tortoise"
+
+
+def test_owner_that_several_people_are_is_an_error_with_their_ids(path: Path) -> None:
+    with pytest.raises(SenderNotFoundError, match="Name one by id: 1, 3"):
+        Rows(path, [{"messages": RACE}], owner="HARE").load()
+
+
+def test_owner_who_wrote_nothing_here_is_still_the_owner(path: Path) -> None:
+    assert metadata(Rows(path, [{"messages": RACE}], owner="Snail"))["owner"] == "Snail"
+
+
+def test_metadata_of_a_conversation(path: Path) -> None:
+    keys = {"messages": RACE, "members": ["9", "2"], "names": {**NAMES, "9": "Fox"}}
+    keys |= {"title": "The Race", "metadata": {"services": ["SMS"]}}
+    assert metadata(Rows(path, [keys])) == {
+        "id": "race",
+        "title": "The Race",
+        "platform": "races",
+        "participants": ["Fox", "Tortoise", "Hare (1)"],
+        "owner": None,
+        "is_group": True,
+        "services": ["SMS"],
+    }
+
+
+def test_two_people_are_no_group_unless_the_export_says_so(path: Path) -> None:
+    assert metadata(Rows(path, [{"messages": RACE}]))["is_group"] is False
+    keys = {"messages": RACE, "is_group": True}
+    assert metadata(Rows(path, [keys]))["is_group"] is True
+
+
+def test_who_only_appears_in_system_lines_takes_no_part(path: Path) -> None:
+    keys = {"messages": [*RACE, row("Fox", "Fox left", kind="system")]}
+    assert "Fox" not in metadata(Rows(path, [keys]))["participants"]
+    kept = metadata(Rows(path, [keys], keep="system"))
+    assert "Fox" in kept["participants"]
+
+
+def test_table_of_people_gives_each_person_one_name(path: Path) -> None:
+    keys = {"messages": [*RACE, row("3", "Me")], "owner": "1"}
+    people = {"Ann": ["1", "3"], "Bo": "Tortoise"}
+    loader = Rows(path, [keys], people=people)
+    found = metadata(loader)
+    assert found["participants"] == ["Ann", "Bo"]
+    assert found["owner"] == "Ann"
+    assert {"1", "3", "Tortoise"} <= set(found["nicknames"])
+    own = [
+        message.additional_kwargs["is_from_me"]
+        for session in loader
+        for message in session["messages"]
+    ]
+    assert own == [True, True, False]
+    assert loader.names_of("tortoise") == {"Bo"}
+
+
+def test_handles_are_known_without_reading_a_message(path: Path) -> None:
+    class Unread(Rows):
+        def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+            def messages() -> Iterator[Message]:
+                raise AssertionError
+                yield
+
+            del files
+            yield Conversation("race", messages(), names={"7": "Fox"})
+
+    assert Unread(path, []).names_of("7") == {"Fox"}
+    assert Unread(path, []).names_of("Snail") == {"Snail"}
+
+
+# --- ids
+
+
+def test_message_without_an_id_gets_one_of_its_moment(path: Path) -> None:
+    first, second = loaded(path, *RACE)
+    assert first.id != second.id
+    alone, _ = loaded(path, RACE[1], row("1", "later", at=90))
+    assert alone.id == second.id
+
+
+def test_ids_do_not_depend_on_options_or_other_moments(path: Path) -> None:
+    same = [row("1", "ha"), row("1", "ha"), row("1", "x", kind="system"), *RACE]
+    ids = {str(message.content): message.id for message in loaded(path, *same)}
+    kept = {m.content: m.id for m in loaded(path, *same, keep="system")}
+    assert ids.items() <= kept.items()
+    assert len({message.id for message in loaded(path, *same)}) == 4
+
+
+# --- accounting
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "time": st.none() | st.integers(-SECOND, SECOND),
+            "sender": st.sampled_from(["", "1", "2", "3", "9"]),
+            "text": st.sampled_from(["", " ", "Hi", "Hello"]),
+            "kind": st.sampled_from(["text", "text", "system", "media", "unreadable"]),
+            "id": st.sampled_from(["", "", "a", "b"]),
+            "is_repeat": st.booleans(),
+        }
+    ),
+    max_size=12,
+)
+
+
+@given(
+    conversations=st.lists(ROWS, max_size=4),
+    keep=st.sets(st.sampled_from(["system", "media"])),
+    include=st.sampled_from([(), "Tortoise", "nothing"]),
+    start=st.none() | st.just(EPOCH),
+)
+def test_found_is_kept_and_skipped(
+    tmp_path_factory: pytest.TempPathFactory,
+    conversations: list[list[dict[str, Any]]],
+    **options: Any,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(b"[]")
+    given = [
+        {"id": str(number), "messages": rows}
+        for number, rows in enumerate(conversations)
+    ]
+    loader = Rows(path, given, **options)
+    summary = loader.inspect()
+    records = [row for rows in conversations for row in rows if not row["is_repeat"]]
+    assert summary.found == len(records)
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    messages = [message for session in loader for message in session["messages"]]
+    weighed = [m for m in messages if "weight" not in m.additional_kwargs]
+    assert len(weighed) == summary.kept
+    assert len({(m.id) for m in messages if m.id}) <= len(messages)
+
+
+def test_conversation_of_too_many_messages_for_its_bytes_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = "langchain_chatexports.chat_loaders.files"
+    monkeypatch.setattr(f"{room}._MAX_MESSAGES", 60)
+    assert len(loaded(path, *[row("1", "x", at=n) for n in range(60)])) == 60
+    with pytest.raises(ExportFormatError, match=re.escape("more than 60 messages")):
+        loaded(path, *[row("1", "x", at=n) for n in range(61)])
+
+
+def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
+    seen: dict[int, int] = {}
+    loaders = [Rows(path, [{"messages": RACE}]), Rows(path, [{"messages": RACE}])]
+    for loader in loaders:
+        loader.share_seen_messages(seen)
+    for _ in range(2):  # Each pass of the first loader keeps them.
+        assert [loader.inspect().kept for loader in loaders] == [2, 0]
+    assert loaders[1].inspect().skipped == {"duplicate": 2}

@@ -1,0 +1,347 @@
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.counts import (
+    Counts,
+    ExportSummary,
+    Reading,
+    add_summaries,
+    entered_at_end,
+    read_counted,
+    sum_of,
+    total_of,
+)
+from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
+from tests.unit_tests.builders.passes import RACES, summary_of
+from tests.unit_tests.builders.sessions import (
+    START,
+    ListLoader,
+    closable,
+    numbered,
+    said,
+    talk,
+)
+
+
+def test_stages_stand_in_the_order_in_which_data_passed() -> None:
+    """In a chain of generators the last one begins first."""
+    counts: list[Counts] = []
+
+    def dropping(name: str, numbers: Iterable[int], dropped: int) -> Iterator[int]:
+        stage = Counts(name)
+        with entered_at_end(counts, stage):
+            for number in numbers:
+                stage.found += 1
+                if number == dropped:
+                    stage.skip(name)
+                    continue
+                stage.kept += 1
+                yield number
+
+    assert list(dropping("b", dropping("a", range(5), 1), 2)) == [0, 3, 4]
+    assert [(s.name, s.found, s.kept) for s in counts] == [
+        ("a", 5, 4),
+        ("b", 4, 3),
+    ]
+    total = total_of(counts)
+    assert total == Counts("Total", found=5, kept=3, skipped=Counter(a=1, b=1))
+    assert not total.is_of_export
+
+
+def test_a_stage_is_entered_after_an_error() -> None:
+    counts: list[Counts] = []
+    stage = Counts("a")
+    with pytest.raises(ZeroDivisionError), entered_at_end(counts, stage):
+        stage.found += 1 // 0
+    assert counts == [stage]
+
+
+def test_stages_of_one_name_and_unit_are_added_up() -> None:
+    counts = [
+        Counts("a", found=3, kept=2, skipped=Counter(x=1)),
+        Counts("a", "sessions", found=9, kept=9),
+        Counts("a", found=1, kept=3, added=Counter(y=2)),
+    ]
+    both = Counts("a", found=4, kept=5, skipped=Counter(x=1), added=Counter(y=2))
+    assert sum_of(counts, "a") == both
+    assert both.adds_up
+    assert sum_of(counts, "b") == Counts("b")
+
+
+def test_stages_that_do_not_follow_on_each_other_have_no_total() -> None:
+    assert total_of([Counts("a", found=3, kept=3), Counts("b", found=2)]) is None
+    assert total_of([Counts("a", "sessions", found=3, kept=3)]) is None
+
+
+def test_a_stage_prints_as_a_line() -> None:
+    stage = Counts(
+        "a", "rows", 1000, 999, skipped=Counter(y=2), added=Counter({"x": 1})
+    )
+    assert str(stage) == "a: 1,000 rows -> 999; 1 added: x; 2 skipped: y"
+    assert Counts.from_dict(stage.to_dict()) == stage
+
+
+def test_skip_adds_up_by_reason() -> None:
+    counts = Counts()
+    counts.skip("empty")
+    counts.skip("system", 3)
+    counts.skip("empty", 2)
+    assert counts.skipped == {"empty": 3, "system": 3}
+
+
+def test_skip_of_nothing_names_no_reason() -> None:
+    counts = Counts()
+    counts.skip("empty", 0)
+    assert not counts.skipped
+
+
+TABLE = """\
+platform  races
+owner     not found
+sessions  2
+time      2023-08-28 to 2023-08-28 (UTC)
+messages  4 found, 4 kept
+senders          2  Hare
+                 2  Tortoise
+MergeChatRuns: 2 sessions, 4 messages -> 2 sessions, 3 messages
+          1 merged
+ChunkSessions: 2 sessions, 3 messages -> 1 session, 2 messages
+          1 skipped: tail"""
+
+
+def test_summary_prints_as_a_table() -> None:
+    steps = [MergeChatRuns(), ChunkSessions(size=2, overlap=0)]
+    assert str(summary_of(ListLoader(RACES).lazy_load(), steps=steps)) == TABLE
+
+
+def test_table_says_how_local_times_and_dates_were_read() -> None:
+    reading = Reading("races")
+    reading.details["time_zone"] = ["this machine's (CET)"]
+    reading.details["date_orders"] = {"day first (a guess)": 2, "year first": 1}
+    lines = str(summary_of(RACES, reading)).splitlines()
+    assert lines[4:6] == [
+        "zone      this machine's (CET); the export has none",
+        "dates     day first (a guess), year first",
+    ]
+
+
+def test_table_says_what_was_left_out_and_who_the_owner_is() -> None:
+    reading = Reading("races")
+    reading.owner, reading.owner_found_by = "Hare", "profile"
+    reading.counts = Counts(found=5000, kept=3766, skipped=Counter(system=1234))
+    table = str(summary_of(RACES, reading))
+    assert "owner     Hare (by profile)" in table
+    assert "messages  5,000 found, 3,766 kept" in table
+    assert "          1,234 skipped: system" in table
+
+
+def test_long_lists_of_senders_are_cut_in_the_table() -> None:
+    sessions = [{"messages": [said(f"s{n:02}", "x") for n in range(25)]}]
+    table = str(summary_of(sessions))
+    assert "s19" in table
+    assert "s20" not in table
+    assert "5  more senders" in table
+
+
+def test_summaries_add_up() -> None:
+    step = Counts(
+        "ChunkSessions",
+        found=7,
+        kept=9,
+        skipped=Counter(short=1),
+        added=Counter(repeated=3),
+        sessions_found=2,
+        sessions_kept=3,
+    )
+    one = ExportSummary(
+        platform="imessage",
+        owner="Ann",
+        owner_found_by="is_from_me",
+        sessions=2,
+        senders={"Ann": 4, "Bo": 3},
+        first=datetime(2020, 1, 2, tzinfo=timezone.utc),
+        last=datetime(2020, 1, 3, tzinfo=timezone.utc),
+        found=10,
+        kept=7,
+        skipped={"empty": 1, "system": 2},
+        steps=(step,),
+        details={"files": 1, "services": {"SMS": 7}, "owner_addresses": ["b"]},
+    )
+    other = replace(
+        one,
+        platform="facebook_messenger",
+        owner_found_by="option",
+        senders={"Bo": 7},
+        first=None,
+        last=datetime(2021, 1, 3, tzinfo=timezone.utc),
+        skipped={"empty": 3},
+        details={"files": 2, "services": {"RCS": 1}, "owner_addresses": ["a", "b"]},
+    )
+
+    assert add_summaries([one, other]) == ExportSummary(
+        platform="several",
+        owner="Ann",
+        owner_found_by=None,
+        sessions=4,
+        senders={"Bo": 10, "Ann": 4},
+        first=one.first,
+        last=other.last,
+        found=20,
+        kept=14,
+        skipped={"empty": 4, "system": 2},
+        steps=(
+            Counts(
+                "ChunkSessions",
+                found=14,
+                kept=18,
+                skipped=Counter(short=2),
+                added=Counter(repeated=6),
+                sessions_found=4,
+                sessions_kept=6,
+            ),
+        ),
+        details={
+            "files": 3,
+            "services": {"RCS": 1, "SMS": 7},
+            "owner_addresses": ["a", "b"],
+        },
+    )
+
+
+def test_summaries_of_other_steps_are_not_added_up() -> None:
+    with pytest.raises(ValueError, match="same steps"):
+        add_summaries([summary_of(RACES), summary_of(RACES, None, [MergeChatRuns()])])
+
+
+def test_no_summary_is_no_sum() -> None:
+    with pytest.raises(ValueError, match="no summary"):
+        add_summaries([])
+
+
+def test_senders_are_listed_most_first_then_by_name() -> None:
+    sessions = [{"messages": [said(name, "x") for name in "cbbaad"]}]
+    assert [*summary_of(sessions).senders.items()] == [
+        ("a", 2),
+        ("b", 2),
+        ("c", 1),
+        ("d", 1),
+    ]
+
+
+def test_message_without_a_sender_is_counted_as_unknown() -> None:
+    assert summary_of([{"messages": [said(None, "x")]}]).senders == {"unknown": 1}
+
+
+def test_first_and_last_are_the_outermost_times_of_all_sessions() -> None:
+    sessions = [
+        {"messages": [said("a", "x", at=50), said("a", "y", at=-50), said("a", "z")]},
+        {"messages": [said("a", "x", at=0)]},
+    ]
+    summary = summary_of(sessions)
+    moments = [moment for moment in (summary.first, summary.last) if moment]
+    assert [m.timestamp() for m in moments] == [START - 50, START + 50]
+
+
+def test_times_before_1970_are_times() -> None:
+    sessions = [{"messages": [said("a", "x", message_time=-1)]}]
+    expected = datetime(1969, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+    assert summary_of(sessions).first == expected
+
+
+@pytest.mark.parametrize("moment", [7 * 10**17, "2023-08-28", None])
+def test_what_is_no_unix_time_gives_none(moment: int | str | None) -> None:
+    """langchain-community's `message_time` is in nanoseconds since 2001."""
+    sessions = [{"messages": [said("a", "x", message_time=moment)]}]
+    assert summary_of(sessions).first is None
+
+
+def test_export_without_sessions_is_empty() -> None:
+    summary = summary_of([])
+    assert (summary.sessions, summary.found, summary.kept) == (0, 0, 0)
+    assert (summary.first, summary.last, summary.senders) == (None, None, {})
+
+
+def test_session_without_messages_counts_as_a_session() -> None:
+    assert summary_of([{}]).sessions == 1
+
+
+def test_details_of_the_tally_are_copied() -> None:
+    reading = Reading("races")
+    reading.details["files"] = 3
+    summary = summary_of(RACES, reading)
+    reading.details["files"] = 4
+    assert summary.details == {"files": 3}
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
+def test_step_rows_agree_with_what_the_steps_give(
+    lengths: list[int], keep_tail: bool
+) -> None:
+    sessions = [numbered(length) for length in lengths]
+    steps = (MergeChatRuns(), ChunkSessions(size=5, overlap=1, keep_tail=keep_tail))
+    summary = summary_of(sessions, steps=steps)
+    current = sessions
+    for step, row in zip(steps, summary.steps, strict=True):
+        output = step.invoke(current)
+        assert (row.sessions_found, row.sessions_kept) == (len(current), len(output))
+        assert row.found == sum(len(s["messages"]) for s in current)
+        assert row.kept == sum(len(s["messages"]) for s in output)
+        current = output
+
+
+def test_counted_pass_gives_what_the_steps_give() -> None:
+    steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=0))
+    counted = read_counted(RACES, "races", steps)
+    assert list(counted) == (steps[0] | steps[1]).invoke(RACES)
+
+
+def test_pipeline_is_counted_step_by_step() -> None:
+    steps = MergeChatRuns() | ChunkSessions(size=2, overlap=0)
+    summary = summary_of(RACES, steps=[steps])
+    assert summary == summary_of(RACES, steps=steps.flattened())
+    assert len(summary.steps) == 2
+
+
+def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:
+    counted = read_counted(RACES, "races", [MergeChatRuns()])
+    next(iter(counted))
+    summary = counted.summary()
+    assert (summary.sessions, summary.kept) == (1, 3)
+    assert (summary.steps[0].found, summary.steps[0].kept) == (3, 2)
+
+
+def test_stopped_pass_closes_the_loader() -> None:
+    loader = ListLoader(RACES)
+    sessions = iter(
+        read_counted(
+            loader.lazy_load(),
+            "races",
+            [MergeChatRuns(), ChunkSessions(size=2, overlap=0)],
+        )
+    )
+    next(sessions)
+    closable(sessions).close()
+    assert loader.closed == 1
+
+
+def test_counted_pass_forgets_sessions() -> None:
+    refs = []
+
+    def sessions() -> Iterator[Any]:
+        for _ in range(3):
+            session = talk("Hare: Speed", "Hare: is key!")
+            refs.append(weakref.ref(session["messages"][0]))
+            yield session
+            del session
+            assert refs[-1]() is None
+
+    assert summary_of(sessions(), steps=[MergeChatRuns()]).sessions == 3
