@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import (
     DateStamp,
@@ -141,13 +141,16 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
     Only a line feed, with or without a carriage return before it, ends a line. The
     other ends of lines that Unicode knows are part of a text.
     """
-    reader = io.BufferedReader(cast("io.RawIOBase", file))
     # Phones write UTF-8 without a mark. Editors add one, or save as UTF-16.
-    is_utf16 = reader.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    file.seek(0)
     encoding = "utf-16" if is_utf16 else "utf-8-sig"
-    text = io.TextIOWrapper(reader, encoding, errors="replace", newline="\n")
-    while line := text.readline(_MAX_LINE):
-        yield line.removesuffix("\n").removesuffix("\r")
+    text = io.TextIOWrapper(file, encoding, errors="replace", newline="\n")
+    try:
+        while line := text.readline(_MAX_LINE):
+            yield line.removesuffix("\n").removesuffix("\r")
+    finally:
+        text.detach()  # Whoever opened the file closes it.
 
 
 def read_records(lines: Iterable[str]) -> Records:
