@@ -12,7 +12,9 @@ from langchain_chatexports.chat_loaders.messages import Message
 from langchain_chatexports.chat_loaders.whatsapp.content import Content, ContentReader
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     APP_MARKS,
+    DELETED_BY_OWNER,
     YOU,
+    phrase_key,
     plain_text,
     without_marks,
 )
@@ -203,8 +205,9 @@ class Chat:
         people = self.people
         if self.form == "web" and (you := [name for name in people if name in YOU]):
             return FoundOwner(you[0], "the sender You")
-        for name, _ in self.took_back.most_common(1):
-            return FoundOwner(name, "messages taken back")
+        for name, count in self.took_back.most_common(1):
+            if count:
+                return FoundOwner(name, "messages taken back")
         titles = {words_of_name(name) for name in (self.name, self.inner_name) if name}
         others = [name for name in people if words_of_name(name) not in titles]
         # In a chat of two, the chat has the other one's name.
@@ -272,8 +275,9 @@ class Chat:
         what = extra.get("system")
         has_said = what in (None, "call")
         self._said[name] = self._said.get(name, False) or has_said
-        if content.is_by_owner:
-            self.took_back[name] += 1
+        if kind == "unsent":
+            self.took_back[name] += phrase_key(text) in DELETED_BY_OWNER
+            text = ""  # Nobody typed what is there.
         elif what == "notice":
             self._note_group(text)
         return Message(time, name, text, kind, extra=extra)

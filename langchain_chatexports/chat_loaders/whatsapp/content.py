@@ -10,7 +10,6 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     CALLS,
     DELETED,
     DELETED_BY_ADMIN,
-    DELETED_BY_OWNER,
     EDITED,
     LIVE_LOCATION,
     MARKS,
@@ -82,9 +81,6 @@ class Content(NamedTuple):
     extra: dict[str, Any] | None = None
     """`attachments`, `edited`, and of the app's own lines `system`: `notice`, `call` or
     `poll`."""
-
-    is_by_owner: bool = False
-    """Whether the app says to the owner that they deleted it."""
 
 
 class ContentReader:
@@ -183,7 +179,7 @@ class ContentReader:
         if caption:
             return None
         if key in DELETED or key.startswith(DELETED_BY_ADMIN):
-            return Content("unsent", bare, is_by_owner=key in DELETED_BY_OWNER)
+            return Content("unsent", bare)
         if key in OMITTED_TYPES:
             has_mark = self._is_ios or text.startswith(APP_MARKS)
             return _omitted(key) if has_mark or key == LIVE_LOCATION else None
@@ -228,7 +224,9 @@ def _with_caption(attached: dict[str, str] | None, caption: str = "") -> Content
     extra = {"attachments": [attached]} if attached else None
     if caption:
         return Content("text", caption, extra)
-    return Content("media", f"[{attached['type'] if attached else 'attachment'}]", extra)
+    return Content(
+        "media", f"[{attached['type'] if attached else 'attachment'}]", extra
+    )
 
 
 def _by_app(what: str, text: str) -> Content:

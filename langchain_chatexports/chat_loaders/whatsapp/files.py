@@ -36,12 +36,12 @@ def matches(files: Iterable[ExportFile]) -> bool:
     texts = [
         file
         for file in listed
-        if file.name.lower().endswith(SUFFIXES) or _is_framed(file)
+        if file.name.lower().endswith(SUFFIXES) or is_framed(file)
     ]
     # Among files of another app a text that looks like a chat may be anything.
     is_mixed = len(texts) < len(listed)
     return any(
-        _looks_like_chat(file) for file in texts if _is_framed(file) or not is_mixed
+        _looks_like_chat(file) for file in texts if is_framed(file) or not is_mixed
     )
 
 
@@ -99,12 +99,12 @@ def estimate_messages(file: ExportFile) -> int:
 
 
 def _chats_of_place(files: Sequence[ExportFile]) -> list[ExportFile]:
-    framed = [file for file in files if _is_framed(file)]
+    framed = [file for file in files if is_framed(file)]
     if any(file.name.lower() in _UNNAMED for file in files):
         return framed
     if framed and is_in_zip(files[0]):
         return framed
-    return [file for file in files if _is_framed(file) or _looks_like_chat(file)]
+    return [file for file in files if is_framed(file) or _looks_like_chat(file)]
 
 
 def _looks_like_chat(file: ExportFile) -> bool:
@@ -114,7 +114,7 @@ def _looks_like_chat(file: ExportFile) -> bool:
         return False
     first = list(islice(filter(str.strip, lines), _FIRST_LINES))
     found = list(_are_of_chat(first))
-    return bool(found) and (_is_framed(file) or all(found))
+    return bool(found) and (is_framed(file) or all(found))
 
 
 def _are_of_chat(lines: Iterable[str]) -> Iterator[bool]:
@@ -132,7 +132,7 @@ def _are_of_chat(lines: Iterable[str]) -> Iterator[bool]:
             yield rest.startswith("- ") or ": " in f"{rest} "
 
 
-def _is_framed(file: ExportFile) -> bool:
+def is_framed(file: ExportFile) -> bool:
     """Return whether a file's name is one that WhatsApp gives to chats."""
     return file.name.lower() in _UNNAMED or _unframed(_stem(file.name)) is not None
 

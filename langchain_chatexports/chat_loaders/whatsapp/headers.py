@@ -38,9 +38,7 @@ _DATE = (
     rf" ?[/.\-–年月] ?(?P<later_era>{_ERA})?(?P<last>\d{{4}}|\d\d?))(?!\d)"
 )
 _COLON = r" ?(?:[:.٫]|[^\W\d_]{1,4}) ?"
-_TIME = (
-    rf"(?P<hour>\d\d?){_COLON}(?P<minute>\d\d)(?:{_COLON}(?P<second>\d\d))?(?!\d)"
-)
+_TIME = rf"(?P<hour>\d\d?){_COLON}(?P<minute>\d\d)(?:{_COLON}(?P<second>\d\d))?(?!\d)"
 _WORDS = r"[^\d:\[\]\t\n]"
 _FRAME = r"(?(bracket)\]|(?P<frame> - |: ))"
 _DATE_FIRST = re.compile(

@@ -181,9 +181,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         owner = chat.owner(is_whole=False)
         return _Look(chat.title, owner, _sure_orders(records, orders))
 
-    def _phone(
-        self, chats: list[ExportFile], looks: dict[str, _Look | None]
-    ) -> _Phone:
+    def _phone(self, chats: list[ExportFile], looks: dict[str, _Look | None]) -> _Phone:
         """Look at the beginnings of several chats, which one phone exported."""
         phone, found = _Phone(), list[FoundOwner]()
         for file in islice(chats, _MAX_HEADS if len(chats) > 1 else 0):

@@ -194,7 +194,9 @@ class _Taken:
         self._places = set(places)
         self._next: Counter[tuple[object, ...]] = Counter()
 
-    def next_of(self, key: tuple[object, ...], places: list[int] | tuple[()]) -> int | None:
+    def next_of(
+        self, key: tuple[object, ...], places: list[int] | tuple[()]
+    ) -> int | None:
         """Take the first place under a key that is free."""
         at = self._next[key] if places else 0
         while at < len(places) and places[at] in self._places:
@@ -241,7 +243,9 @@ def _number_of(
     for row in chat.messages:
         moment = _moment(row)
         for minute in {(moment + near) // _MINUTE for near in (-1, 0, 1)}:
-            shared.update(holders.get((row.sender, _said(row), minute, _ANY_MINUTE), ()))
+            shared.update(
+                holders.get((row.sender, _said(row), minute, _ANY_MINUTE), ())
+            )
     for number, _ in shared.most_common(_MAX_COMPARED):
         if found[number].take_in(chat):
             return number

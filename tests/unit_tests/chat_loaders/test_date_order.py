@@ -11,7 +11,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders import date_order
 from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
-from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
+from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 from langchain_chatexports.chat_loaders.whatsapp.records import read_records
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def order_of(
     dates: Iterable[str], chosen: str | None = None, clock: str = "14:56"
 ) -> Order:
     lines = [f"{one}, {clock} - Ann: Hi!" for one in dates]
-    (order,) = read_records([lines]).orders(chosen)
+    (order,) = read_records(lines).orders(chosen)
     return order
 
 

@@ -1,10 +1,9 @@
 """Whole exports: files, zips, folders, options and what is said about them."""
 
-from __future__ import annotations
-
 import warnings
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +14,6 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOTICE = "Messages and calls are end-to-end encrypted."
 NAME = "WhatsApp Chat with Ann.txt"
@@ -229,7 +225,9 @@ def test_a_broken_chat_among_good_ones_is_a_warning(tmp_path: Path) -> None:
     two().to_file(tmp_path / NAME)
     (tmp_path / "WhatsApp Chat with Bob.txt").write_text("nothing here")
     loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
-    with pytest.warns(UserWarning, match=r"WhatsApp Chat with Bob\.txt is no chat"):
+    with pytest.warns(
+        UserWarning, match=r"WhatsApp Chat with Bob\.txt is not a WhatsApp chat"
+    ):
         summary = loader.inspect()
     assert (summary.found, summary.skipped) == (3, {"unreadable": 1})
 

@@ -1,8 +1,6 @@
 """Whose export it is."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +8,6 @@ from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.chat_loaders.whatsapp.chats import FoundOwner, most_agreed
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOTICE = "Messages and calls are end-to-end encrypted."
 
@@ -103,7 +98,7 @@ def test_you_on_a_phone_is_a_name_like_any_other(tmp_path: Path) -> None:
 
 
 def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
+    chat = WhatsAppChat.android().says("~ Ann", "Hi!").says("Bob", "Yes?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
     loader = WhatsAppChatLoader(path, timezone="UTC", owner="~ ann")
     (session,) = loader.load()

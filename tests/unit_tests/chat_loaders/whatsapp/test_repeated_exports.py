@@ -1,20 +1,16 @@
 """Exports of one chat, made on different days: all of it once."""
 
-from __future__ import annotations
-
 import tracemalloc
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import LRM, START, WhatsAppChat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 NAME = "WhatsApp Chat with Ann.txt"
 AGAIN = "WhatsApp Chat with Ann (1).txt"
@@ -361,13 +357,13 @@ def test_the_one_talker_of_merged_exports_is_the_owner(tmp_path: Path) -> None:
 def test_a_left_out_chat_is_counted_once(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     talk(range(4, 12)).to_file(tmp_path / AGAIN)
-    assert skipped(tmp_path, exclude="Ann") == {"duplicate": 4, "excluded": 12}
+    assert skipped(tmp_path, exclude="Ann") == {"excluded": 16}
 
 
 def test_a_damaged_export_beside_a_good_one_is_a_warning(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     (tmp_path / AGAIN).write_text("nothing")
-    with pytest.warns(UserWarning, match="is no chat"):
+    with pytest.warns(UserWarning, match="is not a WhatsApp chat"):
         assert texts(tmp_path) == lines(range(8))
 
 
@@ -388,10 +384,10 @@ def test_the_first_chat_comes_before_others_are_read(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     talk(range(4, 12)).to_file(tmp_path / AGAIN)
     loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
-    counted = loader.counted_pass()
-    first = next(iter(counted))
+    reading = loader.read()
+    first = next(iter(reading))
     assert len(first["messages"]) == 8
-    assert counted.messages_read == 8
+    assert reading.messages_read == 8
 
 
 @pytest.mark.benchmark
