@@ -2,9 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from itertools import islice
 from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.local_times import HOUR, LocalClock
@@ -18,7 +17,7 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     plain_text,
     without_marks,
 )
-from langchain_chatexports.chat_loaders.whatsapp.records import Record, Records
+from langchain_chatexports.chat_loaders.whatsapp.records import Records
 
 _DAY = 86_400
 _MICROSECONDS = 1_000_000
@@ -26,12 +25,11 @@ _PAIR = 2
 _NAME_END = ": "
 _MIN_LINES_OF_NAME = 3
 _MAX_NAME = 120
-_QUOTES = ("\u201c\u201d\u201e", "\u00ab\u00bb", "\u300c\u300d")
-_ALL_QUOTES = frozenset('"'.join(_QUOTES))
+_QUOTES = ('"', "\u201c\u201d\u201e", "\u00ab\u00bb", "\u300c\u300d")
+_ALL_QUOTES = frozenset("".join(_QUOTES))
 _WEB_SYSTEM = "- "
 # The notice about encryption stands in chats of two, too.
 _MAX_NOTICES_OF_PAIR = 1
-_MAX_RECORDS_FOR_FORM = 20_000
 # The app wrote most of a chat with hardly a message.
 _MIN_RECORDS_FOR_MARKS = 10
 _HYPHENS = str.maketrans("\u2010\u2011", "--")
@@ -65,17 +63,12 @@ class FoundOwner(NamedTuple):
 class Senders:
     """Where the name ends in the lines of a chat, and how it is shown."""
 
-    def __init__(self, heads: Iterable[str]) -> None:
-        """Learn the names of one chat.
-
-        Args:
-            heads: All lines of the chat behind their headers: a name may hold a colon
-                itself, which only other lines show.
-        """
+    def __init__(self, heads: Sequence[str]) -> None:
+        """Learn the names: one may hold a colon, which only other lines show."""
         self._longer: set[str] = set()
         self._system: set[str] = set()
-        names = (self._learn(heads) | self._longer) - self._system
-        cleaned = map(clean_name, names)
+        names = self._learn(heads) | self._longer
+        cleaned = map(clean_name, names - self._system)
         self._known = {name for name in cleaned if not name.startswith("~")}
         self._shown = {name: self._show(name) for name in names}
 
@@ -88,9 +81,8 @@ class Senders:
             return (self._show(bare[:-1]), "") if bare[-1:] == ":" else (None, head)
         if name in self._system:
             return None, head
-        shown = self._shown.get(name)
-        if shown is not None:
-            return shown, text
+        if name in self._shown:
+            return self._shown[name], text
         more, _, text = text.partition(_NAME_END)
         return self._show(f"{name}{_NAME_END}{more}"), text
 
@@ -112,33 +104,31 @@ class Senders:
         own = _PROFILE.sub("", clean, count=1)
         return own if clean[:1] == "~" and own and own not in self._known else clean
 
-    def _learn(self, heads: Iterable[str]) -> set[str]:
+    def _learn(self, heads: Sequence[str]) -> set[str]:
         """Return the names that end at the first colon, and note the others."""
-        alone: set[str] = set()
+        names: set[str] = set()
         longer: dict[str, Counter[str]] = {}
         closes_quote: dict[str, bool] = {}
         for head in heads:
             name, colon, text = head.partition(_NAME_END)
-            if not colon:
-                continue
-            if name in alone and not closes_quote.get(name):
+            if not colon or (name in names and not closes_quote.get(name)):
                 continue
             if closes_quote.get(name, True) and _has_open_quote(name):
                 # A line of the app such as `Ann changed the subject to "A: B"`.
                 closes_quote[name] = _has_open_quote(text)
             more, second, _ = text.partition(_NAME_END)
-            if not second or len(more) > _MAX_NAME or not more:
-                alone.add(name)
-            else:
+            if second and 0 < len(more) <= _MAX_NAME:
                 longer.setdefault(name, Counter())[more] += 1
+            else:
+                names.add(name)
         self._system = {name for name, closes in closes_quote.items() if closes}
-        for name in longer.keys() - alone - self._system:
+        for name in longer.keys() - names:
             # Not a person who writes "PS: " twice: all their lines have it.
             if min(longer[name].values()) >= _MIN_LINES_OF_NAME:
                 self._longer |= {f"{name}{_NAME_END}{more}" for more in longer[name]}
             else:
-                alone.add(name)
-        return alone
+                names.add(name)
+        return names
 
 
 class Chat:
@@ -151,31 +141,26 @@ class Chat:
         name: str | None,
         zone: tzinfo | None = None,
     ) -> None:
-        """Build the messages; the records are used up.
+        """Build the messages of records whose dates are on these days.
 
-        Args:
-            records: The records of the file.
-            days: The day of each date, since 1970-01-01.
-            name: The chat's name in the file's name, if it is there.
-            zone: The zone of the phone's clock; `None` for this machine's.
+        `name` is the chat's in the file's name, `zone` that of the phone's clock.
         """
         self.name = name
-        self.form = _form_of(records)
         self.has_seconds = all(layout.has_seconds for layout in records.layouts)
-        self.inner_name: str | None = None
-        """The sender of an iPhone's first line: the chat's name."""
-
         self.took_back: Counter[str] = Counter()
         """How often the app says "You deleted this message", by sender."""
 
         self._said: dict[str, bool] = {}
         self._is_group_said = False
-        self._senders = Senders(record.head for record in records.records)
+        heads = [record.head for record in records.records]
+        self.form = _form_of(records, heads)
+        self._senders = Senders(heads)
         self.handles = self._senders.handles()
-        self.messages = list(self._read(records.records, days, zone))
+        self.messages = list(self._read(records, heads, days, zone))
         first = next(iter(self.messages), None)
-        if self.form == "ios" and first and _is_notice(first):
-            self.inner_name = first.sender or None
+        is_named = self.form == "ios" and first is not None and _is_notice(first)
+        self.inner_name = first.sender or None if first and is_named else None
+        """The sender of an iPhone's first line: the chat's name."""
 
     @property
     def title(self) -> str | None:
@@ -190,30 +175,23 @@ class Chat:
     @property
     def is_group(self) -> bool:
         """Whether it is a group, as far as the chat shows."""
-        people = self.people
-        if len(people) > _PAIR or self._is_group_said:
-            return True
-        inner = self.inner_name
-        return inner is not None and inner not in people and len(people) == _PAIR
+        people, inner = self.people, self.inner_name
+        is_silent = inner is not None and inner not in people
+        return self._is_group_said or len(people) + is_silent > _PAIR
 
     def owner(self, *, is_whole: bool = True) -> FoundOwner | None:
-        """Return whose export it is, if the chat shows that.
-
-        Args:
-            is_whole: Whether all of the chat was read, and not its beginning.
-        """
+        """Return whose export it is, if the chat, or its beginning, shows that."""
         people = self.people
         if self.form == "web" and (you := [name for name in people if name in YOU]):
             return FoundOwner(you[0], "the sender You")
-        for name, count in self.took_back.most_common(1):
-            if count:
-                return FoundOwner(name, "messages taken back")
+        for name, _ in self.took_back.most_common(1):
+            return FoundOwner(name, "messages taken back")
         titles = {words_of_name(name) for name in (self.name, self.inner_name) if name}
         others = [name for name in people if words_of_name(name) not in titles]
+        is_pair = len(people) == _PAIR
+        if len(people) == 1 and is_whole and not self.is_group:
+            is_pair = sum(map(_is_notice, self.messages)) <= _MAX_NOTICES_OF_PAIR
         # In a chat of two, the chat has the other one's name.
-        is_pair = len(people) == _PAIR or (
-            len(people) == 1 and is_whole and self._is_alone_in_pair()
-        )
         if titles and is_pair and len(others) == 1:
             return FoundOwner(others[0], "the chat's name")
         return None
@@ -229,107 +207,80 @@ class Chat:
         self._is_group_said = self._is_group_said or older._is_group_said
         self.handles |= older.handles
 
-    def _is_alone_in_pair(self) -> bool:
-        notices = sum(map(_is_notice, self.messages))
-        return not self.is_group and notices <= _MAX_NOTICES_OF_PAIR
-
     def _read(
-        self, records: list[Record], days: Sequence[int | None], zone: tzinfo | None
+        self,
+        records: Records,
+        heads: list[str],
+        days: Sequence[int | None],
+        zone: tzinfo | None,
     ) -> Iterator[Message]:
         split, is_web = self._senders.split, self.form == "web"
-        read = ContentReader(self.form, is_mark_typed=_is_mark_typed(records)).read
+        read = ContentReader(self.form, is_mark_typed=_is_mark_typed(heads)).read
         said, clock = self._said, LocalClock(zone)
         to_utc, offset_of = clock.utc, clock.offsets.get
-        records.reverse()
-        while records:
-            date, seconds, line, start, tail = records.pop()
+        for date, seconds, _, head, tail in records.records:
             day, time = days[date], None
             if day is not None:
                 local = day * _DAY + seconds
                 offset = offset_of(local // HOUR)
                 utc = to_utc(local) if offset is None else local - offset
                 time = None if utc is None else utc * _MICROSECONDS
-            name, text = split(line[start:])
+            name, text = split(head)
+            if name is None or (is_web and head.startswith(_WEB_SYSTEM)):
+                name, text = None, head.removeprefix(_WEB_SYSTEM if is_web else "")
             if tail is not None:
                 text = f"{text}\n{tail}" if text else tail
-            if name is None or (is_web and line.startswith(_WEB_SYSTEM, start)):
-                text = line[start:] if tail is None else f"{line[start:]}\n{tail}"
-                yield self._line_of_app(time, text)
-                continue
-            content = read(text)
-            if content is None:
-                said[name] = True
-                yield Message(time, name, text)
+            if name is None:
+                bare = plain_text(text).strip()
+                content: Content | None = Content("system", bare, {"system": "notice"})
             else:
-                yield self._special(time, name, content)
-
-    def _line_of_app(self, time: int | None, text: str) -> Message:
-        if self.form == "web":
-            text = text.removeprefix(_WEB_SYSTEM)
-        self._note_group(text)
-        extra = {"system": "notice"}
-        return Message(time, "", plain_text(text).strip(), "system", extra=extra)
+                content = read(text)
+            if content is None:
+                said[name or ""] = True
+                yield Message(time, name or "", text)
+            else:
+                yield self._special(time, name or "", content)
 
     def _special(self, time: int | None, name: str, content: Content) -> Message:
         kind, text, extra = content.kind, content.text, content.extra or {}
         what = extra.get("system")
-        has_said = what in (None, "call")
-        self._said[name] = self._said.get(name, False) or has_said
-        if kind == "unsent":
-            self.took_back[name] += phrase_key(text) in DELETED_BY_OWNER
+        self._said[name] = self._said.get(name, False) or what in (None, "call")
+        if what == "notice":
+            # Groups are named in quotation marks, in every language.
+            quotes = sum(mark in _ALL_QUOTES for mark in text)
+            self._is_group_said = self._is_group_said or quotes >= _PAIR
+        elif kind == "unsent":
+            if phrase_key(text) in DELETED_BY_OWNER:
+                self.took_back[name] += 1
             text = ""  # Nobody typed what is there.
-        elif what == "notice":
-            self._note_group(text)
         return Message(time, name, text, kind, extra=extra)
-
-    def _note_group(self, text: str) -> None:
-        # Groups are named in quotation marks, in every language.
-        quotes = sum(mark in _ALL_QUOTES for mark in text)
-        self._is_group_said = self._is_group_said or quotes >= _PAIR
-
-
-def most_agreed(found: Iterable[FoundOwner]) -> FoundOwner | None:
-    """Return the owner whom most chats of one phone name."""
-    votes = Counter(found)
-    by_name = Counter(owner.name for owner in votes.elements())
-    ranked = by_name.most_common(_PAIR)
-    if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
-        return None
-    name = ranked[0][0]
-    return next(owner for owner, _ in votes.most_common() if owner.name == name)
 
 
 def _is_notice(message: Message) -> bool:
     return message.extra.get("system") == "notice"
 
 
-def _form_of(records: Records) -> str:
+def _form_of(records: Records, heads: Sequence[str]) -> str:
     """Return which exporter wrote a file: `ios`, `android` or `web`."""
     frame = records.layouts[0].frame
     if frame != "[":
         return "android" if frame == "-" else "ios"
-    heads = [record.head for record in islice(records.records, _MAX_RECORDS_FOR_FORM)]
     if any(f": {mark}" in head for head in heads for mark in APP_MARKS):
         return "ios"
     is_web = any(head.startswith(_WEB_SYSTEM) for head in heads)
     return "web" if is_web or records.leading else "ios"
 
 
-def _is_mark_typed(records: Sequence[Record]) -> bool:
+def _is_mark_typed(heads: Sequence[str]) -> bool:
     """Return whether most texts begin with the mark of right-to-left writing.
 
     Then the phone's keyboard writes it, and not the app alone.
     """
-    if len(records) < _MIN_RECORDS_FOR_MARKS:
-        return False
-    with_mark = sum(": \u200f" in record.head for record in records)
-    return with_mark * 2 > len(records)
+    with_mark = sum(": \u200f" in head for head in heads)
+    return len(heads) >= _MIN_RECORDS_FOR_MARKS and with_mark * 2 > len(heads)
 
 
 def _has_open_quote(text: str) -> bool:
-    if text.count('"') % 2:
-        return True
     # Pairs of all languages have an even number; German closes with English's opening.
-    return not text.isascii() and any(
-        sum(map(text.count, quotes)) % 2 for quotes in _QUOTES
-    )
+    quotes = _QUOTES[:1] if text.isascii() else _QUOTES
+    return any(sum(map(text.count, marks)) % 2 for marks in quotes)

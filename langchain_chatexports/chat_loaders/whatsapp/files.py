@@ -92,7 +92,7 @@ def head_lines(file: ExportFile, limit: int) -> list[str]:
 def estimate_messages(file: ExportFile) -> int:
     """Estimate how many messages a chat has, from its beginning."""
     lines = head_lines(file, _ESTIMATE_BYTES)
-    patterns = learn_layouts(lines).patterns
+    patterns = [layout.pattern for layout in learn_layouts(lines)]
     count = sum(any(one.match(line) for one in patterns) for line in lines)
     share = min(file.size, _ESTIMATE_BYTES) / max(1, file.size)
     return max(1, round(count / share)) if count else 0
@@ -121,7 +121,7 @@ def _are_of_chat(lines: Iterable[str]) -> Iterator[bool]:
     """Yield for each header whether it is of a chat and not of a log."""
     for line in lines:
         layout = parse_header(line)
-        found = layout.marked.match(line) if layout else None
+        found = layout.pattern.match(line) if layout else None
         if layout is None or found is None:
             continue
         if layout.frame == "-":

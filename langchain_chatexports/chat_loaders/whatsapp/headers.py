@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     MARKS,
@@ -26,7 +27,6 @@ _MAX_LEARNED_LENGTH = 1 << 20
 _MAX_TRIED = 3000
 _MAX_LAYOUTS = 12
 _PAIR = 2
-_MAX_PERIOD_WORDS = 12
 _MAX_HOUR, _MAX_MINUTE = 24, 59
 _NOON = 12
 _MAX_BETWEEN, _MAX_BEHIND = 16, 8
@@ -72,16 +72,13 @@ class Layout:
     """How the headers of a file are written."""
 
     source: str
-    """The regular expression, with a gap where marks can stand."""
+    """A regular expression, with a gap where marks can stand."""
 
     frame: str
     """`[` for `[date] `, `-` for `date - `, `:` for `date: `."""
 
     year: str | None
     """Whether the year is `first` or `last` in the date; `None` if both can be."""
-
-    has_period: bool
-    """Whether it is a 12-hour clock, with a word before or after the time."""
 
     has_seconds: bool
     is_year_first_likely: bool
@@ -91,72 +88,46 @@ class Layout:
     """Whether mostly Americans write so, if no number has a zero before it."""
 
     @cached_property
-    def plain(self) -> re.Pattern[str]:
-        """The regular expression of headers without marks inside."""
-        return re.compile(_ANY_MARKS + self.source.replace(_GAP, ""))
-
-    @cached_property
-    def marked(self) -> re.Pattern[str]:
-        """The regular expression of headers that may have marks between the parts."""
+    def pattern(self) -> re.Pattern[str]:
+        """The header, with groups for `date`, `hour`, `minute`, `second` and `word`."""
         return re.compile(_ANY_MARKS + self.source.replace(_GAP, _ANY_MARKS))
 
-    def seconds(self, hour: str, minute: str, second: str, word: str) -> int | None:
-        """Return the seconds since midnight; `None` if there is no such time."""
-        hours = int(hour)
-        if word:
-            is_late = is_after_noon(word)
-            if is_late is None or hours >= _MAX_HOUR:
-                return None
-            if hours <= _NOON:  # Otherwise a 24-hour clock that has the word, too.
-                hours = hours % _NOON + _NOON * is_late
-        minutes, seconds = int(minute), int(second or 0)
-        if hours > _MAX_HOUR or minutes > _MAX_MINUTE or seconds > _MAX_MINUTE:
+
+def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None:
+    """Return the seconds since midnight; `None` if there is no such time."""
+    hours, minutes, seconds = int(hour), int(minute), int(second or 0)
+    if word:
+        is_late = is_after_noon(word)
+        if is_late is None or hours >= _MAX_HOUR:
             return None
-        # Some locales begin the day with 24.
-        return (hours % _MAX_HOUR * 60 + minutes) * 60 + seconds
+        if hours <= _NOON:  # Otherwise a 24-hour clock that has the word, too.
+            hours = hours % _NOON + _NOON * is_late
+    if hours > _MAX_HOUR or minutes > _MAX_MINUTE or seconds > _MAX_MINUTE:
+        return None
+    # Some locales begin the day with 24.
+    return (hours % _MAX_HOUR * 60 + minutes) * 60 + seconds
 
 
-@dataclass(frozen=True)
-class Learned:
-    """The layouts of a file, the most frequent one first."""
+def learn_layouts(lines: Iterable[str]) -> list[Layout]:
+    """Return the layout of most lines that look like headers; none if none does.
 
-    layouts: tuple[Layout, ...]
-    patterns: tuple[re.Pattern[str], ...]
-    """The regular expression of each layout."""
-
-
-def learn_layouts(lines: Iterable[str]) -> Learned:
-    """Find the layout of most lines that look like headers.
-
-    Args:
-        lines: The lines of a file; no more are read than needed.
-
-    Returns:
-        One layout; several for a file that somebody put together from many, where no
-        layout has most of the candidates, or another one than the file begins with;
-        none for a text that is not a chat.
+    Several, the most frequent one first, for a file that somebody put together: where
+    no layout has most of the candidates, or another one than the file begins with.
     """
-    found: Counter[Layout] = Counter()
-    has_marks = False
-    for layout, is_marked in _headers(lines):
-        found[layout] += 1
-        has_marks = has_marks or is_marked
-        if found.total() >= _MAX_CANDIDATES:
-            break
-    ranked = [layout for layout, _ in found.most_common(_MAX_LAYOUTS)]
+    found = Counter(islice(_headers(lines), _MAX_CANDIDATES))
+    ranked = found.most_common(_MAX_LAYOUTS)
     # A counter keeps the order in which its keys came.
-    if ranked and ranked[0] == next(iter(found)):
-        most, total = found[ranked[0]], found.total()
+    if ranked and ranked[0][0] == next(iter(found)):
+        most, total = ranked[0][1], found.total()
         # Next to the file's layout there may be one of a long paste; three and more
         # are a file that was put together.
         if most * 3 >= total * 2 or (len(found) <= _PAIR and most * 2 > total):
             ranked = ranked[:1]
-    patterns = (layout.marked if has_marks else layout.plain for layout in ranked)
-    return Learned(tuple(ranked), tuple(patterns))
+    return [layout for layout, _ in ranked]
 
 
-def _headers(lines: Iterable[str]) -> Iterator[tuple[Layout, bool]]:
-    """Yield the layout of each header, and whether it has marks inside."""
+def _headers(lines: Iterable[str]) -> Iterator[Layout]:
+    """Yield the layout of each line that looks like a header."""
     known: dict[Layout, None] = {}
     length = tried = 0
     for line in lines:
@@ -165,14 +136,14 @@ def _headers(lines: Iterable[str]) -> Iterator[tuple[Layout, bool]]:
             return
         if not _MAY_BE_HEADER.match(line):
             continue
-        layout = next((one for one in known if one.marked.match(line)), None)
+        layout = next((one for one in known if one.pattern.match(line)), None)
         if layout is None and tried < _MAX_TRIED:
             tried += 1
             layout = parse_header(line)
         if layout is not None:
             if len(known) < _MAX_LAYOUTS:
                 known[layout] = None
-            yield layout, not layout.plain.match(line)
+            yield layout
 
 
 def parse_header(line: str) -> Layout | None:
@@ -182,65 +153,48 @@ def parse_header(line: str) -> Layout | None:
 
 
 def _layout(found: re.Match[str] | None) -> Layout | None:
-    """Freeze a header that was found, if all its parts can be."""
-    if found is None or not _is_time(found):
+    """Freeze a header that was found, if its parts are those of a date and a time."""
+    if (
+        found is None
+        or seconds_of_day(*found.group("hour", "minute", "second"), "") is None
+    ):
         return None
-    period = _period(found, "before"), _period(found, "after")
-    year = _year(found)
-    if all(period) or year == "":
+    first, last = _period(found, "before"), _period(found, "after")
+    before, after = found["before"], found["after"]
+    is_first = bool(found["era"]) + (len(found["first"]) > _PAIR)
+    is_last = bool(found["later_era"]) + (len(found["last"]) > _PAIR)
+    if (first and last) or is_first + is_last > 1:
         return None
-    if not period[0] and not _may_stand_before_time(found["before"]):
+    # ISO 8601's T between date and time is of logs.
+    if not first and (before == "T" or "/" in before or len(before) > _MAX_BETWEEN):
         return None
-    if period[1] and found.string[found.start("after") : period[1][0]].strip(" _."):
+    if last and found.string[found.start("after") : last[0]].strip(" _."):
         return None
-    if not period[1] and ("/" in found["after"] or len(found["after"]) > _MAX_BEHIND):
+    if not last and ("/" in after or len(after) > _MAX_BEHIND):
         return None
-    word = period[0] or period[1]
-    source = _frozen(found, word)
-    has_slashes = "/" in found["date"]
+    source = _frozen(found, first or last)
+    has_short_year = is_first + is_last == 0
     return Layout(
         source=source,
         frame=(found["frame"] or "[").strip(),
-        year=year,
-        has_period=word is not None,
+        year=None if has_short_year else "first" if is_first else "last",
         has_seconds=found["second"] is not None,
         # Korean: `18. 6. 3. PM 4:33` and `26/01/28 PM 4:33`; Basque: `18/6/3 (16:33)`.
-        is_year_first_likely=period[0] is not None or r"\(" in source,
-        is_month_first_likely=has_slashes and year is None and word is not None,
+        is_year_first_likely=first is not None or r"\(" in source,
+        is_month_first_likely=(
+            "/" in found["date"] and has_short_year and bool(first or last)
+        ),
     )
-
-
-def _is_time(found: re.Match[str]) -> bool:
-    minutes = int(found["minute"]), int(found["second"] or 0)
-    return int(found["hour"]) <= _MAX_HOUR and max(minutes) <= _MAX_MINUTE
-
-
-def _year(found: re.Match[str]) -> str | None:
-    """Return where the year is; empty if it would be in two places."""
-    is_first = bool(found["era"]) + (len(found["first"]) > _PAIR)
-    is_last = bool(found["later_era"]) + (len(found["last"]) > _PAIR)
-    if is_first + is_last > 1:
-        return ""
-    return "first" if is_first else "last" if is_last else None
-
-
-def _may_stand_before_time(text: str) -> bool:
-    # ISO 8601's T between date and time is of logs.
-    return text != "T" and "/" not in text and len(text) <= _MAX_BETWEEN
 
 
 def _period(found: re.Match[str], group: str) -> tuple[int, int] | None:
     """Find the longest word of the 12-hour clock in a part of a header."""
     text, offset = found[group], found.start(group)
+    # Not by `\b`: the vowel signs of many scripts are no letters.
     letters = [char.isalpha() for char in (" ", *text, " ")]
-    starts = [i for i in range(len(text)) if letters[i + 1] and not letters[i]]
-    ends = [
-        i
-        for i in range(1, len(text) + 1)
-        if not letters[i + 1] and not text[i - 1].isspace()
-    ]
-    if len(starts) > _MAX_PERIOD_WORDS:
-        return None
+    places = range(len(text) + 1)
+    starts = [i for i in places[:-1] if letters[i + 1] and not letters[i]]
+    ends = [i for i in places[1:] if not letters[i + 1] and not text[i - 1].isspace()]
     spans = [(start, end) for start in starts for end in ends if start < end]
     for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
         if is_after_noon(text[start:end]) is not None:

@@ -2,10 +2,9 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from itertools import islice, repeat
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -24,7 +23,6 @@ from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.whatsapp.chats import (
     Chat,
     FoundOwner,
-    most_agreed,
     words_of_name,
 )
 from langchain_chatexports.chat_loaders.whatsapp.files import (
@@ -40,7 +38,6 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
     read_lines,
-    read_records,
 )
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -51,24 +48,16 @@ _LIMITS_OF_WEB = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _VOTES = 3
-
-
-@dataclass
-class _Look:
-    """What the beginning of a chat shows."""
-
-    title: str | None
-    owner: FoundOwner | None
-    orders: dict[Layout, str]
-    """The order of dates, by the layout of headers, where it is no guess."""
+_MAX_SHOWN = 3
 
 
 @dataclass
 class _Phone:
-    """What several chats of one phone show."""
+    """What the beginnings of several chats of one phone show."""
 
     owner: FoundOwner | None = None
     orders: dict[Layout, str] = field(default_factory=dict)
+    """The order of dates, by the layout of headers, where it is no guess."""
 
 
 @dataclass
@@ -132,19 +121,16 @@ class WhatsAppChatLoader(ChatExportLoader):
         files.details["time_zone"] = [name_of_zone(self.timezone)]
         if len(chats) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chats)
-        chats = sorted(chats, key=chat_id)
-        looks: dict[str, _Look | None] = {}
-        phone = self._phone(chats, looks)
+        phone = _Phone()
         has_read = False
-        for group in self._groups(chats, looks):
-            exports = [
-                export
-                for file in group
-                if (export := self._read(file, phone, files, is_alone=len(chats) == 1))
-            ]
+        for group in self._groups(sorted(chats, key=chat_id), phone):
+            is_alone = len(chats) == 1
+            read = [self._read(file, phone, files, is_alone=is_alone) for file in group]
+            exports = [export for export in read if export]
+            del read
             has_read = has_read or bool(exports)
             if len(exports) > 1:
-                exports = self._merged(exports, files)
+                exports = _merged(exports, files)
             while exports:
                 yield self._conversation(exports.pop(0), phone)
         if not has_read:
@@ -163,61 +149,51 @@ class WhatsAppChatLoader(ChatExportLoader):
             chats = files.files if files.is_single_file else chat_files(files)
             return sum(map(estimate_messages, chats))
 
-    def _look(self, file: ExportFile, looks: dict[str, _Look | None]) -> _Look | None:
-        """Return what the beginning of a chat shows; it is read once."""
-        if file.label not in looks:
-            looks[file.label] = self._new_look(file)
-        return looks[file.label]
-
-    def _new_look(self, file: ExportFile) -> _Look | None:
-        try:
-            records = read_records(head_lines(file, _HEAD_BYTES))
-        except ChatExportError:
-            return None
-        if not records.records:
-            return None
-        orders = records.orders(self.date_order)
-        chat = Chat(records, records.days(orders), chat_name(file))
-        owner = chat.owner(is_whole=False)
-        return _Look(chat.title, owner, _sure_orders(records, orders))
-
-    def _phone(self, chats: list[ExportFile], looks: dict[str, _Look | None]) -> _Phone:
-        """Look at the beginnings of several chats, which one phone exported."""
-        phone, found = _Phone(), list[FoundOwner]()
-        for file in islice(chats, _MAX_HEADS if len(chats) > 1 else 0):
-            look = self._look(file, looks)
-            if look is None:
-                continue
-            phone.orders = look.orders | phone.orders
-            if look.owner and self.owner is None:
-                found.append(look.owner)
-            votes = max(Counter(found).values(), default=0)
-            if phone.orders and (self.owner is not None or votes >= _VOTES):
-                break
-        phone.owner = most_agreed(found)
-        return phone
-
     def _groups(
-        self, files: list[ExportFile], looks: dict[str, _Look | None]
-    ) -> list[list[ExportFile]]:
-        """Return the files of each name; only they can be exports of one chat."""
+        self, files: list[ExportFile], phone: _Phone
+    ) -> Iterable[list[ExportFile]]:
+        """Return the files of each name; only they can be exports of one chat.
+
+        The beginnings of some are read: an unpacked zip of an iPhone has the chat's
+        name in its first line, and chats of two show the owner of the phone.
+        """
         groups: dict[object, list[ExportFile]] = {}
-        for file in files:
+        owners: Counter[FoundOwner] = Counter()
+        for number, file in enumerate(files):
             name = chat_name(file)
-            if not name and len(files) > 1:
-                # An unpacked zip of an iPhone has the name in its first line.
-                look = self._look(file, looks)
-                name = look and look.title
+            votes = max(owners.values(), default=_VOTES if self.owner else 0)
+            is_known = number >= _MAX_HEADS or (phone.orders and votes >= _VOTES)
+            if len(files) > 1 and not (name and is_known):
+                head = self._head(file, phone)
+                owners.update(filter(None, [head and head.owner(is_whole=False)]))
+                name = head.title if head else name
             key = words_of_name(name) if name else file.label
             groups.setdefault(key, []).append(file)
-        return list(groups.values())
+        names: Counter[str] = Counter()
+        for owner, count in owners.items():
+            names[owner.name] += count
+        ranked = names.most_common(2)
+        if ranked and ranked[0][1] > sum(count for _, count in ranked[1:]):
+            phone.owner = next(one for one in owners if one.name == ranked[0][0])
+        return groups.values()
+
+    def _head(self, file: ExportFile, phone: _Phone) -> Chat | None:
+        """Return the beginning of a chat, if it can be read."""
+        try:
+            records = Records(head_lines(file, _HEAD_BYTES))
+        except ChatExportError:
+            return None
+        orders = records.orders(self.date_order)
+        _note_orders(records, orders, phone)
+        days = records.days(orders)
+        return Chat(records, days, chat_name(file)) if records.records else None
 
     def _read(
         self, file: ExportFile, phone: _Phone, files: ExportFiles, *, is_alone: bool
     ) -> _Export | None:
         try:
             with file.open() as opened:
-                records = read_records(read_lines(opened))
+                records = Records(read_lines(opened))
             if not records.records:
                 msg = (
                     f"{file.label} is not a WhatsApp chat: no line begins with a date "
@@ -231,20 +207,13 @@ class WhatsAppChatLoader(ChatExportLoader):
             files.skip(error)
             return None
         days = records.days(orders)
-        if None in (days[record.date] for record in records.records):
-            warnings.warn(
-                f"The dates of {file.label} are in the Islamic calendar, which is not "
-                "read: its messages have no time. Set the phone's calendar to the "
-                "Gregorian one and export the chat again.",
-                stacklevel=3,
-            )
-        _note_orders(orders, file, files)
+        _warn_of_dates(records, orders, days, file, files)
         # Late messages, and headers that somebody pasted.
         _add(files, "steps_back", records.steps_back(days))
         lost = [Message(None, "", "", "unreadable") for _ in range(records.lost_lines)]
         chat = Chat(records, days, chat_name(file), self.timezone)
         if lost and chat.form == "web":
-            lost[0] = Message(None, "", records.leading[0], "system")
+            lost[0] = Message(None, "", records.leading, "system")
         _warn_of_limit(chat, file, files)
         return _Export(chat_id(file), chat, lost=lost)
 
@@ -253,7 +222,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         if any(order.is_guess for order in orders):
             # Another chat of this phone may show what this one does not.
             orders = records.orders(self.date_order, phone.orders)
-        phone.orders = _sure_orders(records, orders) | phone.orders
+        _note_orders(records, orders, phone)
         for order in orders:
             if order.conflict is not None:
                 first, second = sorted(order.conflict)
@@ -264,23 +233,6 @@ class WhatsAppChatLoader(ChatExportLoader):
                 )
                 raise ExportFormatError(msg, path=file.path)
         return orders
-
-    def _merged(self, exports: list[_Export], files: ExportFiles) -> list[_Export]:
-        lost = [line for export in exports for line in export.lost]
-        merged = merge_exports((export.id, export.chat) for export in exports)
-        if len(merged) > 1:
-            shown = " and ".join(escaped(export.id) for export in exports[:3])
-            more = f" and {len(exports) - 3:,} more" if len(exports) > 3 else ""
-            warnings.warn(
-                f"{shown}{more} have one name, but not enough messages in common to be "
-                f"exports of one chat: they are {len(merged)} sessions. If they are of "
-                "one chat, keep the newest one.",
-                stacklevel=3,
-            )
-        _add(files, "merged_exports", sum(one.files - 1 for one in merged))
-        found = [_Export(one.id, one.chat, one.duplicates) for one in merged]
-        found[0].lost = lost
-        return found
 
     def _conversation(self, export: _Export, phone: _Phone) -> Conversation:
         chat, people = export.chat, export.chat.people
@@ -319,15 +271,37 @@ def _used_up(export: _Export) -> Iterator[Message]:
         yield Message(None, "", "", "duplicate")
 
 
-def _sure_orders(records: Records, orders: list[Order]) -> dict[Layout, str]:
-    return {
-        layout: order.order
-        for layout, order in zip(records.layouts, orders, strict=True)
-        if not order.is_guess and order.conflict is None
-    }
+def _merged(exports: list[_Export], files: ExportFiles) -> list[_Export]:
+    """Merge exports of one chat; those of other chats of its name stay."""
+    merged = merge_exports((export.id, export.chat) for export in exports)
+    if len(merged) > 1:
+        shown = " and ".join(escaped(export.id) for export in exports[:_MAX_SHOWN])
+        more = len(exports) - _MAX_SHOWN
+        warnings.warn(
+            f"{shown}{f' and {more:,} more' if more > 0 else ''} have one name, but "
+            "not enough messages in common to be exports of one chat: they are "
+            f"{len(merged)} sessions. If they are of one chat, keep the newest one.",
+            stacklevel=3,
+        )
+    _add(files, "merged_exports", len(exports) - len(merged))
+    found = [_Export(one.id, one.chat, one.duplicates) for one in merged]
+    found[0].lost = [line for export in exports for line in export.lost]
+    return found
 
 
-def _note_orders(orders: list[Order], file: ExportFile, files: ExportFiles) -> None:
+def _note_orders(records: Records, orders: list[Order], phone: _Phone) -> None:
+    for layout, order in zip(records.layouts, orders, strict=True):
+        if not order.is_guess and order.conflict is None:
+            phone.orders.setdefault(layout, order.order)
+
+
+def _warn_of_dates(
+    records: Records,
+    orders: list[Order],
+    days: list[int | None],
+    file: ExportFile,
+    files: ExportFiles,
+) -> None:
     """Note how dates are read, and warn where that is a guess."""
     shown = [
         f"{ORDERS[order.order]}{' (a guess)' if order.is_guess else ''}"
@@ -336,19 +310,26 @@ def _note_orders(orders: list[Order], file: ExportFile, files: ExportFiles) -> N
     counts = Counter(files.details.get("date_orders", {}))
     counts.update(shown)
     files.details["date_orders"] = dict(sorted(counts.items()))
+    said = []
+    if any(days[record.date] is None for record in records.records):
+        said.append(
+            f"The dates of {file.label} are in the Islamic calendar, which is not "
+            "read: its messages have no time. Set the phone's calendar to the "
+            "Gregorian one and export the chat again."
+        )
     if len(orders) > 1:
-        warnings.warn(
+        said.append(
             f"{file.label} has headers of {len(orders)} layouts and was probably put "
-            "together from several exports. All of them are read.",
-            stacklevel=4,
+            "together from several exports. All of them are read."
         )
     if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
-        warnings.warn(
+        said.append(
             f"The dates of {file.label} do not show which number is the day; they are "
             f"read with the {guesses[0]}. If that is wrong, give date_order "
-            "(--date-order), or put a longer chat of this phone beside it.",
-            stacklevel=4,
+            "(--date-order), or put a longer chat of this phone beside it."
         )
+    for one in said:
+        warnings.warn(one, stacklevel=4)
 
 
 def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:

@@ -3,8 +3,7 @@
 import codecs
 import io
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 from typing import IO, NamedTuple
 
@@ -16,8 +15,8 @@ from langchain_chatexports.chat_loaders.date_order import (
 )
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     Layout,
-    Learned,
     learn_layouts,
+    seconds_of_day,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 
@@ -25,7 +24,6 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 # keeps a file without line ends from being read at once.
 _MAX_LINE = 1 << 18
 _MAX_TAIL = 1 << 20
-_MAX_LEADING = 4
 _GROUPS = ("date", "hour", "minute", "second", "word")
 
 
@@ -38,73 +36,82 @@ class Record(NamedTuple):
     seconds: int
     """Seconds since midnight."""
 
-    line: str
-    start: int
-    """Where name and text begin in the line."""
+    header: str
+    head: str
+    """The rest of its line: name and text, or what the app says."""
 
-    tail: str | None
+    tail: str | None = None
     """The following lines, joined with line feeds."""
 
-    @property
-    def head(self) -> str:
-        """The line behind the header: name and text, or a line of the app."""
-        return self.line[self.start :]
 
-
-@dataclass
 class Records:
     """What the lines of one file are."""
 
-    layouts: tuple[Layout, ...]
-    records: list[Record] = field(default_factory=list)
-    dates: list[DateStamp] = field(default_factory=list)
-    """The file's different dates."""
+    def __init__(self, lines: Iterable[str]) -> None:
+        """Read the lines; there are no records if none is a header."""
+        self.records: list[Record] = []
+        self.dates: list[tuple[DateStamp, int]] = []
+        """The file's different dates, and the layout of each."""
 
-    layout_of: list[int] = field(default_factory=list)
-    """The layout of each date."""
+        self.runs: list[int] = []
+        """The places of the dates in the order of the file, where the date changes."""
 
-    runs: list[int] = field(default_factory=list)
-    """The places of the dates in the order of the file, where the date changes."""
+        self.leading = ""
+        """The first line, if it has no header."""
 
-    leading: list[str] = field(default_factory=list)
-    """The first lines before the first header."""
+        self.lost_lines = 0
+        """Lines of no message: before the first one, or behind a far too long one."""
 
-    lost_lines: int = 0
-    """Lines of no message: before the first one, or behind a far too long one."""
+        remaining, first = iter(lines), list[str]()
+
+        def noted() -> Iterator[str]:
+            for line in remaining:
+                first.append(line)
+                yield line
+
+        self.layouts = learn_layouts(noted())
+        if self.layouts:
+            self._read(chain(first, remaining))
 
     def orders(
         self, chosen: str | None, known: Mapping[Layout, str] | None = None
     ) -> list[Order]:
         """Return the order of day, month and year in each layout.
 
-        Args:
-            chosen: The order that the user gave.
-            known: The orders of layouts in other chats of the same phone, for dates
-                that do not say it themselves.
+        `chosen` is the user's, `known` are those of other chats of the same phone.
         """
         counts = Counter(record.date for record in self.records)
+        stamps = [stamp for stamp, _ in self.dates]
         found = []
         for number, layout in enumerate(self.layouts):
-            runs = [date for date in self.runs if self.layout_of[date] == number]
+            runs = [date for date in self.runs if self.dates[date][1] == number]
             of_layout = {date: counts[date] for date in set(runs)}
             order = chosen or (known or {}).get(layout)
-            found.append(find_order(self.dates, runs, layout, of_layout, order))
+            found.append(find_order(stamps, runs, layout, of_layout, order))
         return found
 
     def days(self, orders: list[Order]) -> list[int | None]:
         """Return the day of each date, since 1970-01-01.
 
-        Lines with dates that do not exist in these orders become text: a pasted
-        header of a phone that writes dates in another order.
+        Lines with dates that do not exist become text: headers that somebody pasted
+        from a phone that writes dates in another order.
         """
         foreign = {date for order in orders for date in order.foreign}
         if foreign:
-            self._take_as_text(foreign)
+            records, self.records = self.records, []
+            self.runs = [date for date in self.runs if date not in foreign]
+            tail: list[str] = []
+            for record in records:
+                if record.date not in foreign:
+                    self._end(tail)
+                    self.records.append(record)
+                else:
+                    tail.append(record.header + record.head)
+                tail += [] if record.tail is None else [record.tail]
+            self._end(tail)
         return [
-            None if place in foreign else day_of(date, orders[layout].order)
-            for place, (date, layout) in enumerate(
-                zip(self.dates, self.layout_of, strict=True)
-            )
+            None if place in foreign else day_of(stamp, orders[layout].order)
+            for place, (stamp, layout) in enumerate(self.dates)
         ]
 
     def steps_back(self, days: list[int | None]) -> int:
@@ -112,27 +119,55 @@ class Records:
         known = [day for date in self.runs if (day := days[date]) is not None]
         return sum(day < before for before, day in pairwise(known))
 
-    def _take_as_text(self, foreign: Collection[int]) -> None:
-        records, self.records = self.records, []
-        self.runs = [date for date in self.runs if date not in foreign]
+    def _read(self, lines: Iterable[str]) -> None:
+        readers = [
+            (number, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
+            for number, pattern in enumerate(one.pattern for one in self.layouts)
+        ]
+        places: dict[tuple[str, int], int] = {}
         tail: list[str] = []
-        for record in records:
-            if record.date not in foreign:
-                self._end(tail)
-                tail = [] if record.tail is None else [record.tail]
-                self.records.append(record)
-            elif self.records:
-                tail += [record.line, *([record.tail] if record.tail else [])]
+        length, last = 0, -1
+        for line_number, line in enumerate(lines, 1):
+            for layout, match, groups in readers:
+                found = match(line)
+                if found is None:
+                    continue
+                date, *clock = found.group(*groups)
+                seconds = seconds_of_day(*clock)
+                if seconds is not None:
+                    break
             else:
-                lines = [record.line, *(record.tail or "").split("\n")]
-                self.lost_lines += sum(map(bool, map(str.strip, lines)))
+                length += len(line) + 1
+                if length > _MAX_TAIL:
+                    self.lost_lines += not _is_blank(line)
+                else:
+                    tail.append(line)
+                continue
+            self._end(tail)
+            length = 0
+            place = places.setdefault((date, layout), len(self.dates))
+            if place == len(self.dates):
+                stamp = DateStamp.parse(plain_text(date), line_number)
+                self.dates.append((stamp, layout))
+            if place != last:
+                self.runs.append(place)
+                last = place
+            end = found.end()
+            self.records.append(Record(place, seconds, line[:end], line[end:]))
         self._end(tail)
 
     def _end(self, lines: list[str]) -> None:
-        """Give the last record its lines."""
-        tail = "\n".join(lines).rstrip("\n")
-        if tail:
-            self.records[-1] = self.records[-1]._replace(tail=tail)
+        """Give the last record its lines; before the first one they are lost."""
+        if not lines:
+            return
+        text = "\n".join(lines).rstrip("\n")
+        lines.clear()
+        if self.records:
+            self.records[-1] = self.records[-1]._replace(tail=text or None)
+        else:
+            lost = [line for line in text.split("\n") if not _is_blank(line)]
+            self.leading = self.leading or "".join(lost[:1])
+            self.lost_lines += len(lost)
 
 
 def read_lines(file: IO[bytes]) -> Iterator[str]:
@@ -153,65 +188,5 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
         text.detach()  # Whoever opened the file closes it.
 
 
-def read_records(lines: Iterable[str]) -> Records:
-    """Read the records of a file; none if no line is a header."""
-    remaining = iter(lines)
-    first: list[str] = []
-
-    def noted() -> Iterator[str]:
-        for line in remaining:
-            first.append(line)
-            yield line
-
-    learned = learn_layouts(noted())
-    found = Records(learned.layouts)
-    if learned.layouts:
-        _read(chain(first, remaining), learned, found)
-    return found
-
-
-def _read(lines: Iterable[str], learned: Learned, into: Records) -> None:
-    readers = [
-        (number, layout, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
-        for number, (layout, pattern) in enumerate(
-            zip(learned.layouts, learned.patterns, strict=True)
-        )
-    ]
-    records, runs = into.records, into.runs
-    places: dict[tuple[int, str], int] = {}
-    tail: list[str] = []
-    length, last = 0, -1
-    for line_number, line in enumerate(lines, 1):
-        for number, layout, match, groups in readers:
-            found = match(line)
-            if found is None:
-                continue
-            date, *clock = found.group(*groups)
-            seconds = layout.seconds(*clock)
-            if seconds is not None:
-                break
-        else:
-            if not records:
-                into.lost_lines += bool(line.strip())
-                if line.strip() and len(into.leading) < _MAX_LEADING:
-                    into.leading.append(line)
-            elif length > _MAX_TAIL:
-                into.lost_lines += bool(line.strip())
-            else:
-                length += len(line) + 1
-                tail.append(line)
-            continue
-        if tail:
-            into._end(tail)
-            tail = []
-        length = 0
-        place = places.setdefault((number, date), len(into.dates))
-        if place == len(into.dates):
-            into.dates.append(DateStamp.parse(plain_text(date), line_number))
-            into.layout_of.append(number)
-        if place != last:
-            runs.append(place)
-            last = place
-        records.append(Record(place, seconds, line, found.end(), None))
-    if tail:
-        into._end(tail)
+def _is_blank(line: str) -> bool:
+    return not line or line.isspace()

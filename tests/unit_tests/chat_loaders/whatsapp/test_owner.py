@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from langchain_chatexports.chat_loaders.whatsapp.chats import FoundOwner, most_agreed
+
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
@@ -144,11 +144,21 @@ def test_a_group_without_the_owner_of_the_others_has_none(tmp_path: Path) -> Non
     assert "is_from_me" not in first["messages"][0].additional_kwargs
 
 
-def test_the_owner_of_most_chats_is_that_of_the_export() -> None:
-    bob, ann = FoundOwner("Bob", "the chat's name"), FoundOwner("Ann", "x")
-    assert most_agreed([bob, ann, bob]) == bob
-    assert most_agreed([bob, ann]) is None
-    assert most_agreed([]) is None
+@pytest.mark.parametrize(("others", "expected"), [(2, "Bob"), (1, None)])
+def test_the_owner_of_most_chats_is_that_of_a_group(
+    tmp_path: Path, others: int, expected: str | None
+) -> None:
+    for name in ("Ann", "Cleo")[:others]:
+        chat = WhatsAppChat.android().says(name, "Hi!").says("Bob", "Yes?")
+        chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt")
+    chat = WhatsAppChat.android().says("Bob", "Hi!").says("Dan", "Yes?")
+    chat.to_file(tmp_path / "WhatsApp Chat with Bob.txt")
+    group = WhatsAppChat.android()
+    for name in ("Dan", "Bob", "Cleo"):
+        group.says(name, "Hi!")
+    group.to_file(tmp_path / "WhatsApp Chat with A group.txt")
+    (first, *_) = WhatsAppChatLoader(tmp_path, timezone="UTC").load()
+    assert metadata_of(first)["owner"] == expected
 
 
 def test_what_the_app_wrote_is_not_from_the_owner(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import pytest
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
     read_lines,
-    read_records,
 )
 
 FIRST, SECOND = "18/03/2022, 14:56 - ", "18/03/2022, 14:57 - "
 
 
 def read(text: str) -> Records:
-    return read_records(text.split("\n"))
+    return Records(text.split("\n"))
 
 
 def texts(chat: Records) -> list[str]:
@@ -72,7 +71,7 @@ def test_dates_that_cannot_be_are_text() -> None:
 
 def test_lines_before_the_first_header_are_counted() -> None:
     chat = read(f"Exported by me\n\nwith love\n{FIRST}Ann: one")
-    assert (chat.lost_lines, chat.leading) == (2, ["Exported by me", "with love"])
+    assert (chat.lost_lines, chat.leading) == (2, "Exported by me")
     assert texts(chat) == ["Ann: one"]
 
 
