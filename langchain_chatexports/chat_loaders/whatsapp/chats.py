@@ -140,23 +140,32 @@ class Chat:
         days: Sequence[int | None],
         name: str | None,
         zone: tzinfo | None = None,
+        chat_id: str = "",
     ) -> None:
         """Build the messages of records whose dates are on these days.
 
         `name` is the chat's in the file's name, `zone` that of the phone's clock.
         """
-        self.name = name
+        self.id, self.name = chat_id, name
+        self.duplicates = 0
+        """How many messages of older exports are in newer ones, too."""
+
         self.has_seconds = all(layout.has_seconds for layout in records.layouts)
         self.took_back: Counter[str] = Counter()
         """How often the app says "You deleted this message", by sender."""
 
-        self._said: dict[str, bool] = {}
-        self._is_group_said = False
+        self.said: dict[str, bool] = {}
+        self.is_group_said = False
         heads = [record.head for record in records.records]
         self.form = _form_of(records, heads)
         self._senders = Senders(heads)
         self.handles = self._senders.handles()
         self.messages = list(self._read(records, heads, days, zone))
+        self.lost = [
+            Message(None, "", "", "unreadable") for _ in range(records.lost_lines)
+        ]
+        if self.lost and self.form == "web":
+            self.lost[0] = Message(None, "", records.leading, "system")
         first = next(iter(self.messages), None)
         is_named = self.form == "ios" and first is not None and _is_notice(first)
         self.inner_name = first.sender or None if first and is_named else None
@@ -170,14 +179,14 @@ class Chat:
     @property
     def people(self) -> list[str]:
         """The people who wrote, in the order of their first messages."""
-        return [name for name, has_said in self._said.items() if name and has_said]
+        return [name for name, has_said in self.said.items() if name and has_said]
 
     @property
     def is_group(self) -> bool:
         """Whether it is a group, as far as the chat shows."""
         people, inner = self.people, self.inner_name
         is_silent = inner is not None and inner not in people
-        return self._is_group_said or len(people) + is_silent > _PAIR
+        return self.is_group_said or len(people) + is_silent > _PAIR
 
     def owner(self, *, is_whole: bool = True) -> FoundOwner | None:
         """Return whose export it is, if the chat, or its beginning, shows that."""
@@ -198,14 +207,27 @@ class Chat:
 
     def add_older(self, older: "Chat") -> None:
         """Add who wrote in an older export of the chat, and what it shows of it."""
-        said = dict(older._said)
-        for name, has_said in self._said.items():
-            said[name] = said.get(name, False) or has_said
-        self._said = said
+        for name, has_said in self.said.items():
+            older.said[name] = older.said.get(name, False) or has_said
+        self.said = older.said
         self.took_back |= older.took_back
         self.inner_name = self.inner_name or older.inner_name
-        self._is_group_said = self._is_group_said or older._is_group_said
+        self.is_group_said = self.is_group_said or older.is_group_said
         self.handles |= older.handles
+        self.lost += older.lost
+
+    def used_up(self) -> Iterator[Message]:
+        """Yield the messages; each is held by the caller only."""
+        yield from self.lost
+        people = {*self.people}
+        self.messages.reverse()
+        while self.messages:
+            message = self.messages.pop()
+            if message.kind == "system" and message.sender not in people:
+                message.sender = ""  # The group's name, on iPhones.
+            yield message
+        for _ in range(self.duplicates):
+            yield Message(None, "", "", "duplicate")
 
     def _read(
         self,
@@ -216,7 +238,7 @@ class Chat:
     ) -> Iterator[Message]:
         split, is_web = self._senders.split, self.form == "web"
         read = ContentReader(self.form, is_mark_typed=_is_mark_typed(heads)).read
-        said, clock = self._said, LocalClock(zone)
+        said, clock = self.said, LocalClock(zone)
         to_utc, offset_of = clock.utc, clock.offsets.get
         for date, seconds, _, head, tail in records.records:
             day, time = days[date], None
@@ -244,11 +266,11 @@ class Chat:
     def _special(self, time: int | None, name: str, content: Content) -> Message:
         kind, text, extra = content.kind, content.text, content.extra or {}
         what = extra.get("system")
-        self._said[name] = self._said.get(name, False) or what in (None, "call")
+        self.said[name] = self.said.get(name, False) or what in (None, "call")
         if what == "notice":
             # Groups are named in quotation marks, in every language.
             quotes = sum(mark in _ALL_QUOTES for mark in text)
-            self._is_group_said = self._is_group_said or quotes >= _PAIR
+            self.is_group_said = self.is_group_said or quotes >= _PAIR
         elif kind == "unsent":
             if phrase_key(text) in DELETED_BY_OWNER:
                 self.took_back[name] += 1

@@ -17,6 +17,7 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     OMITTED,
     OMITTED_ENDS,
     OMITTED_TYPES,
+    TYPES_OF_NAMES,
     phrase_key,
     plain_text,
 )
@@ -37,9 +38,9 @@ _ALL_MARKS = "".join(APP_MARKS)
 
 _LOCATION = re.compile(
     r"(?:[^\W\d][^\n:]{0,40}: )?"
-    r"(?P<uri>https://maps\.google\.com/\?q=-?[\d.]{1,20},-?[\d.]{1,20})"
+    r"(https://maps\.google\.com/\?q=-?[\d.]{1,20},-?[\d.]{1,20})"
+    r"|(?s:.+)(https://foursquare\.com/v/[0-9a-f]{8,32})"
 )
-_PLACE = re.compile(r"https://foursquare\.com/v/[0-9a-f]{8,32}")
 _POLL = re.compile(r"[^\W\d_]{3,20}: ?\n?")
 # Of Android, which puts no mark before it: all options are there with their votes.
 _UNMARKED_POLL = re.compile(
@@ -49,8 +50,7 @@ _UNMARKED_POLL = re.compile(
 )
 _MENTION = re.compile("@\u2068([^\u2068\u2069\n]{1,100})\u2069")
 _WORD = re.compile(r"[^\W\d_]")
-_WEB_CALL = re.compile(r"\[Call: [^\n\]]+\]")
-_WEB_POLL = re.compile(r"Poll: [^\n]+(?:\n {4}- [^\n]*)+")
+_WEB_LINE = re.compile(r"(?P<call>\[Call: [^\n\]]+\])|Poll: [^\n]+(?:\n {4}- [^\n]*)+")
 _WEB_STARTS = ("<", "[Call: ", "Poll: ")
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -58,17 +58,6 @@ _LEADING_MARKS = re.compile(f"[{MARKS}\\s]+")
 _NAME_OF_PHONE = re.compile(
     r"(?:IMG|VID|PTT|AUD|STK|DOC)-\d{8}-WA\d{1,8}\.\w{1,8}", re.ASCII
 )
-_TYPE_OF_NAME = {
-    **{"IMG": "photo", "VID": "video", "PTT": "audio", "AUD": "audio"},
-    **{"STK": "sticker", "DOC": "file", "PHOTO": "photo", "VIDEO": "video"},
-    **{"AUDIO": "audio", "STICKER": "sticker", "GIF": "gif"},
-}
-_TYPE_OF_SUFFIX = {
-    **dict.fromkeys(("jpg", "jpeg", "png", "heic", "bmp"), "photo"),
-    **dict.fromkeys(("mp4", "mov", "mkv", "webm", "3gp"), "video"),
-    **dict.fromkeys(("aac", "amr", "m4a", "mp3", "ogg", "opus", "wav"), "audio"),
-    **{"gif": "gif", "vcf": "contact", "webp": "sticker"},
-}
 
 
 class Content(NamedTuple):
@@ -87,14 +76,10 @@ class ContentReader:
     """Reads the texts of one chat."""
 
     def __init__(self, form: str, *, is_mark_typed: bool = False) -> None:
-        """Initialize the reader.
+        """Initialize the reader of a form of export: `ios`, `android` or `web`.
 
-        Args:
-            form: `ios`, where a mark at the beginning says that the app wrote a text;
-                `android`; or `web`, which puts captions behind what stands for an
-                attachment.
-            is_mark_typed: Whether people's own texts begin with the mark of
-                right-to-left writing, too.
+        Texts of an iPhone itself begin with a mark; but `is_mark_typed` says that
+        people's own begin with the mark of right-to-left writing, too.
         """
         self._is_ios, self._is_web = form == "ios", form == "web"
         self._marks = APP_MARKS[:1] if is_mark_typed else APP_MARKS
@@ -125,7 +110,7 @@ class ContentReader:
             return Content("empty", "")
         content = (
             self._with_note(text)
-            or self._of_one_phone(text)
+            or self._of_one_form(text)
             or self._sentence(text)
             or _attached(text)
             or _location(text)
@@ -158,14 +143,11 @@ class ContentReader:
             return inner._replace(extra={**(inner.extra or {}), "edited": True})
         return None
 
-    def _of_one_phone(self, text: str) -> Content | None:
-        """Read a form that only an iPhone or only the web has."""
+    def _of_one_form(self, text: str) -> Content | None:
         if self._is_ios and not text.startswith(APP_MARKS):
             return _omitted_at_end(text)
-        if self._is_web and _WEB_CALL.fullmatch(text):
-            return _by_app("call", text)
-        if self._is_web and _WEB_POLL.fullmatch(text):
-            return _by_app("poll", text)
+        if self._is_web and (found := _WEB_LINE.fullmatch(text)):
+            return _by_app("call" if found["call"] else "poll", text)
         return None
 
     def _sentence(self, text: str) -> Content | None:  # noqa: PLR0911 - one a kind
@@ -205,9 +187,8 @@ class ContentReader:
 def attachment(name: str) -> dict[str, str]:
     """Return type and name of an attached file."""
     *parts, suffix = re.split("[-.]", name)
-    named = (_TYPE_OF_NAME.get(part) for part in parts[:2])
-    by_suffix = _TYPE_OF_SUFFIX.get(suffix.lower(), "file")
-    return {"type": next(filter(None, named), by_suffix), "uri": name}
+    known = map(TYPES_OF_NAMES.get, (*parts[:2], suffix.lower()))
+    return {"type": next(filter(None, known), "file"), "uri": name}
 
 
 def _media(name: str, caption: str) -> Content:
@@ -341,9 +322,7 @@ def _ends_in_suffix(name: str) -> bool:
 
 
 def _poll(text: str) -> Content | None:
-    if "\n" not in text or not text.endswith(")"):
-        return None
-    found = _UNMARKED_POLL.fullmatch(text)
+    found = _UNMARKED_POLL.fullmatch(text) if text.endswith(")") else None
     is_of_app = found and found["kind"] == found["kind"].upper()
     return _by_app("poll", text) if is_of_app else None
 
@@ -351,13 +330,6 @@ def _poll(text: str) -> Content | None:
 def _location(text: str) -> Content | None:
     if len(text) > _MAX_PLACE or "://" not in text:
         return None
-    bare = plain_text(text).strip()
-    found = _LOCATION.fullmatch(bare)
-    uri = found["uri"] if found else None
-    if uri is None:
-        *before, last = bare.split("\n")
-        start = last.find("https://")
-        if start < 0 or not _PLACE.fullmatch(last, start) or not (start or before):
-            return None
-        uri = last[start:]
-    return _with_caption({"type": "location", "uri": uri})
+    found = _LOCATION.fullmatch(plain_text(text).strip())
+    uri = found and (found[1] or found[2])
+    return _with_caption({"type": "location", "uri": uri}) if uri else None

@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
@@ -29,7 +28,7 @@ _MAX_LAYOUTS = 12
 _PAIR = 2
 _MAX_HOUR, _MAX_MINUTE = 24, 59
 _NOON = 12
-_MAX_BETWEEN, _MAX_BEHIND = 16, 8
+_MAX_BEFORE, _MAX_AFTER = 16, 8  # Of what stands around a time without a period.
 
 # Any header, in a text without marks: a date and a time, in this order or the other.
 _ERA = "(?:[A-Za-z]|令和)"
@@ -51,19 +50,17 @@ _TIME_FIRST = re.compile(
 )
 # Most other lines do not pass this.
 _MAY_BE_HEADER = re.compile(rf"[{MARKS}]*\[?[^\d\n]{{0,24}}\d{{1,4}}[^\d\n]{{1,6}}\d")
-_TOKEN = re.compile(r"\d+|令和|.")
+_PART = re.compile(r"\d+|令和|.")
 
-# A frozen header has this where marks can stand.
-_GAP = "\0"
 _ANY_SPACE = f"[{SPACES}]"
 _ANY_MARKS = f"[{MARKS}]{{0,4}}"
-# LangChain's document loader has a sample with an underscore before "AM".
-_PERIOD = rf"[{SPACES}_]{{0,2}}{_GAP}(?P<word>[^\W\d_][^\d\[\]:\n]{{0,24}}?)"
 _SHAPES = {
     "hour": r"(?P<hour>\d{1,2})",
     "minute": r"(?P<minute>\d{2})",
     "second": r"(?P<second>\d{2})",
-    "word": _PERIOD,
+    # LangChain's document loader has a sample with an underscore before "AM".
+    "word": rf"[{SPACES}_]{{0,2}}{_ANY_MARKS}"
+    r"(?P<word>[^\W\d_][^\d\[\]:\n]{0,24}?)",
 }
 
 
@@ -71,8 +68,8 @@ _SHAPES = {
 class Layout:
     """How the headers of a file are written."""
 
-    source: str
-    """A regular expression, with a gap where marks can stand."""
+    pattern: re.Pattern[str]
+    """A header, with groups for `date`, `hour`, `minute`, `second` and `word`."""
 
     frame: str
     """`[` for `[date] `, `-` for `date - `, `:` for `date: `."""
@@ -86,11 +83,6 @@ class Layout:
 
     is_month_first_likely: bool
     """Whether mostly Americans write so, if no number has a zero before it."""
-
-    @cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """The header, with groups for `date`, `hour`, `minute`, `second` and `word`."""
-        return re.compile(_ANY_MARKS + self.source.replace(_GAP, _ANY_MARKS))
 
 
 def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None:
@@ -154,36 +146,33 @@ def parse_header(line: str) -> Layout | None:
 
 def _layout(found: re.Match[str] | None) -> Layout | None:
     """Freeze a header that was found, if its parts are those of a date and a time."""
-    if (
-        found is None
-        or seconds_of_day(*found.group("hour", "minute", "second"), "") is None
-    ):
+    if found is None:
         return None
     first, last = _period(found, "before"), _period(found, "after")
     before, after = found["before"], found["after"]
     is_first = bool(found["era"]) + (len(found["first"]) > _PAIR)
     is_last = bool(found["later_era"]) + (len(found["last"]) > _PAIR)
-    if (first and last) or is_first + is_last > 1:
+    hour, minute, second = found.group("hour", "minute", "second")
+    if (
+        seconds_of_day(hour, minute, second, "") is None
+        or (first and last)
+        or is_first + is_last > 1
+        # ISO 8601's T between date and time is of logs.
+        or (not first and (before == "T" or "/" in before or len(before) > _MAX_BEFORE))
+        or (not last and ("/" in after or len(after) > _MAX_AFTER))
+        or (last and found.string[found.start("after") : last[0]].strip(" _."))
+    ):
         return None
-    # ISO 8601's T between date and time is of logs.
-    if not first and (before == "T" or "/" in before or len(before) > _MAX_BETWEEN):
-        return None
-    if last and found.string[found.start("after") : last[0]].strip(" _."):
-        return None
-    if not last and ("/" in after or len(after) > _MAX_BEHIND):
-        return None
-    source = _frozen(found, first or last)
     has_short_year = is_first + is_last == 0
+    is_american = "/" in found["date"] and has_short_year and bool(first or last)
     return Layout(
-        source=source,
+        pattern=re.compile(_frozen(found, first or last)),
         frame=(found["frame"] or "[").strip(),
         year=None if has_short_year else "first" if is_first else "last",
-        has_seconds=found["second"] is not None,
+        has_seconds=second is not None,
         # Korean: `18. 6. 3. PM 4:33` and `26/01/28 PM 4:33`; Basque: `18/6/3 (16:33)`.
-        is_year_first_likely=first is not None or r"\(" in source,
-        is_month_first_likely=(
-            "/" in found["date"] and has_short_year and bool(first or last)
-        ),
+        is_year_first_likely=first is not None or "(" in before,
+        is_month_first_likely=is_american,
     )
 
 
@@ -204,24 +193,17 @@ def _period(found: re.Match[str], group: str) -> tuple[int, int] | None:
 
 def _frozen(found: re.Match[str], word: tuple[int, int] | None) -> str:
     """Return a regular expression for a header with other numbers."""
-    spans = {
-        name: found.span(name)
-        for name in ("date", "hour", "minute", "second")
-        if found[name] is not None
-    }
+    names = ("date", "hour", "minute", "second")
+    spans = {name: found.span(name) for name in names if found[name] is not None}
     if word:
         spans["word"] = word
-    atoms: list[str] = []
-    at = 0
+    atoms, at = [""], 0
     for name, (start, end) in sorted(spans.items(), key=lambda item: item[1]):
         between = found.string[at:start]
-        if name == "word":
-            between = between.rstrip(" _")
-        atoms += map(_literal, between)
+        atoms += map(_literal, between.rstrip(" _") if name == "word" else between)
         if name == "date":
-            tokens = _TOKEN.findall(found.string[start:end])
-            # Marks before the date are not part of it.
-            atoms.append(f"(?P<date>{_GAP.join(map(_date_atom, tokens))})")
+            parts = _PART.findall(found.string[start:end])
+            atoms.append(f"(?P<date>{_ANY_MARKS.join(map(_date_atom, parts))})")
         else:
             atoms.append(_SHAPES[name])
         at = end
@@ -229,15 +211,15 @@ def _frozen(found: re.Match[str], word: tuple[int, int] | None) -> str:
     if found["bracket"]:
         atoms.append(f"{_ANY_SPACE}?")
     missing = [f"(?P<{name}>)" for name in ("second", "word") if name not in spans]
-    return _GAP.join(atoms) + "".join(missing)
+    return _ANY_MARKS.join(atoms) + "".join(missing)
 
 
 def _literal(char: str) -> str:
     return _ANY_SPACE if char == " " else re.escape(char)
 
 
-def _date_atom(token: str) -> str:
-    if token.isdecimal():
-        return r"\d{4}" if len(token) > _PAIR else r"\d{1,2}"
-    is_era = token == "令和" or (token.isascii() and token.isalpha())
-    return _ERA if is_era else _literal(token)
+def _date_atom(part: str) -> str:
+    if part.isdecimal():
+        return r"\d{4}" if len(part) > _PAIR else r"\d{1,2}"
+    is_era = part == "令和" or (part.isascii() and part.isalpha())
+    return _ERA if is_era else _literal(part)

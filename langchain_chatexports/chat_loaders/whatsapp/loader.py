@@ -19,7 +19,7 @@ from langchain_chatexports.chat_loaders.date_order import (
 )
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.chat_loaders.whatsapp.chats import (
     Chat,
     FoundOwner,
@@ -53,22 +53,21 @@ _MAX_SHOWN = 3
 
 @dataclass
 class _Phone:
-    """What the beginnings of several chats of one phone show."""
+    """What the chats of one phone show of each other."""
 
     owner: FoundOwner | None = None
-    orders: dict[Layout, str] = field(default_factory=dict)
+    known_orders: dict[Layout, str] = field(default_factory=dict)
     """The order of dates, by the layout of headers, where it is no guess."""
 
-
-@dataclass
-class _Export:
-    """One chat, ready to be a conversation."""
-
-    id: str
-    chat: Chat
-    duplicates: int = 0
-    lost: list[Message] = field(default_factory=list)
-    """Lines of no message."""
+    def orders(self, records: Records, chosen: str | None) -> list[Order]:
+        """Return the order of dates in a chat, or else that of the chats beside it."""
+        orders = records.orders(chosen)
+        if any(order.is_guess for order in orders):
+            orders = records.orders(chosen, self.known_orders)
+        for layout, order in zip(records.layouts, orders, strict=True):
+            if not order.is_guess and order.conflict is None:
+                self.known_orders.setdefault(layout, order.order)
+        return orders
 
 
 class WhatsAppChatLoader(ChatExportLoader):
@@ -117,22 +116,19 @@ class WhatsAppChatLoader(ChatExportLoader):
         Raises:
             ExportFormatError: If no chat of WhatsApp is there.
         """
-        chats = files.files if files.is_single_file else chat_files(files)
+        found = self._chats(files)
         files.details["time_zone"] = [name_of_zone(self.timezone)]
-        if len(chats) < len(files.files):
-            files.details["other_texts"] = len(files.files) - len(chats)
+        if len(found) < len(files.files):
+            files.details["other_texts"] = len(files.files) - len(found)
         phone = _Phone()
         has_read = False
-        for group in self._groups(sorted(chats, key=chat_id), phone):
-            is_alone = len(chats) == 1
-            read = [self._read(file, phone, files, is_alone=is_alone) for file in group]
-            exports = [export for export in read if export]
-            del read
-            has_read = has_read or bool(exports)
-            if len(exports) > 1:
-                exports = _merged(exports, files)
-            while exports:
-                yield self._conversation(exports.pop(0), phone)
+        for group in self._groups(found, phone):
+            chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
+            has_read = has_read or bool(chats)
+            if len(chats) > 1:
+                chats = _merged(chats, files)
+            while chats:
+                yield self._conversation(chats.pop(0), phone)
         if not has_read:
             msg = (
                 f"{escaped(str(self.path))} holds no WhatsApp chat. Give the zip or the "
@@ -146,8 +142,11 @@ class WhatsAppChatLoader(ChatExportLoader):
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
-            chats = files.files if files.is_single_file else chat_files(files)
-            return sum(map(estimate_messages, chats))
+            return sum(map(estimate_messages, self._chats(files)))
+
+    def _chats(self, files: ExportFiles) -> list[ExportFile]:
+        chats = files.files if files.is_single_file else chat_files(files)
+        return sorted(chats, key=chat_id)
 
     def _groups(
         self, files: list[ExportFile], phone: _Phone
@@ -158,23 +157,22 @@ class WhatsAppChatLoader(ChatExportLoader):
         name in its first line, and chats of two show the owner of the phone.
         """
         groups: dict[object, list[ExportFile]] = {}
-        owners: Counter[FoundOwner] = Counter()
+        owners: dict[str, FoundOwner] = {}
+        votes: Counter[str] = Counter()
         for number, file in enumerate(files):
             name = chat_name(file)
-            votes = max(owners.values(), default=_VOTES if self.owner else 0)
-            is_known = number >= _MAX_HEADS or (phone.orders and votes >= _VOTES)
+            has_owner = self.owner or max(votes.values(), default=0) >= _VOTES
+            is_known = number >= _MAX_HEADS or (phone.known_orders and has_owner)
             if len(files) > 1 and not (name and is_known):
                 head = self._head(file, phone)
-                owners.update(filter(None, [head and head.owner(is_whole=False)]))
                 name = head.title if head else name
+                if head and (owner := head.owner(is_whole=False)):
+                    votes[owners.setdefault(owner.name, owner).name] += 1
             key = words_of_name(name) if name else file.label
             groups.setdefault(key, []).append(file)
-        names: Counter[str] = Counter()
-        for owner, count in owners.items():
-            names[owner.name] += count
-        ranked = names.most_common(2)
+        ranked = votes.most_common(2)
         if ranked and ranked[0][1] > sum(count for _, count in ranked[1:]):
-            phone.owner = next(one for one in owners if one.name == ranked[0][0])
+            phone.owner = owners[ranked[0][0]]
         return groups.values()
 
     def _head(self, file: ExportFile, phone: _Phone) -> Chat | None:
@@ -183,59 +181,38 @@ class WhatsAppChatLoader(ChatExportLoader):
             records = Records(head_lines(file, _HEAD_BYTES))
         except ChatExportError:
             return None
-        orders = records.orders(self.date_order)
-        _note_orders(records, orders, phone)
-        days = records.days(orders)
+        days = records.days(phone.orders(records, self.date_order))
         return Chat(records, days, chat_name(file)) if records.records else None
 
     def _read(
-        self, file: ExportFile, phone: _Phone, files: ExportFiles, *, is_alone: bool
-    ) -> _Export | None:
-        try:
-            with file.open() as opened:
-                records = Records(read_lines(opened))
-            if not records.records:
-                msg = (
-                    f"{file.label} is not a WhatsApp chat: no line begins with a date "
-                    "and a time. Export the chat again on the phone."
-                )
-                raise ExportFormatError(msg, path=file.path)
-            orders = self._orders(records, phone, file)
-        except ExportFormatError as error:
-            if is_alone:
-                raise
-            files.skip(error)
-            return None
-        days = records.days(orders)
-        _warn_of_dates(records, orders, days, file, files)
-        # Late messages, and headers that somebody pasted.
-        _add(files, "steps_back", records.steps_back(days))
-        lost = [Message(None, "", "", "unreadable") for _ in range(records.lost_lines)]
-        chat = Chat(records, days, chat_name(file), self.timezone)
-        if lost and chat.form == "web":
-            lost[0] = Message(None, "", records.leading, "system")
-        _warn_of_limit(chat, file, files)
-        return _Export(chat_id(file), chat, lost=lost)
+        self,
+        group: list[ExportFile],
+        phone: _Phone,
+        files: ExportFiles,
+        *,
+        is_only: bool,
+    ) -> Iterator[Chat]:
+        for file in group:
+            try:
+                with file.open() as opened:
+                    records = Records(read_lines(opened))
+                orders = phone.orders(records, self.date_order)
+                _check(records, orders, file)
+            except ExportFormatError as error:
+                if is_only:
+                    raise
+                files.skip(error)
+                continue
+            days = records.days(orders)
+            # Late messages, and headers that somebody pasted.
+            _add(files, steps_back=records.steps_back(days))
+            _warn_of_dates(records, orders, days, file, files)
+            chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
+            _warn_of_limit(chat, file, files)
+            yield chat
 
-    def _orders(self, records: Records, phone: _Phone, file: ExportFile) -> list[Order]:
-        orders = records.orders(self.date_order)
-        if any(order.is_guess for order in orders):
-            # Another chat of this phone may show what this one does not.
-            orders = records.orders(self.date_order, phone.orders)
-        _note_orders(records, orders, phone)
-        for order in orders:
-            if order.conflict is not None:
-                first, second = sorted(order.conflict)
-                msg = (
-                    f"{file.label} mixes two orders of day, month and year: see lines "
-                    f"{first:,} and {second:,}. It was probably put together from "
-                    "several phones; give each one's export."
-                )
-                raise ExportFormatError(msg, path=file.path)
-        return orders
-
-    def _conversation(self, export: _Export, phone: _Phone) -> Conversation:
-        chat, people = export.chat, export.chat.people
+    def _conversation(self, chat: Chat, phone: _Phone) -> Conversation:
+        people = chat.people
         owner = names = None
         if self.owner is None:
             owner = chat.owner()
@@ -243,12 +220,9 @@ class WhatsAppChatLoader(ChatExportLoader):
                 owner = phone.owner
         elif chat.form == "web":
             names = dict.fromkeys((name for name in people if name in YOU), self.owner)
-        for message in chat.messages:
-            if message.kind == "system" and message.sender not in people:
-                message.sender = ""
         return Conversation(
-            export.id,
-            _used_up(export),
+            chat.id,
+            chat.used_up(),
             title=chat.title,
             members=people,
             names=names or {},
@@ -260,39 +234,39 @@ class WhatsAppChatLoader(ChatExportLoader):
         )
 
 
-def _used_up(export: _Export) -> Iterator[Message]:
-    """Yield the messages; each is held by the caller only."""
-    yield from export.lost
-    messages = export.chat.messages
-    messages.reverse()
-    while messages:
-        yield messages.pop()
-    for _ in range(export.duplicates):
-        yield Message(None, "", "", "duplicate")
+def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
+    """Refuse a file that is not a chat, or of several phones."""
+    if not records.records:
+        msg = (
+            f"{file.label} is not a WhatsApp chat: no line begins with a date and a "
+            "time. Export the chat again on the phone."
+        )
+        raise ExportFormatError(msg, path=file.path)
+    for order in orders:
+        if order.conflict is not None:
+            first, second = sorted(order.conflict)
+            msg = (
+                f"{file.label} mixes two orders of day, month and year: see lines "
+                f"{first:,} and {second:,}. It was probably put together from several "
+                "phones; give each one's export."
+            )
+            raise ExportFormatError(msg, path=file.path)
 
 
-def _merged(exports: list[_Export], files: ExportFiles) -> list[_Export]:
+def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
     """Merge exports of one chat; those of other chats of its name stay."""
-    merged = merge_exports((export.id, export.chat) for export in exports)
+    merged = merge_exports(chats)
     if len(merged) > 1:
-        shown = " and ".join(escaped(export.id) for export in exports[:_MAX_SHOWN])
-        more = len(exports) - _MAX_SHOWN
+        shown = " and ".join(escaped(chat.id) for chat in chats[:_MAX_SHOWN])
+        more = len(chats) - _MAX_SHOWN
         warnings.warn(
             f"{shown}{f' and {more:,} more' if more > 0 else ''} have one name, but "
             "not enough messages in common to be exports of one chat: they are "
             f"{len(merged)} sessions. If they are of one chat, keep the newest one.",
             stacklevel=3,
         )
-    _add(files, "merged_exports", len(exports) - len(merged))
-    found = [_Export(one.id, one.chat, one.duplicates) for one in merged]
-    found[0].lost = [line for export in exports for line in export.lost]
-    return found
-
-
-def _note_orders(records: Records, orders: list[Order], phone: _Phone) -> None:
-    for layout, order in zip(records.layouts, orders, strict=True):
-        if not order.is_guess and order.conflict is None:
-            phone.orders.setdefault(layout, order.order)
+    _add(files, merged_exports=len(chats) - len(merged))
+    return merged
 
 
 def _warn_of_dates(
@@ -310,32 +284,32 @@ def _warn_of_dates(
     counts = Counter(files.details.get("date_orders", {}))
     counts.update(shown)
     files.details["date_orders"] = dict(sorted(counts.items()))
-    said = []
     if any(days[record.date] is None for record in records.records):
-        said.append(
+        warnings.warn(
             f"The dates of {file.label} are in the Islamic calendar, which is not "
             "read: its messages have no time. Set the phone's calendar to the "
-            "Gregorian one and export the chat again."
+            "Gregorian one and export the chat again.",
+            stacklevel=4,
         )
     if len(orders) > 1:
-        said.append(
+        warnings.warn(
             f"{file.label} has headers of {len(orders)} layouts and was probably put "
-            "together from several exports. All of them are read."
+            "together from several exports. All of them are read.",
+            stacklevel=4,
         )
     if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
-        said.append(
+        warnings.warn(
             f"The dates of {file.label} do not show which number is the day; they are "
             f"read with the {guesses[0]}. If that is wrong, give date_order "
-            "(--date-order), or put a longer chat of this phone beside it."
+            "(--date-order), or put a longer chat of this phone beside it.",
+            stacklevel=4,
         )
-    for one in said:
-        warnings.warn(one, stacklevel=4)
 
 
 def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
     length, is_web = len(chat.messages), chat.form == "web"
     if any(length in one for one in (_LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES)):
-        _add(files, "cut_chats", 1)
+        _add(files, cut_chats=1)
         newest = "100,000" if is_web else "40,000 (10,000 with media)"
         warnings.warn(
             f"{file.label} has {length:,} messages: WhatsApp exports the newest "
@@ -344,5 +318,6 @@ def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
         )
 
 
-def _add(files: ExportFiles, key: str, count: int) -> None:
-    files.details[key] = files.details.get(key, 0) + count
+def _add(files: ExportFiles, **counts: int) -> None:
+    for key, count in counts.items():
+        files.details[key] = files.details.get(key, 0) + count

@@ -1,11 +1,11 @@
 """What WhatsApp writes itself, in all languages, and how such texts are compared.
 
 `phrases.json` has the sentences of the app's own language resources (42 of iPhones, 62
-of Android phones), the names that it gives to exported files, and the words of the
-12-hour clock of Unicode CLDR 47, which the phones' date formatters follow: the wide and
-the abbreviated ones, because the narrow ones collide. `ip.` is before noon in Inari Sami
-and after it in Finnish, `ut` the other way round in Greenlandic and Embu: the language
-with more speakers has the word. Six words are periods of Taiwan (CLDR's field "B").
+of Android phones), the names of exported files, and the words of the 12-hour clock of
+Unicode CLDR 47, which the phones' date formatters follow: the wide and the abbreviated
+ones, because the narrow ones collide. `ip.` is before noon in Inari Sami and after it
+in Finnish, `ut` the other way round in Greenlandic and Embu: the language with more
+speakers has the word. Five words are periods of Taiwan (CLDR's field "B").
 """
 
 import json
@@ -83,6 +83,9 @@ OMITTED_ENDS = tuple(
     {key.rpartition(" ")[2] for key in OMITTED_TYPES} | {*_DATA["omitted_ends"]}
 )
 """The last words of such sentences."""
+
+TYPES_OF_NAMES: dict[str, str] = _DATA["types"]
+"""The type of an attachment by a part of its file's name, or its suffix."""
 
 LIVE_LOCATION = "live location shared"
 """Every phone's sentence for a place that moves, without brackets or a mark."""

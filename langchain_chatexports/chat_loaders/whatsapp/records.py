@@ -127,8 +127,8 @@ class Records:
         places: dict[tuple[str, int], int] = {}
         tail: list[str] = []
         length, last = 0, -1
-        for line_number, line in enumerate(lines, 1):
-            for layout, match, groups in readers:
+        for number, line in enumerate(lines, 1):
+            for layout, match, groups in readers:  # noqa: B007 - the one that is found
                 found = match(line)
                 if found is None:
                     continue
@@ -147,7 +147,7 @@ class Records:
             length = 0
             place = places.setdefault((date, layout), len(self.dates))
             if place == len(self.dates):
-                stamp = DateStamp.parse(plain_text(date), line_number)
+                stamp = DateStamp.parse(plain_text(date), number)
                 self.dates.append((stamp, layout))
             if place != last:
                 self.runs.append(place)

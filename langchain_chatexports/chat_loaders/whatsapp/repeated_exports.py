@@ -36,16 +36,16 @@ _FIRST, _LAST = -1, 10**12
 _MAX_NESTING = 8
 
 
-def merge_exports(chats: Iterable[tuple[str, Chat]]) -> list["MergedChat"]:
-    """Merge chats of one name, given with their ids, if they are exports of one chat.
+def merge_exports(chats: Iterable[Chat]) -> list[Chat]:
+    """Merge chats of one name, if they are exports of one chat.
 
     They are if they have in common half of the typed messages of the time that both
     cover: three or more, and not of one person only, unless the chat is named after
     that person. The result is sorted by id.
     """
-    found: list[MergedChat] = []
+    found: list[_MergedChat] = []
     holders: dict[_Key, list[int]] = defaultdict(list)
-    for chat_id, chat in sorted(chats, key=_end_and_length, reverse=True):
+    for chat in sorted(chats, key=_end_and_length, reverse=True):
         shared: Counter[int] = Counter()
         keys = [
             _key(row, _moment(row) // _MINUTE, _ANY_MINUTE) for row in chat.messages
@@ -56,24 +56,19 @@ def merge_exports(chats: Iterable[tuple[str, Chat]]) -> list["MergedChat"]:
         alike = [number for number, _ in shared.most_common(_MAX_COMPARED)]
         number = next((one for one in alike if found[one].take_in(chat)), len(found))
         if number == len(found):
-            found.append(MergedChat(chat_id, chat))
+            found.append(_MergedChat(chat))
         for key in keys:
             held = holders[key]
             if number not in held and len(held) < _MAX_HOLDERS:
                 held.append(number)
-    for merged in found:
-        merged.finish()
-    return sorted(found, key=lambda merged: merged.id)
+    return sorted((merged.finished() for merged in found), key=lambda chat: chat.id)
 
 
-class MergedChat:
+class _MergedChat:
     """A chat as its exports have it, the newest one first."""
 
-    def __init__(self, chat_id: str, newest: Chat) -> None:
-        self.id, self.chat = chat_id, newest
-        self.duplicates = 0
-        """Messages that a newer export has, too."""
-
+    def __init__(self, newest: Chat) -> None:
+        self._chat = newest
         self._rows: list[Message] = []
         self._orders: list[_Order] = []
         self._places: dict[_Key, list[int]] = defaultdict(list)
@@ -92,14 +87,15 @@ class MergedChat:
         self._pair_rewritten(older, pairs)
         for row, order in list(self._placed(older, pairs)):
             self._add(row, order, older)
-        self.chat.add_older(older)
-        self.duplicates += len(pairs)
+        self._chat.add_older(older)
+        self._chat.duplicates += len(pairs)
         return True
 
-    def finish(self) -> None:
-        """Give the chat its messages in their order."""
+    def finished(self) -> Chat:
+        """Return the chat with the messages of all exports in their order."""
         places = sorted(range(len(self._rows)), key=self._orders.__getitem__)
-        self.chat.messages = [self._rows[place] for place in places]
+        self._chat.messages = [self._rows[place] for place in places]
+        return self._chat
 
     def _add(self, row: Message, order: _Order, chat: Chat) -> None:
         place, moment = len(self._rows), _moment(row)
@@ -140,14 +136,14 @@ class MergedChat:
             return True
         equal = [older.messages[place] for place in pairs]
         senders = [row.sender for row in equal if _is_typed(row)]
-        named = (title for title in (self.chat.title, older.title) if title)
+        named = (title for title in (self._chat.title, older.title) if title)
         is_of_several = len(set(senders)) >= _MIN_SENDERS or {
             *map(words_of_name, named)
         }.issuperset(map(words_of_name, senders))
         if len(senders) < _MIN_EQUAL or not is_of_several or not self._typed:
             return False
         typed = sorted(_moment(row) for row in older.messages if _is_typed(row))
-        has_seconds = older.has_seconds and self.chat.has_seconds
+        has_seconds = older.has_seconds and self._chat.has_seconds
         tolerance = 1 if has_seconds else _MINUTE
         begin = max(typed[0], self._typed[0]) - tolerance
         end = min(typed[-1], self._typed[-1]) + tolerance
@@ -183,19 +179,19 @@ class MergedChat:
             following.append(
                 following[-1] if partner is None else self._orders[partner][0]
             )
-        arrival, near = _NEVER, (_LAST,)
+        order: _Order = (_NEVER, (_LAST,))
         for place, row in enumerate(older.messages):
             moment, partner = _moment(row), pairs.get(place)
             if partner is not None:
-                arrival, near = self._orders[partner]
+                order = self._orders[partner]
                 if self._rows[partner].kind == "media" and row.kind == "text":
                     # A caption, which only an export with media has.
                     self._rows[partner] = row
                 continue
-            if moment > arrival:
+            if moment > order[0]:
                 is_before_next = following[-1 - place] == moment
-                arrival, near = moment, (_FIRST if is_before_next else _LAST,)
-            yield row, (arrival, (*near[:_MAX_NESTING], place))
+                order = moment, (_FIRST if is_before_next else _LAST,)
+            yield row, (order[0], (*order[1][:_MAX_NESTING], place))
 
 
 class _Partners:
@@ -232,7 +228,6 @@ def _moment(row: Message) -> int:
     return _NEVER if row.time is None else row.time // _MICROSECONDS
 
 
-def _end_and_length(export: tuple[str, Chat]) -> tuple[int, int]:
-    messages = export[1].messages
-    end = max((_moment(row) for row in messages if _is_typed(row)), default=_NEVER)
-    return end, len(messages)
+def _end_and_length(chat: Chat) -> tuple[int, int]:
+    typed = (_moment(row) for row in chat.messages if _is_typed(row))
+    return max(typed, default=_NEVER), len(chat.messages)
