@@ -84,8 +84,11 @@ class ContentReader:
         self._is_ios, self._is_web = form == "ios", form == "web"
         self._marks = APP_MARKS[:1] if is_mark_typed else APP_MARKS
 
-    def read(self, text: str) -> Content | None:
-        """Return what a text is; `None` for a plain one, which is most of them."""
+    def read(self, text: str, *, is_edited: bool = False) -> Content | None:
+        """Return what a text is; `None` for a plain one, which is most of them.
+
+        Of an edited message its text is read, which is not edited once more.
+        """
         if not text:
             return Content("empty", "")
         if (
@@ -98,18 +101,18 @@ class ContentReader:
             and (text.isascii() or not self._is_notable(text))
         ):
             return None
-        return self._read(text)
+        return self._read(text, is_edited=is_edited)
 
     def _is_notable(self, text: str) -> bool:
         if "\u2068" in text or text.endswith(ATTACHED_WITHOUT_BRACKETS):
             return True
         return self._is_ios and any(mark in text for mark in APP_MARKS)
 
-    def _read(self, text: str) -> Content | None:
+    def _read(self, text: str, *, is_edited: bool) -> Content | None:
         if text[0] in _NOTABLE_FIRST and not plain_text(text).strip():
             return Content("empty", "")
         content = (
-            self._with_note(text)
+            self._with_note(text, is_edited=is_edited)
             or self._of_one_form(text)
             or self._sentence(text)
             or _attached(text)
@@ -123,7 +126,7 @@ class ContentReader:
             return content._replace(text=said)
         return None if said == text else Content("text", said)
 
-    def _with_note(self, text: str) -> Content | None:
+    def _with_note(self, text: str, *, is_edited: bool) -> Content | None:
         """Read a text that ends in an attachment or an edited note, in brackets."""
         if not text.endswith(">"):
             return None
@@ -137,9 +140,12 @@ class ContentReader:
             caption = before.rstrip(f" \n{_ALL_MARKS}")
             is_of_app = any(mark in caption for mark in APP_MARKS)
             return _media(name, "" if is_of_app else caption)
-        if phrase_key(note) in EDITED or (is_marked and self._is_ios and before[:-1]):
+        is_note = phrase_key(note) in EDITED or (
+            is_marked and self._is_ios and before[:-1]
+        )
+        if is_note and not is_edited:
             said = before.rstrip(f" {_ALL_MARKS}")
-            inner = self.read(said) or Content("text", said)
+            inner = self.read(said, is_edited=True) or Content("text", said)
             return inner._replace(extra={**(inner.extra or {}), "edited": True})
         return None
 

@@ -120,19 +120,22 @@ class WhatsAppChatLoader(ChatExportLoader):
         files.details["time_zone"] = [name_of_zone(self.timezone)]
         if len(found) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(found)
-        phone = _Phone()
-        has_read = False
+        phone, ids = _Phone(), Counter[str]()
         for group in self._groups(found, phone):
             chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
-            has_read = has_read or bool(chats)
             if len(chats) > 1:
                 chats = _merged(chats, files)
             while chats:
-                yield self._conversation(chats.pop(0), phone)
-        if not has_read:
+                chat = chats.pop(0)
+                ids[chat.id] += 1
+                if ids[chat.id] > 1:  # Of several paths, each with such a file.
+                    chat.id += f" ({ids[chat.id]})"
+                yield self._conversation(chat, phone)
+        if not ids:
             msg = (
-                f"{escaped(str(self.path))} holds no WhatsApp chat. Give the zip or the "
-                '.txt file that the phone made with "Export chat", or a folder of them.'
+                f"{escaped(str(self.path))} holds no WhatsApp chat. Give the zip or "
+                'the .txt file that the phone made with "Export chat", or a folder of '
+                "them."
             )
             raise ExportFormatError(msg, path=self.path)
 

@@ -632,6 +632,7 @@ def test_right_to_left_marks_of_a_keyboard_are_no_sign_of_the_app() -> None:
         f"{LRM}" * 300_000,
         " " * 300_000,
         "A" * 300_000 + ":\n",
+        "A" + " <This message was edited>" * 40_000,
     ],
 )
 def test_long_texts_take_linear_time(text: str) -> None:

@@ -13,6 +13,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
 
 NOTICE = "Messages and calls are end-to-end encrypted."
@@ -219,6 +220,16 @@ def test_a_folder_of_chats_is_read_in_the_order_of_their_names(tmp_path: Path) -
         NAME,
     ]
     assert [s["metadata"]["title"] for s in sessions] == ["Cleo", "Dan", "Ann"]
+
+
+def test_chats_of_several_paths_have_ids_of_their_own(tmp_path: Path) -> None:
+    chats = []
+    for name in ("Ann", "Cleo"):
+        chat = WhatsAppChat.ios().system(NOTICE, name).says("Bob", name)
+        chats.append(chat.to_file(tmp_path / name / "_chat.txt"))
+    sessions = WhatsAppChatLoader(chats, timezone="UTC").load()
+    ids = [metadata_of(session)["id"] for session in sessions]
+    assert ids == ["_chat.txt", "_chat.txt (2)"]
 
 
 def test_a_broken_chat_among_good_ones_is_a_warning(tmp_path: Path) -> None:
