@@ -1,5 +1,5 @@
 .PHONY: help demo test test_core tests test_watch integration_tests integration_test pictures release_tests \
-	kill_tests benchmark fuzz \
+	kill_tests benchmark \
 	lint format type check_imports check_version spell_check docs \
 	package pyright clean
 .DEFAULT_GOAL := help
@@ -19,9 +19,6 @@ PYTEST_ARGS ?=
 # run on two at most: a training takes 3 GB and what cores there are.
 WORKERS ?= auto
 KILLS ?= 100
-FUZZ_TIME ?= 60
-FUZZ_TARGET ?=
-FUZZ_ARGS ?=
 EXTRAS ?=
 
 ifeq ($(OS),Windows_NT)
@@ -98,9 +95,6 @@ kill_tests: $(VENV)/.stamp  ## Of them the kills: server and trainer KILLS= time
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		-m release tests/integration_tests/local_server/test_kills.py \
 		tests/integration_tests/local_server/test_kill_points.py $(PYTEST_ARGS)
-
-fuzz: $(VENV)/.stamp  ## Attack it with hostile inputs; FUZZ_TIME= seconds, FUZZ_TARGET= chooses, FUZZ_ARGS="--seed 1 --finds DIR".
-	$(CLEAN_ENV) $(BIN)/python -m tests.fuzz $(FUZZ_TARGET) --seconds $(FUZZ_TIME) $(FUZZ_ARGS)
 
 benchmark: $(VENV)/.stamp  ## Speed and memory, up to a million messages; ratios within one run.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks

@@ -42,7 +42,7 @@ from langchain_chatexports import (
     to_training_examples,
 )
 from langchain_chatexports.samples import write_imessage, write_messenger
-from langchain_chatexports.samples.scenes import parse_scenes
+from langchain_chatexports.samples.writing import parse_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -75,9 +75,9 @@ WITHOUT = {
     "page": "from langchain_chatexports.page.server import check_extra as check\n"
     "check()",
     "parquet": "package.TableChatLoader(parquet, columns=columns).load()",
-    "pii": "package.Redact.for_export(loader, presidio='blank:en').invoke(loader)",
     "ray": "from langchain_chatexports.cluster import read_exports\n"
     "read_exports('chat.db')",
+    "redact": "package.Redact.for_export(loader)",
     "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
     "WordLlamaEmbeddings()",
     "report": "from langchain_chatexports.report import build_report, write_report\n"
@@ -121,9 +121,10 @@ SMOKE = {
     "page": "from langchain_chatexports.page import screens, server\n"
     "server.check_extra()",
     "parquet": "import pyarrow.parquet",
-    "pii": "import presidio_analyzer",
     "qlora": "import bitsandbytes",
     "ray": "import ray.data\nfrom langchain_chatexports.cluster import JsonLines",
+    "redact": "from langchain_chatexports.redaction.phones import check_extra\n"
+    "check_extra()",
     "report": """
 import tempfile
 from pathlib import Path

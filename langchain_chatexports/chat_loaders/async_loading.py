@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from langchain_core.chat_loaders import BaseChatLoader
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.documents import Document
-
-__all__ = ["AsyncLoading", "read_on_one_thread"]
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.documents import Document
 
 
 class AsyncLoading(BaseChatLoader):

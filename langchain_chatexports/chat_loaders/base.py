@@ -1,6 +1,7 @@
 """The base class of loaders: options, `|`, iteration and `inspect`."""
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import (
     Collection,
     Generator,
@@ -75,6 +76,9 @@ class ChatExportLoader(AsyncLoading):
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     """The ends of the names of the files that are read, in lower case."""
+
+    names_are_in_messages: ClassVar[bool] = False
+    """Whether people are known only after the messages are read."""
 
     owner_is_label: ClassVar[bool] = False
     """Whether the export says who the owner is, and `owner` is only their name."""
@@ -264,21 +268,29 @@ class ChatExportLoader(AsyncLoading):
         """Return the handles and further names of people, by the name to show.
 
         Phone numbers, e-mail addresses, user names, ids or other names, as far as the
-        export has them; no message is read.
+        export has them.
         """
-        found: dict[str, dict[str, None]] = {}
+        persons: dict[str, dict[str, None]] = {}
+        handles: dict[str, dict[str, None]] = {}
         with (
             self.open_export(is_quiet=True) as files,
             closing(_generator(self.conversations(files))) as conversations,
         ):
             names = Names(self.people)
             for conversation in conversations:
+                if self.names_are_in_messages:
+                    deque(conversation.messages, maxlen=0)
                 if not names.enter(conversation):
                     continue
                 for person in {*conversation.names, *conversation.handles}:
-                    known = found.setdefault(names.of(person), {})
-                    known |= dict.fromkeys(names.all_of(person))
-        return {name: tuple(handles) for name, handles in found.items()}
+                    name = names.of(person)
+                    persons.setdefault(name, {})[person] = None
+                    known = dict.fromkeys([name, *names.all_of(person)])
+                    handles[person] = handles.get(person, {}) | known
+        return {
+            name: tuple({handle for one in ids for handle in handles[one]})
+            for name, ids in persons.items()
+        }
 
     def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         with self.open_export() as files:

@@ -1,5 +1,6 @@
 """From a conversation of an export to a session: the same for every format."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -252,14 +253,21 @@ def to_session(
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
-    if files is None:
-        return list(conversation.messages)
-    limit, rows = files.max_messages, []
+    limit, rows = files.max_messages if files else sys.maxsize, []
     for row in conversation.messages:
         rows.append(row)
-        if len(rows) > limit:
+        if row.extra and not row.text.strip():
+            _set_placeholder(row)
+        if files and len(rows) > limit:
             files.check_count(len(rows))
     return rows
+
+
+def _set_placeholder(row: Message) -> None:
+    """Make a message without text but with attachments one of media."""
+    if attachments := row.extra.get("attachments"):
+        row.text = " ".join(f"[{item['type']}]" for item in attachments)
+        row.kind = "media" if row.kind == "text" else row.kind
 
 
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
@@ -294,7 +302,8 @@ def _owner(
             raise SenderNotFoundError(msg)
         person, found_by = (ids[0] if ids else given), "option"
     name = None if person is None else names.of(person)
-    if name is not None and reading.owner is None:
+    # Where the owner did not take part, only what was given is known.
+    if name is not None and reading.owner in {None, given}:
         reading.owner, reading.owner_found_by = name, found_by
     return person, name
 

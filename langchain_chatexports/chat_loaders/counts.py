@@ -241,6 +241,7 @@ class Reading:
         self._first: int | None = None
         self._last: int | None = None
         self._steps: list[tuple[CountedStep, Counts]] = []
+        self._is_counted = True
         self._sessions: Iterator[ChatSession] = iter(())
 
     def start(
@@ -262,6 +263,7 @@ class Reading:
         Returns:
             This reading.
         """
+        self._is_counted = is_counted
         self._sessions = self._watched(sessions, is_counted=is_counted)
         for step in steps:
             for single in step.flattened():
@@ -310,7 +312,13 @@ class Reading:
             yield held.pop()  # The consumer is the only one to hold it.
 
     def _count(self, session: ChatSession, *, is_counted: bool) -> None:
-        extras = [message.additional_kwargs for message in session.get("messages", ())]
+        messages = session.get("messages", ())
+        repeats = _repeats(session) if is_counted else 0
+        extras = [
+            message.additional_kwargs
+            for message in messages
+            if not repeats or message.additional_kwargs.get("weight") != 0
+        ]
         self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
         found = (extra.get("message_time") for extra in extras)
         times = [time for time in found if isinstance(time, int)]
@@ -327,12 +335,15 @@ class Reading:
         self, sessions: Iterator[ChatSession], step: CountedStep
     ) -> Iterator[ChatSession]:
         counts = Counts(type(step).__name__)
+        takes_export = self._is_counted and not self._steps
         self._steps.append((step, counts))
 
         def taken() -> Iterator[ChatSession]:
             for session in sessions:
                 counts.sessions_found += 1
-                counts.found += len(session.get("messages", ()))
+                repeats = _repeats(session) if takes_export else 0
+                counts.found += len(session.get("messages", ())) - repeats
+                counts.added.update({"repeated": repeats} if repeats else {})
                 counts.skipped.update(step.skipped(session))
                 held = [session]
                 del session
@@ -352,14 +363,24 @@ def _given(
         yield held.pop()
 
 
+def _repeats(session: ChatSession) -> int:
+    """Count the messages of an export that stand in another session, too."""
+    return sum(
+        message.additional_kwargs.get("weight") == 0
+        for message in session.get("messages", ())
+    )
+
+
 def _settled(step: CountedStep, counts: Counts) -> Counts:
     """Return a step's counts with the reason for what is missing or too much."""
-    settled = replace(counts, skipped=Counter(counts.skipped), added=Counter())
-    rest = counts.found - counts.kept - counts.skipped.total()
+    settled = replace(
+        counts, skipped=Counter(counts.skipped), added=Counter(counts.added)
+    )
+    rest = counts.found + counts.added.total() - counts.kept - counts.skipped.total()
     if rest > 0:
         settled.skip(MERGED if step.joins_messages else "unnamed", rest)
     elif rest < 0:
-        settled.added["repeated"] = -rest
+        settled.added["repeated"] -= rest
     return settled
 
 

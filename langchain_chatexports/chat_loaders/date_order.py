@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-__all__ = [
-    "ORDERS",
-    "DateForm",
-    "DateOrder",
-    "DateStamp",
-    "Order",
-    "checked_order",
-    "day_of",
-    "find_order",
-]
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 DateOrder: TypeAlias = Literal["dmy", "mdy", "ymd"]
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-__all__ = ["DisjointSets"]
+from collections.abc import Hashable
 
 
 class DisjointSets:

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._fast.strings import iso_time
 from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from langchain_chatexports.chat_loaders.message_times import end_time
-from langchain_chatexports.chat_loaders.session_source import iter_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.chat_loaders.session_source import SessionSource
-
-__all__ = [
-    "ChatFacts",
-    "ChatLine",
-    "Windows",
-    "chat_facts",
-    "chat_lines",
-    "document_id",
-    "iso_seconds",
-    "sessions_to_documents",
-    "window_document",
-]
+from langchain_chatexports.chat_loaders.session_source import (
+    SessionSource,
+    iter_sessions,
+)
 
 _MAX_NAMES = 10
 _ID_BYTES = 16

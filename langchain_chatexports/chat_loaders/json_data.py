@@ -18,7 +18,7 @@ NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _T = TypeVar("_T")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # An undecoded item of a list takes up 64 bytes, and real ones have at least 20.
-_MIN_BYTES_PER_VALUE = 10
+_MIN_BYTES_PER_VALUE = 12
 _MAX_VALUES = 1_000_000
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone, tzinfo
 
-__all__ = ["HOUR", "LocalClock", "find_time_zone", "name_of_zone"]
-
 HOUR = 3600
 """Seconds."""
 

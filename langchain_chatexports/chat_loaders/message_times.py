@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["end_time"]
+from langchain_core.messages import BaseMessage
 
 
 def end_time(message: BaseMessage, begin: float) -> float:

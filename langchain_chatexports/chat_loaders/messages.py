@@ -6,6 +6,14 @@ from typing import Any
 
 UNKNOWN_SENDER = "unknown"
 
+_TYPES = {"image": "photo", "video": "video", "audio": "audio"}
+_SUFFIX_TYPES = {
+    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "heic", "bmp"), "photo"),
+    **dict.fromkeys(("mp4", "mov", "mkv", "webm"), "video"),
+    **dict.fromkeys(("aac", "flac", "m4a", "mp3", "ogg", "opus", "wav"), "audio"),
+    "gif": "gif",
+}
+
 
 @dataclass(slots=True)
 class Message:
@@ -20,7 +28,8 @@ class Message:
 
     text: str
     """The text, without markup; of a record that is skipped by default, what stands for
-    it if it is kept (`[photo]`, `Loved "Hello"`)."""
+    it if it is kept (`Loved "Hello"`). A message without text but with attachments
+    becomes `media`, and its text `[photo]`."""
 
     kind: str = "text"
     """`text`, or why the record is skipped by default: `reaction`, `system`, `unsent`,
@@ -84,3 +93,21 @@ class Conversation:
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the session's metadata, in JSON types."""
+
+
+def attachment(name: str = "", mime_type: str = "", kind: str = "") -> dict[str, str]:
+    """Return an item of the key `attachments` of a message's `extra`.
+
+    Args:
+        name: The file's name, if there is one.
+        mime_type: Its media type.
+        kind: Its type, if the export has it: `sticker`, `contact`, `link`, … Otherwise
+            the media type or the name decides between `photo`, `video`, `audio`, `gif`
+            and `file`.
+    """
+    if not kind and mime_type:
+        kind = _TYPES.get(mime_type.partition("/")[0], "file")
+        kind = "gif" if mime_type == "image/gif" else kind
+    kind = kind or _SUFFIX_TYPES.get(name.rpartition(".")[2].lower(), "file")
+    found = {"type": kind, "name": name, "mime_type": mime_type}
+    return {key: value for key, value in found.items() if value}

@@ -10,8 +10,6 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
-__all__ = ["SessionSource", "closing_iterator", "iter_sessions"]
-
 SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
 """What steps read: a chat loader, a session, or an iterable of sessions."""
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-__all__ = ["did_you_mean", "nearest_names"]
 
 _MAX_SUGGESTIONS = 3
 _MIN_SIMILARITY = 0.6

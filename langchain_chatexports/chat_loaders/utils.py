@@ -7,23 +7,13 @@ texts out of a merge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.steps.map_ai_messages import MapAIMessages
 from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from langchain_core.chat_loaders import BaseChatLoader
-    from langchain_core.chat_sessions import ChatSession
-
-__all__ = [
-    "map_ai_messages",
-    "map_ai_messages_in_session",
-    "merge_chat_runs",
-    "merge_chat_runs_in_session",
-]
 
 
 def merge_chat_runs_in_session(

@@ -268,16 +268,6 @@ class RedactionOptions:
             show_default=False,
         ),
     ] = None
-    presidio: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=PRIVATE,
-            metavar="MODEL",
-            help="An installed spaCy pipeline, such as en_core_web_lg: Presidio looks "
-            "for names too (needs the extra 'pii').",
-            show_default=False,
-        ),
-    ] = None
 
     def redaction(self, output: Path) -> "Redaction":
         """Return the redaction of what is written to a path.
@@ -286,15 +276,11 @@ class RedactionOptions:
             output: The redacted copy; the key file is beside it unless it was named.
         """
         from langchain_chatexports.datasets.redaction import Redaction, default_key_file
+        from langchain_chatexports.redaction.phones import check_extra
 
-        if self.presidio is not None:
-            from langchain_chatexports.redaction.presidio import presidio_engine
-
-            # Kept for the redaction, which begins when the exports have been read.
-            presidio_engine(self.presidio)
+        check_extra()  # Before exports are read.
         return Redaction(
             self.key or default_key_file(output),
             names=self.name or (),
-            presidio=self.presidio,
             watch=watching_count,
         )

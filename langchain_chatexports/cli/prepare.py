@@ -153,7 +153,7 @@ def prepare(
     if redact:
         prepared = replace(prepared, redaction=redaction.redaction(output))
     elif redaction != RedactionOptions():
-        msg = "--key, --name and --presidio go with --redact."
+        msg = "--key and --name go with --redact."
         raise typer.BadParameter(msg)
     wanted = replace(
         _set_options(format_name, split=split, dedup=dedup), consent=consent

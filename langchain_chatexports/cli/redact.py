@@ -88,7 +88,7 @@ def redact(
     refuse_to_overwrite(output, paths)
     done: dict[str, Any]
     if undo:
-        names = options.name or options.presidio or contacts or people
+        names = options.name or contacts or people
         if len(paths) > 1 or names or chats.words() or reading.words():
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)

@@ -9,9 +9,8 @@ from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets._forget import forget
 from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
-from langchain_chatexports.redaction.key_file import read_key_file
+from langchain_chatexports.redaction.key_file import read_key_file, restore
 from langchain_chatexports.redaction.redactor import Redactor
-from langchain_chatexports.redaction.undo import restore
 from langchain_chatexports.steps import Redact
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from langchain_chatexports.redaction.key_file import (
     RedactionKey,
     key_for,
     read_key_file,
+    restore,
 )
 from langchain_chatexports.redaction.redactor import Redactor
-from langchain_chatexports.redaction.undo import restore
 from langchain_chatexports.steps import Redact
 from langchain_chatexports.steps.pipe import read_loader
 from langchain_chatexports.steps.redact import names_of_export
@@ -93,7 +93,6 @@ class Redaction:
         key_file: Path,
         *,
         names: Sequence[str] = (),
-        presidio: str | None = None,
         watch: Watch = _show_nothing,
     ) -> None:
         """Initialize; nothing is read or written yet.
@@ -101,12 +100,10 @@ class Redaction:
         Args:
             key_file: The key file, created if it does not exist.
             names: Names to find beside the export's own.
-            presidio: An installed spaCy pipeline, for Presidio as a second detector.
             watch: Shows the progress of each pass over the exports.
         """
         self.key_file = key_file
         self.names = tuple(names)
-        self.presidio = presidio
         self.watch = watch
         self._stand_ins: Mapping[str, str] = {}
         self._key: RedactionKey | None = None
@@ -136,9 +133,7 @@ class Redaction:
         try:
             # No export is read in here, so that a defect of one is not reported as one
             # of the key.
-            self._step = Redact.for_export(
-                (), key=self.key, names=names, presidio=self.presidio
-            )
+            self._step = Redact.for_export((), key=self.key, names=names)
         except ChatExportError:
             raise
         except ValueError:
@@ -209,7 +204,7 @@ def redact_exports(
     Args:
         exports: The exports.
         output: The file to write.
-        redaction: The key file, further names and detectors.
+        redaction: The key file and further names.
         chats: The choice with which the exports were opened, if any.
 
     Returns:
@@ -232,17 +227,9 @@ def redact_exports(
 class ExampleRedactor:
     """Replaces private text in examples, as `Redact` does in sessions."""
 
-    def __init__(
-        self, key: str, names: Iterable[str] = (), presidio: str | None = None
-    ) -> None:
-        """Initialize the redactor.
-
-        Args:
-            key: The key of the stand-ins.
-            names: The names to find, as the export writes them.
-            presidio: As for `Redact`.
-        """
-        self._redactor = Redactor(key, names, presidio)
+    def __init__(self, key: str, names: Iterable[str] = ()) -> None:
+        """Initialize with the key of the stand-ins and the names to find."""
+        self._redactor = Redactor(key, names)
         self._redactor.record = self._redactor.names_of_stand_ins()
         self.replaced: Counter[str] = Counter()
         """Places in texts that were replaced so far, by kind."""
@@ -302,7 +289,7 @@ def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str,
     Args:
         path: The examples.
         output: The set to write, or a pipe.
-        redaction: The key file, further names and detectors.
+        redaction: The key file and further names.
 
     Returns:
         What was written, in JSON types: kind and rows.
@@ -316,9 +303,7 @@ def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str,
             *item.origin.quoted_people,
         )
     }
-    redactor = ExampleRedactor(
-        redaction.key, {*people, *redaction.names}, redaction.presidio
-    )
+    redactor = ExampleRedactor(redaction.key, {*people, *redaction.names})
     redacted = (
         (redactor.example(item.example), redactor.origin(item.origin))
         for item in read_prepared(path)

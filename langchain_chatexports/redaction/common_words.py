@@ -1,15 +1,5 @@
 """Names that are also common words, in four languages, and words that are no names."""
 
-from __future__ import annotations
-
-__all__ = [
-    "COMMON_WORDS",
-    "LABELS",
-    "PARTICLES",
-    "SENTENCE_OPENERS",
-    "TIMES_OF_YEAR",
-]
-
 _PARTICLES = """
 mr mrs ms miss mx dr prof sir madam jr sr ii iii iv
 herr frau fraulein dipl ing mag

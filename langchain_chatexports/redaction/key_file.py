@@ -1,12 +1,11 @@
-"""The key file of a redaction: its secret key and the originals of its stand-ins."""
-
-from __future__ import annotations
+"""The key file: a secret key, the originals of its stand-ins, and undoing with them."""
 
 import json
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._regular_files import open_regular_file
@@ -15,15 +14,15 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["RedactionKey", "key_for", "new_key", "read_key_file"]
+from langchain_chatexports.redaction.pseudonyms import in_case_of
+from langchain_chatexports.redaction.spans import KINDS
 
 _KIND = "chatexports_redaction_key"
 _VERSION = 1
 _KEY_BYTES = 32
+_STAND_IN = re.compile(
+    rf"\[(?:{'|'.join(KINDS)})-[0-9a-f]{{10}}\]|\bchat-[0-9a-f]{{10}}\b|[A-Za-z]+"
+)
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,7 @@ def new_key() -> str:
 
 
 def key_for(path: str | Path) -> RedactionKey:
-    """Read a key file, or make a new key if there is none; nothing is written.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its key, or the new one.
+    """Read a key file, or return a new key if there is none; nothing is written.
 
     Raises:
         ExportFormatError: If there is something else at the path.
@@ -74,35 +67,52 @@ def key_for(path: str | Path) -> RedactionKey:
 def read_key_file(path: str | Path) -> RedactionKey:
     """Read a key file.
 
-    Args:
-        path: The file.
-
-    Returns:
-        Its key.
-
     Raises:
         ExportFormatError: If it is not a key file.
-        ExportNotFoundError: If it is not there.
+        ExportNotFoundError: If it does not exist.
     """
     path = Path(path).expanduser()
     try:
         with open_regular_file(path) as file:
             values = json.loads(file.read())
-        if values[_KIND] != _VERSION or not values["key"]:
-            raise ValueError  # noqa: TRY301 - one message for all that can be wrong
         stand_ins = dict(values["stand_ins"])
-        if not all(isinstance(name, str) for name in stand_ins.values()):
-            raise TypeError  # noqa: TRY301 - as above
-        return RedactionKey(str(values["key"]), stand_ins)
+        are_texts = all(isinstance(name, str) for name in stand_ins.values())
+        if values[_KIND] == _VERSION and values["key"] and are_texts:
+            return RedactionKey(str(values["key"]), stand_ins)
     except ChatExportError:
         raise
     except FileNotFoundError as error:
-        msg = f"There is no key file at {path}. Name the one that redacting has made."
+        msg = f"There is no key file at {path}. Name the one that the redaction wrote."
         raise ExportNotFoundError(msg, path=path) from error
     except (KeyError, TypeError, ValueError, RecursionError, IsADirectoryError):
-        # `from None`: the decoder's errors hold what stands in the file.
-        msg = (
-            f"{path} is no key file that this version can read. Name the file that "
-            "redacting has made, or a new one."
-        )
-        raise ExportFormatError(msg, path=path) from None
+        pass  # The decoder's errors show what is in the file.
+    msg = (
+        f"{path} is not a key file that this version can read. Name the file that the "
+        "redaction wrote, or a new one."
+    )
+    raise ExportFormatError(msg, path=path)
+
+
+def restore(text: str, undo_map: Mapping[str, str]) -> str:
+    """Put back what was replaced in a text, such as a model's answer.
+
+    Args:
+        text: The text.
+        undo_map: What `Redact.undo_map` returned, or a key file's `stand_ins`.
+
+    Returns:
+        The text with the original names and numbers. A number that occurs in several
+        spellings comes back in the first one that was met.
+    """
+
+    def original(match: re.Match[str]) -> str:
+        found = match[0]
+        if not found.isalpha():
+            return undo_map.get(found, found)
+        name = undo_map.get(in_case_of("Name", found))
+        if name is None:
+            return found
+        # A capitalized stand-in gives the name as the export writes it.
+        return name if found.istitle() else in_case_of(found, name)
+
+    return _STAND_IN.sub(original, text)

@@ -1,13 +1,9 @@
 """Keyed pseudonyms: stand-ins that depend only on a key and the original."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 
 from langchain_chatexports.redaction.normalization import comparable, folded
-
-__all__ = ["Pseudonyms", "in_case_of"]
 
 # 16 consonants and 4 vowels: 6 bits a syllable, 30 bits a name.
 _CONSONANTS = "bdfghjklmnprstvz"

@@ -1,10 +1,13 @@
-"""Replace private data in texts, names, ids and all other fields of a message."""
-
-from __future__ import annotations
+"""Replace private data in texts, names, ids and all other fields of a session."""
 
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
+
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.redaction.common_words import LABELS
 from langchain_chatexports.redaction.detector import find_patterns
@@ -16,23 +19,18 @@ from langchain_chatexports.redaction.gazetteer import (
     name_words,
 )
 from langchain_chatexports.redaction.normalization import comparable, folded, words_of
-from langchain_chatexports.redaction.presidio import presidio_detector
+from langchain_chatexports.redaction.phones import check_extra, home_regions
 from langchain_chatexports.redaction.pseudonyms import Pseudonyms, in_case_of
 from langchain_chatexports.redaction.spans import Span, without_overlap
 
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterable, Mapping
-
-__all__ = ["Redactor"]
-
-_PART_OF_ID = re.compile(r"(?:#\d+)+\Z")
+_PART_OF_ID = re.compile(r"(?:#\d{1,9}){1,4}\Z")
 _SUFFIX = re.compile(r"\.[A-Za-z\d]{1,8}\Z")
 _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 # Ids that hold no name: hexadecimal digits and hyphens, as in a UUID.
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
 _MIN_PRIVATE_NUMBER = 10**6
 _MAX_IN_DIGITS = 10**40
+_BYTES_OF_PARTS = frozenset({"data", "base64"})
 
 # What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
 _KEYS_BY_FIELD = {
@@ -43,40 +41,35 @@ _KEYS_BY_FIELD = {
     "session id": "thread_id conversation_id chat_id",
     # A reply may be linked by a bare id.
     "message id": "id message_id message_ids reply_to",
-    "path": "attachments path file filename file_name folder source thumbnail",
-    "address": "uri url link href image_url",
+    "path": (
+        "attachments path file filename file_name folder source thumbnail "
+        "uri url link href image_url"
+    ),
     "fixed": (
         "message_time is_from_me weight role platform is_group type mime_type part "
         "edited unsent"
     ),
-    "text": "text content title site subject edits name events reactions reaction",
+    "text": "text content title site subject edits events reactions reaction",
 }
 _FIELDS = {key: field for field, keys in _KEYS_BY_FIELD.items() for key in keys.split()}
 
 
 class Redactor:
-    """Replaces private data, always in the same way.
+    """Replaces private data, always in the same way."""
 
-    Attributes:
-        record: If set, collects the original of each stand-in.
-        notes: If set, counts the replacements in texts by kind.
-    """
+    record: dict[str, str] | None = None
+    """If set, collects the original of each stand-in."""
 
-    def __init__(
-        self, key: str, names: Iterable[str] = (), presidio: str | None = None
-    ) -> None:
-        """Initialize the redactor.
+    notes: Counter[str] | None = None
+    """If set, counts the replacements in texts by kind."""
 
-        Args:
-            key: The key of the stand-ins.
-            names: The names to find in texts.
-            presidio: The spaCy pipeline for Presidio as a second detector.
-        """
+    def __init__(self, key: str, names: Iterable[str] = ()) -> None:
+        """Initialize with the key of the stand-ins and the names to find in texts."""
+        check_extra()
+        names = tuple(names)
         self.pseudonyms = Pseudonyms(key)
         self.gazetteer = Gazetteer(names)
-        self.record: dict[str, str] | None = None
-        self.notes: Counter[str] | None = None
-        self._presidio = presidio_detector(presidio) if presidio else None
+        self._home = home_regions(name for name in names if name.startswith("+"))
         # Senders repeat with each message.
         self.name = lru_cache(maxsize=4096)(self._name)
         self._by_field: dict[str, Callable[[str], str]] = {
@@ -84,16 +77,13 @@ class Redactor:
             "session id": self.identifier,
             "message id": self.message_id,
             "path": self._path,
-            "address": self._address,
             "fixed": str,
             "text": self.text,
         }
 
     def spans(self, text: str) -> list[Span]:
         """Find what is private in a text, each character at most once."""
-        found = [*find_patterns(text), *self.gazetteer.find(text)]
-        if self._presidio is not None:
-            found += self._presidio(text)
+        found = [*find_patterns(text, self._home), *self.gazetteer.find(text)]
         return without_overlap(found) if found else found
 
     def text(self, text: str) -> str:
@@ -104,6 +94,21 @@ class Redactor:
         if self.notes is not None:
             self.notes.update(span.kind for span in spans)
         return self._replaced(text, spans)
+
+    def session(self, session: ChatSession) -> ChatSession:
+        """Replace what is private in a session."""
+        redacted: dict[str, Any] = {}
+        for key, value in cast("Mapping[str, Any]", session).items():
+            if key == "messages":
+                redacted[key] = [self._message(message) for message in value]
+            elif key == "metadata" and isinstance(value, Mapping):
+                redacted[key] = self._metadata(value)
+            elif key == "functions":  # A program's, not a person's.
+                redacted[key] = value
+            else:
+                redacted[key] = self.value(value, key)
+        redacted.setdefault("messages", [])
+        return cast("ChatSession", redacted)
 
     def identifier(self, text: str) -> str:
         """Replace a session's id; the number of a part stays."""
@@ -119,34 +124,19 @@ class Redactor:
             return text
         return self.identifier(text)
 
-    def metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace what is private in a session's metadata."""
-        redacted = self._fields(metadata)
-        if metadata.get("id") is not None:
-            redacted["id"] = self.identifier(str(metadata["id"]))
-        title = metadata.get("title")
-        if isinstance(title, str) and not metadata.get("is_group"):
-            redacted["title"] = self.name(title)  # The other person's name.
-        return redacted
-
-    def value(self, value: Any, key: str = "", parent: str = "") -> Any:
+    def value(self, value: Any, key: str = "") -> Any:
         """Replace what is private in a JSON value, by the key that it stands under.
 
-        Args:
-            value: The value.
-            key: Its key. What stands under a key that no loader here writes is looked
-                through as a text, and as a path if it looks like one.
-            parent: The key of what holds it.
-
-        Returns:
-            The value with stand-ins; `None` in place of what is no JSON.
+        A string under a key that no loader here writes is read as a text, or as a path
+        if it looks like one. What is not JSON becomes `None`.
         """
         if isinstance(value, str):
-            return self._string(value, key, parent)
+            field = _FIELDS.get(key) or ("path" if _looks_like_path(value) else "text")
+            return self._by_field[field](value)
         if isinstance(value, dict):
             return self._fields(value, key)
         if isinstance(value, (list, tuple)):
-            return [self.value(item, key, parent) for item in value]
+            return [self.value(item, key) for item in value]
         if isinstance(value, int) and key not in _FIELDS:
             return self._number(value)
         if value is None or isinstance(value, (int, float)):
@@ -161,8 +151,44 @@ class Redactor:
             for surface in self.gazetteer.surfaces.values()
         }
 
+    def _message(self, message: BaseMessage) -> BaseMessage:
+        update: dict[str, Any] = {
+            "content": self._content(message.content),
+            "additional_kwargs": self.value(message.additional_kwargs),
+        }
+        if message.response_metadata:
+            update["response_metadata"] = self.value(message.response_metadata)
+        if message.name:
+            update["name"] = self.name(message.name)
+        if message.id:
+            update["id"] = self.message_id(message.id)
+        return message.model_copy(update=update)
+
+    def _content(self, content: Any) -> Any:
+        if isinstance(content, str):
+            return self.text(content)
+        return [
+            self.text(part)
+            if isinstance(part, str)
+            # Of images and sounds only what is written beside them.
+            else {
+                key: value if key in _BYTES_OF_PARTS else self.value(value, key)
+                for key, value in part.items()
+            }
+            for part in content
+        ]
+
+    def _metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        redacted = self._fields(metadata)
+        if metadata.get("id") is not None:
+            redacted["id"] = self.identifier(str(metadata["id"]))
+        title = metadata.get("title")
+        if isinstance(title, str) and not metadata.get("is_group"):
+            redacted["title"] = self.name(title)  # The other person's name.
+        return redacted
+
     def _fields(self, fields: Mapping[Any, Any], key: str = "") -> dict[Any, Any]:
-        if _FIELDS.get(key) == "name":  # A nickname by name, say.
+        if _FIELDS.get(key) == "name":  # A nickname by name, for example.
             return {
                 k if k in _FIELDS else self.name(str(k)): self.value(v, key)
                 for k, v in fields.items()
@@ -170,31 +196,18 @@ class Redactor:
         redacted = {}
         for k, v in fields.items():
             field = _FIELDS.get(k)
-            if field is None:
-                redacted[self.text(str(k))] = self.value(v, str(k), key)
-            elif field == "fixed" and isinstance(v, (str, int)):
+            if field == "fixed" and isinstance(v, (str, int)):
                 redacted[k] = v
             else:
-                redacted[k] = self.value(v, k, key)
+                redacted[k if field else self.text(str(k))] = self.value(v, str(k))
         return redacted
-
-    def _string(self, value: str, key: str, parent: str) -> str:
-        field = _FIELDS.get(key)
-        if field is None:
-            field = "path" if _looks_like_path(value) else "text"
-        elif key == "name" and parent == "attachments":
-            field = "path"
-        return self._by_field[field](value)
-
-    def _address(self, value: str) -> str:
-        if value.startswith("data:"):  # An image, whose bytes are no text.
-            return value
-        return self.text(value) if _IS_LINK.match(value) else self._path(value)
 
     def _path(self, value: str) -> str:
         # Exports name files by the people they are of, in ways that no rule knows.
-        if not value.strip():
+        if not value.strip() or value.startswith("data:"):  # An image's bytes.
             return value
+        if _IS_LINK.match(value):
+            return self.text(value)
         self._count("path")
         suffix = _SUFFIX.search(value)
         end = suffix.start() if suffix else len(value)
@@ -205,7 +218,7 @@ class Redactor:
         if abs(value) < _MIN_PRIVATE_NUMBER:
             return value
         self._count("account")
-        # Longer ones Python refuses to write in digits.
+        # Python refuses to write longer ones in digits.
         text = str(value) if abs(value) < _MAX_IN_DIGITS else hex(value)
         return self._stand_in(text, "account")
 
@@ -262,6 +275,32 @@ class Redactor:
     def _note(self, stand_in: str, original: str) -> None:
         if self.record is not None:
             self.record.setdefault(stand_in, original)
+
+
+def names_of_session(session: ChatSession) -> set[str]:
+    """Return a session's names: participants, senders, nicknames, handles."""
+    metadata = cast("Mapping[str, Any]", session).get("metadata") or {}
+    names = {*_names(metadata)}
+    if not metadata.get("is_group") and isinstance(metadata.get("title"), str):
+        names.add(metadata["title"])
+    for message in session.get("messages", ()):
+        names.update(_names(message.additional_kwargs))
+        if message.name:
+            names.add(message.name)
+    return names
+
+
+def _names(value: Any, *, is_name: bool = False) -> Iterator[str]:
+    if isinstance(value, str) and is_name:
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if is_name and key not in _FIELDS:  # A nickname by name, for example.
+                yield str(key)
+            yield from _names(inner, is_name=is_name or _FIELDS.get(key) == "name")
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _names(item, is_name=is_name)
 
 
 def _looks_like_path(value: str) -> bool:

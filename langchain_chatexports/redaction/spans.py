@@ -1,13 +1,7 @@
 """Spans of private data in a text."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["KINDS", "Span", "without_overlap"]
+from collections.abc import Iterable
+from typing import NamedTuple
 
 KINDS = (
     "account",
@@ -35,20 +29,13 @@ class Span(NamedTuple):
 
 
 def without_overlap(spans: Iterable[Span]) -> list[Span]:
-    """Join spans that overlap, so that each character is in one at most.
-
-    Args:
-        spans: Spans in any order.
-
-    Returns:
-        The spans by their place; a joined one has the kind of its longest part.
-    """
+    """Sort spans and join those that overlap; the longest part gives the kind."""
     joined: list[Span] = []
     longest = 0
     for span in sorted(spans):
-        if span.start >= span.end:
-            continue
         length = span.end - span.start
+        if length <= 0:
+            continue
         if not joined or span.start >= joined[-1].end:
             joined.append(span)
             longest = length
@@ -58,3 +45,13 @@ def without_overlap(spans: Iterable[Span]) -> list[Span]:
         longest = max(longest, length)
         joined[-1] = Span(last.start, max(last.end, span.end), kind)
     return joined
+
+
+def without_spans(text: str, spans: Iterable[Span]) -> str:
+    """Return a text with letters in place of spans."""
+    pieces: list[str] = []
+    end = 0
+    for span in sorted(spans):
+        pieces += (text[end : span.start], "x" * (span.end - max(end, span.start)))
+        end = max(end, span.end)
+    return "".join((*pieces, text[end:]))

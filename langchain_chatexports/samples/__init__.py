@@ -12,14 +12,14 @@ other apps hold the ten talks of Tortoise and Hare. The characters' names are bo
 the text is invented, and we are affiliated with nobody's work.
 """
 
-from __future__ import annotations
-
-from langchain_chatexports.samples.discord import write_discord
+from langchain_chatexports.samples.chats import (
+    write_discord,
+    write_slack,
+    write_telegram,
+    write_whatsapp,
+)
 from langchain_chatexports.samples.imessage import write_imessage
 from langchain_chatexports.samples.messenger import write_messenger
-from langchain_chatexports.samples.slack import write_slack
-from langchain_chatexports.samples.telegram import write_telegram
-from langchain_chatexports.samples.whatsapp import write_whatsapp
 
 __all__ = [
     "write_discord",

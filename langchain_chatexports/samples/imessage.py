@@ -1,24 +1,13 @@
 """Ten chats of Tortoise and Hare as a `chat.db`."""
 
-from __future__ import annotations
-
 import sqlite3
 import uuid
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.samples.drafts import draft_of
-from langchain_chatexports.samples.scenes import read_scenes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_chatexports.samples.scenes import SceneLine
-
-__all__ = ["write_imessage"]
+from langchain_chatexports.samples.writing import draft_of, read_scenes
 
 # Both speak through handles and nobody through the owner, as in the tutorial's
 # database: the owner is a silent third, so the chats are groups.
@@ -31,7 +20,6 @@ _NEWEST_CHAT_BEGINS = 1693182723
 _SECONDS_BETWEEN_CHATS = 3 * 86_400 + 5_400
 _SECONDS_BETWEEN_MESSAGES = 30
 
-_APPLICATION_ID = int.from_bytes(b"lceT", "big")
 _IDS = uuid.UUID("6f1d2a52-97a3-5d0e-9c1b-7a3f6f0b8e21")
 
 _SCHEMA = """
@@ -88,8 +76,8 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
     same with one build of SQLite.
 
     Args:
-        path: Where to write it; missing folders are made. An earlier sample at this
-            path is replaced.
+        path: Where to write it; missing folders are made. The same sample there is
+            left as it is.
 
     Returns:
         The path.
@@ -101,7 +89,7 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
     """
     target = Path(path).expanduser()
     with explained_writing(target):
-        _check_free(target)
+        _check_neighbors(target)
         with draft_of(target) as draft:
             draft.touch()  # SQLite would not say why it cannot.
             _write_database(draft)
@@ -115,7 +103,6 @@ def _write_database(path: Path) -> None:
             PRAGMA page_size = 4096;
             PRAGMA encoding = 'UTF-8';
             PRAGMA journal_mode = MEMORY;
-            PRAGMA application_id = {_APPLICATION_ID};
             {_SCHEMA}
             """
         )
@@ -150,8 +137,9 @@ def _fill(database: sqlite3.Connection) -> None:
             [(chat, number) for number in handles.values()],
         )
         start = _NEWEST_CHAT_BEGINS - (len(scenes) - chat) * _SECONDS_BETWEEN_CHATS
-        for date, line in _dated(lines, start):
+        for index, line in enumerate(lines):
             row += 1
+            date = start + index * _SECONDS_BETWEEN_MESSAGES
             guid = str(uuid.uuid5(_IDS, str(row))).upper()
             database.execute(
                 "INSERT INTO message (ROWID, guid, text, handle_id, service, date) "
@@ -163,12 +151,7 @@ def _fill(database: sqlite3.Connection) -> None:
             )
 
 
-def _dated(lines: list[SceneLine], start: int) -> Iterator[tuple[int, SceneLine]]:
-    for index, line in enumerate(lines):
-        yield start + index * _SECONDS_BETWEEN_MESSAGES, line
-
-
-def _check_free(target: Path) -> None:
+def _check_neighbors(target: Path) -> None:
     for suffix in ("-wal", "-journal"):
         neighbor = target.with_name(target.name + suffix)
         if neighbor.exists():
@@ -177,20 +160,3 @@ def _check_free(target: Path) -> None:
                 f"a sample at {target}. Nothing was written; give another path."
             )
             raise ExportFormatError(msg, path=neighbor)
-    if target.exists() and not _is_sample(target):
-        msg = (
-            f"{target} is there already and is no sample of this package, so it was "
-            "not overwritten. Give another path, or move it away."
-        )
-        raise ExportFormatError(msg, path=target)
-
-
-def _is_sample(path: Path) -> bool:
-    # Read from the file's header: opening a stranger's database could change it.
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        header = file.read(72)
-    return header.startswith(b"SQLite format 3\0") and header[
-        68:72
-    ] == _APPLICATION_ID.to_bytes(4, "big")

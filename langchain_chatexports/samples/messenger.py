@@ -1,18 +1,11 @@
 """Nine Messenger threads of one owner, Harry Potter, as an export's folder."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from langchain_chatexports.samples.folders import write_folder
-from langchain_chatexports.samples.scenes import SceneLine, read_scenes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-__all__ = ["write_messenger"]
+from langchain_chatexports.samples.writing import SceneLine, read_scenes, write_folder
 
 _OWNER = "Harry Potter"
 
@@ -107,31 +100,22 @@ _MILLISECONDS_A_MINUTE = 60_000
 _FIRST_THREAD_BEGINS = 1_693_555_200_000  # 2023-09-01 08:00 UTC
 _BETWEEN_THREADS = 1_570 * _MILLISECONDS_A_MINUTE
 
-_ABOUT = """\
-Nine invented chats in the layout of a Facebook Messenger export. Only the characters'
-names are borrowed: no line comes from a book or a film, and the package is affiliated
-with none of their authors, publishers or owners, nor with Meta.
-"""
-
 
 def write_messenger(folder: str | Path = "hogwarts") -> Path:
     """Write nine threads of one owner, Harry Potter, as a Messenger export.
 
-    The files are `<folder>/inbox/<thread>/messages_<Name>.json`, and a `README.txt` by
-    which a sample is known. They are the same, byte for byte, at each call and on each
-    machine.
+    The files are `<folder>/inbox/<thread>/messages_<Name>.json`, the same, byte for
+    byte, at each call and on each machine.
 
     Args:
-        folder: Where to write it; missing folders are made. The files of an earlier
-            sample in this folder are replaced, others in it are left alone.
+        folder: A new or empty folder; the same sample there is left as it is.
 
     Returns:
         The folder.
 
     Raises:
         ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If there is a file of this name, or a folder that is not
-            empty and holds no sample. Nothing is overwritten then.
+        ExportFormatError: If something else is there. Nothing is written then.
     """
     scenes = read_scenes("hogwarts.txt")
     files = {}
@@ -140,7 +124,7 @@ def write_messenger(folder: str | Path = "hogwarts") -> Path:
         text = json.dumps(_as_exported(_thread_json(thread, number, scenes)), indent=2)
         name = f"inbox/{thread.folder}/messages_{thread.file_name}.json"
         files[name] = f"{text}\n"
-    return write_folder(folder, _ABOUT, files)
+    return write_folder(folder, files)
 
 
 def _thread_json(

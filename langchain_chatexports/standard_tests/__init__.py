@@ -30,6 +30,7 @@ from langchain_chatexports.standard_tests.chat_loaders import (  # noqa: E402 - 
 )
 from langchain_chatexports.standard_tests.integration import (  # noqa: E402 - see above
     ChatLoaderIntegrationTests,
+    SessionTransformIntegrationTests,
 )
 from langchain_chatexports.standard_tests.session_transforms import (  # noqa: E402 - see above
     SessionTransformUnitTests,
@@ -38,5 +39,6 @@ from langchain_chatexports.standard_tests.session_transforms import (  # noqa: E
 __all__ = [
     "ChatLoaderIntegrationTests",
     "ChatLoaderUnitTests",
+    "SessionTransformIntegrationTests",
     "SessionTransformUnitTests",
 ]

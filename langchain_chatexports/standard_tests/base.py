@@ -6,8 +6,6 @@ from typing import Any
 
 from langchain_tests.base import BaseStandardTests
 
-__all__ = ["ChatExportStandardTests"]
-
 _SUITES = "langchain_chatexports.standard_tests."
 
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from langchain_core._api import LangChainBetaWarning
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage, HumanMessage
 
@@ -33,11 +34,6 @@ from langchain_chatexports.standard_tests.resources import (
     peak_while,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
-
-if TYPE_CHECKING:
-    from langchain_core.chat_sessions import ChatSession
-
-__all__ = ["ChatLoaderTests", "ChatLoaderUnitTests"]
 
 _MIN_SESSIONS_FOR_MEMORY = 100
 _MIN_DISTINCTIVE = 4  # Characters; a shorter text may be part of any path.
@@ -623,15 +619,18 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
         ??? note "Troubleshooting"
 
-            Count each message row into `found`, and each that is not yielded with
-            `tally.skip(reason)`.
+            Yield every record of the export as a `Message`, with its `kind`.
         """
         if not hasattr(loader, "inspect"):
             pytest.skip("the loader has no `inspect`")
         sessions = loader.load()
         summary = loader.inspect()
         assert summary.sessions == len(sessions)
-        assert summary.kept == sum(1 for _ in _messages(sessions))
+        # What stands in a second session as context is counted once.
+        assert summary.kept == sum(
+            message.additional_kwargs.get("weight") != 0
+            for message in _messages(sessions)
+        )
         assert summary.found == summary.kept + sum(summary.skipped.values())
         shown = f"{summary} {summary!r}"
         assert not any(text in shown for text in _distinctive_texts(sessions))

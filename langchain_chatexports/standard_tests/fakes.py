@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_core.chat_sessions import ChatSession
-
-__all__ = ["CountingChatLoader", "Recorder", "example_session"]
 
 _START = 1_693_182_723  # The first message of LangChain's iMessage tutorial.
 _DAY = 86_400

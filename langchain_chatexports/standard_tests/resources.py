@@ -6,25 +6,12 @@ import gc
 import hashlib
 import os
 import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-__all__ = [
-    "FileState",
-    "close",
-    "collection_paused",
-    "folder_state",
-    "made_read_only",
-    "memory_traced",
-    "open_files",
-    "peak_while",
-]
 
 _DESCRIPTORS = Path("/dev/fd")
 
@@ -45,10 +32,7 @@ def close(sessions: Iterator[object]) -> None:
 
 
 def folder_state(folder: Path) -> dict[str, FileState]:
-    """Describe a folder and everything in it.
-
-    A folder's own time tells of files that came and went.
-    """
+    """Describe a folder and everything in it; its own time shows what came and went."""
     return {
         path.relative_to(folder).as_posix(): _file_state(path)
         for path in (folder, *sorted(folder.rglob("*")))
@@ -56,10 +40,7 @@ def folder_state(folder: Path) -> dict[str, FileState]:
 
 
 def open_files(source: Path) -> list[str]:
-    """List the files of a source (itself included) that this process holds open.
-
-    Skips the test where the system has no list of open descriptors.
-    """
+    """List the files of a source that this process holds open, or skip the test."""
     if not _DESCRIPTORS.is_dir():
         pytest.skip("this system does not list a process's open files in /dev/fd")
     paths = [source, *source.rglob("*")] if source.is_dir() else [source]
@@ -77,10 +58,7 @@ def open_files(source: Path) -> list[str]:
 
 @contextmanager
 def made_read_only(source: Path) -> Iterator[None]:
-    """Make a source and the folder that holds it read-only.
-
-    Skips the test where that has no effect.
-    """
+    """Make a source and its folder read-only, or skip where that has no effect."""
     inside = [path for path in source.rglob("*") if not path.is_symlink()]
     modes = {path: path.stat().st_mode for path in (source.parent, source, *inside)}
     try:

@@ -7,16 +7,18 @@ import pickle
 import warnings
 import weakref
 from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import aclosing, suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core._api import LangChainBetaWarning
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
 from langchain_chatexports.standard_tests.fakes import (
@@ -27,18 +29,9 @@ from langchain_chatexports.standard_tests.fakes import (
 from langchain_chatexports.standard_tests.resources import close
 from langchain_chatexports.steps import (
     MergeChatRuns,
+    SessionSource,
     SessionTransform,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.runnables import RunnableConfig
-
-    from langchain_chatexports.steps import SessionSource
-
-__all__ = ["SessionTransformTests", "SessionTransformUnitTests"]
 
 _EXTRA_KEY = "x_standard_tests"
 _NOTHING_CAME_OUT = "no session came out: override the fixture `sessions`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -15,17 +16,24 @@ from contextlib import aclosing, closing
 from datetime import date, time, timedelta
 from itertools import chain
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
+from typing import Any, ClassVar, cast, overload
 
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForChainRun,
+    CallbackManager,
+    CallbackManagerForChainRun,
+)
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
-from langchain_core.runnables.base import RunnableSerializable
+from langchain_core.runnables.base import RunnableLike, RunnableSerializable
 from langchain_core.runnables.config import (
     ensure_config,
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
 )
+from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
 from langchain_chatexports._tracing import traces_outputs
@@ -36,20 +44,6 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 from langchain_chatexports.steps.pipe import TransformedChatLoader
-
-if TYPE_CHECKING:
-    from collections import Counter
-
-    from langchain_core.callbacks import (
-        AsyncCallbackManager,
-        AsyncCallbackManagerForChainRun,
-        CallbackManager,
-        CallbackManagerForChainRun,
-    )
-    from langchain_core.runnables.base import RunnableLike
-    from langchain_core.runnables.graph import Graph
-
-__all__ = ["SessionPipeline", "SessionSource", "SessionTransform", "iter_sessions"]
 
 _AS_TEXT = (timedelta, date, time, PurePath)
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from langchain_core.messages import AIMessage
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
 
 from langchain_chatexports._fast.messages import changed_copy
 from langchain_chatexports._tokens import TOKEN_COUNTERS, token_counter
 from langchain_chatexports.steps.base import SessionTransform
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-    from typing_extensions import Self
-
-__all__ = ["ChunkSessions"]
 
 
 class _Window(NamedTuple):

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from pydantic import field_validator
 
 from langchain_chatexports._names import safe_name
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.select_sessions import has_several_others
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["LabelSpeakers"]
 
 _FIELD = "{sender}"
 

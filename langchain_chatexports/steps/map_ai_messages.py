@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, field_validator
 
 from langchain_chatexports._fast.messages import plain_ai_message
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.people import PeopleRows, shared_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["MapAIMessages"]
 
 
 class MapAIMessages(SessionTransform):

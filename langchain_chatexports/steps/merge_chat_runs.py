@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 from pydantic import Field
 
 from langchain_chatexports._fast.messages import changed_copy
 from langchain_chatexports.steps.base import SessionTransform
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["MergeChatRuns"]
 
 _JOINED_LISTS = ("events", "reactions", "attachments")
 
@@ -65,6 +60,11 @@ class MergeChatRuns(SessionTransform):
         # Somebody else's words do not become a part of the sender's own.
         if ("forwarded" in message.additional_kwargs) != (
             "forwarded" in last.additional_kwargs
+        ):
+            return False
+        # Nor does context become learned, or the other way round.
+        if last.additional_kwargs.get("weight") != message.additional_kwargs.get(
+            "weight"
         ):
             return False
         if self.max_gap is None:

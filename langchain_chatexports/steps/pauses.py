@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.chat_loaders.message_times import end_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["MAX_GAP_SECONDS", "MIN_GAP_SECONDS", "automatic_gap", "pauses_before"]
 
 MIN_GAP_SECONDS = 5 * 60
 """Seconds; no automatic gap is shorter."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, check_is_step
@@ -12,15 +16,6 @@ from langchain_chatexports.chat_loaders.counts import (
     Reading,
     read_counted,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from langchain_core.chat_loaders import BaseChatLoader
-    from langchain_core.chat_sessions import ChatSession
-
-
-__all__ = ["SessionStep", "TransformedChatLoader", "inspect_loader", "read_loader"]
 
 
 class SessionStep(CountedStep, Protocol):

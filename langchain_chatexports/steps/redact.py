@@ -1,54 +1,42 @@
 """Redaction of sessions: names and private numbers become stand-ins."""
 
-from __future__ import annotations
-
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
+from langchain_core.chat_sessions import ChatSession
 from pydantic import ConfigDict, Field, SecretStr, field_validator
+from typing_extensions import Self
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.steps.base import SessionTransform, iter_sessions
-
-if TYPE_CHECKING:
-    from collections import Counter
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-    from typing_extensions import Self
-
-    from langchain_chatexports.redaction.redactor import Redactor
-    from langchain_chatexports.redaction.spans import Span
-    from langchain_chatexports.steps.base import SessionSource
-
-__all__ = ["Redact", "names_of_export"]
-
-_LISTS_OF_NAMES = ("participants", "handles", "nicknames", "members", "contacts")
-_KEYS_OF_NAMES = ("sender", "nickname", "handle", "actor", "author")
-_LISTS_WITH_NAMES = ("reactions", "reply_to", "edits")
-_BYTES_OF_PARTS = frozenset({"data", "base64"})
+from langchain_chatexports.redaction.redactor import Redactor
+from langchain_chatexports.redaction.spans import Span
+from langchain_chatexports.steps.base import (
+    SessionSource,
+    SessionTransform,
+    iter_sessions,
+)
 
 
 class Redact(SessionTransform):
     """Replace what is private: the export's own names, and what has a private form.
 
-    - Names, nicknames and handles, as senders, in texts, reactions and metadata, become
-      words that can be spoken, one for each word: `Ann Lee` and `ann` stay one person.
-    - Telephone numbers, e-mail addresses, links with secrets, card and account numbers,
-      one-time codes, passwords, keys of services, street addresses and the paths of
-      attachments become placeholders such as `[phone-0c9d4b51aa]`. Ids of sessions are
-      replaced as well, and ids of messages that hold something private.
-    - All of `additional_kwargs` and of the metadata is looked through. What stands
-      under a key that no loader here writes is taken for a text, or for a path if it
-      looks like one; what is no JSON is left out.
+    - Names, nicknames and handles, as senders, in texts and in metadata, become words
+      that can be spoken, one for each word: `Ann Lee` and `ann` stay one person.
+    - Telephone numbers, e-mail addresses, links with secrets, card, account and id
+      numbers, codes, passwords, keys of services, street addresses and paths become
+      placeholders such as `[phone-0c9d4b51aa]`. Ids of sessions are replaced as well.
+    - All of `additional_kwargs` and of the metadata is searched; what is not JSON in
+      them is dropped.
 
-    A stand-in depends on the key and on what it stands for, alone, so it is the same
-    in the whole export, in any order and in any process. Rules find what they know:
-    read a sample before you hand anything on. Neither `repr` nor a dump nor an error
-    holds key or names, so a step that was loaded from a dump must be given them again;
-    a pickle holds both, for processes of your own.
+    A stand-in depends only on the key and the original, so it is the same in the whole
+    export, in any order and in any process. Rules find what they know: read a sample
+    before you share anything. Needs the extra `redact`.
+
+    Neither `repr` nor a dump nor an error holds key or names: a step from a dump must
+    be given them again. A pickle holds both, for processes of your own.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
@@ -59,10 +47,6 @@ class Redact(SessionTransform):
 
     names: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     """The names to find in texts; see `for_export`."""
-
-    presidio: str | None = Field(default=None, min_length=1)
-    """An installed spaCy pipeline, such as `en_core_web_lg`: Presidio looks through all
-    texts too, for names that are not the export's above all (the extra `pii`)."""
 
     @field_validator("names", mode="before")
     @classmethod
@@ -81,31 +65,31 @@ class Redact(SessionTransform):
         *,
         key: SecretStr | str | None = None,
         names: Iterable[str] = (),
-        presidio: str | None = None,
     ) -> Self:
-        """Make the step for an export, in one pass over its names.
+        """Return the step for an export, after one pass over its names.
 
         Args:
             loader: The export's loader (or sessions), before any step.
-            key: The key; a new one if there is none. Keep `step.key` where you keep
-                other secrets, to undo the redaction and to redact the next export in
-                the same way.
+            key: The key; a new one if there is none. Keep `step.key` to undo the
+                redaction and to redact the next export in the same way.
             names: Further names to find, such as nicknames that only texts use.
-            presidio: As the field.
 
         Returns:
             The step.
 
         Raises:
+            MissingExtraError: If the extra `redact` is not installed.
             ValueError: If two names have one stand-in under the given key, or a
                 stand-in is a name (about once in a million exports): choose another.
         """
         from langchain_chatexports.redaction.key_file import new_key
+        from langchain_chatexports.redaction.phones import check_extra
 
+        check_extra()
         found = {*names_of_export(loader), *names}
         while True:
             secret = new_key() if key is None else key
-            step = cls(key=secret, names=found, presidio=presidio)
+            step = cls(key=secret, names=found)
             redactor = step._redactor()
             stand_ins = redactor.names_of_stand_ins()
             surfaces = redactor.gazetteer.surfaces
@@ -121,52 +105,30 @@ class Redact(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Replace what is private in one session."""
-        return (_redacted(session, self._redactor()),)
+        return (self._redactor().session(session),)
 
     def counting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
-        """Replace what is private, and count it: places in texts, by kind.
-
-        Args:
-            sessions: A loader, a session or an iterable of sessions.
-            notes: Where to count.
-
-        Yields:
-            The new sessions.
-        """
-        # Not the shared one: this one takes notes.
-        redactor = _new_redactor(self._secret(), self.names, self.presidio)
+        """Replace what is private, and count places in texts by kind in `notes`."""
+        # Not the shared one: this one counts.
+        redactor = _new_redactor(self._secret(), self.names)
         redactor.notes = notes
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                yield _redacted(session, redactor)
+                yield redactor.session(session)
                 del session
 
     def pseudonym(self, name: str) -> str:
-        """Return the stand-in of a name, such as the sender for `MapAIMessages`.
-
-        Args:
-            name: The name as the export writes it.
-
-        Returns:
-            What senders of that name are called after this step.
-        """
+        """Return the stand-in of a sender, for example for `MapAIMessages`."""
         return self._redactor().name(name)
 
     def find(self, text: str) -> list[Span]:
-        """Find what this step would replace in a text.
-
-        Args:
-            text: The text.
-
-        Returns:
-            The places, in order and without overlap.
-        """
+        """Return the places that this step would replace in a text, in order."""
         return self._redactor().spans(text)
 
     def undo_map(self, sessions: SessionSource = ()) -> dict[str, str]:
-        """Return what each stand-in stands for, for `restore` and `write_undo_map`.
+        """Return what each stand-in stands for, for `restore` and a `RedactionKey`.
 
         Args:
             sessions: The export's loader, before this step, to include numbers,
@@ -175,14 +137,14 @@ class Redact(SessionTransform):
         Returns:
             The original by stand-in; it is as private as the export.
         """
-        redactor = _new_redactor(self._secret(), self.names, self.presidio)
+        redactor = _new_redactor(self._secret(), self.names)
         redactor.record = redactor.names_of_stand_ins()
         for session in iter_sessions(sessions):
-            _redacted(session, redactor)
+            redactor.session(session)
         return redactor.record
 
-    def _redactor(self) -> Redactor:
-        return _shared_redactor(self._secret(), self.names, self.presidio)
+    def _redactor(self) -> "Redactor":
+        return _shared_redactor(self._secret(), self.names)
 
     def _secret(self) -> str:
         if self.key is None:
@@ -195,95 +157,21 @@ class Redact(SessionTransform):
 
 
 def names_of_export(sessions: SessionSource) -> set[str]:
-    """Collect the names of an export: participants, senders, nicknames, handles.
+    """Return the names of an export: participants, senders, nicknames, handles."""
+    from langchain_chatexports.redaction.redactor import names_of_session
 
-    Args:
-        sessions: The loader, or sessions.
-
-    Returns:
-        The names as the export writes them.
-    """
     names: set[str] = set()
     for session in iter_sessions(sessions):
-        metadata: Any = cast("Mapping[str, Any]", session).get("metadata") or {}
-        names.update(_strings([metadata.get(key) for key in _LISTS_OF_NAMES]))
-        names.update(_strings(metadata.get("owner")))
-        if not metadata.get("is_group"):
-            names.update(_strings(metadata.get("title")))
-        for message in session.get("messages", ()):
-            extra = message.additional_kwargs
-            names.update(_strings([extra.get(key) for key in _KEYS_OF_NAMES]))
-            for key in _LISTS_WITH_NAMES:
-                found = extra.get(key)
-                for item in found if isinstance(found, list) else (found,):
-                    if isinstance(item, Mapping):
-                        names.update(_strings([item.get(k) for k in _KEYS_OF_NAMES]))
-            if message.name:
-                names.add(message.name)
+        names |= names_of_session(session)
         del session
     return names
 
 
-def _new_redactor(key: str, names: tuple[str, ...], presidio: str | None) -> Redactor:
-    # Its patterns take a part of what importing the whole package takes.
+def _new_redactor(key: str, names: tuple[str, ...]) -> "Redactor":
+    # Compiling its patterns takes as long as importing the whole package.
     from langchain_chatexports.redaction.redactor import Redactor
 
-    return Redactor(key, names, presidio)
+    return Redactor(key, names)
 
 
 _shared_redactor = lru_cache(maxsize=4)(_new_redactor)
-
-
-def _redacted(session: ChatSession, redactor: Redactor) -> ChatSession:
-    redacted: dict[str, Any] = {}
-    fields: Mapping[str, Any] = cast("Mapping[str, Any]", session)
-    for key, value in fields.items():
-        if key == "messages":
-            redacted[key] = [_redacted_message(m, redactor) for m in value]
-        elif key == "metadata" and isinstance(value, Mapping):
-            redacted[key] = redactor.metadata(value)
-        elif key == "functions":  # A program's, not a person's.
-            redacted[key] = value
-        else:
-            redacted[key] = redactor.value(value, key)
-    redacted.setdefault("messages", [])
-    return cast("ChatSession", redacted)
-
-
-def _redacted_message(message: BaseMessage, redactor: Redactor) -> BaseMessage:
-    update: dict[str, Any] = {
-        "content": _redacted_content(message.content, redactor),
-        "additional_kwargs": redactor.value(message.additional_kwargs),
-    }
-    if message.response_metadata:
-        update["response_metadata"] = redactor.value(message.response_metadata)
-    if message.name:
-        update["name"] = redactor.name(message.name)
-    if message.id:
-        update["id"] = redactor.message_id(message.id)
-    return message.model_copy(update=update)
-
-
-def _redacted_content(content: Any, redactor: Redactor) -> Any:
-    if isinstance(content, str):
-        return redactor.text(content)
-    return [
-        redactor.text(part)
-        if isinstance(part, str)
-        # Of images and sounds only what is written beside them.
-        else {
-            key: value if key in _BYTES_OF_PARTS else redactor.value(value, key)
-            for key, value in part.items()
-        }
-        for part in content
-    ]
-
-
-def _strings(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _strings([*value.keys(), *value.values()])
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _strings(item)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.people import PeopleRows, shared_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["SelectSessions", "has_several_others", "is_group"]
 
 
 class SelectSessions(SessionTransform):

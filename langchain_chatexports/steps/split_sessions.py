@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 from pydantic import Field, field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-__all__ = ["SplitSessions"]
 
 _REPLY_ID_KEYS = ("id", "message_id", "guid")
 

@@ -18,7 +18,7 @@ PAGES = (
     ("table.md", 4, None),
     ("steps.md", 9, None),
     ("splitting.md", 7, None),
-    ("redaction.md", 4, None),
+    ("redaction.md", 3, None),
     ("examples.md", 11, "datasets"),
     ("report.md", 1, "matplotlib"),
     ("evaluation.md", 1, "emoji"),

@@ -6,13 +6,9 @@ fiction where there are such, keys are made of a pattern. A place is marked by `
 
 # ruff: noqa: RUF001 - letters of other scripts are what this is about.
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import NamedTuple
-
-__all__ = ["HARMLESS", "KNOWN", "HardCase", "hard_cases"]
 
 KNOWN = (
     *("José Ibáñez", "Jürgen Müller", "Chloé Lefèvre", "Zoë Brontë", "Søren Kjær"),
@@ -28,6 +24,7 @@ KNOWN = (
         "Weiß Groß",
     ),
     *("やまぐち ガク", "عائشة", "annlee92", "@jose_ib"),
+    *("Katherine Webb", "Liam O'Brien", "Anne-Sofie Dahl", "田中太郎", "佐々木ゆり"),
 )
 """The names of the export."""
 
@@ -150,6 +147,76 @@ _LINES = {
         \u202a⟦+1 212 555 0123⟧\u202c
         ⟦𝟐𝟏𝟐-𝟓𝟓𝟓-𝟎𝟏𝟐𝟑⟧
         ⟦+49 171 23\u00ad45678⟧
+    """,
+    ("phone, Norway", "no"): """
+        ring ⟦412 34 567⟧
+        ⟦22 12 34 56⟧ er hjemme
+        nummeret er ⟦901 23 456⟧
+        tlf ⟦41234567⟧
+        +47 ⟦41 23 45 67⟧
+        nytt nummer: ⟦92345678⟧
+    """,
+    ("phone, Denmark", "da"): """
+        ring på ⟦20 12 34 56⟧
+        mit nummer er ⟦31 23 45 67⟧
+        tlf. ⟦20123456⟧
+        ⟦+45 20 12 34 56⟧
+        sms til ⟦42 31 87 65⟧
+        mobil ⟦42318765⟧
+    """,
+    ("phone, Brazil", "pt"): """
+        me liga ⟦(21) 98765-4321⟧
+        ⟦21 98765 4321⟧ é o novo
+        zap ⟦11987654321⟧
+        ⟦(11) 3234-5678⟧ é o fixo
+        meu número é ⟦11 3234-5678⟧
+        ⟦+55 21 98765-4321⟧
+        ⟦(85) 9 8765-4321⟧
+    """,
+    ("phone, more countries", "any"): """
+        zadzwoń ⟦512 345 678⟧
+        ⟦912 345 678⟧ é do trabalho
+        číslo ⟦777 123 456⟧
+        ⟦55 1234 5678⟧ es mi casa
+        celu ⟦9 8765 4321⟧
+        ⟦91 123 45 67⟧ es el fijo
+    """,
+    ("name, joined", "any"): """
+        she is ⟦KatherineWebb99⟧ there
+        ask ⟦katherinewebb⟧ please
+        ⟦katherine99⟧ on the forum
+        ⟦OBrien⟧ is late
+        told ⟦obrien⟧ already
+        ⟦AnneSofie⟧ kommer
+        ⟦太郎⟧が来た
+        ⟦田中⟧さんはどこ
+        ⟦佐々木⟧さん
+        昨日⟦ゆり⟧と会った
+    """,
+    ("code, in groups", "any"): """
+        code: ⟦48 29 13⟧
+        your code is ⟦4 8 2 9 1 3⟧
+        pin: ⟦12-34-56-78⟧
+        Code ⟦12-34-56⟧ eingeben
+    """,
+    ("password, no sign", "any"): """
+        pw ⟦hunter2⟧
+        wifi password ⟦hunter2⟧
+        Passwort ⟦igel2020⟧
+        mdp ⟦soleil33!⟧
+        senha ⟦abacaxi77⟧
+    """,
+    ("national id", "any"): """
+        my ssn is ⟦536-90-4399⟧
+        dni ⟦12345678Z⟧
+        NIE ⟦X1234567L⟧
+        CPF ⟦529.982.247-25⟧
+        ⟦RSSMRA85T10A562S⟧
+        hetu ⟦131052-308T⟧
+        personnummer ⟦811218-9876⟧
+        ⟦1 85 05 78 006 084 91⟧
+        ⟦11010519491231002X⟧
+        aadhaar ⟦2341 2341 2346⟧
     """,
     ("card", "any"): """
         ⟦4111\u00a01111\u00a01111\u00a01111⟧
@@ -333,6 +400,22 @@ HARMLESS = """
     at 8 at the pub
     300 000 000 km
     ok 555
+    20 30 40 50 push-ups
+    between 2019 2020 and now
+    the 2019-2024 plan
+    250 000 000 views
+    600 000 000 Menschen
+    1 234 567 stars
+    52.520008, 13.404954
+    password reset please
+    pw is wrong
+    code 12 and 13 fail
+    clave para 2 personas
+    12345678 is a bad password
+    日本の太陽
+    田んぼの中
+    the webbing is brown
+    99 red balloons
 """
 _PLACE = re.compile("⟦(.*?)⟧", re.DOTALL)
 

@@ -18,8 +18,8 @@ Command = Callable[..., Any]
 
 # None of the paths is there: who looks at one first complains about that.
 NEEDS = [
-    ("presidio_analyzer", "pii", "redact export --presidio en -o copy"),
-    ("presidio_analyzer", "pii", "prepare export --redact --presidio en -o set"),
+    ("phonenumbers", "redact", "redact export -o copy"),
+    ("stdnum", "redact", "prepare export --redact -o set"),
     ("rensa", "dedup", "prepare export --dedup near -o set"),
     ("rensa", "dedup", "prepare export --dedup near --split -o set"),
     ("pyarrow", "datasets", "prepare export --format parquet -o set"),
@@ -57,15 +57,6 @@ def test_a_missing_extra_is_said_before_anything_is_read(
     assert f'pip install "langchain-chatexports[{extra}]"' in done.err
     assert len(done.err.splitlines()) == 1
     assert not [*tmp_path.iterdir()]
-
-
-def test_a_spacy_pipeline_that_is_missing_is_said_before_anything_is_read(
-    chatexports: Command,
-) -> None:
-    pytest.importorskip("presidio_analyzer")
-    done = chatexports("redact", "export", "--presidio", "en_none", "-o", "copy")
-    assert done.status == 1
-    assert "python -m spacy download en_none" in done.err
 
 
 def test_a_parquet_table_among_exports_is_refused_before_one_is_read(

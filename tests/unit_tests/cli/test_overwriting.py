@@ -115,7 +115,7 @@ def test_a_file_of_the_user_is_no_place_for_a_key(
 ) -> None:
     (tmp_path / "notes.txt").write_text(content)
     done = chatexports("redact", "chat.db", "-o", "out", "--key", "notes.txt")
-    assert (done.status, "no key file" in done.err) == (1, True)
+    assert (done.status, "not a key file" in done.err) == (1, True)
     assert (tmp_path / "notes.txt").read_text() == content
     assert not (tmp_path / "out").exists()
 

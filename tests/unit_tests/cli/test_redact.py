@@ -303,7 +303,7 @@ def test_the_key_is_in_no_message(
     [
         (["redact", "chat.db", "-o", "chat.db"], 2, "outside"),
         (["redact", "--undo", "chat.db", "-o", "x"], 1, "There is no key file"),
-        (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is no key file"),
+        (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is not a key file"),
         (["redact", "nope", "-o", "x"], 1, "There is nothing at nope"),
         (["redact", "--undo", "a", "b", "-o", "x"], 2, "one file"),
         (["prepare", "chat.db", "-o", "x", "--key", "odd"], 2, "--redact"),

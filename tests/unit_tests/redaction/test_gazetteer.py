@@ -1,15 +1,29 @@
 """Names in texts: words, full names, handles, and words that are names too."""
 
-from __future__ import annotations
-
 import pytest
 
-from langchain_chatexports.redaction import Gazetteer
-from langchain_chatexports.redaction.gazetteer import is_handle, is_number, name_words
+from langchain_chatexports.redaction.gazetteer import (
+    Gazetteer,
+    is_handle,
+    is_number,
+    name_words,
+)
 
 NAMES = (
     *("Ann Lee", "Mark Hollis", "Dr. Jürgen von Brandt", "José Ibáñez", "Mum ❤️"),
-    *("李小龙", "annlee92", "@cool_cat", "+15551234567", "Me", "unknown", "🦊"),
+    *("Katherine Webb", "Liam O'Brien", "Anne-Sofie Dahl", "田中太郎", "佐々木ゆり"),
+    *(
+        "김철수",
+        "남궁민수",
+        "สมชาย ใจดี",
+        "李小龙",
+        "annlee92",
+        "@cool_cat",
+        "+15551234567",
+        "Me",
+        "unknown",
+        "🦊",
+    ),
 )
 GAZETTEER = Gazetteer(NAMES)
 
@@ -35,6 +49,17 @@ GAZETTEER = Gazetteer(NAMES)
         ("小龙来了吗", ["小龙"]),
         ("15551234567", ["15551234567"]),
         ("l'Ann, d'Ann", ["Ann", "Ann"]),
+        ("KatherineWebb99!", ["KatherineWebb99"]),
+        ("webbkatherine is on", ["webbkatherine"]),
+        ("katherine99 or ann9", ["katherine99"]),
+        ("OBrien, obrien and O\u2019Brien", ["OBrien", "obrien", "Brien"]),
+        ("AnneSofie", ["AnneSofie"]),
+        ("太郎が来た", ["太郎"]),
+        ("田中さん", ["田中"]),
+        ("佐々木とゆり", ["佐々木", "ゆり"]),
+        ("철수가 왔다", ["철수"]),
+        ("민수야", ["민수"]),
+        ("เจอสมชายแล้ว", ["สมชาย"]),
     ],
 )
 def test_a_name_is_found_as_people_write_it(text: str, names: list[str]) -> None:
@@ -53,6 +78,9 @@ def test_a_name_is_found_as_people_write_it(text: str, names: list[str]) -> None
         "a cool cat",
         "me and unknown",
         "龙",
+        "日本の太陽",
+        "webbing",
+        "ann9",
         "🦊",
         "",
     ],

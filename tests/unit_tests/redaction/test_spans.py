@@ -1,11 +1,9 @@
 """Spans that overlap become one."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.redaction import KINDS, Span, without_overlap
+from langchain_chatexports.redaction.spans import KINDS, Span, without_overlap
 
 
 def test_the_longest_part_gives_the_kind() -> None:

@@ -246,7 +246,7 @@ def test_stages_are_those_of_inspect_and_add_up(
     assert list(named) == [step.name for step in steps]
     for step in steps:
         stage = named[step.name]
-        assert (stage.found, stage.kept) == (step.messages_in, step.kept)
+        assert (stage.found, stage.kept) == (step.found, step.kept)
     for stage in report.stages:
         assert stage.found + sum(stage.added.values()) == (
             stage.kept + sum(stage.skipped.values())

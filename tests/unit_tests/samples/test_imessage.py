@@ -15,7 +15,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.samples.scenes import read_scenes
+from langchain_chatexports.samples.writing import read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,14 +123,21 @@ def test_nothing_is_left_beside_the_file(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["chat.db"]
 
 
-def test_an_earlier_sample_is_replaced(path: Path) -> None:
+def test_the_same_sample_is_left_as_it_is(path: Path) -> None:
+    before = path.stat()
+    write_imessage(path)
+    assert path.stat() == before
+
+
+def test_a_changed_sample_is_not_overwritten(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("DELETE FROM message")
         database.commit()
 
-    write_imessage(path)
+    with pytest.raises(ExportFormatError, match="nothing was written"):
+        write_imessage(path)
 
-    assert rows(path, "SELECT count(*) > 200 FROM message") == [(1,)]
+    assert rows(path, "SELECT count(*) FROM message") == [(0,)]
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, sqlite3.connect])

@@ -167,20 +167,29 @@ def test_two_writes_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_left_beside_the_folder(folder: Path) -> None:
     assert [file.name for file in folder.parent.iterdir()] == ["hogwarts"]
-    assert sorted(file.name for file in folder.iterdir()) == ["README.txt", "inbox"]
+    assert sorted(file.name for file in folder.iterdir()) == ["inbox"]
 
 
-def test_an_earlier_sample_is_replaced(tmp_path: Path) -> None:
+def test_the_same_sample_is_left_as_it_is(tmp_path: Path) -> None:
     folder = write_messenger(tmp_path / "hogwarts")
-    changed, missing, *_ = thread_files(folder)
-    before = changed.read_bytes()
-    changed.write_bytes(b"{}")
-    missing.unlink()
+    (folder / "notes.txt").write_text("mine")
+    before = [file.stat() for file in thread_files(folder)]
 
     write_messenger(folder)
 
-    assert changed.read_bytes() == before
-    assert len(thread_files(folder)) == 9
+    assert [file.stat() for file in thread_files(folder)] == before
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_changed_sample_is_left_alone(tmp_path: Path) -> None:
+    folder = write_messenger(tmp_path / "hogwarts")
+    changed, *_ = thread_files(folder)
+    changed.write_bytes(b"{}")
+
+    with pytest.raises(ExportFormatError, match="nothing was written"):
+        write_messenger(folder)
+
+    assert changed.read_bytes() == b"{}"
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def test_a_failure_leaves_nothing_behind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reads = f"langchain_chatexports.samples.{platform}.read_scenes"
+    module = platform if platform in {"imessage", "messenger"} else "chats"
+    reads = f"langchain_chatexports.samples.{module}.read_scenes"
     monkeypatch.setattr(reads, lambda _: {"x": None})
     with pytest.raises((KeyError, TypeError)):
         write(tmp_path / "sample")

@@ -4,33 +4,25 @@ The format: a folder of `.jsonl` files, one conversation a file, one message a l
 (`{"text": …, "by": …, "at": <Unix seconds>}`); a line `null` is a deleted message.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import threading
 import time
+from collections.abc import Generator, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
 
-from langchain_chatexports.chat_loaders.base import (
-    ChatExportLoader,
-    export_message,
-    message_time,
-)
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.conversation import ExportSession
+from langchain_chatexports.chat_loaders.counts import Counts, Reading
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.chat_loaders.base import ExportSession
 
 START = 1_693_182_723
 
@@ -69,10 +61,15 @@ class SoundLoader(ChatExportLoader):
 
     platform = "races"
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        raise NotImplementedError
+
+    def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         for path in self.files():
-            messages = list(self.messages(path, tally))
-            yield self.session(messages)
+            messages = list(self.messages(path, reading.counts))
+            reading.counts.kept += len(messages)
+            reading.counts.sessions_kept += 1
+            yield cast("ChatSession", self.session(messages))
             del messages
 
     def files(self) -> list[Path]:
@@ -81,13 +78,13 @@ class SoundLoader(ChatExportLoader):
             raise ExportNotFoundError(msg)
         return sorted(self.path.glob("*.jsonl"))
 
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                tally.found += 1
+                counts.found += 1
                 row = self.parse(line, f"{path}, line {number}")
                 if row is None:
-                    tally.skip("deleted")
+                    counts.skip("deleted")
                 else:
                     yield self.message(row)
 
@@ -99,12 +96,8 @@ class SoundLoader(ChatExportLoader):
             raise ExportFormatError(msg) from None
 
     def message(self, row: dict[str, Any]) -> BaseMessage:
-        return export_message(
-            row["text"],
-            sender=row["by"],
-            moment=message_time(row["at"] * 1_000_000),
-            is_from_me=None,
-        )
+        kwargs = {"message_time": row["at"], "sender": row["by"]}
+        return HumanMessage(row["text"], additional_kwargs=kwargs)
 
     def session(self, messages: list[BaseMessage]) -> ExportSession:
         return {"messages": messages}
@@ -351,8 +344,8 @@ class WritesIntoTheWorkingDirectory(SoundLoader):
 
 
 class TouchesTheSource(SoundLoader):
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
-        yield from super().messages(path, tally)
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
+        yield from super().messages(path, counts)
         path.touch()
 
 
@@ -376,9 +369,9 @@ class WritesALogOfErrors(SoundLoader):
 
 
 class NeedsTheRightToWrite(SoundLoader):
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
         with path.open("r+b"):
-            yield from super().messages(path, tally)
+            yield from super().messages(path, counts)
 
 
 class LeavesACopy(SoundLoader):
@@ -394,15 +387,15 @@ class KeepsFilesOpen(SoundLoader):
 
     file: Any = None
 
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
         if self.file is not None:
             self.file.close()
         self.file = path.open(encoding="utf-8")
         for line in self.file:
-            tally.found += 1
+            counts.found += 1
             row = self.parse(line, str(path))
             if row is None:
-                tally.skip("deleted")
+                counts.skip("deleted")
             else:
                 yield self.message(row)
 
@@ -429,19 +422,19 @@ class ShowsAText(SoundLoader):
 
 
 class ShowsTheBadLine(SoundLoader):
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
         text = path.read_text(encoding="utf-8")
         try:
-            yield from super().messages(path, tally)
+            yield from super().messages(path, counts)
         except ExportFormatError:
             msg = f"{path} cannot be read: {text}"
             raise ExportFormatError(msg) from None
 
 
 class ShowsTheBadLineInItsCause(ShowsTheBadLine):
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
         try:
-            yield from super().messages(path, tally)
+            yield from super().messages(path, counts)
         except ExportFormatError as error:
             msg = f"{path} cannot be read."
             raise ExportFormatError(msg) from error
@@ -468,9 +461,9 @@ class JoinsWithoutTheStep(SoundLoader):
 
 
 class ForgetsToCount(SoundLoader):
-    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
-        yield from super().messages(path, tally)
-        tally.skipped.clear()
+    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
+        yield from super().messages(path, counts)
+        counts.skipped.clear()
 
 
 class ShowsATextInItsCounts(SoundLoader):

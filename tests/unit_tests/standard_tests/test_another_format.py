@@ -1,109 +1,49 @@
 """A loader of a format that no page speaks of, written after docs/writing_a_loader.md.
 
-A chat room's log: one file for all rooms, newest line first, times in milliseconds, all
+A chat room's log: one file for each room, newest line first, times in milliseconds, all
 in one zip. Only what the page names is used.
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports import MapAIMessages, MergeChatRuns, to_training_examples
-from langchain_chatexports.chat_loaders.base import (
-    ChatExportLoader,
-    export_message,
-    message_time,
-)
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.standard_tests import (
     ChatLoaderIntegrationTests,
     ChatLoaderUnitTests,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.base import ExportSession
-
-
-class Post(NamedTuple):
-    microseconds: int
-    sender: str
-    text: str
-
-
-def parse_post(line: bytes) -> Post | None:
+def parse_post(line: bytes) -> Message:
     try:
         row = json.loads(line)
-        return Post(int(row["ms"]) * 1000, str(row["nick"]), str(row["text"]))
+        return Message(int(row["ms"]) * 1000, str(row["nick"]), str(row["text"]))
     except (ValueError, TypeError, KeyError):
-        return None
+        return Message(None, "", "", kind="unreadable")
 
 
 class RoomLogLoader(ChatExportLoader):
-    """Load rooms from a zip with a file a room."""
+    """Load rooms from a zip with a file for each room."""
 
     platform = "rooms"
+    suffixes = (".log",)
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        if not self.path.is_file():
-            msg = f"{self.path} is not there. Give the zip that the server sent."
-            raise ExportNotFoundError(msg)
-        if self.owner:
-            tally.owner, tally.owner_found_by = self.owner, "option"
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                for name in sorted(archive.namelist()):
-                    with archive.open(name) as lines:
-                        posts = [self._read(line, tally) for line in lines]
-                    session = self._session(name, [p for p in posts if p], tally)
-                    if session["messages"]:
-                        yield session
-        except zipfile.BadZipFile:
-            msg = f"{self.path} is no whole zip. Download it again."
-            raise ExportFormatError(msg) from None
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        for file in files:
+            yield Conversation(file.name, posts(file), title=file.name)
 
-    def _read(self, line: bytes, tally: Tally) -> Post | None:
-        tally.found += 1
-        post = parse_post(line)
-        if post is None:
-            tally.skip("unreadable")
-        elif not post.text.strip():
-            tally.skip("empty")
-            return None
-        return post
 
-    def _session(self, name: str, posts: list[Post], tally: Tally) -> ExportSession:
-        people = sorted({post.sender for post in posts})
-        if not self.keeps_conversation(name, name, people):
-            tally.skip("excluded", len(posts))
-            posts = []
-        messages: list[Any] = []
-        for post in reversed(posts):
-            moment = message_time(post.microseconds)
-            if not self.keeps_time(moment):
-                tally.skip("excluded")
-                continue
-            own = post.sender == self.owner if self.owner else None
-            messages.append(
-                export_message(
-                    post.text, sender=post.sender, moment=moment, is_from_me=own
-                )
-            )
-        metadata: Any = {
-            "id": name,
-            "title": name,
-            "platform": self.platform,
-            "participants": people,
-            "owner": self.owner,
-            "is_group": len(people) > 2,
-        }
-        return {"messages": messages, "metadata": metadata}
+def posts(file: ExportFile) -> Iterator[Message]:
+    with file.open() as lines:
+        newest_first = [parse_post(line) for line in lines]
+    yield from reversed(newest_first)
 
 
 def write_rooms(folder: Path, rooms: int, posts: int = 8) -> Path:
@@ -120,7 +60,7 @@ def write_rooms(folder: Path, rooms: int, posts: int = 8) -> Path:
                 for number in range(posts)
             ]
             lines = "".join(f"{json.dumps(row)}\n" for row in reversed(rows))
-            archive.writestr(f"room-{room:03}", lines)
+            archive.writestr(f"room-{room:03}.log", lines)
     return path
 
 

@@ -1,22 +1,22 @@
 """The suite for large exports bites, too."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
+from pydantic import PrivateAttr
 
-from langchain_chatexports.standard_tests import ChatLoaderIntegrationTests
+from langchain_chatexports.standard_tests import (
+    ChatLoaderIntegrationTests,
+    SessionTransformIntegrationTests,
+)
+from langchain_chatexports.steps import MergeChatRuns, SessionTransform
+from tests.unit_tests.builders.sessions import talk
 from tests.unit_tests.standard_tests.broken_loaders import SoundLoader, write_source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from langchain_core.chat_loaders import BaseChatLoader
-    from langchain_core.chat_sessions import ChatSession
 
 SESSIONS, LINES = 60, 100
 
@@ -104,3 +104,50 @@ class TestSoundLoaderAtScale(ChatLoaderIntegrationTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return write_source(tmp_path / "export", sessions=SESSIONS, lines=LINES)
+
+
+class Remembers(SessionTransform):
+    """Keeps every session that it passed on."""
+
+    _kept: list[ChatSession] = PrivateAttr(default_factory=list)
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        self._kept.append(session)
+        return (session,)
+
+
+class Dawdles(SessionTransform):
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        end = time.process_time() + 0.01
+        while time.process_time() < end:
+            pass
+        return (session,)
+
+
+class StepSuite(SessionTransformIntegrationTests):
+    @property
+    def transform_class(self) -> type[SessionTransform]:
+        return MergeChatRuns
+
+    @property
+    def max_growth_bytes_per_message(self) -> float:
+        return 0.0
+
+
+class TestMergeChatRunsAtScale(StepSuite):
+    """The suite passes a sound step."""
+
+
+SESSIONS_OF_STEPS = [
+    talk(*(f"Hare: {n} {line} {'x' * 200}" for line in range(20))) for n in range(5)
+]
+
+
+def test_step_that_keeps_sessions_fails() -> None:
+    with pytest.raises(AssertionError, match=r"bytes over [\d,]+ messages"):
+        StepSuite().test_memory_is_flat(Remembers(), SESSIONS_OF_STEPS)
+
+
+def test_step_that_is_slow_fails() -> None:
+    with pytest.raises(AssertionError, match="messages a second"):
+        StepSuite().test_throughput(Dawdles(), [talk("Hare: Hi")])

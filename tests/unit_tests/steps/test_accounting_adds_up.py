@@ -80,10 +80,10 @@ def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
     summary = _summary(pipe.flattened(), _session(rows))
     before = summary.kept
     for row in summary.steps:
-        assert row.messages_in == before
+        assert row.found == before
         assert "unnamed" not in row.skipped
         went = row.kept + sum(row.skipped.values())
-        assert row.messages_in + sum(row.added.values()) == went
+        assert row.found + sum(row.added.values()) == went
         before = row.kept
 
 
@@ -91,12 +91,12 @@ def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
     rows = [("Hare", 1, False, None), ("Hare", 1, False, None), ("Fox", 1, False, None)]
     steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=1, keep_tail=True))
     merged, windows = _summary(steps, _session([*rows, *rows])).steps
-    assert (merged.messages_in, merged.kept, merged.skipped) == (
+    assert (merged.found, merged.kept, merged.skipped) == (
         6,
         4,
         {"merged": 2},
     )
-    assert (windows.messages_in, windows.kept, windows.added) == (
+    assert (windows.found, windows.kept, windows.added) == (
         4,
         6,
         {"repeated": 2},

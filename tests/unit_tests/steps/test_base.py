@@ -23,7 +23,7 @@ from langchain_core.runnables import (
     RunnableSequence,
 )
 
-from langchain_chatexports.chat_loaders.counts import Reading
+from langchain_chatexports.chat_loaders.counts import read_counted
 from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
     ChunkSessions,
@@ -67,7 +67,7 @@ PREPARE = MergeChatRuns() | MapAIMessages(sender="Tortoise")
         PREPARE.lazy_transform,
         lambda sessions: MapAIMessages().lazy_transform(merge_chat_runs(sessions)),
         lambda sessions: iter(
-            Reading(sessions, platform="fable", tally=None, steps=[PREPARE])
+            read_counted(sessions, "fable", [PREPARE])
         ),
     ],
     ids=["pipeline", "step after step", "counted"],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.load import dumpd, dumps, loads
+from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import SecretStr, ValidationError
 
@@ -345,10 +346,6 @@ def test_a_step_from_a_dump_refuses_to_run() -> None:
         again.invoke(_session())
 
 
-def test_the_choice_of_presidio_is_dumped() -> None:
-    assert dumpd(Redact(presidio="blank:en"))["kwargs"]["presidio"] == "blank:en"
-
-
 def test_a_pickle_holds_what_other_processes_need() -> None:
     again = pickle.loads(pickle.dumps(_redact()))  # noqa: S301 - our own
     assert again.invoke(_session()) == _redact().invoke(_session())
@@ -359,12 +356,17 @@ def test_an_empty_key_is_refused() -> None:
         Redact(key="")
 
 
-def test_presidio_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
-    with pytest.raises(MissingExtraError, match="pii"):
-        _redact(presidio="xx_none").invoke(_session())
+@pytest.mark.parametrize("library", ["phonenumbers", "stdnum"])
+def test_without_the_extra_nothing_is_read_or_redacted(
+    monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[redact\]"):
+        Redact(key="another key", names=NAMES).invoke(_session())
+    loader = _Loader()
+    with pytest.raises(MissingExtraError, match="redact"):
+        Redact.for_export(loader)
+    assert loader.passes == 0
 
 
 # --- undoing

@@ -1,0 +1,341 @@
+"""Many exports with Ray Data: the same loaders, steps and counts on many machines.
+
+```python
+from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
+from langchain_chatexports.cluster import JsonLines, count_exports, read_examples
+
+steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(8, 2)
+examples = read_examples(["exports/a.zip", "exports/b.zip"], steps)
+examples.write_datasink(JsonLines("examples"))
+print(count_exports(["exports/a.zip", "exports/b.zip"], steps))
+```
+
+Ray runs the task of a dead worker again and takes its rows once; nothing here keeps
+anything between two tasks. One export needs none of this: a million messages take one
+process less than half a minute. Needs the extra `ray`.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import accumulate, islice
+from pathlib import Path
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import message_to_dict, messages_from_dict
+
+from langchain_chatexports.chat_loaders.counts import ExportSummary, add_summaries
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.datasets.jsonl import json_line
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    MissingExtraError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.pipe import read_loader
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+OpenLoader = Callable[[Path], BaseChatLoader]
+
+_RANGE = 2**64
+_MAX_SHOWN = 20
+# Errors of bad exports, and of failing disks.
+_UNREADABLE = (ChatExportError, OSError)
+
+
+@dataclass(frozen=True)
+class ClusterCounts:
+    """The counts of many exports.
+
+    Attributes:
+        exports: Exports that were read.
+        summary: What was found, kept and skipped, with the counts of each step; `None`
+            if no export could be read.
+        failed: The type of the error by the path of each export that could not be read.
+    """
+
+    exports: int
+    summary: ExportSummary | None
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the counts as a table for a terminal, with the first bad exports."""
+        lines = [f"exports   {self.exports:,} read, {len(self.failed):,} not readable"]
+        named = islice(self.failed.items(), _MAX_SHOWN)
+        lines += [f"          {path}: {error}" for path, error in named]
+        if len(self.failed) > _MAX_SHOWN:
+            lines.append("          … and more in `failed`")
+        return "\n".join([*lines, *([str(self.summary)] if self.summary else [])])
+
+
+def read_exports(
+    paths: Iterable[str | Path],
+    steps: SessionTransform | None = None,
+    *,
+    open_loader: OpenLoader | None = None,
+    skip_unreadable: bool = False,
+    **ray_remote_args: Any,
+) -> "Dataset":
+    """Read exports as a Ray dataset, one row per conversation.
+
+    Nothing is read before the dataset is used. A task reads an export as a loader does
+    on one machine: one conversation at a time.
+
+    Args:
+        paths: Exports on a file system that all machines have. One that is named twice
+            is read once.
+        steps: Steps for the sessions to pass through in the same task.
+        open_loader: Returns the loader for a path; by default the format is recognized
+            by its content.
+        skip_unreadable: Go on where an export cannot be read; `count_exports` names it.
+            What was read before the damage is kept.
+        **ray_remote_args: Ray's options for the tasks, such as `memory`.
+
+    Returns:
+        A dataset with the columns `id`, `platform` and `session`; `session_of_row`
+        turns a row into a `ChatSession`.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ValueError: If there are no paths.
+    """
+    read = partial(
+        _session_rows,
+        steps=steps,
+        open_loader=open_loader,
+        skip_unreadable=skip_unreadable,
+    )
+    return _items(paths).flat_map(read, **ray_remote_args)
+
+
+def read_examples(
+    paths: Iterable[str | Path],
+    steps: SessionTransform,
+    *,
+    open_loader: OpenLoader | None = None,
+    skip_unreadable: bool = False,
+    example_options: Mapping[str, Any] | None = None,
+    **ray_remote_args: Any,
+) -> "Dataset":
+    """Read exports as training examples, one row per example.
+
+    The examples are those that `to_training_examples` makes of the same loaders and
+    steps. An export in which the AI does not speak has none.
+
+    Args:
+        paths: The exports, as for `read_exports`.
+        steps: Steps for the sessions to pass through, `MapAIMessages` among them.
+        open_loader: Returns the loader for a path.
+        skip_unreadable: Go on where an export cannot be read.
+        example_options: Options of `to_training_examples`, such as `system`.
+        **ray_remote_args: Ray's options for the tasks.
+
+    Returns:
+        A dataset with the columns `example` (JSON, for `JsonLines`), `conversation` (an
+        id, for `part_of`), `first` and `last` (Unix seconds of the outermost messages).
+    """
+    read = partial(
+        _example_rows,
+        steps=steps,
+        open_loader=open_loader,
+        skip_unreadable=skip_unreadable,
+        options=dict(example_options or {}),
+    )
+    return _items(paths).flat_map(read, **ray_remote_args)
+
+
+def count_exports(
+    paths: Iterable[str | Path],
+    steps: SessionTransform | None = None,
+    *,
+    open_loader: OpenLoader | None = None,
+    **ray_remote_args: Any,
+) -> ClusterCounts:
+    """Read exports and add up what loaders and steps count: a pass of its own.
+
+    Args:
+        paths: The exports, as for `read_exports`.
+        steps: The steps to count.
+        open_loader: Returns the loader for a path.
+        **ray_remote_args: Ray's options for the tasks.
+
+    Returns:
+        The sums, and the exports that cannot be read.
+    """
+    count = partial(_count, steps=steps, open_loader=open_loader)
+    rows = _items(paths).map(count, **ray_remote_args).take_all()
+    found = [json.loads(row["summary"]) for row in rows if not row["error"]]
+    return ClusterCounts(
+        exports=len(found),
+        summary=add_summaries(map(ExportSummary.from_dict, found)) if found else None,
+        failed=dict(sorted((r["path"], r["error"]) for r in rows if r["error"])),
+    )
+
+
+def session_of_row(row: Mapping[str, Any]) -> ChatSession:
+    """Return the session of a row of `read_exports`."""
+    values = json.loads(row["session"])
+    values["messages"] = messages_from_dict(values["messages"])
+    return cast("ChatSession", values)
+
+
+def part_of(
+    conversation_id: str, parts: Mapping[str, float], *, salt: str = ""
+) -> str | None:
+    """Return which part of a split a conversation belongs to, from its id alone.
+
+    The result is the same on any machine, and for all windows of a conversation.
+
+    Args:
+        conversation_id: The session's id; its thread's, where a step split it.
+        parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`.
+        salt: Changes the split.
+
+    Returns:
+        The part's name; `None` for the rest, where the shares add up to less than one.
+
+    Raises:
+        ValueError: If a share is negative, or if they add up to more than one.
+    """
+    ends = list(accumulate(parts.values()))
+    if any(share < 0 for share in parts.values()) or (ends and ends[-1] > 1 + 1e-9):
+        msg = f"Shares must be 0 or more and add up to at most 1, not {dict(parts)}."
+        raise ValueError(msg)
+    digest = hashlib.sha256(f"{salt}\0{conversation_id}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / _RANGE
+    return next(
+        (name for name, end in zip(parts, ends, strict=True) if place < end), None
+    )
+
+
+def _ray_data() -> ModuleType:
+    try:
+        import ray.data
+    except ImportError as error:
+        feature = "Reading exports with Ray"
+        raise MissingExtraError(feature, "ray") from error
+    module: ModuleType = ray.data
+    return module
+
+
+def _items(paths: Iterable[str | Path]) -> "Dataset":
+    listed = dict.fromkeys(str(Path(path).expanduser().absolute()) for path in paths)
+    if not listed:
+        msg = "There must be at least one path."
+        raise ValueError(msg)
+    return _ray_data().from_items(
+        [{"path": path} for path in listed], override_num_blocks=len(listed)
+    )
+
+
+def _loader(row: Mapping[str, Any], open_loader: OpenLoader | None) -> BaseChatLoader:
+    path = Path(row["path"])
+    return open_export(path).loader if open_loader is None else open_loader(path)
+
+
+def _sessions(
+    row: Mapping[str, Any],
+    steps: SessionTransform | None,
+    open_loader: OpenLoader | None,
+    *,
+    skip_unreadable: bool,
+) -> Iterator[ChatSession]:
+    try:
+        loader = _loader(row, open_loader)
+        yield from steps.lazy_transform(loader) if steps else loader.lazy_load()
+    except _UNREADABLE:
+        if not skip_unreadable:
+            raise
+
+
+def _session_rows(row: Mapping[str, Any], **options: Any) -> Iterator[dict[str, Any]]:
+    for session in _sessions(row, **options):
+        values: dict[str, Any] = {**session}
+        values["messages"] = [message_to_dict(m) for m in session["messages"]]
+        metadata = values.get("metadata", {})
+        yield {
+            "id": metadata.get("id"),
+            "platform": metadata.get("platform"),
+            "session": json.dumps(values),
+        }
+
+
+def _example_rows(
+    row: Mapping[str, Any], *, options: Mapping[str, Any], **given: Any
+) -> Iterator[dict[str, Any]]:
+    try:
+        for example, origin in trace_examples(_sessions(row, **given), **options):
+            yield {
+                "example": json_line(example).decode(),
+                "conversation": origin.thread_id or origin.session_id,
+                "first": origin.first,
+                "last": origin.last,
+            }
+    except SenderNotFoundError:
+        # The AI may speak in other exports.
+        return
+
+
+def _count(
+    row: Mapping[str, Any],
+    steps: SessionTransform | None,
+    open_loader: OpenLoader | None,
+) -> dict[str, Any]:
+    try:
+        reading = read_loader(_loader(row, open_loader), [steps] if steps else [])
+        summary = json.dumps(reading.finish().to_dict())
+    except _UNREADABLE as error:
+        return {"path": row["path"], "summary": "", "error": type(error).__name__}
+    return {"path": row["path"], "summary": summary, "error": ""}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "JsonLines":  # A subclass of Ray's: it is made when it is asked for.
+        return _json_lines_class()
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+@cache
+def _json_lines_class() -> Any:
+    _ray_data()
+    from ray.data.datasource import BlockBasedFileDatasink
+
+    class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # No types.
+        """Writes the rows of `read_examples` as JSON lines into private files."""
+
+        def __init__(self, path: str | Path, **options: Any) -> None:
+            folder = Path(path).expanduser().absolute()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            super().__init__(str(folder), file_format="jsonl", **options)
+
+        def write_block_to_file(self, block: Any, file: Any) -> None:
+            """Write a block of rows."""
+            for row in block.iter_rows(public_row_format=False):
+                file.write(row["example"].encode())
+
+        @contextmanager
+        def open_output_stream(self, path: str) -> Iterator[IO[bytes]]:
+            """Open a file that appears when it is whole, readable by its owner only."""
+            target = Path(path)
+            file, aside = tempfile.mkstemp(dir=target.parent, suffix=".part")
+            try:
+                with os.fdopen(file, "wb") as stream:
+                    yield stream
+                Path(aside).replace(target)
+            finally:
+                Path(aside).unlink(missing_ok=True)
+
+    return JsonLines

@@ -1,0 +1,107 @@
+"""Samples appear whole or not at all, and replace nothing."""
+
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from langchain_chatexports._files import explained_writing
+from langchain_chatexports.exceptions import ExportFormatError
+
+
+class SceneLine(NamedTuple):
+    """One message of a scene."""
+
+    speaker: str
+    text: str
+
+
+def read_scenes(file_name: str) -> dict[str, list[SceneLine]]:
+    """Return the lines of each scene of a text file of this folder, by its heading."""
+    text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
+    return parse_scenes(text.decode("utf-8"))
+
+
+def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
+    """Parse scenes: a heading (`# The race`) and its lines (`Hare: Speed is key!`)."""
+    scenes: dict[str, list[SceneLine]] = {}
+    lines: list[SceneLine] = []
+    for row in text.splitlines():
+        if row.startswith("# "):
+            lines = scenes.setdefault(row.removeprefix("# "), [])
+        elif row:
+            speaker, _, said = row.partition(": ")
+            lines.append(SceneLine(speaker, said))
+    return scenes
+
+
+def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
+    """Write a sample of several files.
+
+    Args:
+        folder: A new or empty folder; missing ones above it are made. A folder that
+            holds the same files already is left as it is.
+        contents: The text of each file, by its path in the folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If something else is there. Nothing is written then.
+    """
+    target = Path(folder).expanduser()
+    data = {name: text.encode() for name, text in contents.items()}
+    with explained_writing(target):
+        if target.is_dir() and any(target.iterdir()):
+            if not all(_holds(target / name, data[name]) for name in data):
+                raise _is_taken(target)
+            return target
+        if target.exists() and not target.is_dir():
+            raise _is_taken(target)
+        with draft_of(target) as draft:
+            for name, content in data.items():
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).write_bytes(content)
+    return target
+
+
+@contextmanager
+def draft_of(target: Path) -> Iterator[Path]:
+    """Provide a path beside the target to write to, and move it there at the end.
+
+    Raises:
+        ExportFormatError: If there is another file at the target by then.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".chatexports-{secrets.token_hex(4)}.tmp")
+    try:
+        yield draft
+        if draft.is_file() and target.exists():
+            if not _holds(target, draft.read_bytes()):
+                raise _is_taken(target)
+            return
+        if target.is_dir():  # It is empty.
+            for child in draft.iterdir():
+                child.replace(target / child.name)
+        else:
+            draft.replace(target)
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        draft.unlink(missing_ok=True)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def _is_taken(target: Path) -> ExportFormatError:
+    msg = (
+        f"{target} is there already and is not this sample, so nothing was written. "
+        "Give another path, or move it away."
+    )
+    return ExportFormatError(msg, path=target)

@@ -1,8 +1,0 @@
-"""`python -m tests.fuzz`."""
-
-import sys
-
-from tests.fuzz.runner import main
-
-if __name__ == "__main__":
-    sys.exit(main())

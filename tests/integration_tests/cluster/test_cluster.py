@@ -1,0 +1,185 @@
+"""Ray Data gives what one process gives, also when a worker dies."""
+
+import os
+import shutil
+import signal
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports import (
+    ChunkSessions,
+    MapAIMessages,
+    MergeChatRuns,
+    to_training_examples,
+)
+from langchain_chatexports.chat_loaders.counts import add_summaries
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.cluster import (
+    JsonLines,
+    count_exports,
+    part_of,
+    read_examples,
+    read_exports,
+    session_of_row,
+)
+from langchain_chatexports.datasets.jsonl import json_line
+from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.steps import SessionTransform
+from tests.unit_tests.builders.messenger import Export
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
+
+STEPS = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+MANY = 20
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Exports of several owners, as folders and zips."""
+    root = tmp_path_factory.mktemp("exports")
+    paths = []
+    for number in range(MANY):
+        export = Export()
+        for friend in range(3):
+            people = [f"Friend {friend}", f"Owner {number}"]
+            thread = export.thread(f"inbox/friend_{friend}", people)
+            for at in range(9):
+                moment = 1_600_000_000_000 + 60_000 * at
+                thread.says(people[at % 2], f"{number} {friend} {at}", moment)
+        name = root / f"export-{number}"
+        is_zip = number % 2
+        paths.append(
+            export.to_zip(name.with_suffix(".zip"))
+            if is_zip
+            else export.to_folder(name)
+        )
+    return paths
+
+
+def lines_of_one_process(paths: list[Path], steps: SessionTransform) -> list[bytes]:
+    return sorted(
+        json_line(example)
+        for path in paths
+        for example in to_training_examples(open_export(path).loader | steps)
+    )
+
+
+def lines_in(folder: Path) -> list[bytes]:
+    files = sorted(folder.rglob("*.jsonl"))
+    return sorted(line for file in files for line in file.read_bytes().splitlines(True))
+
+
+def test_examples_and_counts_are_those_of_one_process(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "private" / "out"
+    read_examples(exports, STEPS).write_datasink(JsonLines(out))
+    assert lines_in(out) == lines_of_one_process(exports, STEPS)
+    files = [*out.iterdir()]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    counts = count_exports(exports, STEPS)
+    whole = [(open_export(path).loader | STEPS).inspect() for path in exports]
+    assert counts.exports == MANY
+    assert counts.summary == add_summaries(whole)
+    assert counts.failed == {}
+
+
+class DiesOnce:
+    """Opens loaders; the process that gets to the marked export first is killed."""
+
+    def __init__(self, marked: Path, mark: Path) -> None:
+        self.marked = marked
+        self.mark = mark
+
+    def __call__(self, path: Path) -> Any:
+        if path == self.marked and not self.mark.exists():
+            self.mark.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return open_export(path).loader
+
+
+def test_worker_that_dies_costs_nothing_and_doubles_nothing(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    dies = DiesOnce(exports[11], tmp_path / "died")
+    examples = read_examples(exports, STEPS, open_loader=dies)
+    examples.write_datasink(JsonLines(tmp_path / "out"))
+    assert dies.mark.exists()
+    assert lines_in(tmp_path / "out") == lines_of_one_process(exports, STEPS)
+
+
+class DiesCounting(DiesOnce):
+    """Dies once while exports are counted."""
+
+
+def test_counts_of_a_worker_that_dies_are_exact(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    dies = DiesCounting(exports[3], tmp_path / "died")
+    counts = count_exports(exports, STEPS, open_loader=dies)
+    assert dies.mark.exists()
+    assert counts.summary == count_exports(exports, STEPS).summary
+
+
+def test_export_named_twice_is_read_once(exports: list[Path]) -> None:
+    rows = read_examples([exports[0], str(exports[0])], STEPS).take_all()
+    assert len(rows) == len(lines_of_one_process(exports[:1], STEPS))
+
+
+def test_unreadable_exports_are_named_and_cost_nothing_else(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.zip"
+    shutil.copy(exports[1], cut)
+    cut.write_bytes(cut.read_bytes()[:100])
+    paths = [*exports[:4], cut, tmp_path / "never.zip"]
+    rows = read_examples(paths, STEPS, skip_unreadable=True).take_all()
+    assert len(rows) == len(lines_of_one_process(exports[:4], STEPS))
+    counts = count_exports(paths, STEPS)
+    assert counts.exports == 4
+    assert counts.failed == {
+        str(cut): "ExportFormatError",
+        str(tmp_path / "never.zip"): "ExportNotFoundError",
+    }
+    assert "2 not readable" in str(counts)
+
+
+def test_unreadable_export_is_an_error_unless_it_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(Exception, match=ExportFormatError.__name__):
+        read_examples([tmp_path / "cut.zip"], STEPS).take_all()
+
+
+def test_rows_are_sessions_of_any_format(tmp_path: Path) -> None:
+    paths = [write_imessage(tmp_path / "chat.db"), write_messenger(tmp_path / "h")]
+    rows = read_exports(paths, MapAIMessages(sender="Tortoise")).take_all()
+    assert {row["platform"] for row in rows} == {"imessage", "facebook_messenger"}
+    sessions = [
+        session
+        for path in paths
+        for session in open_export(path).loader | MapAIMessages(sender="Tortoise")
+    ]
+    found = [session_of_row(row) for row in rows]
+    assert sorted(map(str, found)) == sorted(map(str, sessions))
+
+
+def test_nothing_to_read_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one path"):
+        read_exports([])
+
+
+def test_parts_follow_from_the_conversation_alone() -> None:
+    parts = {"train": 0.8, "test": 0.2}
+    found = [part_of(str(number), parts) for number in range(1_000)]
+    assert found == [part_of(str(number), parts) for number in range(1_000)]
+    assert 150 < found.count("test") < 250
+    assert part_of("1", {}) is None
+    assert found != [part_of(str(n), parts, salt="again") for n in range(1_000)]
+    for shares in ({"a": -0.1}, {"a": 0.9, "b": 0.2}):
+        with pytest.raises(ValueError, match="Shares must be"):
+            part_of("1", shares)
