@@ -1,5 +1,6 @@
 """What was typed, and what the app wrote, in many languages."""
 
+import re
 import time
 from typing import Any
 
@@ -26,171 +27,57 @@ ONLY_PEOPLE = "Only people in this chat can read, listen to, or share them."
 IMAGE = "IMG-20220327-WA0001.jpg"
 PHOTO = "00000035-PHOTO-2022-03-27-21-41-55.jpg"
 
-# Of each language: Android's omitted, attached; the iPhone's omitted, attached; deleted
-# by others, and by the owner.
-LANGUAGES = {
-    "en": (
-        "<Media omitted>",
-        "(file attached)",
-        "image omitted",
-        f"<attached: {PHOTO}>",
-        "This message was deleted",
-        "You deleted this message",
-    ),
-    "de": (
-        "<Medien ausgeschlossen>",
-        "(Datei angehängt)",
-        "Bild weggelassen",
-        f"<Anhang: {PHOTO}>",
-        "Diese Nachricht wurde gelöscht.",
-        "Du hast diese Nachricht gelöscht.",
-    ),
-    "fr": (
-        "<Médias omis>",
-        "(fichier joint)",
-        "image absente",
-        f"<pièce jointe : {PHOTO}>",
-        "Ce message a été supprimé",
-        "Vous avez supprimé ce message",
-    ),
-    "es": (
-        "<Multimedia omitido>",
-        "(archivo adjuntado)",
-        "imagen omitida",
-        f"<adjunto: {PHOTO}>",
-        "Se eliminó este mensaje.",
-        "Eliminaste este mensaje.",
-    ),
-    "it": (
-        "<Media omessi>",
-        "(file allegato)",
-        "immagine omessa",
-        f"<allegato: {PHOTO}>",
-        "Questo messaggio è stato eliminato",
-        "Hai eliminato questo messaggio",
-    ),
-    "nl": (
-        "<Media weggelaten>",
-        "(bestand bijgevoegd)",
-        "afbeelding weggelaten",
-        f"<bijgevoegd: {PHOTO}>",
-        "Dit bericht is verwijderd",
-        "U hebt dit bericht verwijderd",
-    ),
-    "pl": (
-        "<pominięto multimedia>",
-        "(załączony plik)",
-        "obraz pominięty",
-        f"<załączono: {PHOTO}>",
-        "Ta wiadomość została usunięta",
-        "Usunąłeś(-ęłaś) tę wiadomość",
-    ),
-    "cs": (
-        "<Média vynechány>",
-        "(soubor byl přiložen)",
-        "obrázek vynechán",
-        f"<příloha: {PHOTO}>",
-        "Tato zpráva byla smazána",
-        "Tuto zprávu jste smazal/a",
-    ),
-    "ru": (
-        "<Без медиафайлов>",
-        "(файл добавлен)",
-        "изображение отсутствует",
-        f"<прикреплено: {PHOTO}>",
-        "Данное сообщение удалено",
-        "Вы удалили данное сообщение",
-    ),
-    "tr": (
-        "<Medya dahil edilmedi>",
-        "(dosya ekli)",
-        "görüntü dahil edilmedi",
-        f"<{PHOTO} eklendi>",
-        "Bu mesaj silindi",
-        "Bu mesajı sildiniz",
-    ),
-    "ar": (
-        "<تم استبعاد الوسائط>",
-        "(الملف مرفق)",
-        "لم يتم إدراج الصورة",
-        f"<المُرفق: {PHOTO}>",
-        "تم حذف هذه الرسالة",
-        "لقد حذَفت هذه الرسالة",
-    ),
-    "fa": (
-        "<رسانه حذف شد>",
-        "فایل پیوست شد",
-        "تصویر حذف شد",
-        f"<پیوست: {PHOTO}>",
-        "این پیام حذف شده است",
-        "شما این پیام را حذف کردید",
-    ),
-    "he": (
-        "<המדיה לא נכללה>",
-        "(קובץ מצורף)",
-        "התמונה הושמטה",
-        f"<מצורף: {PHOTO}>",
-        "הודעה זו נמחקה",
-        "מחקת את ההודעה הזו",
-    ),
-    "hi": (
-        "<मीडिया के बिना>",
-        "(फाइल अटैच कर दी गई है)",
-        "फ़ोटो हटाई गई",
-        f"<अटैच किया गया: {PHOTO}>",
-        "यह मैसेज डिलीट कर दिया गया है",
-        "आपने यह मैसेज डिलीट किया",
-    ),
-    "id": (
-        "<Media tidak disertakan>",
-        "(file terlampir)",
-        "gambar tidak disertakan",
-        f"<terlampir: {PHOTO}>",
-        "Pesan ini dihapus",
-        "Anda menghapus pesan ini",
-    ),
-    "vi": (
-        "<bỏ qua tệp phương tiện>",
-        "(tệp đính kèm)",
-        "đã bỏ qua hình ảnh",
-        f"<đính kèm: {PHOTO}>",
-        "Tin nhắn này đã bị xóa",
-        "Bạn đã xoá tin nhắn này",
-    ),
-    "ja": (
-        "<メディアなし>",
-        "(添付ファイル有り)",
-        "画像は含まれていません",
-        f"<添付ファイル: {PHOTO}>",
-        "このメッセージは削除されました",
-        "このメッセージを削除しました",
-    ),
-    "ko": (
-        "<미디어 파일 제외됨>",
-        "(파일 첨부됨)",
-        "이미지 생략됨",
-        f"<첨부됨: {PHOTO}>",
-        "이 메시지는 삭제되었습니다",
-        "이 메시지를 삭제했습니다",
-    ),
-    "zh-CN": (
-        "<省略影音内容>",
-        "(文件附件)",
-        "照片已忽略",
-        f"<附件：{PHOTO}>",
-        "这条消息已被删除",
-        "您已删除这条消息",
-    ),
-    "th": (
-        "<ไฟล์สื่อถูกลบ>",
-        "(ไฟล์ที่แนบ)",
-        "ไม่มีรูปภาพ",
-        f"<แนบ: {PHOTO}>",
-        "ข้อความนี้ถูกลบแล้ว",
-        "คุณได้ลบข้อความนี้",
-    ),
-}
-rows = pytest.mark.parametrize("row", LANGUAGES.values(), ids=LANGUAGES.keys())
+# Of each language: Android's omitted, attached; the iPhone's omitted, attached (of a
+# file F); deleted by others, and by the owner.
+LANGUAGES = """
+en | <Media omitted> | (file attached) | image omitted | <attached: F>
+   | This message was deleted | You deleted this message
+de | <Medien ausgeschlossen> | (Datei angehängt) | Bild weggelassen | <Anhang: F>
+   | Diese Nachricht wurde gelöscht. | Du hast diese Nachricht gelöscht.
+fr | <Médias omis> | (fichier joint) | image absente | <pièce jointe : F>
+   | Ce message a été supprimé | Vous avez supprimé ce message
+es | <Multimedia omitido> | (archivo adjuntado) | imagen omitida | <adjunto: F>
+   | Se eliminó este mensaje. | Eliminaste este mensaje.
+it | <Media omessi> | (file allegato) | immagine omessa | <allegato: F>
+   | Questo messaggio è stato eliminato | Hai eliminato questo messaggio
+nl | <Media weggelaten> | (bestand bijgevoegd) | afbeelding weggelaten | <bijgevoegd: F>
+   | Dit bericht is verwijderd | U hebt dit bericht verwijderd
+pl | <pominięto multimedia> | (załączony plik) | obraz pominięty | <załączono: F>
+   | Ta wiadomość została usunięta | Usunąłeś(-ęłaś) tę wiadomość
+cs | <Média vynechány> | (soubor byl přiložen) | obrázek vynechán | <příloha: F>
+   | Tato zpráva byla smazána | Tuto zprávu jste smazal/a
+ru | <Без медиафайлов> | (файл добавлен) | изображение отсутствует | <прикреплено: F>
+   | Данное сообщение удалено | Вы удалили данное сообщение
+tr | <Medya dahil edilmedi> | (dosya ekli) | görüntü dahil edilmedi | <F eklendi>
+   | Bu mesaj silindi | Bu mesajı sildiniz
+ar | <تم استبعاد الوسائط> | (الملف مرفق) | لم يتم إدراج الصورة | <المُرفق: F>
+   | تم حذف هذه الرسالة | لقد حذَفت هذه الرسالة
+fa | <رسانه حذف شد> | فایل پیوست شد | تصویر حذف شد | <پیوست: F>
+   | این پیام حذف شده است | شما این پیام را حذف کردید
+he | <המדיה לא נכללה> | (קובץ מצורף) | התמונה הושמטה | <מצורף: F>
+   | הודעה זו נמחקה | מחקת את ההודעה הזו
+hi | <मीडिया के बिना> | (फाइल अटैच कर दी गई है) | फ़ोटो हटाई गई | <अटैच किया गया: F>
+   | यह मैसेज डिलीट कर दिया गया है | आपने यह मैसेज डिलीट किया
+id | <Media tidak disertakan> | (file terlampir) | gambar tidak disertakan
+   | <terlampir: F> | Pesan ini dihapus | Anda menghapus pesan ini
+vi | <bỏ qua tệp phương tiện> | (tệp đính kèm) | đã bỏ qua hình ảnh | <đính kèm: F>
+   | Tin nhắn này đã bị xóa | Bạn đã xoá tin nhắn này
+ja | <メディアなし> | (添付ファイル有り) | 画像は含まれていません | <添付ファイル: F>
+   | このメッセージは削除されました | このメッセージを削除しました
+ko | <미디어 파일 제외됨> | (파일 첨부됨) | 이미지 생략됨 | <첨부됨: F>
+   | 이 메시지는 삭제되었습니다 | 이 메시지를 삭제했습니다
+zh-CN | <省略影音内容> | (文件附件) | 照片已忽略 | <附件：F>
+   | 这条消息已被删除 | 您已删除这条消息
+th | <ไฟล์สื่อถูกลบ> | (ไฟล์ที่แนบ) | ไม่มีรูปภาพ | <แนบ: F>
+   | ข้อความนี้ถูกลบแล้ว | คุณได้ลบข้อความนี้
+"""
+_ROWS = [
+    re.split(r"\s*\|\s*", row.replace("F>", f"{PHOTO}>").replace("<F ", f"<{PHOTO} "))
+    for row in LANGUAGES.strip().replace("\n   |", "|").split("\n")
+]
+rows = pytest.mark.parametrize(
+    "row", [row[1:] for row in _ROWS], ids=[row[0] for row in _ROWS]
+)
 
 
 def kind_of(content: Content | None) -> str | None:

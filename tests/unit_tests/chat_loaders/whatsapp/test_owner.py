@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
