@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -204,6 +204,16 @@ class Chat:
         if titles and is_pair and len(others) == 1:
             return FoundOwner(others[0], "the chat's name")
         return None
+
+    def rename(self, names: Collection[str], name: str) -> None:
+        """Give another name to a sender, such as "You"."""
+        for message in self.messages:
+            if message.sender in names:
+                message.sender = name
+        said, self.said = self.said, {}
+        for one, has_said in said.items():
+            shown = name if one in names else one
+            self.said[shown] = self.said.get(shown, False) or has_said
 
     def add_older(self, older: "Chat") -> None:
         """Add who wrote in an older export of the chat, and what it shows of it."""

@@ -211,24 +211,21 @@ class WhatsAppChatLoader(ChatExportLoader):
             _add(files, steps_back=records.steps_back(days))
             _warn_of_dates(records, orders, days, file, files)
             chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
+            if self.owner and chat.form == "web":
+                chat.rename(YOU, self.owner)
             _warn_of_limit(chat, file, files)
             yield chat
 
     def _conversation(self, chat: Chat, phone: _Phone) -> Conversation:
         people = chat.people
-        owner = names = None
-        if self.owner is None:
-            owner = chat.owner()
-            if owner is None and phone.owner and phone.owner.name in people:
-                owner = phone.owner
-        elif chat.form == "web":
-            names = dict.fromkeys((name for name in people if name in YOU), self.owner)
+        owner = None if self.owner else chat.owner()
+        if not self.owner and not owner and phone.owner and phone.owner.name in people:
+            owner = phone.owner
         return Conversation(
             chat.id,
             chat.used_up(),
             title=chat.title,
             members=people,
-            names=names or {},
             handles=chat.handles,
             is_group=chat.is_group,
             owner=owner and owner.name,

@@ -83,7 +83,7 @@ rows = pytest.mark.parametrize(
 def kind_of(content: Content | None) -> str | None:
     """Return the kind of a content, and which line of the app's own it is."""
     assert content is not None
-    return (content.extra or {}).get("system", content.kind)
+    return str((content.extra or {}).get("system", content.kind))
 
 
 def photo(name: str) -> dict[str, Any]:
