@@ -43,11 +43,11 @@ def accounting_sentence(
         text += f" from {plural(total.found, 'message')}"
         if conversations:
             text += f" in {plural(conversations, 'conversation')}"
-    skipped = [*_left_out(written, made)]
+    skipped = [*_skipped(written, made)]
     return f"{text}; left out: {', '.join(skipped)}." if skipped else f"{text}."
 
 
-def _left_out(written: WrittenSet, made: str) -> Iterator[str]:
+def _skipped(written: WrittenSet, made: str) -> Iterator[str]:
     examples: Counter[str] = Counter()
     for stage in written.stages:
         if stage.unit == "examples":

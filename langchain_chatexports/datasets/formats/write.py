@@ -48,7 +48,7 @@ __all__ = ["AnyRecord", "WrittenSet", "write_dataset"]
 class WrittenSet:
     """A written set: where it is, and what was left out.
 
-    `examples` = `examples_written` + the sum of `examples_left_out`, and `answers` =
+    `examples` = `examples_written` + the sum of `examples_skipped`, and `answers` =
     `answers_written` + the sum of `answers_skipped`. The reason: `no_prompt` (an
     answer before the first message of a user, for which the format has no room).
     """
@@ -75,7 +75,7 @@ class WrittenSet:
         return self._last("examples").kept
 
     @property
-    def examples_left_out(self) -> Mapping[str, int]:
+    def examples_skipped(self) -> Mapping[str, int]:
         """Examples of which there is no row, by reason."""
         return self._last("examples").skipped
 
@@ -112,7 +112,7 @@ class WrittenSet:
             "trace": str(self.trace),
             "examples": self.examples,
             "examples_written": self.examples_written,
-            "examples_left_out": dict(self.examples_left_out),
+            "examples_skipped": dict(self.examples_skipped),
             "answers": self.answers,
             "answers_written": self.answers_written,
             "answers_skipped": dict(self.answers_skipped),

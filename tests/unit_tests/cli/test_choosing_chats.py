@@ -262,7 +262,7 @@ def test_a_limit_counts_before_the_split(
     done = chatexports("prepare", chats, *size, "--split", "--json", "-o", "set")
     assert done.status == 0, done.err
     told = json.loads(done.out)
-    assert sum(told["files"].values()) + sum(told["examples_left_out"].values()) == 10
+    assert sum(told["files"].values()) + sum(told["examples_skipped"].values()) == 10
 
 
 def test_a_limit_of_examples_without_times_keeps_the_last_ones(

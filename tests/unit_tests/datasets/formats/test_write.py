@@ -212,7 +212,7 @@ def test_the_totals_add_up(
     except TrainingDataError:
         assert not any("a" in t[t.find("u") :] for t in turns if "u" in t)
         return
-    skipped = sum(written.examples_left_out.values())
+    skipped = sum(written.examples_skipped.values())
     assert written.examples == len(turns) == written.examples_written + skipped
     skipped = sum(written.answers_skipped.values())
     assert written.answers == sum(t.count("a") for t in turns)
@@ -226,7 +226,7 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
         tmp_path / "set.jsonl",
         format="trl-prompt-completion",
     )
-    assert written.examples_left_out == {"no_prompt": 1}
+    assert written.examples_skipped == {"no_prompt": 1}
     assert written.answers_skipped == {"no_prompt": 2}
     assert "3 answers -> 1; 2 left out: no_prompt" in str(written)
     assert all(stage.adds_up for stage in written.stages)
