@@ -11,6 +11,7 @@ speakers has the word. Five words are periods of Taiwan (CLDR's field "B").
 import json
 import re
 import unicodedata
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -51,6 +52,7 @@ def phrase_key(text: str) -> str:
     return " ".join(bare.split()).casefold()
 
 
+@lru_cache(256)
 def is_after_noon(word: str) -> bool | None:
     """Return whether a word of the 12-hour clock means after noon; `None`: no word."""
     return _AFTER_NOON.get(_period_key(word))

@@ -132,8 +132,8 @@ class Records:
                 found = match(line)
                 if found is None:
                     continue
-                date, *clock = found.group(*groups)
-                seconds = seconds_of_day(*clock)
+                date, hour, minute, second, word = found.group(*groups)
+                seconds = seconds_of_day(hour, minute, second, word)
                 if seconds is not None:
                     break
             else:
@@ -143,8 +143,9 @@ class Records:
                 else:
                     tail.append(line)
                 continue
-            self._end(tail)
-            length = 0
+            if tail:
+                self._end(tail)
+                length = 0
             place = places.setdefault((date, layout), len(self.dates))
             if place == len(self.dates):
                 stamp = DateStamp.parse(plain_text(date), number)
