@@ -44,14 +44,15 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
     json.loads(file.read_bytes())
 """
 _PARSE_AND_REPAIR = """
-for file in sorted(pathlib.Path(path).rglob('*.json')):
-    document = json_files.parse_document(file.read_bytes(), '')
-    deque(records.read_records(document, 0, Counter()), maxlen=0)
+with open_files([pathlib.Path(path)], ('.json',)) as files:
+    for file in files:
+        document = records.read_thread(file)
+        del document.messages[:]
 """
 _ROOM = """
 import pathlib
-from collections import Counter, deque
-from langchain_chatexports.chat_loaders.facebook_messenger import json_files, records
+from langchain_chatexports.chat_loaders.facebook_messenger import records
+from langchain_chatexports.chat_loaders.files import open_files
 """
 # What is imported or made before the clock starts, and what is measured.
 STAGES = {

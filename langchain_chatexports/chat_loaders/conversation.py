@@ -209,6 +209,8 @@ def to_session(
     """
     counts = reading.counts
     rows = _without_duplicates(_all_rows(conversation, files), counts)
+    if files:
+        files.check_count(counts.found)
     if not conversation.is_ordered:
         rows.sort(key=_time_order)
     names.enter(conversation)

@@ -59,7 +59,7 @@ _TOO_LARGE = "it is larger than any export file"
 _NOT_INSIDE = "it is not a file of the export itself"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
-# More than anybody has in one conversation, unless the export is as large as that.
+# More than anybody has, unless the export is as large as that.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
 
@@ -189,11 +189,11 @@ class ExportFiles:
 
     @property
     def max_messages(self) -> int:
-        """How many messages a conversation in an export of this size can have."""
+        """How many messages an export of this size can have."""
         return max(_MAX_MESSAGES, (self.packed_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
 
     def check_count(self, count: int) -> None:
-        """Raise an error if a conversation has more messages than is possible.
+        """Raise an error if there are more messages than is possible.
 
         A format that holds a conversation's messages before it yields them calls it.
 
@@ -202,9 +202,8 @@ class ExportFiles:
         """
         if count > self.max_messages and self.packed_bytes is not None:
             msg = (
-                f"A conversation has more than {self.max_messages:,} messages in an "
-                f"export of {self.packed_bytes:,} bytes: it is not a real one. "
-                "Download it again."
+                f"There are more than {self.max_messages:,} messages in an export of "
+                f"{self.packed_bytes:,} bytes: it is not a real one. Download it again."
             )
             raise ExportFormatError(msg, path=self.path)
 

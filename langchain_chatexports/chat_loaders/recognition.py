@@ -224,8 +224,8 @@ def _same_owner(group: list[_Found]) -> Iterator[list[_Found]]:
         return
     by_owner: dict[str | None, list[_Found]] = {}
     for one in group:
-        seen = one.loader_class(one.path).glance()  # type: ignore[attr-defined]
-        by_owner.setdefault(seen.owner, []).append(one)
+        owner = one.loader_class(one.path).find_owner()  # type: ignore[attr-defined]
+        by_owner.setdefault(owner, []).append(one)
     unknown = by_owner.pop(None, [])
     if len(by_owner) == 1:
         # Whose parts they are is only known where there is no choice.

@@ -1,13 +1,13 @@
 """Facebook Messenger and Instagram exports."""
 
-from __future__ import annotations
-
 from langchain_chatexports.chat_loaders.facebook_messenger.loader import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
+    matches,
 )
 
 __all__ = [
     "FolderFacebookMessengerChatLoader",
     "SingleFileFacebookMessengerChatLoader",
+    "matches",
 ]

@@ -1,146 +1,95 @@
 """The Messenger loaders: one file, or a whole export."""
 
-from __future__ import annotations
-
-import re
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import ClassVar
 
-from langchain_chatexports.chat_loaders.archives import (
-    list_files,
-    open_parts,
-    single_file,
-)
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
-    LEFT_OUT_SECTIONS,
-    SECTIONS,
-    discover,
-    thread_of_file,
-)
-from langchain_chatexports.chat_loaders.facebook_messenger.message_count import (
-    estimate_records,
-)
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
     FoundOwner,
     find_owner,
-    find_owner_in_document,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
-    FACEBOOK,
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
+    ThreadDocument,
+    is_thread_head,
+    read_thread,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    LineReader,
+    is_deleted_account,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     INSTAGRAM,
-    is_instagram_file,
+    MessengerExport,
+    Thread,
+    is_html_thread,
+    is_in_export_folder,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.sessions import (
-    SessionBuilder,
+from langchain_chatexports.chat_loaders.facebook_messenger.timeline import (
+    find_system_lines,
+    merged,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.thread_files import (
-    SUFFIXES,
-    ThreadFileReader,
-    add_counts,
-    html_error,
-    named_document,
-    open_file,
-)
-from langchain_chatexports.chat_loaders.ledger import Tally
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Sequence
-
-    from typing_extensions import Unpack
-
-    from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
-        DiscoveredExport,
-        Thread,
-    )
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
-
-__all__ = [
-    "FolderFacebookMessengerChatLoader",
-    "SingleFileFacebookMessengerChatLoader",
-]
-
-
-class Glance(NamedTuple):
-    """What the names and ends of an export's files say.
-
-    Attributes:
-        threads: How many conversations there are.
-        html_files: How many conversations are in HTML, which cannot be read.
-        owner: Whose export it is, if that is found.
-    """
-
-    threads: int
-    html_files: int
-    owner: str | None
+# Each message has one of them, in Meta's two formats.
+_SENDER_KEYS = (b'"sender_name"', b'"senderName"')
+_HEAD_BYTES = 4096
+_MAX_LOOKED_AT = 100
+_ZIP_NAMES = ("facebook-", "instagram-")
+_FEW = 2  # People in a chat that is not a group.
 
 
 class _MessengerChatLoader(ChatExportLoader):
-    """What both loaders share."""
+    """Reads the threads of any of Meta's exports."""
 
-    platform = FACEBOOK
+    platform: ClassVar[str] = "facebook_messenger"
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".html")
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
-        **options: Unpack[LoaderOptions],
-    ) -> None:
-        """Initialize the loader.
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield the threads in code-point order of their folders' names."""
+        export = MessengerExport(files)
+        if not export.threads:
+            raise _no_thread(files, export)
+        owner = None if self.owner else find_owner(export)
+        _describe(files, export)
+        has_read = False
+        for thread in export.threads:
+            if conversation := _conversation(thread, files, owner, self.owner):
+                has_read = True
+                held = [conversation]
+                del conversation
+                yield held.pop()
+        if not has_read:
+            msg = (
+                f"{files.path} holds no Messenger thread that can be read. "
+                "Download the export again."
+            )
+            raise ExportFormatError(msg, path=files.path)
 
-        Args:
-            path: A thread's JSON file.
-            system_patterns: Regular expressions of further texts that nobody typed;
-                one has to match the whole text.
-            **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is the name of who exported, as it stands in the export.
+    def find_owner(self) -> str | None:
+        """Return whose export it is, by names and ends of its files if possible.
+
+        Files that cannot be read are ignored.
+
+        Raises:
+            ExportNotFoundError: If there is nothing at the path.
+            ExportAccessError: If the system refuses.
         """
-        super().__init__(path, **options)
-        self.paths: tuple[Path, ...] = (self.path,)
-        listed = (
-            [system_patterns]
-            if isinstance(system_patterns, (str, re.Pattern))
-            else system_patterns
-        )
-        self.system_patterns = tuple(re.compile(pattern) for pattern in listed)
+        with self.open_export(is_quiet=True) as files:
+            found = find_owner(MessengerExport(files))
+            return found[0] if found else None
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return nothing: names are the only identity in these exports."""
+        return {}
 
     def _count_messages(self) -> int:
-        return estimate_records(self.paths)
-
-    def _name_owner(self, found: FoundOwner | None, tally: Tally) -> None:
-        if self.owner:
-            tally.owner, tally.owner_found_by = self.owner, "option"
-        elif found:
-            tally.owner, tally.owner_found_by = found
-
-    def _session(
-        self,
-        builder: SessionBuilder,
-        thread_id: str,
-        *,
-        is_instagram: bool,
-        tally: Tally,
-    ) -> ExportSession | None:
-        session = builder.session(
-            self,
-            thread_id=thread_id,
-            platform=INSTAGRAM if is_instagram else FACEBOOK,
-            owner=tally.owner,
-            patterns=self.system_patterns,
-        )
-        tally.found += builder.found
-        for reason, count in builder.left_out.items():
-            tally.skip(reason, count)
-        if session is not None:
-            add_counts(tally, "platforms", Counter([session["metadata"]["platform"]]))
-        add_counts(tally, "left_out_kinds", builder.kinds)
-        add_counts(tally, "languages", builder.languages)
-        return session
+        with self.open_export(is_quiet=True) as files:
+            return sum(file.estimate_count(*_SENDER_KEYS) for file in files)
 
 
 class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
@@ -151,39 +100,15 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
     the thread's folder reads all of them as one session.
     """
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        """Read the file: one session, or none if nothing of it is kept.
-
-        Args:
-            tally: Where to count what is found and what is left out.
-
-        Yields:
-            The session.
-
-        Raises:
-            ExportNotFoundError: If there is no such file.
-            ExportAccessError: If the system refuses.
-            ExportFormatError: If it is not a thread of a JSON export.
-        """
-        file = open_file(self.path)
-        document = named_document(file)
-        is_instagram = is_instagram_file(file)
-        if is_instagram:
-            tally.platform = INSTAGRAM
-        self._name_owner(
-            None if self.owner else find_owner_in_document(document), tally
-        )
-        builder = SessionBuilder()
-        builder.add(document)
-        del document
-        session = self._session(
-            builder,
-            thread_of_file(file).id,
-            is_instagram=is_instagram,
-            tally=tally,
-        )
-        if session is not None:
-            yield session
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield the thread of the file."""
+        if not files.is_single_file:
+            msg = (
+                f"{files.path} is not a JSON file. "
+                "Use FolderFacebookMessengerChatLoader for a folder or a zip."
+            )
+            raise ExportFormatError(msg, path=files.path)
+        yield from super().conversations(files)
 
 
 class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
@@ -191,147 +116,139 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
 
     The path may be the zip that Meta hands out (read in place, never unpacked), or a
     folder at any level: the unpacked export, `messages`, a section such as `inbox`, one
-    thread, or a folder with several zips or unpacked parts side by side. A thread's
-    files are put together over all of them, and what two exports both have comes once.
-    End-to-end encrypted chats, which Meta hands out separately, join the older half of
-    the same conversation.
+    thread, or a folder with several zips or unpacked parts side by side; or a list of
+    those. A thread's files are put together over all of them, and what two exports both
+    have comes once. End-to-end encrypted chats, which Meta hands out separately, join
+    the older half of the same conversation.
 
-    Sessions come in code-point order of the thread folders' names.
+    The sections `filtered_threads` and `message_requests`, which are mostly spam, are
+    skipped, unless `keep` has `section` or the path points at them. `owner` is the
+    owner's name as it stands in the export. Sessions come in code-point order of the
+    thread folders' names.
     """
 
-    def __init__(
-        self,
-        path: str | Path | Sequence[str | Path],
-        *,
-        include_sections: str | Collection[str] = (),
-        system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
-        **options: Unpack[LoaderOptions],
-    ) -> None:
-        """Initialize the loader.
 
-        Args:
-            path: A folder or zip, or several that belong together.
-            include_sections: Sections to read although they are left out and counted by
-                default: `filtered_threads` and `message_requests`, which are mostly
-                spam. A section that `path` itself points at is read anyway.
-            system_patterns: Regular expressions of further texts that nobody typed;
-                one has to match the whole text.
-            **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is the name of who exported, as it stands in the export.
+def matches(files: ExportFiles) -> bool:
+    """Return whether the files are Meta's, by their names and first bytes.
 
-        Raises:
-            ValueError: If there is no path or no such section.
-        """
-        paths = [path] if isinstance(path, (str, Path)) else list(path)
-        if not paths:
-            msg = "There is no path to load from: give a folder or a zip."
-            raise ValueError(msg)
-        super().__init__(paths[0], system_patterns=system_patterns, **options)
-        self.paths = tuple(Path(one).expanduser() for one in paths)
-        listed = [include_sections] if isinstance(include_sections, str) else None
-        self.include_sections = frozenset(listed or include_sections)
-        if unknown := self.include_sections - SECTIONS:
-            msg = (
-                f"No section is called {', '.join(map(repr, sorted(unknown)))}. "
-                f"Left out by default are: {', '.join(sorted(LEFT_OUT_SECTIONS))}."
-            )
-            raise ValueError(msg)
+    A part that has nothing but media is known by the name of its zip.
+    """
+    name = files.path.name.lower()
+    if name.endswith(".zip") and name.startswith(_ZIP_NAMES):
+        return True
+    json_files = 0
+    for file in files:
+        if is_in_export_folder(file) or is_html_thread(file.name):
+            return True
+        if file.name.lower().endswith(".json") and json_files < _MAX_LOOKED_AT:
+            json_files += 1
+            with suppress(ChatExportError):
+                if is_thread_head(file.read(_HEAD_BYTES)):
+                    return True
+    return False
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        """Read the export, one conversation at a time.
 
-        Args:
-            tally: Where to count what is found and what is left out.
+def _documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
+    """Parse the files of a thread, oldest first."""
+    documents: list[ThreadDocument] = []
+    for entry in thread.sorted_files:
+        try:
+            document = read_thread(entry.file)
+            if document is None and files.is_single_file:
+                raise _not_a_thread(entry.file)
+        except ChatExportError as error:
+            files.skip(error)
+            continue
+        if document is None:
+            files.details["other_files"] += 1
+            continue
+        document.is_skipped = entry.is_skipped
+        documents.append(document)
+        files.check_count(sum(len(each.records) for each in documents))
+    return documents
 
-        Yields:
-            One session a conversation of which something is kept.
 
-        Raises:
-            ExportNotFoundError: If there is nothing at the path.
-            ExportAccessError: If the system refuses.
-            ExportFormatError: If it is not a Messenger export in JSON.
-        """
-        with ExitStack() as stack:
-            reader = ThreadFileReader(tally)
-            export = self._discover(stack, reader)
-            self._check_found(export, reader)
-            self._name_owner(None if self.owner else find_owner(export), tally)
-            reader.describe(export)
-            for thread in export.threads:
-                session = self._thread_session(thread, export, reader)
-                if session is not None:
-                    held = [session]
-                    del session
-                    yield held.pop()  # Only the caller keeps it in memory.
-            # Read for the counts only, so not for a caller that stops early.
-            for thread in export.threads:
-                reader.count_left_out(thread)
-            self._check_read(reader)
+def _conversation(
+    thread: Thread, files: ExportFiles, found: FoundOwner | None, given: str | None
+) -> Conversation | None:
+    documents = _documents(thread, files)
+    if not documents:
+        return None
+    # The title and the members of today stand in the file of the newest message, unless
+    # that one does not have them.
+    documents_by_age = sorted(documents, key=lambda d: (d.is_skipped, -d.newest))
+    heads = [document.head for document in documents_by_age]
+    listed = next((head.participants for head in heads if head.participants), [])
+    is_group = next((h.is_group for h in heads if h.is_group is not None), None)
+    members = [name for name in dict.fromkeys(listed) if not is_deleted_account(name)]
+    messages = merged(documents)
+    people = dict.fromkeys([*members, *(message.sender for message in messages)])
+    people.pop("", None)
+    owner, found_by = found or (None, None)
+    find_system_lines(messages, LineReader(people, given or owner))
+    return Conversation(
+        id=thread.id,
+        messages=iter(messages),  # Nothing else holds the list.
+        title=next((head.title for head in heads if head.title), None),
+        members=members,
+        names={name: name for name in people},
+        is_group=len(listed) > _FEW or None if is_group is None else is_group,
+        platform=INSTAGRAM if thread.is_instagram else None,
+        owner=owner,
+        owner_found_by=found_by,
+    )
 
-    def glance(self) -> Glance:
-        """Look at the files' names and ends, without reading messages.
 
-        Returns:
-            What is there. Files that cannot be read are passed over.
+def _describe(files: ExportFiles, export: MessengerExport) -> None:
+    entries = {
+        (thread.id, entry.section or "none")
+        for thread in export.threads
+        for entry in thread.files
+    }
+    files.details |= {
+        "threads": len(export.threads),
+        "files": sum(len(thread.files) for thread in export.threads),
+        "other_files": len(export.others),
+        "html_files": export.html_files,
+        "sections": dict(sorted(Counter(section for _, section in entries).items())),
+    }
 
-        Raises:
-            ExportNotFoundError: If there is nothing at the path.
-            ExportAccessError: If the system refuses.
-        """
-        with ExitStack() as stack:
-            export = self._discover(stack, ThreadFileReader(Tally(), is_quiet=True))
-            found = find_owner(export) if export.threads else None
-            return Glance(
-                threads=len(export.threads),
-                html_files=export.html_files,
-                owner=self.owner or (found.name if found else None),
-            )
 
-    def _discover(self, stack: ExitStack, reader: ThreadFileReader) -> DiscoveredExport:
-        parts = open_parts(self.paths, stack, reader.warn, SUFFIXES)
-        reader.named_file = single_file(parts)
-        return discover(
-            list_files(parts), sections=self.include_sections, warn=reader.warn
-        )
+def _no_thread(files: ExportFiles, export: MessengerExport) -> ExportFormatError:
+    if files.is_single_file and not export.html_files:
+        return _not_a_thread(files.files[0])
+    if export.html_files:
+        return _html_error(str(files.path), files.path)
+    msg = (
+        f"{files.path} holds no Messenger thread in JSON. Give Meta's zip or the "
+        "folder that it unpacks to. If there are several parts, put them all into one "
+        "folder and give that: some parts hold nothing but media. Zips are looked for "
+        "in that folder itself, not in deeper ones."
+    )
+    return ExportFormatError(msg, path=files.path)
 
-    def _thread_session(
-        self, thread: Thread, export: DiscoveredExport, reader: ThreadFileReader
-    ) -> ExportSession | None:
-        builder = SessionBuilder()
-        for file in thread.sorted_files():
-            if not file.is_left_out and (document := reader.document(file)):
-                builder.add(document)
-        return self._session(
-            builder,
-            thread.id,
-            is_instagram=export.is_instagram(thread),
-            tally=reader.tally,
-        )
 
-    def _check_found(self, export: DiscoveredExport, reader: ThreadFileReader) -> None:
-        for refused in export.refused:
-            msg = f"{refused.label} is not read: {refused.reason}."
-            reader.warn(ExportFormatError(msg))
-        if export.threads:
-            return
-        where = ", ".join(map(str, self.paths))
-        if reader.named_file:
-            named_document(reader.named_file)
-        if export.html_files:
-            raise ExportFormatError(html_error(where), path=self.path)
+def _not_a_thread(file: ExportFile) -> ExportFormatError:
+    head = file.read(_HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if head == b"<":
+        return _html_error(file.label, file.path)
+    if head not in (b"{", b"["):
         msg = (
-            f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
-            "folder that it unpacks to. If it came in several parts, put them all into "
-            "one folder and give that: some parts hold nothing but media. Zips are "
-            "looked for in that folder itself, not in deeper ones."
+            f"{file.label} is neither a zip nor JSON. Give the zip from Meta, the "
+            "folder that it unpacks to, or a file named message_1.json in it."
         )
-        raise ExportFormatError(msg, path=self.path)
+    else:
+        msg = (
+            f"{file.label} is JSON, but not a Messenger thread. Threads are named "
+            "message_1.json and lie in folders of their own under messages/inbox."
+        )
+    return ExportFormatError(msg, path=file.path)
 
-    def _check_read(self, reader: ThreadFileReader) -> None:
-        if not reader.files_read:
-            where = ", ".join(map(str, self.paths))
-            msg = (
-                f"{where} holds no Messenger thread that can be read. "
-                "Download the export again."
-            )
-            raise ExportFormatError(msg, path=self.path)
+
+def _html_error(label: str, path: Path) -> ExportFormatError:
+    msg = (
+        f"{label} is a Messenger export in HTML, which carries no reliable times or "
+        "senders. Request it again from Accounts Center (Your information and "
+        "permissions, Export your information) with the format set to JSON."
+    )
+    return ExportFormatError(msg, path=path)

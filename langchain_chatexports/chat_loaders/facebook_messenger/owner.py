@@ -1,201 +1,138 @@
-"""Find the owner of an export.
+"""The owner of an export, whom no thread names.
 
-No thread names the owner. The signs are tried from the most to the least reliable;
-messages are read last.
+Signs are tried from the most to the least reliable; messages are read last.
 """
-
-from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, TypeAlias
 
-from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
-from langchain_chatexports.chat_loaders.facebook_messenger.discovery import any_head
-from langchain_chatexports.chat_loaders.facebook_messenger.encoding import TextRepair
-from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
-    Head,
-    parse_document,
-)
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
-    is_deleted_account,
-    read_records,
+    Head,
+    read_thread,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
     is_by_owner,
+    is_deleted_account,
 )
+from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
+    MessengerExport,
+    Thread,
+)
+from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import read_json
 from langchain_chatexports.exceptions import ChatExportError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from langchain_chatexports.chat_loaders.export_files import (
-        ExportFile,
-    )
-    from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
-        DiscoveredExport,
-        Thread,
-    )
-    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
-        ThreadDocument,
-    )
-
-__all__ = ["FoundOwner", "find_owner", "find_owner_in_document"]
-
-_PROFILE_FILES = re.compile(
-    r"(?:profile_information|personal_information)\.json", re.IGNORECASE
+_PROFILE_FILES = {
+    "profile": re.compile(r"(profile|personal)_information\.json", re.IGNORECASE),
+    "autofill information": re.compile(r"autofill_information\.json", re.IGNORECASE),
+}
+_NAMES_IN_PROFILES: tuple[tuple[str | int, ...], ...] = (
+    ("profile_v2", "name", "full_name"),
+    ("profile", "name", "full_name"),  # Until about 2021.
+    ("autofill_information_v2", "FULL_NAME", 0),
+    ("profile_user", 0, "string_map_data", "Name", "value"),  # Instagram.
 )
-_AUTOFILL_FILE = re.compile(r"autofill_information\.json", re.IGNORECASE)
 _PAIR = 2
 
 
-class FoundOwner(NamedTuple):
-    """Who exported, and how that was found."""
-
-    name: str
-    found_by: str
+FoundOwner: TypeAlias = tuple[str, str]
+"""Whose export it is, and how that was found."""
 
 
-def find_owner(export: DiscoveredExport) -> FoundOwner | None:
-    """Find who exported, without the threads that are left out by default."""
-    threads = [t for t in export.threads if not all(f.is_left_out for f in t.files)]
-    heads = {t.id: head for t in threads if (head := any_head(t))}
-    people = {name for head in heads.values() for name in head.participants}
-    for pattern, found_by in (
-        (_PROFILE_FILES, "profile"),
-        (_AUTOFILL_FILE, "autofill information"),
-    ):
+def find_owner(export: MessengerExport) -> FoundOwner | None:
+    """Find whose export it is, without the threads that are skipped by default."""
+    threads = [thread for thread in export.threads if not thread.is_skipped]
+    heads = [(thread, head) for thread in threads if (head := thread.head())]
+    people = {name for _, head in heads for name in head.participants}
+    for found_by, pattern in _PROFILE_FILES.items():
         files = [file for file in export.others if pattern.fullmatch(file.name)]
         if name := _named_in(files, people):
-            return FoundOwner(name, found_by)
-    if name := _in_every_thread(threads, heads):
-        return FoundOwner(name, "the one name in every thread")
-    complete = (
-        any_head(thread, with_tail=True)
-        for thread in threads
-        if thread.id in heads and len(heads[thread.id].people) == _PAIR
-    )
-    if owner := _across_from_title(filter(None, complete)):
-        return owner
-    for thread in threads:
-        for file in thread.files:
-            try:
-                document = parse_document(file.file.read(), file.file.label)
-            except ChatExportError:
-                continue  # Reading the thread says so.
-            if document and (name := _second_person(document)):
-                return FoundOwner(name, "system lines")
-    return None
-
-
-def find_owner_in_document(document: ThreadDocument) -> FoundOwner | None:
-    """Find who exported by one thread file alone."""
-    head = Head(document.is_e2ee, document.participants, document.title)
-    if owner := _across_from_title([head]):
-        return owner
-    name = _second_person(document)
-    return FoundOwner(name, "system lines") if name else None
+            return name, found_by
+    if name := _in_every_thread(heads):
+        return name, "the one name in every thread"
+    pairs = [thread for thread, head in heads if len(head.people) == _PAIR]
+    return _across_from_title(pairs) or _in_system_lines(threads)
 
 
 def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
     found: list[str] = []
     for file in files:
-        try:
+        with suppress(ChatExportError):
             data = file.read()
-            raw = read_json(data, file.label)
-        except ChatExportError:
-            continue
-        repair = TextRepair(data, raw).text
-        sure = [repair(name) for name in _sure_names(raw)]
-        # Their labels are in the account's language: take the value that is a person's.
-        found += sure or [n for n in map(repair, _labeled(raw)) if n in people]
+            raw, repair = read_json(data, file.label), repair_for(data)
+            sure = [repair(name) for name in _names_in(raw)]
+            # Labels are in the account's language: a participant's name is the one.
+            found += sure or [n for n in map(repair, _labeled(raw)) if n in people]
     # Exports of several years or platforms may name several.
-    return next((n for n in found if n in people), next(iter(found), None))
+    return next((name for name in found if name in people), next(iter(found), None))
 
 
-def _sure_names(raw: Any) -> Iterator[str]:
-    paths: tuple[tuple[str | int, ...], ...] = (
-        ("profile_v2", "name", "full_name"),
-        ("profile", "name", "full_name"),
-        ("autofill_information_v2", "FULL_NAME", 0),
-        ("profile_user", 0, "string_map_data", "Name", "value"),
-    )
-    for path in paths:
+def _names_in(raw: Any) -> Iterator[str]:
+    for path in _NAMES_IN_PROFILES:
         value = raw
-        for step in path:
-            value = _at(value, step)
-        if isinstance(value, str) and value.strip():
-            yield value
+        with suppress(LookupError, TypeError):
+            for step in path:
+                value = value[step]
+            if isinstance(value, str) and value.strip():
+                yield value
 
 
-def _labeled(raw: Any) -> Iterator[str]:
-    entries = _listed(_at(raw, "label_values"))
-    for user in _listed(_at(raw, "profile_user")):
-        data = _at(user, "string_map_data")
-        entries += data.values() if isinstance(data, dict) else ()
-    for entry in entries:
-        value = _at(entry, "value")
-        if isinstance(value, str):
-            yield value
+def _labeled(raw: Any) -> list[str]:
+    """Return the values of the newer, generic form of profiles."""
+    entries: list[Any] = []
+    with suppress(LookupError, TypeError):
+        entries += raw["label_values"]
+    with suppress(LookupError, TypeError, AttributeError):
+        entries += raw["profile_user"][0]["string_map_data"].values()
+    values = [entry.get("value") for entry in entries if isinstance(entry, dict)]
+    return [value for value in values if isinstance(value, str)]
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _at(value: Any, step: str | int) -> Any:
-    if isinstance(value, dict):
-        return value.get(step)
-    if isinstance(value, list) and isinstance(step, int) and step < len(value):
-        return value[step]
-    return None
-
-
-def _in_every_thread(threads: Iterable[Thread], heads: dict[str, Head]) -> str | None:
-    named = {thread_id: _named(head) for thread_id, head in heads.items()}
-    listed = [thread for thread in threads if named.get(thread.id)]
+def _in_every_thread(heads: list[tuple[Thread, Head]]) -> str | None:
+    listed = [(thread, head) for thread, head in heads if head.named]
     # Chats with oneself are neither.
-    pairs = [t for t in listed if len(heads[t.id].people) == _PAIR]
-    groups = [t for t in listed if len(heads[t.id].people) > _PAIR]
-    suspect = _common(named[thread.id] for thread in pairs)
-    sets: list[frozenset[str]] = []
-    for thread in filter(_has_owner, pairs):
-        sets.append(named[thread.id])
-        if suspect and len(set(sets)) > 1:
-            return suspect  # Most files' ends need not be read.
-    return _common(sets) or _common(
-        [*sets, *(named[thread.id] for thread in groups if _has_owner(thread))]
+    pairs = [(t, head) for t, head in listed if len(head.people) == _PAIR]
+    groups = [(t, head) for t, head in listed if len(head.people) > _PAIR]
+    suspect = _common([head.named for _, head in pairs])
+    found: list[frozenset[str]] = []
+    for thread, head in pairs:
+        if _has_owner(thread):
+            found.append(head.named)
+            if suspect and len(set(found)) > 1:
+                return suspect  # Most files' ends need not be read.
+    return _common(found) or _common(
+        [*found, *(head.named for thread, head in groups if _has_owner(thread))]
     )
 
 
 def _has_owner(thread: Thread) -> bool:
-    # Who has left a group is not listed in it.
-    head = any_head(thread, with_tail=True)
+    # A person who has left a group is not listed in it.
+    head = thread.head(is_full=True)
     return head is not None and not head.has_left
 
 
-def _common(sets: Iterable[frozenset[str]]) -> str | None:
+def _common(sets: list[frozenset[str]]) -> str | None:
     """Return the one name that all of two or more sets have."""
-    listed = list(sets)
-    common = frozenset.intersection(*listed) if len(listed) > 1 else frozenset()
+    common = frozenset.intersection(*sets) if len(sets) > 1 else frozenset()
     return next(iter(common)) if len(common) == 1 else None
 
 
-def _across_from_title(heads: Iterable[Head]) -> FoundOwner | None:
+def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
     """Vote: a 1:1 thread's title is the other person's name."""
-    votes: Counter[tuple[str, str]] = Counter()
-    for head in heads:
-        people = dict.fromkeys(head.participants)
-        if len(people) != _PAIR:
-            continue
-        first, second = people
-        if head.title == second:
+    votes: Counter[FoundOwner] = Counter()
+    for thread in pairs:
+        head = thread.head(is_full=True)
+        first, second, *_ = dict.fromkeys(head.participants if head else ())
+        if head and head.title == second:
             vote = first, "titles"
-        elif head.title == first:
+        elif head and head.title == first:
             vote = second, "titles"
-        elif head.is_e2ee:
+        elif head and head.is_e2ee:
             vote = first, "first participant"
         else:
             continue
@@ -204,21 +141,28 @@ def _across_from_title(heads: Iterable[Head]) -> FoundOwner | None:
     ranked = votes.most_common(2)
     if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
         return None
-    return FoundOwner(*ranked[0][0])
+    return ranked[0][0]
 
 
-def _second_person(document: ThreadDocument) -> str | None:
-    records = list(read_records(document, 0, Counter()))
-    reader = LineReader(
-        [*document.participants, *{sender for _, sender, *_ in records}]
-    )
-    senders = Counter(
-        sender
-        for _, sender, text, *_ in records
-        if sender != UNKNOWN_SENDER and is_by_owner(text) and reader.read(text, sender)
-    )
-    return next((name for name, _ in senders.most_common(1)), None)
-
-
-def _named(head: Head) -> frozenset[str]:
-    return frozenset(name for name in head.people if not is_deleted_account(name))
+def _in_system_lines(threads: Iterable[Thread]) -> FoundOwner | None:
+    """Return the sender of lines such as "You sent an attachment."."""
+    for thread in threads:
+        for entry in thread.files:
+            document = None
+            with suppress(ChatExportError):  # Reading the thread warns of it.
+                document = read_thread(entry.file)
+            if document is None:
+                continue
+            messages = document.messages
+            senders = {message.sender for message in messages} - {""}
+            reader = LineReader([*document.head.participants, *senders])
+            found = Counter(
+                message.sender
+                for message in messages
+                if message.sender
+                and is_by_owner(message.text)
+                and reader.kind_of(message.text, message.sender)
+            )
+            for name, _ in found.most_common(1):
+                return name, "system lines"
+    return None

@@ -1,82 +1,47 @@
-"""Message records of an export: text, sender, time and what else they carry."""
+"""Thread files: what Meta writes into them, and their messages.
 
-from __future__ import annotations
+Facebook, Instagram and the secure storage of end-to-end encrypted chats write one
+shape each; the first two are the same. Counts below are of one export with 774,818
+messages.
+"""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
-from langchain_chatexports.chat_loaders.facebook_messenger.record_kinds import (
-    kind_from_fields,
+import msgspec
+
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    is_deleted_account,
 )
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterator
-
-    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
-        ThreadDocument,
-    )
-
-__all__ = ["Record", "SenderNames", "is_deleted_account", "read_records"]
-
-# Lower case; what Meta shows instead of the name of a deleted account.
-_DELETED_NAMES = frozenset(
-    {
-        "",
-        "facebook user",
-        "facebook-bruger",
-        "facebook-bruker",
-        "facebook-felhasználó",
-        "facebook-gebruiker",
-        "facebook-nutzer",
-        "facebook-användare",
-        "instagram user",
-        "instagramuser",
-        "người dùng facebook",
-        "usuario de facebook",
-        "usuário do facebook",
-        "utente di facebook",
-        "utilizador do facebook",
-        "utilisateur de facebook",
-        "utilisateur facebook",
-        "uživatel facebooku",
-        "użytkownik facebooka",
-    }
+from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.json_data import (
+    NOT_DECODED,
+    decode_json,
+    without_lone_surrogates,
 )
+from langchain_chatexports.chat_loaders.messages import Message, attachment
 
-# A message with none of these keys is plain text (or empty).
-_NOTABLE_KEYS = frozenset(
-    {
-        "audio_files",
-        "call_duration",
-        "files",
-        "gifs",
-        "is_taken_down",
-        "is_unsent",
-        "photos",
-        "reactions",
-        "share",
-        "sticker",
-        "timestamp",
-        "type",
-        "users",
-        "videos",
-    }
-)
-_MEDIA_KINDS = {
-    "photos": "photo",
-    "videos": "video",
-    "audio_files": "audio",
-    "files": "file",
-    "gifs": "gif",
-}
-_SUFFIX_KINDS = {
-    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "heic", "bmp"), "photos"),
-    **dict.fromkeys(("mp4", "mov", "mkv", "webm", "3gp"), "videos"),
-    **dict.fromkeys(("aac", "m4a", "mp3", "ogg", "opus", "wav"), "audio_files"),
-    "gif": "gifs",
-}
+_HEAD_BYTES = 16 * 2**10
+_TAIL_BYTES = 16 * 2**10
+_THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
+_MESSAGE_KEYS = (b'"sender_name"', b'"senderName"', b'"threadName"')
+_PARTICIPANTS = re.compile(r'"participants"\s*:\s*(?=\[)')
+_LOOKED_AT = 20  # A thread may begin with damaged messages.
+_SUFFIX = re.compile(r"\.\w+$")
+_NAME_NUMBER = re.compile(r"_\d+$")
+
+_COMMON_FIELDS = 5  # Of a record: sender, times, content and type.
+_USUAL_TYPES = frozenset({None, "Generic"})
 _UNSENT_TEXT = "User unsent a message"  # In English in every account language seen.
+_URL_SIGNS = ("http://", "https://", "www.")
+# The keys of the other exports, by type of attachment.
+_FIELDS = {"photo": "photos", "video": "videos", "audio": "audio_files", "gif": "gifs"}
 
 # Year 1 to 9999: what a Python datetime can hold.
 _FIRST_MS = -62_135_596_800_000
@@ -85,188 +50,399 @@ _LAST_MS = 253_402_300_799_999
 _MAX_SECONDS = 10**11
 
 
-# One message that may be kept. A plain tuple, because there are millions: it takes a
-# fifth of a named one's time, and the garbage collector forgets it at once. Its fields:
-#   stamp      milliseconds since 1970 in UTC, if known and within the years 1 to 9999
-#   sender     the name to show
-#   text       the text, empty where there is none
-#   extra      `attachments` and `reactions`, as they will be in the message
-#   kind       why it is left out by default: a kind of system line, or `unsent`
-#   file       which of the thread's files it is from
-#   is_coarse  whether the time is in whole seconds only
-Record: TypeAlias = tuple[
-    "int | None", str, str, "dict[str, Any] | None", "str | None", int, bool
-]
+class Person(msgspec.Struct):
+    """A participant."""
+
+    name: str | None = None
 
 
-class SenderNames(dict[str, str]):
-    """Maps the senders of one file to the names to show; each is repaired once."""
+class Media(msgspec.Struct):
+    """A file of a message: a path in the export, a bare file name, or an address."""
+
+    uri: str | None = None
+
+
+class Share(msgspec.Struct):
+    """A shared link (7,148); 37 have no `link`, such as live locations."""
+
+    link: str | None = None
+    share_text: str | None = None
+    """A caption, often of another person's post: never what the sender wrote."""
+
+
+class Reaction(msgspec.Struct):
+    """A reaction to the message that has it (about 62,000)."""
+
+    reaction: str | None = None
+    actor: str | None = None
+
+
+class Record(msgspec.Struct):
+    """A message of a Facebook or Instagram export."""
+
+    sender_name: str | None = None
+    """Missing, empty or a general name where an account was deleted."""
+
+    timestamp_ms: int | float | None = None
+    timestamp: int | float | None = None
+    """Seconds, in the first exports of 2018."""
+
+    content: str | None = None
+    """Text, a system line, or a line that stands for an attachment."""
+
+    type: str | None = None
+    """`Generic`, `Share`, `Call`, `Subscribe` or `Unsubscribe`, until February 2023."""
+
+    photos: list[Media] | None = None
+    videos: list[Media] | None = None
+    audio_files: list[Media] | None = None
+    files: list[Media] | None = None
+    gifs: list[Media] | None = None
+    sticker: Media | None = None
+    share: Share | None = None
+    reactions: list[Reaction] | None = None
+    call_duration: object = None
+    """On records of calls (2,017), in every year and language."""
+
+    users: object = None
+    """On `Subscribe` and `Unsubscribe`, until 2023."""
+
+    is_unsent: bool | None = False
+    """1,397, of which 52 with their text."""
+
+    is_taken_down: bool | None = False
+
+
+class EncryptedRecord(msgspec.Struct, rename="camel"):
+    """A message of the secure storage; each has all seven keys."""
+
+    sender_name: str | None = None
+    timestamp: int | float | None = None
+    """Milliseconds."""
+
+    text: str | None = None
+    is_unsent: bool | None = None
+    media: list[Media] | None = None
+    """`./media/<uuid>.<suffix>`, or the sentence `Failed to download media`."""
+
+    reactions: list[Reaction] | None = None
+
+
+class ThreadObject(msgspec.Struct):
+    """A thread file of any of the exports."""
+
+    messages: list[msgspec.Raw]
+    participants: list[Person | str] | None = None
+    """Members when the export was made; names alone in the secure storage."""
+
+    title: str | None = None
+    thread_name: str | None = msgspec.field(default=None, name="threadName")
+    """`<other person>_<number>`, in the secure storage."""
+
+    thread_path: str | None = None
+    """`<section>/<folder>`, in another letter case at times, or with a `/` behind."""
+
+    thread_type: str | None = None
+    """`Regular`, `RegularGroup`, `Pending` or `PendingGroup`, until February 2023."""
+
+    joinable_mode: object = None
+    """The link to join a group."""
+
+    is_still_participant: bool | None = None
+
+
+_PLAIN = msgspec.structs.astuple(Record())[_COMMON_FIELDS:]
+_THREADS = msgspec.json.Decoder(ThreadObject)
+_RECORDS = msgspec.json.Decoder(Record)
+_ENCRYPTED_RECORDS = msgspec.json.Decoder(EncryptedRecord)
+
+
+@dataclass(slots=True)
+class Head:
+    """What a thread file says of its conversation."""
+
+    is_e2ee: bool
+    participants: list[str] = field(default_factory=list)
+    title: str | None = None
+    folder: str | None = None
+    """The thread folder's name."""
+
+    is_group: bool | None = None
+    has_left: bool = False
+    """Whether the owner has left the group, and is not listed anymore."""
+
+    @property
+    def people(self) -> frozenset[str]:
+        """All participants, each once."""
+        return frozenset(self.participants)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The participants whose accounts exist."""
+        return frozenset(p for p in self.participants if not is_deleted_account(p))
+
+
+@dataclass
+class ThreadDocument:
+    """A parsed thread file."""
+
+    head: Head
+    records: list[msgspec.Raw]
+    repair: Callable[[str], str]
+    is_skipped: bool = False
+    """Whether it is of a section that is skipped by default."""
+
+    is_coarse: bool = False
+    """Whether its times are in whole seconds; known when messages were decoded."""
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        """The messages in the file's order, with the kinds that fields show.
+
+        One of kind `text` may still be a system line.
+        """
+        return list(self._decoded())
+
+    @property
+    def newest(self) -> int:
+        """The time of the newest message; before all times if there is none."""
+        times = [m.time for m in self.messages if m.time is not None]
+        return max(times, default=-(10**20))
+
+    def _decoded(self) -> Iterator[Message]:
+        decode = _encrypted_record if self.head.is_e2ee else _RECORDS.decode
+        repair, names = self.repair, _SenderNames(self.repair)
+        for raw in self.records:
+            try:
+                record = decode(raw)
+            except NOT_DECODED:
+                yield Message(None, "", "", "unreadable")
+                continue
+            text = record.content or ""
+            if not text.isascii():
+                text = repair(text)
+            stamp = record.timestamp_ms
+            if stamp is None and record.timestamp is not None:
+                stamp = self._older_stamp(record.timestamp)
+            time = None
+            if stamp is not None and _FIRST_MS <= stamp <= _LAST_MS:
+                time = int(stamp) * 1000
+            message = Message(time, names[record.sender_name], text)
+            details = msgspec.structs.astuple(record)[_COMMON_FIELDS:]
+            if details != _PLAIN or record.type not in _USUAL_TYPES:
+                _add_details(message, record, repair, names)
+            yield message
+
+    def _older_stamp(self, stamp: float) -> float:
+        if abs(stamp) < _MAX_SECONDS:
+            self.is_coarse, stamp = True, stamp * 1000
+        return stamp
+
+
+class _SenderNames(dict[str | None, str]):
+    """Repairs each sender of a file once; empty for deleted accounts."""
 
     def __init__(self, repair: Callable[[str], str]) -> None:
         super().__init__()
         self.repair = repair
 
-    def shown(self, raw: object) -> str:
-        """Return the name to show for any JSON value."""
-        return self[raw] if isinstance(raw, str) else UNKNOWN_SENDER
-
-    def __missing__(self, raw: str) -> str:
-        """Repair a name on its first occurrence."""
-        name = self.repair(raw).strip()
-        shown = UNKNOWN_SENDER if is_deleted_account(name) else name
-        self[raw] = shown
+    def __missing__(self, raw: str | None) -> str:
+        name = self.repair(raw or "").strip()
+        self[raw] = shown = "" if is_deleted_account(name) else name
         return shown
 
 
-def is_deleted_account(name: str) -> bool:
-    """Return whether a name stands for any deleted account, or is missing."""
-    return name.strip().casefold() in _DELETED_NAMES
-
-
-def read_records(
-    document: ThreadDocument, file: int, left_out: Counter[str]
-) -> Iterator[Record]:
-    """Read a file's messages, in its order.
-
-    Args:
-        document: The file.
-        file: Its number among the thread's files.
-        left_out: Where to count what is never kept: `empty` and `unreadable`.
-
-    Yields:
-        Everything else, with why it may be left out.
-    """
-    repair = document.repair
-    names = SenderNames(repair)
-    is_plain = _NOTABLE_KEYS.isdisjoint
-    for raw in document.messages:
-        if not isinstance(raw, dict):
-            left_out["unreadable"] += 1
-            continue
-        message = _as_dyi(raw) if document.is_e2ee else raw
-        name, text = message.get("sender_name"), message.get("content")
-        sender = names[name] if isinstance(name, str) else UNKNOWN_SENDER
-        if not isinstance(text, str):
-            text = ""
-        else:
-            if not text.isascii():
-                text = repair(text)
-            if text.isspace():
-                text = ""
-        stamp = message.get("timestamp_ms")
-        if type(stamp) is not int or not _FIRST_MS <= stamp <= _LAST_MS:
-            stamp = _rounded(stamp)
-        record: Record = (stamp, sender, text, None, None, file, False)
-        if not is_plain(message):
-            record = _with_notable_keys(record, message, names)
-        if record[2] or _has_more_than_text(record):
-            yield record
-        else:
-            left_out["empty"] += 1
-
-
-def _with_notable_keys(
-    draft: Record, message: dict[str, Any], names: SenderNames
-) -> Record:
-    stamp, sender, text, _, _, file, is_coarse = draft
-    extra = _extra(message, names)
-    kind = kind_from_fields(message, text)
-    if kind == "unsent" and text == _UNSENT_TEXT:
-        text = ""
-    if stamp is None and "timestamp" in message:
-        stamp, is_coarse = _older_stamp(message["timestamp"])
-    return stamp, sender, text, extra, kind, file, is_coarse
-
-
-def _has_more_than_text(record: Record) -> bool:
-    _, _, _, extra, kind, *_ = record
-    return kind is not None or "attachments" in (extra or ())
-
-
-def _rounded(value: object) -> int | None:
-    """Return a fractional time as a whole number, or `None` out of range."""
-    if isinstance(value, float) and _FIRST_MS <= value <= _LAST_MS:
-        return int(value)
+def read_thread(file: ExportFile) -> ThreadDocument | None:
+    """Parse a file; `None` if it is JSON, but not a thread."""
+    data = file.read()
+    try:
+        thread = decode_json(data, _THREADS, file.label, file.path)
+    except msgspec.ValidationError:
+        return None
+    listed, name = thread.participants or [], thread.thread_name
+    is_e2ee = name is not None and all(isinstance(person, str) for person in listed)
+    repair = without_lone_surrogates if is_e2ee else repair_for(data)
+    head = Head(is_e2ee, _names(listed, repair))
+    if is_e2ee:
+        head.title = _NAME_NUMBER.sub("", repair(name or "")) or None
+    else:
+        head.title = repair(thread.title) if thread.title else None
+        head.folder = _last_folder(thread.thread_path)
+        head.has_left = thread.is_still_participant is False
+        if thread.thread_type is not None:
+            head.is_group = thread.thread_type.endswith("Group")
+        elif thread.joinable_mode is not None:
+            head.is_group = True
+    if is_e2ee or _has_dyi_shape(thread):
+        return ThreadDocument(head, thread.messages, repair)
     return None
 
 
-def _older_stamp(value: object) -> tuple[int | None, bool]:
-    number = value if type(value) is int else _rounded(value)
-    if number is None:
-        return None, False
-    is_coarse = abs(number) < _MAX_SECONDS
-    milliseconds = number * 1000 if is_coarse else number
-    if not _FIRST_MS <= milliseconds <= _LAST_MS:
-        return None, False
-    return milliseconds, is_coarse
+def read_head(file: ExportFile) -> Head | None:
+    """Return who takes part in a thread, from the beginning of its file if possible.
+
+    `None` if no key of a thread is near the beginning.
+    """
+    data = file.read(_HEAD_BYTES)
+    if not any(key in data for key in _THREAD_KEYS):
+        return None
+    if head := _head_of(data):
+        return head
+    document = read_thread(file)
+    return document.head if document else None
 
 
-def _extra(message: dict[str, Any], names: SenderNames) -> dict[str, Any] | None:
+def add_tail(head: Head, file: ExportFile) -> Head:
+    """Return a head with the title, the folder and whether the owner has left."""
+    # These keys stand behind the messages in most files, before them in some.
+    for data in (file.read_tail(_TAIL_BYTES), file.read(_HEAD_BYTES)):
+        text = data.decode("utf-8", "ignore")
+        title = _last_value(text, "threadName" if head.is_e2ee else "title")
+        if isinstance(title, str) and head.title is None:
+            if head.is_e2ee:
+                title = _NAME_NUMBER.sub("", title)
+            head.title = _repair_for(head)(title)
+        path = _last_value(text, "thread_path")
+        head.folder = head.folder or _last_folder(path if isinstance(path, str) else "")
+        head.has_left |= _last_value(text, "is_still_participant") is False
+    return head
+
+
+def is_thread_head(data: bytes) -> bool:
+    """Return whether a file begins as threads do."""
+    return b'"participants"' in data and any(key in data for key in _MESSAGE_KEYS)
+
+
+def has_url(text: str) -> bool:
+    """Return whether a text holds a link."""
+    folded = text.casefold()
+    return any(sign in folded for sign in _URL_SIGNS)
+
+
+def _encrypted_record(raw: msgspec.Raw) -> Record:
+    """Decode a record of the secure storage into the shape of the other exports."""
+    found = _ENCRYPTED_RECORDS.decode(raw)
+    is_placeholder = found.is_unsent and found.text == _UNSENT_TEXT
+    record = Record(
+        sender_name=found.sender_name,
+        timestamp_ms=found.timestamp,
+        content=None if is_placeholder else found.text,
+        is_unsent=found.is_unsent,
+        reactions=found.reactions,
+    )
+    for item in found.media or ():
+        # Without a suffix it is a sentence about a file that is missing.
+        stored = item if _SUFFIX.search(item.uri or "") else Media()
+        name = _FIELDS.get(attachment(stored.uri or "")["type"], "files")
+        setattr(record, name, [*(getattr(record, name) or ()), stored])
+    return record
+
+
+def _has_dyi_shape(thread: ThreadObject) -> bool:
+    if any(isinstance(person, str) for person in thread.participants or ()):
+        return False
+    is_decoded = False
+    for raw in thread.messages[:_LOOKED_AT]:
+        with suppress(*NOT_DECODED):
+            record = _RECORDS.decode(raw)
+            is_decoded = True
+            if (record.timestamp_ms, record.timestamp) != (None, None):
+                return True
+    return not is_decoded and thread.participants is not None
+
+
+def _names(listed: list[Person | str], repair: Callable[[str], str]) -> list[str]:
+    names = [person if isinstance(person, str) else person.name for person in listed]
+    return [repair(name) for name in names if name is not None]
+
+
+def _last_folder(path: str | None) -> str | None:
+    return (path or "").rstrip("/").rpartition("/")[2] or None
+
+
+def _repair_for(head: Head) -> Callable[[str], str]:
+    return without_lone_surrogates if head.is_e2ee else repair_for()
+
+
+def _head_of(data: bytes) -> Head | None:
+    # Quotes inside of strings are escaped, so a message's text cannot match.
+    text = data.decode("utf-8", "ignore")
+    match = _PARTICIPANTS.search(text)
+    try:
+        raw, _ = json.JSONDecoder().raw_decode(text, match.end() if match else 0)
+        listed = msgspec.convert(raw, list[Person | str])
+    except (ValueError, RecursionError):
+        return None
+    if not listed or match is None:
+        return None
+    head = Head(isinstance(listed[0], str))
+    head.participants = _names(listed, _repair_for(head))
+    return head
+
+
+def _last_value(text: str, key: str) -> object:
+    value: object = None
+    for match in re.finditer(rf'"{key}"\s*:\s*(?=["tf])', text):
+        value = None
+        with suppress(ValueError):
+            value, _ = json.JSONDecoder().raw_decode(text, match.end())
+    return value
+
+
+def _add_details(
+    message: Message,
+    record: Record,
+    repair: Callable[[str], str],
+    names: Mapping[str | None, str],
+) -> None:
+    """Add attachments and reactions, and the kind that fields show."""
     extra: dict[str, Any] = {}
-    repair = names.repair
-    attachments = list(_attachments(message, repair))
-    if attachments:
+    if attachments := list(_attachments(record, repair)):
         extra["attachments"] = attachments
-    reactions = message.get("reactions")
-    if isinstance(reactions, list):
-        found = [
-            {
-                "reaction": repair(item["reaction"]),
-                "sender": names.shown(item.get("actor")),
-            }
-            for item in reactions
-            if isinstance(item, dict) and isinstance(item.get("reaction"), str)
-        ]
-        if found:
-            extra["reactions"] = found
-    return extra or None
+    reactions = [
+        {"reaction": repair(item.reaction), "sender": names[item.actor]}
+        for item in record.reactions or ()
+        if item.reaction
+    ]
+    if reactions:
+        extra["reactions"] = reactions
+    if record.is_unsent or record.is_taken_down:
+        message.kind, extra["unsent"] = "unsent", True
+    elif system := _system_kind(record, message.text):
+        message.kind, extra["system"] = "system", system
+    message.extra = extra
+
+
+def _system_kind(record: Record, text: str) -> str | None:
+    """Return what a record without an author is by its fields."""
+    if record.call_duration is not None or record.type == "Call":
+        return "call"
+    if record.users is not None or record.type in {"Subscribe", "Unsubscribe"}:
+        return "members"
+    # A notice of an app or game; with a link it is what a person shared.
+    share = record.share
+    has_link = bool(share and (share.link or share.share_text)) or has_url(text)
+    return "game" if record.type == "Share" and text and not has_link else None
 
 
 def _attachments(
-    message: dict[str, Any], repair: Callable[[str], str]
+    record: Record, repair: Callable[[str], str]
 ) -> Iterator[dict[str, str]]:
-    for key, kind in _MEDIA_KINDS.items():
-        listed = message.get(key)
-        for item in listed if isinstance(listed, list) else ():
-            yield _with_uri({"type": kind}, item)
-    if message.get("sticker"):
-        yield _with_uri({"type": "sticker"}, message["sticker"])
-    share = message.get("share")
-    if not isinstance(share, dict) or not share:
-        return
-    link, text = share.get("link"), share.get("share_text")
-    shared = {"type": "link"}
-    if isinstance(link, str) and link:
-        shared["uri"] = link
-    # A caption of somebody else's post: never content.
-    if isinstance(text, str) and text:
-        shared["text"] = repair(text)
-    yield shared
-
-
-def _with_uri(attachment: dict[str, str], item: object) -> dict[str, str]:
-    uri = item.get("uri") if isinstance(item, dict) else None
-    if isinstance(uri, str) and uri:
-        attachment["uri"] = uri
-    return attachment
-
-
-def _as_dyi(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return a message of the secure storage the keys of the other exports."""
-    message: dict[str, Any] = {
-        "sender_name": raw.get("senderName"),
-        "timestamp_ms": raw.get("timestamp"),
-        "content": raw.get("text"),
-    }
-    if raw.get("isUnsent"):
-        message["is_unsent"] = True
-    if raw.get("reactions"):
-        message["reactions"] = raw["reactions"]
-    media = raw.get("media")
-    for item in media if isinstance(media, list) else ():
-        uri = item.get("uri") if isinstance(item, dict) else None
-        suffix = uri.rpartition(".")[2].lower() if isinstance(uri, str) else ""
-        # Without a suffix it is a sentence that says why there is no file.
-        stored = item if suffix.isalnum() else {}
-        message.setdefault(_SUFFIX_KINDS.get(suffix, "files"), []).append(stored)
-    return message
+    for kind, listed in (
+        ("photo", record.photos),
+        ("video", record.videos),
+        ("audio", record.audio_files),
+        ("file", record.files),
+        ("gif", record.gifs),
+        ("sticker", [record.sticker] if record.sticker else ()),
+    ):
+        for item in listed or ():
+            yield {"type": kind, "uri": item.uri} if item.uri else {"type": kind}
+    share = record.share
+    if share and (share.link or share.share_text):
+        shared = {"type": "link"}
+        if share.link:
+            shared["uri"] = share.link
+        if share.share_text:
+            shared["text"] = repair(share.share_text)
+        yield shared

@@ -1,7 +1,5 @@
 """An empty export, which each test fills."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.unit_tests.builders.messenger import Export

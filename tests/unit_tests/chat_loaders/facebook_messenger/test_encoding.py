@@ -1,20 +1,14 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.facebook_messenger.encoding import (
-    TextRepair,
-)
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
-from tests.unit_tests.builders.messenger import as_meta_writes, meta_json, mojibake
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.unit_tests.builders.messenger import meta_json, mojibake
 
 # Emoji of before 2016 are replaced on purpose, and lone surrogates are no text.
 typed_text = st.text(st.characters(exclude_categories=["Cs", "Co"]))
@@ -26,22 +20,19 @@ CLEAN = ["zażółć", "Łódź"]
 
 def repair_in(strings: list[str]) -> Callable[[str], str]:
     """Return the repair for a file that holds these strings."""
-    document = {"messages": [{"content": text} for text in strings]}
-    return TextRepair(json.dumps(document).encode(), document).text
+    return repair_for(json.dumps(strings).encode())
 
 
 @given(typed_text)
 def test_what_meta_wrote_comes_back_as_typed(text: str) -> None:
-    data = {"content": text}
-    repair = TextRepair(meta_json(data), as_meta_writes(data)).text
-    assert repair(mojibake(text)) == text
+    assert repair_for(meta_json({"content": text}))(mojibake(text)) == text
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Co", "Cc"]))))
 def test_a_file_with_right_text_beyond_latin_1_is_not_changed(texts: list[str]) -> None:
     document = {"texts": [*texts, "ł"]}
     for raw in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
-        repair = TextRepair(raw.encode("utf-8", "replace"), document).text
+        repair = repair_for(raw.encode("utf-8", "replace"))
         assert [repair(text) for text in texts] == texts
 
 
@@ -51,25 +42,25 @@ def test_any_string_can_be_written_as_utf_8_afterwards(text: str) -> None:
 
 
 def test_ascii_is_returned_as_it_is() -> None:
-    assert TextRepair().text("Hello!") == "Hello!"
+    assert repair_for()("Hello!") == "Hello!"
 
 
 @pytest.mark.parametrize("text", ["é", "Köszönöm", "Việt", "привет", "😂❤️", "ế"])
 def test_untouched_files_are_repaired_whole(text: str) -> None:
-    assert TextRepair().text(mojibake(text)) == text
+    assert repair_for()(mojibake(text)) == text
 
 
 def test_text_that_does_not_survive_the_round_trip_is_right_already() -> None:
-    assert TextRepair().text("déjà vu") == "déjà vu"
+    assert repair_for()("déjà vu") == "déjà vu"
 
 
 def test_a_string_cut_inside_a_character_keeps_its_good_part() -> None:
     cut = mojibake("kávé 😂")[:-1]
-    assert TextRepair().text(cut) == "kávé \xf0\x9f\x98"
+    assert repair_for()(cut) == "kávé \xf0\x9f\x98"
 
 
 def test_a_cut_string_of_an_untouched_file_is_repaired_whatever_its_letters() -> None:
-    assert TextRepair().text(mojibake("ế ế") + "\xf0") == "ế ế\xf0"
+    assert repair_for()(mojibake("ế ế") + "\xf0") == "ế ế\xf0"
 
 
 @pytest.mark.parametrize("text", ["CAFÉ»", "É\xa0!", "été\xa0»"])
@@ -98,22 +89,20 @@ def test_right_text_that_looks_broken_stays_in_a_mixed_file(text: str) -> None:
 
 def test_a_typed_escape_does_not_make_a_file_look_edited() -> None:
     document: dict[str, Any] = {"content": mojibake("é"), "other": "\\u0142"}
-    assert (
-        TextRepair(json.dumps(document).encode(), document).text(mojibake("é")) == "é"
-    )
+    assert repair_for(json.dumps(document).encode())(mojibake("é")) == "é"
 
 
 def test_real_letters_in_raw_utf_8_make_a_file_look_edited() -> None:
     document = {"content": "CAFÉ»", "other": "ł"}
     raw = json.dumps(document, ensure_ascii=False).encode()
-    assert TextRepair(raw, document).text("CAFÉ»") == "CAFÉ»"
+    assert repair_for(raw)("CAFÉ»") == "CAFÉ»"
 
 
 def test_surrogate_pairs_in_six_bytes_become_one_character() -> None:
     broken = "😂".encode("utf-16-be").hex()
     high, low = (chr(int(broken[i : i + 4], 16)) for i in (0, 4))
     text = (high + low).encode("utf-8", "surrogatepass").decode("latin-1")
-    assert TextRepair().text(text) == "😂"
+    assert repair_for()(text) == "😂"
 
 
 def test_lone_surrogates_are_replaced() -> None:
@@ -124,28 +113,7 @@ def test_surrogate_pairs_are_joined() -> None:
     assert without_lone_surrogates("\ud83d\ude02") == "😂"
 
 
-@pytest.mark.parametrize(
-    ("private", "emoji"),
-    [
-        ("\U000fe330", "😃"),
-        ("\U000fe334", "😂"),
-        ("\U000fe335", "😊"),
-        ("\U000fe338", "😄"),
-        ("\U000fe340", "😔"),
-        ("\U000fe347", "😉"),
-        ("\U000fe32a", "😝"),
-        ("\U000feb0c", "❤️"),
-        ("\U000fe4e5", "🇯🇵"),
-    ],
-)
-def test_emoji_of_before_unicode_are_replaced(private: str, emoji: str) -> None:
-    assert TextRepair().text(mojibake(f"hi {private}!")) == f"hi {emoji}!"
-
-
-def test_emoji_of_before_unicode_are_replaced_in_a_file_that_was_saved_again() -> None:
-    assert repair_in(CLEAN)("hi \U000fe330!") == "hi 😃!"
-
-
-@pytest.mark.parametrize("private", ["\U000fec15", "\U000fec1b", "\U000fe05f"])
-def test_emoji_of_before_unicode_without_a_successor_are_removed(private: str) -> None:
-    assert TextRepair().text(mojibake(f"hi{private}")) == "hi"
+@pytest.mark.parametrize("private", ["\U000fe330", "\U000fec15", "\U000fe05f"])
+def test_emoji_of_before_unicode_are_removed(private: str) -> None:
+    assert repair_for()(mojibake(f"hi{private}")) == "hi"
+    assert repair_in(CLEAN)(f"hi{private}!") == "hi!"

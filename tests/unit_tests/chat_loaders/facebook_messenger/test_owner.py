@@ -1,25 +1,22 @@
-from __future__ import annotations
-
-import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
-    MapAIMessages,
     SingleFileFacebookMessengerChatLoader,
 )
-from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
+from langchain_chatexports.chat_loaders.facebook_messenger import threads
+from langchain_chatexports.chat_loaders.files import ExportFile
+from tests.unit_tests.builders.messenger import (
+    FACEBOOK,
+    INSTAGRAM,
+    EncryptedChat,
+    Export,
+    Thread,
+)
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from tests.unit_tests.builders.messenger import EncryptedChat, Thread
-
 
 NOON = 1_700_000_000_000
 ADA, BOB, EVE, GRACE = "Ada Byron", "Bob Ray", "Eve Zoë", "Grace Hopper"
@@ -39,11 +36,6 @@ def unclear() -> Export:
     chat = export.thread("club_1", [ADA, BOB, EVE], title="Club")
     chat.says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
     return export
-
-
-def test_the_callers_word_counts_first(unclear: Export, tmp_path: Path) -> None:
-    unclear.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
-    assert owner_of(unclear, tmp_path, owner=ADA) == (ADA, "option")
 
 
 @pytest.mark.parametrize(
@@ -81,11 +73,9 @@ def test_nothing_is_read_to_find_an_owner_that_is_given(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
-    folder = export.to_folder(tmp_path / "x")
-    monkeypatch.setattr(
-        "langchain_chatexports.chat_loaders.facebook_messenger.loader.find_owner", None
-    )
-    assert FolderFacebookMessengerChatLoader(folder, owner=GRACE).load()
+    monkeypatch.setattr(ExportFile, "read_tail", None)
+    monkeypatch.setattr(threads, "read_head", None)
+    assert owner_of(export, tmp_path, owner=GRACE) == (GRACE, "option")
 
 
 @pytest.mark.parametrize(
@@ -247,48 +237,11 @@ def test_of_several_profiles_the_one_of_a_participant_counts(
     assert owner_of(unclear, tmp_path) == (EVE, "profile")
 
 
-@pytest.mark.parametrize("is_reversed", [True, False])
-def test_which_of_several_profiles_counts_depends_on_no_order(
-    unclear: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reversed: bool
-) -> None:
-    for path, name in (
-        ("a/personal_information.json", ADA),
-        ("a/profile_information.json", BOB),
-        ("b/profile_information.json", EVE),
-    ):
-        unclear.file(path, {"profile_v2": {"name": {"full_name": name}}})
-    walk = os.walk
-
-    def sorted_or_not(
-        top: Path, **options: Any
-    ) -> Iterator[tuple[str, list[str], list[str]]]:
-        for place, folders, names in walk(top, **options):
-            folders.sort(reverse=is_reversed)
-            yield place, folders, sorted(names, reverse=is_reversed)
-
-    monkeypatch.setattr(os, "walk", sorted_or_not)
-    assert owner_of(unclear, tmp_path) == (ADA, "profile")
-    unclear.other = dict(sorted(unclear.other.items(), reverse=is_reversed))
-    zipped = unclear.to_zip(tmp_path / "x.zip")
-    assert FolderFacebookMessengerChatLoader(zipped).inspect().owner == ADA
-
-
 def test_a_profile_counts_also_where_nobody_is_listed(
     export: Any, tmp_path: Path
 ) -> None:
     export.thread("ada_1", []).says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
     export.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
-    assert owner_of(export, tmp_path) == (EVE, "profile")
-
-
-def test_instagrams_profile_counts_also_where_nobody_is_listed(tmp_path: Path) -> None:
-    export = Export(INSTAGRAM)
-    export.thread("ada_1", []).says(ADA, "hi", NOON)
-    fields = {"Email": {"value": "eve@example.org"}, "Name": {"value": EVE}}
-    export.file(
-        "personal_information/personal_information.json",
-        {"profile_user": [{"string_map_data": fields}]},
-    )
     assert owner_of(export, tmp_path) == (EVE, "profile")
 
 
@@ -393,26 +346,6 @@ def test_all_messages_say_whether_they_are_the_owners(
     (session,) = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path)).load()
     flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
     assert flags == [False, True, False]
-
-
-@pytest.mark.parametrize("name", [EVE, EVE.upper(), f" {EVE} "])
-def test_letter_case_of_the_callers_word_does_not_matter(
-    unclear: Export, tmp_path: Path, name: str
-) -> None:
-    folder = unclear.to_folder(tmp_path)
-    (session,) = FolderFacebookMessengerChatLoader(folder, owner=name).load()
-    assert [m.additional_kwargs["is_from_me"] for m in session["messages"]] == [
-        False,
-        True,
-    ]
-
-
-def test_map_ai_messages_needs_no_name(export: Export, tmp_path: Path) -> None:
-    chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
-    chat.says(GRACE, "ho", NOON + 1)
-    loader = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path))
-    (session,) = (loader | MapAIMessages()).load()
-    assert [m.type for m in session["messages"]] == ["human", "ai"]
 
 
 class TestSingleFile:

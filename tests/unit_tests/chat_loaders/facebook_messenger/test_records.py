@@ -1,71 +1,79 @@
-from __future__ import annotations
+"""Messages as Meta's files have them: fields, times, attachments, kinds."""
 
-from collections import Counter
-from typing import TYPE_CHECKING
+import json
+import warnings
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import BaseMessage
 
-from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
-    parse_document,
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.records import (
-    is_deleted_account,
-    read_records,
-)
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from tests.unit_tests.builders.messenger import Export, message, meta_json, mojibake
 
-if TYPE_CHECKING:
-    from typing import Any
-
-
 NOON = 1_700_000_000_000
+PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
+KINDS = ("media", "system", "unsent", "reaction")
+KEYS = [
+    *("participants", "threadName", "title", "thread_path", "thread_type"),
+    *("joinable_mode", "is_still_participant", "magic_words", "name", "sender_name"),
+    *("senderName", "timestamp_ms", "timestamp", "content", "text", "photos", "uri"),
+    *("media", "share", "link", "share_text", "reactions", "reaction", "actor"),
+    *("type", "users", "call_duration", "is_unsent", "isUnsent", "sticker"),
+    *("label_values", "profile_user", "string_map_data", "value", "profile_v2"),
+]
 
 
-def read(*records: Any, left_out: Counter[str] | None = None) -> list[tuple[Any, ...]]:
-    data = meta_json({"participants": [{"name": "Ada"}], "messages": list(records)})
-    document = parse_document(data, "")
-    assert document is not None
-    return list(read_records(document, 0, Counter() if left_out is None else left_out))
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "message_1.json"
 
 
-def read_one(**keys: Any) -> tuple[Any, ...]:
-    (record,) = read({"sender_name": "Ada", "timestamp_ms": NOON} | keys)
-    return record
+def load(path: Path, *records: Any) -> tuple[list[BaseMessage], ExportSummary]:
+    """Read records behind a first one, and keep all that has a text."""
+    first = message("Ada", "first", 1)
+    path.write_bytes(meta_json({"participants": PEOPLE, "messages": [first, *records]}))
+    loader = SingleFileFacebookMessengerChatLoader(path, owner="Grace", keep=KINDS)
+    (session,) = loader.load()
+    rest = [m for m in session["messages"] if m.content != "first"]
+    return rest, loader.inspect()
 
 
-def read_encrypted(text: str = "", **keys: Any) -> list[tuple[Any, ...]]:
+def load_one(path: Path, **keys: Any) -> BaseMessage:
+    (only,), _ = load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
+    return only
+
+
+def load_encrypted(path: Path, text: str = "", **keys: Any) -> list[BaseMessage]:
+    chat = Export().encrypted("Ada_1.json", ["Grace", "Ada"])
     (data,) = (
-        Export()
-        .encrypted("A_1.json", ["A", "B"])
-        .says("A", text, NOON, **keys)
-        .files()
-        .values()
+        chat.says("Ada", "first", 1).says("Ada", text, NOON, **keys).files().values()
     )
-    document = parse_document(data, "")
-    assert document is not None
-    return list(read_records(document, 0, Counter()))
-
-
-def left_out_of(*records: Any) -> Counter[str]:
-    left_out = Counter[str]()
-    read(message("Ada", "first", 1), *records, left_out=left_out)
-    return left_out
+    path.write_bytes(data)
+    (session,) = SingleFileFacebookMessengerChatLoader(path, keep=KINDS).load()
+    return list(session["messages"][1:])
 
 
 @pytest.mark.parametrize(
-    ("keys", "kind"),
+    ("keys", "reason"),
     [
-        ({"content": "Ada called you.", "call_duration": 60}, "call"),
-        ({"content": "You missed a call from Ada.", "call_duration": 0}, "call"),
-        ({"call_duration": 60}, "call"),
-        ({"type": "Call", "content": "X"}, "call"),
-        ({"type": "Subscribe", "content": "X"}, "members"),
-        ({"type": "Unsubscribe", "content": "X"}, "members"),
-        ({"type": "Generic", "content": "X", "users": [{"name": "Bob"}]}, "members"),
+        ({"content": "Ada called you.", "call_duration": 60}, "system"),
+        ({"content": "You missed a call from Ada.", "call_duration": 0}, "system"),
+        ({"call_duration": 60}, "system"),
+        ({"type": "Call", "content": "X"}, "system"),
+        ({"type": "Subscribe", "content": "X"}, "system"),
+        ({"type": "Unsubscribe", "content": "X"}, "system"),
+        ({"type": "Generic", "content": "X", "users": [{"name": "Bob"}]}, "system"),
         ({"is_unsent": True, "content": "secret"}, "unsent"),
         ({"is_unsent": True}, "unsent"),
         ({"is_taken_down": True, "content": "gone"}, "unsent"),
-        ({"type": "Share", "content": "Ada played Chess"}, "game"),
+        ({"type": "Share", "content": "Ada played Chess"}, "system"),
         ({"type": "Share", "content": "see https://example.org"}, None),
         ({"type": "Share", "content": "see", "share": {"link": "https://x.org"}}, None),
         ({"type": "Generic", "content": "hi"}, None),
@@ -73,10 +81,12 @@ def left_out_of(*records: Any) -> Counter[str]:
         ({"content": "hi", "is_geoblocked_for_viewer": False}, None),
     ],
 )
-def test_structural_signs_tell_what_nobody_typed(
-    keys: dict[str, Any], kind: str | None
+def test_fields_show_what_nobody_typed(
+    path: Path, keys: dict[str, Any], reason: str | None
 ) -> None:
-    assert read_one(**keys)[4] == kind
+    load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
+    skipped = SingleFileFacebookMessengerChatLoader(path).inspect().skipped
+    assert skipped == ({reason: 1} if reason else {})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,6 @@ def test_structural_signs_tell_what_nobody_typed(
         {"content": None},
         {"content": "  \n"},
         {"content": "\u00a0"},
-        {"content": 5},
         {"reactions": [{"reaction": "👍", "actor": "Bob"}]},
         {"photos": []},
         {"share": {}},
@@ -95,14 +104,20 @@ def test_structural_signs_tell_what_nobody_typed(
         {"is_unsent": False},
     ],
 )
-def test_a_message_without_anything_is_empty(keys: dict[str, Any]) -> None:
-    assert left_out_of({"sender_name": "Ada", "timestamp_ms": NOON} | keys) == {
-        "empty": 1
-    }
+def test_a_message_without_anything_is_empty(path: Path, keys: dict[str, Any]) -> None:
+    found, summary = load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
+    assert not found
+    assert summary.skipped == {"empty": 1}
 
 
-def test_what_is_no_record_is_unreadable() -> None:
-    assert left_out_of("text", None, 5, []) == {"unreadable": 4}
+@pytest.mark.parametrize(
+    "record",
+    ["text", None, 5, [], {"content": 5}, {"timestamp_ms": "soon"}, {"photos": 1}],
+)
+def test_a_record_of_another_shape_costs_itself_only(path: Path, record: Any) -> None:
+    found, summary = load(path, record, message("Ada", "last", NOON))
+    assert [m.content for m in found] == ["last"]
+    assert summary.skipped == {"unreadable": 1}
 
 
 @pytest.mark.parametrize(
@@ -127,122 +142,156 @@ def test_what_is_no_record_is_unreadable() -> None:
     ],
 )
 def test_attachments_are_described(
-    key: str,
-    value: list[dict[str, Any]] | dict[str, Any],
-    expected: list[dict[str, Any]],
+    path: Path, key: str, value: Any, expected: list[dict[str, Any]]
 ) -> None:
-    assert read_one(**{key: value})[3] == {"attachments": expected}
+    found = load_one(path, **{key: value})
+    assert found.additional_kwargs["attachments"] == expected
+    assert found.content == " ".join(f"[{item['type']}]" for item in expected)
 
 
-def test_addresses_are_not_repaired() -> None:
+def test_addresses_are_not_repaired(path: Path) -> None:
     """They are names of files and pages, not something that somebody typed."""
     uri = "photos/Zoë.jpg"
-    record = read_one(photos=[{"uri": uri}], share={"link": uri})
-    assert [item["uri"] for item in record[3]["attachments"]] == [mojibake(uri)] * 2
+    found = load_one(path, photos=[{"uri": uri}], share={"link": uri})
+    listed = found.additional_kwargs["attachments"]
+    assert [item["uri"] for item in listed] == [mojibake(uri)] * 2
 
 
-def test_reactions_belong_to_their_message() -> None:
-    record = read_one(content="hi", reactions=[{"reaction": "❤️", "actor": "Zoë"}])
-    assert record[3] == {"reactions": [{"reaction": "❤️", "sender": "Zoë"}]}
-
-
-def test_texts_and_names_are_repaired() -> None:
-    _, sender, text, *_ = read_one(sender_name="Zoë", content="Köszönöm 😂")
-    assert (sender, text) == ("Zoë", "Köszönöm 😂")
-
-
-@pytest.mark.parametrize("name", ["", "Facebook user", "facebook User", None, 5])
-def test_a_deleted_account_is_unknown(name: str | int | None) -> None:
-    assert read_one(content="hi", sender_name=name)[1] == "unknown"
+def test_texts_names_and_reactions_are_repaired(path: Path) -> None:
+    reactions = [{"reaction": "❤️", "actor": "Zoë"}]
+    found = load_one(
+        path, sender_name="Zoë", content="Köszönöm 😂", reactions=reactions
+    )
+    kwargs = found.additional_kwargs
+    assert (kwargs["sender"], found.content) == ("Zoë", "Köszönöm 😂")
+    assert kwargs["reactions"] == [{"reaction": "❤️", "sender": "Zoë"}]
 
 
 @pytest.mark.parametrize(
-    "name",
+    "keys",
     [
-        "Utilisateur de Facebook",
-        "Facebook-Nutzer",
-        "Người dùng Facebook",
-        "Facebook USER",
+        {},
+        *({"sender_name": name} for name in ("", "Facebook user", "facebook User")),
+        {"sender_name": None},
     ],
 )
-def test_deleted_accounts_are_known_in_other_languages(name: str) -> None:
-    assert is_deleted_account(name)
-
-
-def test_a_missing_sender_is_unknown() -> None:
-    ((_, sender, *_),) = read({"timestamp_ms": NOON, "content": "hi"})
-    assert sender == "unknown"
+def test_a_deleted_account_is_unknown(path: Path, keys: dict[str, Any]) -> None:
+    (only,), _ = load(path, {"timestamp_ms": NOON, "content": "hi"} | keys)
+    assert only.additional_kwargs["sender"] == "unknown"
+    assert only.additional_kwargs["is_from_me"] is False
 
 
 @pytest.mark.parametrize(
-    ("keys", "stamp"),
+    ("keys", "seconds"),
     [
-        ({"timestamp_ms": NOON}, NOON),
-        ({"timestamp_ms": NOON + 0.5}, NOON),
-        ({"timestamp_ms": "soon"}, None),
-        ({"timestamp_ms": True}, None),
+        ({"timestamp_ms": NOON}, NOON // 1000),
+        ({"timestamp_ms": NOON + 0.5}, NOON // 1000),
         ({"timestamp_ms": None}, None),
         ({"timestamp_ms": 10**30}, None),
         ({"timestamp_ms": 253_402_300_800_000}, None),
-        ({"timestamp_ms": 157_766_400_000}, 157_766_400_000),
-        ({"timestamp_ms": 16_725_225_600_000}, 16_725_225_600_000),
-        ({"timestamp": 1_520_000_000}, 1_520_000_000_000),
-        ({"timestamp": NOON}, NOON),
-        ({"timestamp": "soon"}, None),
-        ({"timestamp_ms": 5, "timestamp": 7}, 5),
+        ({"timestamp_ms": 157_766_400_000}, 157_766_400),
+        ({"timestamp_ms": 16_725_225_600_000}, 16_725_225_600),
+        ({"timestamp": 1_520_000_000}, 1_520_000_000),
+        ({"timestamp": NOON}, NOON // 1000),
+        ({"timestamp_ms": 5000, "timestamp": 7}, 5),
     ],
 )
-def test_times_of_all_years_are_read(keys: dict[str, Any], stamp: int | None) -> None:
-    (_, record) = read(
-        message("Ada", "first", 1), {"sender_name": "Ada", "content": "hi"} | keys
-    )
-    assert record[0] == stamp
+def test_times_of_all_years_are_read(
+    path: Path, keys: dict[str, Any], seconds: int | None
+) -> None:
+    (only,), _ = load(path, {"sender_name": "Ada", "content": "hi"} | keys)
+    assert only.additional_kwargs.get("message_time") == seconds
 
 
-def test_only_times_in_seconds_are_coarse() -> None:
-    assert read_one(content="hi")[-1] is False
-    ((*_, is_coarse),) = read({"timestamp": 1_520_000_000, "content": "hi"})
-    assert is_coarse
-
-
-def test_a_bumped_messages_repetition_is_not_its_text() -> None:
+def test_a_bumped_messages_repetition_is_not_its_text(path: Path) -> None:
     bumped = {"is_bumped": True, "bumped_message": "old words"}
-    assert read_one(content="hi", bumped_message_metadata=bumped)[2] == "hi"
+    found = load_one(path, content="hi", bumped_message_metadata=bumped)
+    assert found.content == "hi"
 
 
 class TestEncrypted:
     @pytest.mark.parametrize("stored", ["Cześć Ã© 😂", "Ã©"])
-    def test_text_is_not_repaired(self, stored: str) -> None:
-        ((_, _, text, *_),) = read_encrypted(stored)
-        assert text == stored
+    def test_text_is_not_repaired(self, path: Path, stored: str) -> None:
+        (only,) = load_encrypted(path, stored)
+        assert only.content == stored
 
-    def test_the_placeholder_of_an_unsent_message_is_no_text(self) -> None:
-        ((_, _, text, _, kind, *_),) = read_encrypted(
-            "User unsent a message", isUnsent=True, type="placeholder"
+    def test_the_placeholder_of_an_unsent_message_is_no_text(self, path: Path) -> None:
+        assert not load_encrypted(
+            path, "User unsent a message", isUnsent=True, type="placeholder"
         )
-        assert (text, kind) == ("", "unsent")
+        loader = SingleFileFacebookMessengerChatLoader(path)
+        assert loader.inspect().skipped == {"unsent": 1}
 
-    def test_media_are_attachments_by_their_suffix(self) -> None:
+    def test_media_are_attachments_by_their_suffix(self, path: Path) -> None:
         media = [{"uri": f"./media/5c.{suffix}"} for suffix in ("jpg", "mp4", "pdf")]
-        ((*_, extra, _, _, _),) = read_encrypted(media=media, type="media")
-        kinds = [item["type"] for item in extra["attachments"]]
-        assert kinds == ["photo", "video", "file"]
+        (only,) = load_encrypted(path, media=media, type="media")
+        listed = only.additional_kwargs["attachments"]
+        assert [item["type"] for item in listed] == ["photo", "video", "file"]
+        assert [{"uri": item["uri"]} for item in listed] == media
 
-    def test_a_failed_download_has_no_address(self) -> None:
+    def test_a_failed_download_has_no_address(self, path: Path) -> None:
         media = [{"uri": "Failed to download media"}]
-        ((*_, extra, _, _, _),) = read_encrypted(media=media, type="media")
-        assert extra == {"attachments": [{"type": "file"}]}
+        (only,) = load_encrypted(path, media=media, type="media")
+        assert only.additional_kwargs["attachments"] == [{"type": "file"}]
 
-    def test_links_are_text(self) -> None:
-        ((_, _, text, *_),) = read_encrypted("https://example.org", type="link")
-        assert text == "https://example.org"
+    def test_links_are_text(self, path: Path) -> None:
+        (only,) = load_encrypted(path, "https://example.org", type="link")
+        assert only.content == "https://example.org"
 
-    def test_reactions_are_attached(self) -> None:
-        ((*_, extra, _, _, _),) = read_encrypted(
-            "hi", reactions=[{"actor": "B", "reaction": "👍"}]
-        )
-        assert extra == {"reactions": [{"reaction": "👍", "sender": "B"}]}
+    def test_reactions_are_attached(self, path: Path) -> None:
+        reactions = [{"actor": "Grace", "reaction": "👍"}]
+        (only,) = load_encrypted(path, "hi", reactions=reactions)
+        assert only.additional_kwargs["reactions"] == [
+            {"reaction": "👍", "sender": "Grace"}
+        ]
 
-    def test_lone_surrogates_are_replaced(self) -> None:
-        ((_, _, text, *_),) = read_encrypted("x\ud83d")
-        assert text == "x\ufffd"
+    def test_lone_surrogates_are_replaced(self, path: Path) -> None:
+        load_encrypted(path, "here")
+        path.write_bytes(path.read_bytes().replace(b"here", rb"x\ud83d"))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert session["messages"][-1].content == "x\ufffd"
+
+
+json_of_any_type = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.floats()
+    | st.sampled_from(["", "Ada", "9" * 5_000, "\ud83d", "NaN", "1e999"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "messages": st.lists(
+                st.dictionaries(st.sampled_from(KEYS), json_of_any_type)
+                | json_of_any_type,
+                min_size=1,
+                max_size=5,
+            )
+        },
+        optional=dict.fromkeys(KEYS[:8], json_of_any_type),
+    ),
+    json_of_any_type,
+)
+def test_values_of_any_type_are_read_or_skipped(
+    tmp_path_factory: pytest.TempPathFactory, thread: dict[str, Any], profile: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("x")
+    place = folder / "inbox" / "ada_1"
+    place.mkdir(parents=True)
+    good = {"participants": PEOPLE, "messages": [message("Ada", "hi", 1)]}
+    (place / "message_1.json").write_text(json.dumps(thread))
+    (place / "message_2.json").write_text(json.dumps(good))
+    (folder / "profile_information.json").write_text(json.dumps(profile))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        summary = FolderFacebookMessengerChatLoader(folder, keep="media").inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.kept >= 1

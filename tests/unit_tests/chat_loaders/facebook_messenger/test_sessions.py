@@ -1,9 +1,8 @@
 """The files of one thread together: order, ties, duplicates."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,16 +10,8 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
-    find_placeholders,
-)
 from tests.unit_tests.builders.messenger import Export, message, meta_json
 from tests.unit_tests.builders.sessions import texts
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 NOON = 1_700_000_000_000
 SECOND = 1000
@@ -120,26 +111,6 @@ class TestOrder:
         (session,) = SingleFileFacebookMessengerChatLoader(path).load()
         assert texts(session) == list("abxyz")
 
-    def test_years_1975_and_2500_are_times(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1").says("Ada Byron", "then", 157_766_400_000)
-        chat.says("Ada Byron", "one day", 16_725_225_600_000)
-        (session,) = load(export.to_folder(tmp_path / "x"))
-        events = [m.additional_kwargs["events"] for m in session["messages"]]
-        assert events == [
-            [{"message_time": "1975-01-01T00:00:00+00:00"}],
-            [{"message_time": "2500-01-01T00:00:00+00:00"}],
-        ]
-
-    def test_seconds_of_2018_are_seconds(self, export: Export, tmp_path: Path) -> None:
-        export.root = "messages"
-        record = {"sender_name": "Ada", "timestamp": 1_520_000_000, "content": "hi"}
-        content = {"participants": [{"name": "Ada"}], "messages": [record]}
-        export.file("messages/ada_1/message.json", content)
-        (session,) = load(export.to_folder(tmp_path / "x"))
-        assert session["messages"][0].additional_kwargs["message_time"] == 1_520_000_000
-
 
 class TestDuplicates:
     def two_exports(self, tmp_path: Path, first: list[Any], second: list[Any]) -> Path:
@@ -196,7 +167,7 @@ class TestDuplicates:
     def test_two_shares_are_no_duplicates(self, tmp_path: Path, shares: Any) -> None:
         one, two = ([message("Ada Byron", None, NOON, share=share)] for share in shares)
         folder = self.two_exports(tmp_path, one, two)
-        assert only_texts(folder, include_media=True) == ["[link]", "[link]"]
+        assert only_texts(folder, keep="media") == ["[link]", "[link]"]
 
     @pytest.mark.parametrize("is_later", [True, False])
     @pytest.mark.parametrize(
@@ -260,30 +231,31 @@ class TestDuplicates:
 
 
 class TestPlaceholders:
-    def record(self, text: str, *, is_share: bool) -> tuple[Any, ...]:
-        extra = {"attachments": [{"type": "link"}]} if is_share else None
-        return (NOON, "Ada", text, extra, None, 0, False)
+    def texts(
+        self, tmp_path: Path, shares: list[str], others: tuple[str, ...] = ()
+    ) -> list[str]:
+        chat = (export := Export()).thread("ada_1")
+        for number, text in enumerate([*shares, *others]):
+            share = {"share": {"link": f"https://x.org/{number}"}}
+            keys = share if number < len(shares) else {}
+            chat.says("Ada Byron", text, NOON + number, **keys)
+        chat.says("Ada Byron", "the end", NOON + 99)
+        return only_texts(export.to_folder(tmp_path / "x"))
 
-    def placeholders(
-        self, *shares: Any, others: tuple[()] | list[str] = ()
-    ) -> set[str]:
-        records = [self.record(text, is_share=True) for text in shares]
-        records += [self.record(text, is_share=False) for text in others]
-        return find_placeholders(records)
+    def test_a_text_that_repeats_on_shares_alone_is_one(self, tmp_path: Path) -> None:
+        line = "Ada stuurde iets."
+        assert self.texts(tmp_path, [line, line, "x"]) == ["x", "the end"]
 
-    def test_a_text_that_repeats_on_shares_alone_is_one(self) -> None:
-        assert self.placeholders("Ada stuurde iets.", "Ada stuurde iets.", "x") == {
-            "Ada stuurde iets."
-        }
-
-    def test_a_text_that_people_write_too_is_none(self) -> None:
-        assert not self.placeholders("look", "look", others=["look"])
-
-    def test_a_link_that_repeats_is_none(self) -> None:
-        assert not self.placeholders("https://x.org", "https://x.org")
-
-    def test_a_long_text_is_none(self) -> None:
-        assert not self.placeholders("a" * 200, "a" * 200)
+    @pytest.mark.parametrize(
+        ("text", "others"),
+        [("look", ("look",)), ("https://x.org", ()), ("a" * 200, ())],
+        ids=["people write it, too", "a link", "long"],
+    )
+    def test_what_else_repeats_is_none(
+        self, tmp_path: Path, text: str, others: tuple[str, ...]
+    ) -> None:
+        expected = [text, text, *others, "the end"]
+        assert self.texts(tmp_path, [text, text], others) == expected
 
     def test_the_text_is_dropped_and_the_share_is_counted_as_media(
         self, export: Export, tmp_path: Path

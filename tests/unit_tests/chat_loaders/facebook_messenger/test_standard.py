@@ -1,10 +1,9 @@
 """The promises that every chat loader makes."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
@@ -12,11 +11,6 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_core.chat_loaders import BaseChatLoader
 
 NOON = 1_700_000_000_000
 

@@ -403,35 +403,24 @@ def test_an_attachment_that_is_a_chat_is_not_read_beside_its_chat(
     assert len(load(path)) == 1
 
 
-def test_the_notices_of_an_almost_empty_hebrew_chat_are_no_messages(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("said", "skipped"),
+    [
+        ([f"{RLM}ההודעות והשיחות מוצפנות", f"{RLM}התמונה הושמטה"], 2),
+        ([f"{RLM}ההודעות והשיחות מוצפנות", *["שלום"] * 12], 1),
+        ([f"{RLM}ההודעות והשיחות מוצפנות", "שלום", "שלום"] * 5, 5),
+        # The keyboard writes the mark, too.
+        ([f"{RLM}שלום"] * 12, 0),
+    ],
+)
+def test_what_begins_with_a_mark_in_hebrew_chats(
+    said: list[str], skipped: int, tmp_path: Path
 ) -> None:
-    chat = WhatsAppChat.ios().says("Ann", f"{RLM}ההודעות והשיחות מוצפנות")
-    path = chat.says("Ann", f"{RLM}התמונה הושמטה").to_file(tmp_path / "_chat.txt")
-    summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
-    assert summary.skipped == {"media": 1, "system": 1}
-
-
-def test_the_notices_of_a_long_hebrew_chat_are_no_messages(tmp_path: Path) -> None:
-    chat = WhatsAppChat.ios().says("Ann", f"{RLM}ההודעות והשיחות מוצפנות")
-    for _ in range(12):
-        chat.says("Ann", "שלום")
-    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
-
-
-def test_many_notices_of_a_hebrew_chat_are_no_messages(tmp_path: Path) -> None:
     chat = WhatsAppChat.ios()
-    for _ in range(5):
-        chat.says("Ann", f"{RLM}ההודעות והשיחות מוצפנות").says("Ann", "שלום")
-        chat.says("Ann", "שלום")
-    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 10
-
-
-def test_messages_of_a_hebrew_keyboard_stay(tmp_path: Path) -> None:
-    chat = WhatsAppChat.ios()
-    for _ in range(12):
-        chat.says("Ann", f"{RLM}שלום")
-    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
+    for text in said:
+        chat.says("Ann", text)
+    kept = texts(chat.to_file(tmp_path / "_chat.txt"))
+    assert len(kept) == len(said) - skipped
 
 
 def test_an_old_iphones_notices_are_no_messages(tmp_path: Path) -> None:

@@ -1,0 +1,298 @@
+"""The threads of an export, and the files that belong to each.
+
+Files are recognized by their content. Their names only show which belong together: the
+numbered files of one thread folder, over all sections and parts.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
+    Head,
+    add_tail,
+    read_head,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    is_deleted_account,
+)
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.exceptions import ChatExportError
+
+FACEBOOK = "facebook_messenger"
+INSTAGRAM = "instagram"
+
+_GROUP_SECTION = "your_group_messages"
+_SKIPPED_SECTIONS = frozenset({"filtered_threads", "message_requests"})  # Spam.
+_SECTIONS = frozenset(
+    {"archived_threads", "e2ee_cutover", "inbox", _GROUP_SECTION, *_SKIPPED_SECTIONS}
+)
+_FACEBOOK_FOLDERS = frozenset(
+    {"your_facebook_activity", "your_activity_across_facebook"}
+)
+_INSTAGRAM_FOLDER = "your_instagram_activity"
+_INSTAGRAM_PREFIX = "instagram-"  # Of what Meta calls a part.
+# Only Instagram has a profile of this name; Facebook's is profile_information.json.
+_INSTAGRAM_PROFILE = "personal_information.json"
+_PROFILE_FOLDERS = frozenset({"personal_information", "account_information"})
+# Real numbers have up to four digits; from 4,301 on Python refuses to read one.
+_NUMBERED = re.compile(r"message(?:_(\d{1,9}))?\.json", re.IGNORECASE)
+_HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
+_PAIR = 2
+
+
+@dataclass(eq=False)
+class ThreadFile:
+    """A file that may hold messages of a thread."""
+
+    file: ExportFile
+    number: int = 0
+    """One more than that of `message_<number>.json`; the highest is the oldest."""
+
+    @cached_property
+    def head(self) -> Head | None:
+        """Who takes part; the file's beginning is read for it."""
+        return read_head(self.file)
+
+    @cached_property
+    def full_head(self) -> Head | None:
+        """The head with what stands at the file's end."""
+        return self.head and add_tail(self.head, self.file)
+
+    @property
+    def people(self) -> frozenset[str]:
+        """The participants, each once."""
+        return self.head.people if self.head else frozenset()
+
+    @property
+    def is_e2ee(self) -> bool:
+        """Whether it is of the secure storage."""
+        return bool(self.head and self.head.is_e2ee)
+
+    @cached_property
+    def section(self) -> str | None:
+        """The section, if it lies right around the thread."""
+        names = [name.lower() for name in self.file.folders[-2:]]
+        return next((name for name in reversed(names) if name in _SECTIONS), None)
+
+    @cached_property
+    def is_skipped(self) -> bool:
+        """Whether it is of a skipped section that the given path does not name."""
+        given = {name.lower() for name in self.file.folders[: self.file.given]}
+        return self.section in _SKIPPED_SECTIONS and self.section not in given
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder around it."""
+        return self.file.folders[-1] if self.file.folders else ""
+
+    @property
+    def own_name(self) -> str:
+        """The name of a thread that has this file alone."""
+        return f"{self.folder}/{self.file.name}".lstrip("/")
+
+    @property
+    def thread_folder(self) -> str:
+        """The thread folder's name; by the file's own word where it lies elsewhere."""
+        if self.folder.lower() not in {*_SECTIONS, "messages", ""}:
+            return self.folder
+        with suppress(ChatExportError):  # Reading it later shows what is wrong.
+            return (self.full_head and self.full_head.folder) or self.folder
+        return self.folder
+
+
+@dataclass
+class Thread:
+    """The files of one conversation."""
+
+    id: str
+    order: tuple[str, ...]
+    """Sorts threads: the thread folder's name as it is on disk, then the file's."""
+
+    files: list[ThreadFile] = field(default_factory=list)
+    is_instagram: bool = False
+
+    @property
+    def sorted_files(self) -> list[ThreadFile]:
+        """The files, oldest first."""
+        return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether all of it is of skipped sections."""
+        return all(file.is_skipped for file in self.files)
+
+    def head(self, *, is_full: bool = False) -> Head | None:
+        """Return the head of the first file that lists participants."""
+        for file in reversed(self.sorted_files):
+            with suppress(ChatExportError):
+                head = file.full_head if is_full else file.head
+                if head and head.participants:
+                    return head
+        return None
+
+
+class MessengerExport:
+    """What an export holds."""
+
+    def __init__(self, files: ExportFiles) -> None:
+        self.others: list[ExportFile] = []
+        """JSON files that are no threads: settings, profile and so on."""
+
+        self.html_files = 0
+        self._by_key: dict[str, Thread] = {}
+        encrypted: list[ThreadFile] = []
+        copies: list[ThreadFile] = []
+        for entry in self._thread_files(files):
+            if entry.number:
+                folder = entry.thread_folder
+                self._add(entry, folder, (folder,))
+            elif entry.is_e2ee:
+                encrypted.append(entry)
+            elif entry.section == _GROUP_SECTION:
+                copies.append(entry)
+            else:
+                self._add(entry, entry.own_name, (entry.folder, entry.file.name))
+        if copies:
+            self._place_copies(copies)
+        self._find_instagram()
+        if encrypted:
+            self._place_encrypted(encrypted)
+        self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
+        """In code-point order of their folders' names."""
+
+    def _thread_files(self, files: ExportFiles) -> Iterator[ThreadFile]:
+        for file in files:
+            if file.name.lower().endswith(".html"):
+                self.html_files += is_html_thread(file.name)
+                continue
+            number = _NUMBERED.fullmatch(file.name)
+            entry = ThreadFile(file, int(number[1] or 1) + 1 if number else 0)
+            try:
+                if number or entry.head:
+                    yield entry
+                else:
+                    self.others.append(file)
+            except ChatExportError as error:
+                files.skip(error)
+
+    def _add(self, entry: ThreadFile, name: str, order: tuple[str, ...]) -> Thread:
+        key = _key(name)
+        thread = self._by_key.setdefault(key, Thread(key, order))
+        thread.order = min(thread.order, order)
+        thread.files.append(entry)
+        return thread
+
+    def _place_copies(self, copies: list[ThreadFile]) -> None:
+        """Add copies of group messages to the threads that they repeat."""
+        by_content = {
+            (head.people, head.title): thread
+            for _, thread in sorted(self._by_key.items(), reverse=True)
+            if (head := thread.head(is_full=True))
+        }
+        for entry in copies:
+            head = entry.full_head or Head(is_e2ee=False)
+            group_id = _key(entry.file.name.rpartition(".")[0])
+            by_id = (
+                thread
+                for key, thread in self._by_key.items()
+                if f"_{key}".endswith(f"_{group_id}")
+            )
+            original = (
+                next(by_id, None)
+                or self._by_key.get(_key(head.folder or ""))
+                or by_content.get((head.people, head.title))
+            )
+            if original:
+                original.files.append(entry)
+            else:
+                self._add(entry, entry.own_name, (group_id,))
+
+    def _find_instagram(self) -> None:
+        roots = {
+            (file.part, file.folders[:index])
+            for file in self.others
+            if file.name.lower() == _INSTAGRAM_PROFILE
+            for index, folder in enumerate(file.folders)
+            if folder.lower() in _PROFILE_FOLDERS
+        }
+        for thread in self._by_key.values():
+            thread.is_instagram = any(
+                _is_instagram(entry.file, roots) for entry in thread.files
+            )
+
+    def _place_encrypted(self, encrypted: list[ThreadFile]) -> None:
+        """Add encrypted chats to the older thread of the same two people."""
+        pairs = self._threads_by_pair()
+        copies = Counter((e.people, e.file.part, e.file.folders) for e in encrypted)
+        ambiguous = {people for (people, *_), count in copies.items() if count > 1}
+        for entry in encrypted:
+            people = entry.people
+            # The number in a name only keeps it unique: in another download it differs.
+            is_clear = _is_pair(people) and people not in ambiguous
+            sign = people, "" if is_clear else _key(entry.file.name)
+            if original := pairs.get((people, "")) or pairs.get(sign):
+                original.files.append(entry)
+            else:
+                name = entry.file.name.rpartition(".")[0]
+                pairs[sign] = self._add(entry, entry.own_name, (name,))
+
+    def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
+        """Return the 1:1 thread of each two people, best one that became encrypted."""
+        pairs: dict[tuple[frozenset[str], str], Thread] = {}
+        for _, thread in sorted(self._by_key.items(), key=_cutover_first):
+            # Instagram's people may have the same names, but its chats are others.
+            if thread.is_skipped or thread.is_instagram:
+                continue
+            head = thread.head()
+            if head and not head.is_e2ee and _is_pair(head.people):
+                pairs.setdefault((head.people, ""), thread)
+        return pairs
+
+
+def is_html_thread(name: str) -> bool:
+    """Return whether a file's name is that of a thread in an HTML export."""
+    return _HTML.fullmatch(name) is not None
+
+
+def is_in_export_folder(file: ExportFile) -> bool:
+    """Return whether a file is in a folder that only Meta's exports have."""
+    return not {_INSTAGRAM_FOLDER, *_FACEBOOK_FOLDERS}.isdisjoint(
+        name.lower() for name in file.folders
+    )
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _is_pair(people: frozenset[str]) -> bool:
+    # Deleted accounts share a name, and are different people.
+    return len(people) == _PAIR and not any(map(is_deleted_account, people))
+
+
+def _cutover_first(item: tuple[str, Thread]) -> tuple[bool, str]:
+    sections = {entry.section for entry in item[1].files}
+    return "e2ee_cutover" not in sections, item[0]
+
+
+def _is_instagram(
+    file: ExportFile, roots: Collection[tuple[int, tuple[str, ...]]]
+) -> bool:
+    """Return whether the folders around a file, its zip or a profile show Instagram.
+
+    Exports of old have no folder of their own.
+    """
+    names = [name.lower() for name in (file.part_name, *file.folders)]
+    if not _FACEBOOK_FOLDERS.isdisjoint(names):
+        return False
+    if any(n == _INSTAGRAM_FOLDER or n.startswith(_INSTAGRAM_PREFIX) for n in names):
+        return True
+    return any(
+        file.part == part and file.folders[: len(folders)] == folders
+        for part, folders in roots
+    )

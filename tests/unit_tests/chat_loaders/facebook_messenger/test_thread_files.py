@@ -1,0 +1,181 @@
+"""Which files are threads, and what their keys around the messages show."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger import matches
+from langchain_chatexports.chat_loaders.files import open_files
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+from tests.unit_tests.builders.sessions import metadata_of
+
+PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
+DEEP = b"[" * 100_000 + b"]" * 100_000
+HI = message("Ada", "hi", 1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "message_1.json"
+
+
+def load(path: Path, data: Any) -> list[Any]:
+    path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
+    return SingleFileFacebookMessengerChatLoader(path).load()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"participants": PEOPLE, "messages": [HI]},
+        {"participants": PEOPLE, "messages": []},
+        {"messages": [{"timestamp_ms": 1}]},
+        {"messages": [{"timestamp": 1}]},
+        {"participants": ["Ada", "Grace"], "threadName": "Ada_1", "messages": []},
+    ],
+)
+def test_a_thread_is_known_by_its_shape(path: Path, value: dict[str, Any]) -> None:
+    load(path, value)
+
+
+@pytest.mark.parametrize("damaged", [None, "text", {}, {"text": "no time"}])
+def test_a_thread_may_begin_with_a_damaged_message(path: Path, damaged: Any) -> None:
+    assert len(load(path, {"messages": [damaged, HI]})) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        "messages",
+        None,
+        {},
+        {"messages": []},
+        {"messages": {}},
+        {"messages": ["hi"]},
+        {"messages": [{"text": "no time"}]},
+        {"participants": ["Ada"], "messages": []},
+        {"participants": {"name": "Ada"}, "messages": []},
+        {"autofill_information_v2": {"FULL_NAME": ["Grace"]}},
+    ],
+)
+def test_other_json_is_not_a_thread(path: Path, value: Any) -> None:
+    with pytest.raises(ExportFormatError, match=r"message_1\.json is (JSON|neither)"):
+        load(path, value)
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_our_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    with suppress(ChatExportError):
+        load(tmp_path_factory.getbasetemp() / "message_1.json", data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"messages": [',
+        b'{"messages": [{"content": "my secret',
+        b"{" + b"\xff\xfe\x00",
+        b'{"messages": ' + DEEP + b"}",
+        b'{"participants": ' + DEEP + b', "messages": []}',
+    ],
+)
+def test_damaged_json_is_an_error_that_names_the_file_only(
+    path: Path, data: bytes
+) -> None:
+    with pytest.raises(ExportFormatError, match=r"message_1\.json") as caught:
+        load(path, data)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_in_other_encodings_are_read(path: Path, encoding: str) -> None:
+    text = json.dumps({"participants": PEOPLE, "messages": [HI]})
+    assert len(load(path, text.encode(encoding))) == 1
+
+
+def test_names_and_title_are_repaired(path: Path) -> None:
+    value = {"participants": [{"name": "Zoë"}], "messages": [HI], "title": "Ő"}
+    (session,) = load(path, meta_json(value))
+    assert metadata_of(session)["title"] == "Ő"
+    assert metadata_of(session)["participants"] == ["Zoë", "Ada"]
+
+
+def test_the_names_of_an_encrypted_chat_are_right_already(path: Path) -> None:
+    chat = Export().encrypted("Ã©va_12.json", ["Zoë", "Ã©va"]).says("Zoë", "hi", 1)
+    (session,) = load(path, *chat.files().values())
+    assert metadata_of(session)["title"] == "Ã©va"
+    assert metadata_of(session)["participants"] == ["Zoë", "Ã©va"]
+
+
+@pytest.mark.parametrize("place", ["inbox/ada_1", "inbox/ada_1/", "ada_1"])
+def test_the_thread_path_names_a_folder_that_is_not_there(
+    tmp_path: Path, place: str
+) -> None:
+    value = {"participants": PEOPLE, "messages": [HI], "thread_path": place}
+    (tmp_path / "inbox").mkdir()
+    (session,) = load(tmp_path / "inbox" / "message_1.json", value)
+    assert metadata_of(session)["id"] == "ada_1"
+
+
+class TestHeads:
+    """Parts of a file are read to find the owner, here by the title."""
+
+    def owner_of(self, tmp_path: Path, data: bytes) -> str | None:
+        (tmp_path / "Ada.json").write_bytes(data)
+        return FolderFacebookMessengerChatLoader(tmp_path).find_owner()
+
+    def test_the_tail_has_the_title(self, tmp_path: Path) -> None:
+        chat = Export().thread("zoe_1", ["Zoë", "Grace"])
+        for number in range(2000):
+            chat.says("Zoë", 'a "title": "No"' * 5, number)
+        assert self.owner_of(tmp_path, *chat.files().values()) == "Grace"
+
+    def test_members_behind_the_messages_are_read(self, tmp_path: Path) -> None:
+        messages = [message("Ada", "x" * 500, number) for number in range(1000)]
+        value = {"messages": messages, "participants": PEOPLE, "title": "Ada"}
+        assert self.owner_of(tmp_path, meta_json(value)) == "Grace"
+
+    def test_a_long_list_of_members_is_read(self, tmp_path: Path) -> None:
+        people = [f"Person number {number} of the choir" for number in range(900)]
+        chat = Export().thread("choir_1", people).says(people[0], "hi", 1)
+        chat.says(people[7], "You sent an attachment.", 2)
+        assert self.owner_of(tmp_path, *chat.files().values()) == people[7]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        (f"{FACEBOOK}/inbox/a_1/message_1.html", b"<html></html>", True),
+        ("a/message_1.json", {"participants": PEOPLE, "messages": [HI]}, True),
+        ("Ada_1.json", {"participants": ["A"], "threadName": "A_1"}, True),
+        (f"{FACEBOOK}/settings.json", {}, True),
+        ("settings.json", {"messages": []}, False),
+        ("start_here.html", b"<html></html>", False),
+    ],
+)
+def test_an_export_is_known_by_names_and_first_bytes(
+    tmp_path: Path, name: str, data: Any, expected: bool
+) -> None:
+    folder = Export().file(name, data).to_folder(tmp_path / "x")
+    with open_files([folder], (".json", ".html")) as files:
+        assert matches(files) is expected
+
+
+def test_a_part_with_media_alone_is_known_by_its_name(tmp_path: Path) -> None:
+    media = Export().file(f"{FACEBOOK}/inbox/a_1/photos/1.jpg", b"\xff\xd8")
+    with open_files([media.to_zip(tmp_path / "facebook-me.zip")], (".json",)) as files:
+        assert matches(files)
