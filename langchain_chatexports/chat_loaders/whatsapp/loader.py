@@ -198,7 +198,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         for file in group:
             try:
                 with file.open() as opened:
-                    records = Records(read_lines(opened))
+                    records = Records(read_lines(opened), files.check_count)
                 orders = phone.orders(records, self.date_order)
                 _check(records, orders, file)
             except ExportFormatError as error:

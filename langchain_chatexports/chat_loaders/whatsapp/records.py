@@ -3,7 +3,8 @@
 import codecs
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, pairwise
 from typing import IO, NamedTuple
 
@@ -24,6 +25,7 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 # keeps a file without line ends from being read at once.
 _MAX_LINE = 1 << 18
 _MAX_TAIL = 1 << 20
+_CHECKED = 1 << 12
 _GROUPS = ("date", "hour", "minute", "second", "word")
 
 
@@ -47,8 +49,13 @@ class Record(NamedTuple):
 class Records:
     """What the lines of one file are."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        """Read the lines; there are no records if none is a header."""
+    def __init__(
+        self, lines: Iterable[str], check_count: Callable[[int], object] = bool
+    ) -> None:
+        """Read the lines; there are no records if none is a header.
+
+        `check_count` raises an error if there are more than an export can have.
+        """
         self.records: list[Record] = []
         self.dates: list[tuple[DateStamp, int]] = []
         """The file's different dates, and the layout of each."""
@@ -71,7 +78,7 @@ class Records:
 
         self.layouts = learn_layouts(noted())
         if self.layouts:
-            self._read(chain(first, remaining))
+            self._read(chain(first, remaining), check_count)
 
     def orders(
         self, chosen: str | None, known: Mapping[Layout, str] | None = None
@@ -119,7 +126,7 @@ class Records:
         known = [day for date in self.runs if (day := days[date]) is not None]
         return sum(day < before for before, day in pairwise(known))
 
-    def _read(self, lines: Iterable[str]) -> None:
+    def _read(self, lines: Iterable[str], check_count: Callable[[int], object]) -> None:
         readers = [
             (number, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
             for number, pattern in enumerate(one.pattern for one in self.layouts)
@@ -153,6 +160,8 @@ class Records:
             if place != last:
                 self.runs.append(place)
                 last = place
+            if len(self.records) % _CHECKED == 0:
+                check_count(len(self.records))
             end = found.end()
             self.records.append(Record(place, seconds, line[:end], line[end:]))
         self._end(tail)
@@ -186,7 +195,8 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
         while line := text.readline(_MAX_LINE):
             yield line.removesuffix("\n").removesuffix("\r")
     finally:
-        text.detach()  # Whoever opened the file closes it.
+        with suppress(ValueError):  # It may be closed already, after an error.
+            text.detach()  # Whoever opened the file closes it.
 
 
 def _is_blank(line: str) -> bool:

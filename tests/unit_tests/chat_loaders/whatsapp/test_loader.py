@@ -1,6 +1,8 @@
 """Whole exports: files, zips, folders, options and what is said about them."""
 
+import random
 import warnings
+import zipfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,16 @@ def test_a_zip_with_a_password_is_an_error(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(bytes(data))
     with pytest.raises(EncryptedExportError):
+        load(path)
+
+
+def test_a_zip_with_more_messages_than_is_possible_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "WhatsApp Chat - Ann.zip"
+    chosen = random.Random(7)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        lines = (f"1/1/22, 1:00 - A: {chosen.choice('abcd')}\n" for _ in range(400_000))
+        archive.writestr("_chat.txt", "".join(lines))
+    with pytest.raises(ExportFormatError, match="not a real one"):
         load(path)
 
 
