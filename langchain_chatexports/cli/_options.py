@@ -6,6 +6,7 @@ parameter of such a type, and the decorator `command`, takes all of its options.
 
 # No postponed annotations here: typer reads them at run time.
 import inspect
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from functools import wraps
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+
+from langchain_chatexports._files import is_pipe
 
 __all__ = [
     "AsJson",
@@ -82,8 +85,7 @@ Force = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Replace what is at the output's path, also if another program or you "
-        "have written it.",
+        help="Replace what is at the output's path.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -157,20 +159,31 @@ def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
 
 
 def refuse_to_replace(output: Path, *, force: bool) -> None:
-    """Make sure that an output replaces no file that is not of this program.
+    """Make sure that an output replaces nothing; an empty file or folder is nothing.
 
     Args:
-        output: What will be written.
+        output: What will be written, with a data card and a trace if it is a set.
         force: Whether it may.
 
     Raises:
         typer.BadParameter: If it would and may not.
     """
-    from langchain_chatexports.datasets.own_outputs import foreign_files
+    from langchain_chatexports.datasets.formats.trace_file import card_path, trace_path
 
-    if not force and (foreign := foreign_files(output)):
-        msg = (
-            f"{foreign[0]} is there already, and chatexports has not written it. Name "
-            "another path with -o, or replace it with --force."
-        )
-        raise typer.BadParameter(msg)
+    path = output.expanduser()
+    if force or not path.name:  # `.` or the root: writing there fails.
+        return
+    for place in (path, card_path(path), trace_path(path)):
+        if not _is_empty(place):
+            msg = (
+                f"{place} is there already. Name another path with -o, or replace it "
+                "with --force."
+            )
+            raise typer.BadParameter(msg)
+
+
+def _is_empty(path: Path) -> bool:
+    # Of a name that is too long `Path.exists` raises, below Python 3.12.
+    if not os.path.exists(path) or is_pipe(path):  # noqa: PTH110 - see above
+        return True
+    return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,9 +82,11 @@ def redact(
     """
     from langchain_chatexports.datasets.redaction import (
         default_key_file,
+        undo_redaction,
     )
 
     refuse_to_overwrite(output, paths)
+    refuse_to_replace(output, force=force)
     done: dict[str, Any]
     if undo:
         names = options.name or contacts or people
@@ -93,10 +94,9 @@ def redact(
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
         key_file = options.key or default_key_file(paths[0])
-        _undo(paths[0], output, key_file, force=force)
+        undo_redaction(paths[0], output, key_file)
         done = {"kind": "restored"}
     else:
-        refuse_to_replace(output, force=force)
         redaction = options.redaction(output)
         key_file = redaction.key_file
         exports = partial(
@@ -107,23 +107,6 @@ def redact(
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
     _say_done(done, output, key_file)
-
-
-def _undo(path: Path, output: Path, key_file: Path, *, force: bool) -> None:
-    from langchain_chatexports.datasets.formats.staging import staging_folder
-    from langchain_chatexports.datasets.own_outputs import foreign_files
-    from langchain_chatexports.datasets.redaction import undo_redaction
-
-    output = output.expanduser()
-    if force or output not in foreign_files(output) or not output.is_file():
-        undo_redaction(path, output, key_file)
-        return
-    # Restored text has no mark, but nothing is lost where the same text is written.
-    with staging_folder(output) as folder:
-        restored = folder / "restored"
-        undo_redaction(path, restored, key_file)
-        if not filecmp.cmp(restored, output, shallow=False):
-            refuse_to_replace(output, force=False)
 
 
 def _redact_files(

@@ -1,4 +1,4 @@
-"""Files of the user are never overwritten, and outputs of the program are."""
+"""What exists is replaced with --force only, whatever is in it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ COMMANDS = [
     "evaluate chat.db --ai Tortoise",
 ]
 TABLE = '{"conversation_id":"7","sender":"Hare","text":"mine"}\n'
+# A page and a table that this program could have written.
+PAGE = "<!doctype html><p>Made on this machine by langchain-chatexports 0.1 by me"
+REDACTED = '{"conversation_id":"chat-0f","sender":"Hare","text":"mine"}\n'
 EXAMPLE = '{"messages":[{"role":"user","content":"mine"}]}\n'
 
 
@@ -33,7 +36,7 @@ def _inputs(tmp_path: Path) -> None:
     RedactionKey("k", {"A": "B"}).write(tmp_path / "my.key")
 
 
-@pytest.mark.parametrize("notes", [NOTES, TABLE, EXAMPLE])
+@pytest.mark.parametrize("notes", [NOTES, TABLE, EXAMPLE, PAGE, REDACTED])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_of_the_user_is_refused_and_stays(
     chatexports: Callable[..., Any], tmp_path: Path, command: str, notes: str
@@ -64,12 +67,20 @@ def test_force_replaces_a_file_of_the_user(
         "prepare chat.db --ai Tortoise --redact",
     ],
 )
-def test_the_same_command_runs_again(
-    chatexports: Callable[..., Any], command: str
+def test_the_same_command_runs_again_with_force_only(
+    chatexports: Callable[..., Any], tmp_path: Path, command: str
 ) -> None:
-    for _ in range(2):
-        done = chatexports(*command.split(), "-o", "out")
-        assert done.status == 0, done.err
+    words = (*command.split(), "-o", "out")
+    assert chatexports(*words).status == 0
+    before = _contents(tmp_path)
+    done = chatexports(*words)
+    assert (done.status, "--force" in done.err) == (2, True)
+    assert _contents(tmp_path) == before
+    assert chatexports(*words, "--force").status == 0
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_an_empty_file_is_replaced(
