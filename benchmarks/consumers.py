@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from transformers.utils import is_torchaudio_available
 
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.finetuning import (
+from langchain_chatexports.datasets import (
     split_examples,
     trace_examples,
     write_dataset,
@@ -45,7 +45,7 @@ from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_chatexports.finetuning import ExampleSplits
+    from langchain_chatexports.datasets import ExampleSplits
 
 _NOT_LEARNED = -100
 

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports.chat_loaders.base import export_message, message_time
-from langchain_chatexports.finetuning import (
+from langchain_chatexports.datasets import (
     deduplicate_examples,
     forget,
     split_examples,

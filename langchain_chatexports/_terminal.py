@@ -1,10 +1,17 @@
-"""Text for a terminal: counts with their words, and no codes from exports."""
+"""Text in lines: one for each message, counts with their words, no terminal codes."""
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escaped", "plural", "printable", "short_duration"]
+__all__ = [
+    "escaped",
+    "message_line",
+    "one_line",
+    "plural",
+    "printable",
+    "short_duration",
+]
 
 # They join letters and emoji, and say nothing to a terminal: U+200C and U+200D.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
@@ -13,6 +20,22 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its word: `1 thread`, `2,000 threads`."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line: U+2028, U+0085 and others end lines, too."""
+    return " ".join(text.split())
+
+
+def message_line(time: str, sender: str, text: str) -> str:
+    """Return the line of a message; nothing in it looks like another message.
+
+    Args:
+        time: When it was sent; empty if that is not known.
+        sender: Who sent it.
+        text: What it says.
+    """
+    return f"{one_line(f'{time} {sender}')}: {one_line(text)}"
 
 
 def printable(text: str) -> str:

@@ -65,8 +65,8 @@ print(package.__version__)
 # Code that ends with an error which names the extra, as long as that is not installed.
 WITHOUT = {
     "cli": "from langchain_chatexports.cli import main; main()",
-    "datasets": "package.finetuning.to_dataset([])",
-    "dedup": "list(package.finetuning.deduplicate_examples([], near=0.9))",
+    "datasets": "package.datasets.to_dataset([])",
+    "dedup": "list(package.datasets.deduplicate_examples([], near=0.9))",
     "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
     "check()",
     "local": "package.LocalServer().start()",
@@ -88,7 +88,7 @@ CORE_WITHOUT = """
 from pathlib import Path
 import tempfile
 import langchain_chatexports as package
-import langchain_chatexports.finetuning
+import langchain_chatexports.datasets
 from langchain_chatexports.samples import write_imessage
 place = Path(tempfile.mkdtemp())
 loader = package.IMessageChatLoader(write_imessage(place / "chat.db"))

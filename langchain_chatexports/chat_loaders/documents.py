@@ -15,6 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._fast.strings import iso_time
+from langchain_chatexports._terminal import message_line, one_line
 from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from langchain_chatexports.chat_loaders.message_times import end_time
@@ -181,7 +182,7 @@ def chat_facts(session: ChatSession) -> ChatFacts:
     messages = session.get("messages", ())
     platform = _text(metadata.get("platform")) or "unknown"
     # The first message stays the first one when a conversation grows.
-    session_id = _text(metadata.get("id")) or MessageIds("").among_equals(
+    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").among_equals(
         *(_identity(messages[0]) if messages else (None, "", ""))
     )
     is_group = metadata.get("is_group")
@@ -209,7 +210,7 @@ def chat_lines(session: ChatSession, facts: ChatFacts) -> list[ChatLine]:
             ids = [made.among_equals(moment, sender, text)]
         lines.append(
             ChatLine(
-                ids=tuple(map(_text, ids)),
+                ids=tuple(one_line(_text(one)) for one in ids),
                 time=moment,
                 end=None if moment is None else end_time(message, moment),
                 sender=sender,
@@ -254,17 +255,11 @@ def _page(facts: ChatFacts, lines: Sequence[ChatLine]) -> str:
     parts = [_heading(facts)]
     day = None
     for line in lines:
-        # Nobody's text or name can look like somebody else's message.
-        text = line.text.replace("\n", "\n  ")
-        sender = _on_one_line(line.sender)
-        moment = line.moment
-        if moment is None:
-            parts.append(f"{sender}: {text}")
-            continue
-        if moment[:10] != day:
+        moment = line.moment or ""
+        if moment and moment[:10] != day:
             day = moment[:10]
             parts.append(f"{day} (UTC)")
-        parts.append(f"{moment[11:16]} {sender}: {text}")
+        parts.append(message_line(moment[11:16], line.sender, line.text))
     return "\n".join(parts)
 
 
@@ -273,12 +268,8 @@ def _heading(facts: ChatFacts) -> str:
     if len(facts.participants) > _MAX_NAMES:
         names += ", …"
     if not facts.title or facts.title in facts.participants:
-        return _on_one_line(f"Chat: {names}")
-    return _on_one_line(f"Chat: {facts.title} ({names})")
-
-
-def _on_one_line(name: str) -> str:
-    return " ".join(name.splitlines())
+        return one_line(f"Chat: {names}")
+    return one_line(f"Chat: {facts.title} ({names})")
 
 
 def document_id(facts: ChatFacts, first: ChatLine) -> str:

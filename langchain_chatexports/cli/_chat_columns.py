@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports.cli._console import printable_lines
-from langchain_chatexports.finetuning.voice import bubbles_of
+from langchain_chatexports.personas.talk import bubbles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,14 +11,14 @@ from langchain_chatexports._files import write_whole
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import printable_lines, say
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.finetuning.voice import short_titles
+from langchain_chatexports.personas.talk import short_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from prompt_toolkit import PromptSession
 
-    from langchain_chatexports.finetuning.voice import Voice
+    from langchain_chatexports.personas.talk import Voice
 
 __all__ = ["TerminalChat"]
 

@@ -43,7 +43,7 @@ from langchain_chatexports.exceptions import (
     ChatExportError,
     LocalServerError,
 )
-from langchain_chatexports.finetuning.clients import public_url
+from langchain_chatexports.finetuning.connection import public_url
 from langchain_chatexports.local_server.storage.models import TEST_RUN, names_of_job
 
 if TYPE_CHECKING:

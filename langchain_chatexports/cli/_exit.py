@@ -5,6 +5,7 @@
 | 0 | success |
 | 1 | an error, explained in one line |
 | 2 | a wrong option or argument |
+| 129 | its terminal was closed (SIGHUP) |
 | 130 | stopped with Ctrl-C |
 | 141 | the output is no longer read, as behind `head` |
 | 143 | stopped by another program (SIGTERM) |
@@ -17,7 +18,7 @@ import signal
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from langchain_chatexports._files import is_full
@@ -125,7 +126,9 @@ def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
 
 @contextmanager
 def _signals_clean_up() -> Iterator[set[int]]:
-    """Let SIGTERM unwind as Ctrl-C does, so that partial files and servers are removed.
+    """Let each end unwind as Ctrl-C does, so that partial files are removed.
+
+    The ends are SIGTERM, SIGHUP of a closed terminal, and the close event of Windows.
 
     Yields:
         The signals received.
@@ -139,14 +142,50 @@ def _signals_clean_up() -> Iterator[set[int]]:
         received.add(number)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        sys.exit(TERMINATED)
+        sys.exit(128 + number)
 
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as with `nohup … &`
-        numbers.append(signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+    found = (getattr(signal, name, None) for name in names)
+    numbers = [number for number in found if number is not None]
+    before = {
+        number: signal.signal(number, stop)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN  # as with `nohup … &`
+    }
     try:
-        yield received
+        with _close_event_ends() if sys.platform == "win32" else nullcontext():
+            yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+if sys.platform == "win32":
+    import _thread
+    import ctypes
+    from ctypes import wintypes
+
+    _CLOSE, _LOGOFF, _SHUTDOWN = 2, 5, 6
+    # Windows ends the process 5 seconds after the event, or when its handler returns.
+    _CLOSE_SECONDS = 4.5
+
+    @contextmanager
+    def _close_event_ends() -> Iterator[None]:
+        """Let a closed console window stop the command, and wait for its end."""
+        has_ended = threading.Event()
+
+        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
+        def handle(event: int) -> bool:
+            if event not in {_CLOSE, _LOGOFF, _SHUTDOWN}:
+                return False
+            _thread.interrupt_main(signal.SIGTERM)
+            has_ended.wait(_CLOSE_SECONDS)
+            return True
+
+        set_handler = ctypes.windll.kernel32.SetConsoleCtrlHandler
+        set_handler(handle, True)
+        try:
+            yield
+        finally:
+            has_ended.set()
+            set_handler(handle, False)

@@ -22,7 +22,7 @@ Or on a page in the browser: chatexports open
 Each command explains its options with --help, and prints what to run next.
 
 Data goes to stdout or into files, everything else to stderr. Status: 0 done, \
-1 error, 2 wrong option, 130 Ctrl-C, 141 output not read, 143 SIGTERM."""
+1 error, 2 wrong option, 129 SIGHUP, 130 Ctrl-C, 141 output not read, 143 SIGTERM."""
 
 _EXAMPLES = "For example:"
 # What other programs call it.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from langchain_chatexports._terminal import message_line
 from langchain_chatexports.cli._console import confirmed
 from langchain_chatexports.cli._search_index import open_index_of
 from langchain_chatexports.exceptions import ChatExportError
@@ -80,7 +81,7 @@ def _recalled(index: ChatIndex, line: str) -> str:
                 break
             # Better the beginning of the message that fits than nothing.
             match = hit.match
-            text = f"{match.moment or ''} {match.sender}: {match.text}".strip()[:room]
+            text = message_line(match.moment or "", match.sender, match.text)[:room]
         found.append(text)
         room -= len(text)
     return "\n\n".join([_INTRODUCTION, *found]) if found else ""

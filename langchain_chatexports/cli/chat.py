@@ -26,7 +26,7 @@ from langchain_chatexports.cli._options import Base, DataDir, command
 from langchain_chatexports.cli._search_index import IndexDir
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from langchain_chatexports.finetuning.voice import (
+from langchain_chatexports.personas.talk import (
     ChatSettings,
     Voice,
     bubbles_of,
@@ -341,7 +341,7 @@ def key_for(base_url: str) -> str:
     Raises:
         ChatExportError: If there is none.
     """
-    from langchain_chatexports.finetuning.clients import public_url
+    from langchain_chatexports.finetuning.connection import public_url
 
     key = os.environ.get("OPENAI_API_KEY")
     if not key:

@@ -268,7 +268,7 @@ def _train_elsewhere(
     model: str,
     agreed: bool,
 ) -> str:
-    from langchain_chatexports.finetuning.clients import public_url
+    from langchain_chatexports.finetuning.connection import public_url
 
     host = urlsplit(public_url(url)).netloc
     job = RemoteJob(host)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from langchain_chatexports.datasets import ForgetReport
-    from langchain_chatexports.finetuning.orders import JobUse
+    from langchain_chatexports.finetuning.training_file import JobUse
     from langchain_chatexports.retrieval import ForgetCounts
 
 __all__ = ["forget"]
@@ -182,7 +182,7 @@ def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
 def _remote_jobs(hashes: Collection[str], url: str) -> list[JobUse]:
     import openai
 
-    from langchain_chatexports.finetuning.orders import find_jobs
+    from langchain_chatexports.finetuning.training_file import find_jobs
 
     with ExitStack() as stack:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.cli._chat_options import (
     ChatOptions,
@@ -106,6 +107,6 @@ def _say_next(arguments: Sequence[object], summaries: Sequence[ExportSummary]) -
             words += ["--ai", name]
         say("Whose voice should the model learn? Name one of the senders with --ai.")
     else:
-        owners = ", ".join(dict.fromkeys(map(str, voices)))
+        owners = one_line(", ".join(dict.fromkeys(map(str, voices))))
         say(f"The model learns the voice of {owners}; for somebody else, use --ai.")
     say(f"Next: {command_line(*words, '-o', 'examples.jsonl')}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from langchain_chatexports._files import write_whole
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.cli._console import say
 from langchain_chatexports.cli._options import Base, DataDir, command
 from langchain_chatexports.cli._search_index import IndexDir
@@ -55,16 +58,24 @@ def open_(
         # On stdout, alone on its line and never wrapped: it is to be copied.
         print(link, flush=True)  # noqa: T201
         if is_first and not no_browser and _has_windows():
-            webbrowser.open(link)
+            _open_in_browser(link, folder)
         is_first = False
 
     index_dir = index_dir and index_dir.expanduser()
     page = PageServer(base=base, data_dir=data_dir, index_dir=index_dir, port=port)
-    page.run(show)
+    with private_folder() as folder:
+        page.run(show)
     say(
         "Stopped. A training that was running can be continued on the page; an "
         "evaluation has to begin again."
     )
+
+
+def _open_in_browser(link: str, folder: Path) -> None:
+    # All users of a machine can read command lines, but not this file.
+    page = folder / "open.html"
+    write_whole(page, f'<meta http-equiv="refresh" content="0; url={link}">'.encode())
+    webbrowser.open(page.as_uri())
 
 
 def _has_windows() -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import one_line, plural
 from langchain_chatexports.cli._chat_options import (
     ChatOptions,
     Paths,
@@ -284,9 +284,8 @@ def say_speaker(preparation: Preparation) -> None:
     if preparation.options.ai or preparation.options.ai_role:
         return
     for export, summary in preparation.summaries():
-        say(
-            f"{export.path.name}: {summary.owner} speaks as the AI (the export's owner)"
-        )
+        owner = one_line(str(summary.owner))
+        say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
 
 
 def _say_time_zones(preparation: Preparation) -> None:
@@ -316,7 +315,7 @@ def _ask_for_sender(senders: dict[str, int]) -> str:
     say("Whose voice should the model learn? The export does not say whose it is.")
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):
-        say(f"  {number}. {name} ({plural(count, 'message')})")
+        say(f"  {number}. {one_line(name)} ({plural(count, 'message')})")
     while True:
         with asking():
             answer = typer.prompt("Number or name", err=True).strip()

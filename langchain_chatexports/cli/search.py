@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import one_line, plural
 from langchain_chatexports.cli._chat_options import (
     ChatOptions,
     Contacts,
@@ -230,7 +230,7 @@ def _row(line: ChatLine, query: str) -> tuple[str, str, str]:
 
 def _excerpt(text: str, query: str) -> str:
     """Return a text on one line, from a little before the first word that fits."""
-    line = " ".join(text.split())
+    line = one_line(text)
     folded = line.casefold()
     places = [folded.find(word.casefold().strip('"?!.,')) for word in query.split()]
     first = min((place for place in places if place >= 0), default=0)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from langchain_chatexports.evaluation.results import ValidationLoss
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.finetuning.clients import public_url
+from langchain_chatexports.finetuning.connection import public_url
 from langchain_chatexports.finetuning.errors import is_too_long
 
 if TYPE_CHECKING:

@@ -1,77 +1,70 @@
-"""One server during one call of the tuner: requests, retries, pages, pauses.
+"""A server during one call of the tuner: requests, pauses, timeout, errors.
 
-What the tuner does is written once, as coroutines over a `Connection`. With a blocking
-connection nothing in them suspends, so that `run_blocking` runs them without an event
-loop.
+What the tuner does is written once, as generators that yield seconds to pause and what
+the caller gets. `paced` runs them where they are called, `apaced` in threads, so that
+an event loop is not blocked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
-import threading
 import time
-from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
-from functools import partial
-from itertools import count
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from copy import copy
+from functools import cache
+from itertools import islice
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from langchain_core.runnables.config import run_in_executor
+from typing_extensions import Self
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
-from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
 from langchain_chatexports.finetuning.errors import (
-    MAX_RETRY_AFTER,
-    NO_ROUTE,
-    PURPOSES,
-    Situation,
+    UnreadableAnswerError,
     clean_text,
-    error_of,
+    explained,
     is_temporary,
+    is_timeout,
     requested_wait,
-    safe_cause,
     status_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Collection,
-        Coroutine,
-        Iterator,
-        Sequence,
-    )
-
-    from langchain_chatexports.finetuning.clients import ServerAccess
-
-__all__ = [
-    "Clock",
-    "Connection",
-    "Deadline",
-    "id_of",
-    "one_at_a_time",
-    "run_blocking",
-    "run_unblocked",
-]
+    from langchain_openai import ChatOpenAI
+    from openai import OpenAI
 
 logger = logging.getLogger(__name__)
 
-MAX_PAGES = 1_000
-_MAX_ATTEMPTS = 4
-_FIRST_PAUSE = 0.5
-_MAX_PAUSE = 8.0
-_PAGE_SIZE = 100
-_MAX_ID_LENGTH = 512
-_LOCK_INTERVAL = 0.05
-
-# What a request may take after the deadline: the last look is at the deadline itself.
-_MIN_SECONDS = 2.0
-
 T = TypeVar("T")
+Steps: TypeAlias = Generator[Any, None, T]
+"""Yields seconds to pause (`float`) and what the caller gets; returns a value."""
+
+NOTHING_CREATED = "No job was created, so nothing costs."
+PERHAPS_CREATED = (
+    "The job may have been created, and may cost: run the same call again, which finds "
+    "it if it is there."
+)
+_INTERRUPTED = (
+    "Interrupted before the job was known: if it was created, it continues and may "
+    "cost. The same call finds it; get(job_id).cancel() stops it. A file that was "
+    "uploaded stays on the server."
+)
+
+_MAX_ATTEMPTS = 4
+_MAX_RETRY_AFTER = 120.0  # As in the SDK.
+_MAX_LISTED = 100_000
+_MIN_SECRET_LENGTH = 6
+# Seconds between the looks for something whose creation was not answered: a list can
+# lag, and what timed out here can still be in progress there.
+_PAUSES = (2.0, 4.0)
+_PAUSES_AFTER_TIMEOUT = (2.0, 4.0, 8.0, 16.0, 30.0)
+_END = object()
 
 
 class Clock:
@@ -81,10 +74,6 @@ class Clock:
         """Return seconds that only grow, whatever happens to the wall clock."""
         return time.monotonic()
 
-    def today(self) -> date:
-        """Return the date in UTC."""
-        return datetime.now(timezone.utc).date()
-
     def sleep(self, seconds: float) -> None:
         """Block for a while."""
         time.sleep(seconds)
@@ -93,331 +82,335 @@ class Clock:
         """Sleep without blocking the event loop."""
         await asyncio.sleep(seconds)
 
-    def jitter(self) -> float:
-        """Return a random factor around 1, so that clients do not retry in step."""
-        return random.uniform(0.8, 1.2)  # noqa: S311 - nothing to guess here
 
-
-class Deadline:
-    """The time at which calls give up; `None` seconds mean never."""
-
-    def __init__(self, clock: Clock, seconds: float | None) -> None:
-        self.clock = clock
-        self.seconds = seconds
-        self._end = None if seconds is None else clock.now() + seconds
-
-    def remaining(self) -> float:
-        """Return the seconds that are left, infinity without a deadline."""
-        return float("inf") if self._end is None else self._end - self.clock.now()
-
-    def within(self, seconds: float) -> Deadline:
-        """Return a deadline in so many seconds, or this one if it is earlier."""
-        return Deadline(self.clock, min(seconds, self.remaining()))
-
-
-def id_of(item: object) -> str | None:
-    """Return the id of one of the SDK's objects, if it has one that can be shown."""
-    name = getattr(item, "id", None)
-    if isinstance(name, str) and len(name) <= _MAX_ID_LENGTH and name.isprintable():
-        return name
-    return None
-
-
-@dataclass
 class Connection:
-    """A server, as one call of the tuner reaches it.
+    """A server during one call of the tuner, with what is known of the job there.
 
-    Attributes:
-        client: The SDK's client; it does not retry by itself.
-        access: The same server with the same key, for later.
-        server: The server's URL, without secrets.
-        deadline: When the call gives up. The user's own sync client has timeouts of its
-            own.
-        scrub: Takes out of a server's words what is known to be private.
-        is_async: Whether the caller has an event loop, which must not be blocked.
-        situation: What an error says about the order.
+    What the environment says of the server is read once: a run and its chat model stay
+    with the server that trains.
     """
 
-    client: Any
-    access: ServerAccess
-    server: str
-    deadline: Deadline
-    scrub: Callable[[str], str]
-    is_async: bool
-    situation: Situation = field(default_factory=Situation)
+    request_timeout = 30.0
+    """Seconds without a byte after which a request ends."""
 
-    @property
-    def clock(self) -> Clock:
-        """The time that pauses are measured in."""
-        return self.deadline.clock
+    client: OpenAI
+    """The SDK's client, while `opened` lasts; it retries by itself."""
 
-    def clean(self, said: object) -> str:
-        """Return a server's words without what may be private."""
-        return clean_text(said, self.scrub)
+    once: OpenAI
+    """The same, without retries: for what must not be done twice."""
 
-    def error(
-        self, problem: Exception, method: str, *, wait: float | None = None
-    ) -> FineTuningError:
-        """Return the error of ours for one of the SDK's; see `error_of`."""
-        return error_of(
-            problem, method, self.server, self.situation, self.scrub, wait=wait
-        )
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        client: Any,
+        clock: Clock,
+        timeout: float | None,
+    ) -> None:
+        self._client = _new_client(settings) if client is None else _checked(client)
+        self.client = self.once = self._client
+        self._clock = clock
+        self._set_timeout(timeout)
+        self.url = public_url(self._client.base_url)
+        self.scrubs: list[Callable[[str], str]] = [self._without_secrets]
+        # What every error ends with, and has as attributes.
+        self.consequence = NOTHING_CREATED
+        self.job_id: str | None = None
+        self.status: str | None = None
 
-    def timed_out(self, method: str) -> FineTuningError:
-        """Return the error to raise when the deadline is over."""
-        text = (
-            f"The timeout of {self.deadline.seconds:g} s was reached while "
-            f"{PURPOSES[method]} at {self.server}."
-        )
-        return self.situation.error(FineTuningTimeoutError, text)
+    def again(self, timeout: float | None) -> Self:
+        """Return a connection to the same server for another call."""
+        other = copy(self)
+        other._set_timeout(timeout)  # noqa: SLF001 - our own
+        return other
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self._end = self._clock.now() + (float("inf") if timeout is None else timeout)
+
+    def remaining(self) -> float:
+        """Return the seconds until the timeout, infinity without one."""
+        return self._end - self._clock.now()
 
     @contextmanager
-    def explaining_interrupts(self, text: str | None = None) -> Iterator[None]:
-        """Say what becomes of the job, or `text`, if the call is interrupted."""
+    def opened(self) -> Iterator[Self]:
+        """Open the clients."""
+        with self._client.with_options(http_client=_http_clients()[0]()) as self.client:
+            self.once = self.client.with_options(max_retries=0)
+            yield self
+
+    # Steps
+
+    def paced(self, steps: Steps[Any]) -> Iterator[Any]:
+        """Run steps, pause between them, and yield what they yield."""
+        with self.opened(), self._naming_the_job(), closing(steps):
+            for step in steps:
+                if isinstance(step, float):
+                    self._clock.sleep(step)
+                else:
+                    yield step
+
+    async def apaced(self, steps: Steps[Any]) -> AsyncIterator[Any]:
+        """Run steps in threads, pause between them, and yield what they yield."""
+        with self.opened(), self._naming_the_job():
+            try:
+                while True:
+                    step = await run_in_executor(None, next, steps, _END)
+                    if step is _END:
+                        return
+                    if isinstance(step, float):
+                        await self._clock.asleep(step)
+                    else:
+                        yield step
+            finally:
+                # A step that still runs in its thread cannot be closed: it ends there.
+                with suppress(ValueError):
+                    steps.close()
+
+    @contextmanager
+    def _naming_the_job(self) -> Iterator[None]:
         try:
             yield
         except (KeyboardInterrupt, asyncio.CancelledError) as error:
-            text = text or self.situation.consequence
+            text = self.consequence if self.job_id else _INTERRUPTED
             logger.warning(text)
             if hasattr(error, "add_note"):  # Python 3.11
                 error.add_note(text)
             raise
 
-    async def sleep(self, seconds: float) -> None:
-        """Pause."""
-        if self.is_async:
-            await self.clock.asleep(seconds)
-        else:
-            self.clock.sleep(seconds)
-
     # Requests
 
-    async def call(
-        self, method: str, /, *, missing: Collection[int] = (), **arguments: Any
-    ) -> Any:
-        """Send a request once, and refuse a response of another type.
-
-        `method` is the dotted name of the client's. With a status in `missing` a server
-        says that it has no such thing: `None`. A gateway's page with status 200 comes
-        out of the SDK as a string.
-        """
-        from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
-
+    def send(self, request: Callable[..., Any], **arguments: Any) -> Any:
+        """Send a request, and refuse an answer of another type."""
+        limit = min(self.request_timeout, max(self.remaining(), 1.0))
         try:
-            answer = await self._send(attrgetter(method)(self.client), arguments)
-        except AttributeError:
+            answer = request(**{"timeout": limit, **arguments})
+        except (AttributeError, JSONDecodeError, UnicodeDecodeError):
             # The SDK's lists take it for granted that the answer is one.
             raise UnreadableAnswerError from None
-        except Exception as error:
-            if status_of(error) in missing:
-                return None
-            raise
+        name = getattr(answer, "id", None)
         is_list = isinstance(getattr(answer, "data", None), list)
-        lists = method.endswith((".list", ".list_events"))
-        if not (is_list if lists else id_of(answer)):
+        if not is_list and not (isinstance(name, str) and name.isprintable()):
             raise UnreadableAnswerError
         return answer
 
-    async def _send(self, function: Callable[..., Any], arguments: Any) -> Any:
-        from openai import AsyncOpenAI
+    def ask(self, doing: str, request: Callable[..., Any], **arguments: Any) -> Any:
+        """Send a request that may be repeated; raise our error if it fails."""
+        with self.explaining(doing):
+            return self.send(request, **arguments)
 
-        remaining = self.deadline.remaining()
-        limit = None if remaining == float("inf") else max(remaining, _MIN_SECONDS)
-        if isinstance(self.client, AsyncOpenAI):
-            return await asyncio.wait_for(function(**arguments), limit)
-        if self.is_async or limit is None or self.access.is_given:
-            return await run_unblocked(
-                lambda: function(**arguments), is_async=self.is_async
-            )
-        # A timeout of httpx is for each byte: only a closed connection ends them all.
-        timer = threading.Timer(limit, self.client.close)
-        timer.daemon = True
-        timer.start()
+    def items(self, request: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+        """Yield the items of a list that have an id."""
+        seen: set[str] = set()
         try:
-            return function(**arguments)
-        except Exception as error:
-            if self.client.is_closed():
-                raise asyncio.TimeoutError from error
-            raise
-        finally:
-            timer.cancel()
+            for item in islice(self.send(request, limit=100, **arguments), _MAX_LISTED):
+                name = getattr(item, "id", None)
+                if name in seen:
+                    return  # A server that ignores `after` sends the same ones again.
+                if isinstance(name, str):
+                    seen.add(name)
+                    yield item
+        except (AttributeError, JSONDecodeError, UnicodeDecodeError):
+            raise UnreadableAnswerError from None
 
-    async def ask(
-        self, method: str, /, *, missing: Collection[int] = (), **arguments: Any
-    ) -> Any:
-        """Send a request that may be repeated, and retry temporary errors; see `call`.
-
-        Raises:
-            FineTuningError: If the server refuses, or fails again and again.
-        """
-        send = partial(self.call, method, missing=missing, **arguments)
-        return await self.persist(method, send)
-
-    async def persist(
+    def create_once(
         self,
-        method: str,
-        send: Callable[[], Awaitable[T]],
-        find: Callable[[], Awaitable[T | None]] | None = None,
-        pauses_after: Callable[[Exception], Sequence[float]] = lambda _: (),
-    ) -> T:
-        """Send a request, and again after temporary errors if `find` finds no result.
+        doing: str,
+        create: Callable[[], T],
+        find: Callable[[], T | None],
+        perhaps: str = NOTHING_CREATED,
+    ) -> Steps[T]:
+        """Create something of which there must not be two.
 
-        An answer that is lost says nothing about whether the request was carried out.
-        The SDK's own retries know neither this nor the deadline nor a used-up quota.
-        `pauses_after` is called with each problem and returns the seconds between
-        further looks, since a list can lag.
+        An answer that is lost does not say whether the request was carried out: there
+        is a look before each further attempt. `perhaps` is the consequence from then.
         """
-        for attempt in count(1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                return await send()
-            except Exception as error:  # noqa: BLE001 - sorted by `error_of`
+                return create()
+            except Exception as error:  # noqa: BLE001 - sorted by `pause_after`
                 problem = error
-            pauses = pauses_after(problem)
-            refusal = await self._pause_before_retry(problem, method, attempt)
-            if find is not None and is_temporary(problem):
-                # There is a look before the error, too: the request may have arrived.
-                pauses = (0, *pauses) if refusal is None else (0,)
-                if (found := await self.look(find, pauses, method)) is not None:
-                    return found
-            if refusal is not None:
-                raise refusal
-        raise AssertionError  # Not reached: `count` has no end.
+            pauses = [self.pause_after(problem, doing, 0.5 * 2**attempt)]
+            # 429 is a refusal for certain.
+            if status_of(problem) != 429:  # noqa: PLR2004 - HTTP
+                self.consequence = perhaps
+                pauses += _PAUSES_AFTER_TIMEOUT if is_timeout(problem) else _PAUSES
+            for seconds in pauses:
+                if seconds >= self.remaining():
+                    raise self.timed_out(doing)
+                yield seconds
+                with self.explaining(f"looking for the result of {doing}"):
+                    if (found := find()) is not None:
+                        return found
+        raise self.error(problem, doing)
 
-    async def _pause_before_retry(
-        self, problem: Exception, method: str, attempt: int
-    ) -> FineTuningError | None:
-        """Sleep before the next attempt, or return why there should be none."""
-        remaining = self.deadline.remaining()
-        if not is_temporary(problem) or attempt >= _MAX_ATTEMPTS:
-            return self.error(problem, method)
-        asked = requested_wait(problem)
-        if asked is not None and asked > min(MAX_RETRY_AFTER, remaining):
-            return self.error(problem, method, wait=asked)
-        growing = min(_FIRST_PAUSE * 2 ** (attempt - 1), _MAX_PAUSE)
-        pause = asked if asked is not None else growing * self.clock.jitter()
-        if pause >= remaining:
-            refusal = self.timed_out(method)
-            refusal.__cause__ = safe_cause(problem, self.scrub)
-            return refusal
-        await self.sleep(pause)
-        return None
+    def pause_after(self, problem: Exception, doing: str, seconds: float) -> float:
+        """Return how long to pause after an error; raise ours if that is no use."""
+        if not is_temporary(problem):
+            raise self.error(problem, doing)
+        wait = requested_wait(problem)
+        if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
+            raise self.error(problem, doing, wait)
+        return jittered(seconds) if wait is None else wait
 
-    async def look(
-        self,
-        find: Callable[[], Awaitable[T | None]],
-        pauses: Sequence[float],
-        method: str,
-    ) -> T | None:
-        """Look for something after each pause; return `None` if it never is there."""
-        for pause in pauses:
-            if pause:
-                if pause >= self.deadline.remaining():
-                    raise self.timed_out(method)
-                await self.sleep(pause)
-            if (found := await find()) is not None:
-                return found
-        return None
+    # Errors
 
-    async def list_all(
-        self,
-        method: str,
-        /,
-        *,
-        missing: Collection[int] = NO_ROUTE,
-        name_of: Callable[[Any], str | None] = id_of,
-        known: Collection[str] = (),
-        retries: bool = True,
-        **arguments: Any,
-    ) -> list[Any] | None:
-        """Return a list in the server's order, or `None` if there is none; see `call`.
+    def clean(self, said: object) -> str:
+        """Return a server's words without what may be private."""
+        return clean_text(said, self._scrub)
 
-        Items without an id, as `name_of` returns it, are left out; the list ends at the
-        first page with one that is `known`.
-        """
-        request = self.ask if retries else self.call
-        items: dict[str, Any] = {}
-        after: dict[str, str] = {}
-        for _ in range(MAX_PAGES):
-            if after and self.deadline.remaining() <= 0:
-                raise self.timed_out(method)
-            page = await request(
-                method, missing=missing, limit=_PAGE_SIZE, **after, **arguments
-            )
-            if page is None:
-                return None
-            named = [(name, item) for item in page.data if (name := name_of(item))]
-            # A server that ignores `after` sends the same ones again.
-            new = {k: v for k, v in named if k not in items and k not in known}
-            items.update(new)
-            is_known = any(name in known for name, _ in named)
-            # One that does not say whether there is more may well have more.
-            if not new or is_known or getattr(page, "has_more", None) is False:
-                return list(items.values())
-            after = {"after": named[-1][1].id}
-        text = (
-            f"A list of {self.server} has no end: {MAX_PAGES:,} pages were read while "
-            f"{PURPOSES[method]}."
-        )
-        raise self.situation.error(FineTuningError, text)
+    def _scrub(self, said: str) -> str:
+        for scrub in self.scrubs:
+            said = scrub(said)
+        return said
 
+    def _without_secrets(self, said: str) -> str:
+        # A key that is fetched for each request is known to the client that sent it.
+        keys = [client.api_key for client in (self._client, self.client, self.once)]
+        values = [value for value in (*keys, *_headers(self._client).values()) if value]
+        texts = {text for value in values for text in (value, *value.split()[-1:])}
+        for text in sorted(texts, key=len, reverse=True):
+            # A shorter value, such as the 7 of a version, stands everywhere.
+            if len(text) >= _MIN_SECRET_LENGTH:
+                said = said.replace(text, "…")
+        return said
 
-def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine over a blocking connection, in which nothing suspends."""
-    with closing(coroutine):
+    @contextmanager
+    def explaining(self, doing: str) -> Iterator[None]:
+        """Raise our error in place of the SDK's."""
+        from openai import OpenAIError
+
         try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return] # it is a T
-    msg = "A coroutine over a blocking connection has suspended."
-    raise RuntimeError(msg)
+            yield
+        except (OpenAIError, UnreadableAnswerError, ValueError) as problem:
+            error = self.error(problem, doing)
+            raise error from error.__cause__
 
+    def error(
+        self, problem: Exception, doing: str, wait: float | None = None
+    ) -> FineTuningError:
+        """Return our error for one of the SDK's, which becomes its cause."""
+        kind, text = explained(problem, doing, self.url, wait, self._scrub)
+        text = f"{text} {self.consequence}"
+        error = kind(text, job_id=self.job_id, status=self.status)
+        # Tracebacks show the cause. Servers repeat what they were sent, and a
+        # `ValueError` holds the bytes that could not be read or written.
+        problem.args = (self.clean(str(problem)),)
+        error.__cause__ = None if isinstance(problem, ValueError) else problem
+        return error
 
-@asynccontextmanager
-async def connect(
-    access: ServerAccess,
-    deadline: Deadline,
-    *,
-    is_async: bool,
-    scrub: Callable[[str], str] = str,
-) -> AsyncIterator[Connection]:
-    """Return a connection; a client that is made for it is closed at the end.
-
-    `scrub` takes out of a server's words what is private beside the key.
-    """
-    client, access = access.open(is_async=is_async)
-    try:
-        yield Connection(
-            client=client,
-            access=access,
-            server=public_url(client.base_url),
-            deadline=deadline,
-            scrub=lambda said: scrub(scrub_secrets(said, client)),
-            is_async=is_async,
+    def timed_out(self, doing: str) -> FineTuningTimeoutError:
+        """Return the error to raise when the timeout is over."""
+        text = (
+            f"The timeout of {self.timeout:g} s was reached while {doing} at "
+            f"{self.url}. {self.consequence}"
         )
-    finally:
-        # Or its connections outlive the event loop.
-        if not access.is_given:
-            closing = client.close()
-            if is_async:
-                await closing
+        return FineTuningTimeoutError(text, job_id=self.job_id, status=self.status)
+
+    # The model
+
+    def chat_model(self, name: str, base_model: str, **kwargs: Any) -> ChatOpenAI:
+        """Build a chat model that asks this server, whatever the environment says."""
+        from langchain_openai import ChatOpenAI
+
+        client, http_clients = self._client, _http_clients()
+        # langchain-openai takes a proxy or HTTP clients, not both.
+        proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
+        arguments: dict[str, Any] = {
+            "model": name,
+            "base_url": str(client.base_url).rstrip("/"),
+            "api_key": getattr(client, "_api_key_provider", None) or client.api_key,
+            "organization": client.organization,
+            "default_headers": _headers(client) or None,
+            "default_query": dict(getattr(client, "_custom_query", {})) or None,
+            # A `codex` in the suffix would switch to the Responses API.
+            "use_responses_api": False,
+            # The counter of messages knows no tuned name.
+            "tiktoken_model_name": base_model,
+            "stream_usage": True,
+            "openai_proxy": None,
+            "http_client": http_clients[0](proxy=proxy or None),
+            "http_async_client": http_clients[1](proxy=proxy or None),
+        }
+        return ChatOpenAI(**arguments | kwargs)
 
 
-async def run_unblocked(work: Callable[[], T], *, is_async: bool) -> T:
-    """Do what blocks, in a thread if the caller has an event loop."""
-    return await asyncio.to_thread(work) if is_async else work()
+def jittered(seconds: float) -> float:
+    """Return about as many seconds, so that clients do not come back in step."""
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
-_locks: dict[str, threading.Lock] = {}
+def public_url(url: object) -> str:
+    """Return a URL without what may be secret in it: a password, a query."""
+    parts = urlsplit(str(url))
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
-@asynccontextmanager
-async def one_at_a_time(key: str, *, is_async: bool) -> AsyncIterator[None]:
-    """Let one call at a time, of all threads and event loops, work on this key."""
-    lock = _locks.setdefault(key, threading.Lock())
-    # Polled on an event loop: a cancelled wait must not leave a lock taken.
-    while not lock.acquire(blocking=not is_async):  # noqa: ASYNC110 - a thread's lock
-        await asyncio.sleep(_LOCK_INTERVAL)
+def _new_client(settings: Mapping[str, Any]) -> OpenAI:
+    from openai import OpenAI
+
+    # LangChain's chat models read this variable, and OpenAI's client does not: whoever
+    # set it would see the chats go to a server that it does not name.
+    other = os.environ.get("OPENAI_API_BASE")
+    if other and not (settings.get("base_url") or os.environ.get("OPENAI_BASE_URL")):
+        msg = (
+            f"OPENAI_API_BASE names {public_url(other)}, but OpenAI's client does not "
+            "read it, and would send the examples to api.openai.com. Name the server: "
+            "ChatFineTuner(base_url=...). Nothing was sent."
+        )
+        raise FineTuningError(msg)
     try:
-        yield
-    finally:
-        lock.release()
+        return OpenAI(**settings)
+    except Exception as error:
+        msg = (
+            f"The OpenAI client cannot be made ({type(error).__name__}): set "
+            "OPENAI_API_KEY or give `api_key`, and check `base_url`. Nothing was sent."
+        )
+        raise FineTuningError(msg) from error
+
+
+def _checked(client: Any) -> OpenAI:
+    from openai import AzureOpenAI, OpenAI
+
+    if isinstance(client, OpenAI) and not isinstance(client, AzureOpenAI):
+        return client
+    msg = (
+        f"`client` is a {type(client).__name__}, not an `OpenAI`. On Azure, give "
+        "base_url='https://NAME.openai.azure.com/openai/v1/' and `api_key` instead. "
+        "Nothing was sent."
+    )
+    raise FineTuningError(msg)
+
+
+def _headers(client: OpenAI) -> dict[str, str]:
+    # `default_headers` of a client is public, but mixed with what it makes itself.
+    custom: Mapping[str, Any] = getattr(client, "_custom_headers", {})
+    headers = {k: v for k, v in custom.items() if isinstance(v, str)}
+    # ChatOpenAI has no field for the project.
+    return headers | ({"OpenAI-Project": client.project} if client.project else {})
+
+
+@cache
+def _http_clients() -> tuple[Any, Any]:
+    # The SDK's own follow redirects anywhere, with the training text. Like them, these
+    # close themselves. Made here, since openai is imported on first use.
+    from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+
+    class Client(DefaultHttpxClient):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(follow_redirects=False, **kwargs)
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                self.close()
+
+    class AsyncClient(DefaultAsyncHttpxClient):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(follow_redirects=False, **kwargs)
+
+        def __del__(self) -> None:
+            # Without a loop, its connections went with theirs.
+            with suppress(Exception):
+                self._closing = asyncio.get_running_loop().create_task(self.aclose())
+
+    return Client, AsyncClient

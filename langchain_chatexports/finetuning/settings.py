@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from langchain_core.runnables.base import RunnableSerializable
 from pydantic import (
@@ -18,23 +18,16 @@ from pydantic import (
     ValidationInfo,
     field_serializer,
     field_validator,
-    model_validator,
 )
 
 from langchain_chatexports.datasets.estimate import TrainingEstimate
 from langchain_chatexports.datasets.validation import TrainingMethod
-from langchain_chatexports.finetuning.clients import ServerAccess, public_url
-from langchain_chatexports.finetuning.connection import Clock
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-__all__ = ["DATA_KEY", "KEY", "FineTunerSettings"]
+from langchain_chatexports.finetuning.connection import Clock, Connection, public_url
 
 logger = logging.getLogger(__name__)
 
 KEY = "langchain_chatexports_key"
-"""The job's metadata key that holds the order's key."""
+"""The job's metadata key that holds the hash of its files and settings."""
 
 DATA_KEY = "langchain_chatexports_data"
 """The job's metadata key that holds the training file's hash."""
@@ -42,32 +35,6 @@ DATA_KEY = "langchain_chatexports_data"
 _MAX_METADATA = 14  # 16, and two are ours.
 _OWN_FIELDS = frozenset(
     {"metadata", "model", "seed", "suffix", "training_file", "validation_file"}
-)
-
-# Texts under these names are settings. Any other text in `extra_body` and
-# `chat_model_kwargs` may be a key: servers and chat models name theirs as they like.
-_NEVER_SECRET = frozenset(
-    {
-        "azure_deployment",
-        "effort",
-        "lr_scheduler",
-        "lr_scheduler_type",
-        "model",
-        "model_name",
-        "optimizer",
-        "output_version",
-        "precision",
-        "reasoning_effort",
-        "service_tier",
-        "stop",
-        "summary",
-        "tags",
-        "target_modules",
-        "tiktoken_model_name",
-        "truncation",
-        "type",
-        "verbosity",
-    }
 )
 
 _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -79,9 +46,8 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
     Keys, headers, clients, callables and data are neither serialized nor shown.
-    `dumps` and `model_dump` keep of `base_url` neither password nor query, and of
-    `extra_body` and `chat_model_kwargs` the numbers, the booleans and the texts whose
-    names say that they are not secret.
+    `dumps` and `model_dump` contain `base_url` without password and query, and of
+    `extra_body` and `chat_model_kwargs` the numbers and booleans: a text may be a key.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -109,16 +75,13 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Headers of every request, chats included."""
 
     client: Any = Field(default=None, exclude=True, repr=False)
-    """An `OpenAI` or `AzureOpenAI` to use instead of the settings above."""
-
-    async_client: Any = Field(default=None, exclude=True, repr=False)
-    """An `AsyncOpenAI` or `AsyncAzureOpenAI` for the async methods."""
+    """An `OpenAI` client whose server, key and headers to use instead of the above."""
 
     suffix: str | None = Field(default=None, max_length=64)
     """A part of the tuned model's name."""
 
     seed: int | None = None
-    """For the same result from the same order, where the server can."""
+    """Random seed, where the server supports one."""
 
     method: TrainingMethod = "supervised"
     """`supervised` on answers, or `dpo` on pairs of answers."""
@@ -131,9 +94,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     learning_rate_multiplier: Literal["auto"] | _Positive = "auto"
     """Factor on the server's learning rate."""
-
-    beta: Literal["auto"] | _Positive = "auto"
-    """With `dpo` only: how closely to keep to the base model."""
 
     validation_examples: Any = Field(default=None, exclude=True, repr=False)
     """Examples to measure with, in any of the input's forms."""
@@ -153,7 +113,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Seconds between looks after a while."""
 
     timeout: _Positive | None = None
-    """Seconds for all of `invoke`; the job itself goes on after that."""
+    """Seconds for all of `invoke`; the job itself continues after that."""
 
     max_billed_tokens: PositiveInt | None = None
     """Refuse, before anything is sent, what may be billed for more."""
@@ -161,7 +121,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """Called before anything is sent; returns whether to place the order."""
+    """Called before anything is sent; returns whether to create the job."""
 
     delete_training_file: bool = False
     """Delete the uploaded files once `invoke` or `wait` sees the job's end."""
@@ -170,7 +130,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Seconds after which the server deletes the uploaded files by itself."""
 
     run_again: bool = False
-    """Create a new job each time, even if the same order has one."""
+    """Create a new job each time, even if the same examples and settings have one."""
 
     on_event: Callable[[Any], object] | None = Field(
         default=None, exclude=True, repr=False
@@ -183,29 +143,21 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     chat_model_kwargs: dict[str, Any] = Field(
         default_factory=lambda: {"temperature": 1}, repr=False
     )
-    """Arguments of the chat model that comes out."""
+    """Arguments of the returned chat model."""
 
     _clock: Clock = PrivateAttr(default_factory=Clock)
-    _request_timeout: float = PrivateAttr(default=30.0)
 
     @field_validator("metadata", "extra_body")
     @classmethod
-    def _leaves_the_order_alone(
+    def _has_no_field_of_ours(
         cls, value: dict[str, Any] | None, info: ValidationInfo
     ) -> dict[str, Any] | None:
-        # Another key in the metadata, and the order would not find its job again.
+        # With another key in its metadata, the job would not be found again.
         own = {KEY, DATA_KEY} if info.field_name == "metadata" else _OWN_FIELDS
         if taken := sorted(own & (value or {}).keys()):
             msg = f"{', '.join(taken)}: the tuner sets this itself."
             raise ValueError(msg)
         return value
-
-    @model_validator(mode="after")
-    def _has_a_use_for_beta(self) -> Self:
-        if self.beta != "auto" and self.method != "dpo":
-            msg = 'beta is for method="dpo".'
-            raise ValueError(msg)
-        return self
 
     @field_validator("confirm", "on_event")
     @classmethod
@@ -222,43 +174,34 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     @field_serializer("extra_body", "chat_model_kwargs")
     def _without_secrets(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        return value and _public_part(value)
+        return value and _without_texts(value)
 
-    @property
-    def clock(self) -> Clock:
-        """The time that pauses and timeouts are measured in."""
-        return self._clock
+    def _connection(self) -> Connection:
+        """Return a connection to the server for one call."""
+        names = ("base_url", "organization", "project", "default_headers")
+        settings = {name: getattr(self, name) for name in names}
+        settings["api_key"] = self.api_key and self.api_key.get_secret_value()
+        given = {name: value for name, value in settings.items() if value is not None}
+        return Connection(given, self.client, self._clock, self.timeout)
 
     def hyperparameters(self) -> dict[str, float | str]:
         """Return the numbers of the job, `"auto"` where the server chooses."""
-        names = ["n_epochs", "batch_size", "learning_rate_multiplier"]
-        # Left out when not used: orders of before keep their keys.
-        names += ["beta"] if self.beta != "auto" else []
+        names = ("n_epochs", "batch_size", "learning_rate_multiplier")
         return {name: getattr(self, name) for name in names}
 
     def report_event(self, event: Any) -> None:
-        """Hand an event to `on_event`; its errors do not stop the waiting."""
+        """Pass an event to `on_event`; its errors do not stop the waiting."""
         if self.on_event is None:
             return
         try:
             self.on_event(event)
         except Exception as error:  # noqa: BLE001 - the user's code
-            logger.warning("on_event raised a %s; going on.", type(error).__name__)
+            logger.warning("on_event raised a %s; continuing.", type(error).__name__)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Show the server without a password or a query in its URL."""
         for name, value in super().__repr_args__():
             yield name, public_url(value) if name == "base_url" else value
-
-    def access(self) -> ServerAccess:
-        """Return what reaches the server."""
-        names = ("base_url", "organization", "project", "default_headers")
-        settings = {name: getattr(self, name) for name in names}
-        settings["api_key"] = self.api_key and self.api_key.get_secret_value()
-        given = {name: value for name, value in settings.items() if value is not None}
-        return ServerAccess(
-            given, self.client, self.async_client, self._request_timeout
-        )
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -284,16 +227,12 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         return cls.__module__.split(".")
 
 
-def _public_part(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that cannot be secret, at any depth."""
+def _without_texts(values: dict[str, Any]) -> dict[str, Any]:
     public: dict[str, Any] = {}
     for name, value in values.items():
-        texts = value if isinstance(value, (list, tuple)) else [value]
         if isinstance(value, dict):
-            if inner := _public_part(value):
+            if inner := _without_texts(value):
                 public[name] = inner
-        elif isinstance(value, (bool, int, float, type(None))) or (
-            name in _NEVER_SECRET and all(isinstance(text, str) for text in texts)
-        ):
+        elif isinstance(value, (bool, int, float, type(None))):
             public[name] = value
     return public

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
-    AsyncCallbackManager,
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
     adispatch_custom_event,
     dispatch_custom_event,
 )
 from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.runnables import Runnable
-from langchain_core.runnables.retry import RunnableRetry
-from pydantic import ValidationError
+from langchain_core.runnables import RunnableConfig, RunnableSequence
+from langchain_core.runnables.config import run_in_executor
+from pydantic import PrivateAttr, ValidationError
 
 from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.exceptions import (
@@ -21,57 +23,27 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.connection import (
-    Deadline,
-    connect,
-    one_at_a_time,
-    run_blocking,
-    run_unblocked,
-)
-from langchain_chatexports.finetuning.errors import Situation
-from langchain_chatexports.finetuning.jobs import Submission
-from langchain_chatexports.finetuning.orders import prepare_order, require_uploadable
-from langchain_chatexports.finetuning.run import FineTuningRun
+from langchain_chatexports.finetuning.jobs import NewJob
+from langchain_chatexports.finetuning.run import JOB_ID, FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
+from langchain_chatexports.finetuning.training_file import training_files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForChainRun,
-        CallbackManager,
-        CallbackManagerForChainRun,
-    )
-    from langchain_core.runnables import RunnableConfig, RunnableSequence
-    from langchain_core.runnables.retry import ExponentialJitterParams
     from langchain_openai import ChatOpenAI
-    from openai.types.fine_tuning import FineTuningJobEvent
 
     from langchain_chatexports.datasets.inputs import TrainingInput
-    from langchain_chatexports.finetuning.clients import ServerAccess
-    from langchain_chatexports.finetuning.connection import Connection
-    from langchain_chatexports.finetuning.orders import TuningOrder
-
-__all__ = ["ChatFineTuner"]
 
 _EVENT = "fine_tuning_event"
-
 # Traces can leave the machine: they hold counts and ids, never the examples.
 _TRACED_INPUT = {"input": ""}
-
-_INTERRUPTED = (
-    "Interrupted while ordering: if the job was created, it goes on and may cost. The "
-    "same call finds it; get(job_id).cancel() stops it. A file that was uploaded stays "
-    "on the server."
-)
 
 
 class ChatFineTuner(FineTunerSettings):
     """Fine-tune a chat model on any server that speaks OpenAI's protocol.
 
-    A Runnable from examples, sessions, a loader or a JSONL path to a chat model. It
-    places exactly one job per order: the same data and settings find their job again,
-    after a lost answer, a killed process, or a second call.
+    A Runnable from examples, sessions, a loader or a JSONL path to a chat model. Where
+    the server keeps the metadata of jobs, there is exactly one job for the same data
+    and settings: after a lost answer, a killed process, or a second call it is found.
 
     Compose the tuner itself, `(steps | tuner).invoke(loader)`, never inside a function:
     LangChain invokes a Runnable that a function returns, so a lambda or `@chain` around
@@ -79,11 +51,10 @@ class ChatFineTuner(FineTunerSettings):
     use `submit`.
     """
 
+    _retry: Any = PrivateAttr(default=None)
+
     def invoke(
-        self,
-        input: TrainingInput,
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
+        self, input: TrainingInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> ChatOpenAI:
         """Fine-tune and wait.
 
@@ -94,30 +65,34 @@ class ChatFineTuner(FineTunerSettings):
             **kwargs: None are known; settings belong to the tuner.
 
         Returns:
-            A `ChatOpenAI` bound to the tuned model, the server and the key; for Azure's
-            client an `AzureChatOpenAI`.
+            A `ChatOpenAI` bound to the tuned model, the server and the key.
 
         Raises:
             TrainingDataError: If the examples break the format's rules.
-            TrainingBudgetError: If the order is over the limit, or not agreed to.
+            TrainingBudgetError: If the job is over the limit, or not confirmed.
             FineTuningError: If the job produces no model; its subclasses say why.
         """
         _refuse_arguments(kwargs)
         models: list[ChatOpenAI] = []
 
         def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:
-            run, counts = run_blocking(self._fine_tune(input, run_manager.get_child()))
-            models.append(run.chat_model())  # type: ignore[arg-type] # as documented
-            return models[0] if traces_outputs(config) else counts
+            callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
+            job = self._new_job(input)
+            for item in job.connection.paced(job.fine_tune()):
+                if isinstance(item, FineTuningRun):
+                    run = item
+                else:
+                    dispatch_custom_event(_EVENT, _jsonable(item), config=callbacks)
+            models.append(run.chat_model())
+            return models[0] if traces_outputs(config) else job.counts(run)
 
-        self._call_with_config(fine_tune, _TRACED_INPUT, config)
+        call = partial(self._call_with_config, fine_tune, _TRACED_INPUT, config)
+        # Inside of the tuner's run: LangChain's own retry records its input in traces.
+        (self._retry._sync_retrying(reraise=True)(call) if self._retry else call())  # noqa: SLF001
         return models[0]
 
     async def ainvoke(
-        self,
-        input: TrainingInput,
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
+        self, input: TrainingInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> ChatOpenAI:
         """Fine-tune and wait, without blocking the event loop; see `invoke`."""
         _refuse_arguments(kwargs)
@@ -126,15 +101,24 @@ class ChatFineTuner(FineTunerSettings):
         async def fine_tune(
             _: Any, run_manager: AsyncCallbackManagerForChainRun
         ) -> Any:
-            run, counts = await self._fine_tune(input, run_manager.get_child())
-            models.append(run.chat_model())  # type: ignore[arg-type] # as documented
-            return models[0] if traces_outputs(config) else counts
+            callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
+            job = await run_in_executor(None, self._new_job, input)
+            async for item in job.connection.apaced(job.fine_tune()):
+                if isinstance(item, FineTuningRun):
+                    run = item
+                else:
+                    event = _jsonable(item)
+                    await adispatch_custom_event(_EVENT, event, config=callbacks)
+            models.append(run.chat_model())
+            return models[0] if traces_outputs(config) else job.counts(run)
 
-        await self._acall_with_config(fine_tune, _TRACED_INPUT, config)
+        call = partial(self._acall_with_config, fine_tune, _TRACED_INPUT, config)
+        retry = self._retry
+        await (retry._async_retrying(reraise=True)(call) if retry else call())  # noqa: SLF001
         return models[0]
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
-        """Order the job, or find it, and do not wait for its end.
+        """Create the job, or find it, and do not wait for its end.
 
         Args:
             input: As for `invoke`.
@@ -142,14 +126,18 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run; the job exists.
         """
-        return run_blocking(self._submit(input, is_async=False))
+        job = self._new_job(input)
+        (run,) = job.connection.paced(job.submit())
+        return run  # type: ignore[no-any-return] # a run
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
-        """Order the job, or find it, and do not wait for its end."""
-        return await self._submit(input, is_async=True)
+        """Create the job, or find it, and do not wait for its end."""
+        job = await run_in_executor(None, self._new_job, input)
+        (run,) = [run async for run in job.connection.apaced(job.submit())]
+        return run  # type: ignore[no-any-return] # a run
 
     def get(self, job_id: str) -> FineTuningRun:
-        """Take up a job by its id, for example after a restart.
+        """Return the run of a job, for example after a restart.
 
         Args:
             job_id: The job's id, from `FineTuningRun.id`.
@@ -157,133 +145,54 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, as the server has it now.
         """
-        return run_blocking(self._get(job_id, is_async=False))
-
-    async def aget(self, job_id: str) -> FineTuningRun:
-        """Take up a job by its id, for example after a restart."""
-        return await self._get(job_id, is_async=True)
-
-    # The same for both worlds
-
-    async def _fine_tune(
-        self,
-        given: TrainingInput,
-        callbacks: CallbackManager | AsyncCallbackManager,
-    ) -> tuple[FineTuningRun, dict[str, Any]]:
-        is_async = isinstance(callbacks, AsyncCallbackManager)
-        config: RunnableConfig = {"callbacks": callbacks}
-
-        async def report(event: FineTuningJobEvent) -> None:
-            # A warning about a field of another type would show what is in it.
-            data = event.model_dump(mode="json", warnings=False)
-            if is_async:
-                await adispatch_custom_event(_EVENT, data, config=config)
-            else:
-                dispatch_custom_event(_EVENT, data, config=config)
-
-        async with self._ordering(given, is_async=is_async) as (order, connection):
-            await run_unblocked(
-                lambda: self._try_chat_model(connection.access), is_async=is_async
-            )
-            run = await self._place(order, connection)
-            await run.follow(connection, report)
-        counts = {
-            "job_id": run.id,
-            "base_model": run.job.model,
-            "model": run.job.fine_tuned_model,
-            "examples": order.training.examples,
-        }
-        return run, counts
-
-    async def _submit(self, given: TrainingInput, *, is_async: bool) -> FineTuningRun:
-        async with self._ordering(given, is_async=is_async) as (order, connection):
-            return await self._place(order, connection)
-
-    @asynccontextmanager
-    async def _ordering(
-        self, given: TrainingInput, *, is_async: bool
-    ) -> AsyncIterator[tuple[TuningOrder, Connection]]:
-        # The time of reading the examples is a part of the timeout.
-        deadline = Deadline(self.clock, self.timeout)
-        order = await run_unblocked(
-            lambda: prepare_order(self, given), is_async=is_async
-        )
-        async with connect(
-            self.access(), deadline, is_async=is_async, scrub=order.scrub
-        ) as connection:
-            yield order, connection
-
-    def _try_chat_model(self, access: ServerAccess) -> None:
-        # A wrong argument, or a missing deployment, must not show after the bill.
-        try:
-            access.chat_model(
-                self.model, base_model=self.model, **self.chat_model_kwargs
-            )
-        except ValidationError as error:
-            fields = sorted(
-                {str(item["loc"][0]) for item in error.errors() if item["loc"]}
-            )
-            msg = (
-                f"chat_model_kwargs does not fit the chat model ({', '.join(fields)}). "
-                "Nothing was sent."
-            )
-            raise FineTuningError(msg) from None
-
-    async def _place(self, order: TuningOrder, connection: Connection) -> FineTuningRun:
-        require_uploadable(order, connection.server)
-        key = f"{connection.server} {order.key}"
-        with connection.explaining_interrupts(_INTERRUPTED):
-            async with one_at_a_time(key, is_async=connection.is_async):
-                job = await Submission(order, connection).place()
+        connection = self._connection()
+        connection.job_id = job_id
+        connection.consequence = f"Is {job_id!r} a job of this account?"
+        with connection.opened():
+            request = connection.client.fine_tuning.jobs.retrieve
+            job = connection.ask("asking for the job", request, **{JOB_ID: job_id})
         return FineTuningRun(self, job, connection)
 
-    async def _get(self, job_id: str, *, is_async: bool) -> FineTuningRun:
-        consequence = f"Nothing was changed; is {job_id!r} a job of this account?"
-        deadline = Deadline(self.clock, self.timeout)
-        async with connect(self.access(), deadline, is_async=is_async) as connection:
-            connection.situation = Situation(consequence, job_id)
-            job = await connection.ask(
-                "fine_tuning.jobs.retrieve", fine_tuning_job_id=job_id
+    async def aget(self, job_id: str) -> FineTuningRun:
+        """Return the run of a job, for example after a restart."""
+        return await run_in_executor(None, self.get, job_id)
+
+    def _new_job(self, given: TrainingInput) -> NewJob:
+        """Do all that can fail before the first request."""
+        # The time of reading the examples is a part of the timeout.
+        connection = self._connection()
+        files = training_files(self, given)
+        try:
+            connection.chat_model(self.model, self.model, **self.chat_model_kwargs)
+        except ValidationError as error:
+            fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+            names = ", ".join(sorted(fields))
+            msg = (
+                f"The chat model refuses chat_model_kwargs ({names}). Nothing was sent."
             )
-            return FineTuningRun(self, job, connection)
+            raise FineTuningError(msg) from None
+        return NewJob(self, connection, files)
 
     # LangChain
 
-    def with_retry(
-        self,
-        *,
-        retry_if_exception_type: tuple[type[BaseException], ...]
-        | Callable[[BaseException], bool] = (
-            FineTuningUnavailableError,
-            FineTuningTimeoutError,
-        ),
-        wait_exponential_jitter: bool = True,
-        exponential_jitter_params: ExponentialJitterParams | None = None,
-        stop_after_attempt: int = 3,
-    ) -> _TunerRetry:
+    def with_retry(self, **options: Any) -> ChatFineTuner:
         """Repeat calls that could not be made or waited for; they find their job.
 
         Other errors are repeated only if they are named: after a job that failed or was
-        cancelled the same call is a new order.
+        cancelled the same call creates a new one.
 
         Args:
-            retry_if_exception_type: The errors that are worth another call.
-            wait_exponential_jitter: Whether to wait longer and longer.
-            exponential_jitter_params: How long, as LangChain has it.
-            stop_after_attempt: The number of calls.
+            **options: As for any Runnable; `retry_if_exception_type` is
+                `FineTuningUnavailableError` and `FineTuningTimeoutError`.
 
         Returns:
-            A Runnable like the tuner.
+            A tuner with the same settings.
         """
-        return _TunerRetry(
-            bound=self,
-            kwargs={},
-            config={},
-            retry_exception_types=retry_if_exception_type,
-            wait_exponential_jitter=wait_exponential_jitter,
-            max_attempt_number=stop_after_attempt,
-            exponential_jitter_params=exponential_jitter_params,
-        )
+        temporary = (FineTuningUnavailableError, FineTuningTimeoutError)
+        options = {"retry_if_exception_type": temporary, **options}
+        tuner = self.model_copy()
+        tuner._retry = super().with_retry(**options)  # noqa: SLF001 - our own
+        return tuner
 
     def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
         """Put something before the tuner; a loader is its input instead."""
@@ -306,31 +215,6 @@ def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
         raise TypeError(msg)
 
 
-class _TunerRetry(RunnableRetry[Any, Any]):  # type: ignore[no-redef] # a field `kwargs`
-    """Repeats a tuner; the attempts are in the trace, the examples are not.
-
-    LangChain's own makes a run around the attempts that records its input.
-    """
-
-    def invoke(
-        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Any:
-        """Fine-tune, and again if need be."""
-        retrying = self._sync_retrying(reraise=True)
-        return retrying(super(RunnableRetry, self).invoke, input, config, **kwargs)
-
-    async def ainvoke(
-        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Any:
-        """Fine-tune, and again if need be."""
-        retrying = self._async_retrying(reraise=True)
-        call = super(RunnableRetry, self).ainvoke
-        return await retrying(call, input, config, **kwargs)
-
-    def batch(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """Do each input by itself; LangChain's own would record them."""
-        return Runnable.batch(self, *args, **kwargs)
-
-    async def abatch(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """Do each input by itself; LangChain's own would record them."""
-        return await Runnable.abatch(self, *args, **kwargs)
+def _jsonable(event: Any) -> Any:
+    # A warning about a field of another type would show what is in it.
+    return event.model_dump(mode="json", warnings=False)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_chatexports.local_server.storage.locks import ProcessLock
+    from langchain_chatexports._locks import ProcessLock
     from langchain_chatexports.local_server.storage.running import RunningServer
 
 __all__ = ["LocalServer"]

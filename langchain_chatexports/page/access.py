@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["OneTimeLinks", "PageAccess"]
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
+_COOKIE = "chatexports"
 
 # NiceGUI's Vue compiles templates (`unsafe-eval`), and Quasar sets inline styles. No
 # inline script runs without the response's nonce, and nothing is loaded from elsewhere.
@@ -51,6 +52,8 @@ class OneTimeLinks:
 
     Attributes:
         cookie: What a browser that is logged in sends.
+        path: Where everything is served. It cannot be guessed: a browser sends a cookie
+            to all servers of a host, whatever their port, but only below its path.
     """
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
@@ -60,6 +63,7 @@ class OneTimeLinks:
             on_new: Called with the token of each new link.
         """
         self.cookie = secrets.token_urlsafe(32)
+        self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
         self._token = ""
 
@@ -83,17 +87,15 @@ class PageAccess:
     security policy.
     """
 
-    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, port: int) -> None:
+    def __init__(self, app: ASGIApp, *, links: OneTimeLinks) -> None:
         """Initialize the middleware.
 
         Args:
             app: The application.
             links: The links.
-            port: The port, for the cookie's name: cookies are shared by all ports.
         """
         self.app = app
         self._links = links
-        self._cookie = f"chatexports-{port}"
         self._address = OwnAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +106,7 @@ class PageAccess:
         is_own = self._address.is_host_of(scope) and self._address.is_origin_of(scope)
         if is_own and self._is_logged_in(scope):
             if _token_of(scope):
-                await self._redirect(send, cookie=False)
+                await self._lead_on(send, is_new=False)
             else:
                 await self._pass_on(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -113,7 +115,7 @@ class PageAccess:
         elif not is_own:
             await _refuse(send, "Not from here", "This page answers its own address.")
         elif self._links.use(_token_of(scope)):
-            await self._redirect(send, cookie=True)
+            await self._lead_on(send, is_new=True)
         else:
             await _refuse(
                 send,
@@ -124,24 +126,39 @@ class PageAccess:
             )
 
     def _is_logged_in(self, scope: Scope) -> bool:
+        path = f"{self._links.path}/"
         for name, value in scope["headers"]:
             if name == b"cookie":
                 for pair in value.decode("latin-1").split(";"):
                     key, _, given = pair.strip().partition("=")
-                    if key == self._cookie and _same(given, self._links.cookie):
-                        return True
+                    if key == _COOKIE and _same(given, self._links.cookie):
+                        return _same(scope["path"][: len(path)], path)
         return False
 
-    async def _redirect(self, send: Send, *, cookie: bool) -> None:
-        headers = [(b"location", b"/"), (b"cache-control", b"no-store"), *_HEADERS]
-        if cookie:
-            value = f"{self._cookie}={self._links.cookie}; Path=/"
+    async def _lead_on(self, send: Send, *, is_new: bool) -> None:
+        path = f"{self._links.path}/"
+        headers = [(b"cache-control", b"no-store"), *_HEADERS]
+        status = 303
+        if is_new:
+            # Not redirected: a browser that came from elsewhere, such as from a file,
+            # would not send a strict cookie along.
+            status = 200
+            headers.append((b"refresh", f"0; url={path}".encode("ascii")))
+            value = f"{_COOKIE}={self._links.cookie}; Path={path}"
             value += "; HttpOnly; SameSite=Strict"
             headers.append((b"set-cookie", value.encode("ascii")))
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        else:
+            headers.append((b"location", path.encode("ascii")))
+        headers.append((b"content-type", b"text/html"))
+        await send(
+            {"type": "http.response.start", "status": status, "headers": headers}
+        )
+        # A browser would look for an icon outside of the path.
+        body = b'<!doctype html><link rel="icon" href="data:,">'
+        await send({"type": "http.response.body", "body": body})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = {**scope, "root_path": self._links.path}
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return

@@ -145,7 +145,7 @@ def _show_exports(session: PageSession) -> None:
         error_box(note)
     next_link("Next: choose whose voice to learn", "/choose")
     frame = ui.element("iframe").classes("report")
-    frame.props(f'src=/report?{id(read)} title="Report about these exports"')
+    frame.props(f'src=report?{id(read)} title="Report about these exports"')
 
 
 def _show_export(session: PageSession, export: Export, summary: ExportSummary) -> None:

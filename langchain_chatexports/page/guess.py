@@ -225,7 +225,7 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
         changed_at = _changed_at(model)
         if changed_at:
             frame = ui.element("iframe").classes("report")
-            frame.props["src"] = f"/evaluation/{model.path.name}?{changed_at}"
+            frame.props["src"] = f"evaluation/{model.path.name}?{changed_at}"
             frame.props["title"] = "The evaluation of this model"
             frame.props["sandbox"] = ""
 

@@ -94,7 +94,7 @@ class PageServer:
             links = OneTimeLinks(
                 lambda token: on_link(f"http://{_HOST}:{port}/?token={token}")
             )
-            app = PageAccess(_application(session), links=links, port=port)
+            app = PageAccess(_application(session), links=links)
             run_app(app, listener, links.renew)
 
 

@@ -7,14 +7,13 @@ stay in the data directory.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Reading
 from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
@@ -48,6 +47,7 @@ from langchain_chatexports.samples import write_messenger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from openai import OpenAI
     from typing_extensions import Self
@@ -187,7 +187,10 @@ class PageSession:
         self._server_lock = threading.Lock()
         self._holders = 0
         self._numbers = count(1)
-        self._folder = tempfile.TemporaryDirectory(prefix="chatexports-")
+        self._resources = ExitStack()
+        self._folder = self._resources.enter_context(private_folder())
+        # What the page itself has made, and the folder of each.
+        self._uploads: dict[Path, Path] = {}
 
     def __enter__(self) -> Self:
         """Return the session."""
@@ -199,7 +202,7 @@ class PageSession:
         self.guess.stop()
         self.ordering.join(_END_SECONDS)
         self.stop_server()
-        self._folder.cleanup()
+        self._resources.close()
 
     def note(self, text: str) -> None:
         """Add a warning, once."""
@@ -216,9 +219,11 @@ class PageSession:
         """
         plain = "".join(letter for letter in name if letter.isprintable())
         last = plain.replace("\\", "/").rpartition("/")[2][-_MAX_NAME_LENGTH:]
-        folder = Path(self._folder.name) / str(next(self._numbers))
+        folder = self._folder / str(next(self._numbers))
         folder.mkdir()
-        return folder / (last.strip(" .") or "export")
+        upload = folder / (last.strip(" .") or "export")
+        self._uploads[upload] = folder
+        return upload
 
     def add_exports(self, paths: Sequence[Path]) -> bool:
         """Read exports in the background, with those that are there.
@@ -276,8 +281,8 @@ class PageSession:
 
     def _forget_uploads(self, paths: Sequence[Path]) -> None:
         for path in paths:
-            if Path(self._folder.name) in path.parents:
-                shutil.rmtree(path.parent, ignore_errors=True)
+            if (folder := self._uploads.pop(path, None)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, paths: Sequence[Path]) -> None:
         self.notes.clear()
@@ -334,7 +339,7 @@ class PageSession:
             ai=(choice.voice,) if choice.voice else (), chats=choice.chats
         )
         if choice.redact:
-            key = Path(self._folder.name) / "redaction.key"
+            key = self._folder / "redaction.key"
             options = replace(options, redaction=Redaction(key))
 
         def prepare() -> None:

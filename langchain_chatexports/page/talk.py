@@ -13,9 +13,9 @@ from langchain_chatexports.page.model_choice import kept_models, model_select
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_chatexports.finetuning.voice import Voice
     from langchain_chatexports.page.session import PageSession
     from langchain_chatexports.page.talk_state import Talk
+    from langchain_chatexports.personas.talk import Voice
 
 __all__ = ["build_talk"]
 

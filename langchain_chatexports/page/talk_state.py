@@ -24,17 +24,17 @@ from langchain_chatexports.exceptions import (
     LocalServerError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.voice import (
+from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.local_server.trained_voice import voice_of
+from langchain_chatexports.page.work import Work
+from langchain_chatexports.personas.chat_model import with_voice
+from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
     bubbles_of,
     make_voice,
 )
-from langchain_chatexports.local_server.client import client_of
-from langchain_chatexports.local_server.trained_voice import voice_of
-from langchain_chatexports.page.work import Work
-from langchain_chatexports.personas.chat_model import with_voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

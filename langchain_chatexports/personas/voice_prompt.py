@@ -16,6 +16,7 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict, Field
 
+from langchain_chatexports._terminal import one_line
 from langchain_chatexports.datasets.chat_prompts import (
     OTHERS_REPLIES,
     PERSONA_REPLIES,
@@ -207,7 +208,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     def _labeled(self, message: BaseMessage) -> BaseMessage:
         if not (self.label and isinstance(message, HumanMessage)):
             return message
-        name = message.name or self.label
+        name = one_line(message.name or self.label)
         content: Any = message.content
         if isinstance(content, str):
             return message.model_copy(update={"content": f"{name}: {content}"})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 
+from langchain_chatexports._terminal import one_line
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
@@ -337,6 +338,7 @@ def _names(names: Sequence[str]) -> list[str]:
 
 
 def _cut(text: str, length: int) -> str:
+    text = one_line(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

@@ -29,6 +29,8 @@ _OF_QUESTIONS = frozenset(
 )
 # NUL ends a text for SQLite's `highlight`, and the others are its marks in search.py.
 _NO_MARKS = str.maketrans(dict.fromkeys("\0\x02\x03", " "))
+# A star is one of `_pairs_of_question`.
+_NO_SIGNS = {**_NO_MARKS, ord("*"): " "}
 _AROUND = re.compile(r"^\W+|\W+$")
 _PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
 
@@ -51,7 +53,8 @@ def searchable(text: str) -> str:
 
 def is_telling(query: str) -> bool:
     """Return whether a question has words that say what it is about."""
-    return any(not _is_function_word(token) for token in _tokens(query))
+    composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
+    return any(not _is_function_word(token) for token in _tokens(composed))
 
 
 def match_expression(query: str) -> str | None:
@@ -69,7 +72,9 @@ def match_expression(query: str) -> str | None:
     """
     needed: list[str] = []
     words: list[str] = []
-    for phrase, word in _PARTS.findall(query.translate(_NO_MARKS)):
+    # Normalized first: some signs become quotation marks.
+    composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
+    for phrase, word in _PARTS.findall(composed):
         if phrase:
             needed += _needed(phrase)
         else:
@@ -103,9 +108,8 @@ def _is_function_word(token: str) -> bool:
 
 def _tokens(text: str) -> list[str]:
     """Return the parts of a question that have letters or digits."""
-    composed = unicodedata.normalize("NFKC", text)
     # The last letter of a run is in the pair before it, if there is one.
-    pairs = _UNSPACED.sub(lambda run: _pairs_of_question(run[0]), composed)
+    pairs = _UNSPACED.sub(lambda run: _pairs_of_question(run[0]), text)
     return [part for part in pairs.split() if any(map(str.isalnum, part))]
 
 

@@ -11,12 +11,10 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002
 from langchain_core.tools import StructuredTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from langchain_chatexports._terminal import plural, printable
+from langchain_chatexports._terminal import one_line, plural, printable
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from langchain_chatexports.retrieval.retriever import ChatExportRetriever
 
 __all__ = ["ChatSearchInput", "chat_search_tool"]
@@ -167,7 +165,7 @@ def _passage(document: Document) -> str:
     match = document.metadata["match"]
     about = next(m for m in document.metadata["messages"] if m["id"] == match)
     when = about["time"] or "at an unknown time"
-    title = f"[{match}] {when}, {printable(about['sender'])}"
+    title = printable(one_line(f"[{match}] {when}, {about['sender']}"))
     return "\n".join([title, *_shortened(document.page_content)])
 
 
@@ -175,18 +173,6 @@ def _shortened(page: str) -> list[str]:
     lines = page.split("\n")
     if len(page) > _MAX_PASSAGE_LENGTH:
         # A fair share for each message, so that none hides the others.
-        messages = [*_messages(lines)]
-        share = _MAX_PASSAGE_LENGTH // len(messages)
-        lines = [m if len(m) <= share else f"{m[: share - 1]}…" for m in messages]
+        share = _MAX_PASSAGE_LENGTH // len(lines)
+        lines = [m if len(m) <= share else f"{m[: share - 1]}…" for m in lines]
     return [*map(printable, lines)]
-
-
-def _messages(lines: list[str]) -> Iterator[str]:
-    """Yield each message on one line; further lines of a text are indented."""
-    message: list[str] = []
-    for line in lines:
-        if message and not line.startswith("  "):
-            yield " ".join(message)
-            message = []
-        message.append(line.strip())
-    yield " ".join(message)

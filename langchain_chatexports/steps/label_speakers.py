@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from pydantic import field_validator
 
 from langchain_chatexports._names import safe_name
+from langchain_chatexports._terminal import one_line
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.select_sessions import has_several_others
 
@@ -56,7 +57,7 @@ class LabelSpeakers(SessionTransform):
         if self.where == "name":
             return message.model_copy(update={"name": safe_name(str(sender))})
         # Not `format`: other braces of the label stay.
-        label = self.label.replace(_FIELD, str(sender))
+        label = self.label.replace(_FIELD, one_line(str(sender)))
         content: Any = message.content
         if isinstance(content, str):
             return message.model_copy(update={"content": f"{label}{content}"})

@@ -33,7 +33,7 @@ from langchain_chatexports import (
     validate_examples,
     write_jsonl,
 )
-from langchain_chatexports.finetuning import TrainingExample, TrainingProblem
+from langchain_chatexports.datasets import TrainingExample, TrainingProblem
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import langchain_chatexports
-from langchain_chatexports import chat_loaders, datasets, finetuning
+from langchain_chatexports import chat_loaders, finetuning
 
 EXPECTED_ALL = [
     "ChatExportError",
@@ -91,11 +91,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         langchain_chatexports.IMessageLoader  # noqa: B018 - the access is the test
 
 
-@pytest.mark.parametrize("name", datasets.__all__)
-def test_a_name_of_datasets_is_in_finetuning_too(name: str) -> None:
-    """Programs may import it from either."""
-    assert name in finetuning.__all__
-    assert getattr(finetuning, name) is getattr(datasets, name)
+def test_the_tuner_has_few_names() -> None:
+    names = ["ChatFineTuner", "FineTuningRun", "JobUse", "find_jobs"]
+    assert finetuning.__all__ == names
+    assert all(getattr(finetuning, name).__name__ == name for name in names)
 
 
 @pytest.mark.parametrize("name", chat_loaders.__all__)
@@ -147,7 +146,7 @@ def test_dir_lists_the_public_names() -> None:
         "from langchain_chatexports import ChatFineTuner, LocalServer",
         "from langchain_chatexports.chat_loaders import IMessageChatLoader",
         "from langchain_chatexports.datasets import split_examples, write_dataset",
-        "from langchain_chatexports.finetuning import trace_examples",
+        "from langchain_chatexports.datasets import trace_examples",
     ],
 )
 def test_nothing_heavy_is_imported(use: str) -> None:

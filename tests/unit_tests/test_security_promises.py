@@ -17,7 +17,7 @@ from langchain_chatexports import (
     MapAIMessages,
     MergeChatRuns,
 )
-from langchain_chatexports.finetuning import trace_examples, write_dataset
+from langchain_chatexports.datasets import trace_examples, write_dataset
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import Redact
 

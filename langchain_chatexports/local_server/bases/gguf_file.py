@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     ADAPTER_FILE,
@@ -33,7 +34,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
     user_cache_dir,
     write_json,
 )
-from langchain_chatexports.local_server.storage.locks import ProcessLock
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server.bases.description import BaseDescription

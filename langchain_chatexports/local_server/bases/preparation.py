@@ -8,6 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
@@ -20,7 +21,6 @@ from langchain_chatexports.local_server.processes import (
     json_object,
 )
 from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
-from langchain_chatexports.local_server.storage.locks import ProcessLock
 
 __all__ = ["CONVERSION_WAIT_SECONDS", "file_key", "prepare_base", "run_conversion"]
 

@@ -10,10 +10,8 @@ used, and the answer is compared with it.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +46,9 @@ _REPEATS = frozenset(
         "minProperties",
     }
 )
-# The automaton of a remainder has as many states: a million took llama.cpp more than a
-# minute, in which it generates no other answer.
-_MAX_COMMON_MULTIPLE = 10_000
+# The automaton of remainders has as many states as their least common multiple, which
+# their digits limit: a million took llama.cpp more than a minute without an answer.
+_MAX_DIVISOR_DIGITS = 4
 
 # Without this, a small model may write spaces until it has no tokens left.
 _JSON_STYLE = {
@@ -201,18 +199,17 @@ def _head(name: str) -> str:
 
 
 def _json_rule(schema: Mapping[str, Any]) -> str:
-    _check_limits(schema)
     try:
         text = json.dumps(schema)
+        if len(text) > _MAX_SCHEMA_CHARACTERS:
+            msg = f"it has more than {_MAX_SCHEMA_CHARACTERS} characters"
+            raise GrammarError(msg)
+        _check_limits(schema)
         closed = schema if '"allOf"' in text else _closed(schema)
-        text = json.dumps({**closed, "x-guidance": _JSON_STYLE})
     except RecursionError as error:
         msg = "it is nested too deeply"
         raise GrammarError(msg) from error
-    if len(text) > _MAX_SCHEMA_CHARACTERS:
-        msg = f"it has more than {_MAX_SCHEMA_CHARACTERS} characters"
-        raise GrammarError(msg)
-    return f"%json {text}"
+    return f"%json {json.dumps({**closed, 'x-guidance': _JSON_STYLE})}"
 
 
 def _literal(text: str) -> str:
@@ -220,20 +217,18 @@ def _literal(text: str) -> str:
 
 
 def _check_limits(schema: Mapping[str, Any]) -> None:
-    multiples = []
+    divisors = set()
     for key, value in _numbers(schema):
         if key in _REPEATS and value > _MAX_REPEATS:
             msg = f"'{key}' is more than {_MAX_REPEATS}"
             raise GrammarError(msg)
         if key == "multipleOf":
-            multiples.append(value)
-    if not all(math.isfinite(value) and value > 0 for value in multiples):
-        msg = "'multipleOf' is not a positive number"
-        raise GrammarError(msg)
-    if multiples and _common_multiple(multiples) > _MAX_COMMON_MULTIPLE:
+            divisors.add(str(value))
+    digits = "".join(text.removeprefix("0").replace(".", "") for text in divisors)
+    if len(digits) > _MAX_DIVISOR_DIGITS or not (digits or "1").isdecimal():
         msg = (
-            "the numbers of 'multipleOf' have a least common multiple of more than "
-            f"{_MAX_COMMON_MULTIPLE}, counted in their smallest decimal place"
+            "the numbers of 'multipleOf' are no plain positive numbers, or have more than "
+            f"{_MAX_DIVISOR_DIGITS} digits together"
         )
         raise GrammarError(msg)
 
@@ -250,12 +245,6 @@ def _numbers(schema: Any) -> Iterator[tuple[str, int | float]]:
                     waiting.append(inner)
         elif isinstance(value, list):
             waiting += value
-
-
-def _common_multiple(values: Sequence[int | float]) -> int:
-    fractions = [Fraction(str(value)) for value in values]
-    unit = math.lcm(*(fraction.denominator for fraction in fractions))
-    return math.lcm(*(int(fraction * unit) for fraction in fractions))
 
 
 def _compiled(rules: str) -> Grammar:

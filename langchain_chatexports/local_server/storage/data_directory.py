@@ -64,6 +64,8 @@ MODEL_ID = re.compile(r"[0-9a-f]{12}")
 """The form of a model id, checked before a path is built from it."""
 
 _IDS = (FILE_ID, JOB_ID, MODEL_ID)
+_RECORDS = ("meta.json", "job.json", "model.json")
+_USER_LOCK = re.compile(r"user-[0-9a-f]{24}\.lock")
 _LEFTOVER = re.compile(
     r"\.(?:new|deleted)-(?:new-)?(?:(?:file|ftjob)-[0-9a-f]{24}|[0-9a-f]{12})"
 )
@@ -121,15 +123,10 @@ class DataDirectory:
 
     @property
     def is_own(self) -> bool:
-        """Whether the directory belongs to a local server.
-
-        It does if it contains the marker file. Earlier releases made no marker: a
-        directory with nothing but `files`, `jobs`, `models`, `server.lock` and entries
-        with a server's ids also belongs to one.
-        """
+        """Whether the directory belongs to a local server: it has the marker file."""
         if any(folder.is_symlink() for folder in self._folders):
             return False
-        return _is_plain_file(self.marker) or self._is_of_older_release()
+        return _is_plain_file(self.marker)
 
     @property
     def is_empty(self) -> bool:
@@ -179,30 +176,35 @@ class DataDirectory:
             self._refuse("Nothing was changed. Name the directory of a local server")
 
     def clear_leftovers(self) -> None:
-        """Remove what a killed process left; needs the server's lock."""
+        """Remove what a killed process of ours left; needs the server's lock."""
         self.running.unlink(missing_ok=True)
-        shutil.rmtree(self.users, ignore_errors=True)
+        for path in self.user_locks():
+            path.unlink(missing_ok=True)
         for folder in filter(Path.is_dir, self._folders):
             for entry in folder.iterdir():
-                if entry.name.startswith((_TRASH, _UNFINISHED)):
+                if _LEFTOVER.fullmatch(entry.name) and _is_plain_folder(entry):
                     shutil.rmtree(entry, ignore_errors=True)
 
-    def entries(self) -> list[Path]:
-        """Return the folders of all files, jobs and models."""
+    def user_locks(self) -> list[Path]:
+        """Return the files that programs lock while they use the server."""
+        if not _is_plain_folder(self.users):
+            return []
         return [
-            entry
-            for folder, name in zip(self._folders, _IDS, strict=True)
-            if folder.is_dir()
-            for entry in sorted(folder.iterdir())
-            if name.fullmatch(entry.name) and _is_plain_folder(entry)
+            path for path in self.users.iterdir() if _USER_LOCK.fullmatch(path.name)
         ]
 
-    def delete_file_manager_files(self) -> None:
-        """Delete the files of file managers, which can name deleted entries."""
-        for folder in self._folders:
-            for name in _LEFT_BY_FILE_MANAGERS:
-                if _is_plain_file(folder / name):
-                    (folder / name).unlink()
+    def entries(self) -> list[Path]:
+        """Return the folders of all files, jobs and models, known by their records."""
+        kinds = zip(self._folders, _IDS, _RECORDS, strict=True)
+        return [
+            entry
+            for folder, name, record in kinds
+            if folder.is_dir()
+            for entry in sorted(folder.iterdir())
+            if name.fullmatch(entry.name)
+            and _is_plain_folder(entry)
+            and _is_plain_file(entry / record)
+        ]
 
     def new_folder(self, parent: Path, name: str) -> Path:
         """Create a private folder that is renamed to `name` when it is complete."""
@@ -214,20 +216,6 @@ class DataDirectory:
     @property
     def _folders(self) -> tuple[Path, Path, Path]:
         return self.files, self.jobs, self.models
-
-    def _is_of_older_release(self) -> bool:
-        folders = {folder.name for folder in self._folders}
-        found = set(_names_in(self.root))
-        return (
-            folders <= found <= folders | {self.lock.name}
-            and all(_is_plain_folder(folder) for folder in self._folders)
-            and all(
-                (name.fullmatch(entry) or _LEFTOVER.fullmatch(entry))
-                and _is_plain_folder(folder / entry)
-                for folder, name in zip(self._folders, _IDS, strict=True)
-                for entry in _names_in(folder)
-            )
-        )
 
     def _refuse(self, remedy: str) -> NoReturn:
         msg = (

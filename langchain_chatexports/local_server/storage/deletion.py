@@ -216,7 +216,6 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         require_no_trainer(data, [entry.name for entry in entries])
         for entry in entries:
             remove_folder(entry)
-        data.delete_file_manager_files()
     return deleted
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     JOB_ID,
@@ -27,7 +28,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.locks import (
     BRIEF_WAIT_SECONDS,
-    is_locked,
     only_server,
 )
 from langchain_chatexports.local_server.storage.models import PERSON_KEY

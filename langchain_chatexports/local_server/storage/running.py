@@ -13,13 +13,13 @@ import stat
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     new_id,
     write_json,
 )
-from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,9 +100,7 @@ def leave_server(lock: ProcessLock) -> None:
 
 def has_users(data: DataDirectory) -> bool:
     """Return whether another process uses the server of a data directory."""
-    if not data.users.is_dir():
-        return False
-    return any(is_locked(path) for path in data.users.iterdir())
+    return any(map(is_locked, data.user_locks()))
 
 
 def _read_record(data: DataDirectory) -> RunningServer | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.finetuning.orders import jobs_that_used
+from langchain_chatexports.finetuning.training_file import jobs_that_used
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
 )
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from langchain_chatexports.finetuning.orders import JobUse
+    from langchain_chatexports.finetuning.training_file import JobUse
 
 __all__ = ["KeptSet", "jobs_that_used_set", "list_sets"]
 

@@ -19,6 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
@@ -26,7 +27,6 @@ from langchain_chatexports.local_server.processes import (
 )
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import FINISHED, JobStore
-from langchain_chatexports.local_server.storage.locks import is_locked
 from langchain_chatexports.local_server.training.trainer import (
     ALREADY_RUNNING,
     TrainingSpec,

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
@@ -40,7 +41,6 @@ from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
 )
-from langchain_chatexports.local_server.storage.locks import ProcessLock
 from langchain_chatexports.local_server.training.checkpoints import (
     Checkpoints,
     StoppedError,

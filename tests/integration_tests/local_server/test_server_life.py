@@ -18,12 +18,12 @@ import openai
 import psutil
 import pytest
 
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import child_command
-from langchain_chatexports.local_server.storage.locks import is_locked
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     UNENDING,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports.local_server import (
     LocalServer,
     count_kept,
@@ -19,7 +20,6 @@ from langchain_chatexports.local_server import (
     list_jobs,
     list_models,
 )
-from langchain_chatexports.local_server.storage.locks import is_locked
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     client_of,

@@ -10,9 +10,10 @@ import sys
 import time
 from base64 import b64decode
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import psutil
 import pytest
@@ -155,6 +156,18 @@ class Browser:
 
     def open(self, address: str) -> None:
         self.driver.get(address)
+        if "token=" in address:
+            vars(self).pop("address", None)
+
+    @cached_property
+    def address(self) -> str:
+        """The address of the first screen, to which a link has led."""
+        wait(lambda: "token=" not in self.driver.current_url)
+        return urljoin(self.driver.current_url, ".")
+
+    def go(self, path: str) -> None:
+        """Open a screen."""
+        self.open(urljoin(self.address, path))
 
     @property
     def text(self) -> str:
@@ -283,7 +296,8 @@ def browsers(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
         elsewhere = [
             url
             for url in browser.requests
-            if urlsplit(url).hostname != "127.0.0.1" and urlsplit(url).scheme != "data"
+            if urlsplit(url).hostname != "127.0.0.1"
+            and urlsplit(url).scheme not in {"data", "file"}
         ]
         assert not elsewhere
         assert len(browser.requests) > 0
@@ -314,13 +328,18 @@ class Command:
 
 
 @contextmanager
-def opened(folder: Path, base: Path | None) -> Iterator[Command]:
-    """Run `chatexports open` on a folder's data directory."""
-    words = ["open", "--no-browser", "--data-dir", str(folder / "data")]
+def opened(
+    folder: Path, base: Path | None, browser: Path | None = None
+) -> Iterator[Command]:
+    """Run `chatexports open` on a folder's data directory; it opens a browser or none."""
+    words = ["open", "--data-dir", str(folder / "data")]
+    words += [] if browser else ["--no-browser"]
     words += ["--index-dir", str(folder / "indexes")]
     words += ["--base", str(base)] if base else []
     # NiceGUI serves its pages otherwise where it sees pytest.
     own = {key: text for key, text in os.environ.items() if "PYTEST" not in key}
+    if browser:
+        own |= {"BROWSER": str(browser), "DISPLAY": ":0"}
     with (
         (folder / "err").open("a") as err,
         subprocess.Popen(  # noqa: S603 - our own command.

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import stat
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+from urllib.request import url2pathname
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
+
+from tests.integration_tests.page.conftest import opened, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +33,14 @@ def test_a_link_lets_one_browser_in(
     first, second = browsers(), browsers()
     first.open(command.link)
     first.see(_TITLE)
-    assert first.driver.current_url == command.address
-    second.open(command.address)
+    assert first.driver.current_url == first.address
+    second.open(first.address)
     second.see(_REFUSED)
     second.open(command.link)
     second.see(_REFUSED)
     second.open(command.next_link())
     second.see(_TITLE)
-    first.open(command.address)
+    first.open(first.address)
     first.see(_TITLE)
 
 
@@ -45,13 +53,16 @@ def test_what_is_not_a_browser_with_the_cookie_is_refused(command: Command) -> N
         assert client.get(f"{command.address}report").status_code == 403
         answer = client.get(command.link)
         cookie = answer.headers["set-cookie"]
-        assert answer.status_code == 303
-        assert answer.headers["location"] == "/"
-        assert "; HttpOnly; SameSite=Strict" in cookie
-        page = client.get(command.address)
+        path = answer.headers["refresh"].partition("url=")[2]
+        assert answer.status_code == 200
+        assert f"; Path={path}; HttpOnly; SameSite=Strict" in cookie
+        address = urljoin(command.address, path)
+        page = client.get(address)
         assert page.status_code == 200
         for other in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
-            assert client.get(command.address, headers=other).status_code == 403
+            assert client.get(address, headers=other).status_code == 403
+        outside = client.get(command.address, headers={"Cookie": cookie})
+        assert outside.status_code == 403
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "'unsafe-inline'" not in policy.partition("script-src")[2].split(";")[0]
@@ -59,9 +70,11 @@ def test_what_is_not_a_browser_with_the_cookie_is_refused(command: Command) -> N
 
 
 def test_the_websocket_is_guarded(command: Command) -> None:
-    place = command.address.replace("http:", "ws:")
+    answer = httpx.get(command.link)
+    place = urljoin(command.address, answer.headers["refresh"].partition("url=")[2])
+    place = place.replace("http:", "ws:")
     url = f"{place}_nicegui_ws/socket.io/?EIO=4&transport=websocket"
-    cookie = httpx.get(command.link).headers["set-cookie"].partition(";")[0]
+    cookie = answer.headers["set-cookie"].partition(";")[0]
     own = command.address.rstrip("/")
     for headers, origin in (
         ({}, own),
@@ -77,3 +90,66 @@ def test_the_websocket_is_guarded(command: Command) -> None:
         url, additional_headers={"Cookie": cookie}, origin=Origin(own)
     ) as socket:
         assert str(socket.recv(5)).startswith("0{")
+
+
+def test_another_server_of_this_machine_gets_no_key_to_the_page(
+    command: Command, browsers: Callable[..., Browser]
+) -> None:
+    """Cookies know no ports, so a browser sends them to each server of a host."""
+    seen: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {self.headers}")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<title>other</title><img src=/img><p>another server")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    person = browsers()
+    person.open(command.link)
+    person.see(_TITLE)
+    path = urlsplit(person.driver.current_url).path
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        try:
+            script = f"location.href = 'http://127.0.0.1:{other.server_port}/manage'"
+            person.driver.execute_script(script)
+            person.see("another server")
+            wait(lambda: any(request.startswith("/img") for request in seen))
+        finally:
+            other.shutdown()
+    cookies = [
+        line for request in seen for line in request.splitlines() if "ookie" in line
+    ]
+    assert cookies == []
+    assert len(path) > 20
+    assert not any(path in request for request in seen)
+    with httpx.Client() as client:
+        for guess in ("manage", "report", ""):
+            assert client.get(f"{command.address}{guess}").status_code == 403
+
+
+def test_no_link_is_in_the_command_line_of_the_browser(
+    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+) -> None:
+    """All users of a machine can read command lines."""
+    program, called = tmp_path / "browser", tmp_path / "called"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > {called}.new; mv {called}.new {called}\n'
+    )
+    program.chmod(0o755)
+    with opened(tmp_path, tiny_base, program) as command:
+        wait(called.exists)
+        address = called.read_text().strip()
+        assert command.link.partition("=")[2] not in address
+        assert address.startswith("file:")
+        page = Path(url2pathname(urlsplit(address).path))
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
+        assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
+        person = browsers()
+        person.open(address)
+        person.see(_TITLE)
+    assert not page.exists()

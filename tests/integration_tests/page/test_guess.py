@@ -74,14 +74,14 @@ def test_two_tabs_play_one_game_with_hostile_messages(
 ) -> None:
     one, other = browsers(), browsers(width=390, is_dark=True)
     one.open(page.link)
-    one.open(f"{page.address}guess")
+    one.go("guess")
     one.see(_NAME)
     one.click("Play")
     one.see("Pair 1 of 2")
     one.see(_MODEL)
     one.see("<script>alert(3)</script>")
     other.open(page.next_link())
-    other.open(f"{page.address}guess")
+    other.go("guess")
     other.click("A is real")
     one.see("A is real. How sure are you?")
     wait(lambda: one.focused == "A guess")
@@ -118,7 +118,7 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
     server.before_work = wait_with_answers
     person = browsers()
     person.open(page.link)
-    person.open(f"{page.address}guess")
+    person.go("guess")
     person.click("Evaluate")
     assert is_asked.wait(240)
     person.click("Stop the evaluation")
@@ -129,14 +129,14 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
     # Closing the tab stops nothing.
     person.open("about:blank")
     wait(evaluation_path(model).exists)
-    person.open(f"{page.address}guess")
+    person.go("guess")
     frame = wait(lambda: person.all("iframe[sandbox='']"))[0]
     person.driver.switch_to.frame(frame)
     person.see("Does it sound like the person?")
     person.driver.switch_to.default_content()
     person.collect()
     assert not person.errors
-    address = f"{page.address}evaluation/{model.path.name}"
+    address = f"{person.address}evaluation/{model.path.name}"
     assert httpx.get(address).status_code == 403
     with httpx.Client() as client:
         client.get(page.next_link())
@@ -147,7 +147,7 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
         assert policy.startswith("default-src 'none'; ")
         assert policy.endswith("; sandbox")
         assert "script-src" not in policy
-        assert client.get(f"{page.address}evaluation/none").text == ""
+        assert client.get(f"{person.address}evaluation/none").text == ""
 
 
 def test_three_voices_answer_below_each_other_on_a_phone(
@@ -155,7 +155,7 @@ def test_three_voices_answer_below_each_other_on_a_phone(
 ) -> None:
     person = browsers(width=390, is_dark=True)
     person.open(page.link)
-    person.open(f"{page.address}talk")
+    person.go("talk")
     person.write("Message", "Hello\n")
     wait(lambda: len(person.all(".bubble.theirs")) == 1)
     person.click("Compare, and how freely it answers")

@@ -79,5 +79,5 @@ def test_what_is_no_export_is_explained(
     field.send_keys("\n")
     person.see("There is nothing at")
     wait(lambda: person.all("[role=alert]"))
-    person.open(f"{command.address}choose")
+    person.go("choose")
     person.see("There are no chats to choose from yet.")

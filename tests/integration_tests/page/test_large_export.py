@@ -42,7 +42,7 @@ def test_a_hundred_thousand_messages(
     person.see("Reading …")
     # Reading does not hold up another tab.
     other.open(command.next_link())
-    other.open(f"{command.address}manage")
+    other.go("manage")
     other.see("No export is open on this page.")
     person.see("100,000 of 100,000 messages kept")
     other.see("messages.jsonl")
@@ -55,7 +55,7 @@ def test_a_hundred_thousand_messages(
     (hebrew, *_) = (name for name in names if _HEBREW in name.text)
     assert hebrew.value_of_css_property("unicode-bidi") == "plaintext"
     voice, select = names[0].text, person.all(".q-select")[0]
-    other.open(f"{command.address}choose")
+    other.go("choose")
     other.see("Whose voice")
     person.click(voice)
     wait(lambda: not person.all(".q-menu"))

@@ -33,7 +33,7 @@ def test_models_are_renamed_and_deleted_and_exports_stay(
     person.open(command.link)
     person.write("Or the path", f"{export}\n")
     person.see("messages kept")
-    person.open(f"{command.address}manage")
+    person.go("manage")
     person.see("The voice of Hare")
     person.tab_to("Rename: Tortoise")
     person.key(Keys.ENTER)

@@ -70,10 +70,10 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     phone = browsers(width=390, is_dark=True)
     phone.open(command.next_link())
     for path, title in SCREENS.items():
-        phone.open(f"{command.address}{path[1:]}")
+        phone.go(path[1:])
         phone.see(title.lstrip("0123456789. "))
         phone.assert_accessible()
-    phone.open(f"{command.address}guess")
+    phone.go("guess")
     phone.see("There is nothing to guess with this model")
     wait(lambda: _disabled(phone) == ["Play", "Evaluate"])
     _take_elsewhere(phone, tmp_path / "elsewhere")
@@ -110,7 +110,7 @@ def _talk(person: Browser) -> None:
 
 
 def _take_elsewhere(person: Browser, folder: Path) -> None:
-    person.open(f"{person.driver.current_url.rpartition('/')[0]}/manage")
+    person.go("manage")
     person.see("The voice of Harry Potter")
     person.click("Take elsewhere")
     field = person.write("New folder", "")

@@ -29,12 +29,12 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         one.open(command.link)
         one.write("Or the path", f"{export}\n")
         one.see("messages kept")
-        one.open(f"{command.address}choose")
+        one.go("choose")
         one.click("Next: make the examples")
         one.see("Which base model it starts from")
         # It is there before: the training takes seconds.
         other.open(command.next_link())
-        other.open(f"{command.address}train")
+        other.go("train")
         one.click("Next: train")
         other.see("Step ")
         other.click("Stop")
@@ -45,7 +45,7 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
     with opened(tmp_path, None) as command:
         # Closing the tab stops nothing, and the base is the job's own.
         one.open(command.link)
-        one.open(f"{command.address}train")
+        one.go("train")
         one.click("Go on")
         wait(lambda: list_jobs(data_dir)[0].status == "running")
         command.kill_servers()
@@ -56,5 +56,5 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         one.open("about:blank")
         wait(lambda: list_jobs(data_dir)[0].status == "succeeded")
         other.open(command.next_link())
-        other.open(f"{command.address}train")
+        other.go("train")
         other.see("Done.")

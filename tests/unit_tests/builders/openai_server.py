@@ -42,8 +42,6 @@ class Fault:
         delay: Seconds to think before the answer.
         after: How many such requests to let pass first.
         late: Carry it out so many requests after the answer.
-        ends_by_closing: Give no length: the end of the body is where it closes.
-        pause: Seconds between any two bytes of the answer, head included.
     """
 
     request: str
@@ -56,8 +54,6 @@ class Fault:
     delay: float = 0.0
     after: int = 0
     late: int = 0
-    ends_by_closing: bool = False
-    pause: float = 0.0
 
 
 def lost(request: str, times: int = 1, *, after: int = 0) -> Fault:
@@ -90,7 +86,6 @@ class OpenAIServer:
         file_statuses: The same for a file.
         final: Changes to the job once it has reached the last status.
         keeps_metadata: Whether jobs give back their metadata.
-        keeps_suffix: Whether jobs give back their suffix.
         filters: Whether the list of jobs obeys a metadata filter.
         refuses_field: A field of a new job that is answered with 400.
         routes_missing: Requests, as in `Fault.request`, that are answered with 404.
@@ -109,7 +104,6 @@ class OpenAIServer:
         self.file_statuses: Sequence[str] = ("processed",)
         self.final: dict[str, Any] = {}
         self.keeps_metadata = True
-        self.keeps_suffix = True
         self.filters = True
         self.refuses_field: str | None = None
         self.routes_missing: Sequence[str] = ()
@@ -164,25 +158,12 @@ class OpenAIServer:
             http.server_close()
             thread.join()
 
-    # What the tests ask
-
-    @property
-    def order(self) -> list[str]:
-        """The requests that change something, in order."""
-        return [r for r in self.requests if not r.startswith("GET")]
-
-    # What the protocol asks
-
     def answer(
         self, method: str, path: str, query: dict[str, list[str]], body: Any
     ) -> tuple[int, Any]:
         parts = [unquote(part) for part in path.strip("/").split("/")]
-        if parts[:1] == ["openai"]:  # Azure
-            parts = parts[1:]
         if parts[:1] == ["v1"]:
             parts = parts[1:]
-        if parts[0] == "deployments":
-            parts = parts[2:]
         with self._lock:
             if parts[0] == "files":
                 return self._files(method, parts[1:], query, body)
@@ -281,7 +262,7 @@ class OpenAIServer:
             "fine_tuned_model": None,
             "metadata": kept,
             "seed": body.get("seed", 0),
-            "suffix": body.get("suffix") if self.keeps_suffix else None,
+            "suffix": body.get("suffix"),
             "error": {"code": None, "message": None, "param": None},
             "hyperparameters": body.get("hyperparameters")
             or numbers.get("hyperparameters")
@@ -404,7 +385,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, method: str) -> None:
         url = urlsplit(self.path)
-        path = re.sub(r"^(/openai)?(/v1)?", "", url.path)
+        path = url.path.removeprefix("/v1")
         request = f"{method} {path}"
         sent = self.rfile.read(int(self.headers.get("content-length") or 0))
         state = self.state
@@ -422,7 +403,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if fault is not None and fault.delay:
             time.sleep(fault.delay)
-        key = self.headers.get("authorization") or self.headers.get("api-key") or ""
+        key = self.headers.get("authorization") or ""
         if fault is not None and fault.status is not None and not fault.carried_out:
             self._send(fault.status, fault.body, fault)
         elif key.removeprefix("Bearer ") != KEY:
@@ -463,23 +444,10 @@ class _Handler(BaseHTTPRequestHandler):
             "content-length": str(len(data)),
             **(fault.headers if fault else {}),
         }
-        if fault is not None and fault.ends_by_closing:
-            del headers["content-length"]
-            headers["connection"] = "close"
         if fault is not None and fault.cut_after is not None:
             self._cut(status, headers, data, fault.cut_after)
             return
-        if fault is not None and fault.pause:
-            self._dribble(_head(status, headers) + data, fault.pause)
-            return
         self.wfile.write(_head(status, headers) + data)
-
-    def _dribble(self, data: bytes, pause: float) -> None:
-        self.close_connection = True
-        for place in range(len(data)):
-            self.wfile.write(data[place : place + 1])
-            self.wfile.flush()
-            time.sleep(pause)
 
     def _cut(
         self, status: int, headers: dict[str, str], data: bytes, length: int

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from langchain_openai.chat_models import _client_utils
+from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.finetuning.tuner import ChatFineTuner
-from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langchain_openai.chat_models.base import BaseChatOpenAI
-
-    from tests.unit_tests.builders.openai_server import OpenAIServer
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
 
 class FakeClock(Clock):
     """A clock that sleeping moves, and nothing else."""
 
-    def __init__(self, today: date = date(2026, 11, 20)) -> None:
+    def __init__(self) -> None:
         self.time = 1000.0
         self.sleeps: list[float] = []
-        self.date = today
         self.on_sleep: Callable[[FakeClock], None] | None = None
 
     def now(self) -> float:
         return self.time
-
-    def today(self) -> date:
-        return self.date
 
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
@@ -45,19 +35,15 @@ class FakeClock(Clock):
         self.sleep(seconds)
         await asyncio.sleep(0)
 
-    def jitter(self) -> float:
-        return 1.0
 
-
-def make_tuner(server: OpenAIServer, **settings: Any) -> ChatFineTuner:
-    """Make a tuner for a server; `clock` and `request_timeout` are settings, too."""
-    clock = settings.pop("clock", None) or FakeClock()
-    request_timeout = settings.pop("request_timeout", 5.0)
-    if not {"client", "async_client"} & settings.keys():
+def make_tuner(
+    server: OpenAIServer, *, clock: Clock | None = None, **settings: Any
+) -> ChatFineTuner:
+    """Make a tuner for a server, with a clock of its own."""
+    if "client" not in settings:
         settings = {"base_url": server.base_url, "api_key": KEY, **settings}
     tuner = ChatFineTuner(**{"model": BASE_MODEL, **settings})
-    tuner._clock = clock
-    tuner._request_timeout = request_timeout
+    tuner._clock = clock or FakeClock()
     return tuner
 
 

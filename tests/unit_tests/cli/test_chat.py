@@ -20,10 +20,10 @@ from langchain_chatexports.cli._chat_columns import Answer, show_side_by_side
 from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
 from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from langchain_chatexports.finetuning.voice import bubbles_of
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.personas.talk import bubbles_of
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer

@@ -15,7 +15,7 @@ from prompt_toolkit.input import create_pipe_input
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli.chat import show_answers
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.finetuning.voice import Voice, short_titles
+from langchain_chatexports.personas.talk import Voice, short_titles
 from tests.unit_tests.builders.chat_models import Recorder
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ from langchain_chatexports.cli._evaluate_inputs import (
 )
 from langchain_chatexports.cli.chat import kept_model
 from langchain_chatexports.cli.evaluate import guess
+from langchain_chatexports.datasets import read_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.evaluation import BlindPair, BlindResult
 from langchain_chatexports.evaluation.comparison import Passes
 from langchain_chatexports.evaluation.conversations import Utterance
 from langchain_chatexports.evaluation.time_left import TimeLeft
 from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
-from langchain_chatexports.finetuning import read_jsonl
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.models import TEST_RUN
 from langchain_chatexports.samples import write_messenger

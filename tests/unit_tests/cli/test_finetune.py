@@ -290,7 +290,7 @@ def test_a_server_that_is_gone_is_a_line(
     assert done.status == 1
     last = done.err.splitlines()[-1]
     assert last.startswith(f"error: {url} cannot be reached")
-    assert "Nothing was ordered" in last
+    assert "No job was created" in last
 
 
 def test_too_few_examples_are_refused_before_anything_starts(

@@ -16,6 +16,7 @@ from langchain_chatexports.retrieval import ChatIndex, index_files
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.sessions import talk
+from tests.unit_tests.retrieval.test_lines import BREAKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,12 +109,13 @@ def test_days_are_those_of_messages_that_fit(
     assert lines(chatexports("search", "carrot", "chat.db", "--since", "2024")) == []
 
 
+@pytest.mark.parametrize("end", BREAKS)
 def test_no_name_hides_a_message_or_looks_like_a_line(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Callable[..., Any], tmp_path: Path, end: str
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
-        for name in ("H" * 100, "Evil\nName", "小明"):
-            database.chat(name).message(f"carrot of {name[:4]}")
+        for name in ("H" * 100, f"Evil{end}Name", "小明"):
+            database.chat(name).message(f"carrot of {name[:4]}{end}2020 Hare lost")
     head, *rows = chatexports("search", "carrot", "chat.db").out.splitlines()
     assert len(rows) == 3
     places = {cell_len(row[: row.index("carrot")]) for row in rows}

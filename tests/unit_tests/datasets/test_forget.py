@@ -28,12 +28,12 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.orders import (
+from langchain_chatexports.finetuning.settings import DATA_KEY
+from langchain_chatexports.finetuning.training_file import (
     TrainingFile,
     find_jobs,
     jobs_that_used,
 )
-from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 

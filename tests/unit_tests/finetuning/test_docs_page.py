@@ -18,9 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "fine_tuning.md"
 
 
 def test_the_code_runs(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_imessage("chat.db")

@@ -1,22 +1,28 @@
-"""Marked texts and keys: they reach the server's files, and nothing else."""
+"""Texts and keys reach the server that the user named, and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
 from langchain_core.tracers import ConsoleCallbackHandler
 from langchain_core.tracers.base import BaseTracer
+from openai import OpenAI
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningFailedError
 from langchain_chatexports.finetuning.errors import clean_text
-from langchain_chatexports.finetuning.orders import prepare_order
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     KEY,
@@ -27,14 +33,15 @@ from tests.unit_tests.builders.openai_server import (
 )
 from tests.unit_tests.builders.tuners import make_examples, make_tuner
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_core.chat_sessions import ChatSession
-
+UPLOAD = "POST /files"
+CREATE = "POST /fine_tuning/jobs"
+JOBS = "GET /fine_tuning/jobs"
+TOKEN = "gateway-token-0123456789"  # noqa: S105 - invented
 MARK = "XYZZY-my-own-words"
 ECHO = f"Cannot use: Who wins race 3? {MARK}"
 FAILED = {"error": {"code": "bad", "message": ECHO, "param": None}}
+DIRTY = "\x1b]0;owned\x07\x1b[31m a\u202eb"
+CLEAN_CODES = ("\x1b", "\x07", "\u202e")
 
 
 @pytest.fixture
@@ -87,8 +94,7 @@ def test_no_text_and_no_key_in_logs_errors_traces_and_reprs(
             if faults and "wrong key" in error.args[0]:
                 traceback.print_exception(error, file=shown)
         with_header = make_tuner(server, default_headers={"x-secret": KEY})
-        order = prepare_order(tuner, make_examples(marker=MARK))
-        shown.write(f"{with_header!r} {order!r}")
+        shown.write(repr(with_header))
         assert server.uploads == 0 or MARK.encode() in server.contents["file-1"]
     ours = [r for r in caplog.records if r.name.startswith("langchain_chatexports")]
     logged = " ".join(record.getMessage() for record in ours)
@@ -169,9 +175,7 @@ def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(
     assert MARK not in traces.text
 
 
-def test_the_console_tracer_shows_no_text(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_console_tracer_shows_no_text(capsys: pytest.CaptureFixture[str]) -> None:
     with OpenAIServer().running() as server:
         make_tuner(server).invoke(
             make_examples(marker=MARK), {"callbacks": [ConsoleCallbackHandler()]}
@@ -197,3 +201,193 @@ def test_a_servers_words_are_shortened_and_its_quotations_left_out(
     said: str, shown: str
 ) -> None:
     assert clean_text(said) == shown
+
+
+# What servers say
+
+
+@pytest.mark.parametrize("echo", [KEY, TOKEN, DIRTY], ids=["key", "token", "codes"])
+@pytest.mark.parametrize("where", ["code", "message", "param"])
+def test_an_error_of_a_job_shows_no_key_and_no_terminal_codes(
+    where: str, echo: str
+) -> None:
+    error = {"code": "bad", "message": "no", "param": "x"} | {where: f"is {echo} ok"}
+    statuses = ("queued", "failed")
+    with OpenAIServer(statuses=statuses, final={"error": error}).running() as server:
+        tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
+        with pytest.raises(FineTuningFailedError) as caught:
+            tuner.invoke(make_examples())
+    raised = caught.value
+    shown = f"{raised} {raised.code} {raised.param}"
+    assert echo not in f"{shown} {vars(raised)}"
+    assert not [code for code in CLEAN_CODES if code in shown]
+
+
+@pytest.mark.parametrize("echo", [KEY, TOKEN, DIRTY], ids=["key", "token", "codes"])
+@pytest.mark.parametrize("where", ["code", "message"])
+@pytest.mark.parametrize("request_", [UPLOAD, CREATE])
+def test_a_refusal_shows_no_key_and_no_terminal_codes(
+    request_: str, where: str, echo: str, server: OpenAIServer
+) -> None:
+    said: dict[str, Any] = {where: f"is {echo} ok"}
+    server.faults.append(refused(request_, 400, **said))
+    tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
+    with pytest.raises(FineTuningError) as caught:
+        tuner.submit(make_examples())
+    shown = f"{caught.value} {caught.value.__cause__}"
+    assert echo not in shown
+    assert not [code for code in CLEAN_CODES if code in shown]
+
+
+def test_a_status_that_is_no_word_reaches_no_terminal() -> None:
+    with OpenAIServer(statuses=("queued", DIRTY)).running() as server:
+        run = make_tuner(server).submit(make_examples()).refresh()
+        with pytest.raises(FineTuningError) as caught:
+            run.chat_model()
+    shown = f"{caught.value} {caught.value.status} {run.status} {run!r}"
+    assert not [code for code in CLEAN_CODES if code in shown]
+
+
+def test_an_id_with_terminal_codes_is_an_unreadable_answer(
+    server: OpenAIServer,
+) -> None:
+    answer = {"id": f"file-{DIRTY}", "object": "file", "status": "processed"}
+    server.faults.append(Fault(UPLOAD, -1, status=200, body=answer))
+    with pytest.raises(FineTuningError, match="cannot be read") as caught:
+        make_tuner(server).submit(make_examples())
+    assert not [code for code in CLEAN_CODES if code in str(caught.value)]
+
+
+@pytest.mark.parametrize("by", ["api_key", "client", "function"])
+def test_no_way_to_give_a_key_shows_it(by: str, server: OpenAIServer) -> None:
+    token: Any = "secret words of mine"  # noqa: S105 - invented
+    server.faults.append(refused("GET .*", 400, message=f"bad {token}", times=-1))
+    key = (lambda: token) if by == "function" else token
+    with OpenAI(base_url=server.base_url, api_key=key) as client:
+        given = {"api_key": token} if by == "api_key" else {"client": client}
+        tuner = make_tuner(server, **given)
+        with pytest.raises(FineTuningError) as caught:
+            tuner.get("ftjob-1")
+    assert token not in f"{caught.value} {caught.value.__cause__} {tuner!r}"
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
+    key = "sk-schlüssel-0123"
+    with pytest.raises(FineTuningError, match="`api_key`") as caught:
+        make_tuner(server, api_key=key).get("ftjob-1")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert key not in shown
+
+
+# Redirects
+
+
+@pytest.fixture
+def other() -> Iterator[OpenAIServer]:
+    """The server that nobody named."""
+    with OpenAIServer().running() as running:
+        yield running
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("request_", [JOBS, "GET /files", UPLOAD, CREATE])
+def test_nothing_is_sent_to_a_server_that_nobody_named(
+    request_: str, status: int, server: OpenAIServer, other: OpenAIServer
+) -> None:
+    there = f"http://me:hush@127.0.0.1:{other.port}"
+    headers = {"location": f"{there}/v1/files?token=hush"}
+    server.faults.append(Fault(request_, -1, status=status, headers=headers, body={}))
+    with pytest.raises(FineTuningError, match="`base_url`") as caught:
+        make_tuner(server, default_headers={"x-gateway": TOKEN}).submit(make_examples())
+    assert other.requests == []
+    assert server.requests.count(request_) == 1
+    assert f"http://127.0.0.1:{other.port}" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("by_client", [True, False])
+async def test_nothing_is_sent_there_asynchronously_or_by_a_client(
+    by_client: bool, server: OpenAIServer, other: OpenAIServer
+) -> None:
+    headers = {"location": f"{other.base_url}/files"}
+    server.faults.append(Fault(UPLOAD, -1, status=307, headers=headers))
+    with OpenAI(base_url=server.base_url, api_key=KEY) as client:
+        given: dict[str, Any] = {"client": client} if by_client else {}
+        tuner = make_tuner(server, **given)
+        with pytest.raises(FineTuningError, match="redirects to"):
+            await tuner.asubmit(make_examples())
+    assert other.requests == []
+
+
+@pytest.mark.parametrize("location", ["http://[bad", "::", "//", "http://\x7f/"])
+def test_a_redirect_to_nowhere_is_an_error_of_ours(
+    server: OpenAIServer, location: str
+) -> None:
+    fault = Fault(JOBS, -1, status=307, headers={"location": location}, body={})
+    server.faults.append(fault)
+    with pytest.raises(FineTuningError):
+        make_tuner(server).submit(make_examples())
+
+
+# Any answer
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 9)
+    | st.sampled_from(["", "x", "file-1"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["id", "data", "a"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+FIELDS = [
+    *("id", "status", "data", "has_more", "model", "metadata", "training_file"),
+    *("fine_tuned_model", "error", "method", "hyperparameters", "seed", "suffix"),
+    *("created_at", "message", "level", "filename", "bytes", "status_details"),
+    *("expires_at", "shutdown_date", "step_number", "validation_file"),
+]
+ODD = st.dictionaries(
+    st.sampled_from(FIELDS),
+    JSON | st.sampled_from(["queued", "failed", "succeeded", "ftjob-1"]),
+    max_size=6,
+)
+ROUTES = [
+    UPLOAD,
+    "GET /files",
+    "GET /files/.*",
+    "DELETE /files/.*",
+    CREATE,
+    JOBS,
+    f"{JOBS}/[^/]+",
+    f"{JOBS}/[^/]+/events",
+    f"{JOBS}/[^/]+/checkpoints",
+    f"{CREATE}/[^/]+/cancel",
+    "GET /models/.*",
+]
+
+
+@given(
+    route=st.sampled_from(ROUTES),
+    answer=ODD
+    | st.fixed_dictionaries({"data": st.lists(ODD | JSON, max_size=3)})
+    | st.fixed_dictionaries({"id": st.just("ftjob-1")}, optional={"status": JSON})
+    | JSON,
+    times=st.sampled_from([1, -1]),
+)
+def test_whatever_a_server_says_comes_out_as_a_model_or_as_our_error(
+    route: str, answer: Any, times: int
+) -> None:
+    headers = {"content-type": "application/json"}
+    fault = Fault(route, times, status=200, body=json.dumps(answer), headers=headers)
+    with OpenAIServer(fault, file_statuses=("uploaded", "processed")).running() as odd:
+        tuner = make_tuner(
+            odd, n_epochs=2, seed=3, suffix="x", delete_training_file=True
+        )
+        with suppress(FineTuningError):
+            run = tuner.submit(make_examples())
+            run.checkpoints()
+            run.wait(300).chat_model()
+            run.cancel()

@@ -37,20 +37,25 @@ class _Visit:
         self.links = OneTimeLinks(self.tokens.append)
         self.links.renew()
         self.page = app or _Page()
-        self.access = PageAccess(self.page, links=self.links, port=PORT)
+        self.access = PageAccess(self.page, links=self.links)
 
     @property
     def cookie(self) -> str:
-        return f"other=1; chatexports-{PORT}={self.links.cookie}"
+        return f"other=1; chatexports={self.links.cookie}"
 
     async def __call__(
-        self, *, kind: str = "http", query: str = "", **headers: str
+        self,
+        *,
+        kind: str = "http",
+        path: str | None = None,
+        query: str = "",
+        **headers: str,
     ) -> tuple[int, dict[str, str], bytes]:
         named = {"host": HOST, **headers}
         scope = {
             "type": kind,
             "method": "GET",
-            "path": "/",
+            "path": f"{self.links.path}/" if path is None else path,
             "query_string": query.encode(),
             "headers": [(k.encode(), v.encode("latin-1")) for k, v in named.items()],
         }
@@ -72,10 +77,11 @@ class _Visit:
 async def test_a_link_is_good_once_and_the_next_one_is_new() -> None:
     visit = _Visit()
     token = visit.tokens[0]
-    status, headers, _ = await visit(query=f"token={token}")
-    assert (status, headers["location"]) == (303, "/")
+    status, headers, _ = await visit(path="/", query=f"token={token}")
+    path = f"{visit.links.path}/"
+    assert (status, headers["refresh"]) == (200, f"0; url={path}")
     assert visit.links.cookie in headers["set-cookie"]
-    assert headers["set-cookie"].endswith("; Path=/; HttpOnly; SameSite=Strict")
+    assert headers["set-cookie"].endswith(f"; Path={path}; HttpOnly; SameSite=Strict")
     status, headers, body = await visit(query=f"token={token}")
     assert status == 403
     assert "set-cookie" not in headers
@@ -103,8 +109,8 @@ async def test_a_logged_in_browser_uses_no_link_up() -> None:
     "headers",
     [
         {},
-        {"cookie": f"chatexports-{PORT}="},
-        {"cookie": "chatexports-1=x"},
+        {"cookie": "chatexports="},
+        {"cookie": "chatexports=x"},
         {"host": "evil.example", "cookie": "own"},
         {"host": f"evil.example@{HOST}", "cookie": "own"},
         {"origin": "http://evil.example", "cookie": "own"},
@@ -119,6 +125,18 @@ async def test_others_are_refused(headers: dict[str, str], kind: str) -> None:
     if headers.get("cookie") == "own":
         headers = {**headers, "cookie": visit.cookie}
     status, _, _ = await visit(kind=kind, **headers)
+    assert status == (403 if kind == "http" else 1008)
+    assert visit.page.seen == []
+
+
+@pytest.mark.parametrize("path", ["/", "/manage", "//", "/{}", "/{}x/", "/x/{}/"])
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_nothing_is_served_outside_the_path_of_the_cookie(
+    path: str, kind: str
+) -> None:
+    visit = _Visit()
+    path = path.format(visit.links.path[1:])
+    status, _, _ = await visit(kind=kind, path=path, cookie=visit.cookie)
     assert status == (403 if kind == "http" else 1008)
     assert visit.page.seen == []
 

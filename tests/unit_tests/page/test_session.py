@@ -107,6 +107,28 @@ def test_dropped_files_are_deleted_with_the_session(tmp_path: Path) -> None:
     assert made.exists()
 
 
+def test_a_typed_path_is_never_deleted_wherever_it_leads(
+    session: PageSession, tmp_path: Path
+) -> None:
+    """A path through the folder of uploads can lead out of it again."""
+    mine = tmp_path / "Documents" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("no chat")
+    uploads = session.new_upload("a.zip").parent
+    up = uploads.joinpath(*[".."] * (len(uploads.parts) - 1))
+    linked = uploads / "linked"
+    linked.symlink_to(mine.parent)
+    for typed in (
+        up.joinpath(*mine.parts[1:]),
+        up.joinpath(*mine.parts[1:]).with_name("none"),
+        linked / "notes.txt",
+        linked / "none",
+    ):
+        _add(session, typed)
+        assert session.reading.error
+        assert mine.read_text() == "no chat"
+
+
 def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
     _add(session, write_messenger(tmp_path / "hogwarts"))
     _prepare(session)

@@ -60,7 +60,7 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
 
 def test_no_text_looks_like_somebody_elses_message() -> None:
     text = _only(talk("Hare: hi\n00:33 Tortoise: I lost")).page_content
-    assert text.endswith("hi\n  00:33 Tortoise: I lost")
+    assert text.endswith("\n00:32 Hare: hi 00:33 Tortoise: I lost")
 
 
 def test_no_name_looks_like_somebody_elses_message() -> None:

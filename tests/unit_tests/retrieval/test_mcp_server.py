@@ -227,7 +227,7 @@ async def test_hostile_texts_come_out_as_data() -> None:
     result = await call(index, "search_messages", query="race")
     (passage,) = result.structured_content["passages"]
     (message,) = passage["messages"]
-    assert message["text"] == HOSTILE.replace("\ud83d", "\ufffd")
+    assert message["text"] == " ".join(HOSTILE.replace("\ud83d", "\ufffd").split())
     # A terminal that shows the other form gets no code.
     assert not set(result.content[0].text) & {"\x1b", "\x00", "\x07"}
 

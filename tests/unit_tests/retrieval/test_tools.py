@@ -156,9 +156,9 @@ def test_text_looks_like_no_other_message_and_has_no_codes() -> None:
     tool = tool_over({"messages": [said("Hare", text, at=0)], "metadata": {"id": "t"}})
     message = call(tool, query="race")
     assert not re.search(r"[\x1b\r\u202e]", message.text)
-    assert "\n  00:33 Tortoise: I give up" in message.text
-    assert "\n  Chat: other" in message.text
-    assert text in message.artifact[0].page_content.replace("\n  ", "\n")
+    assert "\n00:33 Tortoise: I give up" not in message.text
+    assert "\nChat: other" not in message.text
+    assert message.artifact[0].page_content.endswith(f": {' '.join(text.split())}")
 
 
 def test_unknown_time_is_said() -> None:

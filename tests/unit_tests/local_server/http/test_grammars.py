@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 
@@ -172,16 +173,16 @@ def _nested(depth: int) -> dict[str, Any]:
         (_nested(5000), "nested|recursion|characters"),
         (_object({"enum": ["x" * 200_000]}), "131072 characters"),
         ({"type": "array", "maxItems": 10**6}, "'maxItems' is more than 100000"),
-        (_object({"type": "integer", "multipleOf": 99_991}), "common multiple"),
+        (_object({"type": "integer", "multipleOf": 99_991}), "digits"),
         (
             {"allOf": [{"multipleOf": 9973}, {"multipleOf": 9967}]},
-            "common multiple",
+            "digits",
         ),
         (
             {"allOf": [{"multipleOf": 0.0001}, {"multipleOf": 9973}]},
-            "common multiple",
+            "digits",
         ),
-        (_object({"type": "number", "multipleOf": 0}), "not a positive number"),
+        (_object({"type": "number", "multipleOf": 0}), "invalid multiple of"),
         (
             {
                 "allOf": [
@@ -239,3 +240,23 @@ def test_a_schema_that_looks_expensive_is_compiled_in_time(
 def test_a_schema_cannot_change_how_json_is_written() -> None:
     grammar = json_grammar({**_CITY, "x-guidance": {"whitespace_flexible": True}})
     assert not grammar.accepts("{  ", is_complete=False)
+
+
+def test_a_schema_is_limited_before_it_is_looked_at() -> None:
+    """Many numbers whose least common multiple is huge: 32 seconds (issue 30)."""
+    numbers = [
+        n for n in range(2, 60_000) if all(n % d for d in range(2, 250) if d < n)
+    ]
+    schema = {"allOf": [{"multipleOf": n} for n in numbers * 4]}
+    begin = time.process_time()
+    with pytest.raises(GrammarError, match="characters"):
+        json_grammar(schema)
+    with pytest.raises(GrammarError, match="digits"):
+        json_grammar({"allOf": schema["allOf"][:5000]})
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("number", [1e-05, 1e300, math.inf, math.nan, True, -7])
+def test_a_number_that_is_no_divisor_is_refused(number: float) -> None:
+    with pytest.raises(GrammarError, match="multipleOf"):
+        json_grammar(_object({"type": "number", "multipleOf": number}))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -17,7 +18,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 from langchain_chatexports.local_server.storage.events import EventLog
-from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,9 @@ def test_a_data_directory_that_is_a_file_is_refused_by_its_path(tmp_path: Path) 
 def test_what_was_left_half_done_is_cleared(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.prepare()
-    (data.new_folder(data.files, "file-1") / "content.jsonl").write_text("text")
+    (data.new_folder(data.files, f"file-{'0' * 24}") / "content.jsonl").write_text(
+        "text"
+    )
     (data.jobs / "ftjob-1").mkdir()
     data.clear_leftovers()
     assert not list(data.files.iterdir())
@@ -100,7 +102,7 @@ def test_a_lock_that_was_never_made_is_free(tmp_path: Path) -> None:
 def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
-        "from langchain_chatexports.local_server.storage.locks import ProcessLock\n"
+        "from langchain_chatexports._locks import ProcessLock\n"
         "lock = ProcessLock(sys.argv[1])\n"
         "print(lock.acquire(), flush=True)\n"
         "time.sleep(60)\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     KeptData,
@@ -28,7 +29,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.locks import ProcessLock
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -238,10 +238,10 @@ def test_a_job_is_not_changed_under_a_trainer_that_was_left_alone(
 
 
 def test_everything_deleted_leaves_no_marked_text(root: Any) -> None:
-    (root / "models" / ".new-half").mkdir()
-    (root / "models" / ".new-half" / "adapter_model.safetensors").write_text("MARKED")
-    (root / "files" / ".DS_Store").write_text("MARKED")
-    assert len(_marked(root)) == 6
+    half = root / "models" / f".new-{'0' * 12}"
+    half.mkdir()
+    (half / "adapter_model.safetensors").write_text("MARKED")
+    assert len(_marked(root)) == 5
     assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
     assert _marked(root) == []
     assert count_kept(root) == KeptData(0, 0, 0)
@@ -328,9 +328,25 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path, call: Any) 
 
 
 def test_what_others_put_into_the_directory_stays(root: Path) -> None:
-    theirs = [root / "notes.txt", root / "models" / "bert", root / "files" / "thesis"]
+    theirs = [
+        root / path
+        for path in (
+            "notes.txt",
+            "users/family/photo.jpg",
+            "users/notes.lock",
+            "files/.new-year/list.txt",
+            "files/.DS_Store",
+            "files/thesis/chapter.txt",
+            "jobs/.deleted-scenes/cut.txt",
+            f"jobs/.new-file-{'0' * 24}.txt",
+            "models/bert/config.json",
+            # The form of an id, and no record of ours.
+            f"models/{'a' * 12}/config.json",
+        )
+    ]
     for path in theirs:
-        path.mkdir() if path.suffix == "" else path.write_text("mine")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
     assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
     assert all(path.exists() for path in theirs)
     assert _marked(root) == []
@@ -369,20 +385,8 @@ def test_a_link_in_place_of_the_lock_makes_no_file_elsewhere(
     assert not (tmp_path / "made").exists()
 
 
-def test_the_directory_of_a_release_without_the_marker_is_taken_up(root: Path) -> None:
-    marker = root / ".chatexports-data"
-    marker.unlink()
-    (root / "server.lock").touch()
-    (root / "models" / f".deleted-{'1' * 12}").mkdir()
-    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
-    assert not marker.exists()
-    DataDirectory(root).prepare()
-    assert marker.exists()
-    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
-
-
 @pytest.mark.parametrize("more", ["notes.txt", "models/bert", "files/thesis.txt"])
-def test_without_the_marker_anything_unknown_makes_it_somebody_elses(
+def test_without_the_marker_a_directory_is_somebody_elses(
     root: Path, more: str
 ) -> None:
     (root / ".chatexports-data").unlink()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer, find_running_server
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.locks import ProcessLock, only_server
+from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
     has_users,
@@ -136,9 +137,9 @@ def test_what_a_killed_user_left_keeps_no_server_from_stopping(
     data: DataDirectory,
 ) -> None:
     data.users.mkdir()
-    (data.users / "user-1.lock").touch()
+    (data.users / f"user-{'1' * 24}.lock").touch()
     assert not has_users(data)
-    lock = ProcessLock(data.users / "user-2.lock")
+    lock = ProcessLock(data.users / f"user-{'2' * 24}.lock")
     with lock:
         assert lock.acquire()
         assert has_users(data)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     write_json,
@@ -19,7 +20,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.locks import ProcessLock
 from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
 from langchain_chatexports.local_server.training.queue import (
     TrainingQueue,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
+from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports.local_server.training import trainer as training
 from langchain_chatexports.local_server.training.trainer import (
     ALREADY_RUNNING,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.finetuning.voice import ChatSettings, Turn, Voice, make_voice
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,

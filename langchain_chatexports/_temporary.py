@@ -1,0 +1,58 @@
+"""Private temporary folders, which no end of a process leaves behind for long."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from langchain_chatexports._locks import ProcessLock
+
+_PREFIX = "chatexports-"
+_LOCK = ".lock"
+# Written once the lock is held: a folder with this file and without a lock was left.
+_RECORD = ".chatexports"
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Create a temporary folder for this user only, and delete it afterwards.
+
+    Folders that killed processes of this user left are deleted first.
+    """
+    _delete_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+    lock = ProcessLock(folder / _LOCK)
+    lock.acquire()
+    (folder / _RECORD).touch(mode=0o600)
+    try:
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _delete_leftovers() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if _is_own(folder, stat.S_IFDIR) and _is_own(folder / _RECORD, stat.S_IFREG):
+            lock = ProcessLock(folder / _LOCK)
+            if lock.acquire():
+                lock.release()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_own(path: Path, kind: int) -> bool:
+    """Return whether a file or folder is there, no link, and this user's alone."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    if stat.S_IFMT(status.st_mode) != kind:
+        return False
+    return os.name == "nt" or (
+        status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    )

@@ -1,0 +1,185 @@
+"""The files of a job: examples that are checked, agreed to and written as uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.datasets.estimate import estimate_training
+from langchain_chatexports.datasets.inputs import read_examples
+from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.datasets.validation import validate_examples
+from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+    from langchain_chatexports.datasets.inputs import TrainingInput
+
+logger = logging.getLogger(__name__)
+
+_MIN_EXAMPLES = 10
+_NAME_DIGITS = 32
+# So many words in a row are no coincidence.
+_RUN_LENGTH = 3
+
+
+class TrainingFile:
+    """The bytes of a file to upload, and a name that only these bytes have."""
+
+    def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
+        buffer = io.BytesIO()
+        try:
+            self.examples = write_jsonl(examples, buffer)
+        except (TypeError, ValueError) as error:
+            # The JSON encoder's errors can show a value.
+            msg = (
+                f"The examples are not of JSON types ({type(error).__name__}). "
+                "Nothing was sent."
+            )
+            raise TrainingDataError(msg) from None
+        self.data = buffer.getvalue()
+        self.digest = hashlib.sha256(self.data).hexdigest()
+        self.name = uploaded_name(self.digest)
+
+    def scrub(self, said: str) -> str:
+        """Return a server's words without runs of words that the file contains."""
+        text = self.data.decode().casefold()
+        words = list(re.finditer(r"\w+", said))
+        private: set[int] = set()
+        for start in range(len(words) - _RUN_LENGTH + 1):
+            run = said[words[start].start() : words[start + _RUN_LENGTH - 1].end()]
+            if json.dumps(run, ensure_ascii=False)[1:-1].casefold() in text:
+                private.update(range(start, start + _RUN_LENGTH))
+        for number in sorted(private, reverse=True):
+            said = f"{said[: words[number].start()]}…{said[words[number].end() :]}"
+        return said
+
+
+def uploaded_name(digest: str) -> str:
+    """Return the name under which a file is uploaded, from its SHA-256."""
+    return f"chatexports-{digest[:_NAME_DIGITS]}.jsonl"
+
+
+def training_files(
+    settings: FineTunerSettings, given: TrainingInput
+) -> list[TrainingFile]:
+    """Return the training file, and the validation file if there is one.
+
+    Raises:
+        TrainingDataError: If the examples break the format's rules.
+        TrainingBudgetError: If the job is over the limit, or not confirmed.
+    """
+    examples = _read_checked(settings, given, "training", _MIN_EXAMPLES)
+    files = [examples]
+    if (given := settings.validation_examples) is not None:
+        files.append(_read_checked(settings, given, "validation", 1))
+    _require_agreement(settings, examples)
+    return [TrainingFile(each) for each in files]
+
+
+def _read_checked(
+    settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
+) -> list[Mapping[str, Any]]:
+    counts: list[Counts] = []
+    examples = list(read_examples(given, counts))
+    if skipped := sum(stage.skipped["unsupported"] for stage in counts):
+        logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
+    problems = validate_examples(
+        examples,
+        minimum=minimum,
+        method=settings.method,
+        allow_trailing=settings.allow_trailing,
+    )
+    if problems:
+        rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
+        msg = (
+            f"The {kind} examples break {rules} of the training format. Nothing was "
+            "sent. Correct this and run again:"
+        )
+        raise TrainingDataError(msg, problems)
+    return examples
+
+
+def _require_agreement(
+    settings: FineTunerSettings, examples: list[Mapping[str, Any]]
+) -> None:
+    limit, confirm = settings.max_billed_tokens, settings.confirm
+    if limit is None and confirm is None:
+        return
+    estimate = estimate_training(
+        examples, model=settings.model, n_epochs=settings.n_epochs
+    )
+    size = plural(estimate.examples, "example")
+    bound, kind = estimate.billed_tokens_at_most, "" if estimate.exact else "up to "
+    if limit is not None and bound > limit:
+        msg = (
+            f"The job would be billed for {kind}{bound:,} tokens ({size}, "
+            f"{plural(estimate.epochs, 'epoch')}), over max_billed_tokens={limit:,}. "
+            "Nothing was sent. Use fewer examples or epochs, or raise the limit."
+        )
+        raise TrainingBudgetError(msg)
+    # Truth is not enough: a text such as "n" is not a yes.
+    if confirm is not None and confirm(estimate) is not True:
+        msg = (
+            f"The job was not confirmed ({size}, about {estimate.billed_tokens:,} "
+            "billed tokens). Nothing was sent."
+        )
+        raise TrainingBudgetError(msg)
+
+
+# Which jobs were given a file
+
+
+@dataclass(frozen=True)
+class JobUse:
+    """A fine-tuning job that was given a version of a dataset."""
+
+    id: str
+    status: str
+    base_model: str
+    tuned_model: str | None
+    """The model that the job made: what is left to delete."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON types."""
+        return asdict(self)
+
+
+def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
+    """Find the jobs on a server that were given one of these files.
+
+    Args:
+        client: A client of the server.
+        hashes: SHA-256 of files, as a `ForgetReport` has them.
+
+    Returns:
+        The jobs, in the server's order.
+    """
+    jobs = client.fine_tuning.jobs.list(limit=100)
+    files = {file.id: file.filename for file in client.files.list(purpose="fine-tune")}
+    return jobs_that_used(hashes, (job.to_dict() for job in jobs), files)
+
+
+def jobs_that_used(
+    hashes: Collection[str], jobs: Iterable[Mapping[str, Any]], files: Mapping[str, str]
+) -> list[JobUse]:
+    """Find jobs that were given one of these files, by `files` (id to name) or hash."""
+    names = {uploaded_name(digest) for digest in hashes}
+    found = []
+    for job in jobs:
+        given = (job.get("training_file"), job.get("validation_file"))
+        uploaded = {files.get(str(file_id)) for file_id in given}
+        if uploaded & names or (job.get("metadata") or {}).get(DATA_KEY) in hashes:
+            status, base = str(job.get("status")), str(job.get("model"))
+            found.append(JobUse(job["id"], status, base, job.get("fine_tuned_model")))
+    return found

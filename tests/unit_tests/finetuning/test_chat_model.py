@@ -1,0 +1,287 @@
+"""The returned model asks the server that trained it, whatever else is set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
+from langchain.chat_models import init_chat_model
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_openai import ChatOpenAI
+from openai import APIStatusError, AzureOpenAI, OpenAI
+
+from langchain_chatexports import FineTuningRun
+from langchain_chatexports.exceptions import FineTuningError
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
+from tests.unit_tests.builders.tuners import achat, chat, make_examples, make_tuner
+
+PROFILE = {"max_input_tokens": 100, "tool_calling": False}
+
+
+@pytest.fixture
+def _misleading(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_BASE", "OPENAI_BASE_URL", "LANGSMITH_GATEWAY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/elsewhere")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
+
+
+@pytest.mark.usefixtures("_misleading")
+def test_the_model_talks_to_the_server_that_trained_it(server: OpenAIServer) -> None:
+    model = make_tuner(server).invoke(make_examples())
+    assert type(model) is ChatOpenAI
+    assert model.openai_api_base == server.base_url
+    assert chat(model) == "Slow and steady"
+    assert server.requests[-1] == "POST /chat/completions"
+    assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
+
+
+def test_the_environment_serves_both_where_nothing_is_given(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    tuner = make_tuner(server, base_url=None, api_key=None)
+    run = tuner.submit(make_examples())
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/elsewhere")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
+    assert chat(run.wait().chat_model()) == "Slow and steady"
+
+
+def test_a_suffix_with_codex_does_not_switch_to_the_responses_api(
+    server: OpenAIServer,
+) -> None:
+    model = make_tuner(server, suffix="codex-me").invoke(make_examples())
+    assert "codex" in model.model_name
+    chat(model)
+    assert server.requests[-1] == "POST /chat/completions"
+
+
+def test_streams_carry_usage(server: OpenAIServer) -> None:
+    model = make_tuner(server).invoke(make_examples())
+    chunks = list(model.stream("Ready?"))
+    chat(model)
+    assert "".join(str(chunk.content) for chunk in chunks) == "Slow and steady"
+    assert [c.usage_metadata for c in chunks if c.usage_metadata]
+
+
+async def test_the_model_streams_asynchronously(server: OpenAIServer) -> None:
+    model = await make_tuner(server).ainvoke(make_examples())
+    assert await achat(model) == "Slow and steady"
+
+
+def test_traces_know_job_base_model_and_data(server: OpenAIServer) -> None:
+    tuner = make_tuner(server, chat_model_kwargs={"metadata": {"who": "me"}})
+    metadata = tuner.invoke(make_examples()).metadata or {}
+    again = make_tuner(server).get("ftjob-1").chat_model().metadata or {}
+    expected = {"fine_tuning_job_id": "ftjob-1", "base_model": BASE_MODEL}
+    assert expected.items() <= metadata.items()
+    assert metadata["who"] == "me"
+    assert len(metadata["training_data_sha256"]) == 64
+    assert again["training_data_sha256"] == metadata["training_data_sha256"]
+
+
+def test_arguments_of_the_chat_model_come_from_tuner_and_call(
+    server: OpenAIServer,
+) -> None:
+    tuner = make_tuner(server, chat_model_kwargs={"temperature": 0.5, "seed": 1})
+    run = tuner.submit(make_examples()).wait()
+    model = run.chat_model(seed=2, stream_usage=False, model="my-deployment")
+    assert (model.temperature, model.seed, model.stream_usage) == (0.5, 2, False)
+    assert model.model_name == "my-deployment"
+    assert make_tuner(server).invoke(make_examples()).temperature == 1
+
+
+def test_headers_organization_and_project_are_carried_over(
+    server: OpenAIServer,
+) -> None:
+    headers = {"x-gateway": "7"}
+    names: dict[str, Any] = {"organization": "org-7", "project": "proj-7"}
+    model = make_tuner(server, default_headers=headers, **names).invoke(make_examples())
+    chat(model)
+    for sent in server.headers:
+        assert sent["openai-organization"] == "org-7"
+        assert sent["openai-project"] == "proj-7"
+        assert sent["x-gateway"] == "7"
+
+
+@pytest.mark.parametrize("kwargs", [{"temperature": "hot!"}, {"max_retries": "x"}])
+def test_wrong_arguments_of_the_chat_model_show_before_the_bill(
+    server: OpenAIServer, kwargs: dict[str, Any]
+) -> None:
+    tuner = make_tuner(server, chat_model_kwargs=kwargs)
+    with pytest.raises(FineTuningError, match="chat_model_kwargs") as caught:
+        tuner.invoke(make_examples())
+    assert server.requests == []
+    assert "hot" not in str(caught.value)
+
+
+def test_no_key_is_an_error_of_ours(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(FineTuningError, match="OPENAI_API_KEY") as caught:
+        make_tuner(server, api_key=None).invoke(make_examples())
+    assert caught.value.__cause__ is not None
+
+
+def test_a_server_that_only_the_chats_would_use_is_an_error(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sets LangChain's variable does not expect an upload to OpenAI."""
+    monkeypatch.setenv("OPENAI_API_BASE", "http://me:hush@127.0.0.1:9/v1")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(FineTuningError, match="OPENAI_API_BASE names") as caught:
+        make_tuner(server, base_url=None).submit(make_examples())
+    assert "hush" not in str(caught.value)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    assert make_tuner(server, base_url=None).submit(make_examples()).id == "ftjob-1"
+
+
+def test_a_bad_url_is_an_error_of_ours(server: OpenAIServer) -> None:
+    with pytest.raises(FineTuningError, match="base_url"):
+        make_tuner(server, base_url="http://[bad").invoke(make_examples())
+
+
+# A client of the user's
+
+
+async def test_server_key_headers_and_query_of_a_client_are_used(
+    server: OpenAIServer,
+) -> None:
+    with OpenAI(
+        base_url=server.base_url,
+        api_key=lambda: KEY,
+        project="proj-7",
+        default_headers={"x-gateway": "7"},
+        default_query={"tenant": "7"},
+    ) as client:
+        model = await make_tuner(server, client=client).ainvoke(make_examples())
+        assert not client.is_closed()
+    assert chat(model) == "Slow and steady"
+    assert model.default_query == {"tenant": "7"}
+    for sent in server.headers:
+        assert (sent["openai-project"], sent["x-gateway"]) == ("proj-7", "7")
+
+
+def test_a_client_of_another_kind_is_refused(server: OpenAIServer) -> None:
+    azure = AzureOpenAI(azure_endpoint=server.base_url, api_version="1", api_key=KEY)
+    for client in (azure, "client"):
+        with pytest.raises(FineTuningError, match="openai/v1"):
+            make_tuner(server, client=client).invoke(make_examples())
+    assert server.requests == []
+    azure.close()
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke"])
+@pytest.mark.parametrize("kwargs", [{}, {"http_socket_options": ()}], ids=str)
+async def test_a_chat_is_not_sent_to_a_server_that_nobody_named(
+    how: str, kwargs: dict[str, Any], server: OpenAIServer
+) -> None:
+    model = make_tuner(server).submit(make_examples()).wait().chat_model(**kwargs)
+    with OpenAIServer().running() as other:
+        headers = {"location": f"{other.base_url}/chat/completions"}
+        fault = Fault("POST /chat/completions", -1, status=307, headers=headers)
+        server.faults.append(fault)
+        ways: dict[str, Any] = {
+            "invoke": lambda: model.invoke("Ready?"),
+            "stream": lambda: list(model.stream("Ready?")),
+        }
+        with pytest.raises(APIStatusError):
+            await achat(model) if how == "ainvoke" else ways[how]()
+        model.root_client.close()
+        assert other.requests == []
+    assert server.requests.count("POST /chat/completions") == 1
+
+
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_the_proxy_of_a_chat_model_is_kept(
+    by_environment: bool, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_tuner(server).submit(make_examples()).wait()
+    with OpenAIServer().running() as proxy:
+        address = f"http://127.0.0.1:{proxy.port}"
+        if by_environment:
+            monkeypatch.setenv("OPENAI_PROXY", address)
+        kwargs = {} if by_environment else {"openai_proxy": address}
+        assert chat(run.chat_model(**kwargs)) == "Slow and steady"
+        (request,) = proxy.requests
+    assert "chat/completions" in request
+
+
+# In LangChain
+
+
+def finished(server: OpenAIServer, **fields: Any) -> FineTuningRun:
+    """Run a job to its end on a server that says more of it."""
+    run = make_tuner(server).submit(make_examples())
+    server.jobs[run.id].update(fields)
+    return run.wait()
+
+
+def test_the_profile_is_the_servers_or_the_users(server: OpenAIServer) -> None:
+    run = finished(server, profile={**PROFILE, "x_speed": 3})
+    assert run.chat_model().profile == PROFILE
+    of_user = run.chat_model(profile={"max_input_tokens": 50})
+    assert of_user.profile == {"max_input_tokens": 50}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["large", [1], {"max_input_tokens": "many"}, {"tool_calling": {"a": 1}}, None],
+    ids=repr,
+)
+def test_what_is_not_a_profile_is_ignored(server: OpenAIServer, odd: Any) -> None:
+    assert not finished(server, profile=odd).chat_model().profile
+
+
+@pytest.mark.parametrize("base", ["gpt-4.1-mini-2025-04-14", "gpt-4.1-mini"])
+def test_a_model_of_openai_has_the_profile_of_its_base(base: str) -> None:
+    with OpenAIServer(models={base: None}).running() as server:
+        model = make_tuner(server, model=base).invoke(make_examples())
+    assert model.model_name.startswith("ft:")
+    known: Any = ChatOpenAI(model="gpt-4.1-mini", api_key=KEY)
+    assert model.profile == known.profile
+    assert known.profile["max_input_tokens"] > 1000
+
+
+def ask(agent: Any, *texts: str) -> list[Any]:
+    given = [
+        (AIMessage if number % 2 else HumanMessage)(text)
+        for number, text in enumerate(texts)
+    ]
+    return list(agent.invoke({"messages": given})["messages"])
+
+
+def test_an_agent_without_tools_answers(server: OpenAIServer) -> None:
+    model = make_tuner(server).invoke(make_examples())
+    *_, answer = ask(create_agent(model, system_prompt="You race."), "Ready?")
+    chat(model)
+    assert answer.content == "Slow and steady"
+
+
+def test_a_long_chat_is_summarized_at_a_fraction_of_the_context(
+    server: OpenAIServer,
+) -> None:
+    model = finished(server, profile=PROFILE).chat_model()
+    middleware = SummarizationMiddleware(
+        model, trigger=("fraction", 0.5), keep=("messages", 1)
+    )
+    agent = create_agent(model, middleware=[middleware])
+    texts = [f"Lap {number} was long, very long indeed." for number in range(9)]
+    messages = ask(agent, *texts)
+    chat(model)
+    assert len(messages) == 3
+    assert "Slow and steady" in messages[0].content
+
+
+def test_init_chat_model_makes_it_from_its_name(server: OpenAIServer) -> None:
+    name = make_tuner(server).invoke(make_examples()).model_name
+    model: Any = init_chat_model(
+        name, model_provider="openai", base_url=server.base_url, api_key=KEY
+    )
+    assert chat(model) == "Slow and steady"
