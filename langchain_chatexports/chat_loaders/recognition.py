@@ -44,6 +44,7 @@ PLATFORM_NAMES = {
 _FORMATS = {
     "discord": ("Discord export", "DiscordChatLoader"),
     "facebook_messenger": ("Messenger export", "FolderFacebookMessengerChatLoader"),
+    "signal": ("Signal export", "SignalChatLoader"),
     "slack": ("Slack export", "SlackChatLoader"),
     "telegram": ("Telegram export", "TelegramChatLoader"),
     "whatsapp": ("WhatsApp export", "WhatsAppChatLoader"),
@@ -60,7 +61,7 @@ _OTHER_FORMATS = {
 }
 # Their parts can be in several zips or folders, or one chat in several files.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
-_SUFFIXES = (".json", ".html", ".htm", ".txt")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
@@ -391,7 +392,7 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
     if not is_table and not _module("imessage").is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):
-        return bool(_in_file(child, columns))
+        return any(one.name in _OTHER_FORMATS for one in _in_file(child, columns))
     return False
 
 
@@ -428,10 +429,10 @@ def _unknown(path: Path) -> ExportFormatError:
         else (f"{path} is not an export that can be read.")
     )
     msg = (
-        f"{what} Supported are an iMessage database (chat.db) or its folder, exports in "
-        "JSON of Messenger, Instagram, Discord, Slack and Telegram (a zip, a folder or "
-        "a file of it), WhatsApp's chats (a zip, a folder or a text file) and a table "
-        "(Parquet, JSON lines or CSV with columns for sender and text)."
+        f"{what} Supported are an iMessage database (chat.db) or its folder, exports "
+        "in JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, "
+        "a folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
+        "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)
 
