@@ -138,7 +138,7 @@ class WrittenSet:
         total = self.total
         lines = [
             f"{self.path} ({self.format}): {', '.join(rows)}",
-            *([f"messages: {total}"] if total else ()),
+            *([str(total)] if total else ()),
             *(str(s) for s in self.stages if s.unit != "messages" or not total),
         ]
         return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
