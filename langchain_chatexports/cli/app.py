@@ -28,7 +28,6 @@ from langchain_chatexports.cli.inspect import inspect
 from langchain_chatexports.cli.mcp import mcp
 from langchain_chatexports.cli.models import models
 from langchain_chatexports.cli.open import open_
-from langchain_chatexports.cli.people import people
 from langchain_chatexports.cli.prepare import prepare
 from langchain_chatexports.cli.redact import redact
 from langchain_chatexports.cli.report import report
@@ -70,7 +69,6 @@ def main(
 for _command in (
     open_,
     inspect,
-    people,
     search,
     report,
     prepare,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 LINES = [
     b'{"messages": []}\n',
     (
-        '{"messages": [{"role": "user", "content": "a\\u0000b\\\\ \\n\u00e9", "name": null, '
-        '"weight": 0}]}\n'
+        '{"messages": [{"role": "user", "content": "a\\u0000b\\\\ \\n\u00e9", '
+        '"name": null, "weight": 0}]}\n'
     ).encode(),
 ]
 
