@@ -14,14 +14,12 @@ windows of 8: CPU time, loading and steps included, and peak memory so far:
 | `write_dataset`, `openai`, with trace and card | 22.6 | 65 |
 | `write_dataset`, `trl-prompt-completion` | 31.3 | 65 |
 | `write_dataset`, `parquet` | 37.2 | 180 |
-| `deduplicate_examples`, exact | 23.5 | |
-| `deduplicate_examples`, `near=0.8` | 47.2 | 244 |
-| `split_examples`, `near=None` | 31.4 | 313 |
-| `split_examples`, `near=0.8` | 76.5 | 408 |
+| `deduplicate_examples` | 23.5 | |
+| `split_examples` | 31.4 | 313 |
 | `forget` of one person in fifty | 5.1 | |
 
-Writers and exact copies are read and written in one stream; what compares texts, and a
-split, holds all examples.
+Writers and exact copies are read and written in one stream; a split holds all examples.
+Parquet was measured with pyarrow, which DuckDB replaces.
 """
 
 from __future__ import annotations
@@ -36,7 +34,8 @@ from typing import TYPE_CHECKING
 
 from langchain_core.chat_loaders import BaseChatLoader
 
-from langchain_chatexports.chat_loaders.base import export_message, message_time
+from langchain_chatexports.chat_loaders.conversation import human_message
+from langchain_chatexports.chat_loaders.messages import Message
 from langchain_chatexports.datasets import (
     deduplicate_examples,
     forget,
@@ -72,14 +71,15 @@ class InventedChats(BaseChatLoader):
             other = f"Person {number % _PEOPLE}"
             yield {
                 "messages": [
-                    export_message(
-                        " ".join(dice.choices(words, k=10)),
-                        sender=("Me", other)[index % 2],
-                        moment=message_time(
-                            (_START + number * 90_000 + 60 * index) * 1_000_000
+                    human_message(
+                        Message(
+                            (_START + number * 90_000 + 60 * index) * 1_000_000,
+                            ("Me", other)[index % 2],
+                            " ".join(dice.choices(words, k=10)),
+                            id=f"{number}-{index}",
                         ),
+                        ("Me", other)[index % 2],
                         is_from_me=index % 2 == 0,
-                        message_id=f"{number}-{index}",
                     )
                     for index in range(_THREAD)
                 ],
@@ -120,18 +120,11 @@ def main() -> None:
                     trace_examples(sessions), place / name, format=name
                 ),
             )
-        for near in (None, 0.8):
-            measure(
-                f"deduplicate_examples near={near}",
-                lambda near=near: _drain(
-                    deduplicate_examples(trace_examples(sessions), near=near)
-                ),
-            )
-        for near in (None, 0.8):
-            measure(
-                f"split_examples near={near}",
-                lambda near=near: split_examples(trace_examples(sessions), near=near),
-            )
+        measure(
+            "deduplicate_examples",
+            lambda: _drain(deduplicate_examples(trace_examples(sessions))),
+        )
+        measure("split_examples", lambda: split_examples(trace_examples(sessions)))
         measure("forget", lambda: forget(place / "openai", people=["Person 3"]))
 
 

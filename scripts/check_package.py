@@ -65,8 +65,6 @@ print(package.__version__)
 # Code that ends with an error which names the extra, as long as that is not installed.
 WITHOUT = {
     "cli": "from langchain_chatexports.cli import main; main()",
-    "datasets": "package.datasets.to_dataset([])",
-    "dedup": "list(package.datasets.deduplicate_examples([], near=0.9))",
     "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
     "check()",
     "local": "package.LocalServer().start()",
@@ -104,13 +102,11 @@ for extra, code in WITHOUT.items():
         raise AssertionError(extra)
 """
 SMOKE = {
-    "all-local": "import rensa, torch, typer\n"
+    "all-local": "import duckdb, torch, typer\n"
     "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
     "cli": "from langchain_chatexports.cli.app import app; assert app",
     "community": "import langchain_community.chat_loaders",
-    "datasets": "import datasets, pyarrow",
-    "dedup": "import rensa",
     "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
     "mcp": "from langchain_chatexports import retrieval\n"

@@ -63,6 +63,8 @@ _OTHER_FORMATS = {
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
 _SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+# The first names of a zip stand in its head.
+_META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
 # The parts of a set, and mlx's name for the second one.
@@ -332,16 +334,20 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     # An empty or encrypted database has only its name; its loader knows the remedy.
     if head.startswith(_SQLITE_MAGIC) or _module("imessage").is_database_name(path):
         return [_Found("imessage", path)]
-    if not is_zip(path) and _module("table").matches_head(path, head, columns):
+    with open_files([path], _SUFFIXES, is_quiet=True) as files:
+        names = _formats_of(files)[:1]
+    if not names and any(name in head for name in _META_FOLDERS):
+        names = ["facebook_messenger"]  # A part that has nothing but media.
+    if names == ["facebook_messenger"] and not is_zip(path):
+        names = ["thread"]
+    if names or is_zip(path):
+        return [_Found(name, path) for name in names]
+    if _module("table").matches_head(path, head, columns):
         return [_Found("table", path)]
     if b'"messages"' in head and is_examples_file(path):
         whole = [path.parent] if set_parts(path.parent) else []
         raise _of_examples(path, [path, *whole])
-    with open_files([path], _SUFFIXES, is_quiet=True) as files:
-        names = _formats_of(files)[:1]
-    if names == ["facebook_messenger"] and not is_zip(path):
-        names = ["thread"]
-    return [_Found(name, path) for name in names]
+    return []
 
 
 def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
@@ -352,7 +358,7 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
         names = _formats_of(files)
     children = sorted(path.iterdir())
-    others = [child for child in children if _is_other_export(child, columns)]
+    others = [c for c in children if _is_other_export(c, names, columns)]
     if len(names) == 1 and not others:
         return [_Found(names[0], path)]
     if not names and not others:
@@ -382,8 +388,10 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     return found
 
 
-def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
-    """Return whether a child of a folder is a database or a table."""
+def _is_other_export(
+    child: Path, names: Collection[str], columns: Mapping[str, str] | None
+) -> bool:
+    """Return whether a child of a folder is a database, a table, or its like."""
     if child.is_symlink():
         return False
     if child.is_dir():

@@ -58,8 +58,8 @@ def read_examples(
 
     def read(preparation: Preparation) -> None:
         with reading(preparation):
-            ledger: list[Counts] = []
-            examples[:] = preparation.newest(preparation.traced(ledger), ledger)
+            counts: list[Counts] = []
+            examples[:] = preparation.newest(preparation.traced(counts), counts)
 
     return prepare_with_speaker(paths, options, read), examples
 

@@ -16,7 +16,7 @@ from langchain_chatexports.exceptions import FineTuningError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from langchain_chatexports.datasets import ForgetReport
+    from langchain_chatexports.datasets._forget import ForgetReport
     from langchain_chatexports.finetuning.training_file import JobUse
     from langchain_chatexports.retrieval import ForgetCounts
 

@@ -95,9 +95,7 @@ def prepare(
             autocompletion=_formats,
             metavar="FORMAT",
             rich_help_panel=_SET,
-            help="Whose format: openai, trl, trl-prompt-completion, axolotl, "
-            "llama-factory, mlx, parquet; of edits and reactions: openai-dpo, trl-dpo, "
-            "trl-kto.",
+            help="The format: openai (JSON lines), trl-prompt-completion, parquet.",
         ),
     ] = "openai",
     split: Annotated[
@@ -110,16 +108,13 @@ def prepare(
         ),
     ] = False,
     dedup: Annotated[
-        str,
+        bool,
         typer.Option(
-            metavar="none|exact|near",
-            autocompletion=lambda: ["none", "exact", "near"],
+            "--dedup",
             rich_help_panel=_SET,
-            help="Leave out examples that repeat another: exact, the same text; near, "
-            "nearly the same (needs the extra 'dedup'), also between the parts of a "
-            "--split.",
+            help="Skip examples that are the same as another.",
         ),
-    ] = "none",
+    ] = False,
     consent: Annotated[
         str | None,
         typer.Option(
@@ -140,7 +135,7 @@ def prepare(
     For example:
         chatexports prepare chat.db -o examples.jsonl
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
-        chatexports prepare chat.db --redact --format trl -o private.jsonl
+        chatexports prepare chat.db --redact -o private.jsonl
     """
     from langchain_chatexports.datasets.set_writer import write_set
 
@@ -158,15 +153,10 @@ def prepare(
     wanted = replace(
         _set_options(format_name, split=split, dedup=dedup), consent=consent
     )
-    if wanted.is_preference and options.limit:
-        msg = f"--limit is for examples, and {format_name} has none."
-        raise typer.BadParameter(msg)
     results: list[PreparedSet] = []
 
-    made = "preference" if wanted.is_preference else "example"
-
     def write(preparation: Preparation) -> None:
-        with reading(preparation, f"{made}s"):
+        with reading(preparation):
             results.append(write_set(preparation, output, wanted))
 
     done = prepare_with_speaker(paths, wanted.adapted(prepared), write)
@@ -176,7 +166,7 @@ def prepare(
     if as_json:
         _print_set(done, result, output)
     else:
-        _say_set(done, result, made)
+        _say_set(done, result)
     _say_warnings(result, output)
     if as_json or result.written is None:
         return
@@ -193,32 +183,25 @@ def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
     print_json({**values, "exports": done.summaries_to_dicts()})
 
 
-def _say_set(done: Preparation, result: PreparedSet, made: str) -> None:
+def _say_set(done: Preparation, result: PreparedSet) -> None:
     from langchain_chatexports.datasets.accounting import accounting_sentence
 
     if (written := result.written) is None:
-        say(f"{plural(done.examples, made)} written")
+        say(f"{plural(done.examples, 'example')} written")
         return
-    conversations = done.conversations
-    say(accounting_sentence(written, conversations=conversations, made=made))
+    say(accounting_sentence(written, conversations=done.conversations))
     say(f"Written: {written.path}")
     say(f"Data card: {written.card}; trace: {written.trace}")
 
 
-def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
+def _set_options(format_name: str, *, split: bool, dedup: bool) -> SetOptions:
     from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
-    from langchain_chatexports.datasets.set_writer import DEDUPLICATIONS, SetOptions
+    from langchain_chatexports.datasets.set_writer import SetOptions
 
     if format_name not in FORMATS:
         msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."
         raise typer.BadParameter(msg)
-    if dedup not in DEDUPLICATIONS:
-        msg = f"--dedup must be one of {', '.join(DEDUPLICATIONS)}, not {dedup!r}."
-        raise typer.BadParameter(msg)
     options = SetOptions(cast("FormatName", format_name), split=split, dedup=dedup)
-    if options.is_preference and (split or dedup != "none"):
-        msg = f"--split and --dedup are for examples, and {format_name} has none."
-        raise typer.BadParameter(msg)
     options.check_extras()
     return options
 

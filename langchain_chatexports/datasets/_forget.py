@@ -11,9 +11,10 @@ import json
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports._terminal import plural
@@ -23,15 +24,15 @@ from langchain_chatexports.datasets.card import card_markdown
 from langchain_chatexports.datasets.formats.containers import (
     RowFile,
     new_private_file,
-    read_lines,
-    row_digest,
-)
-from langchain_chatexports.datasets.formats.staging import (
     place_beside,
     place_file,
+    read_lines,
+    row_digest,
     staging_folder,
 )
 from langchain_chatexports.datasets.formats.trace_file import (
+    TraceHeader,
+    TraceRow,
     card_path,
     read_header,
     read_trace,
@@ -41,6 +42,7 @@ from langchain_chatexports.datasets.formats.trace_file import (
 )
 from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
 from langchain_chatexports.datasets.formats.write import describe_files
+from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
@@ -48,19 +50,8 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-
-    from langchain_chatexports.datasets.formats.trace_file import (
-        TraceHeader,
-        TraceRow,
-    )
-    from langchain_chatexports.datasets.trace import ExampleOrigin
-
-__all__ = ["ForgetReport", "forget"]
-
 # A person may be called what a role is.
-_ROLE_KEYS = frozenset({"role", "from"})
+_ROLE_KEYS = frozenset({"role"})
 
 
 @dataclass(frozen=True)

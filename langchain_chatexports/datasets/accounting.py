@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import MERGED
 from langchain_chatexports.datasets.card_reasons import short_reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from langchain_chatexports.datasets.formats import WrittenSet
-
-__all__ = ["accounting_sentence"]
+from langchain_chatexports.datasets.formats import WrittenSet
 
 # The card has the others, too.
 _MAX_REASONS = 5
 
 
-def accounting_sentence(
-    written: WrittenSet, *, conversations: int = 0, made: str = "example"
-) -> str:
-    """Say how many examples were made of how much, and what was left out.
+def accounting_sentence(written: WrittenSet, *, conversations: int = 0) -> str:
+    """Say how many examples were made of how much, and what was skipped.
 
     Args:
         written: The set.
         conversations: In how many conversations the messages were; 0 if not known.
-        made: The word for what the set holds, in the singular.
 
     Returns:
         One sentence, such as `30 examples from 223 messages in 10 conversations; left
         out: 13 left over at the end, 3 after the last answer.`
     """
-    text = plural(written.examples_written, made)
+    text = plural(written.examples_written, "example")
     if len(written.files) > 1:
         parts = (f"{name} {rows:,}" for name, rows in written.files.items())
         text += f" ({', '.join(parts)})"
@@ -43,18 +34,18 @@ def accounting_sentence(
         text += f" from {plural(total.found, 'message')}"
         if conversations:
             text += f" in {plural(conversations, 'conversation')}"
-    skipped = [*_skipped(written, made)]
+    skipped = [*_skipped(written)]
     return f"{text}; left out: {', '.join(skipped)}." if skipped else f"{text}."
 
 
-def _skipped(written: WrittenSet, made: str) -> Iterator[str]:
+def _skipped(written: WrittenSet) -> Iterator[str]:
     examples: Counter[str] = Counter()
     for stage in written.stages:
         if stage.unit == "examples":
             examples.update(stage.skipped)
     total = written.total
     if total is None:
-        yield from _counted(examples, made)
+        yield from _counted(examples, "example")
     else:
         # The text of what is merged is kept.
         lost = {why: n for why, n in total.skipped.items() if why != MERGED}

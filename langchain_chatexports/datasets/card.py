@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
 from langchain_chatexports._terminal import plural
@@ -20,13 +22,6 @@ from langchain_chatexports.chat_loaders.counts import (
 )
 from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.exceptions import ExportNotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
-
-
-__all__ = ["CardNotes", "SourceFile", "card_markdown", "hash_source"]
 
 _BLOCK = 1 << 20
 # Media are named and measured, not read: they can be a hundred gigabytes.
@@ -60,7 +55,7 @@ class SourceFile:
 class CardNotes:
     """What the user knows of a set: where it comes from, and who agreed.
 
-    The counts are read after the set is written, so the pass and the ledger of the
+    The counts are read after the set is written, so the pass and the counts of the
     very examples that are being written can be given.
     """
 
@@ -70,8 +65,8 @@ class CardNotes:
     passes: Iterable[Reading | ExportSummary] = ()
     """The counted passes over the exports, or their finished summaries."""
 
-    ledger: list[Counts] = field(default_factory=list)
-    """The ledger that was given to `trace_examples`, `deduplicate_examples` and so on:
+    counts: list[Counts] = field(default_factory=list)
+    """The list that was given to `trace_examples`, `deduplicate_examples` and so on:
     what became of the sessions and examples, behind the export's steps."""
 
     consent: str | None = None
@@ -96,7 +91,7 @@ class CardNotes:
             "redacted": "Redact" in names,
             "replaced": dict(sorted(replaced.items())),
             "consent": self.consent,
-            "stages": [stage.to_dict() for stage in (*counted, *self.ledger)],
+            "stages": [stage.to_dict() for stage in (*counted, *self.counts)],
         }
         earlier = list(self.earlier)
         return _joined([*earlier, facts]) if earlier else facts
@@ -191,9 +186,9 @@ def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"Messages of {people}, {when}."
 
 
-def _accounting_lines(ledger: list[Counts]) -> Iterator[str]:
+def _accounting_lines(counts: list[Counts]) -> Iterator[str]:
     yield from _section("Accounting")
-    total = total_of(ledger)
+    total = total_of(counts)
     if total is None:
         yield "The rows below were not counted in one pass: they have no total."
     else:
@@ -201,8 +196,8 @@ def _accounting_lines(ledger: list[Counts]) -> Iterator[str]:
     yield ""
     yield "Counts by stage. In each row: in + added = out + left out."
     yield ""
-    yield from _stage_lines(ledger)
-    met = {r for stage in ledger for r in (*stage.skipped, *stage.added)}
+    yield from _stage_lines(counts)
+    met = {r for stage in counts for r in (*stage.skipped, *stage.added)}
     if met & REASONS.keys():
         yield ""
         yield "What the words mean:"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["REASONS", "SHORT_REASONS", "short_reason", "stage_in_words"]
-
 REASONS = {
     # Of the loaders.
     "auto_reply": "an automatic reply",
@@ -41,33 +39,21 @@ REASONS = {
     "exact": "in an example that is the same as another one",
     "leading": "by the AI, before anybody else has spoken",
     "lone": "alone in its example, where nobody is answered",
-    "near": "in an example that nearly repeats another one",
-    "near_duplicate": "in an example whose text an earlier part holds, too",
+    "older_text": "in an example whose text an earlier part holds, too",
     "no_assistant": "in a conversation or window in which the AI says nothing",
     "older": "in an example older than the newest ones that were asked for",
     "no_prompt": "an answer before anybody has said anything",
     "system_prompt": "put before a conversation",
     "trailing": "after the last answer, where nothing is learned from it",
     "unsupported": "a sound, file, reasoning or other content besides texts and images",
-    # Of preferences.
-    "attachments": "an answer around pictures, whose texts cannot be told apart",
-    "context": "an answer that is context only",
-    "mixed": "an answer both liked and disliked",
-    "no_original": "an edited answer whose original is not kept",
-    "no_sign": "an answer that nobody edited, or reacted to",
-    "others": "not an answer; it may stand in the prompt of one",
-    "unchanged": "an answer edited to the same text",
-    "unclear": "an answer with reactions that say neither yes nor no",
 }
 """What each reason means, by the name that loaders and steps count under."""
 
 SHORT_REASONS = {
     "ai_share": "where the AI says too little",
-    "attachments": "around pictures",
     "auto_reply": "sent automatically",
     "bot": "by bots and apps",
     "channel": "in one-way channels",
-    "context": "context only",
     "dates": "outside the dates",
     "deleted": "deleted",
     "draft": "never sent",
@@ -81,17 +67,12 @@ SHORT_REASONS = {
     "lone": "alone in a conversation",
     "media": "media without text",
     "merged": "joined with the message before",
-    "mixed": "both liked and disliked",
-    "near": "nearly repeated",
-    "near_duplicate": "that repeat older ones",
+    "older_text": "that repeat older ones",
     "no_assistant": "without a message by the AI",
-    "no_original": "edited, without their original",
     "no_prompt": "before the first message",
-    "no_sign": "without an edit or a reaction",
     "not_trained": "nothing to learn from",
     "older": "older than the newest examples asked for",
     "orphan": "in no conversation",
-    "others": "by other people",
     "participants": "left out by who takes part",
     "reaction": "sent as a reaction",
     "repeated": "in two windows",
@@ -103,8 +84,6 @@ SHORT_REASONS = {
     "too_long": "too long",
     "trailing": "after the last answer",
     "turns": "in conversations of few turns",
-    "unchanged": "edited to the same text",
-    "unclear": "with unclear reactions",
     "unnamed": "left out by other steps",
     "unreadable": "unreadable",
     "unsent": "unsent",
@@ -120,7 +99,6 @@ _STAGES = {
     "MapAIMessages": "chose the AI's messages",
     "MergeChatRuns": "merged runs",
     "Newest": "kept the newest",
-    "Preferences": "chose preferences",
     "Redact": "replaced names and numbers",
     "SelectSessions": "selected conversations",
     "Split": "split into parts",

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import date
 
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.steps import SelectSessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date
-
-    from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-    from langchain_chatexports.chat_loaders.recognition import Export
-
-__all__ = ["ChatChoice"]
 
 
 @dataclass(frozen=True)

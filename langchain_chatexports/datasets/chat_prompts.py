@@ -7,24 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-__all__ = [
-    "DEFAULT_REPLIES",
-    "OTHERS_REPLIES",
-    "PERSONA_REPLIES",
-    "REPLIES",
-    "SHOWN_REPLIES",
-    "ChatPrompt",
-    "chatting_with",
-    "common_prompt",
-    "without_replies",
-]
 
 DEFAULT_REPLIES = 0
 """How many earlier replies of the person `prepare` and `finetune` show in prompts."""

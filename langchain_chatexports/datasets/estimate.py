@@ -1,4 +1,4 @@
-"""Estimates of what a fine-tuning job will cost: tokens, epochs and price.
+"""Estimates of what a fine-tuning job will be billed for: tokens and epochs.
 
 Exact if tiktoken's file for the model is on this machine, otherwise counted by bytes.
 Nothing is downloaded.
@@ -8,21 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-__all__ = [
-    "TrainingEstimate",
-    "automatic_epochs",
-    "estimate_training",
-    "example_tokens",
-]
 
 # Longer examples are cut by the server, and what is cut is not billed.
 _MAX_EXAMPLE_TOKENS = 65_536
@@ -63,7 +53,6 @@ class TrainingEstimate:
         billed_tokens_at_most: The upper bound, where the tokens are not exact.
         exact: Whether the model's own tokenizer counted, and there are no images, whose
             tokens depend on their size.
-        cost: The cost at the given price, if one was given.
     """
 
     examples: int
@@ -72,7 +61,6 @@ class TrainingEstimate:
     billed_tokens: int
     billed_tokens_at_most: int
     exact: bool
-    cost: float | None = None
 
 
 def estimate_training(
@@ -80,7 +68,6 @@ def estimate_training(
     *,
     model: str,
     n_epochs: int | Literal["auto"] = "auto",
-    price_per_million_tokens: float | None = None,
 ) -> TrainingEstimate:
     """Estimate what training on examples will be billed for.
 
@@ -88,7 +75,6 @@ def estimate_training(
         examples: The examples.
         model: The base model.
         n_epochs: Passes over the examples; `auto` follows OpenAI's published rule.
-        price_per_million_tokens: The provider's price for a million training tokens.
 
     Returns:
         The estimate, which says whether it is exact.
@@ -108,7 +94,6 @@ def estimate_training(
         at_most += min(_MAX_EXAMPLE_TOKENS, most)
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
     billed = tokens * epochs
-    price = price_per_million_tokens
     return TrainingEstimate(
         examples=number,
         tokens=tokens,
@@ -116,7 +101,6 @@ def estimate_training(
         billed_tokens=billed,
         billed_tokens_at_most=at_most * epochs,
         exact=exact,
-        cost=None if price is None else billed * price / 1_000_000,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from langchain_chatexports.datasets.card import CardNotes, hash_source
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.formats.containers import row_digest
 from langchain_chatexports.datasets.formats.trace_file import (
     read_header,
@@ -13,15 +15,11 @@ from langchain_chatexports.datasets.formats.trace_file import (
     trace_path,
 )
 from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
-from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.datasets.trace import ExampleOrigin
-
-__all__ = ["facts_of_prepared", "read_prepared"]
+from langchain_chatexports.datasets.trace import (
+    UNKNOWN_ORIGIN,
+    ExampleOrigin,
+    TracedExample,
+)
 
 
 def read_prepared(path: str | Path) -> Iterator[TracedExample]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -25,27 +27,7 @@ from langchain_chatexports._names import safe_name
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.steps.base import iter_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.steps.base import SessionSource
-
-__all__ = [
-    "ConvertedSession",
-    "SessionConverter",
-    "SystemPrompt",
-    "TrainingExample",
-    "TrainingMessage",
-    "filled_prompt",
-    "safe_name",
-    "system_prompt",
-    "to_training_examples",
-    "training_message",
-]
+from langchain_chatexports.steps.base import SessionSource, iter_sessions
 
 _ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
@@ -91,7 +73,7 @@ def to_training_examples(
     keep_leading: bool = True,
     keep_trailing: bool = False,
     keep_lone: bool = True,
-    ledger: list[Counts] | None = None,
+    counts: list[Counts] | None = None,
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
 
@@ -114,7 +96,7 @@ def to_training_examples(
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
         keep_lone: Keep examples of one message, which answers nobody.
-        ledger: Where to enter what is kept and what is left out, as `Examples`; parts
+        counts: Where to enter what is kept and what is left out, as `Examples`; parts
             of list content have a stage of their own if there are any.
 
     Yields:
@@ -130,7 +112,7 @@ def to_training_examples(
         keep_trailing=keep_trailing,
         keep_lone=keep_lone,
     )
-    with closing(converter.convert_all(sessions, ledger)) as all_converted:
+    with closing(converter.convert_all(sessions, counts)) as all_converted:
         for converted in all_converted:
             yield converted.example
             del converted
@@ -172,13 +154,13 @@ class SessionConverter:
         self._senders: Counter[str] = Counter()
 
     def convert_all(
-        self, sessions: SessionSource, ledger: list[Counts] | None
+        self, sessions: SessionSource, counts: list[Counts] | None
     ) -> Generator[ConvertedSession, None, None]:
         """Convert sessions lazily.
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.
-            ledger: Where to enter the counts.
+            counts: Where to enter the counts.
 
         Yields:
             What there is to learn from; closing the iterator closes the loader.
@@ -186,9 +168,9 @@ class SessionConverter:
         Raises:
             SenderNotFoundError: As `require_assistant`, at the end.
         """
-        ledger = ledger if ledger is not None else []
+        counts = counts if counts is not None else []
         with (
-            entered_at_end(ledger, self.messages, self.sessions),
+            entered_at_end(counts, self.messages, self.sessions),
             closing(iter_sessions(sessions)) as source,
         ):
             try:
@@ -199,7 +181,7 @@ class SessionConverter:
                     del session, converted
             finally:
                 if self.parts.found:
-                    ledger.append(self.parts)
+                    counts.append(self.parts)
         self.require_assistant()
 
     def convert(self, session: ChatSession) -> ConvertedSession | None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.datasets._forget import forget
+from langchain_chatexports.datasets._forget import ForgetReport, forget
 from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from langchain_chatexports.redaction.key_file import read_key_file, restore
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.steps import Redact
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from langchain_chatexports.datasets._forget import ForgetReport
-
-__all__ = ["forget_by_name"]
 
 
 def forget_by_name(

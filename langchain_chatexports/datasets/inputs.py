@@ -5,41 +5,28 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts
-from langchain_chatexports.datasets.examples import SessionConverter
+from langchain_chatexports.datasets.examples import SessionConverter, TrainingExample
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.steps.base import SessionSource
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.steps.base import SessionSource
-
-__all__ = ["TrainingInput", "read_examples"]
-
-if TYPE_CHECKING:
-    TrainingInput: TypeAlias = (
-        SessionSource
-        | Iterable[TrainingExample]
-        | Iterable[TracedExample]
-        | Iterable[Mapping[str, Any]]
-        | Iterable[Iterable[BaseMessage]]
-        | Iterable[Iterable[Mapping[str, Any]]]
-        | str
-        | Path
-    )
+TrainingInput: TypeAlias = (
+    "SessionSource | Iterable[TrainingExample] | Iterable[TracedExample] "
+    "| Iterable[Mapping[str, Any]] | Iterable[Iterable[BaseMessage]] "
+    "| Iterable[Iterable[Mapping[str, Any]]] | str | Path"
+)
 """Examples, sessions, a loader, lists of messages or of dicts, or a JSONL path."""
 
 _EXPECTED = (
@@ -55,7 +42,7 @@ _read_of_other_kinds: deque[object] = deque(maxlen=16)
 
 
 def read_examples(
-    given: TrainingInput, ledger: list[Counts] | None = None
+    given: TrainingInput, counts: list[Counts] | None = None
 ) -> Iterator[Mapping[str, Any]]:
     """Read whatever the user gives as training examples, lazily.
 
@@ -64,7 +51,7 @@ def read_examples(
 
     Args:
         given: The input.
-        ledger: Where to enter what is kept and left out of sessions.
+        counts: Where to enter what is kept and left out of sessions.
 
     Yields:
         The examples.
@@ -84,7 +71,7 @@ def read_examples(
         for is_session, group in groupby(_told_apart(items), key=itemgetter(1)):
             found = (_mapping(item) for item, _ in group)
             if is_session:
-                converted = SessionConverter().convert_all(found, ledger)
+                converted = SessionConverter().convert_all(found, counts)
                 yield from (one.example for one in converted)
             else:
                 yield from found

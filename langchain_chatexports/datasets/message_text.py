@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["PROMPT_ROLES", "message_text"]
+from collections.abc import Mapping
+from typing import Any
 
 PROMPT_ROLES = frozenset({"system", "developer"})
 """The roles of messages that nobody said in the chat."""

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from langchain_chatexports.datasets.trace import TracedExample
-
-__all__ = ["newest_examples"]
+from langchain_chatexports.datasets.trace import TracedExample
 
 
 def newest_examples(
-    examples: Iterable[TracedExample], limit: int, *, ledger: list[Counts] | None = None
+    examples: Iterable[TracedExample], limit: int, *, counts: list[Counts]
 ) -> Iterator[TracedExample]:
-    """Leave out all examples but the newest, by the time of their last message.
+    """Keep the newest examples only, by the time of their last message, in order.
 
-    Args:
-        examples: The examples; those without a time count as the oldest, and of one
-            time the later one as the newer. No more than `limit` are in memory.
-        limit: How many to keep.
-        ledger: Where to enter what is kept and what is left out (`older`), as `Newest`.
-
-    Yields:
-        The newest examples, in the order in which they came.
+    Those without a time count as the oldest, and of one time the later one as the
+    newer. No more than `limit` are in memory.
     """
-    ledger = ledger if ledger is not None else []
-    messages, counts = Counts("Newest"), Counts("Newest", "examples")
+    messages, passed = Counts("Newest"), Counts("Newest", "examples")
     newest: list[tuple[float, int, TracedExample]] = []
-    with entered_at_end(ledger, messages, counts):
+    with entered_at_end(counts, messages, passed):
         for number, item in enumerate(examples):
-            counts.found += 1
+            passed.found += 1
             messages.found += len(item.example["messages"])
             last = item.origin.last
             entry = (float("-inf") if last is None else last, number, item)
@@ -42,9 +29,9 @@ def newest_examples(
                 heapq.heappush(newest, entry)
                 continue
             _, _, older = heapq.heappushpop(newest, entry)
-            counts.skip("older")
+            passed.skip("older")
             messages.skip("older", len(older.example["messages"]))
         for _, _, item in sorted(newest, key=lambda entry: entry[1]):
-            counts.kept += 1
+            passed.kept += 1
             messages.kept += len(item.example["messages"])
             yield item

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, SystemMessage
 
 from langchain_chatexports.chat_loaders.messages import UNKNOWN_SENDER
 from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.redaction.gazetteer import is_number
 from langchain_chatexports.steps.select_sessions import is_group
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from langchain_core.chat_sessions import ChatSession
-
-__all__ = ["persona_prompt"]
 
 # What exports call their owner, or nobody in particular.
 _NO_NAMES = frozenset({"i", "me", "myself", "you", UNKNOWN_SENDER})

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Reading
+from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.recognition import (
+    Export,
+    ExportOptions,
     estimate_message_count,
     is_examples_file,
     open_exports,
@@ -20,9 +33,11 @@ from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.chat_prompts import DEFAULT_REPLIES
 from langchain_chatexports.datasets.example_files import read_prepared
+from langchain_chatexports.datasets.examples import SystemPrompt, TrainingExample
 from langchain_chatexports.datasets.newest import newest_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
-from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.redaction import Redaction
+from langchain_chatexports.datasets.trace import TracedExample, trace_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
@@ -33,31 +48,11 @@ from langchain_chatexports.steps import (
     LabelSpeakers,
     MapAIMessages,
     MergeChatRuns,
+    SessionTransform,
     SplitSessions,
 )
 from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
 from langchain_chatexports.steps.pipe import read_loader
-
-if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Collection,
-        Iterable,
-        Iterator,
-        Sequence,
-    )
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.date_order import DateOrder
-    from langchain_chatexports.chat_loaders.recognition import Export, ExportOptions
-    from langchain_chatexports.datasets.examples import SystemPrompt, TrainingExample
-    from langchain_chatexports.datasets.redaction import Redaction
-    from langchain_chatexports.datasets.trace import TracedExample
-    from langchain_chatexports.steps import SessionTransform
-
-__all__ = ["Gap", "Preparation", "PrepareOptions"]
 
 # What `--split` sets by itself (the tail) is not among them.
 _ONLY_FOR_EXPORTS = (
@@ -223,7 +218,7 @@ class Preparation:
     Attributes:
         paths: The exports, or JSONL files of examples.
         options: How sessions become examples.
-        examples: Examples, or preferences, yielded so far.
+        examples: Examples yielded so far.
         passes: The exports that are being read, each with its counted pass.
     """
 
@@ -235,39 +230,39 @@ class Preparation:
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and yield their examples."""
-        ledger: list[Counts] = []
-        return (item.example for item in self.newest(self.traced(ledger), ledger))
+        counts: list[Counts] = []
+        return (item.example for item in self.newest(self.traced(counts), counts))
 
     def newest(
-        self, examples: Iterable[TracedExample], ledger: list[Counts]
+        self, examples: Iterable[TracedExample], counts: list[Counts]
     ) -> Iterator[TracedExample]:
         """Yield the newest of the examples, as many as the options say.
 
         Args:
             examples: Those that `traced` yields, without duplicates if they are to be
                 left out.
-            ledger: Where to count.
+            counts: Where to count.
         """
         if self.options.limit is None:
             yield from examples
             return
         kept = 0
         for kept, item in enumerate(  # noqa: B007 - counted after the loop
-            newest_examples(examples, self.options.limit, ledger=ledger), 1
+            newest_examples(examples, self.options.limit, counts=counts), 1
         ):
             yield item
         self.examples = kept
 
-    def traced(self, ledger: list[Counts]) -> Iterator[TracedExample]:
+    def traced(self, counts: list[Counts]) -> Iterator[TracedExample]:
         """Read the exports and yield their examples with their origins, old and new.
 
         Args:
-            ledger: Where to count; for files of examples nothing is counted.
+            counts: Where to count; for files of examples nothing is counted.
 
         Raises:
             TrainingDataError: At the end, if there is no example.
         """
-        yield from self.count(self._source(ledger))
+        yield from self.count(self._source(counts))
         if not self.examples:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
@@ -278,7 +273,7 @@ class Preparation:
             raise TrainingDataError(msg)
 
     def count(self, records: Iterable[_Record]) -> Iterator[_Record]:
-        """Count examples, or preferences, as they pass, in `examples`."""
+        """Count examples as they pass, in `examples`."""
         self.examples = 0
         for record in records:
             self.examples += 1
@@ -326,14 +321,14 @@ class Preparation:
         """Return about how many messages the exports hold, if that is known."""
         return estimate_message_count(self.exports)
 
-    def _source(self, ledger: list[Counts]) -> Iterator[TracedExample]:
+    def _source(self, counts: list[Counts]) -> Iterator[TracedExample]:
         if not self.reads_examples():
             return trace_examples(
                 self.sessions(),
                 system=self.options.system_prompt(),
                 keep_trailing=self.options.keep_trailing,
                 keep_lone=False,
-                ledger=ledger,
+                counts=counts,
             )
         if self.options.redaction:
             msg = (

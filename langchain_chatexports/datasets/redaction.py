@@ -5,24 +5,33 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._files import is_pipe, write_whole
 from langchain_chatexports._names import safe_name
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders.counts import Reading
-from langchain_chatexports.chat_loaders.recognition import estimate_message_count
+from langchain_chatexports.chat_loaders.recognition import (
+    Export,
+    estimate_message_count,
+)
 from langchain_chatexports.chat_loaders.table import table_rows
 from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.example_files import (
     facts_of_prepared,
     read_prepared,
 )
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
@@ -34,27 +43,6 @@ from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.steps import Redact
 from langchain_chatexports.steps.pipe import read_loader
 from langchain_chatexports.steps.redact import names_of_export
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.chat_choice import ChatChoice
-    from langchain_chatexports.datasets.trace import ExampleOrigin
-
-__all__ = [
-    "ExampleRedactor",
-    "Redaction",
-    "Watch",
-    "default_key_file",
-    "redact_examples",
-    "redact_exports",
-    "undo_redaction",
-]
 
 Watch: TypeAlias = (
     "Callable[[str, Callable[[], int], int | None], AbstractContextManager[object]]"

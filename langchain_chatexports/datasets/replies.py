@@ -8,31 +8,22 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from langchain_chatexports.datasets.chat_prompts import REPLIES
+from langchain_chatexports.datasets.examples import (
+    TrainingExample,
+    TrainingMessage,
+)
 from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
-from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from langchain_chatexports.datasets.examples import (
-        TrainingExample,
-        TrainingMessage,
-    )
-    from langchain_chatexports.datasets.trace import ExampleOrigin
-
-__all__ = [
-    "EarlierReply",
-    "ReplyIndex",
-    "add_replies",
-    "question_of",
-    "replies_of",
-    "show_replies",
-]
+from langchain_chatexports.datasets.trace import (
+    UNKNOWN_ORIGIN,
+    ExampleOrigin,
+    TracedExample,
+)
 
 # Tokens of prompts are what training costs most: about 30 for a reply.
 _MAX_MESSAGE, _MAX_REPLY = 60, 100

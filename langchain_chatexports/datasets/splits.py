@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.deduplication import (
-    NearDuplicateIndex,
     example_text,
     normalized_text,
 )
-from langchain_chatexports.datasets.message_text import message_text
+from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-
-__all__ = [
-    "MIN_EXAMPLES",
-    "ExampleSplits",
-    "hold_out_validation",
-    "part_borders",
-    "split_examples",
-]
 
 MIN_EXAMPLES = 50
 """Of fewer examples, nothing is held out for validation by itself."""
 
 # Shorter lines ("see you there then") are too common to be a sign of a copy.
 _MIN_LINE_LENGTH = 40
-_ORDERS = frozenset({"time"})
 # What is held out for validation by itself: enough for a loss that means something,
 # and little of what there is to learn from.
 _MIN_VALIDATION, _MAX_VALIDATION = 5, 200
 _SHARE, _MAX_SHARE = 0.1, 0.25
-_KNOWN = "near_duplicate"
+_KNOWN = "older_text"
 _SPLIT, _EXAMPLES = "Split", "examples"
 
 
@@ -68,7 +55,7 @@ class ExampleSplits:
     def skipped(self) -> Counter[str]:
         """Examples that are in no part, by reason.
 
-        The reason: `near_duplicate` (text that an earlier part holds, too).
+        The reason: `older_text` (text that an earlier part holds, too).
         """
         return self._counts.skipped
 
@@ -107,60 +94,46 @@ class _Conversation:
         return (0, 0, self.order) if self.first is None else (1, self.first, self.order)
 
 
-class _TextIndex(Protocol):
-    def add(self, text: str) -> None: ...
-    def holds(self, text: str) -> bool: ...
-
-
 def split_examples(
     examples: Iterable[TracedExample],
     *,
-    by: Literal["time"] = "time",
     validation: float = 0.1,
     test: float = 0.1,
-    near: float | None = 0.8,
 ) -> ExampleSplits:
     """Split examples into train, validation and test, the newest for the test.
 
     Whole conversations go to one part, in the order of their first messages: a session
-    is one conversation, or several where `SplitSessions` has cut it. An example is left
-    out if its text, or a piece of it of 40 characters or more, is in an earlier part:
-    the test must not ask for texts that were trained on. All examples are in memory.
+    is one conversation, or several where `SplitSessions` has cut it. An example is
+    skipped if its text, or a piece of it of 40 characters or more, is in an earlier
+    part, whatever the case and spaces: the test must not ask for texts that were
+    trained on. All examples are in memory.
 
     Args:
         examples: Traced examples, from `trace_examples`.
-        by: What the order goes by.
         validation: Share of the examples for validation, 0 for none.
         test: Share of the examples for the test, 0 for none.
-        near: From which share of common text on two texts count as the same, as for
-            `deduplicate_examples` (needs the extra `dedup`). `None`: only if they are
-            equal but for case and spaces.
 
     Returns:
         The parts, with counts.
 
     Raises:
-        MissingExtraError: If `near` is given and the extra is not installed.
         TrainingDataError: If the examples have no known origin, or there are fewer
             conversations than parts.
         ValueError: If a share is negative, or they leave nothing to train on.
     """
-    if by not in _ORDERS:
-        msg = f"by must be 'time', got {by!r}."
-        raise ValueError(msg)
     if validation < 0 or test < 0 or validation + test >= 1:
         msg = (
             f"validation ({validation}) and test ({test}) must be shares that leave "
             "some examples to train on."
         )
         raise ValueError(msg)
-    index: _TextIndex = _EqualTexts() if near is None else NearDuplicateIndex(near)
+    texts: set[str] = set()
     conversations = sorted(_conversations(examples), key=lambda found: found.age)
     train, valid, tests = _cut(conversations, validation, test)
-    _remember(index, train)
-    valid, known = _by_known_text(index, valid)
-    _remember(index, valid)
-    tests, known_too = _by_known_text(index, tests)
+    texts.update(*(_texts(item.example) for item in train))
+    valid, known = _by_known_text(texts, valid)
+    texts.update(*(_texts(item.example) for item in valid))
+    tests, known_too = _by_known_text(texts, tests)
     return ExampleSplits(
         train=train,
         validation=valid,
@@ -186,7 +159,7 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
         return None
     share = min(_SHARE, _MAX_VALIDATION / len(examples))
     try:
-        splits = split_examples(examples, validation=share, test=0, near=None)
+        splits = split_examples(examples, validation=share, test=0)
     except TrainingDataError:
         return None
     is_enough = len(splits.validation) >= _MIN_VALIDATION
@@ -306,19 +279,13 @@ def _examples(conversations: Iterable[_Conversation]) -> list[TracedExample]:
     return list(chain.from_iterable(found.examples for found in conversations))
 
 
-def _remember(index: _TextIndex, examples: Iterable[TracedExample]) -> None:
-    for item in examples:
-        for text in _texts(item.example):
-            index.add(text)
-
-
 def _by_known_text(
-    index: _TextIndex, examples: Iterable[TracedExample]
+    texts: set[str], examples: Iterable[TracedExample]
 ) -> tuple[list[TracedExample], list[TracedExample]]:
     new: list[TracedExample] = []
     known: list[TracedExample] = []
     for item in examples:
-        is_known = any(map(index.holds, _texts(item.example)))
+        is_known = not texts.isdisjoint(_texts(item.example))
         (known if is_known else new).append(item)
     return new, known
 
@@ -326,7 +293,7 @@ def _by_known_text(
 def _texts(example: TrainingExample) -> Iterator[str]:
     yield example_text(example)
     for message in example["messages"]:
-        if message["role"] in {"system", "developer"}:
+        if message["role"] in PROMPT_ROLES:
             continue
         # Piece by piece, too: a merged run holds several bubbles.
         whole = message_text(message)
@@ -334,14 +301,3 @@ def _texts(example: TrainingExample) -> Iterator[str]:
         for text in map(normalized_text, pieces):
             if len(text) >= _MIN_LINE_LENGTH:
                 yield text
-
-
-class _EqualTexts:
-    def __init__(self) -> None:
-        self._texts: set[str] = set()
-
-    def add(self, text: str) -> None:
-        self._texts.add(text)
-
-    def holds(self, text: str) -> bool:
-        return text in self._texts

@@ -6,31 +6,21 @@ A `TrainingExample` is a plain dict for training; its origin is kept beside it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
+
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts
-from langchain_chatexports.datasets.examples import SessionConverter, TrainingExample
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.datasets.examples import SystemPrompt
-    from langchain_chatexports.steps.base import SessionSource
-
-__all__ = [
-    "UNKNOWN_ORIGIN",
-    "AnyExample",
-    "ExampleOrigin",
-    "TracedExample",
-    "origin_of_session",
-    "speaker_of",
-    "trace_examples",
-]
+from langchain_chatexports.datasets.examples import (
+    SessionConverter,
+    SystemPrompt,
+    TrainingExample,
+)
+from langchain_chatexports.steps.base import SessionSource
 
 
 @dataclass(frozen=True)
@@ -140,7 +130,7 @@ def trace_examples(
     keep_leading: bool = True,
     keep_trailing: bool = False,
     keep_lone: bool = True,
-    ledger: list[Counts] | None = None,
+    counts: list[Counts] | None = None,
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
 
@@ -152,7 +142,7 @@ def trace_examples(
         keep_leading: As for `to_training_examples`.
         keep_trailing: As for `to_training_examples`.
         keep_lone: As for `to_training_examples`.
-        ledger: As for `to_training_examples`.
+        counts: As for `to_training_examples`.
 
     Yields:
         Examples with their origins, lazily; closing the iterator closes the loader.
@@ -167,7 +157,7 @@ def trace_examples(
         keep_trailing=keep_trailing,
         keep_lone=keep_lone,
     )
-    with closing(converter.convert_all(sessions, ledger)) as all_converted:
+    with closing(converter.convert_all(sessions, counts)) as all_converted:
         for converted in all_converted:
             origin = origin_of_session(converted.session, converted.kept)
             yield TracedExample(converted.example, origin)

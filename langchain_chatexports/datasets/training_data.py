@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports.datasets.preparation import Preparation
 from langchain_chatexports.datasets.replies import add_replies
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
-from langchain_chatexports.datasets.trace import speaker_of
+from langchain_chatexports.datasets.trace import TracedExample, speaker_of
 from langchain_chatexports.exceptions import TrainingDataError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.datasets.preparation import Preparation
-    from langchain_chatexports.datasets.trace import TracedExample
-
-__all__ = ["Share", "TrainingData", "hold_out", "to_training_data"]
 
 Share: TypeAlias = "float | Literal['auto'] | None"
 """Which share of the examples is held out; `None` for nothing."""
@@ -134,7 +128,7 @@ def hold_out(
     elif share == "auto":
         splits = hold_out_validation(examples)
     else:
-        splits = split_examples(examples, validation=share, test=0, near=None)
+        splits = split_examples(examples, validation=share, test=0)
     if splits is None:
         return add_replies(examples, replies), [], 0
     return (

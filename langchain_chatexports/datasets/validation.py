@@ -6,16 +6,11 @@ Standard library only: the local server checks what it is given with the same ru
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from typing_extensions import Self
-
-__all__ = ["TrainingMethod", "TrainingProblem", "validate_examples"]
+from typing_extensions import Self
 
 TrainingMethod: TypeAlias = Literal["supervised", "dpo"]
 """How to train: on the answers themselves, or on pairs of answers."""

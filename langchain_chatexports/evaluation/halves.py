@@ -157,7 +157,7 @@ def halves_of_exports(
             little as `prepare --split` does.
     """
     validation, test = (0.0, _share(windows)) if holds_out_enough else (_SHARE, _SHARE)
-    splits = split_examples(windows, validation=validation, test=test, near=None)
+    splits = split_examples(windows, validation=validation, test=test)
     parts = {
         str(item.origin.session_id): name
         for name, half in splits.parts().items()

@@ -348,9 +348,9 @@ class PageSession:
             self.preparing.count(
                 lambda: preparation.messages_read, preparation.estimate_message_count()
             )
-            ledger: list[Counts] = []
+            counts: list[Counts] = []
             try:
-                examples = list(preparation.newest(preparation.traced(ledger), ledger))
+                examples = list(preparation.newest(preparation.traced(counts), counts))
             except SenderNotFoundError as error:
                 msg = "This person wrote nothing in the chats that you chose."
                 raise TrainingDataError(msg) from error

@@ -216,8 +216,8 @@ def _stages(counts: ReportCounts) -> Iterator[StageFigures]:
             alike.setdefault((place, step.name), Counts(step.name)).add(step)
     for _, stage in sorted(alike.items(), key=itemgetter(0)):
         yield _stage(stage)
-    yield _stage(sum_of(counts.ledger, "Examples"))
-    yield _stage(sum_of(counts.ledger, "Examples", "sessions"))
+    yield _stage(sum_of(counts.stages, "Examples"))
+    yield _stage(sum_of(counts.stages, "Examples", "sessions"))
 
 
 def _stage(stage: Counts) -> StageFigures:

@@ -255,7 +255,7 @@ class ReportCounts:
         system: The examples' system prompt.
         progress: Called with the number of messages read.
         conversations: Of what `split` returns.
-        ledger: What became of the windows, as `Examples`.
+        stages: What became of the windows, as `Examples`.
         summaries: One for each export.
         steps: For each export the counts of each step.
     """
@@ -267,7 +267,7 @@ class ReportCounts:
     system: SystemPrompt
     progress: MessageProgress
     conversations: ConversationCounts = field(default_factory=ConversationCounts)
-    ledger: list[Counts] = field(default_factory=list)
+    stages: list[Counts] = field(default_factory=list)
     summaries: list[ExportSummary] = field(default_factory=list)
     steps: list[tuple[Counts, ...]] = field(default_factory=list)
 
@@ -286,7 +286,7 @@ class ReportCounts:
         # Without an AI there are no examples, but all other counts.
         with suppress(SenderNotFoundError):
             for item in trace_examples(
-                windows, system=self.system, keep_lone=False, ledger=self.ledger
+                windows, system=self.system, keep_lone=False, counts=self.stages
             ):
                 self.sizes.add(item)
         self.sizes.end_of_export()

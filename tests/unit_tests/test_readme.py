@@ -22,10 +22,9 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What a core install does not bring: each is in an extra, or comes with one.
 EXTRAS = [
     *("accelerate", "datasets", "emoji", "fastapi", "gguf", "jinja2", "matplotlib"),
-    *("numpy", "pandas", "peft", "psutil", "pyarrow", "ray"),
+    *("numpy", "pandas", "peft", "psutil", "duckdb", "pyarrow", "ray"),
     *(
         "prompt_toolkit",
-        "rensa",
         "rich",
         "torch",
         "transformers",

@@ -1,4 +1,4 @@
-"""Files of rows: JSON lines, one JSON array, or Parquet.
+"""Files of rows: JSON lines, or Parquet, and how a set takes its place.
 
 A row is identified by the digest of its line of JSON, whatever the file's format.
 """
@@ -6,38 +6,30 @@ A row is identified by the digest of its line of JSON, whatever the file's forma
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from langchain_chatexports._regular_files import open_regular_file
+from typing_extensions import Self
+
+from langchain_chatexports._files import is_pipe
+from langchain_chatexports._regular_files import check_regular_file, open_regular_file
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.jsonl import json_line
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportFormatError,
-    MissingExtraError,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from types import ModuleType
-
-    from typing_extensions import Self
-
-__all__ = [
-    "RowFile",
-    "file_sha256",
-    "new_private_file",
-    "parquet_schema",
-    "read_lines",
-    "require_pyarrow",
-    "row_digest",
-]
+from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
 
 _BATCH = 1_000
 _BLOCK = 1 << 20
 _DIGEST_BYTES = 12
+_PARQUET = ".parquet"
+_MESSAGES = "STRUCT(role VARCHAR, content VARCHAR, name VARCHAR, weight TINYINT)[]"
+# DuckDB reads at most so many bytes of one row.
+_MAX_ROW_BYTES = 1 << 30
 
 
 def row_digest(line: bytes) -> str:
@@ -61,144 +53,176 @@ def new_private_file(path: Path) -> BinaryIO:
 
 
 class RowFile:
-    """A new, private file of rows.
+    """A new, private file of rows, to be used in a `with`.
 
-    Use it in a `with`. The rows of a Parquet file are kept until a batch is full.
+    A Parquet file is made of JSON lines beside it when these are complete.
     """
 
     def __init__(self, path: Path, suffix: str) -> None:
-        """Initialize the file, which must not exist yet.
-
-        Args:
-            path: The file, whatever its own suffix.
-            suffix: `.jsonl`, `.json` or `.parquet`, for the kind of file.
-
-        Raises:
-            MissingExtraError: If Parquet is asked for without the extra `datasets`.
-        """
         self.rows = 0
         self._path = path
-        self._parquet = suffix == ".parquet"
-        self._array = suffix == ".json"
-        self._arrow = require_pyarrow() if self._parquet else None
-        self._table: Any = None
-        self._batch: list[dict[str, Any]] = []
+        self._is_parquet = suffix == _PARQUET
+        if self._is_parquet:
+            require_duckdb()
 
     def __enter__(self) -> Self:
         """Create the file."""
-        self._file = new_private_file(self._path)
-        if self._array:
-            self._file.write(b"[")
+        self._lines = self._path
+        if self._is_parquet:
+            self._lines = self._path.parent.with_name(f"{self._path.name}.lines")
+        self._file = new_private_file(self._lines)
         return self
 
     def write_line(self, line: bytes) -> None:
         """Write a row, given as one line of JSON."""
-        if self._parquet:
-            # From the line, whose text is clean: Arrow takes no halves of surrogates.
-            self._batch.append(json.loads(line))
-            if len(self._batch) >= _BATCH:
-                self._flush()
-        elif self._array:
-            self._file.write((b",\n" if self.rows else b"\n") + line.rstrip(b"\n"))
-        else:
-            self._file.write(line)
+        self._file.write(line)
         self.rows += 1
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Finish the file."""
-        try:
+        with self._file as file:
             if kind is None:
-                self._finish()
-        finally:
-            self._file.close()
-
-    def _finish(self) -> None:
-        if self._parquet:
-            self._flush()
-            self._table.close()
-        elif self._array:
-            self._file.write(b"\n]\n")
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-    def _flush(self) -> None:
-        if self._arrow is None:
-            return
-        schema = parquet_schema()
-        if self._table is None:
-            self._table = self._arrow.parquet.ParquetWriter(self._file, schema)
-        self._table.write_batch(
-            self._arrow.RecordBatch.from_pylist(self._batch, schema=schema)
-        )
-        self._batch = []
+                file.flush()
+                os.fsync(file.fileno())
+        if self._is_parquet and kind is None:
+            _to_parquet(self._lines, self._path)
+            self._lines.unlink()
 
 
 def read_lines(path: Path, suffix: str) -> Iterator[bytes]:
-    """Read a set's file, each row as its one line of JSON.
-
-    Args:
-        path: A file that `RowFile` has written.
-        suffix: Its kind, as for `RowFile`.
-
-    Yields:
-        The lines.
-
-    Raises:
-        ExportFormatError: If the file is no longer of its kind.
-        MissingExtraError: If it is Parquet and the extra `datasets` is not installed.
-    """
-    if suffix == ".parquet":
-        pyarrow = require_pyarrow()
-        with open_regular_file(path) as file:
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_BATCH):
-                yield from map(json_line, batch.to_pylist())
-    elif suffix == ".json":
-        try:
-            with open_regular_file(path) as file:
-                rows = json.loads(file.read())
-        except ChatExportError:
-            raise
-        except (ValueError, RecursionError):
-            rows = None
-        if not isinstance(rows, list):
-            msg = f"{path} is not a JSON array of rows. Write the set again."
-            raise ExportFormatError(msg) from None
-        yield from map(json_line, rows)
-    else:
+    """Yield the rows of a file that `RowFile` has written, each as its line of JSON."""
+    if suffix != _PARQUET:
         with open_regular_file(path) as file:
             yield from file
+        return
+    check_regular_file(path)
+    duckdb = require_duckdb()
+    try:
+        with _database(path.parent) as database:
+            database.execute(f"SELECT messages FROM read_parquet({_quoted(path)})")
+            while rows := database.fetchmany(_BATCH):
+                for (messages,) in rows:
+                    yield json_line({"messages": messages})
+    except duckdb.Error:
+        # Its errors quote the file.
+        msg = f"{path} is not a Parquet file of this set. Write the set again."
+        raise ExportFormatError(msg) from None
 
 
-def require_pyarrow() -> ModuleType:
-    """Return the library that reads and writes Parquet.
+def _to_parquet(lines: Path, path: Path) -> None:
+    duckdb = require_duckdb()
+    rows = (
+        f"read_json({_quoted(lines)}, format = 'newline_delimited', "
+        f"columns = {{messages: '{_MESSAGES}'}}, "
+        f"maximum_object_size = {_MAX_ROW_BYTES})"
+    )
+    target = str(path).replace("'", "''")
+    try:
+        with _database(lines.parent) as database:
+            database.execute(
+                f"COPY (SELECT messages FROM {rows}) TO '{target}' (FORMAT parquet)"
+            )
+    except duckdb.Error:
+        msg = (
+            f"{path.name} cannot be written as Parquet: the disk is full, or an "
+            "example holds what a table has no place for. Write JSON lines."
+        )
+        raise ExportFormatError(msg) from None
+    path.chmod(0o600)
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[Any]:
+    config = {
+        "autoinstall_known_extensions": "false",
+        "temp_directory": str(folder),
+        "threads": "1",
+    }
+    with require_duckdb().connect(":memory:", config=config) as database:
+        yield database
+
+
+def _quoted(path: Path) -> str:
+    # DuckDB takes a path that it reads for a pattern.
+    escaped = re.sub(r"([*?\[])", r"[\1]", str(path))
+    return "'" + escaped.replace("'", "''") + "'"
+
+
+def require_duckdb() -> Any:
+    """Return DuckDB, which writes and reads Parquet.
 
     Raises:
-        MissingExtraError: If the extra `datasets` is not installed.
+        MissingExtraError: If the extra `table` is not installed.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.parquet
+        import duckdb
     except ImportError as error:
         feature = "Parquet"
-        raise MissingExtraError(feature, "datasets") from error
-    module: ModuleType = pa
-    return module
+        raise MissingExtraError(feature, "table") from error
+    return duckdb
 
 
-def parquet_schema() -> Any:
-    """Return the schema of a Parquet file of examples.
+@contextmanager
+def staging_folder(path: Path) -> Iterator[Path]:
+    """Provide a private folder beside a path, which is removed at the end."""
+    # Not based on the target's name, which can be too long to add to.
+    folder = tempfile.mkdtemp(dir=path.parent, prefix=".chatexports-", suffix=".part")
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -> None:
+    """Raise an error if writing a set would replace anything but a set.
+
+    Args:
+        path: Where the set goes.
+        is_folder: Whether it is a folder.
+        known: Names of the files that may be replaced with the folder.
 
     Raises:
-        MissingExtraError: If the extra `datasets` is not installed.
+        ExportFormatError: If something else is there.
     """
-    pa = require_pyarrow()
-    message = pa.struct(
-        [
-            ("role", pa.string()),
-            ("content", pa.string()),
-            ("name", pa.string()),
-            ("weight", pa.int8()),
-        ]
-    )
-    return pa.schema([("messages", pa.list_(message))])
+    if not path.exists():
+        return
+    if is_pipe(path):
+        msg = f"{path} is not a file: a set needs a card and a trace beside it."
+        raise ExportFormatError(msg)
+    if path.is_dir() != is_folder:
+        kind, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
+        msg = f"{path} is a {kind}, and the set is a {wanted}. Name another path."
+        raise ExportFormatError(msg)
+    others = {entry.name for entry in path.iterdir()} - set(known) if is_folder else ()
+    if others:
+        msg = (
+            f"{path} holds {plural(len(others), 'other file')}, which would be lost. "
+            "Name a new folder."
+        )
+        raise ExportFormatError(msg)
+
+
+def place_file(staged: Path, path: Path) -> None:
+    """Move a finished file to its place atomically; a link is followed."""
+    staged.replace(os.path.realpath(path))
+
+
+def place_beside(staged: Path, path: Path) -> None:
+    """Move a finished file to its place atomically; a link there is replaced.
+
+    For files beside a set, whose names the user did not choose.
+    """
+    staged.replace(path)
+
+
+def place_folder(staged: Path, path: Path, aside: Path) -> None:
+    """Move a finished folder to its place, and a folder that was there aside."""
+    if path.exists():
+        path.rename(aside)
+        try:
+            staged.rename(path)
+        except OSError:
+            aside.rename(path)
+            raise
+    else:
+        staged.rename(path)

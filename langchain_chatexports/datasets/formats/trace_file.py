@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 from pydantic import TypeAdapter
@@ -22,20 +23,6 @@ from langchain_chatexports.datasets.formats.containers import new_private_file
 from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = [
-    "TraceHeader",
-    "TraceRow",
-    "card_path",
-    "read_header",
-    "read_trace",
-    "trace_line",
-    "trace_path",
-    "write_trace",
-]
 
 _KIND = "chatexports_trace"
 _NO_NAMES = frozenset({"", ".."})
@@ -62,17 +49,16 @@ class _FileFacts(TypedDict):
     sha256: str
 
 
-_StageFacts = TypedDict(
-    "_StageFacts",
-    {
-        "name": str,
-        "unit": str,
-        "in": int,
-        "out": int,
-        "skipped": dict[str, int],
-        "added": dict[str, int],
-    },
-)
+class _StageFacts(TypedDict):
+    name: str
+    unit: str
+    found: int
+    kept: int
+    skipped: dict[str, int]
+    added: dict[str, int]
+    replaced: dict[str, int]
+    sessions_found: int
+    sessions_kept: int
 
 
 class _CardFacts(TypedDict, total=False):
@@ -103,9 +89,6 @@ class TraceHeader:
     files: list[str]
     """The files of rows."""
 
-    others: list[str] = field(default_factory=list)
-    """Further files of the set's folder."""
-
     hashes: list[str] = field(default_factory=list)
     """SHA-256 of each version of each file: what fine-tuning jobs may have used."""
 
@@ -133,13 +116,7 @@ def trace_line(row: TraceRow) -> bytes:
 
 
 def write_trace(path: Path, header: TraceHeader, rows: BinaryIO) -> None:
-    """Write a trace.
-
-    Args:
-        path: The new file.
-        header: What it begins with.
-        rows: The lines of the rows, read from its current position.
-    """
+    """Write a trace: the header, and the lines of the rows."""
     first = {_KIND: _VERSION, **vars(header)}
     with new_private_file(path) as file:
         file.write(json.dumps(first).encode("ascii") + b"\n")
@@ -147,32 +124,13 @@ def write_trace(path: Path, header: TraceHeader, rows: BinaryIO) -> None:
 
 
 def read_header(path: Path) -> TraceHeader:
-    """Read the header of a set's trace.
-
-    Args:
-        path: The set (not the trace).
-
-    Raises:
-        ExportNotFoundError: If there is no trace beside the set.
-        ExportFormatError: If the file is not a trace.
-    """
+    """Read the header of the trace of a set, given by the set's path."""
     with _opened(path) as file:
         return _header(file, path)
 
 
 def read_trace(path: Path) -> Iterator[TraceRow]:
-    """Read the origins of a set's rows.
-
-    Args:
-        path: The set (not the trace).
-
-    Yields:
-        One item a row, in the order of the files.
-
-    Raises:
-        ExportNotFoundError: If there is no trace beside the set.
-        ExportFormatError: If the file is not a trace.
-    """
+    """Yield the origins of a set's rows, in the order of the files."""
     with _opened(path) as file:
         _header(file, path)
         for line in file:
@@ -207,7 +165,7 @@ def _header(file: BinaryIO, path: Path) -> TraceHeader:
 
 def _is_sound(header: TraceHeader) -> bool:
     """Return whether a header is one that `write_trace` could have written."""
-    names = [*header.files, *header.others]
+    names = header.files
     return (
         all(map(_is_file_name, names))
         and len(set(names)) == len(names)

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO, TypeAlias
+
+from typing_extensions import Self
 
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.datasets.card import CardNotes, card_markdown
 from langchain_chatexports.datasets.formats.containers import (
+    RowFile,
     file_sha256,
     new_private_file,
-)
-from langchain_chatexports.datasets.formats.rows import AnyRecord, RowWriter
-from langchain_chatexports.datasets.formats.staging import (
     place_beside,
     place_file,
     place_folder,
     refuse_other_files,
+    row_digest,
     staging_folder,
 )
 from langchain_chatexports.datasets.formats.trace_file import (
     TraceHeader,
+    TraceRow,
     card_path,
     read_header,
+    trace_line,
     trace_path,
     write_trace,
 )
-from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
+from langchain_chatexports.datasets.formats.trainer_formats import (
+    DatasetFormat,
+    EncodedRow,
+    FormatName,
+    UnfitError,
+    answers_in,
+    dataset_format,
+    messages_in,
+)
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
+from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, ExampleOrigin
+from langchain_chatexports.datasets.validation import TrainingProblem
 from langchain_chatexports.exceptions import TrainingDataError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
+"""An example, plain or with its origin."""
 
-    from langchain_chatexports.datasets.formats.trainer_formats import (
-        FormatName,
-    )
-
-__all__ = ["AnyRecord", "WrittenSet", "write_dataset"]
+_MAX_PROBLEMS = 1_000
+_NO_PROMPT = "no_prompt"
 
 
 @dataclass(frozen=True)
 class WrittenSet:
-    """A written set: where it is, and what was left out.
+    """A written set: where it is, and what was skipped.
 
     `examples` = `examples_written` + the sum of `examples_skipped`, and `answers` =
     `answers_written` + the sum of `answers_skipped`. The reason: `no_prompt` (an
@@ -127,7 +138,7 @@ class WrittenSet:
         total = self.total
         lines = [
             f"{self.path} ({self.format}): {', '.join(rows)}",
-            *([f"messages: {total}"] if total else ()),
+            *([str(total)] if total else ()),
             *(str(s) for s in self.stages if s.unit != "messages" or not total),
         ]
         return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
@@ -140,7 +151,7 @@ def write_dataset(
     format: FormatName = "openai",
     notes: CardNotes | None = None,
 ) -> WrittenSet:
-    """Write examples for a trainer, with a data card and a trace beside them.
+    """Write examples as a set, with a data card and a trace beside them.
 
     One part becomes a file, several a folder. The set appears whole or not at all,
     readable by its owner only; an earlier set at the same path is replaced. Beside it
@@ -149,10 +160,10 @@ def write_dataset(
 
     Args:
         examples: Traced examples (`trace_examples`), so that they can be found again;
-            plain ones; the parts that `split_examples` made; or, for the formats that
-            end in `dpo` and `kto`, pairs and labels. An iterable is read once.
+            plain ones; or the parts that `split_examples` made. An iterable is read
+            once.
         path: The file or folder to write.
-        format: The trainer's format.
+        format: `openai`, `trl-prompt-completion` or `parquet`.
         notes: What the card says of sources, counts and consent.
 
     Returns:
@@ -163,9 +174,8 @@ def write_dataset(
         ExportFormatError: If something else is at the path, or the disk is full.
         ExportNotFoundError: If the path's folder does not exist.
         MissingExtraError: If the format needs an extra that is not installed.
-        TrainingDataError: If there is nothing to write, the format needs a validation
-            part and there is none, or examples hold what it has no place for; all of
-            them are listed.
+        TrainingDataError: If there is nothing to write, or examples hold what the
+            format has no place for; all of them are listed.
         ValueError: If the format is not known.
     """
     kind = dataset_format(format)
@@ -176,14 +186,9 @@ def write_dataset(
         split = examples.stages
     else:
         parts, split = {"train": examples}, ()
-    if kind.needs_validation and "validation" not in parts:
-        msg = f"The format {format!r} needs a validation part: use split_examples."
-        raise TrainingDataError(msg)
-    is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
+    is_folder = isinstance(examples, ExampleSplits)
     names = {part: kind.file_of(part) if is_folder else path.name for part in parts}
     header = TraceHeader(kind.name, is_folder, list(names.values()))
-    index = kind.index(names) if kind.index else None
-    header.others = [index[0]] if index else []
     with explained_writing(path) as watched:
         refuse_other_files(path, is_folder=is_folder, known=_replaceable(path, header))
         with staging_folder(path) as staging:
@@ -191,9 +196,6 @@ def write_dataset(
                 for part, records in parts.items():
                     rows.write(names[part], watched(records))
             rows.check()
-            if index:
-                with new_private_file(rows.folder / index[0]) as file:
-                    file.write(json_line(index[1]))
             # Sources are hashed while the card is made; their errors are not writing's.
             notes = replace(notes, sources=watched(notes.sources))
             facts = notes.to_dict()
@@ -235,12 +237,7 @@ def _publish(
 
 
 def describe_files(folder: Path, rows: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Return size and hash of files, for the card.
-
-    Args:
-        folder: Their folder.
-        rows: Their rows by name.
-    """
+    """Return size and hash of a folder's files, for the card."""
     return {
         name: {
             "rows": count,
@@ -252,8 +249,100 @@ def describe_files(folder: Path, rows: Mapping[str, int]) -> dict[str, dict[str,
 
 
 def _replaceable(path: Path, header: TraceHeader) -> set[str]:
-    known = {*header.files, *header.others}
+    known = {*header.files}
     if trace_path(path).exists():
-        earlier = read_header(path)
-        known |= {*earlier.files, *earlier.others}
+        known.update(read_header(path).files)
     return known
+
+
+class RowWriter:
+    """Writes rows into the files of a staging folder, with a trace beside them."""
+
+    def __init__(self, kind: DatasetFormat, staging: Path) -> None:
+        self.folder = staging / "set"
+        self.folder.mkdir(mode=0o700)
+        self.trace = staging / "trace"
+        self.files: dict[str, int] = {}
+        """Rows by file."""
+
+        name = f"Written ({kind.name})"
+        self.examples = Counts(name, "examples")
+        self.answers = Counts(name, "answers")
+        self.messages = Counts(name)
+        self._problems: list[TrainingProblem] = []
+        self._kind = kind
+        self._trace: BinaryIO = new_private_file(self.trace)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the trace."""
+        self._trace.close()
+
+    @property
+    def stages(self) -> tuple[Counts, ...]:
+        """What became of the examples, and of the answers and messages in them."""
+        return self.examples, self.answers, self.messages
+
+    def write(self, name: str, records: Iterable[AnyRecord]) -> None:
+        """Write a file of examples, plain or with their origins."""
+        with RowFile(self.folder / name, self._kind.suffix) as file:
+            for record in records:
+                example, origin = (
+                    record if isinstance(record, tuple) else (record, UNKNOWN_ORIGIN)
+                )
+                self.examples.found += 1
+                encoded = self._encoded(example)
+                for one in encoded:
+                    line = json_line(one.row)
+                    file.write_line(line)
+                    trace = TraceRow(name, row_digest(line), origin)
+                    self._trace.write(trace_line(trace))
+                self._count(example, encoded)
+        self.files[name] = file.rows
+
+    def check(self) -> None:
+        """Raise an error if examples do not fit the format, or there are none."""
+        if self._problems:
+            msg = f"The format {self._kind.name!r} cannot hold all of the examples:"
+            raise TrainingDataError(msg, self._problems)
+        if not self.examples.kept:
+            msg = (
+                f"There is nothing to write: none of {self.examples.found} examples "
+                f"becomes a row in the format {self._kind.name!r}."
+            )
+            raise TrainingDataError(msg)
+
+    def _encoded(self, example: Mapping[str, Any]) -> list[EncodedRow]:
+        try:
+            return [*self._kind.encode(example)]
+        except UnfitError as error:
+            if len(self._problems) < _MAX_PROBLEMS:
+                number = self.examples.found
+                self._problems.append(TrainingProblem(str(error), line=number))
+            return []
+
+    def _count(self, example: Mapping[str, Any], encoded: list[EncodedRow]) -> None:
+        answers, messages = self.answers, self.messages
+        learned = sum(one.answers for one in encoded)
+        answers.kept += learned
+        if encoded and self._kind.row_is_example:
+            # The most frequent case, in which nothing is skipped.
+            self.examples.kept += 1
+            answers.found += learned
+            messages.found += encoded[0].messages
+            messages.kept += encoded[0].messages
+            return
+        answers_before, messages_before = answers_in(example), messages_in(example)
+        answers.found += answers_before
+        answers.skip(_NO_PROMPT, answers_before - learned)
+        messages.found += messages_before
+        if encoded:
+            self.examples.kept += 1
+            messages.kept += encoded[-1].messages
+            messages.skip("trailing", messages_before - encoded[-1].messages)
+        else:
+            self.examples.skip(_NO_PROMPT)
+            messages.skip(_NO_PROMPT, messages_before)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import plistlib
 import random
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from langchain_chatexports.chat_loaders.ledger import Ledger
 
+from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
-from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.messenger import Export
-from tests.unit_tests.builders.typedstream import attributed_body, edit_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
 
 datasets = pytest.importorskip("datasets")
-pytest.importorskip("rensa")
+pytest.importorskip("duckdb")
 
 OWNER = "Grace Hopper"
 YEAR_MS = 365 * 86_400_000
@@ -34,15 +31,7 @@ ALPHABETS = {
     "李雷": "的一是不了在人有我他这为之大来以个中上们到说国和地",
     "ليلى": "ابتثجحخدذرزسشصضطظعغفقكلمنهوي",
 }
-FORMATS = [
-    "openai",
-    "trl",
-    "trl-prompt-completion",
-    "axolotl",
-    "llama-factory",
-    "mlx",
-    "parquet",
-]
+FORMATS = ["openai", "trl-prompt-completion", "parquet"]
 
 
 def _write_year(folder: Any) -> Any:
@@ -112,7 +101,7 @@ def _load(tmp_path: Path, files: Any) -> Any:
 def test_every_format_is_loaded_and_accounted_for(
     tmp_path: Path, prepare: Any, year: Any, name: Any
 ) -> None:
-    path = prepare(year, "--format", name, "--split", "--dedup", "near")
+    path = prepare(year, "--format", name, "--split", "--dedup")
     header = read_header(path)
     assert len(header.files) == 3
     rows = _load(tmp_path, [path / file for file in header.files])
@@ -122,15 +111,15 @@ def test_every_format_is_loaded_and_accounted_for(
         len(json.loads(file.read_bytes())["messages"])
         for file in year.rglob("message_1.json")
     )
-    assert stages[0]["in"] == found
-    assert {"system", "media"} & set(stages[0]["left_out"])
+    assert stages[0]["found"] == found
+    assert {"system", "media"} & set(stages[0]["skipped"])
     for stage in stages:
-        went = stage["out"] + sum(stage["left_out"].values())
-        assert stage["in"] + sum(stage["added"].values()) == went, stage
-    total = Ledger.from_list(stages).total
+        went = stage["kept"] + sum(stage["skipped"].values())
+        assert stage["found"] + sum(stage["added"].values()) == went, stage
+    total = total_of(map(Counts.from_dict, stages))
     assert total is not None
     assert total.found == found
-    assert total.left_out.keys() >= {"merged", "system", "media"}
+    assert total.skipped.keys() >= {"merged", "system", "media"}
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert not any(person in card for person in [*ALPHABETS, OWNER])
 
@@ -143,47 +132,3 @@ def test_no_message_is_in_two_parts(prepare: Any, year: Any) -> None:
     parts = list(sessions.values())
     assert len(parts) == 3
     assert len(set().union(*parts)) == sum(map(len, parts))
-
-
-def test_labels_come_from_a_years_reactions(
-    tmp_path: Path, prepare: Any, year: Any
-) -> None:
-    path = prepare(year, "--format", "trl-kto")
-    rows = _load(tmp_path, [path])
-    assert set(rows["label"]) == {True, False}
-    assert rows.column_names == ["prompt", "completion", "label"]
-
-
-@pytest.mark.parametrize("name", ["trl-dpo", "openai-dpo"])
-def test_pairs_come_from_edited_imessages(
-    tmp_path: Path, prepare: Any, name: Any
-) -> None:
-    first = START_MS // 1000
-    edits = {
-        "otr": {"0": {"lo": 0, "le": 7}},
-        "ec": {
-            "0": [
-                {"t": edit_text("Alwyas."), "d": float(first - 978_307_200)},
-                {"t": edit_text("Always."), "d": float(first - 978_307_140)},
-            ]
-        },
-        "ep": [0],
-    }
-    with ChatDb(tmp_path / "chat.db") as db:
-        chat = db.chat("+15550001")
-        chat.message("Ready?", at=first)
-        chat.message(
-            None,
-            mine=True,
-            at=first + 60,
-            body=attributed_body("Always."),
-            date_edited=apple_ns(first + 120),
-            message_summary_info=plistlib.dumps(edits, fmt=plistlib.FMT_BINARY),
-        )
-    path = prepare(tmp_path / "chat.db", "--format", name)
-    (row,) = _load(tmp_path, [path])
-    (row_,) = (json.loads(line) for line in path.read_bytes().splitlines())
-    assert row == row_
-    chosen = row.get("chosen") or row["preferred_output"]
-    rejected = row.get("rejected") or row["non_preferred_output"]
-    assert (chosen[0]["content"], rejected[0]["content"]) == ("Always.", "Alwyas.")

@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
 
-PAIR = {
-    "prompt": [{"role": "user", "content": "Ready?"}],
-    "chosen": [{"role": "assistant", "content": "Always."}],
-    "rejected": [{"role": "assistant", "content": "Alwasy."}],
-}
-LABEL = {
-    "prompt": [{"role": "user", "content": "Ready?"}],
-    "completion": [{"role": "assistant", "content": "Always."}],
-    "label": True,
-}
-
 
 @pytest.fixture(scope="module")
 def data_utils() -> Any:
@@ -51,19 +40,11 @@ def _loaded(tmp_path: Path, records: Any, name: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "record"),
-    [
-        ("trl", dialogue("suaua")),
-        ("trl-prompt-completion", dialogue("suaua")),
-        ("trl-dpo", PAIR),
-        ("trl-kto", LABEL),
-    ],
-)
+@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion"])
 def test_trl_takes_the_rows_for_conversations(
-    tmp_path: Path, data_utils: Any, name: Any, record: Any
+    tmp_path: Path, data_utils: Any, name: Any
 ) -> None:
-    for row in _loaded(tmp_path, [record], name):
+    for row in _loaded(tmp_path, [dialogue("suaua")], name):
         assert data_utils.is_conversational(row)
         assert data_utils.apply_chat_template(row, tiny_tokenizer())
 
@@ -89,10 +70,3 @@ def test_a_prompt_may_end_with_an_answer_that_is_context(
     assert "c1" in text["prompt"]
     assert "a2" in text["completion"]
     assert "c1" not in text["completion"]
-
-
-def test_pairs_become_unpaired_labels(tmp_path: Path, data_utils: Any) -> None:
-    unpaired = data_utils.unpair_preference_dataset(
-        _loaded(tmp_path, [PAIR], "trl-dpo")
-    )
-    assert unpaired["label"] == [True, False]

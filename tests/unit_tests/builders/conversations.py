@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from langchain_chatexports.chat_loaders.base import (
+from langchain_chatexports.chat_loaders.conversation import (
     ExportSession,
-    export_message,
-    message_time,
+    SessionMetadata,
+    human_message,
 )
-
-if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.conversation import SessionMetadata
+from langchain_chatexports.chat_loaders.messages import Message
 
 OWNER = "Me"
 
@@ -30,12 +28,15 @@ def conversation(
     for index, text in enumerate(texts):
         sender = turns[index % len(turns)]
         messages.append(
-            export_message(
-                text,
-                sender=sender,
-                moment=message_time((start + 60 * index) * 1_000_000),
+            human_message(
+                Message(
+                    time=(start + 60 * index) * 1_000_000,
+                    sender=sender,
+                    text=text,
+                    id=f"{session_id}-{start}-{index}",
+                ),
+                sender,
                 is_from_me=sender == OWNER,
-                message_id=f"{session_id}-{start}-{index}",
             )
         )
     known: dict[str, Any] = {

@@ -234,7 +234,7 @@ def test_chosen_chats_of_examples_are_an_error(
     assert "chatexports forget" in done.err
 
 
-@pytest.mark.parametrize("options", [(), ("--dedup", "exact")])
+@pytest.mark.parametrize("options", [(), ("--dedup")])
 def test_a_limit_keeps_the_newest_examples_in_their_order(
     chatexports: Callable[..., Any],
     chats: Path,
@@ -314,13 +314,6 @@ def test_evaluate_of_a_set_refuses_chats(
     done = chatexports("evaluate", "set", "--exclude", "Fox")
     assert done.status == 1
     assert "chosen of exports" in done.err
-
-
-def test_preferences_have_no_limit(
-    chatexports: Callable[..., Any], chats: Path
-) -> None:
-    arguments = ("--format", "trl-kto", "--limit", 3, "-o", "set.jsonl")
-    assert chatexports("prepare", chats, *arguments).status == 2
 
 
 def test_a_date_is_a_day_in_utc() -> None:

@@ -19,10 +19,8 @@ Command = Callable[..., Any]
 NEEDS = [
     ("phonenumbers", "redact", "redact export -o copy"),
     ("stdnum", "redact", "prepare export --redact -o set"),
-    ("rensa", "dedup", "prepare export --dedup near -o set"),
-    ("rensa", "dedup", "prepare export --dedup near --split -o set"),
-    ("pyarrow", "datasets", "prepare export --format parquet -o set"),
-    ("pyarrow", "datasets", "prepare export --format parquet --split -o set"),
+    ("duckdb", "table", "prepare export --format parquet -o set"),
+    ("duckdb", "table", "prepare export --format parquet --split -o set"),
     ("matplotlib", "report", "report export"),
     ("jinja2", "report", "report export --json"),
     ("wordllama", "retrieval", "search race export --meaning"),
@@ -70,12 +68,11 @@ def test_a_table_among_exports_is_refused_before_one_is_read(
     assert 'pip install "langchain-chatexports[table]"' in done.err
 
 
-@pytest.mark.parametrize("dedup", ["none", "exact"])
 def test_a_split_alone_needs_no_extra(
-    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: str
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
-    monkeypatch.setitem(sys.modules, "rensa", None)
-    done = chatexports("prepare", threads, "--split", "--dedup", dedup, "-o", "set")
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    done = chatexports("prepare", threads, "--split", "--dedup", "-o", "set")
     assert done.status == 0, done.err
     assert (tmp_path / "set" / "validation.jsonl").is_file()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,51 +162,3 @@ def test_a_table_that_is_none_is_a_line(
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("error: ")
     assert name in done.err
-
-
-def test_a_proposal_is_printed_with_its_evidence(
-    chatexports: Callable[..., Any],
-) -> None:
-    done = chatexports("people", *BOTH)
-    assert done.status == 0, done.err
-    assert LINE in done.out.splitlines()
-    assert "1 person with several names, 0 hints" in done.err
-
-
-def test_a_written_proposal_is_private_and_makes_one_person_of_two(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    done = chatexports("people", *BOTH, "-o", "mine.csv")
-    assert (done.status, done.out) == (0, ""), done.err
-    path = tmp_path / "mine.csv"
-    assert LINE in path.read_text(encoding="utf-8").splitlines()
-    if sys.platform != "win32":
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    told = chatexports("inspect", *BOTH[:2], "--people", "mine.csv", "--json").out
-    assert all("Annabel Ode" in export["senders"] for export in json.loads(told))
-
-
-def test_a_checked_table_is_not_replaced_without_force(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    before = (tmp_path / "people.csv").read_bytes()
-    done = chatexports("people", *BOTH, "-o", "people.csv")
-    assert done.status == 2
-    assert (tmp_path / "people.csv").read_bytes() == before
-    assert chatexports("people", *BOTH, "-o", "people.csv", "--force").status == 0
-    assert (tmp_path / "people.csv").read_bytes() != before
-
-
-def test_a_proposal_is_not_written_over_an_export(
-    chatexports: Callable[..., Any],
-) -> None:
-    assert chatexports("people", *BOTH, "-o", "chat.db", "--force").status == 2
-
-
-def test_nothing_is_merged_before_the_table_is_used(
-    chatexports: Callable[..., Any],
-) -> None:
-    chatexports("people", *BOTH, "-o", "mine.csv")
-    told = chatexports("inspect", *BOTH, "--json").out
-    senders = [set(export["senders"]) for export in json.loads(told)]
-    assert senders == [{"Annabel Ode", "Me"}, {"Annie", "Bo"}]

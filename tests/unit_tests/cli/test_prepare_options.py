@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
@@ -103,10 +103,8 @@ def test_a_system_prompt_is_filled_in_and_accounted_for(
 ) -> None:
     examples = prepared(chats, *VOICE, "--system", "You write to {others}.")
     assert {texts[0] for texts in examples} == {"You write to Hare."}
-    total = (
-        list[Counts]
-        .from_list(read_header(tmp_path / "set.jsonl").facts["stages"])
-        .total
+    total = total_of(
+        map(Counts.from_dict, read_header(tmp_path / "set.jsonl").facts["stages"])
     )
     assert total is not None
     assert total.added["system_prompt"] == len(examples)
@@ -245,10 +243,8 @@ def test_the_card_accounts_for_every_message_of_two_exports(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     examples = prepared(chats, threads, *VOICE, "--ai", "Harry Potter")
-    total = (
-        list[Counts]
-        .from_list(read_header(tmp_path / "set.jsonl").facts["stages"])
-        .total
+    total = total_of(
+        map(Counts.from_dict, read_header(tmp_path / "set.jsonl").facts["stages"])
     )
     assert total is not None
     assert total.found == 223 + 663
@@ -260,7 +256,7 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
 ) -> None:
     chatexports("prepare", chats, *VOICE, "--consent", "Yes.", "-o", "plain.jsonl")
     done = chatexports(
-        *("prepare", "plain.jsonl", "--format", "axolotl", "--dedup", "exact"),
+        *("prepare", "plain.jsonl", "--dedup"),
         *("-o", "set.jsonl"),
     )
     assert done.status == 0, done.err
@@ -270,7 +266,7 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     facts = read_header(second).facts
     assert facts["sources"] == read_header(first).facts["sources"]
     assert facts["consent"] == "Yes."
-    total = list[Counts].from_list(facts["stages"]).total
+    total = total_of(map(Counts.from_dict, facts["stages"]))
     assert total is not None
     assert total.found == 223
 
@@ -279,7 +275,7 @@ def test_options_that_change_nothing_in_examples_are_said(
     chatexports: Callable[..., Any], chats: Path
 ) -> None:
     chatexports("prepare", chats, *VOICE, "-o", "plain.jsonl")
-    options = ("--system", "Be slow.", "--max-tokens", 9, "--format", "axolotl")
+    options = ("--system", "Be slow.", "--max-tokens", 9)
     done = chatexports("prepare", "plain.jsonl", *options, "-o", "set.jsonl")
     assert done.status == 0, done.err
     assert "warning: --max-tokens, --system: for exports" in done.err
@@ -296,7 +292,7 @@ def test_equal_rows_keep_their_own_origins(
     write_jsonl(rows, tmp_path / "table.jsonl")
     whole = ("--ai", "Me", "--whole")
     chatexports("prepare", "table.jsonl", *whole, "-o", "plain.jsonl")
-    chatexports("prepare", "plain.jsonl", "--format", "trl", "-o", "set.jsonl")
+    chatexports("prepare", "plain.jsonl", "-o", "set.jsonl")
     ids = [row.origin.session_id for row in read_trace(tmp_path / "set.jsonl")]
     assert ids == ["T-0", "T-1", "T-2"]
 
@@ -334,20 +330,10 @@ def test_examples_of_other_programs_are_a_source_by_hash(
 ) -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
     write_jsonl([{"messages": turns}], tmp_path / "theirs.jsonl")
-    chatexports("prepare", "theirs.jsonl", "--format", "trl", "-o", "set.jsonl")
+    chatexports("prepare", "theirs.jsonl", "-o", "set.jsonl")
     (source,) = read_header(tmp_path / "set.jsonl").facts["sources"]
     size = (tmp_path / "theirs.jsonl").stat().st_size
     assert (source["platform"], source["bytes"]) == ("examples", size)
-
-
-def test_preferences_of_examples_are_an_error(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
-    write_jsonl([{"messages": turns}], tmp_path / "theirs.jsonl")
-    done = chatexports("prepare", "theirs.jsonl", "--format", "trl-dpo", "-o", "set")
-    assert done.status == 1
-    assert "exports only" in done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
@@ -365,7 +351,7 @@ def test_a_pipe_gets_the_examples_alone(
     assert "no card and no trace" in done.err
     assert json.loads(first)["messages"]
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-    refused = chatexports("prepare", chats, *VOICE, "--format", "trl", "-o", "pipe")
+    refused = chatexports("prepare", chats, *VOICE, "--format", "parquet", "-o", "pipe")
     assert refused.status == 1
 
 

@@ -50,8 +50,8 @@ def test_one_of_each_is_in_the_singular() -> None:
         stage("Written (openai)", "examples", 1),
         stage("Written (openai)", "answers", 1),
     )
-    sentence = accounting_sentence(found, conversations=1, made="preference")
-    assert sentence == "1 preference from 1 message in 1 conversation."
+    sentence = accounting_sentence(found, conversations=1)
+    assert sentence == "1 example from 1 message in 1 conversation."
 
 
 def test_parts_have_their_sizes() -> None:
@@ -66,8 +66,8 @@ def test_parts_have_their_sizes() -> None:
 def test_where_no_messages_are_counted_examples_are() -> None:
     found = written(
         stage("Duplicates", "examples", 9, exact=1),
-        stage("Written (mlx)", "examples", 8),
-        stage("Written (mlx)", "answers", 8, no_prompt=2),
+        stage("Written (trl-prompt-completion)", "examples", 8),
+        stage("Written (trl-prompt-completion)", "answers", 8, no_prompt=2),
     )
     assert accounting_sentence(found) == (
         "8 examples; left out: 1 example repeated, 2 answers before the first message."

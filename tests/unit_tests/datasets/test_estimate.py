@@ -84,13 +84,6 @@ def test_images_make_an_estimate_inexact(monkeypatch: pytest.MonkeyPatch) -> Non
     assert counted.billed_tokens_at_most == 3 + 3 + 4 + 1_445
 
 
-def test_the_price_is_taken_and_never_known() -> None:
-    examples = make_examples(10)
-    assert estimate_training(examples, model="tiny-1").cost is None
-    counted = estimate_training(examples, model="tiny-1", price_per_million_tokens=25.0)
-    assert counted.cost == counted.billed_tokens * 25.0 / 1_000_000
-
-
 def test_names_tools_calls_and_pairs_count() -> None:
     def tokens(example: dict[str, Any]) -> int:
         return estimate_training([example], model="tiny-1").tokens

@@ -58,12 +58,12 @@ def test_an_example_holds_roles_and_texts_only() -> None:
 
 
 def test_what_follows_the_last_answer_is_left_out_and_counted() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     (example,) = examples_of(
-        session(hare(), tortoise(), hare("Go!"), hare("Go!")), ledger=ledger
+        session(hare(), tortoise(), hare("Go!"), hare("Go!")), counts=counts
     )
     assert len(example["messages"]) == 2
-    assert sum_of(ledger, "Examples").skipped == {"trailing": 2}
+    assert sum_of(counts, "Examples").skipped == {"trailing": 2}
 
 
 def test_what_follows_the_last_answer_can_be_kept() -> None:
@@ -72,46 +72,46 @@ def test_what_follows_the_last_answer_can_be_kept() -> None:
 
 
 def test_sessions_without_the_ai_are_left_out_and_counted() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     examples = examples_of(
-        session(hare()), session(hare(), tortoise()), session(), ledger=ledger
+        session(hare()), session(hare(), tortoise()), session(), counts=counts
     )
-    assert len(examples) == sum_of(ledger, "Examples", "sessions").kept == 1
-    assert sum_of(ledger, "Examples", "sessions").skipped == {
+    assert len(examples) == sum_of(counts, "Examples", "sessions").kept == 1
+    assert sum_of(counts, "Examples", "sessions").skipped == {
         "no_assistant": 1,
         "empty": 1,
     }
 
 
 def test_blank_messages_are_left_out_and_counted() -> None:
-    ledger: list[Counts] = []
-    (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), ledger=ledger)
+    counts: list[Counts] = []
+    (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), counts=counts)
     assert len(example["messages"]) == 2
-    assert sum_of(ledger, "Examples").skipped == {"empty": 1}
+    assert sum_of(counts, "Examples").skipped == {"empty": 1}
 
 
 def test_the_counts_add_up() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     examples = examples_of(
         session(hare(), tortoise(), hare()),
         session(hare(" "), hare(), tortoise(), hare()),
         session(hare(), hare()),
         session(hare(), tortoise(weight=0)),
         session(),
-        ledger=ledger,
+        counts=counts,
     )
-    messages, sessions = ledger
+    messages, sessions = counts
     assert sessions.found == 5 == len(examples) + sessions.skipped.total()
     assert messages.found == 11 == messages.kept + messages.skipped.total()
 
 
 def test_counts_show_no_names() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     with pytest.raises(SenderNotFoundError) as caught:
-        examples_of(session(hare()), ledger=ledger)
+        examples_of(session(hare()), counts=counts)
     assert caught.value.senders == {"Hare": 1}
-    assert ledger
-    assert "Hare" not in repr(ledger)
+    assert counts
+    assert "Hare" not in repr(counts)
 
 
 def test_no_answers_at_all_is_an_error_with_the_senders() -> None:
@@ -126,9 +126,9 @@ def test_no_sessions_are_no_error() -> None:
 
 def test_sessions_that_are_all_empty_are_no_error() -> None:
     """There is no sender whom the user could name."""
-    ledger: list[Counts] = []
-    assert examples_of(session(), session(), ledger=ledger) == []
-    assert sum_of(ledger, "Examples", "sessions").skipped == {"empty": 2}
+    counts: list[Counts] = []
+    assert examples_of(session(), session(), counts=counts) == []
+    assert sum_of(counts, "Examples", "sessions").skipped == {"empty": 2}
 
 
 def test_weights_are_carried_over() -> None:
@@ -137,22 +137,22 @@ def test_weights_are_carried_over() -> None:
 
 
 def test_sessions_that_are_all_context_are_left_out() -> None:
-    ledger: list[Counts] = []
-    assert examples_of(session(hare(), tortoise(weight=0)), ledger=ledger) == []
-    assert sum_of(ledger, "Examples", "sessions").skipped == {"not_trained": 1}
+    counts: list[Counts] = []
+    assert examples_of(session(hare(), tortoise(weight=0)), counts=counts) == []
+    assert sum_of(counts, "Examples", "sessions").skipped == {"not_trained": 1}
 
 
 def test_an_answer_to_nobody_stays_unless_it_is_not_wanted() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     lone, pair = session(tortoise(), hare()), session(hare(), tortoise())
     assert len(examples_of(lone, pair)) == 2
     (example,) = examples_of(
-        lone, pair, keep_lone=False, system="Be slow.", ledger=ledger
+        lone, pair, keep_lone=False, system="Be slow.", counts=counts
     )
     assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
-    assert sum_of(ledger, "Examples", "sessions").skipped == {"lone": 1}
-    counts = sum_of(ledger, "Examples")
-    assert (counts.found, counts.kept, counts.skipped["lone"]) == (4, 3, 2)
+    assert sum_of(counts, "Examples", "sessions").skipped == {"lone": 1}
+    messages = sum_of(counts, "Examples")
+    assert (messages.found, messages.kept, messages.skipped["lone"]) == (4, 3, 2)
 
 
 def test_a_system_prompt_knows_the_session() -> None:
@@ -285,50 +285,50 @@ def test_images_become_openais(block: Any) -> None:
     ids=str,
 )
 def test_parts_without_a_place_are_left_out_and_counted(block: Any) -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     (example,) = examples_of(
-        session(HumanMessage(["Look: ", block]), tortoise()), ledger=ledger
+        session(HumanMessage(["Look: ", block]), tortoise()), counts=counts
     )
     assert example["messages"][0]["content"] == [{"type": "text", "text": "Look: "}]
-    parts = sum_of(ledger, "Examples", "content parts")
+    parts = sum_of(counts, "Examples", "content parts")
     assert (parts.found, parts.kept) == (2, 1)
     assert parts.skipped == {"unsupported": 1}
 
 
 def test_messages_of_unsupported_parts_are_left_out_and_counted() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     (example,) = examples_of(
-        session(HumanMessage([SOUND]), hare(" "), hare(), tortoise()), ledger=ledger
+        session(HumanMessage([SOUND]), hare(" "), hare(), tortoise()), counts=counts
     )
     assert len(example["messages"]) == 2
-    messages = sum_of(ledger, "Examples")
+    messages = sum_of(counts, "Examples")
     assert messages.skipped == {"unsupported": 1, "empty": 1}
     assert messages.adds_up
 
 
 def test_calls_in_the_content_are_not_counted_as_lost() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     call = {"type": "tool_call", "id": "1", "name": "race", "args": {}}
     answer = AIMessage(content_blocks=cast("Any", [THOUGHT, call]))
-    examples = examples_of(session(hare(), answer), ledger=ledger)
+    examples = examples_of(session(hare(), answer), counts=counts)
     assert examples[0]["messages"][1]["tool_calls"][0]["id"] == "1"
-    parts = sum_of(ledger, "Examples", "content parts")
+    parts = sum_of(counts, "Examples", "content parts")
     assert parts.skipped == {"unsupported": 1}
     assert parts.adds_up
 
 
 def test_plain_texts_have_no_stage_of_parts() -> None:
-    ledger: list[Counts] = []
-    examples_of(session(hare(), tortoise()), ledger=ledger)
-    assert [stage.unit for stage in ledger] == ["messages", "sessions"]
+    counts: list[Counts] = []
+    examples_of(session(hare(), tortoise()), counts=counts)
+    assert [stage.unit for stage in counts] == ["messages", "sessions"]
 
 
 def test_the_stage_of_parts_is_entered_once() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     looks = session(HumanMessage(["a", SOUND]), tortoise())
-    examples_of(looks, looks, ledger=ledger)
-    parts = [one for one in ledger if one.unit == "content parts"]
-    assert [(one.found, one.given) for one in parts] == [(4, 2)]
+    examples_of(looks, looks, counts=counts)
+    parts = [one for one in counts if one.unit == "content parts"]
+    assert [(one.found, one.kept) for one in parts] == [(4, 2)]
 
 
 def test_chat_messages_keep_their_role() -> None:

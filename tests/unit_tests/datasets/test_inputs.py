@@ -95,12 +95,12 @@ def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay()
 
 
 def test_what_is_left_out_of_sessions_is_entered_in_the_ledger() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     sound = HumanMessage(["Ready?", {"type": "audio"}])
     given: Any = [SESSION, EXAMPLE, [sound, AIMessage("Always.")]]
-    assert len(list(read_examples(given, ledger))) == 3
-    assert sum_of(ledger, "Examples").kept == 4
-    assert sum_of(ledger, "Examples", "content parts").skipped == {"unsupported": 1}
+    assert len(list(read_examples(given, counts))) == 3
+    assert sum_of(counts, "Examples").kept == 4
+    assert sum_of(counts, "Examples", "content parts").skipped == {"unsupported": 1}
 
 
 def test_sessions_without_the_ai_are_an_error() -> None:

@@ -76,7 +76,7 @@ def test_a_set_says_which_parts_are_empty(tmp_path: Path) -> None:
 def test_only_plain_examples_are_a_file_to_train_on(
     chats: Path, tmp_path: Path
 ) -> None:
-    for name, is_plain in (("openai", True), ("trl", False)):
+    for name, is_plain in (("openai", True), ("trl-prompt-completion", False)):
         options = SetOptions(format=name)  # type: ignore[arg-type] # two of its names
         path = tmp_path / name
         result = write_set(Preparation([chats], TORTOISE), path, options)

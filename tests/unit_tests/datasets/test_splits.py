@@ -50,14 +50,14 @@ def _ids(part: list[TracedExample]) -> set[str | None]:
 
 def test_the_newest_conversations_are_the_test() -> None:
     sessions = _sessions()
-    splits = split_examples(_traced(reversed(sessions)), near=None)
+    splits = split_examples(_traced(reversed(sessions)))
     assert _ids(splits.test) == {"chat-9"}
     assert _ids(splits.validation) == {"chat-8"}
     assert len(_ids(splits.train)) == 8
 
 
 def test_no_message_is_on_both_sides() -> None:
-    splits = split_examples(_traced(_sessions(), size=4, overlap=3), near=None)
+    splits = split_examples(_traced(_sessions(), size=4, overlap=3))
     sides = [
         {mid for item in part for mid in item.origin.message_ids}
         for part in splits.parts().values()
@@ -73,7 +73,7 @@ def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
         later = conversation(*_texts(n), start=START + DAY * n)
         thread["messages"] = [*thread["messages"], *later["messages"]]
     parts = SplitSessions(gap=timedelta(hours=1)).invoke(thread)
-    splits = split_examples(_traced(parts), near=None, validation=0, test=0.2)
+    splits = split_examples(_traced(parts), validation=0, test=0.2)
     assert splits.conversations == 5
     assert _ids(splits.test) == {"chat-1#5"}
     assert splits.test[0].origin.thread_id == "chat-1"
@@ -83,21 +83,21 @@ def test_sessions_that_share_a_message_stay_together() -> None:
     sessions = _sessions(6)
     shared = sessions[5]["messages"][0].model_copy()
     sessions[0]["messages"].insert(0, shared)
-    splits = split_examples(_traced(sessions), near=None, validation=0, test=0.3)
+    splits = split_examples(_traced(sessions), validation=0, test=0.3)
     assert splits.conversations == 5
     assert not {"chat-0", "chat-5"} & _ids(splits.test)
 
 
-def test_a_planted_near_copy_does_not_cross() -> None:
+def test_a_planted_copy_does_not_cross() -> None:
     story = "So I told the fox that the race would begin at noon, rain or shine."
     sessions = _sessions()
     sessions[1]["messages"][2].content = story
     sessions[9]["messages"][3].content = (
         "Quite another bubble of the same merged run, and not a short one."
-        "\n\n" + story.replace("noon", "Noon") + "!"
+        "\n\n" + story.replace("noon", "Noon")
     )
     splits = split_examples(_traced(sessions))
-    assert splits.skipped["near_duplicate"] >= 1
+    assert splits.skipped["older_text"] >= 1
     crossing = [
         item
         for item in splits.test
@@ -109,13 +109,10 @@ def test_a_planted_near_copy_does_not_cross() -> None:
     assert crossing == []
 
 
-# Any two of these are copies by `near=0.8`: two small changes of different kinds in so
-# short a text would not be.
 STORY = "So I told the fox that the race would begin at noon, rain or shine."
 VARIANTS = (
     STORY,
     STORY.upper(),
-    STORY.replace("noon", "moon"),
     f"  {STORY}\n",
     f"No way.\n\n{STORY}\n\nBelieve me, it was as I say, and nobody knows it yet.",
     f"ok\n{STORY}",
@@ -153,7 +150,7 @@ def test_a_planted_copy_of_a_window_does_not_cross() -> None:
         message.content = copied.content
     splits = split_examples(_traced(sessions), validation=0.2, test=0)
     assert _ids(splits.validation) == {"chat-9"}
-    assert splits.skipped["near_duplicate"] == 2
+    assert splits.skipped["older_text"] == 2
 
 
 def test_the_validation_part_does_not_cross_into_the_test() -> None:
@@ -162,7 +159,7 @@ def test_the_validation_part_does_not_cross_into_the_test() -> None:
         sessions[8]["messages"], sessions[9]["messages"], strict=True
     ):
         message.content = copied.content
-    splits = split_examples(_traced(sessions), near=None)
+    splits = split_examples(_traced(sessions))
     assert splits.validation
     assert not splits.test
 
@@ -178,16 +175,16 @@ def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> Non
     sessions = _sessions()
     for session in (sessions[0], sessions[9]):
         session["messages"][0].content = ("quite the same line, " * 2)[:length]
-    splits = split_examples(_traced(sessions, size=6, overlap=0), near=None)
+    splits = split_examples(_traced(sessions, size=6, overlap=0))
     assert bool(splits.test) == crosses
     messages = next(stage for stage in splits.stages if stage.unit == "messages")
-    assert messages.skipped == ({} if crosses else {"near_duplicate": 6})
+    assert messages.skipped == ({} if crosses else {"older_text": 6})
 
 
 def test_a_system_prompt_that_all_share_is_no_copy() -> None:
     prompt = "You are chatting with {others}, who is an old friend of yours."
     mapped = MapAIMessages().invoke(_sessions())
-    splits = split_examples(trace_examples(mapped, system=prompt), near=None)
+    splits = split_examples(trace_examples(mapped, system=prompt))
     assert splits.skipped == {}
     assert len(splits.test) == 1
 
@@ -196,7 +193,7 @@ def test_conversations_without_times_are_trained_on() -> None:
     sessions = _sessions()
     for message in sessions[9]["messages"]:
         del message.additional_kwargs["message_time"]
-    splits = split_examples(_traced(sessions), near=None)
+    splits = split_examples(_traced(sessions))
     assert "chat-9" in _ids(splits.train)
 
 
@@ -213,7 +210,7 @@ def test_the_counts_add_up_and_the_order_is_kept(
         for n, size in enumerate(sizes)
     ]
     examples = list(_traced(sessions, size=2, overlap=0))
-    splits = split_examples(examples, near=None, validation=validation, test=test)
+    splits = split_examples(examples, validation=validation, test=test)
     found = splits.train + splits.validation + splits.test
     assert splits.examples == len(examples) == len(found) + splits.skipped.total()
     assert found == examples
@@ -224,7 +221,7 @@ def test_the_counts_add_up_and_the_order_is_kept(
 
 def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
     with pytest.raises(TrainingDataError, match="shorter pauses"):
-        split_examples(_traced(_sessions(2)), near=None)
+        split_examples(_traced(_sessions(2)))
 
 
 def test_examples_without_origin_are_an_error() -> None:
@@ -239,14 +236,8 @@ def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) ->
         split_examples([], validation=shares[0], test=shares[1])
 
 
-def test_only_time_is_known() -> None:
-    luck: Any = "luck"
-    with pytest.raises(ValueError, match="time"):
-        split_examples([], by=luck)
-
-
 def test_the_repr_shows_counts_only() -> None:
-    splits = split_examples(_traced(_sessions()), near=None)
+    splits = split_examples(_traced(_sessions()))
     assert "what number" not in repr(splits)
     assert "'train': 16" in repr(splits)
 

@@ -29,8 +29,8 @@ def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
 def test_traced_examples_are_the_plain_ones() -> None:
     sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
     plain, with_origins = [], []
-    assert [item.example for item in trace_examples(sessions, ledger=with_origins)] == (
-        list(to_training_examples(sessions, ledger=plain))
+    assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
+        list(to_training_examples(sessions, counts=plain))
     )
     assert plain == with_origins
 
@@ -54,30 +54,30 @@ def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
 
 def test_leading_answers_that_are_left_out_are_not_in_the_origin() -> None:
     session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     (item,) = trace_examples(
-        MapAIMessages().invoke(session), keep_leading=False, ledger=ledger
+        MapAIMessages().invoke(session), keep_leading=False, counts=counts
     )
     assert [m["content"] for m in item.example["messages"]] == ["Yes?", "Well"]
     assert item.origin.message_ids == ("chat-1-1700000000-1", "chat-1-1700000000-2")
-    messages = sum_of(ledger, "Examples")
+    messages = sum_of(counts, "Examples")
     assert messages.skipped == {"leading": 1}
     assert messages.found == messages.kept + 1
 
 
 def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
-    ledger: list[Counts] = []
+    counts: list[Counts] = []
     sessions = [
         conversation("Alone", "Still alone", speakers=("Me",)),
         conversation("Hi", "Ho"),
     ]
     made = list(
         trace_examples(
-            MapAIMessages().invoke(sessions), keep_leading=False, ledger=ledger
+            MapAIMessages().invoke(sessions), keep_leading=False, counts=counts
         )
     )
     assert len(made) == 1
-    assert sum_of(ledger, "Examples", "sessions").skipped == {"leading": 1}
+    assert sum_of(counts, "Examples", "sessions").skipped == {"leading": 1}
 
 
 def test_every_message_of_a_merged_run_is_traced() -> None:

@@ -288,7 +288,6 @@ def test_split_is_what_split_examples_makes(
 ) -> None:
     parts = split_examples(
         trace_examples(_windows(loader), system=persona_prompt, keep_lone=False),
-        near=None,
     )
     assert not parts.skipped
     expected = {name: len(examples) for name, examples in parts.parts().items()}

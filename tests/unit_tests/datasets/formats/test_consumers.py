@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.datasets.formats import to_dataset, write_dataset
+from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
-from langchain_chatexports.exceptions import MissingExtraError, TrainingDataError
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
@@ -22,17 +20,14 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.splits import ExampleSplits
 
 
+pytest.importorskip("duckdb")
 datasets = pytest.importorskip("datasets")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 COLUMNS = {
     "openai": ["messages"],
-    "trl": ["messages"],
     "trl-prompt-completion": ["prompt", "completion"],
-    "axolotl": ["messages"],
-    "llama-factory": ["conversations", "system"],
     "parquet": ["messages"],
-    "mlx": ["messages"],
 }
 
 
@@ -47,7 +42,7 @@ def splits() -> ExampleSplits:
         for n in range(10)
     ]
     traced = trace_examples(MapAIMessages().invoke(sessions), system="To {others}.")
-    return split_examples(traced, near=None)
+    return split_examples(traced)
 
 
 @pytest.mark.parametrize("name", sorted(COLUMNS))
@@ -67,7 +62,7 @@ def test_datasets_loads_what_is_written(
 
 
 def test_a_folder_is_loaded_by_its_parts(tmp_path: Path, splits: ExampleSplits) -> None:
-    write_dataset(splits, tmp_path / "set", format="trl")
+    write_dataset(splits, tmp_path / "set", format="openai")
     loaded = datasets.load_dataset(
         str(tmp_path / "set"), cache_dir=str(tmp_path / "cache")
     )
@@ -80,34 +75,3 @@ def test_pyarrow_reads_the_texts_and_weights(tmp_path: Path) -> None:
     (row,) = parquet.read_table(tmp_path / "set.parquet").to_pylist()
     assert [m["content"] for m in row["messages"]] == ["u0", "c1", "a2"]
     assert [m["weight"] for m in row["messages"]] == [None, 0, None]
-
-
-def test_to_dataset_gives_the_rows_in_memory(splits: ExampleSplits) -> None:
-    dataset = to_dataset(splits)
-    assert isinstance(dataset, datasets.DatasetDict)
-    assert dataset["train"].cache_files == []
-    example = splits.train[0].example
-    assert dataset["train"][0] == {"messages": example["messages"]}
-
-
-def test_to_dataset_of_plain_examples_is_one_part() -> None:
-    dataset = to_dataset([dialogue("uaua")], format="trl-prompt-completion")
-    assert dataset.num_rows == 2
-    assert dataset.column_names == ["prompt", "completion"]
-
-
-def test_to_dataset_takes_halves_of_surrogates() -> None:
-    example = dialogue("ua")
-    example["messages"][0]["content"] = "half \ud83d"
-    assert to_dataset([example])[0]["messages"][0]["content"] == "half \ufffd"
-
-
-def test_to_dataset_lists_what_the_format_cannot_hold() -> None:
-    with pytest.raises(TrainingDataError, match="line 2"):
-        to_dataset([dialogue("ua"), dialogue("uca")])
-
-
-def test_to_dataset_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
-        to_dataset([])

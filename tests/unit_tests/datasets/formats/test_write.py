@@ -42,15 +42,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.formats.trainer_formats import FormatName
 
 
-EXAMPLE_FORMATS = [
-    "openai",
-    "trl",
-    "trl-prompt-completion",
-    "axolotl",
-    "llama-factory",
-    "mlx",
-    "parquet",
-]
+EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
 
 
 @pytest.fixture
@@ -70,7 +62,7 @@ def traced() -> list[TracedExample]:
 
 @pytest.fixture
 def splits(traced: list[TracedExample]) -> ExampleSplits:
-    return split_examples(traced, near=None)
+    return split_examples(traced)
 
 
 def _files(folder: Path) -> set[str]:
@@ -93,7 +85,7 @@ def test_openai_files_are_those_that_the_tuner_uploads(
 def test_beside_a_file_lie_its_card_and_its_trace(
     tmp_path: Path, traced: list[TracedExample]
 ) -> None:
-    write_dataset(traced, tmp_path / "set.jsonl", format="trl")
+    write_dataset(traced, tmp_path / "set.jsonl")
     assert _files(tmp_path) == {
         "set.jsonl",
         "set.jsonl.card.md",
@@ -104,7 +96,7 @@ def test_beside_a_file_lie_its_card_and_its_trace(
 def test_parts_lie_in_a_folder_and_the_trace_does_not(
     tmp_path: Path, splits: ExampleSplits
 ) -> None:
-    write_dataset(splits, tmp_path / "set", format="trl")
+    write_dataset(splits, tmp_path / "set")
     assert _files(tmp_path) == {
         "set/train.jsonl",
         "set/validation.jsonl",
@@ -112,19 +104,6 @@ def test_parts_lie_in_a_folder_and_the_trace_does_not(
         "set.card.md",
         "set.trace.jsonl",
     }
-
-
-def test_mlx_gets_its_own_names(tmp_path: Path, splits: ExampleSplits) -> None:
-    written = write_dataset(splits, tmp_path / "set", format="mlx")
-    assert set(written.files) == {"train.jsonl", "valid.jsonl", "test.jsonl"}
-
-
-def test_mlx_without_a_validation_part_is_an_error(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    with pytest.raises(TrainingDataError, match="split_examples"):
-        write_dataset(traced, tmp_path / "set", format="mlx")
-    assert _files(tmp_path) == set()
 
 
 @pytest.mark.parametrize("messages", [5, [None], [{"content": "secret"}]])
@@ -138,22 +117,12 @@ def test_what_is_no_dialogue_is_an_error_that_names_its_line(
     assert _files(tmp_path) == set()
 
 
-def test_llama_factory_gets_its_index(tmp_path: Path, splits: ExampleSplits) -> None:
-    write_dataset(splits, tmp_path / "set", format="llama-factory")
-    info = json.loads((tmp_path / "set" / "dataset_info.json").read_bytes())
-    assert {entry["file_name"] for entry in info.values()} == {
-        "train.json",
-        "validation.json",
-        "test.json",
-    }
-    assert all(entry["formatting"] == "sharegpt" for entry in info.values())
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_everything_is_for_its_owner_only(
     tmp_path: Path, splits: ExampleSplits
 ) -> None:
-    write_dataset(splits, tmp_path / "set", format="llama-factory")
+    pytest.importorskip("duckdb")
+    write_dataset(splits, tmp_path / "set", format="parquet")
     for path in tmp_path.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
@@ -163,7 +132,7 @@ def test_everything_is_for_its_owner_only(
 def test_the_trace_ties_each_row_to_its_messages(
     tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
     written = write_dataset(splits, tmp_path / "set", format=name)
     rows = list(read_trace(tmp_path / "set"))
     assert len(rows) == sum(written.files.values())
@@ -175,7 +144,7 @@ def test_the_trace_ties_each_row_to_its_messages(
 def test_a_row_is_known_by_its_digest_in_every_format(
     tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
     from langchain_chatexports.datasets.formats.containers import (
         read_lines,
         row_digest,
@@ -202,7 +171,7 @@ def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
 
 
 @given(st.lists(st.text(alphabet="uac", min_size=1, max_size=6), min_size=1))
-@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "axolotl"])
+@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion"])
 def test_the_totals_add_up(
     tmp_path_factory: pytest.TempPathFactory, name: FormatName, turns: list[str]
 ) -> None:
@@ -228,7 +197,7 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     )
     assert written.examples_skipped == {"no_prompt": 1}
     assert written.answers_skipped == {"no_prompt": 2}
-    assert "3 answers -> 1; 2 left out: no_prompt" in str(written)
+    assert "3 answers -> 1; 2 skipped: no_prompt" in str(written)
     assert all(stage.adds_up for stage in written.stages)
     assert written.to_dict()["answers_written"] == 1
 
@@ -237,19 +206,22 @@ def test_messages_that_a_format_has_no_place_for_have_their_reasons(
     tmp_path: Path,
 ) -> None:
     written = write_dataset(
-        [dialogue("sauau"), dialogue("aa")], tmp_path / "set", format="llama-factory"
+        [dialogue("uauau"), dialogue("aa")],
+        tmp_path / "set",
+        format="trl-prompt-completion",
     )
     stage = next(s for s in written.stages if s.unit == "messages")
-    assert (stage.found, stage.kept) == (7, 3)
-    assert stage.skipped == {"no_prompt": 3, "trailing": 1}
+    assert (stage.found, stage.kept) == (7, 4)
+    assert stage.skipped == {"no_prompt": 2, "trailing": 1}
 
 
 def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
-    examples = [dialogue("ua"), dialogue("uca"), dialogue("uca")]
+    unfit = {**dialogue("ua"), "tools": [{"type": "function"}]}
+    examples = [dialogue("ua"), unfit, unfit]
     with pytest.raises(TrainingDataError) as caught:
-        write_dataset(examples, tmp_path / "set.jsonl", format="trl")
+        write_dataset(examples, tmp_path / "set", format="parquet")
     assert [problem[:6] for problem in caught.value.problems] == ["line 2", "line 3"]
     assert _files(tmp_path) == set()
 
@@ -292,20 +264,21 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_an_earlier_set_stays_where_a_new_one_fails(
     tmp_path: Path, splits: ExampleSplits
 ) -> None:
-    write_dataset(splits, tmp_path / "set", format="trl")
+    write_dataset(splits, tmp_path / "set")
     before = {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
-    unfit: Any = dialogue("uca")
+    unfit: Any = {"messages": None}
     broken = ExampleSplits(train=[unfit], validation=[], test=[])
     with pytest.raises(TrainingDataError):
-        write_dataset(broken, tmp_path / "set", format="trl")
+        write_dataset(broken, tmp_path / "set")
     assert before == {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
 
 
 def test_an_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> None:
-    write_dataset(splits, tmp_path / "set", format="llama-factory")
-    write_dataset(splits, tmp_path / "set", format="mlx")
+    pytest.importorskip("duckdb")
+    write_dataset(splits, tmp_path / "set", format="parquet")
+    write_dataset(splits, tmp_path / "set")
     names = {path.name for path in (tmp_path / "set").iterdir()}
-    assert names == {"train.jsonl", "valid.jsonl", "test.jsonl"}
+    assert names == {"train.jsonl", "validation.jsonl", "test.jsonl"}
 
 
 def test_a_folder_with_other_files_is_left_alone(
@@ -314,20 +287,20 @@ def test_a_folder_with_other_files_is_left_alone(
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "thesis.txt").write_text("years of work")
     with pytest.raises(ExportFormatError, match="1 other file,"):
-        write_dataset(splits, tmp_path / "set", format="trl")
+        write_dataset(splits, tmp_path / "set")
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
 def test_a_trace_makes_no_other_files_replaceable(
     tmp_path: Path, splits: ExampleSplits
 ) -> None:
-    written = write_dataset(splits, tmp_path / "set", format="trl")
+    written = write_dataset(splits, tmp_path / "set")
     (tmp_path / "set" / "thesis.txt").write_text("years of work")
     first, _, rows = written.trace.read_text().partition("\n")
     header = {**json.loads(first), "others": ["thesis.txt"]}
     written.trace.write_text(f"{json.dumps(header)}\n{rows}")
     with pytest.raises(ExportFormatError, match="is not a trace that this version"):
-        write_dataset(splits, tmp_path / "set", format="trl")
+        write_dataset(splits, tmp_path / "set")
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
@@ -353,8 +326,8 @@ def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
 def test_parquet_without_its_extra_names_it(
     tmp_path: Path, traced: list[TracedExample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"\[table\]"):
         write_dataset(traced, tmp_path / "set.parquet", format="parquet")
 
 
@@ -369,7 +342,7 @@ def test_the_same_examples_give_the_same_bytes(
 ) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        write_dataset(splits, tmp_path / name / "set", format="axolotl")
+        write_dataset(splits, tmp_path / name / "set", format="trl-prompt-completion")
     names = _files(tmp_path / "one")
     assert names == _files(tmp_path / "two")
     for name in names:
@@ -381,6 +354,6 @@ def test_the_same_examples_give_the_same_bytes(
 def test_the_format_decides_and_not_the_suffix(
     tmp_path: Path, traced: list[TracedExample]
 ) -> None:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
     write_dataset(traced, tmp_path / "set.txt", format="parquet")
     assert (tmp_path / "set.txt").read_bytes().startswith(b"PAR1")
