@@ -192,5 +192,8 @@ class ExportLoader(ChatExportLoader):
         finally:
             self.closed += 1
 
+    def handles(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         raise NotImplementedError

@@ -124,7 +124,7 @@ def test_inspect_knows_a_zip(chatexports: Callable[..., Any], tmp_path: Path) ->
             archive.write(file, file.relative_to(tmp_path).as_posix())
     done = chatexports("inspect", "export.zip")
     assert done.status == 0
-    assert "Messenger export (zip)" in done.out
+    assert "export.zip: Messenger export" in done.out
     assert "663 found, 663 kept" in done.out
 
 
