@@ -276,7 +276,7 @@ def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
 
 
 MADE = (
-    "100 examples from 663 messages in 9 conversations; left out: 64 after the last "
+    "100 examples from 663 messages in 9 conversations; skipped: 64 after the last "
     "answer, 29 left over at the end."
 )
 
