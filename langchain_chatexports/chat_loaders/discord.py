@@ -272,7 +272,8 @@ def matches(files: Iterable[ExportFile]) -> bool:
         if any(map(_is_of_package, listed)) or any(map(_head, named[:_MAX_LOOKED_AT])):
             return True
         # Other formats cannot be read, but the loader names the remedy.
-        return not named and any(map(_is_in_other_format, listed[:_MAX_LOOKED_AT]))
+        looked_at = [] if named else listed[:_MAX_LOOKED_AT]
+        return any(is_refused(file.read(_HEAD_BYTES)) for file in looked_at)
     return False
 
 
@@ -567,9 +568,11 @@ def _nothing_to_read(files: ExportFiles, *, is_package: bool) -> ExportFormatErr
     return ExportFormatError(msg, path=files.path)
 
 
-def _is_in_other_format(file: ExportFile) -> bool:
-    head = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
-    return _OTHER_FORMATS.match(head) is not None
+def is_refused(head: bytes) -> bool:
+    """Return whether a file's first bytes are of a form that the loader refuses."""
+    if _OTHER_FORMATS.match(head.removeprefix(b"\xef\xbb\xbf")):
+        return True
+    return all(key in head for key in _PACKAGE_KEYS)
 
 
 def _is_of_package(file: ExportFile) -> bool:
@@ -579,8 +582,7 @@ def _is_of_package(file: ExportFile) -> bool:
     if file.name == "index.json" and folder == "messages":
         return True
     if file.name in {"messages.json", "messages.csv"}:
-        head = file.read(_HEAD_BYTES)
-        return all(key in head for key in _PACKAGE_KEYS)
+        return is_refused(file.read(_HEAD_BYTES))
     return _is_account(file) and b'"username"' in file.read(_HEAD_BYTES)
 
 

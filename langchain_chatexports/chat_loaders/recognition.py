@@ -61,7 +61,7 @@ _OTHER_FORMATS = {
 }
 # Their parts can be in several zips or folders, or one chat in several files.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
@@ -332,7 +332,9 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     # An empty or encrypted database has only its name; its loader knows the remedy.
     if head.startswith(_SQLITE_MAGIC) or _module("imessage").is_database_name(path):
         return [_Found("imessage", path)]
-    if not is_zip(path) and _module("table").matches_head(path, head, columns):
+    # What is refused with a remedy is not read as a table, which has no ids.
+    is_text = not is_zip(path) and not _module("discord").is_refused(head)
+    if is_text and _module("table").matches_head(path, head, columns):
         return [_Found("table", path)]
     if b'"messages"' in head and is_examples_file(path):
         whole = [path.parent] if set_parts(path.parent) else []
