@@ -39,11 +39,11 @@ _INDENTED_MESSAGE = re.compile(rb"\s*(\{.*?\n    \}),?(?=\r?\n|\Z)", re.DOTALL)
 _INDENTED_KEY = re.compile(rb'\n  "messages": \[(?=\r?\n)')
 # The names of the files of a channel that is written in parts.
 _PART = re.compile(r"(.*) \[part (\d{1,6})\]\.json", re.IGNORECASE | re.DOTALL)
-# DiscordChatExporter's HTML, text and CSV, which cannot be read.
-_OTHER_FORMATS = re.compile(
+# DiscordChatExporter's HTML, text and CSV, and messages of Discord's data package.
+_REFUSED = re.compile(
     rb"(?s)\s*<.*chatlog__|={62}\s+Guild: |AuthorID,Author,Date,Content,"
+    rb'|ID,Timestamp,Contents,|\s*\[\s*\{\s*"ID":[\s\d"]{1,40},\s*"Timestamp":'
 )
-_PACKAGE_KEYS = (b"ID", b"Timestamp", b"Contents")
 _MAX_LOOKED_AT = 100
 _MAX_MESSAGES_LOOKED_AT = 500  # Both sides of direct messages have written by then.
 _MAX_ID_LENGTH = 20  # A 64-bit number.
@@ -570,9 +570,7 @@ def _nothing_to_read(files: ExportFiles, *, is_package: bool) -> ExportFormatErr
 
 def is_refused(head: bytes) -> bool:
     """Return whether a file's first bytes are of a form that the loader refuses."""
-    if _OTHER_FORMATS.match(head.removeprefix(b"\xef\xbb\xbf")):
-        return True
-    return all(key in head for key in _PACKAGE_KEYS)
+    return _REFUSED.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def _is_of_package(file: ExportFile) -> bool:
