@@ -213,7 +213,8 @@ def to_session(
     rows = _without_duplicates(_all_rows(conversation, files), counts)
     if files:
         files.check_count(counts.found)
-    rows.sort(key=_time_order)
+    if not conversation.is_ordered:
+        rows.sort(key=_time_order)
     names.enter(conversation)
     owner, owner_name = _owner(conversation, names, selection, reading)
     shown = {

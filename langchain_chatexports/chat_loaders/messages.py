@@ -88,6 +88,10 @@ class Conversation:
     owner_found_by: str | None = None
     """What shows that, for people: `direct messages`, `the file's name`, …"""
 
+    is_ordered: bool = False
+    """Whether the messages come in their order, which times do not always show: they
+    have minutes only, or late messages stand where they arrived."""
+
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the session's metadata, in JSON types."""
 
