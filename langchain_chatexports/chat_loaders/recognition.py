@@ -61,7 +61,7 @@ _OTHER_FORMATS = {
 }
 # Their parts can be in several zips or folders, or one chat in several files.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
