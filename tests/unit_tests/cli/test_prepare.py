@@ -109,7 +109,7 @@ def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(
 
     def prepared(*options: Any) -> tuple[int, int]:
         arguments = (chats, "--ai", "Tortoise", "--gap", "none", "--size", 7)
-        chatexports("prepare", *arguments, *options, "-o", "o.jsonl")
+        chatexports("prepare", *arguments, *options, "-o", "o.jsonl", "--force")
         text = (tmp_path / "o.jsonl").read_text(encoding="utf-8")
         examples = [json.loads(line) for line in text.split("\n") if line]
         return len(examples), sum(len(e["messages"]) for e in examples)
