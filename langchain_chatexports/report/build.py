@@ -208,7 +208,7 @@ def _pauses(counts: ReportCounts) -> PauseFigures:
 def _stages(counts: ReportCounts) -> Iterator[StageFigures]:
     exports = Counts("Export")
     for summary in counts.summaries:
-        exports.add(next(summary.stages()))
+        exports.add(summary.stages()[0])
     yield _stage(exports)
     alike: dict[tuple[int, str], Counts] = {}
     for steps in counts.steps:

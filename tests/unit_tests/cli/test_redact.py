@@ -320,18 +320,18 @@ def test_between_the_copy_and_its_key_nothing_is_read(
 ) -> None:
     """Who stops it there would have a copy that nobody can undo."""
     order: list[str] = []
-    real = IMessageChatLoader.read_sessions
+    real = IMessageChatLoader.conversations
     real_replace = type(tmp_path).replace
 
-    def read(loader: IMessageChatLoader, tally: Any) -> Any:
+    def read(loader: IMessageChatLoader, files: Any) -> Any:
         order.append("read")
-        yield from real(loader, tally)
+        yield from real(loader, files)
 
     def replace(path: Path, target: str | Path) -> Path:
         order.append(type(path)(target).name)
         return real_replace(path, target)
 
-    monkeypatch.setattr(IMessageChatLoader, "read_sessions", read)
+    monkeypatch.setattr(IMessageChatLoader, "conversations", read)
     monkeypatch.setattr(type(tmp_path), "replace", replace)
     done = chatexports(*command, chats, "-o", "red.jsonl")
     assert done.status == 0, done.err
@@ -378,7 +378,7 @@ def test_what_is_wrong_in_an_export_is_not_blamed_on_the_key(
         msg = "something in the export"
         raise ValueError(msg)
 
-    monkeypatch.setattr(IMessageChatLoader, "read_sessions", fail)
+    monkeypatch.setattr(IMessageChatLoader, "conversations", fail)
     done = chatexports("redact", chats, "-o", "red.jsonl")
     assert done.status == 1
     assert "unexpected ValueError" in done.err
