@@ -4,7 +4,7 @@
 loaders, in the form of LangChain's integration pages: front matter, tables of details
 and features, set-up, instantiation, loading, API reference. They are for the folder
 src/oss/python/integrations/chat_loaders of https://github.com/langchain-ai/docs, where
-those of iMessage, Facebook and Slack replace pages of the same name. The two guides
+they replace the pages of the same name. The two guides
 there (`fine_tune_on_your_chats`, `ask_your_chats`) are written by hand.
 """
 
@@ -79,7 +79,6 @@ PAGES = (
             "SingleFileFacebookMessengerChatLoader",
         ),
     ),
-    LoaderPage("discord", "discord", "Discord", ("DiscordChatLoader",)),
     LoaderPage(
         "imessage",
         "imessage",
@@ -87,9 +86,6 @@ PAGES = (
         ("IMessageChatLoader",),
         export_section="Get your database",
     ),
-    LoaderPage("slack", "slack", "Slack", ("SlackChatLoader",)),
-    LoaderPage("telegram", "telegram", "Telegram", ("TelegramChatLoader",)),
-    LoaderPage("whatsapp", "whatsapp", "WhatsApp", ("WhatsAppChatLoader",)),
 )
 
 _HEAD = """\

@@ -39,11 +39,11 @@ _INDENTED_MESSAGE = re.compile(rb"\s*(\{.*?\n    \}),?(?=\r?\n|\Z)", re.DOTALL)
 _INDENTED_KEY = re.compile(rb'\n  "messages": \[(?=\r?\n)')
 # The names of the files of a channel that is written in parts.
 _PART = re.compile(r"(.*) \[part (\d{1,6})\]\.json", re.IGNORECASE | re.DOTALL)
-# DiscordChatExporter's HTML, text and CSV, which cannot be read.
-_OTHER_FORMATS = re.compile(
+# DiscordChatExporter's HTML, text and CSV, and messages of Discord's data package.
+_REFUSED = re.compile(
     rb"(?s)\s*<.*chatlog__|={62}\s+Guild: |AuthorID,Author,Date,Content,"
+    rb'|ID,Timestamp,Contents,|\s*\[\s*\{\s*"ID":[\s\d"]{1,40},\s*"Timestamp":'
 )
-_PACKAGE_KEYS = (b"ID", b"Timestamp", b"Contents")
 _MAX_LOOKED_AT = 100
 _MAX_MESSAGES_LOOKED_AT = 500  # Both sides of direct messages have written by then.
 _MAX_ID_LENGTH = 20  # A 64-bit number.
@@ -272,7 +272,8 @@ def matches(files: Iterable[ExportFile]) -> bool:
         if any(map(_is_of_package, listed)) or any(map(_head, named[:_MAX_LOOKED_AT])):
             return True
         # Other formats cannot be read, but the loader names the remedy.
-        return not named and any(map(_is_in_other_format, listed[:_MAX_LOOKED_AT]))
+        looked_at = [] if named else listed[:_MAX_LOOKED_AT]
+        return any(is_refused(file.read(_HEAD_BYTES)) for file in looked_at)
     return False
 
 
@@ -567,9 +568,9 @@ def _nothing_to_read(files: ExportFiles, *, is_package: bool) -> ExportFormatErr
     return ExportFormatError(msg, path=files.path)
 
 
-def _is_in_other_format(file: ExportFile) -> bool:
-    head = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
-    return _OTHER_FORMATS.match(head) is not None
+def is_refused(head: bytes) -> bool:
+    """Return whether a file's first bytes are of a form that the loader refuses."""
+    return _REFUSED.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def _is_of_package(file: ExportFile) -> bool:
@@ -579,8 +580,7 @@ def _is_of_package(file: ExportFile) -> bool:
     if file.name == "index.json" and folder == "messages":
         return True
     if file.name in {"messages.json", "messages.csv"}:
-        head = file.read(_HEAD_BYTES)
-        return all(key in head for key in _PACKAGE_KEYS)
+        return is_refused(file.read(_HEAD_BYTES))
     return _is_account(file) and b'"username"' in file.read(_HEAD_BYTES)
 
 

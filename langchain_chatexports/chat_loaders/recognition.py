@@ -61,10 +61,11 @@ _OTHER_FORMATS = {
 }
 # Their parts can be in several zips or folders, or one chat in several files.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # The first names of a zip stand in its head.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
+_ATTACHMENTS = "Attachments"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
 # The parts of a set, and mlx's name for the second one.
@@ -352,31 +353,31 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
 
 def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     imessage = _module("imessage")
-    if imessage.is_messages_folder(path):
-        # Attachments in it may be exports that somebody sent.
+    has_database = imessage.is_messages_folder(path)
+    # Attachments in the system's own folder may be exports that somebody sent.
+    if has_database and (imessage.is_backup(path) or (path / _ATTACHMENTS).is_dir()):
         return [_Found("imessage", path)]
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
         names = _formats_of(files)
     children = sorted(path.iterdir())
-    others = [c for c in children if _is_other_export(c, names, columns)]
+    others = [child for child in children if _is_other_export(child, columns)]
     if len(names) == 1 and not others:
         return [_Found(names[0], path)]
+    if has_database and not names and len(others) <= 1:
+        return [_Found("imessage", path)]
     if not names and not others:
         _refuse_examples(path)
         return []
     found: list[_Found] = []
     skipped: list[Path] = []
     for child in children:
-        try:
-            parts = (
-                _in_folder(child, columns)
-                if child.is_dir()
-                else _in_file(child, columns)
-            )
-        except ChatExportError:
-            parts = []
         if child.name.startswith("."):
             continue
+        # A link may lead out of the folder.
+        look = _in_folder if child.is_dir() else _in_file
+        parts: list[_Found] = []
+        with suppress(ChatExportError):
+            parts = [] if child.is_symlink() else look(child, columns)
         found += parts
         skipped += [] if parts else [child]
     if skipped:
@@ -388,10 +389,8 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     return found
 
 
-def _is_other_export(
-    child: Path, names: Collection[str], columns: Mapping[str, str] | None
-) -> bool:
-    """Return whether a child of a folder is a database, a table, or its like."""
+def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
+    """Return whether a child of a folder is a database or a table."""
     if child.is_symlink():
         return False
     if child.is_dir():

@@ -72,7 +72,7 @@ People = Annotated[
         metavar="FILE",
         help="Who has which names and handles, so that each person has one name in all "
         "exports: a line for each, the name to show, then the others, with semicolons "
-        "between them. `chatexports people` proposes it.",
+        "between them.",
         show_default=False,
     ),
 ]

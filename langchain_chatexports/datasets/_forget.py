@@ -151,11 +151,7 @@ def forget(
 def _forgotten_before(
     path: Path, header: TraceHeader, request: _Request, *, strict: bool
 ) -> tuple[str, ...]:
-    """Return the names and ids that do not occur because they were removed before.
-
-    Raises:
-        ChatExportError: If `strict`, and others do not occur either.
-    """
+    """Return the names and ids that do not occur because they were removed before."""
     missing = {who: request.asked[who] for who in request.asked.keys() - request.found}
     digests = header.facts.get("forgotten_names", ())
     before = {who for who in missing if _digest(header, who) in digests}

@@ -15,16 +15,7 @@ _MAX_REASONS = 5
 
 
 def accounting_sentence(written: WrittenSet, *, conversations: int = 0) -> str:
-    """Say how many examples were made of how much, and what was skipped.
-
-    Args:
-        written: The set.
-        conversations: In how many conversations the messages were; 0 if not known.
-
-    Returns:
-        One sentence, such as `30 examples from 223 messages in 10 conversations; left
-        out: 13 left over at the end, 3 after the last answer.`
-    """
+    """Say how many examples were made of how much, and what was skipped."""
     text = plural(written.examples_written, "example")
     if len(written.files) > 1:
         parts = (f"{name} {rows:,}" for name, rows in written.files.items())
@@ -35,7 +26,7 @@ def accounting_sentence(written: WrittenSet, *, conversations: int = 0) -> str:
         if conversations:
             text += f" in {plural(conversations, 'conversation')}"
     skipped = [*_skipped(written)]
-    return f"{text}; left out: {', '.join(skipped)}." if skipped else f"{text}."
+    return f"{text}; skipped: {', '.join(skipped)}." if skipped else f"{text}."
 
 
 def _skipped(written: WrittenSet) -> Iterator[str]:

@@ -136,15 +136,7 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
 
 
 def card_markdown(facts: Mapping[str, Any]) -> str:
-    """Render the facts of a card as Markdown.
-
-    Args:
-        facts: What `CardNotes.to_dict` gives, with what the writer adds: `format`,
-            `files` and `forgotten`.
-
-    Returns:
-        Markdown with counts and hashes, and no text of any message.
-    """
+    """Render the facts of a card as Markdown."""
     return "\n".join(_card_lines(facts)) + "\n"
 
 
@@ -194,7 +186,7 @@ def _accounting_lines(counts: list[Counts]) -> Iterator[str]:
     else:
         yield from _total_lines(total)
     yield ""
-    yield "Counts by stage. In each row: in + added = out + left out."
+    yield "Counts by stage. In each row: in + added = out + skipped."
     yield ""
     yield from _stage_lines(counts)
     met = {r for stage in counts for r in (*stage.skipped, *stage.added)}
@@ -214,13 +206,13 @@ def _total_lines(total: Counts) -> Iterator[str]:
     for reason, count in total.added.items():
         yield f"| added: `{reason}` | + {count:,} |"
     for reason, count in total.skipped.items():
-        verb = MERGED if reason == MERGED else f"left out: `{reason}`"
+        verb = MERGED if reason == MERGED else f"skipped: `{reason}`"
         yield f"| {verb} | - {count:,} |"
     yield f"| **in the examples** | **{total.kept:,}** |"
 
 
 def _stage_lines(stages: Iterable[Counts]) -> Iterator[str]:
-    yield "| stage | of | in | added | out | left out |"
+    yield "| stage | of | in | added | out | skipped |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
         yield (

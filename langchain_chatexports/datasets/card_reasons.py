@@ -1,4 +1,4 @@
-"""Stages, and why something was left out or added, in words for people."""
+"""Stages, and why something was skipped or added, in words for people."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ REASONS = {
     "group": "in a group, or in a conversation that is not a group",
     "merged": "joined with its neighbor of the same sender; its text is kept",
     "not_trained": "in examples whose answers are all context",
-    "participants": "in a conversation left out by who takes part",
+    "participants": "in a conversation skipped by who takes part",
     "repeated": "repeated in a window that overlaps the one before",
     "tail": "at the end of a conversation, too few for a window",
     "too_long": "longer alone than an example may be",
     "turns": "in a conversation with too few turns",
-    "unnamed": "left out by a step that does not say why",
+    "unnamed": "skipped by a step that does not say why",
     # Of the examples.
     "forgotten": "taken out on request, after the set was written",
     "exact": "in an example that is the same as another one",
@@ -62,7 +62,7 @@ SHORT_REASONS = {
     "exact": "repeated",
     "excluded": "excluded by options",
     "forgotten": "taken out on request",
-    "group": "left out as groups, or as no groups",
+    "group": "skipped as groups, or as no groups",
     "leading": "before the first message of somebody else",
     "lone": "alone in a conversation",
     "media": "media without text",
@@ -73,10 +73,10 @@ SHORT_REASONS = {
     "not_trained": "nothing to learn from",
     "older": "older than the newest examples asked for",
     "orphan": "in no conversation",
-    "participants": "left out by who takes part",
+    "participants": "skipped by who takes part",
     "reaction": "sent as a reaction",
     "repeated": "in two windows",
-    "section": "in a section that is left out",
+    "section": "in a section that is not read",
     "spam": "spam",
     "system": "written by the app",
     "system_prompt": "system prompts",
@@ -84,7 +84,7 @@ SHORT_REASONS = {
     "too_long": "too long",
     "trailing": "after the last answer",
     "turns": "in conversations of few turns",
-    "unnamed": "left out by other steps",
+    "unnamed": "skipped by other steps",
     "unreadable": "unreadable",
     "unsent": "unsent",
     "unsupported": "parts besides texts and images",
@@ -108,7 +108,7 @@ _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def short_reason(name: str) -> str:
-    """Return in words why messages were left out."""
+    """Return in words why messages were skipped."""
     return SHORT_REASONS.get(name, name.replace("_", " "))
 
 

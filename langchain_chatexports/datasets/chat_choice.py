@@ -35,7 +35,7 @@ class ChatChoice:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether all chats are read."""
         return self == ChatChoice()
 
     def loader_options(self) -> LoaderOptions:
@@ -48,11 +48,7 @@ class ChatChoice:
         }
 
     def selected(self, exports: Iterable[Export]) -> list[Export]:
-        """Return exports, opened with `loader_options`, of which the rest is left out.
-
-        Args:
-            exports: The exports.
-        """
+        """Return exports, opened with `loader_options`, without the other chats."""
         if not self.people and not self.without_groups:
             return [*exports]
         return [
@@ -61,14 +57,7 @@ class ChatChoice:
         ]
 
     def check_names(self, exports: Sequence[Export]) -> None:
-        """Make sure that somebody has each name, after the exports were read.
-
-        Args:
-            exports: What `selected` returned.
-
-        Raises:
-            SenderNotFoundError: If nobody has a name; the nearest ones are suggested.
-        """
+        """Make sure that somebody has each name, after the exports were read."""
         met = {name for export in exports for name in export.loader.names_met}
         for option, unknown in self._unknown(exports):
             between = " between these dates" if self.start or self.end else ""

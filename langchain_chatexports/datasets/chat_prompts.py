@@ -56,11 +56,7 @@ class ChatPrompt(NamedTuple):
     """How many earlier replies of the person the system message shows."""
 
     def with_user(self, name: str) -> ChatPrompt:
-        """Return the prompt for a chat with somebody else.
-
-        Args:
-            name: Who that is.
-        """
+        """Return the prompt for a chat with somebody else."""
         who, with_others, _ = (self.system or "").partition(_OTHERS)
         system = f"{who}{chatting_with([name])}" if with_others else self.system
         return ChatPrompt(system, name if self.label else None, self.replies)
@@ -83,9 +79,6 @@ def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
     The system message is the one that more than half of the examples begin with. Where
     they say whom the person chats with, and that differs, it is the most common one:
     about whoever says most, if most messages name their sender.
-
-    Args:
-        examples: Examples with `messages`.
     """
     prompts: Counter[str | None] = Counter()
     labels: Counter[str | None] = Counter()

@@ -105,14 +105,7 @@ def estimate_training(
 
 
 def automatic_epochs(examples: int) -> int:
-    """Return the epochs that OpenAI's published rule chooses.
-
-    Args:
-        examples: Examples in the training file.
-
-    Returns:
-        1 to 25.
-    """
+    """Return the epochs that OpenAI's published rule chooses."""
     if examples <= 0:
         return _TARGET_EPOCHS
     if examples * _TARGET_EPOCHS < _MIN_TARGET_EXAMPLES:
@@ -123,12 +116,7 @@ def automatic_epochs(examples: int) -> int:
 
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
-    """Count the tokens of an example, with those of the chat format and of images.
-
-    Args:
-        example: The example.
-        count: Counts the tokens of a text, such as `tokens.token_counter` gives.
-    """
+    """Count the tokens of an example, with those of the chat format and of images."""
     given = example.get("input", {})
     total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
     for message in _messages(example):

@@ -23,18 +23,7 @@ from langchain_chatexports.datasets.trace import (
 
 
 def read_prepared(path: str | Path) -> Iterator[TracedExample]:
-    """Read a file of examples, each with its origin if a trace has it.
-
-    Args:
-        path: A JSONL file of examples: a set of one part, or a part of a set.
-
-    Yields:
-        The examples. An origin is unknown where there is no trace beside the set, or
-        the row was changed since.
-
-    Raises:
-        ChatExportError: As `read_jsonl`, or if the trace cannot be read.
-    """
+    """Read a file of examples, each with its origin if a trace has it."""
     path = Path(path).expanduser()
     origins = _origins(path)
     for row in read_jsonl(path):
@@ -45,15 +34,7 @@ def read_prepared(path: str | Path) -> Iterator[TracedExample]:
 
 
 def facts_of_prepared(path: str | Path) -> dict[str, Any]:
-    """Return the facts of the data card of a file of examples, or the file's hash.
-
-    Args:
-        path: As for `read_prepared`.
-
-    Returns:
-        Facts for `CardNotes.earlier`. The accounting is left out for a part of a
-        set, because it covers the whole set.
-    """
+    """Return the facts of the data card of a file of examples, or the file's hash."""
     path = Path(path).expanduser()
     found = _set_of(path)
     if found is None:

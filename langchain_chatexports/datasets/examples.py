@@ -79,10 +79,10 @@ def to_training_examples(
 
     Messages of the AI (see `MapAIMessages`) become the assistant's, all others the
     user's, in groups too: `LabelSpeakers` adds who speaks. Messages without text are
-    left out, and so are those after the last answer: nothing is learned from them, and
+    skipped, and so are those after the last answer: nothing is learned from them, and
     OpenAI refuses them. Images of list content, in any form that langchain-core
     converts, become OpenAI's `image_url`; other parts (sounds, files, reasoning) are
-    left out. `additional_kwargs["weight"]` 0 of an AI message makes it
+    skipped. `additional_kwargs["weight"]` 0 of an AI message makes it
     context, which is not learned from.
 
     Args:
@@ -96,7 +96,7 @@ def to_training_examples(
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
         keep_lone: Keep examples of one message, which answers nobody.
-        counts: Where to enter what is kept and what is left out, as `Examples`; parts
+        counts: Where to enter what is kept and what is skipped, as `Examples`; parts
             of list content have a stage of their own if there are any.
 
     Yields:
@@ -156,18 +156,7 @@ class SessionConverter:
     def convert_all(
         self, sessions: SessionSource, counts: list[Counts] | None
     ) -> Generator[ConvertedSession, None, None]:
-        """Convert sessions lazily.
-
-        Args:
-            sessions: A chat loader, a session, or an iterable of sessions.
-            counts: Where to enter the counts.
-
-        Yields:
-            What there is to learn from; closing the iterator closes the loader.
-
-        Raises:
-            SenderNotFoundError: As `require_assistant`, at the end.
-        """
+        """Convert sessions lazily."""
         counts = counts if counts is not None else []
         with (
             entered_at_end(counts, self.messages, self.sessions),
@@ -185,15 +174,7 @@ class SessionConverter:
         self.require_assistant()
 
     def convert(self, session: ChatSession) -> ConvertedSession | None:
-        """Convert one session.
-
-        Args:
-            session: The session.
-
-        Returns:
-            The example with its messages, or `None` where there is nothing to learn
-            from.
-        """
+        """Convert one session."""
         given = session.get("messages", ())
         counts = self.messages
         counts.found += len(given)
@@ -249,12 +230,7 @@ class SessionConverter:
                 self.parts.skip("unsupported", unsupported)
 
     def require_assistant(self) -> None:
-        """Raise an error if no session so far had anything to learn from.
-
-        Raises:
-            SenderNotFoundError: If sessions had messages, and none has a text by the
-                AI.
-        """
+        """Raise an error if no session so far had anything to learn from."""
         skipped = self.sessions.skipped
         without = skipped["no_assistant"] + skipped["empty"]
         if skipped["no_assistant"] and self.sessions.found == without:
@@ -268,18 +244,7 @@ class SessionConverter:
 def training_message(
     message: BaseMessage, listed: list[BaseMessage] | None = None
 ) -> TrainingMessage | None:
-    """Return a message in OpenAI's shape.
-
-    Args:
-        message: A message of any kind that has a role.
-        listed: Where to add the message if its content is a list of parts.
-
-    Returns:
-        The message, or `None` if it is empty.
-
-    Raises:
-        TypeError: If messages of its kind have no role.
-    """
+    """Return a message in OpenAI's shape."""
     content, extra = message.content, message.additional_kwargs
     # The common case first: a text and nothing else.
     role = _ROLE_OF_TYPE.get(type(message)) or _role(message)
@@ -443,31 +408,14 @@ def _sender(message: BaseMessage) -> str:
 def system_prompt(
     system: SystemPrompt, session: ChatSession, messages: Sequence[BaseMessage]
 ) -> str | None:
-    """Return the system prompt of an example.
-
-    Args:
-        system: The prompt, as for `to_training_examples`.
-        session: The session that the example is made from.
-        messages: Those of its messages that are in the example.
-
-    Returns:
-        The prompt; `None` or an empty text for none.
-    """
+    """Return the system prompt of an example."""
     if system is None or isinstance(system, str):
         return None if system is None else filled_prompt(system, session)
     return system({**session, "messages": messages})
 
 
 def filled_prompt(template: str, session: ChatSession) -> str:
-    """Fill in the fields of a system prompt from a session.
-
-    Args:
-        template: The prompt, as for `to_training_examples`.
-        session: The session.
-
-    Returns:
-        The prompt, with an empty text for what is not known.
-    """
+    """Fill in the fields of a system prompt from a session."""
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     values = {
         "others": ", ".join(_others(session, metadata)),

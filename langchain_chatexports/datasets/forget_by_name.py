@@ -23,22 +23,7 @@ def forget_by_name(
     mentions: bool = False,
     key: Path | None = None,
 ) -> ForgetReport:
-    """Rewrite a set without people or conversations, also one with replaced names.
-
-    Args:
-        path: The set, as for `forget`.
-        people: Names or handles, as in the export.
-        conversations: Ids of sessions or threads, as in the export.
-        mentions: Also remove rows that have one of the names in their text.
-        key: The key file, for a set in which names were replaced.
-
-    Returns:
-        What was removed.
-
-    Raises:
-        ChatExportError: As `forget` with `strict`, or if the names in the set were
-            replaced and there is no key.
-    """
+    """Rewrite a set without people or conversations, also one with replaced names."""
     found, ids = list(people), list(conversations)
     if key is None:
         _refuse_if_redacted(path)

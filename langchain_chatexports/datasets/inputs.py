@@ -48,19 +48,6 @@ def read_examples(
 
     Sessions and lists of messages are converted as `to_training_examples` does.
     Examples and lists of dicts are passed as they are.
-
-    Args:
-        given: The input.
-        counts: Where to enter what is kept and left out of sessions.
-
-    Yields:
-        The examples.
-
-    Raises:
-        ExportNotFoundError: If a path leads to no file.
-        SenderNotFoundError: If sessions have messages, and none has a text by the AI.
-        TrainingDataError: If an iterator is given that has been read before.
-        TypeError: If the input is something else.
     """
     if isinstance(given, (str, os.PathLike)):
         yield from read_jsonl(given)

@@ -148,14 +148,7 @@ def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int
 
 
 def json_line(example: Mapping[str, Any]) -> bytes:
-    """Return an example as one line, the same bytes for the same example.
-
-    Args:
-        example: The example.
-
-    Returns:
-        UTF-8 with a line break at the end and none before.
-    """
+    """Return an example as one line, the same bytes for the same example."""
     line = line_of_texts(example)
     if line is not None:
         return line

@@ -148,12 +148,7 @@ class PrepareOptions:
         ]
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
-        """Return the steps that turn an export's sessions into examples' messages.
-
-        Args:
-            senders: The names under which the AI's messages stand in an export; none
-                for the owner's.
-        """
+        """Return the steps that turn an export's sessions into examples' messages."""
         return (
             *self.redaction_steps(),
             *self.split_steps(),
@@ -236,13 +231,7 @@ class Preparation:
     def newest(
         self, examples: Iterable[TracedExample], counts: list[Counts]
     ) -> Iterator[TracedExample]:
-        """Yield the newest of the examples, as many as the options say.
-
-        Args:
-            examples: Those that `traced` yields, without duplicates if they are to be
-                left out.
-            counts: Where to count.
-        """
+        """Yield the newest of the examples, as many as the options say."""
         if self.options.limit is None:
             yield from examples
             return
@@ -254,14 +243,7 @@ class Preparation:
         self.examples = kept
 
     def traced(self, counts: list[Counts]) -> Iterator[TracedExample]:
-        """Read the exports and yield their examples with their origins, old and new.
-
-        Args:
-            counts: Where to count; for files of examples nothing is counted.
-
-        Raises:
-            TrainingDataError: At the end, if there is no example.
-        """
+        """Read the exports and yield their examples with their origins, old and new."""
         yield from self.count(self._source(counts))
         if not self.examples:
             msg = (
@@ -280,11 +262,7 @@ class Preparation:
             yield record
 
     def reads_examples(self) -> bool:
-        """Return whether the paths are files of examples, and not exports.
-
-        Raises:
-            ExportFormatError: If some are and some are not.
-        """
+        """Return whether the paths are files of examples, and not exports."""
         prepared = [is_examples_file(path) for path in self.paths]
         if any(prepared) and not all(prepared):
             which = self.paths[prepared.index(True)]
@@ -342,16 +320,7 @@ class Preparation:
         self,
         steps: Callable[[Collection[str]], Sequence[SessionTransform]] | None = None,
     ) -> Iterator[ChatSession]:
-        """Read the exports and yield their sessions.
-
-        Args:
-            steps: Returns the steps for an export's sessions, from the AI's names in
-                it; `None` for those of the options.
-
-        Raises:
-            SenderNotFoundError: At the end, if the AI has no message in any export, or
-                if nobody was named and an export's owner was not found.
-        """
+        """Read the exports and yield their sessions."""
         steps = self.options.steps if steps is None else steps
         if self.options.redaction:
             self.options.redaction.read_names(self.exports)

@@ -58,11 +58,7 @@ _CALLS = frozenset({"function", "function_call"})
 
 
 def default_key_file(output: Path) -> Path:
-    """Return the key file's place beside what is written.
-
-    Raises:
-        ExportFormatError: If that is a pipe or a device, which has no place beside it.
-    """
+    """Return the key file's place beside what is written."""
     if is_pipe(output):
         msg = f"{output} is not a file, so name the place of the key file: --key FILE."
         raise ExportFormatError(msg)
@@ -83,13 +79,7 @@ class Redaction:
         names: Sequence[str] = (),
         watch: Watch = _show_nothing,
     ) -> None:
-        """Initialize; nothing is read or written yet.
-
-        Args:
-            key_file: The key file, created if it does not exist.
-            names: Names to find beside the export's own.
-            watch: Shows the progress of each pass over the exports.
-        """
+        """Initialize; nothing is read or written yet."""
         self.key_file = key_file
         self.names = tuple(names)
         self.watch = watch
@@ -108,9 +98,6 @@ class Redaction:
 
         So the key file can be written immediately after the redacted copy: without it
         nobody can undo the redaction.
-
-        Raises:
-            ChatExportError: If two names have one stand-in under this key.
         """
         # Texts of the chats that are chosen name people of the others.
         everything = [
@@ -149,9 +136,6 @@ class Redaction:
         """Write the key file, with what each stand-in stands for.
 
         Called when the redacted copy is written: before, there is nothing to undo.
-
-        Args:
-            stand_ins: What was replaced; `None` for what `read_names` found.
         """
         if self._key is None:
             msg = "nothing is redacted yet"
@@ -187,17 +171,7 @@ def redact_exports(
     *,
     chats: ChatChoice | None = None,
 ) -> dict[str, Any]:
-    """Write a redacted copy of exports, as one table in JSON lines.
-
-    Args:
-        exports: The exports.
-        output: The file to write.
-        redaction: The key file and further names.
-        chats: The choice with which the exports were opened, if any.
-
-    Returns:
-        What was written, in JSON types: kind, rows, and replaced places by kind.
-    """
+    """Write a redacted copy of exports, as one table in JSON lines."""
     redaction.read_names(exports)
     if chats is not None:
         chats.check_names(exports)
@@ -229,11 +203,7 @@ class ExampleRedactor:
         return dict(self._redactor.record or {})
 
     def example(self, example: Mapping[str, Any]) -> dict[str, Any]:
-        """Redact an example of any format.
-
-        Args:
-            example: The example, which stays as it is.
-        """
+        """Redact an example of any format."""
         return {key: self._value(value, key) for key, value in example.items()}
 
     def origin(self, origin: ExampleOrigin) -> ExampleOrigin:
@@ -272,16 +242,7 @@ class ExampleRedactor:
 
 
 def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str, Any]:
-    """Write a redacted copy of a file of examples, with the names that its trace knows.
-
-    Args:
-        path: The examples.
-        output: The set to write, or a pipe.
-        redaction: The key file and further names.
-
-    Returns:
-        What was written, in JSON types: kind and rows.
-    """
+    """Write a redacted copy of examples, with the names that their trace knows."""
     people = {
         name
         for item in read_prepared(path)
@@ -315,11 +276,6 @@ def undo_redaction(path: Path, output: Path, key_file: Path) -> None:
     """Put back what was replaced in a file: of JSON lines, or of plain text.
 
     Warns if the key file has no stand-ins.
-
-    Args:
-        path: The redacted file, or what a model wrote.
-        output: The file to write.
-        key_file: The key file of the redaction.
     """
     stand_ins = read_key_file(key_file).stand_ins
     if not stand_ins:

@@ -55,11 +55,7 @@ class ReplyIndex:
     """
 
     def __init__(self, replies: Iterable[EarlierReply] = ()) -> None:
-        """Initialize the index.
-
-        Args:
-            replies: What it begins with.
-        """
+        """Initialize the index."""
         self._replies: list[EarlierReply] = []
         self._sizes: list[int] = []
         self._total = 0
@@ -81,15 +77,7 @@ class ReplyIndex:
         self._total += grams.total()
 
     def nearest(self, question: str, k: int) -> list[EarlierReply]:
-        """Return the replies to the messages that are most like a question.
-
-        Args:
-            question: What is to be answered.
-            k: Maximum number of replies; each text is returned once.
-
-        Returns:
-            The replies, the nearest one last, where a prompt ends.
-        """
+        """Return the replies to the messages that are most like a question."""
         scores: defaultdict[int, float] = defaultdict(float)
         count = len(self._replies)
         mean = self._total / max(count, 1) or 1
@@ -121,12 +109,7 @@ def _grams(text: str) -> Counter[str]:
 def replies_of(
     example: Mapping[str, Any], origin: ExampleOrigin = UNKNOWN_ORIGIN
 ) -> Iterator[EarlierReply]:
-    """Yield the replies that are learned in an example, each with what it answers.
-
-    Args:
-        example: The example. Answers of weight 0 are another example's replies.
-        origin: Where the example comes from.
-    """
+    """Yield the replies that are learned in an example, each with what it answers."""
     messages = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
     for before, message in pairwise(messages):
         is_reply = before["role"] == "user" and message["role"] == "assistant"
@@ -137,11 +120,7 @@ def replies_of(
 
 
 def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
-    """Return what replies are searched for: the last messages of others.
-
-    Args:
-        messages: A chat in OpenAI's shape, up to where the answer begins.
-    """
+    """Return what replies are searched for: the last messages of others."""
     said = [message_text(one) for one in messages if one["role"] == "user"]
     return "\n".join(said)[-_MAX_QUESTION:]
 
@@ -149,13 +128,7 @@ def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
 def show_replies(
     system: str | None, replies: Sequence[EarlierReply], title: str = REPLIES
 ) -> str | None:
-    """Return a system prompt with replies behind it.
-
-    Args:
-        system: The prompt; `None` for none.
-        replies: What to show; if there are none, the prompt stays as it is.
-        title: The line before them.
-    """
+    """Return a system prompt with replies behind it."""
     if not replies:
         return system
     lines = [f"> {_end(one.message)}\n{_beginning(one.reply)}" for one in replies]
@@ -182,18 +155,7 @@ def add_replies(
     *,
     training: Iterable[TracedExample] | None = None,
 ) -> list[TracedExample]:
-    """Show in each example's prompt the person's nearest earlier replies.
-
-    Args:
-        examples: The examples.
-        k: How many replies to show at most; 0 for none.
-        training: For examples that are held out: those that are not, of which all
-            replies may be shown. `None` where the examples are trained on: each sees
-            those of conversations that began before its own.
-
-    Returns:
-        The examples in their order, with prompts; their origins name whom they quote.
-    """
+    """Show in each example's prompt the person's nearest earlier replies."""
     listed = list(examples)
     if not k:
         return listed

@@ -53,7 +53,7 @@ class SetOptions:
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
         """Return the options for sessions that go with the set's.
 
-        Parts are counted in whole conversations, so nothing at their ends is left out.
+        Parts are counted in whole conversations, so nothing at their ends is skipped.
         """
         if not self.split or options.keep_tail is not None:
             return options
@@ -66,7 +66,7 @@ class PreparedSet(NamedTuple):
     Attributes:
         written: The set; `None` for what went into a pipe.
         empty_parts: Parts that were to be held out and have no examples.
-        repeated: Newer examples left out because they repeat texts of older ones.
+        repeated: Newer examples skipped because they repeat texts of older ones.
     """
 
     written: WrittenSet | None

@@ -147,13 +147,6 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
     """Hold the newest conversations out for validation, if there are enough.
 
     A tenth is held out, 200 examples at most.
-
-    Args:
-        examples: Traced examples.
-
-    Returns:
-        The parts, without a test; `None` if there are fewer than 50 examples, their
-        conversations are unknown, or too few and too long to hold one out.
     """
     if len(examples) < MIN_EXAMPLES:
         return None
@@ -222,20 +215,7 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
 def part_borders(
     sizes: Sequence[int], *, validation: float, test: float
 ) -> tuple[int, int]:
-    """Return where validation and test begin, in conversations from oldest to newest.
-
-    Args:
-        sizes: The examples of each conversation.
-        validation: As for `split_examples`.
-        test: As for `split_examples`.
-
-    Returns:
-        The index of the first conversation for validation, and of the first for the
-        test.
-
-    Raises:
-        TrainingDataError: If there are fewer conversations than parts.
-    """
+    """Return the indexes of the first conversations for validation and test."""
     parts = 1 + (validation > 0) + (test > 0)
     if sizes and len(sizes) < parts:
         msg = (

@@ -167,15 +167,7 @@ def trace_examples(
 def origin_of_session(
     session: ChatSession, messages: Sequence[BaseMessage] | None = None
 ) -> ExampleOrigin:
-    """Return the origin of messages of a session.
-
-    Args:
-        session: The session.
-        messages: Its messages in question; `None` for all.
-
-    Returns:
-        Their origin.
-    """
+    """Return the origin of messages of a session."""
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     if messages is None:
         messages = session.get("messages", ())
@@ -206,14 +198,7 @@ def origin_of_session(
 
 
 def speaker_of(examples: Iterable[TracedExample]) -> str | None:
-    """Return who writes the assistant's messages, as the export names that person.
-
-    Args:
-        examples: Traced examples.
-
-    Returns:
-        The name that most of the examples agree on; `None` if no origin tells it.
-    """
+    """Return who writes the assistant's messages, as the export names that person."""
     found = Counter(filter(None, map(_speaker_in, examples)))
     return found.most_common(1)[0][0] if found else None
 

@@ -48,8 +48,8 @@ class TrainingData:
         if self.repeated:
             why = plural(
                 self.repeated,
-                "left out because it repeats an older one",
-                "left out because they repeat older ones",
+                "skipped because it repeats an older one",
+                "skipped because they repeat older ones",
             )
             text += f", {why}"
         return text
@@ -60,11 +60,7 @@ class TrainingData:
         return len(self.examples) >= _MIN_EXAMPLES
 
     def require_enough(self) -> None:
-        """Make sure that there are enough examples to train on.
-
-        Raises:
-            TrainingDataError: If there are fewer than 10.
-        """
+        """Make sure that there are enough examples to train on."""
         if not self.is_enough:
             are_few = plural(len(self.examples), "example is", "examples are")
             msg = (
@@ -82,17 +78,7 @@ def to_training_data(
     *,
     validation: Sequence[TracedExample] | None = None,
 ) -> TrainingData:
-    """Hold a share of the examples out, and say whose words they are.
-
-    Args:
-        preparation: The finished preparation.
-        examples: Its examples.
-        share: Which share to hold out; `"auto"` for a tenth where there is enough.
-        validation: What is held out already, so that no others are.
-
-    Returns:
-        What to train on.
-    """
+    """Hold a share of the examples out, and say whose words they are."""
     options = preparation.options
     sources = [f"{e.loader.platform} {e.path.name}" for e, _ in preparation.summaries()]
     person = options.ai_role or speaker_of(examples)
@@ -114,15 +100,7 @@ def to_training_data(
 def hold_out(
     examples: list[TracedExample], share: Share, *, replies: int = 0
 ) -> tuple[list[TracedExample], list[TracedExample], int]:
-    """Return examples for training and for validation, and how many are in neither.
-
-    Args:
-        examples: Examples with their origins.
-        share: Which share to hold out for validation, the newest conversations;
-            `"auto"` for a tenth where there is enough.
-        replies: How many earlier replies each prompt shows: of what is held out, only
-            replies of the training.
-    """
+    """Return examples for training and for validation, and how many are in neither."""
     if share is None:
         splits = None
     elif share == "auto":

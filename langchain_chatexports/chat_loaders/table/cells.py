@@ -118,6 +118,8 @@ def matches_head(
         form = csv_form(head) if b"\n" in head or b"\r" in head else None
         is_table = form is not None and _has_columns(form.header, columns)
         is_table = is_table or path.suffix.lower() in CSV_SUFFIXES
+        # DiscordChatExporter's CSV lacks ids and replies, which its JSON has.
+        is_table = is_table and not start.startswith(b"AuthorID,")
     if is_table:
         import_duckdb()
     return is_table

@@ -16,6 +16,7 @@ import msgspec
 
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
+    NOT_DECODED,
     check_value_count,
     dicts_of,
     read_json,
@@ -23,7 +24,6 @@ from langchain_chatexports.chat_loaders.json_data import (
 )
 from langchain_chatexports.chat_loaders.telegram.records import (
     CHAT_TYPES,
-    UNREADABLE,
     Chat,
     Record,
     clean,
@@ -167,18 +167,18 @@ def _parse(file: ExportFile) -> JsonExport | None:
         return None
     data = file.read().removeprefix(_BYTE_ORDER_MARK)
     check_value_count(data, file.label, file.path)
-    with suppress(*UNREADABLE):
+    with suppress(*NOT_DECODED):
         return _export(data)
     data = _BARE_VALUE.sub(_quoted, _ESCAPE.sub(_mended, data))
-    with suppress(*UNREADABLE):
+    with suppress(*NOT_DECODED):
         return _export(data)
     salvaged, is_cut_off = _salvaged(data.replace(b"\r\n", b"\n"))
-    with suppress(*UNREADABLE):
+    with suppress(*NOT_DECODED):
         export = _export(salvaged)
         return export and export._replace(is_cut_off=is_cut_off)
     # Another encoding, or NaN; else this raises the error that names the file.
     text = json.dumps(read_json(data, file.label, file.path), ensure_ascii=False)
-    with suppress(*UNREADABLE):
+    with suppress(*NOT_DECODED):
         return _export(without_lone_surrogates(text).encode())
     return None
 
@@ -252,7 +252,7 @@ def _salvaged(data: bytes) -> tuple[bytes, bool]:
 def _record_or_null(data: bytes) -> bytes:
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
-    except UNREADABLE:
+    except NOT_DECODED:
         return b"null"
     return data
 

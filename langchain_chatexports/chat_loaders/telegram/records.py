@@ -12,14 +12,13 @@ from typing import Any
 
 import msgspec
 
+from langchain_chatexports.chat_loaders.json_data import NOT_DECODED
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Message,
     attachment,
 )
-
-UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
 
 _UNSET = msgspec.UNSET
 
@@ -230,11 +229,11 @@ def read_record(raw: msgspec.Raw) -> Record | None:
     Of one with a field of another type, or with bytes that are not UTF-8, the rest
     stays.
     """
-    with suppress(*UNREADABLE):
+    with suppress(*NOT_DECODED):
         return _DECODER.decode(raw)
     try:
         values = msgspec.json.decode(bytes(raw).decode("utf-8", "replace"))
-    except UNREADABLE:
+    except NOT_DECODED:
         return None
     if not isinstance(values, dict):
         return None

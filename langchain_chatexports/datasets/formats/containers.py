@@ -149,11 +149,7 @@ def _quoted(path: Path) -> str:
 
 
 def require_duckdb() -> Any:
-    """Return DuckDB, which writes and reads Parquet.
-
-    Raises:
-        MissingExtraError: If the extra `table` is not installed.
-    """
+    """Return DuckDB, which writes and reads Parquet."""
     try:
         import duckdb
     except ImportError as error:
@@ -174,16 +170,7 @@ def staging_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -> None:
-    """Raise an error if writing a set would replace anything but a set.
-
-    Args:
-        path: Where the set goes.
-        is_folder: Whether it is a folder.
-        known: Names of the files that may be replaced with the folder.
-
-    Raises:
-        ExportFormatError: If something else is there.
-    """
+    """Raise an error if writing a set would replace anything but a set."""
     if not path.exists():
         return
     if is_pipe(path):

@@ -362,3 +362,21 @@ def test_discord_in_another_format_has_its_own_remedy(
     export = open_export(tmp_path if is_folder else tmp_path / name)
     with pytest.raises(ExportFormatError, match="in the format JSON"):
         export.loader.load()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
+def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
+    outside = write_slack(tmp_path / "outside" / "slack")
+    table = tmp_path / "outside" / "rows.csv"
+    table.write_text("sender,text\nAnn,Hi\n")
+    folder = tmp_path / "folder"
+    write_discord(folder / "discord")
+    write_imessage(folder / "chat.db")
+    (folder / "slack").symlink_to(outside)
+    (folder / "rows.csv").symlink_to(table)
+    (folder / "x.zip").symlink_to(
+        shutil.make_archive(str(tmp_path / "x"), "zip", outside)
+    )
+    with pytest.warns(UserWarning, match="Skipped"):
+        exports = open_exports([folder])
+    assert [export.path.name for export in exports] == ["chat.db", "discord"]

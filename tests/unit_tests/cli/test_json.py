@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def keys_on_the_page(command: str) -> set[str]:
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
-    table = text[text.index("## For programs") : text.index("## All options")]
+    table = text[text.index("## For programs") :]
     (cell,) = re.findall(rf"^\| `{command}` \| (.*) \|$", table, re.MULTILINE)
     return set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", cell)))
 

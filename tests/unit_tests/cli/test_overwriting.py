@@ -62,7 +62,6 @@ def test_force_replaces_a_file_of_the_user(
     "command",
     [
         *COMMANDS[:-1],
-        "prepare chat.db --ai Tortoise --format trl",
         "prepare chat.db --ai Tortoise --split",
         "prepare chat.db --ai Tortoise --redact",
     ],

@@ -109,7 +109,7 @@ def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(
 
     def prepared(*options: Any) -> tuple[int, int]:
         arguments = (chats, "--ai", "Tortoise", "--gap", "none", "--size", 7)
-        chatexports("prepare", *arguments, *options, "--force", "-o", "o.jsonl")
+        chatexports("prepare", *arguments, *options, "-o", "o.jsonl", "--force")
         text = (tmp_path / "o.jsonl").read_text(encoding="utf-8")
         examples = [json.loads(line) for line in text.split("\n") if line]
         return len(examples), sum(len(e["messages"]) for e in examples)
@@ -276,7 +276,7 @@ def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
 
 
 MADE = (
-    "100 examples from 663 messages in 9 conversations; left out: 64 after the last "
+    "100 examples from 663 messages in 9 conversations; skipped: 64 after the last "
     "answer, 29 left over at the end."
 )
 

@@ -39,7 +39,7 @@ def test_it_says_what_was_made_of_how_much_and_the_rest_by_size() -> None:
         stage("Written (openai)", "answers", 3_000),
     )
     assert accounting_sentence(found, conversations=312) == (
-        "1,609 examples from 12,345 messages in 312 conversations; left out: 2,000 "
+        "1,609 examples from 12,345 messages in 312 conversations; skipped: 2,000 "
         "sent as a reaction, 300 media without text, 1 left over at the end."
     )
 
@@ -70,7 +70,7 @@ def test_where_no_messages_are_counted_examples_are() -> None:
         stage("Written (trl-prompt-completion)", "answers", 8, no_prompt=2),
     )
     assert accounting_sentence(found) == (
-        "8 examples; left out: 1 example repeated, 2 answers before the first message."
+        "8 examples; skipped: 1 example repeated, 2 answers before the first message."
     )
 
 

@@ -124,7 +124,7 @@ def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> N
     total = total_of(map(Counts.from_dict, read_header(path).facts["stages"]))
     assert total is not None
     assert (total.found, total.kept, total.skipped) == (40, 32, {"forgotten": 8})
-    assert "left out: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
+    assert "skipped: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
 
 
 def test_a_name_is_the_same_however_its_accents_are_written(tmp_path: Path) -> None:

@@ -1,8 +1,4 @@
-"""The command line's page: its commands run, and its options are all there are.
-
-The list of options is made here. After a change:
-`python -m tests.unit_tests.docs.test_cli_page`.
-"""
+"""The command line's page: its commands run and print what it says."""
 
 from __future__ import annotations
 
@@ -13,21 +9,17 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
 from tests.unit_tests.builders.pages import DOCS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
 PAGE = DOCS / "cli.md"
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
-OPTIONS = re.compile(r"(<!-- options: .*? -->\n\n)(?s:.*)")
-CHOSEN_BY_TYPER = {"--install-completion", "--show-completion", "--help"}
 
 
 def read_commands() -> list[tuple[list[str], str | None]]:
@@ -64,58 +56,3 @@ def test_commands_run_and_print_what_the_page_says(
         assert not ended.value.code, arguments
         if output is not None:
             assert output in printed
-
-
-def options() -> str:
-    """List commands and options as the program knows them."""
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    return "\n".join(
-        part for name in group.commands for part in _options_of(name, group)
-    )
-
-
-def _options_of(name: str, group: TyperGroup) -> Iterator[str]:
-    command = group.commands[name]
-    yield f"### `chatexports {name}`\n"
-    yield f"{(command.help or '').splitlines()[0]}\n"
-    yield "| Option | |"
-    yield "|---|---|"
-    for parameter in command.params:
-        assert isinstance(parameter, (TyperArgument, TyperOption))
-        if parameter.hidden:
-            continue
-        if parameter.param_type_name == "argument":
-            shown = (parameter.metavar or parameter.name).strip("{}")
-        elif CHOSEN_BY_TYPER & set(parameter.opts):
-            continue
-        else:
-            opts = [*parameter.opts, *parameter.secondary_opts]
-            shown = ", ".join(sorted(opts, key=len))
-        if parameter.metavar and parameter.param_type_name == "option":
-            shown += f" {parameter.metavar}"
-        default = parameter.default
-        said = f" Default: {default}." if _is_worth_saying(default) else ""
-        yield f"| `{_in_a_line(shown)}` | {_in_a_line(parameter.help)}{said} |"
-    yield ""
-
-
-def _is_worth_saying(default: object) -> bool:
-    return isinstance(default, (str, int, float)) and not isinstance(default, bool)
-
-
-def _in_a_line(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("|", "\\|")
-
-
-def test_page_lists_the_options_that_there_are() -> None:
-    assert PAGE.read_text(encoding="utf-8").endswith(f"-->\n\n{options()}"), (
-        "run: python -m tests.unit_tests.docs.test_cli_page"
-    )
-
-
-if __name__ == "__main__":
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(
-        OPTIONS.sub(lambda found: found[1] + options(), text), encoding="utf-8"
-    )

@@ -491,9 +491,10 @@ def test_a_data_package_is_refused_with_the_right_export(
         loader.load()
 
 
-def test_one_file_of_a_data_package_is_refused(tmp_path: Path) -> None:
-    write_package(tmp_path)
-    path = tmp_path / "Messages" / "c500" / "messages.json"
+@pytest.mark.parametrize("is_csv", [False, True])
+def test_one_file_of_a_data_package_is_refused(tmp_path: Path, is_csv: bool) -> None:
+    write_package(tmp_path, is_csv=is_csv)
+    (path,) = (tmp_path / "Messages" / "c500").glob("messages.*")
     with pytest.raises(ExportFormatError, match="only your own messages"):
         open_export(path).loader.load()
 

@@ -1,6 +1,7 @@
 """Telegram exports as sessions: JSON, its faults, people, owner, topics, accounting."""
 
 import json
+import time
 import warnings
 import zipfile
 from datetime import timedelta, timezone
@@ -169,6 +170,16 @@ def test_blocks_and_whole_files_give_the_same(tmp_path: Path) -> None:
     first = TelegramChatLoader(lines).load()
     assert first == TelegramChatLoader(whole).load()
     assert [len(session["messages"]) for session in first] == [1_500, 1_500]
+
+
+def test_the_time_is_linear_in_the_number_of_chats(tmp_path: Path) -> None:
+    chats = [TelegramChat(f"P{number}", number=number) for number in range(8_000)]
+    for chat in chats:
+        chat.messages.append({"id": 1, "type": "message", "text": "Hi"})
+    path = write_account(tmp_path / "result.json", *chats, indent=None)
+    begin = time.process_time()
+    assert TelegramChatLoader(path).inspect().kept == 8_000
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize(
