@@ -20,8 +20,7 @@ from langchain_chatexports._fast.messages import (
     plain_ai_message,
     plain_human_message,
 )
-from langchain_chatexports._fast.strings import iso_time, line_of_texts, new_tuple
-from langchain_chatexports.chat_loaders.base import MessageTime
+from langchain_chatexports._fast.strings import iso_time, line_of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +70,6 @@ def main() -> None:
             partial(message.model_copy, update=changes),
         ),
         ("ISO time", partial(iso_time, microseconds), time_of_datetime),
-        (
-            "named tuple",
-            partial(new_tuple, MessageTime, (1, "")),
-            partial(MessageTime, 1, ""),
-        ),
         (
             "JSON line of eight messages",
             partial(line_of_texts, _EXAMPLE),

@@ -11,10 +11,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["iso_time", "line_of_texts", "new_tuple"]
-
-new_tuple = tuple.__new__
-"""What a named tuple's constructor calls."""
+__all__ = ["iso_time", "line_of_texts"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]

@@ -166,7 +166,7 @@ class Names:
 def _told_apart(
     names: Mapping[str, str], handles: Mapping[str, Collection[str]]
 ) -> dict[str, str]:
-    """Return a name for each id, which is no other's: `Ann (ann.two)`."""
+    """Return a name of its own for each id, such as `Ann (ann.two)`."""
     distinct = {person: name for person, name in names.items() if name}
     signs = {person: next(iter(handles.get(person, ())), person) for person in distinct}
     for shown_signs in (signs, {person: person for person in distinct}):
@@ -233,9 +233,7 @@ def to_session(
         return None
     _give_ids(conversation.id, rows)
     if is_new:
-        for row in rows:
-            if row.kind == "text" and not is_new(conversation.id, row.id):
-                row.kind = "duplicate"
+        _mark_duplicates(conversation.id, rows, is_new)
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:
         return None
@@ -254,6 +252,15 @@ def to_session(
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
     return ExportSession(messages=messages, metadata=SessionMetadata(**metadata))
+
+
+def _mark_duplicates(
+    conversation_id: str, rows: list[Message], is_new: Callable[[str, str], bool]
+) -> None:
+    """Mark the messages that another loader has read before."""
+    for row in rows:
+        if row.kind == "text" and not is_new(conversation_id, row.id):
+            row.kind = "duplicate"
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:

@@ -46,7 +46,7 @@ def inspect(
     reading: ReadingOptions,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in an export: whose it is, who writes, what is left out and why.
+    """Show what is in an export: whose it is, who writes, what is skipped and why.
 
     It reads all of the export, about 100,000 messages a second, writes nothing, and
     ends with the command that makes examples of it.

@@ -258,7 +258,7 @@ def prepare_with_speaker(
         use(preparation)
     if not options.ai_role:
         for path in preparation.silent_exports():
-            say(f"warning: nobody in {path} has a name given with --ai: left out")
+            say(f"warning: nobody in {path} has a name given with --ai: skipped")
     return preparation
 
 

@@ -244,7 +244,7 @@ class Connection:
         raise self.error(problem, doing)
 
     def pause_after(self, problem: Exception, doing: str, seconds: float) -> float:
-        """Return how long to pause after an error; raise ours if that is no use."""
+        """Return how long to pause after an error; raise ours if that cannot help."""
         if not is_temporary(problem):
             raise self.error(problem, doing)
         wait = requested_wait(problem)

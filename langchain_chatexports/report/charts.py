@@ -329,28 +329,28 @@ def _split_chart(report: ExportReport) -> Section:
     return Section(
         "Train, validation and test",
         bars(rows, name="split", description="Examples by part", colors=(_ALL,)),
-        "Whole conversations, the newest for the test. Repeated texts are not yet left "
-        "out of validation and test.",
+        "Whole conversations, the newest for the test. Repeated texts are still in "
+        "validation and test.",
         ("part", "#examples", "#conversations"),
         [(part.name, part.examples, part.conversations) for part in report.split],
     )
 
 
 def skipped_chart(report: ExportReport) -> Section:
-    """Return the chart of messages kept, and left out by reason."""
+    """Return the chart of messages kept, and skipped by reason."""
     export = report.stages[0]
     rows = [("kept", export.kept)]
     rows += [(short_reason(name), count) for name, count in export.skipped.items()]
     return Section(
-        "Kept and left out",
+        "Kept and skipped",
         bars(
             rows,
             name="kept",
-            description="Messages kept and left out",
+            description="Messages kept and skipped",
             colors=[_ALL, *[MUTED] * len(rows)],
         ),
         f"{export.found:,} found = {export.kept:,} kept + "
-        f"{export.found - export.kept:,} left out.",
+        f"{export.found - export.kept:,} skipped.",
         ("", "#messages"),
         rows,
     )

@@ -123,7 +123,7 @@ class SourceFigures(_Figures):
     """Messages that the loader returns."""
 
     skipped: dict[str, int]
-    """Messages left out, by reason."""
+    """Messages skipped, by reason."""
 
     first: datetime | None
     """Time of the oldest message kept, in UTC."""
@@ -151,7 +151,7 @@ class StageFigures(_Figures):
     """What came out."""
 
     skipped: dict[str, int]
-    """What was left out or merged, by reason."""
+    """What was skipped or merged, by reason."""
 
     added: dict[str, int]
     """What came out more than once, by reason."""
@@ -265,7 +265,7 @@ class ExampleFigures(_Figures):
 
 
 class SplitPart(_Figures):
-    """One part of the split by time, before near-duplicates are left out of it."""
+    """One part of the split by time, before texts that repeat are skipped."""
 
     name: Literal["train", "validation", "test"]
     """Its name."""
@@ -300,7 +300,7 @@ class RedactionFigures(_Figures):
 
 
 class ExportReport(_Figures):
-    """What is in exports, which examples they make, and what is left out.
+    """What is in exports, which examples they make, and what is skipped.
 
     It holds counts, times and, unless `anonymous`, names of people and files; no text
     of any message.
@@ -337,7 +337,7 @@ class ExportReport(_Figures):
     """Pauses and conversations."""
 
     stages: tuple[StageFigures, ...]
-    """What each step kept and left out, from the export to the examples."""
+    """What each step kept and skipped, from the export to the examples."""
 
     examples: ExampleFigures | None
     """The examples; `None` where there are none."""

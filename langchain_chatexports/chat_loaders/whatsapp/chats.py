@@ -206,7 +206,7 @@ class Chat:
         return None
 
     def rename(self, names: Collection[str], name: str) -> None:
-        """Give another name to a sender, such as "You"."""
+        """Rename a sender, such as "You"."""
         for message in self.messages:
             if message.sender in names:
                 message.sender = name

@@ -57,7 +57,7 @@ class _Phone:
 
     owner: FoundOwner | None = None
     known_orders: dict[Layout, str] = field(default_factory=dict)
-    """The order of dates, by the layout of headers, where it is no guess."""
+    """The order of dates, by the layout of headers, where it is certain."""
 
     def orders(self, records: Records, chosen: str | None) -> list[Order]:
         """Return the order of dates in a chat, or else that of the chats beside it."""

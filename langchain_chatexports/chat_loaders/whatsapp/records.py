@@ -167,7 +167,7 @@ class Records:
         self._end(tail)
 
     def _end(self, lines: list[str]) -> None:
-        """Give the last record its lines; before the first one they are lost."""
+        """Add lines to the last record; before the first one they are lost."""
         if not lines:
             return
         text = "\n".join(lines).rstrip("\n")

@@ -203,7 +203,7 @@ def _prompt(window: list[list[Row]]) -> str:
     return " ".join([*(f"You are {name}." for name in own), with_others]).strip()
 
 
-def test_what_is_found_kept_and_left_out(case: Case) -> None:
+def test_what_is_found_kept_and_skipped(case: Case) -> None:
     (source,) = case.report.sources
     assert case.report.messages == source.kept == len(case.rows)
     assert source.found == case.found
