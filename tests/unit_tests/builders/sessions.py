@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -191,6 +191,9 @@ class ExportLoader(ChatExportLoader):
                     yield cast("ChatSession", whole)
         finally:
             self.closed += 1
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        return {}
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         raise NotImplementedError
