@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
 from typing_extensions import TypedDict
@@ -251,7 +251,7 @@ def to_session(
     }
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
-    return ExportSession(messages=messages, metadata=SessionMetadata(**metadata))
+    return ExportSession(messages=messages, metadata=cast("SessionMetadata", metadata))
 
 
 def _mark_duplicates(

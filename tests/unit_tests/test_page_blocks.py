@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 # Pages, how many blocks run at the least, and the package that some of them need.
 PAGES = (
     ("imessage.md", 5, None),
-    ("facebook_messenger.md", 6, None),
+    ("facebook_messenger.md", 5, None),
     ("table.md", 4, None),
     ("steps.md", 9, None),
     ("splitting.md", 7, None),
     ("redaction.md", 3, None),
-    ("examples.md", 11, "datasets"),
+    ("examples.md", 8, None),
     ("report.md", 1, "matplotlib"),
     ("evaluation.md", 1, "emoji"),
 )

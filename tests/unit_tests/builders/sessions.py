@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -192,7 +192,7 @@ class ExportLoader(ChatExportLoader):
         finally:
             self.closed += 1
 
-    def handles(self) -> dict[str, tuple[str, ...]]:
+    def handles(self) -> Mapping[str, Collection[str]]:
         return {}
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
