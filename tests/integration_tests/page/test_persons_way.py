@@ -39,7 +39,7 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     person.assert_accessible()
     # A keyboard cannot drop.
     person.drop(messenger_zip)
-    person.see("Messenger export (zip)")
+    person.see("Messenger export")
     person.tab_to("Or the path")
     person.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
     person.see("223 of 223 messages kept")
