@@ -265,7 +265,7 @@ class ExampleFigures(_Figures):
 
 
 class SplitPart(_Figures):
-    """One part of the split by time, before near-duplicates are left out of it."""
+    """One part of the split by time, before repeated texts are skipped in it."""
 
     name: Literal["train", "validation", "test"]
     """Its name."""
