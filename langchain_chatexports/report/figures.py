@@ -7,23 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = [
-    "Bin",
-    "Distribution",
-    "ExampleFigures",
-    "ExportReport",
-    "PauseFigures",
-    "PersonFigures",
-    "RedactionFigures",
-    "SourceFigures",
-    "SplitPart",
-    "StageFigures",
-    "TimeFigures",
-    "TimePoint",
-    "TimeUnit",
-    "Values",
-]
-
 TimeUnit = Literal["day", "week", "month", "quarter", "year"]
 
 
