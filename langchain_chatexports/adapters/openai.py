@@ -21,12 +21,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_chatexports.steps.base import iter_sessions
+from langchain_chatexports.chat_loaders.session_source import iter_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_chatexports.steps.base import SessionSource
+    from langchain_chatexports.chat_loaders.session_source import SessionSource
 
 __all__ = [
     "convert_dict_to_message",

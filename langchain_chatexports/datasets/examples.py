@@ -26,8 +26,11 @@ from typing_extensions import NotRequired, Required, TypedDict
 from langchain_chatexports._names import safe_name
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
+from langchain_chatexports.chat_loaders.session_source import (
+    SessionSource,
+    iter_sessions,
+)
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.steps.base import SessionSource, iter_sessions
 
 _ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}

@@ -16,11 +16,11 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import SessionConverter, TrainingExample
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.steps.base import SessionSource
 
 TrainingInput: TypeAlias = (
     "SessionSource | Iterable[TrainingExample] | Iterable[TracedExample] "

@@ -15,12 +15,12 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import (
     SessionConverter,
     SystemPrompt,
     TrainingExample,
 )
-from langchain_chatexports.steps.base import SessionSource
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_chatexports.steps.base import SessionSource
+    from langchain_chatexports.chat_loaders.session_source import SessionSource
 
 __all__ = ["VoicePrompt"]
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports._tokens import token_counter
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
-from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
 from langchain_chatexports.datasets.splits import part_borders
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.report.counts import (
@@ -40,16 +41,7 @@ from langchain_chatexports.report.figures import (
     StageFigures,
 )
 from langchain_chatexports.report.times import TimeCounts, find_time_zone, moment_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from langchain_core.chat_loaders import BaseChatLoader
-
-    from langchain_chatexports.datasets.preparation import Gap
-    from langchain_chatexports.steps import SessionTransform
-
-__all__ = ["TOKEN_LIMIT", "build_report"]
+from langchain_chatexports.steps import SessionTransform
 
 TOKEN_LIMIT = 1024
 """Maximum tokens of an example on the local server; OpenAI's is 65,536."""

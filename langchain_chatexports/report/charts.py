@@ -5,12 +5,24 @@ Colors are in `templates/style.css`, shapes in `svg.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.card_reasons import short_reason
 from langchain_chatexports.report.distributions import place_in_bins
-from langchain_chatexports.report.figures import Bin
+from langchain_chatexports.report.figures import (
+    Bin,
+    Distribution,
+    ExampleFigures,
+    ExportReport,
+    PauseFigures,
+    RedactionFigures,
+    TimeFigures,
+    TimePoint,
+)
 from langchain_chatexports.report.formatting import (
     duration,
     number_range,
@@ -19,31 +31,6 @@ from langchain_chatexports.report.formatting import (
     time_range,
 )
 from langchain_chatexports.report.svg import MUTED, SERIES, bars, columns, heat_map
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from markupsafe import Markup
-
-    from langchain_chatexports.report.figures import (
-        Distribution,
-        ExampleFigures,
-        ExportReport,
-        PauseFigures,
-        RedactionFigures,
-        TimeFigures,
-        TimePoint,
-    )
-
-__all__ = [
-    "Section",
-    "habit_charts",
-    "learned_charts",
-    "people_chart",
-    "redaction_chart",
-    "skipped_chart",
-    "time_charts",
-]
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MAX_PEOPLE = 12

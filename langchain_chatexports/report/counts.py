@@ -8,10 +8,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import (
@@ -21,37 +26,17 @@ from langchain_chatexports.chat_loaders.counts import (
     read_counted,
 )
 from langchain_chatexports.datasets.estimate import example_tokens
-from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.examples import SystemPrompt
+from langchain_chatexports.datasets.preparation import Gap
+from langchain_chatexports.datasets.trace import TracedExample, trace_examples
 from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.report.distributions import SECOND_EDGES, NumbersBySide
-from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
+from langchain_chatexports.report.times import TimeCounts
+from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SessionTransform
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 from langchain_chatexports.steps.redact import names_of_export
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-
-    from langchain_core.chat_loaders import BaseChatLoader
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.datasets.examples import SystemPrompt
-    from langchain_chatexports.datasets.preparation import Gap
-    from langchain_chatexports.datasets.trace import TracedExample
-    from langchain_chatexports.redaction.redactor import Redactor
-    from langchain_chatexports.report.times import TimeCounts
-    from langchain_chatexports.steps import SessionTransform
-
-__all__ = [
-    "ConversationCounts",
-    "ExampleSizes",
-    "MessageCounts",
-    "MessageProgress",
-    "PrivateCounts",
-    "ReportCounts",
-    "private_counts",
-]
 
 # Placeholders are counted and never shown, so their key need not be secret.
 _KEY = "report"

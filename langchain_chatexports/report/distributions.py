@@ -5,24 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from langchain_chatexports.report.figures import Bin, Distribution, Values
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-__all__ = [
-    "DOUBLINGS",
-    "RUN_EDGES",
-    "SECOND_EDGES",
-    "NumbersBySide",
-    "bins_of",
-    "place_in_bins",
-    "rank",
-    "values_of",
-]
 
 _Number = TypeVar("_Number", int, float)
 
@@ -95,16 +82,7 @@ def rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
 def bins_of(
     ai: Mapping[int, int], others: Mapping[int, int], edges: Sequence[int]
 ) -> tuple[Bin, ...]:
-    """Return numbers in bins.
-
-    Args:
-        ai: How often each number of the AI occurs.
-        others: How often each number of the others occurs.
-        edges: Where the bins begin; the last one has no end.
-
-    Returns:
-        The bins, without empty ones at the ends.
-    """
+    """Return numbers in bins."""
     counts = [[0, 0] for _ in edges]
     for side, numbers in enumerate((ai, others)):
         for number, times in numbers.items():

@@ -7,23 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = [
-    "Bin",
-    "Distribution",
-    "ExampleFigures",
-    "ExportReport",
-    "PauseFigures",
-    "PersonFigures",
-    "RedactionFigures",
-    "SourceFigures",
-    "SplitPart",
-    "StageFigures",
-    "TimeFigures",
-    "TimePoint",
-    "TimeUnit",
-    "Values",
-]
-
 TimeUnit = Literal["day", "week", "month", "quarter", "year"]
 
 
@@ -265,7 +248,11 @@ class ExampleFigures(_Figures):
 
 
 class SplitPart(_Figures):
+<<<<<<< HEAD
     """One part of the split by time, before texts that repeat are skipped."""
+=======
+    """One part of the split by time, before repeated texts are skipped in it."""
+>>>>>>> datasets
 
     name: Literal["train", "validation", "test"]
     """Its name."""

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from langchain_chatexports.report.figures import Bin, TimePoint, TimeUnit
-
-__all__ = [
-    "day",
-    "duration",
-    "number_range",
-    "short_range",
-    "time_label",
-    "time_range",
-]
+from langchain_chatexports.report.figures import Bin, TimePoint, TimeUnit
 
 _TIME_UNITS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -31,26 +31,11 @@ from langchain_chatexports.exceptions import MissingExtraError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render_page"]
-
 _HERE = "langchain_chatexports.report"
 
 
 def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
-    """Return a page.
-
-    Args:
-        template: Its file name in the package's folder `templates`.
-        package: The package that has it; `base.html` and `parts.html` are always
-            found.
-        values: The template's variables; a missing one is an error.
-
-    Returns:
-        The page, the same for the same values.
-
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
+    """Return a page."""
     page = _environment(package).get_template(template)
     return page.render(version=__version__, **values)
 

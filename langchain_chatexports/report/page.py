@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._terminal import plural
@@ -16,16 +17,9 @@ from langchain_chatexports.report.charts import (
     skipped_chart,
     time_charts,
 )
+from langchain_chatexports.report.figures import ExportReport, SourceFigures
 from langchain_chatexports.report.formatting import day
 from langchain_chatexports.report.html import render_page
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from langchain_chatexports.report.figures import ExportReport, SourceFigures
-
-__all__ = ["render_report", "write_report"]
 
 _CHOSEN_LATER = "You choose the person in the next step."
 

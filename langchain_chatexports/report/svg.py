@@ -19,28 +19,15 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from markupsafe import Markup
     from matplotlib.axes import Axes
-
-__all__ = [
-    "ALERT",
-    "GRID",
-    "INK",
-    "MUTED",
-    "SERIES",
-    "bars",
-    "chart_svg",
-    "columns",
-    "heat_map",
-    "require_extra",
-]
 
 # Unusual colors that stand for the style sheet's variables.
 INK, MUTED, GRID, PAPER = "#010203", "#010204", "#010205", "#010206"
@@ -99,21 +86,7 @@ _USED_ID = re.compile(r'(?:href="#|url\(#)([^")]+)')
 def chart_svg(
     draw: Callable[[Axes], None], *, name: str, description: str, height: float = 2.4
 ) -> Markup:
-    """Return a chart as inline SVG that fits a card of the page, and a phone.
-
-    Args:
-        draw: Draws into the axes with `INK`, `MUTED`, `GRID`, `ALERT` and `SERIES`;
-            other colors are the same in dark mode.
-        name: A unique word on the page, for the ids inside.
-        description: What the chart shows, for screen readers.
-        height: In inches; the width is 4.8.
-
-    Returns:
-        Markup that jinja2 does not escape again.
-
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
+    """Return a chart as inline SVG that fits a card of the page, and a phone."""
     require_extra()
     import matplotlib as mpl
     from markupsafe import Markup, escape
@@ -138,11 +111,7 @@ def chart_svg(
 
 
 def require_extra() -> None:
-    """Check that pages and charts can be made, before something long begins.
-
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
+    """Check that pages and charts can be made, before something long begins."""
     try:
         import jinja2  # noqa: F401 - only whether they are there
         import matplotlib as mpl  # noqa: F401
@@ -164,20 +133,7 @@ def columns(
     mark: tuple[float, str] | None = None,
     colors: Sequence[str] = SERIES,
 ) -> Markup:
-    """Return columns, one for each label; several series are stacked.
-
-    Args:
-        labels: Under the columns; where there are many, some are left out.
-        series: Names (for the legend, if there are several) and values.
-        name: As for `chart_svg`.
-        description: As for `chart_svg`.
-        xlabel: Under the axis.
-        ylabel: Beside the axis.
-        max_labels: How many labels fit.
-        at_edges: Put each label where its column begins.
-        mark: The place of a line, and its text; 0 is the middle of the first column.
-        colors: One for each series.
-    """
+    """Return columns, one for each label; several series are stacked."""
 
     def draw(axes: Axes) -> None:
         places = range(len(labels))

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["TimeCounts", "find_time_zone", "moment_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # The longest time line for each unit: as many points as fit a phone.
@@ -26,17 +21,7 @@ _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
 
 
 def find_time_zone(name: str) -> tzinfo | None:
-    """Return a time zone by its name.
-
-    Args:
-        name: A name such as `Europe/Berlin`, `UTC`, or `local` for the machine's.
-
-    Returns:
-        The zone; `None` stands for the machine's, as for `datetime.astimezone`.
-
-    Raises:
-        ValueError: If there is no such zone.
-    """
+    """Return a time zone by its name."""
     return None if name == "local" else local_times.find_time_zone(name)
 
 

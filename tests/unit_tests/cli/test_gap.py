@@ -118,7 +118,7 @@ def test_report_announces_what_prepare_writes(
         len(row["messages"]) for row in read_jsonl(thread.parent / "set.jsonl")
     )
     (steps,) = (export["steps"] for export in prepared["exports"])
-    cut = [s["sessions_out"] for s in steps if s["name"] == "SplitSessions"] or [1]
+    cut = [s["sessions_kept"] for s in steps if s["name"] == "SplitSessions"] or [1]
     assert report["pauses"]["conversations"] == cut[0]
     assert cut[0] == (DAYS if gap in {"auto", "45m"} else 1)
 
