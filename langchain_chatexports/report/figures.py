@@ -248,11 +248,7 @@ class ExampleFigures(_Figures):
 
 
 class SplitPart(_Figures):
-<<<<<<< HEAD
     """One part of the split by time, before texts that repeat are skipped."""
-=======
-    """One part of the split by time, before repeated texts are skipped in it."""
->>>>>>> datasets
 
     name: Literal["train", "validation", "test"]
     """Its name."""

@@ -234,7 +234,7 @@ def test_chosen_chats_of_examples_are_an_error(
     assert "chatexports forget" in done.err
 
 
-@pytest.mark.parametrize("options", [(), ("--dedup")])
+@pytest.mark.parametrize("options", [(), ("--dedup",)])
 def test_a_limit_keeps_the_newest_examples_in_their_order(
     chatexports: Callable[..., Any],
     chats: Path,

@@ -230,7 +230,7 @@ main()
 
 
 @not_on_windows
-@pytest.mark.parametrize("form", ["openai", "trl"])
+@pytest.mark.parametrize("form", ["openai", "trl-prompt-completion"])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
