@@ -20,7 +20,7 @@ OPTIONS = ["--export-zone", "Europe/Berlin", "--date-order", "mdy", "--column"]
 
 def rows(time: str = "5/6/2024 11:00 PM") -> list[dict[str, Any]]:
     return [
-        {"Case": "a", "from": name, "time": time, "Body": f"words {number}"}
+        {"Case": "a", "from": name, "time": time, "Words": f"words {number}"}
         for number in range(6)
         for name in ("Ann", "Bo")
     ]
@@ -32,7 +32,7 @@ def desk(tmp_path: Path) -> Path:
 
 
 def given() -> list[str]:
-    return [*OPTIONS, "text=Body", "--column", "conversation=Case"]
+    return [*OPTIONS, "text=Words", "--column", "conversation=Case"]
 
 
 def test_inspect_reads_by_them_and_proposes_a_command_with_them(
@@ -71,7 +71,7 @@ def test_every_command_that_reads_exports_has_them(
     assert chatexports(command, desk, *rest, *given()).status == 0
     failed = chatexports(command, desk, *rest, "--force")
     assert failed.status == 1
-    assert "--column conversation=NAME" in failed.err
+    assert "--column text=NAME" in failed.err
 
 
 def test_json_lines_with_other_names_are_a_table_with_column(
@@ -87,7 +87,7 @@ def test_json_lines_with_other_names_are_a_table_with_column(
     [
         ("--export-zone", "Berlin", "no time zone"),
         ("--date-order", "day", "dmy"),
-        ("--column", "Body", "PART=NAME"),
+        ("--column", "Words", "PART=NAME"),
         ("--column", "text=", "PART=NAME"),
         ("--column", "speaker=Body", "a message can have"),
     ],
@@ -103,7 +103,7 @@ def test_a_value_that_cannot_be_is_a_wrong_option(
 @pytest.mark.parametrize("command", ["inspect", "prepare"])
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--export-zone", "UTC"), ("--date-order", "dmy"), ("--column", "text=Body")],
+    [("--export-zone", "UTC"), ("--date-order", "dmy"), ("--column", "text=Words")],
 )
 def test_an_option_that_no_export_can_use_is_refused(
     chatexports: Callable[..., Any],
