@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from langchain_chatexports._function_words import ENGLISH
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["LINE_END", "is_telling", "match_expression", "searchable"]
 
 LINE_END = " \ue000\n"
 """Between messages: a word nobody asks for, so that no phrase spans two of them."""
@@ -51,10 +46,11 @@ def searchable(text: str) -> str:
     return " ".join(_UNSPACED.sub(_pairs, composed).split())
 
 
-def is_telling(query: str) -> bool:
-    """Return whether a question has words that say what it is about."""
+def telling_words(query: str) -> list[str]:
+    """Return the words of a question that say what it is about."""
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
-    return any(not _is_function_word(token) for token in _tokens(composed))
+    words = [_AROUND.sub("", word) for word in composed.replace('"', " ").split()]
+    return [word for word in words if word and not _is_function_word(word)]
 
 
 def match_expression(query: str) -> str | None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from langchain_chatexports import ChatExportRetriever
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportFormatError,
@@ -20,7 +21,6 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.retrieval import (
     ChatIndex,
     IndexCounts,
-    Windows,
     sessions_to_documents,
     storage,
 )
@@ -44,7 +44,7 @@ def chat(*lines: str, name: str = "c1", **metadata: Any) -> ChatSession:
 
 def filled(*sessions: ChatSession, path: Path | None = None) -> ChatIndex:
     index = ChatIndex(path)
-    index.update(sessions)
+    index.rebuild(sessions)
     return index
 
 
@@ -230,12 +230,20 @@ def test_equal_ids_in_other_conversations_hide_no_message() -> None:
 
 def test_neighboring_windows_do_not_double_a_message() -> None:
     lines = [f"Hare: line {i}" for i in range(7)]
-    index = ChatIndex(windows=Windows(size=4, overlap=2))
-    index.update(chat(*lines, "Hare: carrot", *lines))
+    index = filled(chat(*lines, "Hare: carrot", *lines))
     assert found(index, "carrot") == ["carrot"]
 
 
 class TestFilters:
+    @pytest.mark.parametrize("filters", [{"chat": []}, {"person": []}, {"k": 0}])
+    def test_none_of_them_is_nothing(
+        self, garden: ChatIndex, filters: dict[str, Any]
+    ) -> None:
+        assert found(garden, "race", **filters) == []
+        retriever = ChatExportRetriever(index=garden)
+        assert retriever.invoke("race", **filters) == []
+        assert ChatExportRetriever(index=garden, **filters).invoke("race") == []
+
     def test_person(self, garden: ChatIndex) -> None:
         assert found(garden, "race carrots", person="HARE") == ["I planted carrots"]
         assert found(garden, "nine there", person="Tortoise") == ["I will be there"]
@@ -281,83 +289,46 @@ class TestFilters:
         assert found(index, "race", person="Tortoise") == ["race"]
 
 
-class TestUpdate:
-    def test_nothing_new_changes_nothing(self) -> None:
-        session = chat(*(f"Hare: {i}" for i in range(20)))
+class TestRebuild:
+    def test_the_index_has_what_the_sessions_have(self) -> None:
         index = ChatIndex()
-        assert index.update(session) == IndexCounts(3, 0, 0, 0)
-        before = index._connection.total_changes
-        assert index.update(session) == IndexCounts(0, 0, 0, 3)
-        assert index._connection.total_changes == before
+        sessions = [chat("Hare: carrot", "Hare: beet"), chat("Ron: turnip", name="c2")]
+        assert index.rebuild(sessions) == IndexCounts(chats=2, messages=3)
+        assert index.rebuild(chat("Hare: lettuce")) == IndexCounts(1, 1)
+        assert found(index, "carrot beet turnip lettuce") == ["lettuce"]
+        assert index.people() == {"Hare": 1}
 
-    def test_a_grown_chat_gets_its_new_windows_only(self) -> None:
-        lines = [f"Hare: carrot {i}" for i in range(22)]
-        index = ChatIndex()
-        index.update(chat(*lines[:16]))
-        assert index.update(chat(*lines)) == IndexCounts(1, 1, 0, 2)
-        assert found(index, '"carrot 21"') == ["carrot 21"]
-        assert len(found(index, "carrot", k=99)) == 4
-        assert index.people() == {"Hare": 22}
-
-    def test_older_messages_in_front_move_the_others(self) -> None:
-        late = [said("Hare", f"late {i}", at=9 * HOURS + i) for i in range(3)]
-        early = [said("Hare", "carrot", at=0)]
-        index = ChatIndex()
-        for messages in (late, early + late):
-            session: Any = {"messages": messages, "metadata": {"id": "c"}}
-            counts = index.update(session)
-        assert counts == IndexCounts(1, 0, 0, 1)
-        assert index.search("carrot")[0].document.page_content.endswith("carrot")
-        assert index.search("late")[0].document.metadata["messages"][0]["time"] == (
-            "2023-08-28T09:32:03+00:00"
-        )
-
-    def test_edited_and_deleted_messages_are_not_found(self) -> None:
-        index = filled(chat("Hare: carrot", "Hare: turnip", "Hare: beet"))
-        index.update(chat("Hare: carrot", "Hare: lettuce"))
-        assert found(index, "turnip beet") == []
-        assert found(index, "lettuce") == ["lettuce"]
-
-    def test_a_chat_that_shrinks_loses_its_windows(self) -> None:
-        lines = [f"Hare: carrot {i}" for i in range(20)]
-        index = filled(chat(*lines))
-        assert index.update(chat(*lines[:6])) == IndexCounts(0, 1, 2, 0)
-        assert found(index, '"carrot 19"') == []
-        assert len(index.search("carrot", k=99)) == 1
-
-    def test_other_chats_stay_unless_the_sessions_are_everything(self) -> None:
-        index = filled(chat("Hare: carrot"), chat("Hare: turnip", name="c2"))
-        assert index.update(chat("Hare: carrot")).removed == 0
-        assert len(index.chats()) == 2
-        assert index.update(chat("Hare: carrot"), complete=True).removed == 1
-        assert found(index, "turnip") == []
+    def test_nothing_that_went_is_left_in_the_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.sqlite"
+        with filled(chat("Zebulon: quagmire"), path=path) as index:
+            index.rebuild(chat("Hare: carrot"))
+        there = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert b"carrot" in there
+        assert b"quagmire" not in there
+        assert b"Zebulon" not in there
 
     def test_several_sessions_of_one_chat_are_all_there(self) -> None:
         """As steps make them that split and keep the id."""
-        parts = [chat("Hare: carrot"), chat("Hare: turnip")]
-        index = filled(*parts)
+        index = filled(chat("Hare: carrot"), chat("Hare: turnip"))
         assert found(index, "carrot turnip", k=9) == ["carrot", "turnip"]
-        assert index.update(parts).unchanged == 2
-        index.update(parts[1])
-        assert found(index, "carrot turnip") == ["turnip"]
 
-    def test_other_windows_cut_again(self, tmp_path: Path) -> None:
-        session = chat(*(f"Hare: {i}" for i in range(9)))
-        filled(session, path=tmp_path / "index").close()
-        index = ChatIndex(tmp_path / "index", windows=Windows(size=3, overlap=0))
-        index.update(session)
-        assert len(index.search("8")[0].document.metadata["messages"]) == 3
+    def test_a_session_without_messages_is_no_chat(self) -> None:
+        index = ChatIndex()
+        assert index.rebuild([{"messages": []}, chat("Hare: hi")]) == (1, 1)
+        assert len(index.chats()) == 1
 
     def test_an_error_of_the_loader_changes_nothing(self) -> None:
-        index = filled(chat("Hare: carrot"))
+        index = ChatIndex()
+        index.rebuild(chat("Hare: carrot"), note="first")
 
         def broken() -> Any:
             yield chat("Hare: turnip")
             raise EOFError
 
         with pytest.raises(EOFError):
-            index.update(broken())
+            index.rebuild(broken(), note="second")
         assert found(index, "carrot turnip") == ["carrot"]
+        assert index.note() == "first"
 
 
 class TestFile:
@@ -460,15 +431,11 @@ class TestFile:
         with ChatIndex(path) as index, closing(sqlite3.connect(path)) as other:
             other.execute("BEGIN EXCLUSIVE")
             with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.update(chat("Hare: carrot"))
+                index.rebuild(chat("Hare: carrot"))
             with pytest.raises(ExportFormatError, match="Another program writes"):
                 index.search("carrot")
             with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.note("exports")
-            with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.set_note("exports", "")
-            with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.forgotten(["Hare"], [])
+                index.note()
 
     def test_another_program_that_removes_what_is_found(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -479,7 +446,7 @@ class TestFile:
         def and_then_removed(*arguments: Any) -> list[int]:
             ranked = by_words(*arguments)
             with ChatIndex(path) as other, suppress(ExportFormatError):
-                other.update((), complete=True)
+                other.rebuild(())
             return ranked
 
         by_words_there = "langchain_chatexports.retrieval.index.by_words"
@@ -500,7 +467,7 @@ class TestFile:
 
         monkeypatch.setattr(storage, "_create_tables", create_second)
         with ChatIndex(path) as index:
-            index.update(chat("Hare: carrot"))
+            index.rebuild(chat("Hare: carrot"))
             assert index.search("carrot")
 
     def test_one_that_is_closed_says_so_and_is_not_damaged(self) -> None:
