@@ -1,18 +1,14 @@
 """A Telegram export, and the stages of reading it; `benchmarks.loaders` runs them."""
 
-from __future__ import annotations
-
 import random
 import shutil
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmarks.facebook_messenger import WORDS
 from benchmarks.harness import indented
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
 _USERS = 40
@@ -22,15 +18,14 @@ from langchain_chatexports import TelegramChatLoader
 loader = TelegramChatLoader(path, owner='user0')
 unnamed = TelegramChatLoader(path)
 """
-_BLOCKS = """
-from contextlib import ExitStack
+_RECORDS = """
 from langchain_chatexports import TelegramChatLoader
 loader = TelegramChatLoader(path)
 """
-_READ_BLOCKS = """
-with ExitStack() as stack:
-    for chat in loader._discover(stack, Tally()).chats:
-        for block in chat.blocks(): del block
+_READ_RECORDS = """
+with loader.open_export() as files:
+    for conversation in loader.conversations(files):
+        for message in conversation.messages: del message
 """
 _PARSE = """
 for file in sorted(pathlib.Path(path).rglob('*.json')):
@@ -38,7 +33,7 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
 """
 STAGES = {
     "parse": ("import json, pathlib", _PARSE),
-    "blocks": (_BLOCKS, _READ_BLOCKS),
+    "messages": (_RECORDS, _READ_RECORDS),
     "first session": (_OURS, "next(iter(loader.lazy_load()))"),
     "read": (_OURS, "for session in loader.lazy_load(): del session"),
     "read, owner looked for": (

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
@@ -105,6 +106,7 @@ __all__ = [
     "SenderNotFoundError",
     "SessionPipeline",
     "SessionTransform",
+    "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
     "SplitSessions",
@@ -133,6 +135,7 @@ _MODULES = {
     ),
     "chat_loaders.imessage": ("IMessageChatLoader",),
     "chat_loaders.counts": ("ExportSummary",),
+    "chat_loaders.signal": ("SignalChatLoader",),
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),

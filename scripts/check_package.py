@@ -74,7 +74,6 @@ WITHOUT = {
     "retrieval.chat_mcp_server(retrieval.ChatIndex())",
     "page": "from langchain_chatexports.page.server import check_extra as check\n"
     "check()",
-    "parquet": "package.TableChatLoader(parquet, columns=columns).load()",
     "ray": "from langchain_chatexports.cluster import read_exports\n"
     "read_exports('chat.db')",
     "redact": "package.Redact.for_export(loader)",
@@ -82,6 +81,7 @@ WITHOUT = {
     "WordLlamaEmbeddings()",
     "report": "from langchain_chatexports.report import build_report, write_report\n"
     "write_report(build_report(loader), 'report.html')",
+    "table": "package.TableChatLoader(parquet, columns=columns).load()",
     "tests": "import langchain_chatexports.standard_tests",
 }
 CORE_WITHOUT = """
@@ -120,7 +120,6 @@ SMOKE = {
     "from langchain_chatexports.local_server.training import trainer",
     "page": "from langchain_chatexports.page import screens, server\n"
     "server.check_extra()",
-    "parquet": "import pyarrow.parquet",
     "qlora": "import bitsandbytes",
     "ray": "import ray.data\nfrom langchain_chatexports.cluster import JsonLines",
     "redact": "from langchain_chatexports.redaction.phones import check_extra\n"
@@ -138,6 +137,7 @@ assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
 """,
     "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
     "assert len(WordLlamaEmbeddings().embed_query('race')) == 256",
+    "table": "import duckdb",
     "tests": "from langchain_chatexports.standard_tests import ChatLoaderUnitTests",
 }
 

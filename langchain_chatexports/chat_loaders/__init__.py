@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
@@ -28,6 +29,7 @@ __all__ = [
     "DiscordChatLoader",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
+    "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
     "TableChatLoader",
@@ -43,6 +45,7 @@ _MODULES = {
         "SingleFileFacebookMessengerChatLoader",
     ),
     "imessage": ("IMessageChatLoader",),
+    "signal": ("SignalChatLoader",),
     "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
     "telegram": ("TelegramChatLoader",),

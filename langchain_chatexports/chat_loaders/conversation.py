@@ -168,11 +168,13 @@ def _told_apart(
 ) -> dict[str, str]:
     """Return a name for each id, which is no other's: `Ann (ann.two)`."""
     distinct = {person: name for person, name in names.items() if name}
-    for signs in (lambda who: next(iter(handles.get(who, ())), who), lambda who: who):
+    signs = {person: next(iter(handles.get(person, ())), person) for person in distinct}
+    for shown_signs in (signs, {person: person for person in distinct}):
         counts = Counter(map(name_key, distinct.values()))
         for person, shown in distinct.items():
-            if counts[name_key(shown)] > 1 and names[person] != signs(person):
-                distinct[person] = f"{names[person]} ({signs(person)})"
+            name, sign = names[person], shown_signs[person]
+            if counts[name_key(shown)] > 1 and name != sign:
+                distinct[person] = f"{name} ({sign})"
     return distinct
 
 
@@ -211,7 +213,8 @@ def to_session(
     rows = _without_duplicates(_all_rows(conversation, files), counts)
     if files:
         files.check_count(counts.found)
-    rows.sort(key=_time_order)
+    if not conversation.is_ordered:
+        rows.sort(key=_time_order)
     names.enter(conversation)
     owner, owner_name = _owner(conversation, names, selection, reading)
     shown = {

@@ -43,15 +43,20 @@ def decode_json(
         msgspec.ValidationError: If it is JSON of another shape.
         ExportFormatError: If it is not JSON, cut off, or not an export's by its size.
     """
-    if data.count(b",") > max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE):
-        msg = f"{label} has more values than an export's file can. Download it again."
-        raise ExportFormatError(msg, path=path)
+    check_value_count(data, label, path)
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
         raise
     except NOT_DECODED:
         return decoder.decode(_repaired(data, label, path))
+
+
+def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:
+    """Raise an `ExportFormatError` if a file has more values than an export's can."""
+    if data.count(b",") > max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE):
+        msg = f"{label} has more values than an export's file can. Download it again."
+        raise ExportFormatError(msg, path=path)
 
 
 def _repaired(data: bytes, label: str, path: Path | None) -> bytes:

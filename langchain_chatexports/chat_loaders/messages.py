@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 UNKNOWN_SENDER = "unknown"
 
 _TYPES = {"image": "photo", "video": "video", "audio": "audio"}
@@ -15,8 +17,7 @@ _SUFFIX_TYPES = {
 }
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct, gc=False):
     """A message record of an export, before any option of a loader applies."""
 
     time: int | None
@@ -39,7 +40,7 @@ class Message:
     id: str = ""
     """The export's own id; where it is empty, the loader makes one."""
 
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = {}
     """Further keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …
     A `sender` in these two is an id, too."""
 
@@ -86,6 +87,10 @@ class Conversation:
 
     owner_found_by: str | None = None
     """What shows that, for people: `direct messages`, `the file's name`, …"""
+
+    is_ordered: bool = False
+    """Whether the messages come in their order, which times do not always show: they
+    have minutes only, or late messages stand where they arrived."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the session's metadata, in JSON types."""

@@ -44,6 +44,7 @@ PLATFORM_NAMES = {
 _FORMATS = {
     "discord": ("Discord export", "DiscordChatLoader"),
     "facebook_messenger": ("Messenger export", "FolderFacebookMessengerChatLoader"),
+    "signal": ("Signal export", "SignalChatLoader"),
     "slack": ("Slack export", "SlackChatLoader"),
     "telegram": ("Telegram export", "TelegramChatLoader"),
     "whatsapp": ("WhatsApp export", "WhatsAppChatLoader"),
@@ -60,8 +61,10 @@ _OTHER_FORMATS = {
 }
 # Their parts can be in several zips or folders, or one chat in several files.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
-_SUFFIXES = (".json", ".html", ".htm", ".txt")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+# The first names of a zip stand in its head.
+_META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
 # The parts of a set, and mlx's name for the second one.
@@ -331,16 +334,20 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     # An empty or encrypted database has only its name; its loader knows the remedy.
     if head.startswith(_SQLITE_MAGIC) or _module("imessage").is_database_name(path):
         return [_Found("imessage", path)]
-    if not is_zip(path) and _module("table").matches_head(path, head, columns):
+    with open_files([path], _SUFFIXES, is_quiet=True) as files:
+        names = _formats_of(files)[:1]
+    if not names and any(name in head for name in _META_FOLDERS):
+        names = ["facebook_messenger"]  # A part that has nothing but media.
+    if names == ["facebook_messenger"] and not is_zip(path):
+        names = ["thread"]
+    if names or is_zip(path):
+        return [_Found(name, path) for name in names]
+    if _module("table").matches_head(path, head, columns):
         return [_Found("table", path)]
     if b'"messages"' in head and is_examples_file(path):
         whole = [path.parent] if set_parts(path.parent) else []
         raise _of_examples(path, [path, *whole])
-    with open_files([path], _SUFFIXES, is_quiet=True) as files:
-        names = _formats_of(files)[:1]
-    if names == ["facebook_messenger"] and not is_zip(path):
-        names = ["thread"]
-    return [_Found(name, path) for name in names]
+    return []
 
 
 def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
@@ -360,16 +367,13 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     found: list[_Found] = []
     skipped: list[Path] = []
     for child in children:
-        try:
-            parts = (
-                _in_folder(child, columns)
-                if child.is_dir()
-                else _in_file(child, columns)
-            )
-        except ChatExportError:
-            parts = []
         if child.name.startswith("."):
             continue
+        # A link may lead out of the folder.
+        look = _in_folder if child.is_dir() else _in_file
+        parts: list[_Found] = []
+        with suppress(ChatExportError):
+            parts = [] if child.is_symlink() else look(child, columns)
         found += parts
         skipped += [] if parts else [child]
     if skipped:
@@ -391,7 +395,7 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
     if not is_table and not _module("imessage").is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):
-        return bool(_in_file(child, columns))
+        return any(one.name in _OTHER_FORMATS for one in _in_file(child, columns))
     return False
 
 
@@ -428,10 +432,10 @@ def _unknown(path: Path) -> ExportFormatError:
         else (f"{path} is not an export that can be read.")
     )
     msg = (
-        f"{what} Supported are an iMessage database (chat.db) or its folder, exports in "
-        "JSON of Messenger, Instagram, Discord, Slack and Telegram (a zip, a folder or "
-        "a file of it), WhatsApp's chats (a zip, a folder or a text file) and a table "
-        "(Parquet, JSON lines or CSV with columns for sender and text)."
+        f"{what} Supported are an iMessage database (chat.db) or its folder, exports "
+        "in JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, "
+        "a folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
+        "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)
 

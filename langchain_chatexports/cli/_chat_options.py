@@ -218,7 +218,7 @@ class ReadingOptions:
         Raises:
             typer.BadParameter: If an option names none, or a part that no message has.
         """
-        from langchain_chatexports.chat_loaders.table.columns import checked_columns
+        from langchain_chatexports.chat_loaders.table import checked_columns
 
         pairs = [word.partition("=") for word in self.column or ()]
         if bad := [part for part, _, name in pairs if not part or not name]:

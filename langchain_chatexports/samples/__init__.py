@@ -14,6 +14,7 @@ the text is invented, and we are affiliated with nobody's work.
 
 from langchain_chatexports.samples.chats import (
     write_discord,
+    write_signal,
     write_slack,
     write_telegram,
     write_whatsapp,
@@ -25,6 +26,7 @@ __all__ = [
     "write_discord",
     "write_imessage",
     "write_messenger",
+    "write_signal",
     "write_slack",
     "write_telegram",
     "write_whatsapp",

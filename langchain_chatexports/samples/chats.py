@@ -1,4 +1,4 @@
-"""The ten talks of Tortoise and Hare, as four other apps export them."""
+"""The ten talks of Tortoise and Hare, as five other apps export them."""
 
 import json
 from collections import defaultdict
@@ -89,6 +89,42 @@ def write_discord(folder: str | Path = "discord") -> Path:
     }
     name = "Direct Messages - Hare [100000000000000010].json"
     return write_folder(folder, {name: _json(content)})
+
+
+def write_signal(folder: str | Path = "signal") -> Path:
+    """Write ten talks of Tortoise with Hare, as Signal exports them as JSON.
+
+    Args:
+        folder: A new or empty folder; the same sample there is left as it is.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If something else is there. Nothing is written then.
+    """
+    hare = {"aci": "AAAAAAAAAAAAAAAAAAAAAg==", "profileGivenName": "Hare"}
+    frames: list[dict[str, Any]] = [
+        {"version": "1", "backupTimeMs": "1696118400000"},
+        {"account": {"username": "tortoise.01", "givenName": "Tortoise"}},
+        {"recipient": {"id": f"{_IDS['Tortoise']}", "self": {}}},
+        {"recipient": {"id": f"{_IDS['Hare']}", "contact": hare}},
+        {"chat": {"id": "1", "recipientId": f"{_IDS['Hare']}"}},
+    ]
+    for line in _lines():
+        sent = f"{int(line.moment.timestamp())}000"
+        direction = "outgoing" if line.speaker == "Tortoise" else "incoming"
+        item = {
+            "chatId": "1",
+            "authorId": f"{_IDS[line.speaker]}",
+            "dateSent": sent,
+            direction: {"dateReceived": sent},
+            "standardMessage": {"text": {"body": line.text}},
+        }
+        frames.append({"chatItem": item})
+    rows = [f"{json.dumps(frame, ensure_ascii=False)}\n" for frame in frames]
+    return write_folder(folder, {"main.jsonl": "".join(rows)})
 
 
 def write_slack(folder: str | Path = "slack") -> Path:

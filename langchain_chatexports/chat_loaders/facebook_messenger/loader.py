@@ -140,7 +140,8 @@ def matches(files: ExportFiles) -> bool:
     for file in files:
         if is_in_export_folder(file) or is_html_thread(file.name):
             return True
-        if file.name.lower().endswith(".json") and json_files < _MAX_LOOKED_AT:
+        is_json = files.is_single_file or file.name.lower().endswith(".json")
+        if is_json and json_files < _MAX_LOOKED_AT:
             json_files += 1
             with suppress(ChatExportError):
                 if is_thread_head(file.read(_HEAD_BYTES)):

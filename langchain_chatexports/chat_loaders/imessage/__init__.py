@@ -1,5 +1,9 @@
 """Apple's Messages: a `chat.db` or `sms.db` in, one session a conversation out."""
 
 from langchain_chatexports.chat_loaders.imessage.loader import IMessageChatLoader
+from langchain_chatexports.chat_loaders.imessage.sources import (
+    is_database_name,
+    is_messages_folder,
+)
 
-__all__ = ["IMessageChatLoader"]
+__all__ = ["IMessageChatLoader", "is_database_name", "is_messages_folder"]

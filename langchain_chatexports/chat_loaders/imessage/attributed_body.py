@@ -1,56 +1,44 @@
-"""Decode `attributedBody`: a message's text and its attributes.
+"""Decode `attributedBody`: a message's text and its attributes, in Apple's typedstream.
 
-Since macOS 13 the plain `text` column is empty for a large share of messages; the text
-is then only in this column, as an attributed string in Apple's typedstream.
+Since macOS 13 the column `text` is empty for a large share of messages, and the text is
+only here. A stream is made of groups: a type encoding, then a value for each of its
+letters. Two tables number what appears, each from 0: strings (type encodings and class
+names), and objects (objects, classes and C strings together). What appears again is a
+reference.
 """
 
-from __future__ import annotations
-
+import re
+import struct
+from itertools import islice
 from typing import Any, NamedTuple
 
-from langchain_chatexports.chat_loaders.imessage.typedstream import (
-    HEADER,
-    StreamObject,
-    TypedStream,
-    TypedStreamError,
-)
+_HEADER = b"\x04\x0bstreamtyped"
+# Both heads that real databases have, of a mutable and an immutable string, end so: the
+# class of the text, its version, its superclass by reference, and the type `+`.
+_TEXT_HEAD = re.compile(rb"NSString\x01[\x92-\xff]\x84\x01\+")
+# In streams of another shape: the class, and the type somewhere in the next six bytes.
+_LOOSE_HEAD = re.compile(rb"NSString[^+]{0,5}\+", re.DOTALL)
+_MAX_LOOSE_HEADS = 20  # Each costs the rest of the blob.
 
-__all__ = ["AttributedText", "Run", "decode_attributed_body", "decode_attributes"]
-
-# Every blob seen on real databases begins with one of these; length and text follow.
-_IMMUTABLE = bytes.fromhex(
-    "040b73747265616d747970656481e803840140848484124e5341747472696275746564537472696e"
-    "67008484084e534f626a656374008592848484084e53537472696e67019484012b"
-)
-_MUTABLE = bytes.fromhex(
-    "040b73747265616d747970656481e803840140848484194e534d757461626c654174747269627574"
-    "6564537472696e67008484124e5341747472696275746564537472696e67008484084e534f626a65"
-    "63740085928484840f4e534d757461626c65537472696e67018484084e53537472696e6701958401"
-    "2b"
-)
-_STRING_CLASS = b"NSString"
-_STRING_TYPE = ord("+")
-_SHORT_LENGTHS = 0x80
-_LENGTH_2, _LENGTH_4 = 0x81, 0x82
-# Between the class name and its `+`: version, superclass, type encoding.
-_MARKER_REACH = 6
-# The class is named once, so the others are text. Each try costs the rest of the blob.
-_MAX_MARKERS = 20
-_SINGLE_VALUES = frozenset({"NSString", "NSNumber", "NSURL", "NSData"})
-_MAX_DEPTH = 8
+_INT_2, _INT_4, _REAL, _NEW, _NIL, _END = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
+_FIRST_TAG, _LAST_TAG = 0x80, 0x91  # Never a value of their own.
+_FIRST_REFERENCE = -110
+_INTEGERS = b"iIlLsSqQ"
+_RAW_BYTES = b"cCB"
+_REALS = {ord("f"): "<f", ord("d"): "<d"}
+_BYTES_TYPE = re.compile(rb"\[(\d{1,9})c\]")
+# The last value of these is what they stand for.
+_PLAIN_CLASSES = frozenset({"NSString", "NSNumber", "NSURL", "NSData"})
+# A message nests four levels deep, and a class has three above it.
+_MAX_DEPTH, _MAX_CLASSES = 40, 20
 
 
 class Run(NamedTuple):
-    """A stretch of text with its attributes."""
+    """A stretch of text, in UTF-16 code units, with its attributes by name."""
 
     start: int
-    """First UTF-16 code unit."""
-
     end: int
-    """The UTF-16 code unit after the last."""
-
     attributes: dict[str, Any]
-    """Values by attribute name: strings, numbers, bytes or dictionaries."""
 
 
 class AttributedText(NamedTuple):
@@ -71,136 +59,202 @@ def decode_attributed_body(blob: bytes) -> str | None:
     Returns:
         The text, or `None` where the bytes hold none that is whole.
     """
-    for prefix in (_MUTABLE, _IMMUTABLE):
-        if blob.startswith(prefix):
-            return _string_at(blob, len(prefix))
-    try:
-        stream = TypedStream(blob)
-        _enter_text(stream)
-    except TypedStreamError:
-        return _text_after_marker(blob)
-    try:
-        return stream.read_string()
-    except TypedStreamError:
+    if not blob.startswith(_HEADER):
         return None
+    if head := _TEXT_HEAD.search(blob):
+        return _text_at(blob, head.end())
+    for head in islice(_LOOSE_HEAD.finditer(blob), _MAX_LOOSE_HEADS):
+        text = _text_at(blob, head.end())
+        if text is not None:
+            return text
+    return None
 
 
 def decode_attributes(blob: bytes) -> AttributedText | None:
-    """Return the text of an `attributedBody` with its attributes.
-
-    Args:
-        blob: The raw column value; any bytes are allowed.
-
-    Returns:
-        Text and runs, or `None` unless the bytes are sound from end to end.
-    """
+    """Return text and runs of an `attributedBody`; `None` unless all of it is sound."""
     try:
-        stream = TypedStream(blob)
-        _enter_text(stream)
-        text = stream.read_string()
-        if not stream.at_end_of_object():
-            return None
-        return AttributedText(text, _read_runs(stream))
-    except TypedStreamError:
+        text, *rest = _Archive(blob).read_root()
+        is_sound = text == decode_attributed_body(blob)
+        return AttributedText(text, _runs(rest)) if is_sound else None
+    except (ValueError, TypeError, LookupError):
         return None
 
 
-def _enter_text(stream: TypedStream) -> None:
-    """Step into the attributed string and its string, up to the text."""
-    for expected in ("NSAttributedString", "NSString"):
-        is_object = stream.read_type() == b"@"
-        entered = stream.enter_object() if is_object else None
-        if entered is None or expected not in entered.classes:
-            msg = "The stream does not begin with an attributed string."
-            raise TypedStreamError(msg)
-    if stream.read_type() != b"+":
-        msg = "The string has no text."
-        raise TypedStreamError(msg)
+def _text_at(blob: bytes, at: int) -> str | None:
+    """Read a length and as many bytes of UTF-8; `None` where they are not all there."""
+    try:
+        length, at = _length(blob, at)
+        raw = blob[at : at + length]
+        return raw.decode() if len(raw) == length else None
+    except (ValueError, IndexError):
+        return None
 
 
-def _read_runs(stream: TypedStream) -> list[Run]:
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Return a length without a sign, and where it ends."""
+    head = data[at]
+    if head < _FIRST_TAG:
+        return head, at + 1
+    size = {_INT_2: 2, _INT_4: 4}.get(head)
+    if size is None:
+        raise ValueError(head)
+    return int.from_bytes(data[at + 1 : at + 1 + size], "little"), at + 1 + size
+
+
+def _runs(values: list[Any]) -> list[Run]:
+    """Read numbers of attributes and lengths; a new number's attributes follow it."""
     runs: list[Run] = []
-    by_number: dict[int, dict[str, Any]] = {}
-    known: dict[int, Any] = {}
-    start = 0
-    while not stream.at_end_of_object():
-        encoding = stream.read_type()
-        if encoding != b"iI":
-            msg = "A run does not begin with its number and length."
-            raise TypedStreamError(msg)
-        number, length = stream.read_values(encoding)
-        if number not in by_number:
-            by_number[number] = _read_attributes(stream, known)
-        runs.append(Run(start, start + length, by_number[number]))
+    known: dict[int, dict[str, Any]] = {}
+    start = at = 0
+    while at < len(values):
+        number, length = values[at : at + 2]
+        at += 2
+        if number not in known:
+            known[number] = values[at]
+            at += 1
+            if not isinstance(known[number], dict):
+                raise TypeError(number)
+        runs.append(Run(start, start + length, known[number]))
         start += length
     return runs
 
 
-def _read_attributes(stream: TypedStream, known: dict[int, Any]) -> dict[str, Any]:
-    encoding = stream.read_type()
-    if encoding != b"@":
-        msg = "A new run has no attributes."
-        raise TypedStreamError(msg)
-    (attributes,) = stream.read_values(encoding)
-    plain = _plain(attributes, known)
-    return plain if isinstance(plain, dict) else {}
+class _Archive:
+    """A reader of one stream; any error of Python means that it is damaged."""
 
+    def __init__(self, data: bytes) -> None:
+        if not data.startswith(_HEADER):
+            raise ValueError(data[:1])
+        self._data = data
+        self._at = len(_HEADER)
+        self._strings: list[bytes] = []
+        self._objects: list[Any] = []
+        self._values_left = len(data)
+        self._integer()  # The version of the system that wrote it.
 
-def _plain(value: Any, known: dict[int, Any], depth: int = 0) -> Any:
-    """Turn a stream's object into a Python value, or `None` if it is of no known class.
+    def read_root(self) -> list[Any]:
+        """Return the values of the attributed string."""
+        (root,) = self._group(0)
+        if not isinstance(root, list) or not root or not isinstance(root[0], str):
+            raise TypeError(root)
+        return root
 
-    Objects can refer to each other, also in circles, so each is turned once.
-    """
-    if not isinstance(value, StreamObject):
-        return value
-    if id(value) not in known:
-        known[id(value)] = None
-        if value.values and depth < _MAX_DEPTH:
-            known[id(value)] = _plain_object(value, known, depth + 1)
-    return known[id(value)]
+    def _group(self, depth: int) -> list[Any]:
+        encoding = self._shared_string()
+        if array := _BYTES_TYPE.fullmatch(encoding):
+            return [self._bytes(int(array[1]))]
+        # A reference of one byte could stand for any number of values.
+        self._values_left -= len(encoding)
+        if self._values_left < 0:
+            raise ValueError(encoding)
+        return [self._value(kind, depth) for kind in encoding]
 
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind == ord("@"):
+            return self._object(depth + 1)
+        if kind == ord("+"):
+            return self._bytes(self._read_length()).decode()
+        if kind == ord("*"):
+            return self._c_string()
+        if kind in _INTEGERS:
+            return self._integer()
+        if kind in _RAW_BYTES:
+            return self._bytes(1)[0]
+        return self._real(_REALS[kind])
 
-def _plain_object(value: StreamObject, known: dict[int, Any], depth: int) -> Any:
-    if "NSDictionary" in value.classes:
-        entries = [_plain(entry, known, depth) for entry in value.values[1:]]
-        pairs = zip(entries[::2], entries[1::2], strict=False)
-        return {key: item for key, item in pairs if isinstance(key, str)}
-    if _SINGLE_VALUES.isdisjoint(value.classes):
-        return None
-    return _plain(value.values[-1], known, depth)
+    def _real(self, layout: str) -> float:
+        if not self._takes(_REAL):
+            return float(self._integer())
+        (value,) = struct.unpack(layout, self._bytes(struct.calcsize(layout)))
+        return float(value)
 
-
-def _string_at(blob: bytes, at: int) -> str | None:
-    """Read a length and as many bytes of UTF-8; `None` where they are not all there."""
-    length = blob[at] if at < len(blob) else _SHORT_LENGTHS
-    at += 1
-    if length >= _SHORT_LENGTHS:
-        size = {_LENGTH_2: 2, _LENGTH_4: 4}.get(length)
-        if size is None:
+    def _object(self, depth: int) -> Any:
+        if self._takes(_NIL):
             return None
-        length = int.from_bytes(blob[at : at + size], "little")
-        at += size
-    if at + length > len(blob):
-        return None
-    try:
-        return blob[at : at + length].decode()
-    except UnicodeDecodeError:
-        return None
+        if not self._takes(_NEW):
+            return self._reference(self._objects)
+        if depth > _MAX_DEPTH:
+            raise ValueError(depth)
+        number = len(self._objects)  # An object takes its number before its class does.
+        self._objects.append(None)  # It may refer to itself.
+        classes = self._class_chain()
+        values: list[Any] = []
+        while not self._takes(_END):
+            values += self._group(depth)
+        self._objects[number] = plain = _plain(classes, values)
+        return plain
+
+    def _class_chain(self) -> tuple[str, ...]:
+        names: list[str] = []
+        first = len(self._objects)
+        while self._takes(_NEW):
+            names.append(self._shared_string().decode("latin-1"))
+            self._integer()  # The version of the class.
+            self._objects.append(())
+        rest = () if self._takes(_NIL) else self._reference(self._objects)
+        chain = (*names, *rest)
+        if not isinstance(rest, tuple) or len(chain) > _MAX_CLASSES:
+            raise TypeError(rest)
+        for index in range(len(names)):
+            self._objects[first + index] = chain[index:]
+        return chain
+
+    def _c_string(self) -> bytes | None:
+        if self._takes(_NIL):
+            return None
+        if not self._takes(_NEW):
+            known: bytes = self._reference(self._objects)
+            return known
+        number = len(self._objects)
+        self._objects.append(None)
+        self._objects[number] = text = self._shared_string()
+        return text
+
+    def _shared_string(self) -> bytes:
+        if not self._takes(_NEW):
+            known: bytes = self._reference(self._strings)
+            return known
+        self._strings.append(self._bytes(self._read_length()))
+        return self._strings[-1]
+
+    def _reference(self, table: list[Any]) -> Any:
+        number = self._integer() - _FIRST_REFERENCE
+        if number < 0:
+            raise IndexError(number)
+        return table[number]
+
+    def _integer(self) -> int:
+        head = self._bytes(1)[0]
+        if head in (_INT_2, _INT_4):
+            size = 2 if head == _INT_2 else 4
+            return int.from_bytes(self._bytes(size), "little", signed=True)
+        if _FIRST_TAG <= head <= _LAST_TAG:
+            raise ValueError(head)
+        return head - 0x100 if head > _LAST_TAG else head
+
+    def _read_length(self) -> int:
+        length, self._at = _length(self._data, self._at)
+        return length
+
+    def _takes(self, tag: int) -> bool:
+        """Return whether a tag stands here, and step over it if so."""
+        is_here = self._data[self._at] == tag
+        self._at += is_here
+        return is_here
+
+    def _bytes(self, count: int) -> bytes:
+        value = self._data[self._at : self._at + count]
+        if len(value) < count:
+            raise IndexError(count)
+        self._at += count
+        return value
 
 
-def _text_after_marker(blob: bytes) -> str | None:
-    """Find the text of a typedstream of unknown shape behind its class name."""
-    if not blob.startswith(HEADER):
-        return None
-    at = -1
-    for _ in range(_MAX_MARKERS):
-        at = blob.find(_STRING_CLASS, at + 1)
-        if at < 0:
-            break
-        after = at + len(_STRING_CLASS)
-        plus = blob.find(_STRING_TYPE, after, after + _MARKER_REACH)
-        if plus >= 0:
-            text = _string_at(blob, plus + 1)
-            if text is not None:
-                return text
-    return None
+def _plain(classes: tuple[str, ...], values: list[Any]) -> Any:
+    """Return what an object stands for; `None` of a class that messages do not have."""
+    if "NSAttributedString" in classes:
+        return values
+    if "NSDictionary" in classes:
+        pairs = zip(values[1::2], values[2::2], strict=False)
+        return {key: value for key, value in pairs if isinstance(key, str)}
+    return values[-1] if values and not _PLAIN_CLASSES.isdisjoint(classes) else None

@@ -1,22 +1,57 @@
-"""The names behind phone numbers and e-mail addresses."""
+"""The names behind phone numbers and e-mail addresses: address books and vCards."""
 
-from __future__ import annotations
-
+import codecs
+import quopri
+import re
+import warnings
 from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.imessage.database import (
+    Database,
+    is_sqlite_file,
+    open_database,
+    path_status,
+    read_head,
+)
+from langchain_chatexports.chat_loaders.imessage.sources import (
+    backup_root,
+    exists,
+    in_backup,
+)
 from langchain_chatexports.chat_loaders.people import address_key
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
-
-__all__ = ["Card", "Contacts", "cards_of_mapping"]
+CONTACTS_WANTED = (
+    "a vCard file (.vcf), the folder AddressBook of a Mac, or an AddressBook.sqlitedb"
+)
+"""What a path of contacts can lead to, for errors."""
 
 _NATIONAL_DIGITS = 10
 # Names on one address are compared in pairs; a household has fewer.
 _MAX_NAMES = 200
+_MAC_BOOK = "AddressBook-v22.abcddb"
+# HomeDomain-Library/AddressBook/AddressBook.sqlitedb
+_BACKUP_BOOK = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"
+_BESIDE = (
+    "../Application Support/AddressBook",
+    "../AddressBook/AddressBook.sqlitedb",
+    "AddressBook",
+    _MAC_BOOK,
+)
+# About 100,000 cards without pictures.
+_MAX_VCARDS_BYTES = 64 * 1024 * 1024
+_FOLD = re.compile(r"\r?\n[ \t]")
+_ESCAPE = re.compile(r"\\(.)")
+_QUOTED_PRINTABLE = re.compile(
+    r"(?:^|;)(?:ENCODING=)?QUOTED-PRINTABLE(?:;|$)", re.IGNORECASE
+)
+_CHARSET = re.compile(r"(?:^|;)CHARSET=\"?([\w-]+)", re.IGNORECASE)
 
 
 class Card(NamedTuple):
@@ -29,8 +64,8 @@ class Card(NamedTuple):
 class Contacts:
     """Finds the card that an address stands on.
 
-    E-mail addresses are compared without regard to case, phone numbers by their
-    digits: all of them first, then the last ten, if these name one person only.
+    E-mail addresses are compared in any case, phone numbers by their digits: all of
+    them first, then the last ten, if these name one person only.
     """
 
     def __init__(self, cards: Iterable[Card] = ()) -> None:
@@ -38,14 +73,11 @@ class Contacts:
         self._exact: defaultdict[str, list[int]] = defaultdict(list)
         self._national: defaultdict[str, list[int]] = defaultdict(list)
         for number, card in enumerate(self._cards):
-            for address in card.addresses:
-                key = address_key(address)
-                if key is None:
-                    continue
-                self._exact[key].append(number)
-                if _is_national(key):
-                    self._national[key[-_NATIONAL_DIGITS:]].append(number)
-        self._same = self._find_same_people()
+            for key in map(address_key, card.addresses):
+                if key is not None:
+                    self._exact[key].append(number)
+                    self._national[_national(key)].append(number)
+        self._same = self._same_people()
         self._names: dict[Hashable, str] = {}
         self._addresses: defaultdict[Hashable, set[str]] = defaultdict(set)
         for number, card in enumerate(self._cards):
@@ -56,7 +88,7 @@ class Contacts:
 
     def card_of(self, address: str) -> Hashable | None:
         """Return the key of the one person that an address belongs to."""
-        persons = {self._same.find(number) for number in self._find(address)}
+        persons = self._persons(address)
         return persons.pop() if len(persons) == 1 else None
 
     def addresses_beside(self, address: str) -> frozenset[str]:
@@ -66,25 +98,20 @@ class Contacts:
 
     def name_of(self, address: str) -> str | None:
         """Return the most complete name that an address stands for."""
-        numbers = self._find(address)
-        if not numbers:
-            return None
-        persons = (self._same.find(number) for number in numbers)
-        return max((self._names[person] for person in persons), key=_completeness)
+        names = (self._names[person] for person in self._persons(address))
+        return max(names, key=_completeness, default=None)
 
-    def _find(self, address: str) -> list[int]:
+    def _persons(self, address: str) -> set[Hashable]:
         key = address_key(address)
         if key is None:
-            return []
+            return set()
         if key in self._exact:
-            return self._exact[key]
-        if not _is_national(key):
-            return []
-        numbers = self._national.get(key[-_NATIONAL_DIGITS:], [])
+            return {self._same.find(number) for number in self._exact[key]}
+        numbers = self._national.get(_national(key), []) if _national(key) else []
         persons = {self._same.find(number) for number in numbers}
-        return numbers if len(persons) == 1 else []
+        return persons if len(persons) == 1 else set()
 
-    def _find_same_people(self) -> DisjointSets:
+    def _same_people(self) -> DisjointSets:
         """Join the cards of one person, as two accounts keep them.
 
         They share an address, and one name is a part of the other. A shared address
@@ -104,17 +131,174 @@ class Contacts:
         return same
 
 
+def find_contacts(
+    contacts: Mapping[str, str] | str | Path | None, database: Path
+) -> Contacts:
+    """Read the contacts that the user gives, or else those beside the database.
+
+    Raises:
+        ChatExportError: If contacts that the user gives cannot be read.
+    """
+    if isinstance(contacts, Mapping):
+        return Contacts(cards_of_mapping(contacts))
+    if contacts is not None:
+        return Contacts(_read_cards(Path(contacts).expanduser()))
+    folder = database.absolute().parent
+    books = [folder / place for place in _BESIDE]
+    if root := backup_root(database):
+        books += in_backup(root, _BACKUP_BOOK)
+    return Contacts(card for book in books for card in _cards_at(book))
+
+
 def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
-    """Return the cards of a plain mapping from address to name: one a name."""
+    """Return the cards of a mapping from address to name: one for each name."""
     addresses: defaultdict[str, list[str]] = defaultdict(list)
     for address, name in names.items():
         addresses[name].append(address)
     return [Card(name, tuple(theirs)) for name, theirs in addresses.items()]
 
 
-def _is_national(key: str) -> bool:
-    return key.isdecimal() and len(key) >= _NATIONAL_DIGITS
+def read_vcards(text: str) -> Iterator[Card]:
+    """Yield the cards with a name of a file of vCards, of any version."""
+    found: dict[str, str] = {}
+    addresses: list[str] = []
+    for key, value in _properties(text):
+        if key == "BEGIN":
+            found, addresses = {}, []
+        elif key == "N":
+            family, given, *_ = (*_fields(value), "")
+            found["N"] = f"{given} {family}".strip()
+        elif key in ("FN", "ORG"):
+            found[key] = _fields(value)[0] if key == "ORG" else _unescaped(value)
+        elif key in ("TEL", "EMAIL"):
+            addresses.append(_unescaped(value))
+        elif key == "END":
+            name = found.get("FN") or found.get("N") or found.get("ORG")
+            if name:
+                yield Card(name, tuple(addresses))
+
+
+def _cards_at(path: Path) -> list[Card]:
+    """Read an address book that the user did not name; warn if that fails."""
+    try:
+        return _read_cards(path) if exists(path) else []
+    except ChatExportError:
+        # Not the error's own words: its remedies are those for Messages.
+        message = (
+            f"Senders are shown without the names in {escaped(str(path))}, which "
+            "cannot be read. Export a vCard file from Contacts and give it as "
+            "`contacts`, or `contacts={}` for no names."
+        )
+        warnings.warn(message, stacklevel=2)
+        return []
+
+
+def _read_cards(path: Path) -> list[Card]:
+    """Read all cards of a file or of a folder of address books."""
+    path_status(path, wanted=CONTACTS_WANTED)
+    if path.is_dir():
+        books = [path / _MAC_BOOK, *sorted(path.glob(f"Sources/*/{_MAC_BOOK}"))]
+        found = [book for book in books if exists(book)]
+        if not found:
+            raise _no_contacts(path)
+        return [card for book in found for card in _cards_of_file(book)]
+    return _cards_of_file(path)
+
+
+def _cards_of_file(path: Path) -> list[Card]:
+    if is_sqlite_file(path):
+        with open_database(path) as database:
+            return list(_cards_of_database(database))
+    raw = read_head(path, _MAX_VCARDS_BYTES + 1)
+    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
+    if "BEGIN:VCARD" not in text.upper() or len(raw) > _MAX_VCARDS_BYTES:
+        raise _no_contacts(path)
+    return list(read_vcards(text))
+
+
+def _cards_of_database(database: Database) -> Iterator[Card]:
+    mac, phone = "ZABCDRECORD", "ABPersonFullTextSearch_content"
+    if database.columns(mac):
+        addresses: defaultdict[Any, list[str]] = defaultdict(list)
+        for table, *columns in (
+            ("ZABCDPHONENUMBER", "ZOWNER", "ZFULLNUMBER"),
+            ("ZABCDEMAILADDRESS", "ZOWNER", "ZADDRESS"),
+            ("ZABCDEMAILADDRESS", "ZOWNER", "ZADDRESSNORMALIZED"),
+        ):
+            for owner, address in _select(database, table, *columns):
+                addresses[owner].append(str(address or ""))
+        names = ("ZFIRSTNAME", "ZLASTNAME", "ZNICKNAME", "ZORGANIZATION")
+        for key, first, last, *others in _select(database, mac, "Z_PK", *names):
+            full = f"{first or ''} {last or ''}".strip()
+            name = next(filter(None, (full, *others)), None)
+            if name and addresses[key]:
+                yield Card(str(name), tuple(addresses[key]))
+    elif database.columns(phone):
+        columns = ["c0First", "c1Last", "c16Phone", "c17Email"]
+        for first, last, phones, emails in _select(database, phone, *columns):
+            name = f"{first or ''} {last or ''}".strip()
+            known = f"{phones or ''} {emails or ''}".split()
+            if name and known:
+                yield Card(name, tuple(known))
+    else:
+        raise _no_contacts(database.path)
+
+
+def _select(database: Database, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+    there = database.columns(table)
+    if not there:
+        return iter(())
+    listed = (name if name.lower() in there else "NULL" for name in columns)
+    return database.query(f"SELECT {', '.join(listed)} FROM {table}")
+
+
+def _properties(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names (without group) and values of the lines of vCards."""
+    lines = iter(_FOLD.sub("", text).splitlines())
+    for line in lines:
+        head, _, value = line.partition(":")
+        name, _, parameters = head.partition(";")
+        if _QUOTED_PRINTABLE.search(parameters):
+            # Version 2.1 breaks such a line without the fold's white space.
+            broken = [value]
+            while broken[-1].endswith("="):
+                broken[-1] = broken[-1][:-1]
+                broken.append(next(lines, ""))
+            charset = _CHARSET.search(parameters)
+            value = _decoded("".join(broken), charset[1] if charset else "utf-8")
+        yield name.rpartition(".")[2].strip().upper(), value.strip()
+
+
+def _decoded(value: str, charset: str) -> str:
+    raw = quopri.decodestring(value.encode("utf-8", "replace"))
+    try:
+        return raw.decode(charset, "replace")
+    except (LookupError, UnicodeError):  # Some encodings replace nothing.
+        return raw.decode("utf-8", "replace")
+
+
+def _fields(value: str) -> list[str]:
+    return [_unescaped(field) for field in re.split(r"(?<!\\);", value)]
+
+
+def _unescaped(value: str) -> str:
+    return _ESCAPE.sub(lambda m: " " if m[1] in "nN" else m[1], value).strip()
+
+
+def _national(key: str) -> str:
+    """Return the last ten digits of a phone number; empty for anything else."""
+    is_long = key.isdecimal() and len(key) >= _NATIONAL_DIGITS
+    return key[-_NATIONAL_DIGITS:] if is_long else ""
 
 
 def _completeness(name: str) -> tuple[int, int, str]:
     return len(name.split()), len(name), name
+
+
+def _no_contacts(path: Path) -> ExportFormatError:
+    msg = (
+        f"{path} holds no contacts that can be read. Give the path of "
+        f"{CONTACTS_WANTED}; or a dictionary from address to name."
+    )
+    return ExportFormatError(msg, path=path)

@@ -1,159 +1,151 @@
-"""The content of a message whose text alone is not enough: edits, media, replies."""
+"""What a message says beyond its text: edits, media, apps, links, events."""
 
-from __future__ import annotations
-
-import logging
+import base64
+import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
-from langchain_chatexports.chat_loaders.imessage.app_messages import (
-    app_placeholder,
-    link_preview,
-)
-from langchain_chatexports.chat_loaders.imessage.attachments import (
-    describe_attachments,
-    media_placeholder,
-)
+from langchain_chatexports._fast.strings import iso_time
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
+    decode_attributed_body,
     decode_attributes,
 )
-from langchain_chatexports.chat_loaders.imessage.edits import read_edit_history
-from langchain_chatexports.chat_loaders.imessage.reactions import target_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.chat_loaders.imessage.edits import EditHistory
-    from langchain_chatexports.chat_loaders.imessage.rows import (
-        AttachmentRow,
-        Details,
-    )
-
-__all__ = [
-    "Content",
-    "LeftOut",
-    "is_unsent",
-    "links",
-    "needs_care",
-    "read_content",
-    "read_placeholder",
-]
-
-_logger = logging.getLogger(__name__)
+from langchain_chatexports.chat_loaders.imessage.plists import (
+    read_archive,
+    read_plist,
+    text_in,
+)
+from langchain_chatexports.chat_loaders.imessage.queries import (
+    APPLE_EPOCH_SECONDS,
+    AttachmentRow,
+    Details,
+)
 
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
 _BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
-_QUOTE = "“"
 _TRANSCRIPT, _FILE = "IMAudioTranscription", "__kIMFileTransferGUIDAttributeName"
-_FIRST_ABOUT_ANOTHER = 1000
+_FIRST_ABOUT_ANOTHER = 1000  # Below are an app's updates of its own message.
 _MAX_PART_DIGITS = 9  # A part of -1 has twenty: 64 bits without a sign.
-
-
-class LeftOut(Exception):  # noqa: N818 - not an error: the row is counted, that is all
-    """Raised for a row that is left out, with the reason that `inspect` shows."""
-
-    def __init__(self, *, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+_MAX_SECONDS = 10**12
+# A message can be edited five times, in each of its parts; a hostile history can refer
+# to one text any number of times.
+_MAX_VERSIONS = 1000
+_MAX_VERSION_BYTES = 64 * 1024 * 1024
+_MAX_PART = 10**9
+# Images of link previews and app messages are the system's, not the sender's.
+_PREVIEW_SUFFIX = ".pluginPayloadAttachment"
+# By Uniform Type Identifier or suffix. Not `mimetypes`: what that knows depends on the
+# machine. An audio message is `com.apple.coreaudio-format`.
+_MIME_TYPES = {
+    sign: mime_type
+    for mime_type, signs in {
+        "application/pdf": "com.adobe.pdf pdf",
+        "audio/aac": "aac",
+        "audio/amr": "amr",
+        "audio/mp4": "m4a",
+        "audio/mpeg": "mp3",
+        "audio/x-caf": "com.apple.coreaudio-format caf",
+        "image/gif": "com.compuserve.gif gif",
+        "image/heic": "public.heic heic",
+        "image/jpeg": "public.jpeg jpeg jpg",
+        "image/png": "public.png png",
+        "image/webp": "webp",
+        "text/vcard": "public.vcard vcf",
+        "video/mp4": "public.mpeg-4 mp4",
+        "video/quicktime": "com.apple.quicktime-movie mov",
+    }.items()
+    for sign in signs.split()
+}
+_TYPE_OF_MIME = {"image": "photo", "video": "video", "audio": "audio"}
+_POLL = "com.apple.messages.Polls"
+_HAND_DRAWN = {
+    "com.apple.Handwriting.HandwritingProvider": "handwriting",
+    "com.apple.DigitalTouchBalloonProvider": "drawing",
+}
+_MEMBERS, _RENAMED, _LOCATION = 1, 2, 4
+# By `item_type` and `group_action_type`; sources disagree on which background it is.
+_EVENTS = {
+    (1, 0): "added {other}",
+    (1, 1): "removed {other}",
+    (2, 0): "removed the name of the conversation",
+    (3, 0): "left the conversation",
+    (3, 1): "changed the group photo",
+    (3, 2): "removed the group photo",
+    (3, 3): "changed the background",
+    (3, 4): "changed the background",
+    (3, 6): "changed the background",
+    (5, 0): "kept an audio message",
+    (6, 0): "started FaceTime or SharePlay",
+}
 
 
 class Content(NamedTuple):
-    """The text of a message, its attachments and other details."""
+    """The text of a message, its kind, and further keys."""
 
     text: str
+    kind: str
     extra: dict[str, Any]
 
 
-def needs_care(text: Any) -> bool:
-    """Return whether a text needs a closer look before it becomes a message.
-
-    It is empty, or has marks of attachments, other line ends, or a quotation that may
-    make it a reaction in words.
-    """
+def is_plain(text: object) -> bool:
+    """Return whether a text has no marks and no carriage returns."""
     return (
-        type(text) is not str
-        or _ATTACHMENT_MARK in text
-        or _QUOTE in text
-        or "\r" in text
-        or not text
-        or text.isspace()
+        type(text) is str
+        and _ATTACHMENT_MARK not in text
+        and "\r" not in text
+        and bool(text)
+        and not text.isspace()
     )
 
 
-def is_unsent(details: Details, text: str | None) -> bool:
-    """Return whether a message was unsent and nothing is left of it."""
-    if _ATTACHMENT_MARK in (text or "") or _own_text(details, text):
-        return False
-    return _was_unsent(details, read_edit_history(details.message_summary_info))
-
-
 def read_content(
-    details: Details,
-    text: str | None,
-    attachment_rows: Sequence[AttachmentRow],
-    *,
-    include_media: bool,
-    include_unsent: bool,
+    details: Details, text: str | None, attachments: Sequence[AttachmentRow]
 ) -> Content:
-    """Read a message that somebody wrote.
-
-    Args:
-        details: The row's rare columns.
-        text: Its text as stored, if there is one.
-        attachment_rows: Its attachments.
-        include_media: Whether a placeholder stands for attachments without a text.
-        include_unsent: Whether to keep unsent messages.
-
-    Returns:
-        The content.
-
-    Raises:
-        LeftOut: If nothing is left to read.
-    """
+    """Read a message that a person wrote; `text` is what is stored, if anything."""
     stored = text or ""
     extra = links(details)
-    said = _said(details, stored, extra, include_unsent=include_unsent)
+    body = details.attributedBody if isinstance(details.attributedBody, bytes) else None
+    said = own = _cleaned(stored, has_app=bool(details.balloon_bundle_id))
+    history = None
+    if details.date_edited or not own:
+        history = _read_history(details.message_summary_info)
+    if not own and _ATTACHMENT_MARK in stored:
+        said = _transcript(body)
+    elif not own and _was_unsent(details, history):
+        extra["unsent"] = True
+        return Content(history.unsent if history else "", "unsent", extra)
+    elif history is not None:
+        said = own or history.current
+    if history is not None:
+        extra |= history.edits
     is_audio = details.is_audio_message == 1
-    shown = _in_order_of_text(attachment_rows, details.attributedBody)
-    attachments = describe_attachments(shown, is_audio=is_audio)
-    preview = link_preview(details.payload_data)
-    if preview:
-        said = said or preview.get("uri", "")
-        attachments.append({"type": "link", **preview})
-    subject = _clean(details.subject or "", has_app=False)
-    if subject:
+    described = _described(_in_order_of_text(attachments, body), is_audio=is_audio)
+    preview = _link_preview(details.payload_data)
+    described += preview
+    said = said or "".join(link.get("uri", "") for link in preview)
+    if subject := _cleaned(details.subject or "", has_app=False):
         extra["subject"] = subject
         said = f"{subject}\n{said}" if said else subject
-    if not said:
-        if not attachments and _ATTACHMENT_MARK not in stored:
-            if text is not None or details.attributedBody is None:
-                raise LeftOut(reason="empty")
-            _logger.info("The text of message %s cannot be read.", details.message_id)
-            raise LeftOut(reason="unreadable")
-        if not include_media:
-            raise LeftOut(reason="media")
-        said = media_placeholder(attachments, is_audio=is_audio)
-    if attachments:
-        extra["attachments"] = attachments
-    return Content(said, extra)
-
-
-def read_placeholder(details: Details, kind: str) -> Content:
-    """Return a placeholder for an app's message, a sticker or a vote."""
-    extra = links(details)
-    if kind != "app":
-        return Content(f"[{kind}]", extra)
-    line = app_placeholder(details.balloon_bundle_id, details.payload_data)
-    return Content(line, extra)
+    if described:
+        extra["attachments"] = described
+    kind = "text"
+    if not said and (described or _ATTACHMENT_MARK in stored):
+        kind, unknown = "media", "[audio]" if is_audio else "[attachment]"
+        said = " ".join(f"[{each['type']}]" for each in described) or unknown
+    elif not said:
+        is_damaged = text is None and details.attributedBody is not None
+        kind = "unreadable" if is_damaged else "empty"
+    return Content(said, kind, extra)
 
 
 def links(details: Details) -> dict[str, Any]:
     """Return the message that this one answers or reacts to, as `reply_to`."""
-    number = details.associated_message_type
-    # Smaller numbers are an app's updates of its own message.
-    is_about_another = isinstance(number, int) and number >= _FIRST_ABOUT_ANOTHER
-    if details.associated_message_guid and is_about_another:
-        return {"reply_to": {"id": target_of(details.associated_message_guid)}}
+    number, target = details.associated_message_type, details.associated_message_guid
+    if target and isinstance(number, int) and number >= _FIRST_ABOUT_ANOTHER:
+        return {"reply_to": {"id": target_of(target)}}
     # `reply_to_guid` is no reply: it links most messages to the one before.
     if not details.thread_originator_guid:
         return {}
@@ -164,77 +156,125 @@ def links(details: Details) -> dict[str, Any]:
     return {"reply_to": reply}
 
 
+def target_of(associated_message_guid: str) -> str:
+    """Return the guid inside `p:<part>/<guid>`, `bp:<guid>` or the guid alone."""
+    return associated_message_guid.rpartition("/")[2].rpartition(":")[2]
+
+
+def describe_event(details: Details, other: str) -> str:
+    """Return an event as a line in brackets: what its sender did to another person."""
+    kind, action = details.item_type, details.group_action_type or 0
+    done = _EVENTS.get((kind, action), "changed the conversation")
+    if kind == _MEMBERS and not action and details.other_handle == details.handle_id:
+        done = "changed their address"
+    elif kind == _RENAMED and details.group_title:
+        done = f"named the conversation “{details.group_title}”"
+    elif kind == _LOCATION:
+        verb = "stopped" if details.share_status == 1 else "started"
+        done = f"{verb} sharing location"
+    return f"[{done.replace('{other}', other)}]"
+
+
+def is_own_location(details: Details) -> bool:
+    """Return whether the owner shared a location; such rows may lack `is_from_me`."""
+    return (
+        details.item_type == _LOCATION
+        and bool(details.other_handle)
+        and details.share_direction == 0
+    )
+
+
+def describe_app(balloon: str | None, payload: object) -> str:
+    """Return a line in brackets for an app's message, with what the app says of it."""
+    # An extension's own id stands behind that of Messages and a team's.
+    bundle = (balloon or "").split(":", 2)[-1]
+    if bundle in _HAND_DRAWN:
+        return f"[{_HAND_DRAWN[bundle]}]"
+    root = read_archive(payload)
+    if bundle.endswith(_POLL):
+        options = _poll_options(text_in(root, "URL") or "")
+        return f"[poll: {' / '.join(options)}]" if options else "[poll]"
+    said = (
+        text_in(root, "ldtext")
+        or text_in(root, "userInfo", "caption")
+        or text_in(root, "userInfo", "subcaption")
+    )
+    shown = filter(None, (text_in(root, "an"), said))
+    return f"[{': '.join(shown) or 'app message'}]"
+
+
+def _poll_options(url: str) -> list[str]:
+    encoded = url.partition(",")[2].partition("?")[0]
+    try:
+        poll = json.loads(base64.urlsafe_b64decode(unquote_to_bytes(encoded) + b"==="))
+        texts = [option["text"] for option in poll["item"]["orderedPollOptions"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _link_preview(payload: object) -> list[dict[str, str]]:
+    root = read_archive(payload)
+    for key in ("richLinkMetadata", "metadata"):
+        found = {
+            "uri": text_in(root, key, "originalURL") or text_in(root, key, "URL"),
+            "title": text_in(root, key, "title"),
+            "text": text_in(root, key, "summary"),
+            "site": text_in(root, key, "siteName"),
+        }
+        if shown := {name: text for name, text in found.items() if text}:
+            return [{"type": "link", **shown}]
+    return []
+
+
 def _in_order_of_text(
     rows: Sequence[AttachmentRow], body: bytes | None
 ) -> Sequence[AttachmentRow]:
     """Sort attachments by their marks in the text; the rows are in no useful order."""
-    if len(rows) < 2 or not isinstance(body, bytes):  # noqa: PLR2004 - no order of one
+    decoded = decode_attributes(body) if len(rows) > 1 and body else None
+    if decoded is None:
         return rows
-    decoded = decode_attributes(body)
-    runs = decoded.runs if decoded is not None else []
-    files = (run.attributes.get(_FILE) for run in runs)
+    files = [run.attributes.get(_FILE) for run in decoded.runs]
     places = {file: place for place, file in enumerate(files) if isinstance(file, str)}
-    return sorted(rows, key=lambda row: places.get(row.guid or "", len(runs)))
+    return sorted(rows, key=lambda row: places.get(row.guid or "", len(files)))
 
 
-def _said(
-    details: Details, stored: str, extra: dict[str, Any], *, include_unsent: bool
-) -> str:
-    """Return what was written or spoken, and note edits in `extra`."""
-    said = _own_text(details, stored)
-    if said and not details.date_edited:
-        return said
-    history = read_edit_history(details.message_summary_info)
-    if not said and _ATTACHMENT_MARK in stored:
-        said = _transcript(details.attributedBody)
-    elif not said:
-        said = _from_history(details, history, extra, include_unsent=include_unsent)
-    # `date_edited` alone is no sign: it also changes when a part is unsent.
-    if history is not None and history.is_edited:
-        extra["edited"] = True
-        if history.earlier:
-            extra["edits"] = history.earlier
-    return said
-
-
-def _from_history(
-    details: Details,
-    history: EditHistory | None,
-    extra: dict[str, Any],
-    *,
-    include_unsent: bool,
-) -> str:
-    """Find the text of a message without a body in its edit history."""
-    if not _was_unsent(details, history):
-        return history.current if history is not None else ""
-    if history is None or not history.unsent or not include_unsent:
-        raise LeftOut(reason="unsent")
-    extra["unsent"] = True
-    return history.unsent
-
-
-def _was_unsent(details: Details, history: EditHistory | None) -> bool:
-    """Return whether a message without a body was unsent."""
-    if history is not None and (history.is_unsent or history.current):
-        return history.is_unsent
-    # Up to macOS 15; since then it stays 0.
-    return bool(details.date_retracted)
-
-
-def _own_text(details: Details, text: str | None) -> str:
-    return _clean(text or "", has_app=bool(details.balloon_bundle_id))
+def _described(
+    rows: Sequence[AttachmentRow], *, is_audio: bool
+) -> list[dict[str, str]]:
+    """Return type, name and MIME type of each attachment that a person would see."""
+    described = []
+    for row in rows:
+        path = (row.filename or "").replace("\\", "/")
+        name = row.transfer_name or path.rpartition("/")[2]
+        if row.hide_attachment == 1 or _PREVIEW_SUFFIX in f"{name} {path}":
+            continue
+        mime_type = (
+            row.mime_type
+            or _MIME_TYPES.get(row.uti or "")
+            or _MIME_TYPES.get(name.rpartition(".")[2].lower(), "")
+        )
+        kind = _TYPE_OF_MIME.get(mime_type.partition("/")[0].lower(), "file")
+        if row.is_sticker == 1:
+            kind = "sticker"
+        elif mime_type.lower() == "image/gif":
+            kind = "gif"
+        elif is_audio and not mime_type:
+            kind = "audio"
+        shown = {"type": kind, "name": name, "mime_type": mime_type}
+        described.append({key: value for key, value in shown.items() if value})
+    return described
 
 
 def _transcript(body: bytes | None) -> str:
-    decoded = decode_attributes(body) if isinstance(body, bytes) else None
-    if decoded is None:
-        return ""
-    spoken = (run.attributes.get(_TRANSCRIPT) for run in decoded.runs)
+    decoded = decode_attributes(body) if body else None
+    runs = decoded.runs if decoded else []
+    spoken = (run.attributes.get(_TRANSCRIPT) for run in runs)
     texts = dict.fromkeys(text.strip() for text in spoken if isinstance(text, str))
-    return "\n".join(text for text in texts if text)
+    return "\n".join(filter(None, texts))
 
 
-def _clean(text: str, *, has_app: bool) -> str:
+def _cleaned(text: str, *, has_app: bool) -> str:
     """Remove the marks of attachments and apps, and bring line ends into one form."""
     # Between two texts the mark stands for a bubble of its own.
     clean = _BETWEEN_TEXTS.sub("\n", text).replace(_ATTACHMENT_MARK, "")
@@ -242,3 +282,93 @@ def _clean(text: str, *, has_app: bool) -> str:
         clean = clean.replace(_APP_MARK, "")
     clean = clean.replace("\r\n", "\n").replace("\r", "\n")
     return clean.strip() if clean != text or clean.isspace() else clean
+
+
+class _History(NamedTuple):
+    """The versions of a message's parts (since macOS 13)."""
+
+    is_unsent: bool
+    """Whether every part was unsent."""
+    current: str
+    """The last text of the parts that were not unsent, if known."""
+    unsent: str
+    """The last text of the parts that were unsent, if known."""
+    edits: dict[str, Any]
+    """`edited`, and as `edits` the replaced texts of parts that were not unsent."""
+
+
+def _was_unsent(details: Details, history: _History | None) -> bool:
+    """Return whether a message without a body was unsent."""
+    if history is not None and (history.is_unsent or history.current):
+        return history.is_unsent
+    return bool(details.date_retracted)  # Up to macOS 15; since then it stays 0.
+
+
+def _read_history(summary_info: object) -> _History | None:
+    info = read_plist(summary_info)
+    if not isinstance(info, dict):
+        return None
+    parts, versions = _mapping(info.get("otr")), _mapping(info.get("ec"))
+    taken_back = {
+        str(part)
+        for part in _sequence(info.get("rp"))
+        if isinstance(part, str) or (isinstance(part, int) and 0 <= part < _MAX_PART)
+    }
+    is_edited = bool(versions or _sequence(info.get("ep")))
+    if not (is_edited or taken_back) or _is_multiplied(versions):
+        return None
+    current, unsent, earlier = [], [], []
+    # Keys are decimal strings in any order; some have more digits than Python converts.
+    for part in sorted(versions, key=lambda part: (len(part), part)):
+        texts = [_version(entry) for entry in _sequence(versions[part])]
+        if part in taken_back:
+            unsent += texts[-1:]
+        else:
+            current += texts[-1:]
+            earlier += texts[:-1]
+    # `date_edited` alone is no sign: it also changes when a part is unsent.
+    edits: dict[str, Any] = {"edited": True} if is_edited else {}
+    if replaced := [version for version in earlier if version["text"]]:
+        edits["edits"] = replaced
+    return _History(
+        is_unsent=bool(parts) and taken_back.issuperset(parts),
+        current="\n".join(version["text"] for version in current if version["text"]),
+        unsent="\n".join(version["text"] for version in unsent if version["text"]),
+        edits=edits,
+    )
+
+
+def _is_multiplied(versions: dict[str, Any]) -> bool:
+    """Return whether the versions are more than a person wrote."""
+    blobs = list(
+        islice(
+            (_mapping(e).get("t") for of in versions.values() for e in _sequence(of)),
+            _MAX_VERSIONS + 1,
+        )
+    )
+    size = sum(len(blob) for blob in blobs if isinstance(blob, bytes))
+    return len(blobs) > _MAX_VERSIONS or size > _MAX_VERSION_BYTES
+
+
+def _version(entry: object) -> dict[str, Any]:
+    found = _mapping(entry)
+    blob, seconds = found.get("t"), found.get("d")
+    text = decode_attributed_body(blob) if isinstance(blob, bytes) else None
+    version: dict[str, Any] = {
+        "text": (text or "").replace(_ATTACHMENT_MARK, "").strip()
+    }
+    if isinstance(seconds, (int, float)) and 0 < seconds < _MAX_SECONDS:
+        time = iso_time(round((seconds + APPLE_EPOCH_SECONDS) * 1_000_000))
+        if time is not None:
+            version["message_time"] = time
+    return version
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {}
+    return {str(key): item for key, item in value.items()}
+
+
+def _sequence(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,124 +1,154 @@
-"""Chats of a database that are one conversation."""
+"""Who the people behind handles are, and which chats are one conversation."""
 
-from __future__ import annotations
-
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
-from langchain_chatexports.chat_loaders.imessage.rows import Chat
+from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
+from langchain_chatexports.chat_loaders.imessage.queries import (
+    Activity,
+    Chat,
+    Queries,
+)
+from langchain_chatexports.chat_loaders.people import address_key
 
-if TYPE_CHECKING:
-    from collections.abc import (
-        Collection,
-        Hashable,
-        Iterable,
-        Iterator,
-        Mapping,
-        Sequence,
-    )
-
-    from langchain_chatexports.chat_loaders.imessage.people import People
-    from langchain_chatexports.chat_loaders.imessage.queries import Queries
-    from langchain_chatexports.chat_loaders.imessage.rows import Activity
-
-__all__ = ["MergedChats", "merge_chats", "service_name"]
-
-# Databases have some of these in lower case, too.
-_SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
 _GROUP_MARK, _SINGLE_MARK = ";+;", ";-;"
+
+
+class People:
+    """The persons behind the handles of a database, each with the first address as id.
+
+    Handles are one person's if their address is equal, if Messages says so
+    (`person_centric_id`), or if the contacts do.
+    """
+
+    def __init__(
+        self, handles: Sequence[tuple[Any, str, str]], contacts: Contacts
+    ) -> None:
+        self._contacts = contacts
+        self._groups = DisjointSets()
+        self.ids: dict[Any, str] = {}
+        """The id of the person behind each handle."""
+        self.names: dict[str, str] = {}
+        """The name of each person, or an address, by id."""
+        self.handles: dict[str, dict[str, None]] = {}
+        """All addresses of each person, by id."""
+        for row_id, address, person_key in handles:
+            signs: list[Hashable] = [("address", address.casefold())]
+            if person_key:
+                signs.append(("person", person_key))
+            card = contacts.card_of(address)
+            if card is not None:
+                signs.append(("card", card))
+            for sign in signs:
+                self._groups.join(sign, ("handle", row_id))
+        self._ids: dict[Hashable, str] = {}
+        for row_id, address, _ in handles:
+            person = self._ids.setdefault(
+                self._groups.find(("handle", row_id)), address
+            )
+            self.ids[row_id] = person
+            self._add(person, address)
+
+    def at(self, address: str) -> str:
+        """Return the id of the person behind an address, with or without a handle."""
+        card = self._contacts.card_of(address)
+        sign = ("address", address.casefold()) if card is None else ("card", card)
+        person = self._ids.setdefault(self._groups.find(sign), address)
+        self._add(person, address)
+        return person
+
+    def handles_of(self, name: str) -> frozenset[Any]:
+        """Return the handles of the person with this name or address, in any case."""
+        wanted = {name.strip().casefold(), address_key(name)} - {None}
+        return frozenset(
+            handle_id
+            for handle_id, person in self.ids.items()
+            for called in (self.names[person], *self.handles[person])
+            if called.casefold() in wanted or address_key(called) in wanted
+        )
+
+    def _add(self, person: str, address: str) -> None:
+        name = self._contacts.name_of(address)
+        if self.names.setdefault(person, name or person) == person and name:
+            self.names[person] = name
+        known = self.handles.setdefault(person, {})
+        known[address] = None
+        known |= dict.fromkeys(sorted(self._contacts.addresses_beside(address)))
 
 
 @dataclass(frozen=True)
 class MergedChats:
     """One or several chats that are one conversation."""
 
-    id: str
     chats: tuple[Chat, ...]
-    rows: int
-    title: str | None
+    """In the order of their numbers."""
+
+    people: tuple[str, ...]
+    """Ids of the other people, as far as the database lists them."""
+
+    only_other: str | None
+    """Id of the only other person, if there is exactly one."""
+
     is_group: bool | None
     """`None` where the database does not say."""
-
-    handle_ids: tuple[Any, ...]
-    """The listed participants."""
-
-    other: str | None
-    """Name of the only other person, if there is exactly one."""
 
     is_with_oneself: bool
 
     @property
-    def chat_ids(self) -> tuple[Any, ...]:
-        """The ROWIDs of its chats."""
-        return tuple(chat.row_id for chat in self.chats)
+    def id(self) -> str:
+        """The guid of the first chat; its number where it has none."""
+        return self.chats[0].guid or str(self.chats[0].row_id)
 
     @property
-    def services(self) -> tuple[str | None, ...]:
-        """The service of each of its chats."""
-        return tuple(chat.service for chat in self.chats)
-
-    @property
-    def identifiers(self) -> Iterator[str]:
+    def aliases(self) -> list[str]:
         """All ids and titles of its chats."""
-        for chat in self.chats:
-            names = (chat.guid, chat.identifier, chat.title)
-            yield from (name for name in names if name)
+        called = ((chat.guid, chat.identifier, chat.title) for chat in self.chats)
+        return [name for names in called for name in names if name]
+
+    @property
+    def title(self) -> str | None:
+        """What the group is called."""
+        return next((chat.title for chat in self.chats if chat.title), None)
 
 
 def merge_chats(
     queries: Queries,
-    activity: Sequence[Activity],
     people: People,
     own: Collection[str],
     *,
     merge_services: bool,
 ) -> list[MergedChats]:
-    """Merge the chats that have messages into conversations, in the same order.
+    """Return the conversations, most recently active first.
 
-    Args:
-        queries: The database.
-        activity: The chats that have messages, most recently active first.
-        people: The persons behind the handles.
-        own: The owner's addresses, in lower case.
-        merge_services: Whether to merge one person's one-to-one chats, and chats that
-            the database itself links.
-
-    Returns:
-        The conversations.
+    Of `own` addresses, in lower case, are chats with oneself. `merge_services` makes
+    one of a person's one-to-one chats, and of groups that the database itself links.
     """
     chats = queries.chats()
-    listed: dict[Any, list[Any]] = {}
+    listed: dict[Any, list[str]] = {}
     for chat_id, handle_id in queries.participants():
-        if people.person_of(handle_id) is not None:
-            listed.setdefault(chat_id, []).append(handle_id)
+        if handle_id in people.ids:
+            listed.setdefault(chat_id, []).append(people.ids[handle_id])
     members: dict[Hashable, list[tuple[Activity, Chat]]] = {}
     groups = _linked(chats, queries.lookups()) if merge_services else DisjointSets()
-    for active in activity:
+    for active in queries.activity():
         chat = chats.get(active.chat_id) or Chat(active.chat_id)
         key: Hashable = ("chat", active.chat_id)
         if merge_services:
-            key = groups.find(key)
-            person = _other_person(active, chat, listed.get(chat.row_id, ()), people)
-            if person is not None:
-                key = person
+            person = _only_other(active, chat, listed.get(chat.row_id, ()), people)
+            key = groups.find(key) if person is None else ("person", person)
         members.setdefault(key, []).append((active, chat))
     return [_conversation(of, listed, people, own) for of in members.values()]
-
-
-def service_name(stored: object) -> str:
-    """Return the usual spelling of a service."""
-    name = str(stored or "unknown")
-    return _SERVICES.get(name.casefold(), name)
 
 
 def _linked(
     chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]
 ) -> DisjointSets:
-    """Find the chats that the database itself links.
+    """Find the groups that the database itself links.
 
-    Two chats of the same people are not linked: they can have two groups.
+    Two groups of the same people are not linked: people can have two groups.
     """
     groups = DisjointSets()
     for chat in chats.values():
@@ -130,56 +160,51 @@ def _linked(
     return groups
 
 
-def _other_person(
-    active: Activity, chat: Chat, handle_ids: Iterable[Any], people: People
-) -> Hashable | None:
+def _only_other(
+    active: Activity, chat: Chat, listed: Iterable[str], people: People
+) -> str | None:
     """Return the only other person of a one-to-one chat."""
-    speakers = {people.person_of(handle_id) for handle_id in active.speakers} - {None}
+    speakers = {people.ids.get(handle_id) for handle_id in active[2:]} - {None}
     # In a made-up database both sides of a one-to-one chat can be handles.
     if _is_group(chat) or len(speakers) > 1:
         return None
-    persons = {people.person_of(handle_id) for handle_id in handle_ids}
-    if len(persons) == 1:
-        return persons.pop()
+    persons = set(listed)
     if not persons and chat.identifier:
-        return people.person_at(chat.identifier)
-    return None
+        return people.at(chat.identifier)
+    return persons.pop() if len(persons) == 1 else None
 
 
 def _conversation(
     members: list[tuple[Activity, Chat]],
-    listed: Mapping[Any, list[Any]],
+    listed: Mapping[Any, list[str]],
     people: People,
     own: Collection[str],
 ) -> MergedChats:
     chats = sorted((chat for _, chat in members), key=_row_id_order)
-    first = chats[0]
-    handle_ids = tuple(
-        dict.fromkeys(h for chat in chats for h in listed.get(chat.row_id, ()))
+    persons = tuple(
+        dict.fromkeys(p for chat in chats for p in listed.get(chat.row_id, ()))
     )
     signs = {_is_group(chat) for chat in chats} - {None}
     is_group = signs.pop() if len(signs) == 1 else None
-    other = None
-    addresses: tuple[str, ...] = ()
-    persons = {people.person_of(handle_id) for handle_id in handle_ids}
-    if len(persons) == 1:
-        (other,) = people.names_of(handle_ids)
-        addresses = people.addresses_of(persons.pop())
-    elif is_group is False and first.identifier:
-        other = people.name_at(first.identifier)
-        addresses = (first.identifier,)
-    titles = (chat.title for chat in chats if chat.title)
-    title = next(titles, None)
+    identifier = chats[0].identifier
+    if not persons and is_group is False and identifier:
+        persons = (people.at(identifier),)
+    only_other = persons[0] if len(persons) == 1 else None
+    if not persons:
+        speakers = [h for active, _ in members for h in active[2:]]
+        persons = tuple(
+            dict.fromkeys(people.ids[h] for h in speakers if h in people.ids)
+        )
     return MergedChats(
-        id=first.guid or str(first.row_id),
         chats=tuple(chats),
-        rows=sum(active.rows for active, _ in members),
-        title=other if title is None and not is_group else title,
+        people=persons,
+        only_other=only_other,
         is_group=is_group,
-        handle_ids=handle_ids,
-        other=other,
-        is_with_oneself=not is_group
-        and any(address.casefold() in own for address in addresses),
+        is_with_oneself=only_other is not None
+        and not is_group
+        and not {
+            address.casefold() for address in people.handles[only_other]
+        }.isdisjoint(own),
     )
 
 

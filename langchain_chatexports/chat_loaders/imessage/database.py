@@ -1,32 +1,30 @@
-"""Open a Messages database read-only, without changing a file.
+"""Open a stranger's SQLite file read-only, without changing anything beside it.
 
-A read-write connection would merge the write-ahead log into the user's file; a
-read-only one leaves `-wal` and `-shm` files beside it, or rewrites the `-shm` that is
-there. So a file without a log is opened as immutable, and one with a log is read from a
-private copy of both.
+A read-write connection would merge the log (`-wal`) into the user's file, and a
+read-only one leaves files beside it. So a file without a log is opened as immutable,
+and one with a log is copied to a private folder with its log alone, and read there. No
+journal is ever beside what is opened: SQLite would delete the file that it names.
+No code of a schema runs: only stored tables are read. See sqlite.org/security.html.
 """
 
-from __future__ import annotations
-
 import os
+import shutil
 import sqlite3
-import tempfile
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
+from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
+from urllib.parse import quote
 
-from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.chat_loaders.imessage.connections import WorkLimit, connect
-from langchain_chatexports.chat_loaders.imessage.private_copies import (
-    JOURNAL,
-    LOG,
-    beside,
-    check_neighbors,
-    file_size,
-    has_journal,
-    private_copy_of,
-    read_head,
+from langchain_chatexports._regular_files import (
+    cannot_read,
+    check_regular_file,
+    open_regular_file,
 )
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -34,41 +32,143 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = [
-    "access_refused",
-    "is_sqlite_file",
-    "open_database",
-    "path_status",
-]
-
 _MAGIC = b"SQLite format 3\0"
-_WAL_HEADER_BYTES = 32
-# The format's header: https://sqlite.org/fileformat2.html#the_database_header
-_HEADER_BYTES = 100
-_PAGE_SIZE, _PAGES = slice(16, 18), slice(28, 32)
-_CHANGES, _CHANGES_AT_PAGES = slice(24, 28), slice(92, 96)
-_MAX_PAGE_BYTES = 65536
-_LOCK_BYTE = 2**30
-_FRAME_HEADER_BYTES = 24
-# What a blocked file says at the first query, if its copy may still be readable.
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
+_COPY_ATTEMPTS = 2
+# The largest text or blob of one row; a message's own are a few MB at most.
+_MAX_VALUE_BYTES = 64 * 1024 * 1024
+_STEPS_BETWEEN_CHECKS = 10_000
+# A whole reading takes up to 10 steps of SQLite's machine for each byte of the file.
+# Pages that lead to each other many times over take any number.
+_MAX_STEPS_PER_BYTE = 50
+_MIN_STEPS = 20_000_000
+# SQLite's errors where the system blocks it, though plain reads may be allowed.
 _BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
-# Texts of SQLite that quote nothing.
-_KNOWN = (
-    "disk I/O error",
-    "database or disk is full",
-    "out of memory",
-    "string or blob too big",
-    "not authorized",
-)
+# Texts of SQLite that quote nothing of the file.
+_KNOWN = ("disk I/O error", "database or disk is full", "out of memory", "too big")
 
-PRIVACY_REMEDY = (
-    "On a Mac, copy chat.db, chat.db-wal and chat.db-shm together in Finder and load "
-    "the copy (without chat.db-wal the newest messages are missing), or grant your "
-    "terminal Full Disk Access in System Settings > Privacy & Security."
-)
+
+class Database:
+    """An open database, whose errors are this package's and quote nothing of it."""
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self.path = path
+        steps = max(_MIN_STEPS, size_bytes * _MAX_STEPS_PER_BYTE)
+        self._checks_left = steps // _STEPS_BETWEEN_CHECKS
+        self._connection: sqlite3.Connection
+
+    def connect(self, path: Path, mode: str) -> sqlite3.Connection:
+        """Connect to the file, or to a copy of it."""
+        # An unquoted ?, # or % would open another, empty database.
+        place = quote(os.fsencode(f"/{path.as_posix().removeprefix('/')}"))
+        with self._our_errors():
+            # The generator that holds it may be closed from another thread.
+            connection = sqlite3.connect(
+                f"file://{place}?{mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                connection.text_factory = methodcaller("decode", "utf-8", "replace")
+                connection.set_progress_handler(self._is_used_up, _STEPS_BETWEEN_CHECKS)
+                if sys.version_info >= (3, 11):
+                    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.execute("PRAGMA cell_size_check = ON")
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        return connection
+
+    def query(self, sql: str, values: Any = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query; badly encoded text is read with U+FFFD."""
+        with self._our_errors():
+            # A cursor that is left early would be closed after its connection.
+            yield from chain(self._connection.execute(sql, values))
+
+    def columns(self, table: str) -> frozenset[str]:
+        """Return the columns of a stored table, in lower case; none if it is missing.
+
+        Raises:
+            ExportFormatError: If it is a view, a virtual table or has computed columns.
+        """
+        # What is not stored has no page.
+        sql = (
+            "SELECT type IS 'table' AND coalesce(rootpage, 0) > 0 "
+            "FROM sqlite_master WHERE lower(name) = ?"
+        )
+        is_stored = list(self.query(sql, (table.lower(),)))
+        columns = list(self.query(f"PRAGMA table_xinfo({table})"))
+        if (0,) in is_stored or any(is_computed for *_, is_computed in columns):
+            msg = (
+                f"{self.path}: '{table}' is a view, a virtual table or one with "
+                "computed columns. Messages makes no such database: if another program "
+                "did, let it write plain tables."
+            )
+            raise ExportFormatError(msg, path=self.path)
+        return frozenset(column[1].lower() for column in columns)
+
+    def _is_used_up(self) -> bool:
+        self._checks_left -= 1
+        return self._checks_left < 0
+
+    @contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Not with its cause: SQLite quotes what it finds in the file.
+            raise self._explained(str(error)) from None
+        except UnicodeDecodeError:
+            # SQLite's words quote a damaged schema, which Python then cannot decode.
+            raise _damaged(self.path, "its schema is unreadable") from None
+
+    def _explained(self, text: str) -> BaseException:
+        if self._checks_left < 0:
+            return _damaged(
+                self.path, "reading it takes more work than its size allows"
+            )
+        if text == "interrupted":  # By a signal, whose exception SQLite swallows.
+            return KeyboardInterrupt()
+        if any(sign in text for sign in _BLOCKED):
+            return access_refused(self.path)
+        if "not a database" in text:
+            return _not_a_database(self.path)
+        if "malformed" in text or not text:
+            return _damaged(self.path, "its schema or a page is malformed")
+        reason = next((known for known in _KNOWN if known in text), "SQLite refuses it")
+        msg = (
+            f"{self.path} cannot be read as a Messages database ({reason}). "
+            "Check that it is chat.db or sms.db, and copy it again."
+        )
+        return ExportFormatError(msg, path=self.path)
+
+
+@contextmanager
+def open_database(path: Path) -> Iterator[Database]:
+    """Open a database as it is now, and leave it and its neighbors unchanged.
+
+    Raises:
+        ExportNotFoundError: If the file is missing.
+        ExportAccessError: If the system refuses to read it.
+        ExportFormatError: If it is not a database, or a damaged one.
+    """
+    path_status(path)
+    real = Path(os.path.realpath(path))  # The log is beside what a link leads to.
+    with ExitStack() as stack:
+        try:
+            _check_files(path, real)
+            database = Database(path, real.stat().st_size + _size(_log(real)))
+            stack.enter_context(closing(_connected(database, real, stack)))
+        except ChatExportError:
+            raise
+        except PermissionError as error:
+            raise access_refused(path) from error
+        yield database
 
 
 def path_status(
@@ -78,16 +178,9 @@ def path_status(
 ) -> os.stat_result:
     """Return the status of a path that the user named.
 
-    Args:
-        path: The path.
-        wanted: What the path should lead to, for the error.
-
-    Returns:
-        Its status.
-
     Raises:
         ExportNotFoundError: If there is nothing.
-        ExportAccessError: If the system refuses to tell.
+        ExportAccessError: If the system refuses to look.
     """
     # Not `Path.exists`: since Python 3.14 it hides a refusal.
     try:
@@ -100,180 +193,156 @@ def path_status(
 
 
 def access_refused(path: Path) -> ExportAccessError:
-    """Build the error for a path that the system refuses to read."""
-    msg = f"The system refuses access to {path}. {PRIVACY_REMEDY}"
+    """Return the error for a path that the system refuses to read."""
+    msg = (
+        f"The system refuses access to {path}. On a Mac, copy chat.db, chat.db-wal and "
+        "chat.db-shm together in Finder and load the copy (without chat.db-wal the "
+        "newest messages are missing), or grant your terminal Full Disk Access in "
+        "System Settings > Privacy & Security."
+    )
     return ExportAccessError(msg, path=path)
-
-
-@contextmanager
-def open_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open an SQLite database as it is now, and leave it unchanged.
-
-    Errors of SQLite in the body become errors of this package, too.
-
-    Args:
-        path: The database file.
-
-    Yields:
-        A connection in a read transaction; badly encoded text is read with U+FFFD.
-
-    Raises:
-        ExportNotFoundError: If the file is missing.
-        ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it is not a database, or a damaged one.
-    """
-    path_status(path)
-    # SQLite looks for the log beside the file that a link leads to.
-    real = Path(os.path.realpath(path))
-    with ExitStack() as resources:
-        try:
-            _check_header(path)
-            check_neighbors(real)
-            limit = WorkLimit(file_size(real) + file_size(beside(real, LOG)))
-            yield _connect(real, limit, resources)
-            limit.raise_pending()
-        except sqlite3.Error as error:
-            limit.raise_pending()
-            # Not with its cause: SQLite quotes what it finds in the file.
-            raise _explained(path, error, limit) from None
-        except UnicodeDecodeError:
-            # SQLite's words quote a damaged schema, which Python then cannot decode.
-            raise _damaged(path, "its schema is unreadable") from None
-        except PermissionError as error:
-            if isinstance(error, ChatExportError):
-                raise
-            raise access_refused(path) from error
-
-
-def _explained(path: Path, error: sqlite3.Error, limit: WorkLimit) -> ChatExportError:
-    """Return an error that says what to do, and quotes nothing of the file."""
-    text = str(error)
-    if any(sign in text for sign in _BLOCKED):
-        return access_refused(path)
-    if "not a database" in text:
-        return _not_a_database(path)
-    if limit.is_exceeded:
-        return _damaged(path, "reading it takes more work than its size explains")
-    # Python 3.10 gives no text where it cannot decode what SQLite quotes.
-    if "malformed" in text or not text:
-        # In brackets stands what was found in place of a schema.
-        return _damaged(path, "its schema or a page is malformed")
-    reason = next((known for known in _KNOWN if known in text), "SQLite refuses it")
-    msg = (
-        f"{path} cannot be read as a Messages database ({reason}). "
-        "Check that it is chat.db or sms.db, and copy it again."
-    )
-    return ExportFormatError(msg, path=path)
-
-
-def _damaged(path: Path, reason: str) -> ExportFormatError:
-    msg = (
-        f"{path} is damaged or cut short ({reason}). If it is a copy, make it again "
-        "with Messages closed, and copy chat.db, chat.db-wal and chat.db-shm "
-        "together."
-    )
-    return ExportFormatError(msg, path=path)
-
-
-def _not_a_database(path: Path) -> ExportFormatError:
-    """Build the error for a file that is not SQLite's."""
-    msg = (
-        f"{path} is not an SQLite database. It is another kind of file, or encrypted: "
-        "give the path of chat.db, or of sms.db from an unencrypted backup."
-    )
-    return ExportFormatError(msg, path=path)
 
 
 def is_sqlite_file(path: Path) -> bool:
     """Return whether a file begins as SQLite's do."""
+    return read_head(path, len(_MAGIC)) == _MAGIC
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file; none where there is nothing.
+
+    Raises:
+        ExportFormatError: If it is something other than a file.
+        ExportAccessError: If the system refuses.
+    """
     try:
-        return read_head(path, len(_MAGIC)) == _MAGIC
+        with open_regular_file(path) as file:
+            return file.read(count)
+    except ChatExportError:
+        raise
+    except FileNotFoundError:
+        return b""
     except PermissionError as error:
         raise access_refused(path) from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
-def _check_header(path: Path) -> None:
-    head = read_head(path, len(_MAGIC))
+def _check_files(path: Path, real: Path) -> None:
+    """Refuse what is not a whole database at rest, with its log if it has one."""
+    # Its places: sqlite.org/fileformat2.html#the_database_header
+    head = read_head(path, _HEADER_BYTES)
     if not head:
         msg = (
             f"{path} is empty (0 bytes). It is not the Messages database, "
             "or the copy failed: copy it again."
         )
         raise ExportFormatError(msg, path=path)
-    if head != _MAGIC:
+    if not head.startswith(_MAGIC):
         raise _not_a_database(path)
+    read_head(_log(real), 1)
+    journal = real.with_name(f"{real.name}-journal")
+    if read_head(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
+        msg = (
+            f"{path} is in the middle of a change, which {journal.name} beside it "
+            "would undo. Messages leaves no such file: open the database once with the "
+            "program that wrote it, and copy it again, or move that file away."
+        )
+        raise ExportFormatError(msg, path=journal)
+    # SQLite takes a page that is cut for a whole one, and reads what is left of it.
+    page = int.from_bytes(head[16:18], "big")
+    page = 65536 if page == 1 else page
+    size = real.stat().st_size
+    missing = -size % page if page else 0
+    count = int.from_bytes(head[28:32], "big")
+    is_count_kept = head[24:28] == head[92:96]  # Not by an old SQLite.
+    if count and is_count_kept and not _size(_log(real)):
+        missing = count * page - size
+    if missing > 0:
+        raise _damaged(path, f"{missing} bytes are missing at its end")
 
 
-class _Gap(NamedTuple):
-    """What a database file lacks at its end."""
-
-    size_bytes: int
-    page_bytes: int
-    pages: range
-
-
-def _gap(path: Path) -> _Gap | None:
-    """Return what a database file lacks of what its header says.
-
-    SQLite takes a page that is cut for a whole one, and reads what is left of it.
-    """
-    with open_regular_file(path) as file:
-        head = file.read(_HEADER_BYTES)
-        # After the header: a file that grows meanwhile is not cut.
-        size = os.fstat(file.fileno()).st_size
-    page = int.from_bytes(head[_PAGE_SIZE], "big")
-    page = _MAX_PAGE_BYTES if page == 1 else page
-    if len(head) < _HEADER_BYTES or page == 0:
-        return None  # SQLite itself refuses such a header.
-    count = int.from_bytes(head[_PAGES], "big")
-    if count == 0 or head[_CHANGES] != head[_CHANGES_AT_PAGES]:
-        count = -(-size // page)  # Not kept by an old SQLite.
-    missing = count * page - size
-    # Bytes behind the last page do no harm: nothing reads them.
-    return (
-        _Gap(missing, page, range(size // page + 1, count + 1)) if missing > 0 else None
-    )
-
-
-def _is_filled(gap: _Gap, log: Path) -> bool:
-    """Return whether a write-ahead log has every page that the main file lacks."""
-    frame = _FRAME_HEADER_BYTES + gap.page_bytes
-    places = range(_WAL_HEADER_BYTES, file_size(log) - frame + 1, frame)
-    if len(gap.pages) > len(places):
-        return False
-    held = {_LOCK_BYTE // gap.page_bytes + 1}  # A page that is never written.
-    with open_regular_file(log) as file:
-        for place in places:
-            file.seek(place)
-            held.add(int.from_bytes(file.read(4), "big"))
-    return held.issuperset(gap.pages)
-
-
-def _connect(path: Path, limit: WorkLimit, resources: ExitStack) -> sqlite3.Connection:
-    gap = _gap(path)
-    log = beside(path, LOG)
-    is_changing = has_journal(path)
-    # The main file can be in the middle of a change that its log completes or undoes.
-    if gap and not is_changing and not _is_filled(gap, log):
-        raise _damaged(path, f"{gap.size_bytes} bytes are missing at its end")
-    if not is_changing and not file_size(log):
+def _connected(database: Database, path: Path, stack: ExitStack) -> sqlite3.Connection:
+    if not _size(_log(path)):
         try:
-            return _begin(path, "mode=ro&immutable=1", limit, resources)
-        except sqlite3.DatabaseError as error:
+            return database.connect(path, "mode=ro&immutable=1")
+        except ExportAccessError:
             # macOS blocks SQLite on the live file even where plain reads are allowed.
-            if not any(sign in str(error) for sign in _BLOCKED):
-                raise
-    folder = Path(
-        resources.enter_context(tempfile.TemporaryDirectory(prefix="chatexports-"))
+            pass
+    copy = stack.enter_context(private_folder()) / "chat.db"
+    _copy(path, copy)
+    return database.connect(copy, "mode=ro")
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a database and its log so that both belong to one moment."""
+    folder = copy.parent
+    needed, free = _size(path) + _size(_log(path)), shutil.disk_usage(folder).free
+    if needed > free:
+        raise _no_room(path, folder, f"{needed} bytes are needed, {free} are free")
+    for _ in range(_COPY_ATTEMPTS):
+        before = _moment(path)
+        try:
+            for source, target in ((path, copy), (_log(path), _log(copy))):
+                target.unlink(missing_ok=True)
+                if _size(source):
+                    check_regular_file(source)
+                    shutil.copyfile(source, target)
+        except (ChatExportError, PermissionError):
+            raise
+        except FileNotFoundError:
+            continue  # The log was merged into the main file in this moment.
+        except OSError as error:
+            raise _no_room(path, folder, str(error.strerror)) from error
+        if _moment(path) == before:
+            return
+    msg = (
+        f"{path} changed while it was copied, twice. Quit Messages (on the Mac that "
+        "holds it) and try again."
     )
-    copy = private_copy_of(path, folder)
-    # SQLite needs to write only to roll back a journal. The copy is private, so SQLite
-    # may make files beside it.
-    is_undone = file_size(beside(copy, JOURNAL)) > 0
-    return _begin(copy, "mode=rw" if is_undone else "mode=ro", limit, resources)
+    raise ExportAccessError(msg, path=path)
 
 
-def _begin(
-    path: Path, mode: str, limit: WorkLimit, resources: ExitStack
-) -> sqlite3.Connection:
-    return resources.enter_context(closing(connect(path, mode, limit)))
+def _moment(path: Path) -> tuple[object, ...]:
+    """Return values that change when pages move from the log to the main file.
+
+    A log that only grows does no harm: SQLite reads up to its last whole commit.
+    """
+    main = path.stat()
+    return main.st_size, main.st_mtime_ns, read_head(_log(path), _LOG_HEADER_BYTES)
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _no_room(path: Path, folder: Path, reason: str) -> ExportAccessError:
+    msg = (
+        f"{path} cannot be copied to {folder} ({reason}). Its newest messages are "
+        "in its -wal file, so it is read from a private copy: free some space there, "
+        "or set TMPDIR to a folder that has it."
+    )
+    return ExportAccessError(msg, path=path)
+
+
+def _damaged(path: Path, reason: str) -> ExportFormatError:
+    msg = (
+        f"{path} is damaged or cut short ({reason}). If it is a copy, make it again "
+        "with Messages closed, and copy chat.db, chat.db-wal and chat.db-shm together."
+    )
+    return ExportFormatError(msg, path=path)
+
+
+def _not_a_database(path: Path) -> ExportFormatError:
+    msg = (
+        f"{path} is not an SQLite database. It is another kind of file, or encrypted: "
+        "give the path of chat.db, or of sms.db from an unencrypted backup."
+    )
+    return ExportFormatError(msg, path=path)

@@ -1,283 +1,195 @@
-"""Rows of a conversation as messages, and the count of those that are left out."""
+"""From a conversation's rows to its messages."""
 
-from __future__ import annotations
+import logging
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import sqlite3
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from langchain_chatexports.chat_loaders.base import (
-    UNKNOWN_SENDER,
-    export_message,
-    message_time,
-)
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
 )
-from langchain_chatexports.chat_loaders.imessage.connections import is_interrupted
 from langchain_chatexports.chat_loaders.imessage.content import (
     Content,
-    LeftOut,
-    is_unsent,
-    links,
-    needs_care,
-    read_content,
-    read_placeholder,
-)
-from langchain_chatexports.chat_loaders.imessage.events import (
+    describe_app,
     describe_event,
     is_own_location,
+    is_plain,
+    links,
+    read_content,
+    target_of,
 )
-from langchain_chatexports.chat_loaders.imessage.reactions import (
-    Reaction,
-    TextIndex,
-    apply_reaction,
-    attach_reactions,
-    quoted_reaction,
-    reaction_of,
+from langchain_chatexports.chat_loaders.imessage.conversations import (
+    MergedChats,
+    People,
 )
+from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
+from langchain_chatexports.chat_loaders.messages import Message
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_logger = logging.getLogger(__name__)
 
-    from langchain_core.messages import HumanMessage
-
-    from langchain_chatexports.chat_loaders.base import MessageTime
-    from langchain_chatexports.chat_loaders.imessage.conversations import MergedChats
-    from langchain_chatexports.chat_loaders.imessage.people import People
-    from langchain_chatexports.chat_loaders.imessage.queries import Queries
-    from langchain_chatexports.chat_loaders.imessage.rows import Details
-
-__all__ = [
-    "REASON_OF_KIND",
-    "Context",
-    "ConversationReader",
-    "DatabaseOwner",
-    "read_conversation",
-]
-
+# Databases have some of these in lower case, too.
+_SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
 _NOTE_COPY_MICROSECONDS = 60_000_000
-_QUOTE = "“"  # What every reaction in words has.
-
-REASON_OF_KIND = {
-    "reaction": "reaction",
-    "sticker": "reaction",
-    "vote": "system",
-    "event": "system",
-    "draft": "draft",
-    "spam": "spam",
-    "auto_reply": "auto_reply",
-    "app": "media",
-}
-"""Why each kind of row is left out, unless it is asked for."""
-
-# An unsent message of these kinds counts as unsent only.
-_KINDS_OF_WRITING = frozenset({"draft", "spam", "auto_reply", "app"})
-
-
-class DatabaseOwner(NamedTuple):
-    """Whose database it is."""
-
-    label: str
-    is_known: bool
-    handle_ids: frozenset[Any]
-    """Handles of the owner, in a database where no message is marked as theirs."""
+_FIRST_ADDED, _FIRST_REMOVED = 2000, 3000
+# By the number of the type, with the words of English phones for those that cannot show
+# a reaction.
+_TAPBACKS = (
+    ("❤️", ("Loved",), "heart"),
+    ("👍", ("Liked",), "like"),
+    ("👎", ("Disliked",), "dislike"),
+    ("😂", ("Laughed at",), "laugh"),
+    ("‼️", ("Emphasized", "Emphasised"), "exclamation"),
+    ("❓", ("Questioned",), "question mark"),
+)
+_EMOJI = (*(emoji for emoji, _, _ in _TAPBACKS), "", "sticker")
+_VERBS = {verb: emoji for emoji, verbs, _ in _TAPBACKS for verb in verbs}
+_REMOVED = {noun: emoji for emoji, _, noun in _TAPBACKS}
+_QUOTING = re.compile(
+    rf"(?:(?P<verb>{'|'.join(_VERBS)})"
+    r"|Reacted (?P<emoji>\S{1,20}(?: \S{1,20})?) to"
+    r"|Removed an? (?P<removed>[^“”]{1,40}) from)"
+    r" “(?P<quoted>.+)”\s*",
+    re.DOTALL,
+)
+# What all of them begin with: cheaper to check than the pattern.
+_BEGINNINGS = (*_VERBS, "Reacted ", "Removed ")
 
 
-@dataclass(frozen=True)
-class Context:
-    """What all conversations of a pass share."""
+class _Reaction(NamedTuple):
+    """A reaction to a message, or its removal."""
+
+    target: str
+    """The guid of the message, or the text that is quoted."""
+    reaction: str
+    is_removal: bool
+
+
+@dataclass
+class Reader:
+    """Reads the messages of one conversation after the other."""
 
     queries: Queries
     people: People
-    owner: DatabaseOwner
-    keeps_time: Callable[[MessageTime | None], bool]
-    has_time_bounds: bool
-    kept_kinds: frozenset[str]
-    include_media: bool
-    include_unsent: bool
-    include_reaction_texts: bool
-    attach_reactions: bool
+    owner: str
+    """The sender id of the owner's own messages."""
+    owner_handles: Collection[Any]
+    """Handles of the owner, in a database where no message is marked as theirs."""
+    shared: Collection[int]
+    """Rows that stand in several chats."""
+    seen: set[int] = field(default_factory=set)
+    """Those of them that were read."""
 
-
-def read_conversation(
-    context: Context, conversation: MergedChats
-) -> ConversationReader:
-    """Read one conversation.
-
-    Args:
-        context: What all conversations of a pass share.
-        conversation: The conversation.
-
-    Returns:
-        The reader, after the last message.
-    """
-    with context.queries.strict_texts():
-        reader = ConversationReader(context, conversation)
-        try:
-            reader.read()
-        except sqlite3.OperationalError as error:
-            if is_interrupted(error):
-                raise
-        else:
-            return reader
-    # Most likely some text is badly encoded: this time it is read with U+FFFD.
-    reader = ConversationReader(context, conversation)
-    reader.read()
-    return reader
-
-
-class ConversationReader:
-    """Reads the messages of one conversation, and counts what it leaves out."""
-
-    def __init__(self, context: Context, conversation: MergedChats) -> None:
-        self.messages: list[HumanMessage] = []
-        """The messages read so far, oldest first."""
-        self.found = 0
-        self.skipped: Counter[str] = Counter()
-        self.senders: dict[str, None] = {}
-        """Who wrote the messages, each once, in the order of their first one."""
-        self.services: Counter[str | None] = Counter()
-        """How many messages each service carried."""
-        self._context = context
-        self._conversation = conversation
-        self._fallback = conversation.other or UNKNOWN_SENDER
-        self._earlier = TextIndex(self.messages)
-        self._reactions: list[Reaction] = []
-        self._notes = _NotesToOneself() if conversation.is_with_oneself else None
-
-    def read(self) -> None:
-        """Read all messages."""
-        # Most rows are plain text: one loop reads these without a call, with every
-        # name looked up once.
-        context, append = self._context, self.messages.append
-        label, is_owner_known, owner_handles = context.owner
-        names, fallback = context.people.name_of_handle, self._fallback
-        is_every_row_special = self._notes is not None or context.has_time_bounds
-        services, senders = self.services, self.senders
-        found, last_row_id = 0, None
-        for row in context.queries.messages(self._conversation.chat_ids):
-            (
-                row_id, microseconds, is_from_me, handle_id, guid, service,
-                text, body, kind, has_more,
-            ) = row  # fmt: skip
-            found += 1
-            # Chats that are one conversation can share a message.
-            if row_id == last_row_id:
-                self.skipped["duplicate"] += 1
+    def read(self, chats: MergedChats, services: list[str]) -> Iterator[Message]:
+        """Yield the messages of a conversation, oldest first; note their services."""
+        found_services = dict.fromkeys(chat.service for chat in chats.chats)
+        earlier = _Earlier()
+        notes = _NotesToOneself() if chats.is_with_oneself else None
+        reactions: list[tuple[_Reaction, str]] = []
+        last_row_id = None
+        for row in self.queries.messages([chat.row_id for chat in chats.chats]):
+            row_id, place = row[0], row[-1]
+            if row_id == last_row_id:  # Merged chats can share a message.
                 continue
             last_row_id = row_id
-            if body is not None:
-                text = decode_attributed_body(body) if type(body) is bytes else None
-            if has_more or kind is not None or is_every_row_special or needs_care(text):
-                try:
-                    append(self._read_row(row, text))
-                except LeftOut as left_out:
-                    self.skipped[left_out.reason] += 1
-                continue
-            # An own row names the other party in `handle_id`, or nobody.
-            is_mine = is_from_me or handle_id in owner_handles
-            sender = label if is_mine else names.get(handle_id, fallback)
-            services[service] += 1
-            senders[sender] = None
-            append(
-                export_message(
-                    text,
-                    sender=sender,
-                    moment=None if microseconds is None else message_time(microseconds),
-                    is_from_me=bool(is_mine) if is_owner_known else None,
-                    message_id=guid,
-                )
-            )
-        self.found += found
-        if self._reactions:
-            attach_reactions(self.messages, self._reactions)
-
-    def _read_row(self, row: tuple[Any, ...], text: object) -> HumanMessage:
-        """Read a row that is more than plain text.
-
-        Raises:
-            LeftOut: If it becomes no message.
-        """
-        row_id, microseconds, is_from_me, handle_id, guid, service, *_ = row
-        *_, kind, has_more = row
-        context = self._context
-        is_mine = is_from_me or self._notes or handle_id in context.owner.handle_ids
-        if (
-            kind in _KINDS_OF_WRITING
-            and (has_more or needs_care(text))
-            and not context.include_unsent
-            and is_unsent(context.queries.details(row_id), _as_text(text))
-        ):
-            raise LeftOut(reason="unsent")
-        if kind is not None and kind not in context.kept_kinds:
-            if kind == "reaction" and context.attach_reactions:
-                self._remember_reaction(row_id, self._sender(is_mine, handle_id))
-            raise LeftOut(reason=REASON_OF_KIND[kind])
-        details = context.queries.details(row_id)
-        is_mine = is_mine or is_own_location(details)
-        said, extra = self._read_closely(details, kind, _as_text(text))
-        sender = self._sender(is_mine, handle_id)
-        if _QUOTE in said and not context.include_reaction_texts:
-            self._leave_out_reaction_text(said, sender)
-        if self._notes and self._notes.has(said, microseconds, is_from_me):
-            raise LeftOut(reason="duplicate")
-        moment = None if microseconds is None else message_time(microseconds)
-        if not context.keeps_time(moment):
-            raise LeftOut(reason="excluded")
-        self.services[service] += 1
-        self.senders[sender] = None
-        return export_message(
-            said,
-            sender=sender,
-            moment=moment,
-            is_from_me=bool(is_mine) if context.owner.is_known else None,
-            message_id=guid,
-            extra=extra,
+            found_services[row[5]] = None
+            message, reaction = self._message(row, chats)
+            if place is not None:
+                message.text = message.text if message.kind == "text" else ""
+                message.kind = place
+            elif reaction is not None:
+                reactions.append((reaction, message.sender))
+            elif "“" in message.text and message.kind == "text":
+                earlier.react(message)
+            if notes and message.text and notes.has(message, is_from_me=row[2]):
+                message.kind = "duplicate"
+            if row_id in self.shared:
+                message.is_repeat = row_id in self.seen
+                self.seen.add(row_id)
+            earlier.messages.append(message)
+            yield message
+        _attach(reactions, earlier.messages)
+        names = (
+            _SERVICES.get(name.casefold(), name) for name in found_services if name
         )
+        services += dict.fromkeys(names)
 
-    def _sender(self, is_mine: object, handle_id: Any) -> str:
-        if is_mine:
-            return self._context.owner.label
-        names = self._context.people.name_of_handle
-        return names.get(handle_id, self._fallback)
+    def _message(
+        self, row: tuple[Any, ...], chats: MergedChats
+    ) -> tuple[Message, _Reaction | None]:
+        row_id, time, is_mine, handle_id, guid, _, text, body, kind, has_more, _ = row
+        if body is not None:
+            text = decode_attributed_body(body) if type(body) is bytes else None
+        # An own row names the other party in `handle_id`, or nobody.
+        if is_mine or chats.is_with_oneself or handle_id in self.owner_handles:
+            sender = self.owner
+        else:
+            sender = self.people.ids.get(handle_id) or chats.only_other or ""
+        if kind is None and not has_more and is_plain(text):
+            return Message(time, sender, text, "text", guid or "", {}), None
+        details = self.queries.details(row_id)
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        said = None if text is None else str(text)
+        content = self._content(row_id, kind, details, said)
+        if is_own_location(details):
+            sender = self.owner
+        reaction = _reaction_of(details) if kind == "reaction" else None
+        return Message(time, sender, *content[:2], guid or "", content.extra), reaction
 
-    def _read_closely(
-        self, details: Details, kind: str | None, text: str | None
+    def _content(
+        self, row_id: int, kind: str | None, details: Details, text: str | None
     ) -> Content:
-        context = self._context
         if kind == "event":
-            other = context.people.name_of_handle.get(details.other_handle)
-            return Content(describe_event(details, other), links(details))
-        if kind in ("app", "sticker", "vote"):
-            return read_placeholder(details, kind)
-        if kind == "reaction" and not text:
-            reaction = reaction_of(details, "")
-            text = f"[{reaction.reaction}]" if reaction else text
-        return read_content(
-            details,
-            text,
-            context.queries.attachments(details.message_id),
-            include_media=context.include_media,
-            include_unsent=context.include_unsent,
-        )
+            other = self.people.ids.get(details.other_handle, "somebody")
+            other = self.people.names.get(other, other)
+            return Content(describe_event(details, other), "system", links(details))
+        if kind in ("vote", "sticker"):
+            reason = "system" if kind == "vote" else "reaction"
+            return Content(f"[{kind}]", reason, links(details))
+        content = read_content(details, text, self.queries.attachments(row_id))
+        if kind == "reaction":
+            reaction = _reaction_of(details)
+            shown = content.text if content.kind == "text" else ""
+            if not shown and reaction:
+                shown = f"[{reaction.reaction}]"
+            return Content(shown, kind, content.extra)
+        if content.kind == "unreadable":
+            _logger.info("The text of message %s cannot be read.", row_id)
+        # What was unsent is nothing else.
+        if kind is None or content.kind == "unsent":
+            return content
+        if kind == "app":
+            line = describe_app(details.balloon_bundle_id, details.payload_data)
+            return Content(line, "media", links(details))
+        said = content.text if content.kind == "text" else ""
+        return Content(said, kind, content.extra)
 
-    def _remember_reaction(self, row_id: int, sender: str) -> None:
-        reaction = reaction_of(self._context.queries.details(row_id), sender)
-        if reaction is not None:
-            self._reactions.append(reaction)
 
-    def _leave_out_reaction_text(self, text: str, sender: str) -> None:
-        """Leave out a reaction in words if it quotes an earlier message."""
-        found = quoted_reaction(text)
-        target = self._earlier.find(found.quoted) if found else None
-        if found is None or target is None:
+class _Earlier:
+    """The messages of a conversation so far, found by their text."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._latest: dict[str, Message] = {}
+        self._indexed = 0
+
+    def react(self, message: Message) -> None:
+        """Turn a message into a reaction if it is one in words, as it comes over SMS.
+
+        That is safe only where the quoted text is an earlier message.
+        """
+        reaction = _reaction_in_words(message.text)
+        if reaction is None:
             return
-        if self._context.attach_reactions:
-            reaction = Reaction("", found.reaction, sender, found.is_removal)
-            apply_reaction(target, reaction)
-        raise LeftOut(reason="reaction")
+        for earlier in self.messages[self._indexed :]:
+            if earlier.kind == "text":
+                self._latest[earlier.text] = earlier
+        self._indexed = len(self.messages)
+        target = self._latest.get(reaction.target)
+        if target is not None:
+            message.kind = "reaction"
+            _apply(target, reaction, message.sender)
 
 
 class _NotesToOneself:
@@ -289,23 +201,58 @@ class _NotesToOneself:
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], int | None] = {}
 
-    def has(self, text: str, microseconds: int | None, is_from_me: int) -> bool:
+    def has(self, message: Message, *, is_from_me: int) -> bool:
         """Return whether this is the second row of a pair."""
-        twin = (text, 1 - is_from_me)
-        if twin in self._waiting and _near(self._waiting.pop(twin), microseconds):
+        twin = (message.text, 1 - is_from_me)
+        if twin in self._waiting and _near(self._waiting.pop(twin), message.time):
             return True
-        self._waiting[text, is_from_me] = microseconds
+        self._waiting[message.text, is_from_me] = message.time
         return False
-
-
-def _as_text(value: object) -> str | None:
-    """Return a column's value as text: types of columns are not enforced."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return None if value is None else str(value)
 
 
 def _near(one: int | None, other: int | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(other - one) <= _NOTE_COPY_MICROSECONDS
+
+
+def _reaction_of(details: Details) -> _Reaction | None:
+    target, number = details.associated_message_guid, details.associated_message_type
+    if not target or not isinstance(number, int):
+        return None
+    is_removal = number >= _FIRST_REMOVED
+    kind = number - (_FIRST_REMOVED if is_removal else _FIRST_ADDED)
+    emoji = _EMOJI[kind] if 0 <= kind < len(_EMOJI) else ""
+    emoji = emoji or details.associated_message_emoji or "reaction"
+    return _Reaction(target_of(target), emoji, is_removal)
+
+
+def _reaction_in_words(text: str) -> _Reaction | None:
+    match = _QUOTING.fullmatch(text) if text.startswith(_BEGINNINGS) else None
+    if match is None:
+        return None
+    if removed := match["removed"]:
+        word = removed.removesuffix(" reaction")
+        return _Reaction(match["quoted"], _REMOVED.get(word, word), is_removal=True)
+    emoji = match["emoji"] or _VERBS[match["verb"]]
+    return _Reaction(match["quoted"], emoji, is_removal=False)
+
+
+def _attach(reactions: list[tuple[_Reaction, str]], messages: list[Message]) -> None:
+    wanted = {reaction.target for reaction, _ in reactions}
+    targets = {message.id: message for message in messages if message.id in wanted}
+    for reaction, sender in reactions:
+        if target := targets.get(reaction.target):
+            _apply(target, reaction, sender)
+
+
+def _apply(target: Message, reaction: _Reaction, sender: str) -> None:
+    """Add a reaction to a message, or take it away from there."""
+    shown = {"reaction": reaction.reaction, "sender": sender}
+    given = target.extra.setdefault("reactions", [])
+    if shown in given:
+        given.remove(shown)
+    if not reaction.is_removal:
+        given.append(shown)
+    if not given:
+        del target.extra["reactions"]

@@ -1,82 +1,193 @@
-"""The SQL queries of a Messages database, for the schema that it has."""
+"""The SQL of a Messages database, by the columns that it has.
 
-from __future__ import annotations
+Columns differ between macOS versions and even between machines on one version, so
+nothing here asks for a version: a column that is missing reads as `NULL`. Types of
+columns are not enforced.
+"""
 
 import re
-from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from langchain_chatexports.chat_loaders.imessage.row_kinds import (
-    has_more,
-    is_from_me,
-    kind_of,
+from langchain_chatexports.chat_loaders.imessage.database import Database
+from langchain_chatexports.exceptions import ExportFormatError
+
+APPLE_EPOCH_SECONDS = 978_307_200
+"""2001-01-01 UTC in seconds since 1970."""
+
+_NEEDED = ("message", "chat_message_join")
+_TABLES = (
+    *_NEEDED,
+    "handle",
+    "chat",
+    "chat_handle_join",
+    "chat_recoverable_message_join",
+    "chat_lookup",
+    "attachment",
+    "message_attachment_join",
 )
-from langchain_chatexports.chat_loaders.imessage.rows import (
-    Activity,
-    AttachmentRow,
-    Chat,
-    Details,
-    Handle,
-)
-from langchain_chatexports.chat_loaders.imessage.times import time_of
+_ACCOUNT_PREFIX = re.compile(r"\A[A-Za-z]:")
+_TEXTS = """guid service subject group_title associated_message_guid
+    associated_message_emoji balloon_bundle_id thread_originator_guid
+    thread_originator_part""".split()  # noqa: SIM905 - a list reads worse
+_OTHERS = """text attributedBody date is_from_me handle_id item_type group_action_type
+    other_handle share_status share_direction associated_message_type payload_data
+    message_summary_info date_edited date_retracted is_audio_message schedule_type
+    is_sent is_spam filter_action is_auto_reply cache_has_attachments cache_roomnames
+    destination_caller_id account""".split()  # noqa: SIM905 - a list reads worse
+_NOW = "CAST(strftime('%s', 'now') AS INTEGER)"
+# Nanoseconds since 2001 from 10**12 on, seconds since 2001 below, and Unix seconds
+# where those would lie in the future; up to the end of the year 9999.
+_MOMENT = f"""CASE
+    WHEN {{0}} <= 0 THEN NULL
+    WHEN {{0}} >= 1000000000000
+        THEN CAST({{0}} AS INTEGER) / 1000 + {APPLE_EPOCH_SECONDS}000000
+    WHEN {{0}} + {APPLE_EPOCH_SECONDS} <= {_NOW} + 86400
+        THEN CAST(({{0}} + {APPLE_EPOCH_SECONDS}) * 1000000 AS INTEGER)
+    WHEN {{0}} <= 253402300799 THEN CAST({{0}} * 1000000 AS INTEGER)
+    END"""
+# No column has the unit of `date`, and upgraded databases hold several. In a database
+# made by hand they can be texts. First what nearly all rows have: the whole takes half
+# the time then.
+_TIME = f"""CASE
+    WHEN date >= 1000000000000 AND typeof(date) = 'integer'
+        THEN date / 1000 + {APPLE_EPOCH_SECONDS}000000
+    WHEN typeof(date) IN ('integer', 'real') THEN {_MOMENT.format("date")}
+    WHEN typeof(date) = 'text' AND CAST(CAST(date AS INTEGER) AS TEXT) = date
+        THEN {_MOMENT.format("CAST(date AS INTEGER)")}
+    END"""
+# What a message is if not ordinary speech. The order decides: what reacts is not an
+# event, an event not a draft, and so on.
+_KIND = f"""CASE
+    WHEN associated_message_type = 1000 THEN 'sticker'
+    WHEN associated_message_type BETWEEN 2000 AND 2007
+        OR associated_message_type BETWEEN 3000 AND 3007 THEN 'reaction'
+    WHEN associated_message_type = 4000
+        OR associated_message_guid <> '' AND associated_message_guid IS NOT guid
+        AND balloon_bundle_id LIKE '%com.apple.messages.Polls' THEN 'vote'
+    WHEN item_type <> 0 THEN 'event'
+    WHEN schedule_type = 2
+        AND (coalesce(is_sent, 0) = 0 OR {_TIME} > {_NOW} * 1000000) THEN 'draft'
+    WHEN is_spam = 1 OR filter_action IN (2, 3) THEN 'spam'
+    WHEN is_auto_reply = 1 THEN 'auto_reply'
+    WHEN balloon_bundle_id <> ''
+        AND balloon_bundle_id NOT LIKE '%com.apple.messages.URLBalloonProvider'
+        THEN 'app'
+    END"""
+_VIEW = f"""CREATE TEMP VIEW messages AS SELECT *, {_TIME} AS time, {_KIND} AS kind,
+    coalesce(is_from_me = 1, 0) AS is_own,
+    CASE WHEN text <> '' THEN NULL ELSE attributedBody END AS body,
+    coalesce(subject <> '' OR cache_has_attachments = 1 OR balloon_bundle_id <> ''
+        OR payload_data IS NOT NULL OR thread_originator_guid <> ''
+        OR date_edited <> 0, 0) AS has_details
+    FROM message_columns"""
 
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Collection, Iterator, Sequence
 
-    from langchain_chatexports.chat_loaders.imessage.schema import Schema
+class Chat(NamedTuple):
+    """A row of `chat`; everything but `row_id` may be missing."""
 
-__all__ = ["Queries"]
+    row_id: Any
+    guid: str | None = None
+    style: int | None = None
+    identifier: str | None = None
+    service: str | None = None
+    title: str | None = None
+    group_id: str | None = None
+
+
+class Activity(NamedTuple):
+    """A chat with messages."""
+
+    chat_id: Any
+    latest: int | None
+    first_speaker: Any
+    """The lowest handle that another person wrote from, then the highest."""
+    last_speaker: Any
+
+
+class Details(NamedTuple):
+    """The columns that few messages need, read for one message at a time."""
+
+    handle_id: Any = None
+    subject: str | None = None
+    attributedBody: Any = None  # noqa: N815 - the column's name
+    item_type: Any = None
+    group_title: str | None = None
+    group_action_type: Any = None
+    other_handle: Any = None
+    share_status: Any = None
+    share_direction: Any = None
+    associated_message_guid: str | None = None
+    associated_message_type: Any = None
+    associated_message_emoji: str | None = None
+    balloon_bundle_id: str | None = None
+    payload_data: Any = None
+    message_summary_info: Any = None
+    thread_originator_guid: str | None = None
+    thread_originator_part: str | None = None
+    date_edited: Any = None
+    date_retracted: Any = None
+    is_audio_message: Any = None
+
+
+class AttachmentRow(NamedTuple):
+    """A row of `attachment`."""
+
+    guid: str | None
+    filename: str | None
+    uti: str | None
+    mime_type: str | None
+    transfer_name: str | None
+    is_sticker: Any
+    hide_attachment: Any
 
 
 class Queries:
     """The queries of one open database."""
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        schema: Schema,
-        *,
-        include_deleted: bool = False,
-        include_orphans: bool = False,
-    ) -> None:
-        """Initialize the queries.
+    def __init__(self, database: Database) -> None:
+        """Look up all columns, and prepare the way from a chat to its messages.
 
-        Args:
-            connection: The database.
-            schema: Its schema.
-            include_deleted: Whether chats include what is in Recently Deleted.
-            include_orphans: Whether messages of no chat get made-up ones.
+        Raises:
+            ExportFormatError: If the tables of Messages are not there.
         """
-        self._connection = connection
-        self._schema = schema
-        self._time = time_of(schema)
-        self._is_from_me = is_from_me(schema)
-        self._include_deleted = include_deleted
-        self._include_orphans = include_orphans
-        self._rows_of_chats = self._prepare_rows_of_chats()
+        self._database = database
+        self._columns = {table: database.columns(table) for table in _TABLES}
+        for table in _NEEDED:
+            if not self._columns[table]:
+                msg = (
+                    f"{database.path} has no table '{table}': it is another "
+                    "application's database, or an empty one. Give the path of chat.db "
+                    "or sms.db."
+                )
+                raise ExportFormatError(msg, path=database.path)
+        names = (*_TEXTS, *_OTHERS)
+        columns = self._listed("message", names, _TEXTS)
+        self._run(
+            "CREATE TEMP VIEW message_columns AS "
+            f"SELECT _rowid_ AS number, ROWID AS row_id, {columns} FROM message"
+        )
+        self._run(_VIEW)
+        self._join = self._indexed_join()
+        self._fill_other_rows()
+        self._attachments: str | None = None
 
-    def handles(self) -> list[Handle]:
-        """Return all handles."""
+    def handles(self) -> list[tuple[Any, str, str]]:
+        """Return number, address and person of each handle."""
         names = ("ROWID", "id", "person_centric_id")
-        rows = self._select("handle", names, _TEXTS_OF_HANDLES)
-        return [
-            Handle(row_id, address, person or None)
-            for row_id, address, person in rows
-            if address
-        ]
+        return [row for row in self._select("handle", names, names[1:]) if row[1]]
 
     def chats(self) -> dict[Any, Chat]:
-        """Return all rows of `chat` by their ROWID."""
-        names = ("guid", "style", "chat_identifier", "service_name", "display_name")
-        rows = self._select("chat", ("ROWID", *names, "group_id"), _TEXTS_OF_CHATS)
+        """Return all rows of `chat` by their number."""
+        texts = ("guid", "chat_identifier", "service_name", "display_name", "group_id")
+        names = ("guid", "style", *texts[1:])
+        rows = self._select("chat", ("ROWID", *names), texts)
         return {
             row[0]: Chat(row[0], *(value or None for value in row[1:])) for row in rows
         }
 
     def participants(self) -> Iterator[tuple[Any, Any]]:
-        """Return the pairs of chat and handle that say who takes part.
+        """Return the pairs of chat and handle that list who takes part.
 
         They do not lead from a message to its sender: joined to messages, they repeat
         each message once for every participant.
@@ -88,301 +199,198 @@ class Queries:
         return self._select("chat_lookup", ("identifier", "chat"))
 
     def activity(self) -> list[Activity]:
-        """Return what each chat holds, most recently active first."""
-        handle = self._schema.column("message", "handle_id")
-        speaker = f"CASE WHEN {self._is_from_me} THEN NULL ELSE {handle} END"
-        # In the order of the chats, by the index that leads to their rows: in that of
-        # the file, all rows would have to be sorted by chat.
-        rows = self._connection.execute(
+        """Return the chats that have messages, most recently active first."""
+        speaker = "CASE WHEN m.is_own THEN NULL ELSE m.handle_id END"
+        values = f"max(m.time) AS latest, min({speaker}) AS low, max({speaker}) AS high"
+        # By the index of each chat's rows: in the order of the file, all rows would
+        # have to be sorted by chat.
+        rows = self._database.query(
             f"""
-            SELECT j.chat_id, count(*), MAX({self._time}),
-                   MIN({speaker}), MAX({speaker})
-            FROM {self._rows_of_chats} AS j
-            CROSS JOIN message AS m ON m._rowid_ = j.message_id
-            WHERE j.chat_id IS NOT NULL
-            GROUP BY j.chat_id
-            ORDER BY 3 DESC, 1
-            """
+            SELECT chat_id, max(latest), min(low), max(high) FROM (
+                SELECT j.chat_id, {values} FROM {self._join} AS j
+                CROSS JOIN messages AS m ON m.number = j.message_id
+                WHERE j.chat_id IS NOT NULL GROUP BY j.chat_id
+                UNION ALL
+                SELECT j.chat_id, {values} FROM other_rows AS j
+                CROSS JOIN messages AS m ON m.number = j.message_id GROUP BY j.chat_id
+            ) GROUP BY chat_id ORDER BY 2 DESC, 1"""
         )
-        return [
-            Activity(chat_id, count, latest, (first, last))
-            for chat_id, count, latest, first, last in rows
-        ]
+        return list(map(Activity._make, rows))
 
     def own_addresses(self) -> tuple[bool, frozenset[str]]:
         """Return whether the owner wrote any message, and the owner's addresses.
 
         `destination_caller_id` is the owner's side on received messages, too.
         """
-        names = ("destination_caller_id", "account")
-        columns = ", ".join(self._schema.column("message", name) for name in names)
-        rows = self._connection.execute(
-            f"SELECT DISTINCT {self._is_from_me}, {columns} FROM message AS m"
-        )
-        has_own = False
-        found: set[str] = set()
-        for is_own, *addresses in rows:
-            has_own = has_own or bool(is_own)
-            found.update(address for address in addresses if isinstance(address, str))
+        sql = "SELECT DISTINCT is_own, destination_caller_id, account FROM messages"
+        rows = list(self._database.query(sql))
         # `account` has a prefix for the kind of address.
-        bare = (
-            _ACCOUNT_PREFIX.sub("", address).strip().casefold() for address in found
+        found = {
+            _ACCOUNT_PREFIX.sub("", address).strip().casefold()
+            for _, *addresses in rows
+            for address in addresses
+            if isinstance(address, str)
+        }
+        return any(is_own for is_own, *_ in rows), frozenset(found - {""})
+
+    def shared(self) -> frozenset[int]:
+        """Return the messages that stand in several chats."""
+        again = "GROUP BY message_id HAVING count(*) > 1"
+        rows = self._database.query(
+            f"SELECT message_id FROM {self._join} {again} "
+            f"UNION SELECT message_id FROM other_rows {again}"
         )
-        return has_own, frozenset(address for address in bare if address)
+        return frozenset(message_id for (message_id,) in rows)
 
     def messages(self, chat_ids: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """Return the rows of some chats, oldest first, those without a time before.
+        """Return the messages of some chats, oldest first, those without a time before.
 
-        A message that is in two of the chats comes twice in a row.
-
-        Returns:
-            Tuples (a name for each value would cost as much as reading it): the row's
-            number, microseconds since 1970 or `None`, whether it is the owner's,
-            `handle_id`, `guid`, `service`, `text`, `attributedBody` where there is no
-            text, the kind (see `kind_of`), whether there are `Details`.
+        A message that is in two of the chats comes twice in a row. Each is a tuple
+        (names would cost as much as reading the values): number, microseconds since
+        1970 or `None`, whether it is the owner's, `handle_id`, `guid`, `service`,
+        `text`, `attributedBody` if there is no text, the kind (see `_KIND`), whether
+        `Details` may say more, and its place (`deleted`, `orphan`) if not in a chat.
         """
-        marks = ", ".join("?" * len(chat_ids))
-        sql = self._messages.replace("(?)", f"({marks})")
-        return self._connection.execute(sql, chat_ids)
-
-    @contextmanager
-    def strict_texts(self) -> Iterator[None]:
-        """Make badly encoded text an error, so that all other text is read faster.
-
-        The error is an `sqlite3.OperationalError` that holds the text.
-        """
-        lenient = self._connection.text_factory
-        self._connection.text_factory = str
-        try:
-            yield
-        finally:
-            self._connection.text_factory = lenient
-
-    def handles_of(self, chat_ids: Sequence[Any]) -> list[Any]:
-        """Return the handles that the messages of some chats name."""
-        marks = ", ".join("?" * len(chat_ids))
-        rows = self._connection.execute(
+        chosen = f"j.chat_id IN ({', '.join('?' * len(chat_ids))})"
+        # Sorted by their numbers first: SQLite's sorter would carry each text, once for
+        # every row that leads to it. The limit keeps SQLite from merging the two.
+        return self._database.query(
             f"""
-            SELECT DISTINCT {self._schema.column("message", "handle_id")}
-            FROM {self._rows_of_chats} AS j
-            JOIN message AS m ON m._rowid_ = j.message_id
-            WHERE j.chat_id IN ({marks}) ORDER BY 1
-            """,
-            chat_ids,
+            SELECT m.number, sorted.time, m.is_own, m.handle_id, m.guid, m.service,
+                   m.text, m.body, m.kind, m.has_details, sorted.place
+            FROM (
+                SELECT m.number, m.time, NULL AS place FROM {self._join} AS j
+                CROSS JOIN messages AS m ON m.number = j.message_id WHERE {chosen}
+                UNION ALL
+                SELECT m.number, m.time, j.place FROM other_rows AS j
+                CROSS JOIN messages AS m ON m.number = j.message_id WHERE {chosen}
+                ORDER BY 2, 1 LIMIT -1
+            ) AS sorted
+            CROSS JOIN messages AS m ON m.number = sorted.number""",
+            (*chat_ids, *chat_ids),
         )
-        return [handle_id for (handle_id,) in rows]
 
-    def details(self, row_id: int) -> Details:
+    def details(self, number: int) -> Details:
         """Return the rare columns of one message."""
-        row = self._connection.execute(self._details, (row_id,)).fetchone()
+        sql = f"SELECT {', '.join(Details._fields)} FROM messages WHERE number = ?"
+        (row,) = self._database.query(sql, (number,))
         return Details(*row)
 
-    def attachments(self, message_id: int | None) -> list[AttachmentRow]:
+    def attachments(self, number: int) -> list[AttachmentRow]:
         """Return the attachments of one message."""
         if self._attachments is None:
-            return []
-        rows = self._connection.execute(self._attachments, (message_id,))
-        return [AttachmentRow(*row) for row in rows]
+            self._attachments = self._attachments_sql()
+        rows = self._database.query(self._attachments, (number,))
+        return list(map(AttachmentRow._make, rows))
 
-    def count_orphans(self, rows_in_chats: int) -> int:
-        """Count the messages that are in no chat, and not Recently Deleted either.
+    def _run(self, sql: str) -> None:
+        list(self._database.query(sql))
 
-        Args:
-            rows_in_chats: How many rows `activity` found in all chats.
-        """
-        if self._is_each_in_one_chat(rows_in_chats):
-            return 0
-        return self._count(f"SELECT count(*) FROM message AS m WHERE {self._is_orphan}")
-
-    def count_deleted(self) -> int:
-        """Count the rows of Recently Deleted."""
-        if not self._schema.has("chat_recoverable_message_join"):
-            return 0
-        return self._count(f"SELECT count(*) {self._deleted}")
-
-    def _is_each_in_one_chat(self, rows_in_chats: int) -> bool:
-        """Return whether each message is in one chat, by numbers that indexes give."""
-        join = "chat_message_join"
-        if self._rows_of_chats != join or not self._schema.is_indexed(
-            join, "message_id"
-        ):
-            return False
-        is_so = self._count(
-            f"SELECT (SELECT count(*) FROM message) = {rows_in_chats} AND "
-            f"(SELECT count(*) FROM {join}) = "
-            f"(SELECT count(DISTINCT message_id) FROM {join})"
+    def _listed(self, table: str, names: Sequence[str], texts: Collection[str]) -> str:
+        """Return columns for a `SELECT`, `NULL` for those that are missing."""
+        there = self._columns[table] | {"rowid"}
+        found = ((name, name if name.lower() in there else "NULL") for name in names)
+        return ", ".join(
+            f"{f'CAST({column} AS TEXT)' if name in texts else column} AS {name}"
+            for name, column in found
         )
-        return bool(is_so)
-
-    def _count(self, sql: str) -> int:
-        (count,) = self._connection.execute(sql).fetchone()
-        return int(count)
 
     def _select(
         self, table: str, names: Sequence[str], texts: Collection[str] = ()
     ) -> Iterator[tuple[Any, ...]]:
-        if not self._schema.has(table):
+        if not self._columns[table]:
             return iter(())
-        listed = ", ".join(self._column(table, name, texts) for name in names)
-        alias = table[0]
-        return self._connection.execute(
-            f"SELECT {listed} FROM {table} AS {alias} ORDER BY 1, 2"
-        )
+        columns = self._listed(table, names, texts)
+        return self._database.query(f"SELECT {columns} FROM {table} ORDER BY 1, 2")
 
-    def _column(self, table: str, name: str, texts: Collection[str]) -> str:
-        column = self._schema.column(table, name)
-        return f"CAST({column} AS TEXT)" if name in texts else column
-
-    @cached_property
-    def _messages(self) -> str:
-        column = self._schema.column
-        text, body = (column("message", name) for name in ("text", "attributedBody"))
-        # Sorted by their numbers first: SQLite's sorter would carry each text, once for
-        # every row that leads to it. The limit keeps SQLite from merging the two.
-        return f"""
-            SELECT m._rowid_, sorted.microseconds, {self._is_from_me},
-                   {column("message", "handle_id")},
-                   CAST({column("message", "guid")} AS TEXT),
-                   {column("message", "service")},
-                   {text}, CASE WHEN {text} <> '' THEN NULL ELSE {body} END,
-                   {kind_of(self._schema)}, {has_more(self._schema)}
-            FROM (
-                SELECT m._rowid_ AS row_id, {self._time} AS microseconds
-                FROM {self._rows_of_chats} AS j
-                JOIN message AS m ON m._rowid_ = j.message_id
-                WHERE j.chat_id IN (?)
-                ORDER BY microseconds, m._rowid_ LIMIT -1
-            ) AS sorted
-            CROSS JOIN message AS m ON m._rowid_ = sorted.row_id"""
-
-    @cached_property
-    def _details(self) -> str:
-        _, *names = Details.__dataclass_fields__
-        columns = ", ".join(
-            self._column("message", name, _TEXTS_OF_DETAILS) for name in names
-        )
-        return f"SELECT m.ROWID, {columns} FROM message AS m WHERE m._rowid_ = ?"
-
-    @cached_property
-    def _attachments(self) -> str | None:
+    def _attachments_sql(self) -> str:
         join = "message_attachment_join"
-        if not (self._schema.has("attachment") and self._schema.has(join)):
-            return None
-        if not (
-            self._schema.is_indexed(join, "message_id")
-            and self._schema.is_row_id_the_key("attachment")
-        ):
-            self._connection.execute(
-                f"CREATE TEMP TABLE attachment_rows AS "
-                f"SELECT j.message_id, a._rowid_ AS attachment_id FROM {join} AS j "
-                "JOIN attachment AS a ON a.ROWID = j.attachment_id"
-            )
-            self._connection.execute(
-                "CREATE INDEX temp.attachment_rows_by_message "
-                "ON attachment_rows (message_id)"
+        if not (self._columns["attachment"] and self._columns[join]):
+            return "SELECT NULL WHERE ? IS NULL"
+        are_keys = map(self._is_row_id_key, ("message", "attachment"))
+        if not (self._is_indexed(join, "message_id") and all(are_keys)):
+            self._create(
+                "attachment_rows",
+                "message_id, attachment_id",
+                f"SELECT m.number, a._rowid_ FROM {join} AS j "
+                "JOIN messages AS m ON m.row_id = j.message_id "
+                "JOIN attachment AS a ON a.ROWID = j.attachment_id",
             )
             join = "attachment_rows"
-        names = ("guid", "filename", "uti", "mime_type", "transfer_name")
-        columns = [
-            self._column("attachment", name, names)
-            for name in (*names, "is_sticker", "hide_attachment")
-        ]
+        names = AttachmentRow._fields
         return (
-            f"SELECT {', '.join(columns)} FROM {join} AS j "
+            f"SELECT {self._listed('attachment', names, names[:5])} FROM {join} AS j "
             "JOIN attachment AS a ON a._rowid_ = j.attachment_id "
             "WHERE j.message_id = ? ORDER BY a.ROWID"
         )
 
-    @cached_property
-    def _is_orphan(self) -> str:
-        tests = [_IS_IN_NO_CHAT]
-        if self._schema.is_indexed("chat_message_join", "message_id"):
-            tests = [_IS_IN_NO_CHAT_BY_INDEX]
-        if self._schema.has("chat_recoverable_message_join"):
-            tests.append(_IS_NOT_DELETED)
-        return " AND ".join(tests)
-
-    @cached_property
-    def _deleted(self) -> str:
-        return (
-            "FROM chat_recoverable_message_join AS r "
-            "JOIN message AS m ON m.ROWID = r.message_id "
-            f"WHERE r.chat_id IS NOT NULL AND {_IS_IN_NO_CHAT}"
-        )
-
-    def _prepare_rows_of_chats(self) -> str:
-        """Name the table that leads from a chat to its messages, by an index.
+    def _indexed_join(self) -> str:
+        """Return the table that leads from a chat to its messages by an index.
 
         Without one, each chat would cost a scan of the whole join.
         """
-        if (
-            self._schema.is_indexed("chat_message_join", "chat_id")
-            and self._schema.is_row_id_the_key("message")
-            and not self._include_deleted
-            and not self._include_orphans
-        ):
-            return "chat_message_join"
-        self._connection.execute(
-            "CREATE TEMP TABLE chat_rows (chat_id, message_id INT)"
-        )
-        self._fill(
-            "SELECT j.chat_id, m._rowid_ FROM chat_message_join AS j "
-            "JOIN message AS m ON m.ROWID = j.message_id WHERE j.chat_id IS NOT NULL"
-        )
-        if self._include_deleted and self._schema.has("chat_recoverable_message_join"):
-            self._fill(f"SELECT r.chat_id, m._rowid_ {self._deleted}")
-        if self._include_orphans:
-            self._fill(self._orphans)
-        self._connection.execute(
-            "CREATE INDEX temp.chat_rows_by_chat ON chat_rows (chat_id, message_id)"
+        join = "chat_message_join"
+        if self._is_indexed(join, "chat_id") and self._is_row_id_key("message"):
+            return join
+        self._create(
+            "chat_rows",
+            "chat_id, message_id",
+            f"SELECT j.chat_id, m.number FROM {join} AS j "
+            "JOIN messages AS m ON m.row_id = j.message_id "
+            "WHERE j.chat_id IS NOT NULL",
         )
         return "chat_rows"
 
-    @property
-    def _orphans(self) -> str:
-        """Orphans, in one made-up chat for each room or handle that they name."""
-        room = f"nullif({self._schema.column('message', 'cache_roomnames')}, '')"
+    def _fill_other_rows(self) -> None:
+        """Collect the messages that are in no chat, into a table like the join.
+
+        What is in Recently Deleted belongs to its former chat. Orphans get a made-up
+        chat for each room or handle that they name.
+        """
         handle = "NULL"
-        if self._schema.has("handle", "id") and self._schema.has(
-            "message", "handle_id"
-        ):
+        if "id" in self._columns["handle"]:
             handle = "(SELECT h.id FROM handle AS h WHERE h.ROWID = m.handle_id)"
-        return (
-            f"SELECT 'orphans:' || coalesce({room}, {handle}, 'unknown'), m._rowid_ "
-            f"FROM message AS m WHERE {self._is_orphan}"
+        room = f"coalesce(nullif(m.cache_roomnames, ''), {handle}, 'unknown')"
+        chat, place = f"'orphans:' || {room}", "'orphan'"
+        source = """messages AS m LEFT JOIN chat_message_join AS j
+            ON j.message_id = m.row_id AND j.chat_id IS NOT NULL"""
+        if self._columns["chat_recoverable_message_join"]:
+            chat = f"coalesce(r.chat_id, {chat})"
+            place = "CASE WHEN r.chat_id IS NULL THEN 'orphan' ELSE 'deleted' END"
+            source += """ LEFT JOIN chat_recoverable_message_join AS r
+                ON r.message_id = m.row_id AND r.chat_id IS NOT NULL"""
+        self._create(
+            "other_rows",
+            "chat_id, message_id, place",
+            f"SELECT {chat}, m.number, {place} FROM {source} WHERE j.chat_id IS NULL",
         )
 
-    def _fill(self, select: str) -> None:
-        self._connection.execute(f"INSERT INTO chat_rows {select}")
+    def _create(self, table: str, columns: str, select: str) -> None:
+        """Create a temporary table with an index by its first two columns."""
+        first, second, *_ = columns.split(", ")
+        self._run(f"CREATE TEMP TABLE {table} ({columns})")
+        self._run(f"INSERT INTO {table} {select}")
+        self._run(f"CREATE INDEX temp.{table}_index ON {table} ({first}, {second})")
 
+    def _is_indexed(self, table: str, column: str) -> bool:
+        """Return whether rows of a table are found by this column without a scan."""
+        for _, name, _, _, is_partial, *_ in self._database.query(
+            f"PRAGMA index_list({table})"
+        ):
+            quoted = name.replace('"', '""')
+            parts = list(self._database.query(f'PRAGMA index_info("{quoted}")'))
+            if not is_partial and parts and parts[0][2] == column:
+                return True
+        return False
 
-# Types of columns are not enforced.
-_TEXTS_OF_HANDLES = frozenset({"id", "person_centric_id"})
-_TEXTS_OF_CHATS = frozenset(
-    {"guid", "chat_identifier", "service_name", "display_name", "group_id"}
-)
-_TEXTS_OF_DETAILS = frozenset(
-    {
-        "subject",
-        "group_title",
-        "associated_message_guid",
-        "associated_message_emoji",
-        "balloon_bundle_id",
-        "thread_originator_guid",
-        "thread_originator_part",
-    }
-)
-_ACCOUNT_PREFIX = re.compile(r"\A[A-Za-z]:")
-_IS_IN_NO_CHAT = (
-    "m.ROWID NOT IN (SELECT message_id FROM chat_message_join "
-    "WHERE chat_id IS NOT NULL AND message_id IS NOT NULL)"
-)
-# Faster with an index, and a scan for each message without one.
-_IS_IN_NO_CHAT_BY_INDEX = (
-    "NOT EXISTS (SELECT 1 FROM chat_message_join AS j "
-    "WHERE j.message_id = m.ROWID AND j.chat_id IS NOT NULL)"
-)
-_IS_NOT_DELETED = (
-    "m.ROWID NOT IN (SELECT message_id FROM chat_recoverable_message_join "
-    "WHERE chat_id IS NOT NULL AND message_id IS NOT NULL)"
-)
+    def _is_row_id_key(self, table: str) -> bool:
+        """Return whether a table's `ROWID` is SQLite's own number of a row.
+
+        A copied table can have it as a plain column, or as an `INT PRIMARY KEY`.
+        """
+        rows = self._database.query(f"PRAGMA table_info({table})")
+        return all(
+            row[5] and row[2].upper() == "INTEGER"
+            for row in rows
+            if row[1].lower() == "rowid"
+        )

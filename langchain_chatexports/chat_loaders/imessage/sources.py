@@ -1,41 +1,20 @@
 """Find the Messages database in what the user names."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISDIR
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.imessage.database import (
     access_refused,
     is_sqlite_file,
     path_status,
+    read_head,
 )
-from langchain_chatexports.chat_loaders.imessage.plists import read_plist
-from langchain_chatexports.chat_loaders.imessage.private_copies import read_head
-from langchain_chatexports.exceptions import (
-    EncryptedExportError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = [
-    "BACKUP_DATABASE",
-    "backup_root",
-    "default_path",
-    "exists",
-    "find_database",
-    "in_backup",
-    "is_backup",
-]
+from langchain_chatexports.exceptions import EncryptedExportError, ExportNotFoundError
 
 # A backup names each file by the SHA-1 of its domain and path: this one is
 # HomeDomain-Library/SMS/sms.db.
 BACKUP_DATABASE = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
-_MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _BACKUP_SIGNS = (
     "Manifest.db",
     "Manifest.plist",
@@ -57,31 +36,47 @@ def default_path() -> Path:
 
 
 def find_database(path: Path) -> Path:
-    """Find the database in a file, a folder or a backup.
-
-    Args:
-        path: `chat.db`, `sms.db`, a folder that holds one, or the root of a backup.
-
-    Returns:
-        The database file.
+    """Return the database that a file, a folder or a backup is or holds.
 
     Raises:
         ExportNotFoundError: If there is none.
         ExportAccessError: If the system refuses to look.
         EncryptedExportError: If it is in an encrypted backup.
     """
-    database = path
-    if S_ISDIR(path_status(path).st_mode):
-        database = _database_in(path)
+    is_folder = S_ISDIR(path_status(path).st_mode)
+    database = _find_in(path) if is_folder else path
+    if database is None:
+        raise _no_database(path)
     root = backup_root(database)
-    if root and _is_encrypted(root) and not is_sqlite_file(database):
+    if root and read_head(database, 1) and not is_sqlite_file(database):
         msg = (
-            f"{root} is an encrypted backup. In Finder (or the Apple Devices app), "
-            "switch off 'Encrypt local backup', back up again, and load that; or load "
-            "the sms.db that a tool decrypted."
+            f"{database} is not readable, because {root} is an encrypted backup. In "
+            "Finder (or the Apple Devices app), switch off 'Encrypt local backup', "
+            "back up again, and load that; or load the sms.db that a tool decrypted."
         )
         raise EncryptedExportError(msg, path=root)
     return database
+
+
+def is_messages_folder(path: Path) -> bool:
+    """Return whether a folder holds a Messages database, or is a backup.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        ExportAccessError: If the system refuses to look.
+    """
+    return _find_in(path) is not None or is_backup(path)
+
+
+def is_database_name(path: Path) -> bool:
+    """Return whether a file has a name that a Messages database may have.
+
+    Args:
+        path: The file; it is not opened.
+    """
+    return path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
 
 
 def in_backup(root: Path, name: str) -> Iterator[Path]:
@@ -93,10 +88,7 @@ def in_backup(root: Path, name: str) -> Iterator[Path]:
 
 def backup_root(database: Path) -> Path | None:
     """Return the backup that a database is in, if it is in one."""
-    for folder in database.absolute().parents[:3]:
-        if is_backup(folder):
-            return folder
-    return None
+    return next(filter(is_backup, database.absolute().parents[:3]), None)
 
 
 def is_backup(folder: Path) -> bool:
@@ -104,12 +96,29 @@ def is_backup(folder: Path) -> bool:
     return any(exists(folder / sign) for sign in _BACKUP_SIGNS)
 
 
-def _database_in(folder: Path) -> Path:
+def exists(path: Path, *, is_file: bool = False) -> bool:
+    """Return whether there is something at a path, or a file.
+
+    Raises:
+        ExportAccessError: If the system refuses to look.
+    """
+    try:
+        status = path.stat()
+    except PermissionError as error:
+        raise access_refused(path) from error
+    except OSError:
+        return False
+    return not is_file or not S_ISDIR(status.st_mode)
+
+
+def _find_in(folder: Path) -> Path | None:
     named = (folder / name for name in _NAMES)
-    for candidate in (*named, *in_backup(folder, BACKUP_DATABASE)):
-        # A folder can have such a name, too.
-        if exists(candidate) and not candidate.is_dir():
-            return candidate
+    candidates = (*named, *in_backup(folder, BACKUP_DATABASE))
+    # A folder can have such a name, too.
+    return next((path for path in candidates if exists(path, is_file=True)), None)
+
+
+def _no_database(folder: Path) -> ExportNotFoundError:
     if is_backup(folder):
         msg = (
             f"{folder} is a backup without messages ({BACKUP_DATABASE} is missing). "
@@ -120,27 +129,4 @@ def _database_in(folder: Path) -> Path:
             f"{folder} holds no Messages database. Give the path of chat.db or sms.db, "
             "a folder that holds one, or the root of a Finder backup."
         )
-    raise ExportNotFoundError(msg, path=folder)
-
-
-def _is_encrypted(root: Path) -> bool:
-    try:
-        entries = read_plist(read_head(root / "Manifest.plist", _MAX_MANIFEST_BYTES))
-    except (OSError, ExportFormatError):
-        return False
-    return isinstance(entries, dict) and bool(entries.get("IsEncrypted"))
-
-
-def exists(path: Path) -> bool:
-    """Return whether there is something at a path.
-
-    Raises:
-        ExportAccessError: If the system refuses to tell.
-    """
-    try:
-        path.stat()
-    except PermissionError as error:
-        raise access_refused(path) from error
-    except OSError:
-        return False
-    return True
+    return ExportNotFoundError(msg, path=folder)

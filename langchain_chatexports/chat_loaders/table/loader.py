@@ -1,73 +1,109 @@
 """The chat loader for tables."""
 
-from __future__ import annotations
-
 import warnings
-from collections import Counter
-from contextlib import closing
-from datetime import timezone as fixed_zone
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
+import msgspec
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
+from typing_extensions import Unpack
+
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.base import (
-    UNKNOWN_SENDER,
-    ChatExportLoader,
-    ExportSession,
-    export_message,
-    message_time,
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.date_order import (
+    ORDERS,
+    DateOrder,
+    Order,
+    checked_order,
 )
-from langchain_chatexports.chat_loaders.date_order import ORDERS, checked_order
-from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
-from langchain_chatexports.chat_loaders.table.columns import checked_columns
-from langchain_chatexports.chat_loaders.table.date_orders import find_date_order
-from langchain_chatexports.chat_loaders.table.row_count import count_rows
-from langchain_chatexports.chat_loaders.table.rows import (
-    Row,
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.local_times import (
+    LocalClock,
+    find_time_zone,
+    name_of_zone,
+)
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.table.cells import (
+    CSV_SUFFIXES,
+    Cells,
+    Database,
+    checked_columns,
     read_cells,
-    read_rows,
-    table_files,
 )
-from langchain_chatexports.chat_loaders.table.session_rows import OWNER_ROLE
-from langchain_chatexports.chat_loaders.table.values import TimeReader, text_of
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.chat_loaders.table.times import DateOrders, TimeReader
+from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
-    from datetime import tzinfo
-    from pathlib import Path
+OWNER_ROLE = "me"
+"""The role of messages of the export's owner."""
 
-    from langchain_core.messages import BaseMessage
-    from typing_extensions import Unpack
+_ROWS_A_BATCH = 1000
+_CREATE = """
+CREATE TABLE rows (file INTEGER, position BIGINT, conversation VARCHAR, cells VARCHAR)
+"""
+_INSERT = """
+INSERT INTO rows SELECT ?, ? + generate_subscripts(?::VARCHAR[], 1),
+unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
+"""
+# Conversations in the order in which they end; rows without one come first.
+_SELECT = """
+SELECT file, position, conversation, cells FROM rows LEFT JOIN (
+    SELECT conversation, max(position) AS ending FROM rows GROUP BY conversation
+) USING (conversation) ORDER BY ending NULLS FIRST, position
+"""
+_Row: TypeAlias = tuple[int, int, str | None, str | None]
+_CELLS = msgspec.json.Decoder(Cells)
 
-    from langchain_chatexports.chat_loaders.date_order import DateOrder
-    from langchain_chatexports.chat_loaders.ledger import Tally
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
 
-__all__ = ["TableChatLoader"]
+@dataclass
+class _Table:
+    """A file of a table, and what is known of its times."""
 
-_GROUP_SIZE = 3
+    file: ExportFile
+    start: int = 0
+    """How many rows the files before it have."""
 
-_Place: TypeAlias = tuple["Path", int]
+    length: int = 0
+    order: str | None = None
+    """The order of day and month in its dates."""
+
+    unread: int = 0
+    """How many times cannot be read."""
+
+    first_unread: int = 0
+    """The row of the first one."""
+
+    @property
+    def end(self) -> int:
+        """How many rows it and the files before it have."""
+        return self.start + self.length
 
 
 class TableChatLoader(ChatExportLoader):
     """Load conversations from Parquet, JSON lines or CSV: a row a message.
 
     For support desks and other logs. The path is a file, or a folder of parts, which
-    are read in the order of their names. Sessions come in the order in which their last
-    rows stand; the rows of a conversation may lie apart, and only the conversations
-    that are open at a place are held in memory. For that the column of conversations is
-    read twice; `grouped=True` says that it need not be.
+    are read in the order of their names. A table without a column of conversations is
+    one conversation. Rows of a conversation may lie apart: DuckDB orders them, and
+    writes to a private temporary folder what does not fit into memory. Sessions come in
+    the order in which their last rows stand.
     """
 
     platform = "table"
+    suffixes = (".parquet", ".jsonl", ".ndjson", *CSV_SUFFIXES)
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Collection[str | Path],
         *,
         columns: Mapping[str, str] | None = None,
-        grouped: bool = False,
         timezone: str | tzinfo | None = None,
         date_order: DateOrder | None = None,
         **options: Unpack[LoaderOptions],
@@ -75,20 +111,17 @@ class TableChatLoader(ChatExportLoader):
         """Initialize the loader.
 
         Args:
-            path: A Parquet file (with the extra `parquet`), a file of JSON lines or
-                CSV, or a folder of these.
-            columns: The column by what it holds: `conversation` and `text` (needed),
+            path: A file of Parquet, JSON lines or CSV, or a folder of these.
+            columns: The column by what it holds: `text` (needed), `conversation`,
                 `sender`, `time`, `role`, `id`, `reply_to`, `title`. What is not named
                 is looked for under the names in `COLUMNS`.
-            grouped: Whether each conversation's rows stand together.
-            timezone: The zone of times that name none, such as `Europe/Berlin`;
-                without it, UTC.
+            timezone: The zone of times without one, such as `Europe/Berlin`. Defaults
+                to the zone of this machine.
             date_order: `dmy` or `mdy`, for dates such as `01/05/2024` where no row
-                says what is the day; `ymd` for `24/05/01`.
+                shows which number is the day; `ymd` for `24/05/01`.
             **options: The options that every loader has, see `ChatExportLoader`.
                 `owner` is a sender; without it, the sender of the rows with the role
-                `me`, if there are any. Reactions, calls and media are not told from
-                other rows here.
+                `me`, if there are any.
 
         Raises:
             ValueError: If `columns` names what a message cannot have, or if there is no
@@ -96,225 +129,218 @@ class TableChatLoader(ChatExportLoader):
         """
         super().__init__(path, **options)
         self.columns = checked_columns(columns)
-        self.grouped = grouped
         self.timezone = find_time_zone(timezone)
         self.date_order = checked_order(date_order)
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        """Read the table.
-
-        Args:
-            tally: Where to count what is found and what is left out.
-
-        Yields:
-            One session a conversation.
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield the conversations, in the order of their last rows.
 
         Raises:
-            ChatExportError: If there is no table, or a column is missing.
+            ExportNotFoundError: If there is no table.
+            MissingExtraError: If DuckDB is not installed.
         """
-        if self.owner:
-            tally.owner, tally.owner_found_by = self.owner, "option"
-        files = table_files(self.path)
-        last_rows = None if self.grouped else self._last_rows(files, tally)
-        readers = self._time_readers(files, tally)
-        read = self._conversations(readers, last_rows, tally)
-        with closing(read) as conversations:
-            for conversation, rows in conversations:
-                session = self._session(conversation, rows, tally)
-                if session is not None:
-                    yield session
-                del rows, session
-        if any(reader.used_zone for reader in readers.values()):
-            zone = name_of_zone(self.timezone or fixed_zone.utc)
-            tally.details["time_zone"] = [zone]
-        self._warn_of_unread_times(readers)
+        tables = [
+            _Table(file) for file in files if not file.name.startswith((".", "_"))
+        ]
+        if not tables:
+            msg = f"{files.path} is a folder without .parquet, .jsonl or .csv files."
+            raise ExportNotFoundError(msg, path=files.path)
+        with _database(tables) as database:
+            for number, table in enumerate(tables):
+                table.start = tables[number - 1].end if number else 0
+                try:
+                    self._insert(number, table, database, files)
+                except ChatExportError as error:
+                    database.run("DELETE FROM rows WHERE file = ?", [number])
+                    files.skip(error)
+            used_zone = False
+            rows = database.fetch(_SELECT)
+            for conversation, found in groupby(rows, key=itemgetter(2)):
+                reader = _ConversationReader(tables, LocalClock(self.timezone))
+                yield reader.read(conversation, found, files)
+                used_zone |= reader.used_zone
+        if used_zone:
+            files.details["time_zone"] = [name_of_zone(self.timezone)]
+        if not files.is_quiet:
+            self._warn_of_times(tables, used_zone=used_zone)
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return nothing: a table has no names of people but those of its rows."""
+        return {}
 
     def _count_messages(self) -> int:
-        return sum(map(count_rows, table_files(self.path)))
+        with self.open_export(is_quiet=True) as files:
+            return sum(file.estimate_count(b"\n") for file in files)
 
-    def _conversations(
-        self,
-        readers: Mapping[Path, TimeReader],
-        last_rows: dict[str, _Place] | None,
-        tally: Tally,
-    ) -> Generator[tuple[str, list[Row]], None, None]:
-        is_open: dict[str, list[Row]] = {}
-        closed: set[int] = set()
-        with closing(self._rows(readers, tally)) as placed:
-            for place, row in placed:
-                conversation = row.conversation
-                if conversation is None:
-                    tally.skip("orphan")
-                    continue
-                if last_rows is None:
-                    yield from self._ended(is_open, conversation, closed)
-                is_open.setdefault(conversation, []).append(row)
-                if last_rows is not None and last_rows.get(conversation) == place:
-                    yield conversation, is_open.pop(conversation)
-        while is_open:
-            # The last one of a grouped file; those of a file that ends too early.
-            yield is_open.popitem()
+    def _insert(
+        self, number: int, table: _Table, database: Database, files: ExportFiles
+    ) -> None:
+        """Copy the rows of a file into the database."""
+        orders = DateOrders(self.date_order)
+        name = Path(table.file.name).stem
+        rows = read_cells(table.file, self.columns, database)
+        while batch := list(islice(rows, _ROWS_A_BATCH)):
+            conversations: list[str | None] = []
+            for row, cells in enumerate(batch, table.length + 1):
+                found = cells.get("conversation", name) if cells else None
+                conversations.append((found or "").strip() or None)
+                if time := cells and cells.get("time"):
+                    orders.note(time, row)
+            encoded = [cells and msgspec.json.encode(cells).decode() for cells in batch]
+            values = [number, table.end, conversations, conversations, encoded]
+            database.run(_INSERT, values)
+            table.length += len(batch)
+            files.check_count(table.length)
+        table.order = self.date_order
+        if order := orders.find(table.file.path):
+            table.order = order.order
+            _note_order(order, table, files)
 
-    def _ended(
-        self, is_open: dict[str, list[Row]], conversation: str, closed: set[int]
-    ) -> Iterator[tuple[str, list[Row]]]:
-        if conversation in is_open:
-            return
-        if hash(conversation) in closed:
+    def _warn_of_times(self, tables: list[_Table], *, used_zone: bool) -> None:
+        if used_zone and self.timezone is None:
             msg = (
-                f"{self.path} is not grouped: a conversation goes on after another one "
-                "began. Leave out grouped=True."
+                f"Times in {self.path} have no zone, and are read as "
+                f"{name_of_zone(None)}. If that is wrong, give it: "
+                "timezone='Europe/Berlin' (--export-zone), for example."
             )
-            raise ExportFormatError(msg, path=self.path)
-        closed.add(hash(conversation))
-        while is_open:
-            yield is_open.popitem()
+            warnings.warn(msg, stacklevel=2)
+        unread = [table for table in tables if table.unread]
+        if unread:
+            total = plural(sum(table.unread for table in unread), "time")
+            msg = (
+                f"{total} cannot be read, the first in row {unread[0].first_unread:,} "
+                f"of {unread[0].file.label}: these messages have no time, and come "
+                "first. Write times such as 2024-05-31 14:30."
+            )
+            warnings.warn(msg, stacklevel=2)
 
-    def _rows(
-        self, readers: Mapping[Path, TimeReader], tally: Tally
-    ) -> Generator[tuple[_Place, Row], None, None]:
-        for path, times in readers.items():
-            number = 0
-            try:
-                with closing(read_rows(path, self.columns, times)) as rows:
-                    for row in rows:
-                        number += 1
-                        tally.found += 1
-                        if times.unread and not times.first_unread:
-                            times.first_unread = number
-                        if row is None:
-                            tally.skip("unreadable")
-                        else:
-                            yield (path, number), row
-            except ExportFormatError as error:
-                self._leave_out(error, tally)
 
-    def _last_rows(self, files: list[Path], tally: Tally) -> dict[str, _Place]:
-        """Find where each conversation ends; files that are no table leave the list."""
-        last_rows: dict[str, _Place] = {}
-        for path in list(files):
-            try:
-                rows = read_cells(path, self.columns, part="conversation")
-                with closing(rows):
-                    ends = {
-                        conversation: (path, number)
-                        for number, cells in enumerate(rows, start=1)
-                        if cells is not None
-                        and (conversation := text_of(cells.get("conversation")))
-                    }
-            except ExportFormatError as error:
-                self._leave_out(error, tally)
-                files.remove(path)
-                continue
-            last_rows.update(ends)
-        return last_rows
-
-    def _time_readers(self, files: list[Path], tally: Tally) -> dict[Path, TimeReader]:
-        """Return what reads the times of each file; files without leave the list."""
-        readers: dict[Path, TimeReader] = {}
-        orders: Counter[str] = Counter()
-        for path in files:
-            try:
-                order = find_date_order(path, self.columns, self.date_order)
-            except ExportFormatError as error:
-                self._leave_out(error, tally)
-                continue
-            chosen = order.order if order else self.date_order
-            readers[path] = TimeReader(self.timezone, chosen)
-            if order is not None:
-                guess = " (a guess)" if order.is_guess else ""
-                orders[f"{ORDERS[order.order]}{guess}"] += 1
-                if order.is_guess:
-                    warnings.warn(
-                        f"The dates of {path} do not say which number is the day; they "
-                        f"are read with the {ORDERS[order.order]}. If that is wrong, "
-                        "give date_order (--date-order).",
-                        stacklevel=3,
-                    )
-        if orders:
-            tally.details["date_orders"] = dict(sorted(orders.items()))
-        return readers
-
-    def _warn_of_unread_times(self, readers: Mapping[Path, TimeReader]) -> None:
-        unread = {path: reader for path, reader in readers.items() if reader.unread}
-        if not unread:
-            return
-        total = sum(reader.unread for reader in unread.values())
-        path, first = next(iter(unread.items()))
+def _note_order(order: Order, table: _Table, files: ExportFiles) -> None:
+    words = ORDERS[order.order]
+    key = f"{words} (a guess)" if order.is_guess else words
+    orders = files.details.setdefault("date_orders", {})
+    orders[key] = orders.get(key, 0) + 1
+    if order.is_guess and not files.is_quiet:
         msg = (
-            f"{plural(total, 'time')} cannot be read, the first in row "
-            f"{first.first_unread:,} of {path}: these messages have no time, and come "
-            "first. Write times such as 2024-05-31 14:30."
+            f"The dates of {table.file.label} do not show which number is the day; "
+            f"they are read with the {words}. If that is wrong, give date_order "
+            "(--date-order)."
         )
         warnings.warn(msg, stacklevel=3)
 
-    def _leave_out(self, error: ExportFormatError, tally: Tally) -> None:
-        if not self.path.is_dir():
-            raise error
-        warnings.warn(f"Left out: {error}", stacklevel=2)
-        tally.found += 1
-        tally.skip("unreadable")
 
-    def _session(
-        self, conversation: str, rows: list[Row], tally: Tally
-    ) -> ExportSession | None:
-        title = next((row.title for row in rows if row.title), None)
-        participants = list(dict.fromkeys(map(_sender, rows)))
-        if not self.keeps_conversation(conversation, title, participants):
-            tally.skip("excluded", len(rows))
-            return None
-        # A stable sort: rows of one moment, and those without a time, stay in order.
-        rows.sort(key=lambda row: (row.microseconds is not None, row.microseconds or 0))
-        owner = self.owner or _owner_by_role(rows)
-        if owner and not tally.owner:
-            tally.owner, tally.owner_found_by = owner, "role"
-        messages = [
-            message
-            for row in rows
-            if (message := self._message(row, owner, tally)) is not None
-        ]
-        if not messages:
-            return None
-        return {
-            "messages": messages,
-            "metadata": {
-                "id": conversation,
-                "title": title,
-                "platform": self.platform,
-                "participants": participants,
-                "owner": owner,
-                "is_group": len(participants) >= _GROUP_SIZE,
-            },
-        }
+@contextmanager
+def _database(tables: Iterable[_Table]) -> Iterator[Database]:
+    with private_folder() as folder:
+        database = Database(folder, [table.file for table in tables])
+        with closing(database):
+            database.run(_CREATE)
+            yield database
 
-    def _message(self, row: Row, owner: str | None, tally: Tally) -> BaseMessage | None:
-        if not row.text or row.text.isspace():
-            tally.skip("empty")
-            return None
-        moment = None if row.microseconds is None else message_time(row.microseconds)
-        if not self.keeps_time(moment):
-            tally.skip("excluded")
-            return None
-        extra: dict[str, Any] = {}
-        if row.role:
-            extra["role"] = row.role
-        if row.reply_to:
-            extra["reply_to"] = {"id": row.reply_to}
-        sender = _sender(row)
-        return export_message(
-            row.text,
-            sender=sender,
-            moment=moment,
-            is_from_me=sender == owner if owner else None,
-            message_id=row.id,
-            extra=extra,
+
+class _ConversationReader:
+    """Turns the rows of one conversation into messages."""
+
+    def __init__(self, tables: list[_Table], clock: LocalClock) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._times: dict[int, TimeReader] = {}
+        self._texts: dict[str, str] = {}
+        self._title = ""
+        self._owner: str | None = None
+
+    @property
+    def used_zone(self) -> bool:
+        """Whether a time had no zone."""
+        return any(times.used_zone for times in self._times.values())
+
+    def read(
+        self, conversation: str | None, rows: Iterable[_Row], files: ExportFiles
+    ) -> Conversation:
+        """Read the rows; those without a conversation are orphans."""
+        messages: list[Message] = []
+        for file, position, _, encoded in rows:
+            if encoded is None:
+                messages.append(Message(None, "", "", kind="unreadable"))
+            else:
+                cells = _CELLS.decode(encoded)
+                message = self._message(cells, file, position)
+                message.kind = "text" if conversation else "orphan"
+                messages.append(message)
+            files.check_count(len(messages))
+        return Conversation(
+            id=conversation or "",
+            messages=messages,
+            title=self._title or None,
+            owner=self._owner,
+            owner_found_by=self._owner and "role",
         )
 
+    def _message(self, cells: Cells, file: int, position: int) -> Message:
+        short = {part: (cell or "").strip() for part, cell in cells.items()}
+        role, reply = short.get("role"), short.get("reply_to")
+        # Some tables tell customers from agents only.
+        sender = short.get("sender") or role or ""
+        if role == OWNER_ROLE and self._owner is None:
+            self._owner = sender
+        self._title = self._title or short.get("title", "")
+        text, message_id = cells.get("text") or "", short.get("id", "")
+        if self._texts.setdefault(message_id, text) != text:
+            message_id = ""  # It is the id of something else than a message.
+        extra: dict[str, Any] = {"role": role} if role else {}
+        if reply:
+            extra["reply_to"] = {"id": reply}
+        time = self._time(short.get("time", ""), file, position)
+        return Message(time, sender, text, "text", message_id, extra)
 
-def _owner_by_role(rows: Iterable[Row]) -> str | None:
-    return next((_sender(row) for row in rows if row.role == OWNER_ROLE), None)
+    def _time(self, text: str, file: int, position: int) -> int | None:
+        if not text:
+            return None
+        table = self._tables[file]
+        if file not in self._times:
+            self._times[file] = TimeReader(self._clock, table.order)
+        time = self._times[file].microseconds(text)
+        if time is None:
+            row = position - table.start
+            table.first_unread = min(row, table.first_unread or row)
+            table.unread += 1
+        return time
 
 
-def _sender(row: Row) -> str:
-    # Some tables tell customers from agents only.
-    return row.sender or row.role or UNKNOWN_SENDER
+def table_rows(sessions: Iterable[ChatSession]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each message, under the names that `TableChatLoader` looks for.
+
+    Conversation, title, sender, role, time, text, id and what is replied to are kept,
+    reactions, edits and attachments are not.
+
+    Args:
+        sessions: The sessions.
+
+    Yields:
+        The rows, in order; those of a session follow on each other.
+    """
+    for number, session in enumerate(sessions, 1):
+        found = cast("Mapping[str, Any]", session).get("metadata")
+        metadata = found if isinstance(found, Mapping) else {}
+        about = {
+            "conversation_id": str(metadata.get("id") or number),
+            "title": metadata.get("title"),
+        }
+        for message in session.get("messages", ()):
+            row = {**about, **_cells_of(message)}
+            yield {name: cell for name, cell in row.items() if cell is not None}
+        del session
+
+
+def _cells_of(message: BaseMessage) -> dict[str, Any]:
+    extra = message.additional_kwargs
+    reply = extra.get("reply_to")
+    role = OWNER_ROLE if extra.get("is_from_me") is True else extra.get("role")
+    return {
+        "sender": extra.get("sender"),
+        "role": role,
+        "time": extra.get("message_time"),
+        "text": str(message.text),
+        "message_id": message.id,
+        "reply_to": reply.get("id") if isinstance(reply, Mapping) else reply,
+    }

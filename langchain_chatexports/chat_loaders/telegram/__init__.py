@@ -1,6 +1,8 @@
 """Telegram: what Telegram Desktop exports, as JSON or HTML."""
 
-from langchain_chatexports.chat_loaders.telegram.export import is_telegram_export
-from langchain_chatexports.chat_loaders.telegram.loader import TelegramChatLoader
+from langchain_chatexports.chat_loaders.telegram.loader import (
+    TelegramChatLoader,
+    matches,
+)
 
-__all__ = ["TelegramChatLoader", "is_telegram_export"]
+__all__ = ["TelegramChatLoader", "matches"]

@@ -1,24 +1,22 @@
-"""Telegram's HTML: pages of a chat, read into the shape that messages have in JSON.
+"""Telegram's HTML: pages of a chat, read into the records that JSON has.
 
 HTML has no ids of people and no kinds of chats: names stand for both.
 """
 
-from __future__ import annotations
-
+import html
 import re
+from collections.abc import Iterator, Sequence
 from functools import partial
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.telegram.chats import Chat
+import msgspec
+
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.telegram.records import (
+    Chat,
+    Reaction,
+    Record,
+)
 from langchain_chatexports.exceptions import ChatExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from langchain_chatexports.chat_loaders.export_files import ExportFile
-
-__all__ = ["find_pages", "is_page"]
 
 _PAGE = re.compile(r"messages(\d*)\.html?", re.IGNORECASE)
 _HEAD_BYTES = 8192
@@ -26,17 +24,22 @@ _SIGNS = (b"Exported Data", b"page_wrap")
 _CHAT_SIGN = b"chat_page"  # Not in the lists of an account's export.
 _TITLE_BYTES = 16384
 
-_VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
+# Telegram escapes `>` in attributes and texts: it ends a tag. A match begins where the
+# last one ended, and never fails within a tag: the time is linear.
+_TAG = re.compile(r"<(?:(/?)([a-zA-Z][a-zA-Z0-9]*)([^>]*)|[!?][^>]*)>")
+_ATTRIBUTE = re.compile(r'\s(class|id|title|href)="([^"]*)"')
+_NESTING = frozenset({"div", "span"})
+_LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{10,};?")
 _MESSAGE_ID = re.compile(r"message(-?\d{1,18})")
 _TARGET = re.compile(r"#go_to_message(\d{1,18})")
 _DATE = re.compile(
     r"(\d\d)\.(\d\d)\.(\d{4}) (\d\d:\d\d:\d\d)(?: UTC([+-]\d\d:\d\d))?", re.ASCII
 )
-_LINES = re.compile(r"\s*\n\s*")
 _DELETED = "Deleted Account"
-_VIA_BOT = re.compile(r"\s+via (@\w+)$")
+_VIA_BOT = re.compile(r" via (@\w+)$")
+_LINE_BREAK = "\0"
 
-# What of JSON a medium is, by the class of its block.
+# The fields of a record by the class of a medium's block.
 _MEDIA: dict[str, dict[str, str]] = {
     "photo_wrap": {"photo": ""},
     "media_photo": {"photo": ""},
@@ -55,6 +58,11 @@ _MEDIA: dict[str, dict[str, str]] = {
     "media_call": {"type": "service", "action": "phone_call"},
 }
 
+_NOT_FILES = {
+    *("photo", "poll", "location_information", "contact_information", "game_title"),
+    "invoice_information",
+}
+
 
 def is_page(file: ExportFile) -> bool:
     """Return whether a file is a page of a chat, by its first bytes."""
@@ -66,48 +74,39 @@ def is_page(file: ExportFile) -> bool:
     return is_chat and all(sign in head for sign in _SIGNS)
 
 
-def find_pages(
-    pages: Sequence[ExportFile], warn: Callable[[ChatExportError], None]
-) -> list[Chat]:
-    """Return the chats that pages belong to: all of a folder are of one.
-
-    Args:
-        pages: The pages.
-        warn: Called with an error for each page that cannot be read.
-    """
+def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
+    """Return the chats that pages belong to: all of a folder are of one."""
     folders: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = {}
     for page in pages:
         folders.setdefault((page.part, page.folders), []).append(page)
-    chats: list[Chat] = []
-    begun: dict[tuple[object, ...], str] = {}
-    for inside in folders.values():
+    chats: dict[str, Chat] = {}
+    same: dict[tuple[object, ...], str] = {}
+    found = []
+    for (_, names), inside in folders.items():
         inside.sort(key=_number)
-        parser = _PageParser()
+        reader = PageReader()
         try:
-            parser.feed(inside[0].read(_TITLE_BYTES).decode("utf-8", "replace"))
+            head = inside[0].read(_TITLE_BYTES)
         except ChatExportError as error:
-            warn(error)
+            files.skip(error)
             continue
-        title = parser.title.strip()
-        folder = inside[0].folders[-1] if inside[0].folders else ""
+        records = list(reader.records(head.decode("utf-8", "replace")))
         # Folders of single chats are named after the day; the next export's is not.
-        name = title if title and title != _DELETED else ""
+        name = reader.title if reader.title != _DELETED else ""
+        folder = names[-1] if names else ""
         chat_id = name or folder or "chat"
-        if any(chat.id == chat_id for chat in chats):
-            chat_id = f"{chat_id} ({folder})"
+        chat_id = f"{chat_id} ({folder})" if chat_id in chats else chat_id
         # Two exports of one chat begin with the same message; namesakes do not. An
         # account's export has no chat twice.
-        first = next(filter(_is_written, parser.messages), None)
-        if first and inside[0].folders[-2:-1] != ("chats",):
-            beginning = (name, first["id"], first.get("from"), first.get("text"))
-            chat_id = begun.setdefault(beginning, chat_id)
-        read = partial(_blocks, tuple(inside), warn)
-        chats.append(Chat(chat_id, name or None, "", inside[0], read))
-    return chats
-
-
-def _is_written(message: dict[str, Any] | None) -> bool:
-    return message is not None and message["type"] == "message"
+        first = next((r for r in records if r and r.type == "message"), None)
+        if first and names[-2:-1] != ("chats",):
+            beginning = (name, first.id, first.from_, first.text)
+            chat_id = same.setdefault(beginning, chat_id)
+        read = partial(_records, tuple(inside), files)
+        chat = Chat(chat_id, name or None, "", inside[0].label, read, is_html=True)
+        chats[chat_id] = chat
+        found.append(chat)
+    return found
 
 
 def _number(page: ExportFile) -> int:
@@ -115,181 +114,185 @@ def _number(page: ExportFile) -> int:
     return int(match[1] or 1) if match else 0
 
 
-def _blocks(
-    pages: tuple[ExportFile, ...], warn: Callable[[ChatExportError], None]
-) -> Iterator[list[Any]]:
-    sender = ""
+def _records(
+    pages: tuple[ExportFile, ...], files: ExportFiles
+) -> Iterator[Record | None]:
+    reader = PageReader()
     for page in pages:
         try:
             text = page.read().decode("utf-8", "replace")
         except ChatExportError as error:
-            if len(pages) == 1:
-                raise
-            warn(error)
+            files.skip(error)
             continue
-        parser = _PageParser(sender)
-        parser.feed(text)
-        parser.close()
-        sender = parser.sender
-        yield parser.messages
+        yield from reader.records(text)
 
 
-class _PageParser(HTMLParser):
-    """Collects the messages of a page."""
+class PageReader:
+    """Reads the pages of one chat, in order."""
 
-    def __init__(self, sender: str = "") -> None:
-        super().__init__(convert_charrefs=True)
-        self.messages: list[dict[str, Any] | None] = []
+    def __init__(self) -> None:
         self.title = ""
-        self.sender = sender
-        """Who wrote the last message: one that is `joined` does not repeat it."""
+        self._sender = ""
+        """The author of the last message: one that is `joined` does not repeat it."""
 
-        self._open: list[tuple[str, str]] = []
-        self._message: dict[str, Any] | None = None
+    def records(self, text: str) -> Iterator[Record | None]:
+        """Yield the records of a page; `None` if it was cut off within one."""
+        self._open: list[tuple[str, frozenset[str]]] = []
+        self._open_names = dict.fromkeys(_NESTING, 0)
+        self._record: Record | None = None
         self._depth = 0
         self._is_forwarded = False
-        self._taking: tuple[str, int] | None = None
-        self._taken: list[str] = []
+        self._has_text = False
+        self._part, self._part_depth = "", 0
+        self._texts: list[str] = []
+        at = 0
+        # Beyond the last `>` there is no tag, and nothing that is complete.
+        for tag in _TAG.finditer(text, 0, text.rfind(">") + 1):
+            end, name, rest = tag.groups(default="")
+            if self._part and not self._is_in_date():
+                self._texts.append(text[at : tag.start()])
+            at = tag.end()
+            name = name.lower()
+            if name == "br" and self._part:
+                self._texts.append(_LINE_BREAK)
+            elif end and name in _NESTING:
+                if record := self._close(name):
+                    yield record
+            elif name and not end:
+                self._start(name, rest)
+        if self._is_inside:
+            yield None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an opening tag."""
-        if tag == "br":
-            self._taken.append("\0")
-        if tag in _VOID:
-            return
-        values = {name: value or "" for name, value in attrs}
-        classes = values.get("class", "").split()
-        self._open.append((tag, " ".join(classes)))
-        if self._message is None:
-            self._before_message(classes, values)
-        else:
-            self._in_message(self._message, classes, values)
+    @property
+    def _is_inside(self) -> bool:
+        return self._record is not None
 
-    def handle_endtag(self, tag: str) -> None:
-        """Note a closing tag; one that was never opened is passed over."""
-        if tag not in (name for name, _ in self._open):
-            return
-        while self._open:
-            name, _ = self._open.pop()
-            self._closed()
-            if name == tag:
-                return
+    def _start(self, name: str, rest: str) -> None:
+        attributes = dict(_ATTRIBUTE.findall(rest)) if rest else {}
+        classes = frozenset(attributes.get("class", "").split())
+        parent = self._open[-1][1] if self._open else classes
+        if name in _NESTING:
+            self._open.append((name, classes))
+            self._open_names[name] += 1
+        if self._record is None:
+            self._start_outside(classes, attributes)
+        elif attributes:
+            self._start_inside(self._record, classes, attributes, parent)
 
-    def handle_data(self, data: str) -> None:
-        """Note a text."""
-        if self._taking and not self._is_in_date():
-            self._taken.append(data)
-
-    def close(self) -> None:
-        """Finish: a page that was cut off ends with a message without its rest."""
-        super().close()
-        if self._message is not None:
-            self._message = None
-            self.messages.append(None)
-
-    def _before_message(self, classes: list[str], values: dict[str, str]) -> None:
-        number = _MESSAGE_ID.fullmatch(values.get("id", ""))
+    def _start_outside(
+        self, classes: frozenset[str], attributes: dict[str, str]
+    ) -> None:
+        number = _MESSAGE_ID.fullmatch(attributes.get("id", ""))
         if "message" in classes and number:
             self._depth = len(self._open)
-            self._is_forwarded = False
-            self._message = {"id": int(number[1]), "type": "message"}
-            if "service" in classes:
-                self._message |= {"type": "service", "from": None}
-        elif not self.title and {"text", "bold"} <= set(classes):
+            self._is_forwarded = self._has_text = False
+            self._part = ""
+            kind = "service" if "service" in classes else "message"
+            self._record = Record(id=int(number[1]), type=kind)
+        elif not self.title and {"text", "bold"} <= classes:
             self._take("title")
 
-    def _in_message(
-        self, message: dict[str, Any], classes: list[str], values: dict[str, str]
+    def _start_inside(
+        self,
+        record: Record,
+        classes: frozenset[str],
+        attributes: dict[str, str],
+        parent: frozenset[str],
     ) -> None:
-        if "forwarded" in classes and "body" in classes:
+        if {"forwarded", "body"} <= classes:
             self._is_forwarded = True
-            message.setdefault("forwarded_from", None)
-        elif "date" in classes and "title" in values and not self._is_forwarded:
-            message["date"] = _iso(values["title"])
-        elif target := _TARGET.search(values.get("href", "")):
-            message.setdefault("reply_to_message_id", int(target[1]))
-        elif part := self._part_of(message, classes):
+            record.forwarded_from = None
+        elif "date" in classes and "title" in attributes and not self._is_forwarded:
+            record.date = _iso(attributes["title"])
+        elif target := _TARGET.search(attributes.get("href", "")):
+            record.reply_to_message_id = record.reply_to_message_id or int(target[1])
+        elif part := self._part_of(classes, parent):
             self._take(part)
-        for name in classes:
-            if name in _MEDIA:
-                message.update(_MEDIA[name])
-            elif name == "media_wrap":
-                message.setdefault("file", "")
+        for name in classes & _MEDIA.keys():
+            for field, value in _MEDIA[name].items():
+                setattr(record, field, value)
+        if "media_wrap" in classes:
+            record.file = ""
 
-    def _part_of(self, message: dict[str, Any], classes: list[str]) -> str:
-        """Return which part of a message the text in a block is, if it is one."""
+    def _part_of(self, classes: frozenset[str], parent: frozenset[str]) -> str:
+        """Return the field of a record that the text of a block is, if it is one."""
         if "from_name" in classes:
-            return "forwarded_from" if self._is_forwarded else "from"
-        if "text" in classes and "text" not in message and "bold" not in classes:
+            return "forwarded_from" if self._is_forwarded else "from_"
+        if "text" in classes and "bold" not in classes and not self._has_text:
+            self._has_text = True
             return "text"
-        if "details" in classes and "body" in classes:
+        if {"details", "body"} <= classes:
             return "information_text"
-        if any("reaction" in names.split() for _, names in self._open[:-1]):
-            return next((name for name in ("emoji", "count") if name in classes), "")
-        return ""
+        known = ("emoji", "count") if "reaction" in parent else ()
+        return next((name for name in known if name in classes), "")
 
-    def _take(self, what: str) -> None:
-        if self._taking is None:
-            self._taking, self._taken = (what, len(self._open)), []
+    def _take(self, part: str) -> None:
+        if not self._part:
+            self._part, self._part_depth, self._texts = part, len(self._open), []
 
     def _is_in_date(self) -> bool:
-        return any("date" in classes.split() for _, classes in self._open[-2:])
+        return bool(self._open) and "date" in self._open[-1][1]
 
-    def _closed(self) -> None:
-        depth = len(self._open)
-        if self._taking and depth < self._taking[1]:
-            self._keep(self._taking[0])
-        if self._message is not None and depth < self._depth:
-            self._end_message(self._message)
+    def _close(self, name: str) -> Record | None:
+        """Close the innermost block of a name; return the record that this ends."""
+        record = None
+        if self._open_names[name]:
+            closed = ""
+            while closed != name:
+                closed, _ = self._open.pop()
+                self._open_names[closed] -= 1
+            if self._part and len(self._open) < self._part_depth:
+                self._keep(_text("".join(self._texts)))
+            if self._record and len(self._open) < self._depth:
+                record, self._record = self._record, None
+                self._finish(record)
+        return record
 
-    def _keep(self, what: str) -> None:
-        text = _LINES.sub(" ", "".join(self._taken)).replace("\0", "\n").strip()
-        self._taking = None
-        if what == "title":
+    def _keep(self, text: str) -> None:
+        part, self._part = self._part, ""
+        if part == "title":
             self.title = text
-        elif self._message is None:
+        elif self._record is None:
             return
-        elif what == "emoji":
-            found = {"type": "emoji", "emoji": text, "count": 1}
-            self._message.setdefault("reactions", []).append(found)
-        elif what == "count":
-            if text.isdecimal() and (reactions := self._message.get("reactions")):
-                reactions[-1]["count"] = int(text[:9])
+        elif part == "emoji":
+            self._record.reactions = self._record.reactions or []
+            self._record.reactions.append(Reaction(emoji=text, count=1))
+        elif part == "count":
+            if self._record.reactions and text.isdecimal():
+                self._record.reactions[-1].count = int(text[:9])
         else:
-            self._message[what] = text
+            setattr(self._record, part, text)
 
-    def _end_message(self, message: dict[str, Any]) -> None:
-        self._message = None
-        if message["type"] == "message":
-            # A `joined` one does not say who wrote it: the same as before.
-            self.sender = message.get("from", self.sender)
-            name, bot = _without_bot(self.sender)
-            message["from"] = name if name != _DELETED else None
-            message["from_id"] = name
-            forwarded, bot_before = _without_bot(message.get("forwarded_from") or "")
-            if forwarded:
-                message["forwarded_from"] = forwarded
-            if bot or bot_before:
-                message["via_bot"] = bot or bot_before
-        if "file" in message and not _is_file(message):
-            del message["file"]
-        self.messages.append(message)
+    def _finish(self, record: Record) -> None:
+        if record.type == "message":
+            self._sender = self._sender if record.from_ is None else record.from_
+            name, bot = _without_bot(self._sender)
+            record.from_ = name if name != _DELETED else None
+            record.from_id = name
+            if isinstance(record.forwarded_from, str):
+                record.forwarded_from, forwarding = _without_bot(record.forwarded_from)
+                bot = bot or forwarding
+            record.via_bot = bot or None
+        if any(getattr(record, key) is not msgspec.UNSET for key in _NOT_FILES):
+            record.file = msgspec.UNSET
+
+
+def _text(source: str) -> str:
+    """Return the text of a block: line ends of the page are spaces, `<br>` are not."""
+    text = html.unescape(_LONG_REFERENCE.sub("\ufffd", source))
+    lines = filter(None, (line.strip() for line in text.split("\n")))
+    return " ".join(lines).replace(_LINE_BREAK, "\n").strip()
 
 
 def _without_bot(name: str) -> tuple[str, str]:
-    """Return a name and the inline bot that stands behind it, if there is one."""
+    """Return a name and the inline bot behind it, if there is one."""
     match = _VIA_BOT.search(name)
-    return (name[: match.start()], match[1]) if match else (name, "")
+    return (name[: match.start()].rstrip(), match[1]) if match else (name, "")
 
 
-def _is_file(message: dict[str, Any]) -> bool:
-    known = {key for values in _MEDIA.values() for key in values} - {"media_type"}
-    return not (known - {"type", "action"}).intersection(message)
-
-
-def _iso(title: str) -> str:
+def _iso(title: str) -> str | None:
     match = _DATE.match(title)
     if match is None:
-        return ""
+        return None
     day, month, year, clock, offset = match.groups()
     return f"{year}-{month}-{day}T{clock}{offset or ''}"

@@ -1,56 +1,53 @@
 """The Telegram loader: a chat or an account that Telegram Desktop exported."""
 
-from __future__ import annotations
-
 import warnings
 from collections import Counter
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from datetime import tzinfo
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
 
-from langchain_chatexports._terminal import escaped
-from langchain_chatexports.chat_loaders.archives import (
-    open_parts,
-    readable_files,
-    single_file,
-)
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.ledger import Tally
+from typing_extensions import Unpack
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
-from langchain_chatexports.chat_loaders.telegram.export import discover
-from langchain_chatexports.chat_loaders.telegram.json_files import OpenStreams
-from langchain_chatexports.chat_loaders.telegram.owner import (
-    find_owner,
-    handles_of,
-    owner_by_option,
-    owner_of_user,
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.telegram.html_pages import find_pages, is_page
+from langchain_chatexports.chat_loaders.telegram.json_files import (
+    JsonFiles,
+    User,
+    is_json_export,
 )
-from langchain_chatexports.chat_loaders.telegram.sessions import (
-    SessionBuilder,
-    Switches,
+from langchain_chatexports.chat_loaders.telegram.records import (
+    Chat,
+    Clock,
+    Reader,
+    Record,
+    action_of,
+    author_of,
+    is_forwarded,
+    name_of,
+    text_of,
 )
-from langchain_chatexports.chat_loaders.telegram.times import Clock
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping
-    from datetime import tzinfo
-    from pathlib import Path
-
-    from typing_extensions import Unpack
-
-    from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
-    from langchain_chatexports.chat_loaders.telegram.chats import Chat
-    from langchain_chatexports.chat_loaders.telegram.export import TelegramExport
-    from langchain_chatexports.chat_loaders.telegram.owner import FoundOwner
-
-__all__ = ["TelegramChatLoader"]
-
-_SUFFIXES = (".json", ".html", ".htm")
 _MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
-_HEAD = 1 << 18
-# So many messages of one person alone are no accident.
+_MAX_LOOKED_AT = 100
+_FIRST_RECORDS = 100  # Of a chat: both sides have written by then.
+_MAX_NAMESAKES = 20
+_PAGE_RECORDS = 1000  # Telegram writes so many messages into a page.
+# So many messages of one person alone in a group are no accident.
 _MIN_ONE_SIDED = 10
+_TWO_PEOPLE = 2
+
+
+class _Owner(NamedTuple):
+    id: str
+    name: str
+    found_by: str
 
 
 class TelegramChatLoader(ChatExportLoader):
@@ -58,235 +55,342 @@ class TelegramChatLoader(ChatExportLoader):
 
     What Telegram Desktop writes: `result.json` of one chat or of an account, or pages
     in HTML. Each chat is a session. Channels, where only their owners write, and chats
-    with bots are left out.
+    with bots are skipped; `keep=("channel", "bot")` keeps them.
 
     Sessions come in the order of the files, and within a file in its own.
     """
 
     platform = "telegram"
+    suffixes = (".json", ".html", ".htm")
+    names_are_in_messages = True
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Collection[str | Path],
         *,
-        topics: Literal["group", "sessions"] = "group",
         timezone: str | tzinfo | None = None,
-        include_bots: bool = False,
-        include_channels: bool = False,
         **options: Unpack[LoaderOptions],
     ) -> None:
         """Initialize the loader.
 
         Args:
             path: `result.json`, a page in HTML, or a folder or zip with them.
-            topics: Whether the topics of a group stay together in their `group`, by
-                time, or are `sessions` of their own.
-            timezone: Where the computer was that exported, such as `Europe/Berlin`, for
-                exports whose times are local: JSON before about 2022, and HTML. Without
-                one, this machine's.
-            include_bots: Keep chats with bots, and what bots wrote in groups.
-            include_channels: Keep channels.
+            timezone: The zone of the computer that exported, such as `Europe/Berlin`,
+                for exports whose times are local: JSON before about 2022, and HTML.
+                Defaults to the zone of this machine.
             **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is the id (`user123` or `123`) or name of who exported; without
+                `owner` is an id (`user123` or `123`), a name or a user name; without
                 it, the owner is found where the export has personal chats.
 
         Raises:
-            ValueError: If `topics` is neither of the two, or there is no such zone.
+            ValueError: If there is no such zone.
         """
-        if topics not in ("group", "sessions"):
-            msg = f"topics is 'group' or 'sessions', not {topics!r}."
-            raise ValueError(msg)
         super().__init__(path, **options)
-        self.topics = topics
         self.timezone = find_time_zone(timezone)
-        self.include_bots = include_bots
-        self.include_channels = include_channels
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        """Read the export, one chat at a time.
-
-        Args:
-            tally: Where to count what is found and what is left out.
-
-        Yields:
-            The sessions of which something is kept.
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield each chat, in the order of the files.
 
         Raises:
-            ExportNotFoundError: If there is nothing at the path.
-            ExportAccessError: If the system refuses.
-            ExportFormatError: If it is not an export of Telegram.
-            SenderNotFoundError: If several people have the name of the `owner`.
+            ExportFormatError: If there is no chat of Telegram.
         """
-        with ExitStack() as stack:
-            export = self._discover(stack, tally)
-            owner = self._owner(export, tally)
-            by_id: dict[str, list[Chat]] = {}
-            for chat in export.chats:
-                by_id.setdefault(chat.id, []).append(chat)
-            bots = frozenset(chat.id for chat in export.chats if chat.is_of_bot)
-            types: Counter[str] = Counter()
-            tally.details["chats"] = len(by_id)
-            tally.details["files"] = len({chat.file.label for chat in export.chats})
-            tally.details["other_files"] = export.other_files
-            tally.details["types"] = types
-            used_zone = used_offset = False
-            one_sided = 0
-            for chats in by_id.values():
-                clock = Clock(self.timezone)
-                builder = self._builder(chats[-1], owner, clock, bots)
-                self._read(chats, builder, tally)
-                held: list[ExportSession] = []
-                people: set[str] = set()
-                kept = 0
-                for session in builder.sessions():
-                    people.update(session["metadata"]["participants"])
-                    kept += len(session["messages"])
-                    held.append(session)
-                    del session
-                    yield held.pop()  # Only the caller keeps it in memory.
-                is_group = chats[-1].is_group and not chats[-1].is_channel
-                one_sided += bool(
-                    is_group and len(people) == 1 and kept >= _MIN_ONE_SIDED
-                )
-                tally.found += builder.found
-                for reason, count in builder.skipped.items():
-                    tally.skip(reason, count)
-                types.update(builder.types)
-                del builder
-                used_zone |= clock.used_zone
-                used_offset |= clock.used_offset
-            if used_zone:
-                tally.details["time_zone"] = [name_of_zone(self.timezone)]
-            self._warn_of_times(used_zone=used_zone, used_offset=used_offset)
-            if one_sided:
-                msg = (
-                    f"In {one_sided} of the groups in {self.path} all messages are of "
-                    "one person. If others wrote there, export again without "
-                    '"Only my messages".'
-                )
-                warnings.warn(msg, stacklevel=2)
-
-    def names_of(self, person: str) -> frozenset[str]:
-        """Return the senders that a name or handle belongs to; ids also as a number.
-
-        Raises:
-            ChatExportError: If the export cannot be read.
-        """
-        names = super().names_of(person)
-        author = f"user{person.removeprefix('user')}"
-        if names == {person}:
-            names = super().names_of(author) - {author} or names
-        # Where nobody else of the name is in a chat, it stands there without the id.
-        return names | {name.removesuffix(f" ({author})") for name in names}
-
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return the ids, and phone numbers of contacts, behind each name.
-
-        Who wrote is only in the messages: all of them are read.
-
-        Raises:
-            ChatExportError: If the export cannot be read.
-        """
-        with ExitStack() as stack:
-            export = self._discover(stack, Tally(), is_quiet=True)
-            return handles_of(export.user, export.chats, export.phones)
+        export = _Export(files)
+        owner = _find_owner(export) if self.owner is None else None
+        bots, handles = export.bots, export.handles
+        types: Counter[str] = Counter()
+        files.details["types"] = types
+        clocks: list[Clock] = []
+        one_sided = 0
+        for chats in export.chats.values():
+            chat = chats[0]
+            clocks.append(Clock(self.timezone))
+            reader = Reader(chat, clocks[-1], bots, handles)
+            if (known := owner or export.user) and not chat.is_html:
+                reader.meet(known.id, known.name)
+            rows = _Rows(chats, reader, types, files)
+            yield Conversation(
+                id=chat.id,
+                messages=rows,
+                title=chat.title,
+                names=reader.names,
+                handles=reader.handles,
+                aliases=_number_of(chat),
+                is_group=chat.is_group,
+                owner=owner and (owner.name if chat.is_html else owner.id),
+                owner_found_by=owner and owner.found_by,
+            )
+            one_sided += rows.are_one_sided
+        if any(clock.used_zone for clock in clocks):
+            files.details["time_zone"] = [name_of_zone(self.timezone)]
+        if not files.is_quiet:
+            self._warn(clocks, one_sided)
 
     def _count_messages(self) -> int:
-        with ExitStack() as stack:
-            parts = open_parts([self.path], stack, lambda _: None, _SUFFIXES)
-            files = readable_files(parts, lambda _: None)
+        with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
-    def _discover(
-        self, stack: ExitStack, tally: Tally, *, is_quiet: bool = False
-    ) -> TelegramExport:
-        def warn(error: ChatExportError) -> None:
-            tally.leave_out_file(error, is_quiet=is_quiet)
-
-        parts = open_parts([self.path], stack, warn, _SUFFIXES)
-        alone = single_file(parts)
-        files = list(readable_files(parts, warn))
-        errors: list[ChatExportError] = []
-        export = discover(files, OpenStreams(stack), errors.append)
-        for error in errors:
-            if not export.chats and alone:
-                raise error  # The one file that the user named.
-            warn(error)
-        if not export.chats:
-            msg = (
-                f"{self.path} holds no chats of a Telegram export. In Telegram Desktop "
-                "export with the format JSON, and give result.json or its folder."
-            )
-            raise ExportFormatError(msg, path=self.path)
-        return export
-
-    def _owner(self, export: TelegramExport, tally: Tally) -> FoundOwner | None:
-        if self.owner:
-            owner: FoundOwner | None = owner_by_option(
-                self.owner, export.user, export.chats
-            )
-        else:
-            owner = owner_of_user(export.user) or find_owner(export.chats)
-        if owner:
-            tally.owner, tally.owner_found_by = owner.name, owner.found_by
-        return owner
-
-    def _builder(
-        self, chat: Chat, owner: FoundOwner | None, clock: Clock, bots: frozenset[str]
-    ) -> SessionBuilder:
-        switches = Switches(
-            bots=self.include_bots,
-            channels=self.include_channels,
-            topics_apart=self.topics == "sessions",
-        )
-        return SessionBuilder(
-            self, chat, owner, clock=clock, switches=switches, bots=bots
-        )
-
-    def _read(self, chats: list[Chat], builder: SessionBuilder, tally: Tally) -> None:
-        if len(chats) == 1:
-            for block in self._blocks(chats[0], tally):
-                builder.add(block)
-            return
-        # The same chat in several exports: of a message in two, the later one stays.
-        messages: dict[int, Any] = {}
-        others: list[Any] = []
-        for chat in chats:
-            for block in self._blocks(chat, tally):
-                for raw in block:
-                    number = raw.get("id") if isinstance(raw, dict) else None
-                    if not isinstance(number, int):
-                        others.append(raw)
-                        continue
-                    if number in messages:
-                        tally.found += 1
-                        tally.skip("duplicate")
-                    messages[number] = raw
-        clock = Clock(self.timezone)
-        kept = list(messages.values())
-        # Each file is in order, but one may begin before the one that comes first.
-        kept.sort(key=lambda raw: clock.seconds(raw) or 0)
-        builder.add([*others, *kept])
-
-    def _blocks(self, chat: Chat, tally: Tally) -> Iterator[list[Any]]:
-        try:
-            yield from chat.blocks()
-        except ChatExportError as error:
-            if error.path == self.path and chat.file.label == escaped(str(self.path)):
-                raise  # The one file that the user named.
-            tally.leave_out_file(error)
-
-    def _warn_of_times(self, *, used_zone: bool, used_offset: bool) -> None:
-        if used_zone and self.timezone is None:
+    def _warn(self, clocks: list[Clock], one_sided: int) -> None:
+        what = ""
+        if self.timezone is None and any(clock.used_zone for clock in clocks):
             here = name_of_zone(None)
             what = f"are local, and read as {here}. If the computer was elsewhere"
-        elif used_offset:
+        elif any(clock.used_offset for clock in clocks):
             what = "have an offset that may ignore daylight saving. If they are wrong"
-        else:
+        if what:
+            msg = (
+                f"Times in {self.path} {what}, give the zone of the computer that "
+                "exported: timezone='Europe/Berlin' (--export-zone), for example. Or "
+                "export again as JSON."
+            )
+            warnings.warn(msg, stacklevel=2)
+        if one_sided:
+            msg = (
+                f"In {one_sided} of the groups in {self.path} one person wrote all "
+                "messages. If others wrote there, export again without "
+                '"Only my messages".'
+            )
+            warnings.warn(msg, stacklevel=2)
+
+
+class _Rows:
+    """The messages of a chat, which can be in several exports."""
+
+    def __init__(
+        self, chats: list[Chat], reader: Reader, types: Counter[str], files: ExportFiles
+    ) -> None:
+        self._chats = chats
+        self._reader = reader
+        self._types = types
+        self._files = files
+        self._senders: Counter[str] = Counter()
+
+    @property
+    def are_one_sided(self) -> bool:
+        """Whether one person wrote all messages of a group."""
+        chat, counts = self._chats[0], self._senders
+        is_group = chat.is_group and not chat.is_channel
+        return bool(is_group and len(counts) == 1 and counts.total() >= _MIN_ONE_SIDED)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Yield the messages; where several exports have one, the latest comes first.
+
+        JSON says more than HTML, whichever of the two is later.
+        """
+        if len(self._chats) == 1:
+            yield from self._of(self._chats[0])
             return
-        msg = (
-            f"Times in {self.path} {what}, say where the computer was that exported: "
-            "timezone='Europe/Berlin' (--export-zone), for example. Or export again as "
-            "JSON."
-        )
-        warnings.warn(msg, stacklevel=2)
+        latest: dict[str, Message] = {}
+        repeated: list[Message] = []
+        for chat in self._chats:
+            is_better = chat.is_html is self._chats[0].is_html
+            for message in self._of(chat):
+                known = latest.get(message.id) if message.id else message
+                if known is None or (known is not message and is_better):
+                    latest[message.id] = message
+                if known is not None:
+                    repeated.append(known if is_better else message)
+                    self._files.check_count(len(repeated))
+        yield from latest.values()
+        yield from repeated
+
+    def _of(self, chat: Chat) -> Iterator[Message]:
+        ids: dict[str, str] = {}
+        if chat.is_html and not self._chats[0].is_html:
+            ids = {name: person for person, name in self._reader.names.items()}
+        try:
+            for record in chat.records():
+                if record and ids:
+                    record.from_id = ids.get(name_of(record), record.from_id)
+                message = self._reader.message(record)
+                if message.kind == "text":
+                    self._senders[message.sender] += 1
+                elif record and record.type != "message":
+                    self._types[action_of(record)] += 1
+                yield message
+        except ChatExportError as error:
+            self._files.skip(error)
+
+
+def matches(files: Iterable[ExportFile]) -> bool:
+    """Return whether files are an export of Telegram, by names and first bytes."""
+    listed = list(files)
+    named = list(filter(_is_json, listed))
+    # Media and contacts may lie beside it as files that are JSON, too.
+    named.sort(key=lambda file: file.name.lower() != "result.json")
+    if any(map(is_json_export, named[:_MAX_LOOKED_AT])):
+        return True
+    pages = [file for file in listed if file.name.lower().endswith((".html", ".htm"))]
+    pages.sort(key=lambda file: not file.name.lower().startswith("messages"))
+    return any(map(is_page, pages[:_MAX_LOOKED_AT]))
+
+
+def _is_json(file: ExportFile) -> bool:
+    return file.name.lower().endswith(".json")
+
+
+class _Export:
+    """The chats of an export, and what it says about people."""
+
+    def __init__(self, files: ExportFiles) -> None:
+        """Find the chats.
+
+        Raises:
+            ExportFormatError: If there is none.
+        """
+        self.user: User | None = None
+        self.chats: dict[str, list[Chat]] = {}
+        """By id; a chat can be in several files, and in HTML, too."""
+
+        self.handles: dict[str, set[str]] = {}
+        """User names and phone numbers by id."""
+
+        self._json = JsonFiles()
+        read = [file for file in files if _is_json(file) and self._add(file, files)]
+        pages = [file for file in files if not _is_json(file) and is_page(file)]
+        in_json = [chat for chats in self.chats.values() for chat in chats]
+        # Newer versions can write both at once: the HTML would double everything.
+        places = {(file.part, file.folders) for file in read}
+        alone = [page for page in pages if not _is_beside(page, places)]
+        html = find_pages(alone, files)
+        if not in_json and not html:
+            msg = (
+                f"{files.path} holds no chats of a Telegram export. In Telegram "
+                "Desktop export with the format JSON, and give result.json or its "
+                "folder."
+            )
+            raise ExportFormatError(msg, path=files.path)
+        for chats in self.chats.values():
+            self._json.keep(chats if len(chats) > 1 else ())
+        for chat in html:
+            self.chats.setdefault(_id_in_json(chat, in_json), []).append(chat)
+        files.details["chats"] = len(self.chats)
+        files.details["files"] = len(read) + len({chat.place for chat in html})
+        files.details["other_files"] = len(files.files) - len(read) - len(alone)
+
+    @property
+    def bots(self) -> frozenset[str]:
+        """Ids of bots."""
+        known = (chats[0] for chats in self.chats.values())
+        return frozenset(chat.id for chat in known if chat.is_of_bot)
+
+    def _add(self, file: ExportFile, files: ExportFiles) -> bool:
+        """Add the chats of a file; return whether it is Telegram's."""
+        try:
+            found = self._json.read(file)
+        except ChatExportError as error:
+            files.skip(error)
+            return False
+        if found is None:
+            return False
+        self.user = self.user or found.user
+        for user in (*found.contacts, *([found.user] if found.user else ())):
+            self.handles[user.id] = user.handles
+        for chat in self._json.chats(file, found):
+            self.chats.setdefault(chat.id, []).append(chat)
+        if found.is_cut_off:
+            files.unreadable += 1
+            if not files.is_quiet:
+                msg = (
+                    f"{file.label} was cut off: Telegram stopped while it wrote the "
+                    "file. Export again to have the rest."
+                )
+                warnings.warn(msg, stacklevel=2)
+        return True
+
+
+def _is_beside(page: ExportFile, places: set[tuple[int, tuple[str, ...]]]) -> bool:
+    folders = page.folders
+    # In an account's export the pages of a chat are in chats/chat_001.
+    outer = folders[:-2] if folders[-2:-1] == ("chats",) else folders
+    return (page.part, outer) in places
+
+
+def _id_in_json(page: Chat, chats: list[Chat]) -> str:
+    """Return the id that a chat in HTML has in a JSON export, else its own.
+
+    The two have the same name, and the same texts under the same numbers.
+    """
+    namesakes = [chat for chat in chats if chat.name and chat.name == page.name]
+    del namesakes[_MAX_NAMESAKES:]
+    if not namesakes:
+        return page.id
+    texts = {
+        record.id: text
+        for record in islice(page.records(), _PAGE_RECORDS)
+        if record and record.type == "message" and (text := _words(record))
+    }
+    for chat in namesakes:
+        found = [
+            texts[record.id] == _words(record)
+            for record in chat.records()
+            if record and record.id in texts
+        ]
+        if sum(found) * 2 > len(found):  # Some were edited in between.
+            return chat.id
+    return page.id
+
+
+def _words(record: Record) -> str:
+    return " ".join(text_of(record).split())
+
+
+def _number_of(chat: Chat) -> tuple[str, ...]:
+    digits = chat.id.lstrip("abcdefghijklmnopqrstuvwxyz_")
+    return (digits,) if digits and not chat.is_html else ()
+
+
+def _find_owner(export: _Export) -> _Owner | None:
+    """Find whose export it is.
+
+    What the file says comes first, then the person who is in all personal chats, then
+    the author of the notes in Saved Messages.
+    """
+    if export.user:
+        user = export.user
+        return _Owner(user.id, user.name, "personal information")
+    candidates: list[dict[str, str]] = []
+    notes: dict[str, str] = {}
+    for chats in export.chats.values():
+        for chat in chats:
+            if chat.type == "saved_messages":
+                notes |= _authors(r for r in _first(chat) if not is_forwarded(r))
+            elif (chat.is_personal or not chat.type) and (own := _own_side(chat)):
+                candidates.append(own)
+    if candidates:
+        common = set.intersection(*(set(own) for own in candidates))
+        if len(common) == 1:
+            owner = common.pop()
+            return _Owner(owner, candidates[0][owner] or owner, "personal chats")
+    if len(notes) == 1:
+        ((owner, name),) = notes.items()
+        return _Owner(owner, name or owner, "saved messages")
+    return None
+
+
+def _own_side(chat: Chat) -> dict[str, str]:
+    """Return the authors in a chat who may be the owner, names by id."""
+    authors = _authors(_first(chat))
+    unlike = {author: name for author, name in authors.items() if name != chat.name}
+    if not chat.type:
+        # HTML does not tell chats of two from groups, but by the title.
+        is_of_two = len(authors) == _TWO_PEOPLE and len(unlike) == 1
+        return unlike if is_of_two else {}
+    own = {author: name for author, name in authors.items() if author != chat.id}
+    # In some exports ids were edited: the other side has the chat's name.
+    return unlike if len(own) > 1 and len(unlike) == 1 else own
+
+
+def _authors(records: Iterable[Record]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for record in records:
+        author = author_of(record)
+        if author and not found.get(author):
+            found[author] = name_of(record)
+    return found
+
+
+def _first(chat: Chat) -> Iterator[Record]:
+    # What cannot be read is counted when the chat is read.
+    with suppress(ChatExportError):
+        records = (r for r in chat.records() if r and r.type == "message")
+        yield from islice(records, _FIRST_RECORDS)

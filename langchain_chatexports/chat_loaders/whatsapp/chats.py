@@ -1,208 +1,318 @@
-"""One chat: its entries, its people and whose export it is."""
+"""One chat: its messages, its people and whose export it is."""
 
-from __future__ import annotations
-
+import re
 from collections import Counter
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Collection, Iterator, Sequence
+from datetime import tzinfo
+from typing import NamedTuple
 
-from langchain_chatexports.chat_loaders.whatsapp.content import (
+from langchain_chatexports.chat_loaders.local_times import HOUR, LocalClock
+from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.whatsapp.content import Content, ContentReader
+from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     APP_MARKS,
-    Content,
-    ContentReader,
+    DELETED_BY_OWNER,
+    YOU,
+    phrase_key,
+    plain_text,
+    without_marks,
 )
-from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
-from langchain_chatexports.chat_loaders.whatsapp.owner import find_owner
-from langchain_chatexports.chat_loaders.whatsapp.senders import (
-    NameSplitter,
-    ShownNames,
-)
+from langchain_chatexports.chat_loaders.whatsapp.records import Records
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner
-    from langchain_chatexports.chat_loaders.whatsapp.records import RawChat, Record
-
-__all__ = ["Chat", "Entry"]
-
-# A record with its parts told apart. A plain tuple, as a record is. Its fields:
-#   place    which of the file's dates
-#   seconds  since midnight
-#   name     the sender as it stands in the line; None for a system line
-#   text     the text
-#   kind     why nobody typed it, see `Content`
-#   extra    `attachments` and `edited`, as they will be in the message
-Entry: TypeAlias = tuple[
-    int, int, "str | None", str, "str | None", "dict[str, Any] | None"
-]
-
+_DAY = 86_400
+_MICROSECONDS = 1_000_000
 _PAIR = 2
-_QUOTES = frozenset('"\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d')
+_NAME_END = ": "
+_MIN_LINES_OF_NAME = 3
+_MAX_NAME = 120
+_QUOTES = ('"', "\u201c\u201d\u201e", "\u00ab\u00bb", "\u300c\u300d")
+_ALL_QUOTES = frozenset("".join(_QUOTES))
 _WEB_SYSTEM = "- "
 # The notice about encryption stands in chats of two, too.
 _MAX_NOTICES_OF_PAIR = 1
-_MAX_RECORDS_FOR_FORM = 20_000
-# Of a chat with hardly a message, the app wrote most.
+# The app wrote most of a chat with hardly a message.
 _MIN_RECORDS_FOR_MARKS = 10
+_HYPHENS = str.maketrans("\u2010\u2011", "--")
+_SPACES = re.compile(r"\s+")
+_PROFILE = re.compile(r"~\s?")
+_NO_LETTER = re.compile(r"[\W_]+")
+
+
+def clean_name(raw: str) -> str:
+    """Return a name or number without marks, with plain spaces and hyphens."""
+    return _SPACES.sub(" ", without_marks(raw)).translate(_HYPHENS).strip()
+
+
+def words_of_name(name: str) -> tuple[str, ...]:
+    """Return what chats and people are compared by: their words, in any order.
+
+    The order of given and family name follows the phone's language, and names of files
+    have underscores.
+    """
+    clean = clean_name(name)
+    return tuple(sorted(_NO_LETTER.sub(" ", clean).casefold().split())) or (clean,)
+
+
+class FoundOwner(NamedTuple):
+    """Whose export it is, and what shows that."""
+
+    name: str
+    found_by: str
+
+
+class Senders:
+    """Where the name ends in the lines of a chat, and how it is shown."""
+
+    def __init__(self, heads: Sequence[str]) -> None:
+        """Learn the names: one may hold a colon, which only other lines show."""
+        self._longer: set[str] = set()
+        self._system: set[str] = set()
+        names = self._learn(heads) | self._longer
+        cleaned = map(clean_name, names - self._system)
+        self._known = {name for name in cleaned if not name.startswith("~")}
+        self._shown = {name: self._show(name) for name in names}
+
+    def split(self, head: str) -> tuple[str | None, str]:
+        """Return the sender and the text of a line; no sender for a line of the app."""
+        name, colon, text = head.partition(_NAME_END)
+        if not colon:
+            # `Name:` is an empty message, `Name:.` one that destroyed itself.
+            bare = head.removesuffix(".")
+            return (self._show(bare[:-1]), "") if bare[-1:] == ":" else (None, head)
+        if name in self._system:
+            return None, head
+        if name in self._shown:
+            return self._shown[name], text
+        more, _, text = text.partition(_NAME_END)
+        return self._show(f"{name}{_NAME_END}{more}"), text
+
+    def handles(self) -> dict[str, set[str]]:
+        """Return how the lines write names that are shown otherwise."""
+        found: dict[str, set[str]] = {}
+        for raw, shown in self._shown.items():
+            if (clean := clean_name(raw)) != shown:
+                found.setdefault(shown, set()).add(clean)
+        return found
+
+    def _show(self, raw: str) -> str:
+        """Return the name to show.
+
+        `~ Ann` is a person whom the owner's phone book does not have, by the name that
+        she chose herself. It is shown without the tilde, unless another Ann is there.
+        """
+        clean = clean_name(raw)
+        own = _PROFILE.sub("", clean, count=1)
+        return own if clean[:1] == "~" and own and own not in self._known else clean
+
+    def _learn(self, heads: Sequence[str]) -> set[str]:
+        """Return the names that end at the first colon, and note the others."""
+        names: set[str] = set()
+        longer: dict[str, Counter[str]] = {}
+        closes_quote: dict[str, bool] = {}
+        for head in heads:
+            name, colon, text = head.partition(_NAME_END)
+            if not colon or (name in names and not closes_quote.get(name)):
+                continue
+            if closes_quote.get(name, True) and _has_open_quote(name):
+                # A line of the app such as `Ann changed the subject to "A: B"`.
+                closes_quote[name] = _has_open_quote(text)
+            more, second, _ = text.partition(_NAME_END)
+            if second and 0 < len(more) <= _MAX_NAME:
+                longer.setdefault(name, Counter())[more] += 1
+            else:
+                names.add(name)
+        self._system = {name for name, closes in closes_quote.items() if closes}
+        for name in longer.keys() - names:
+            # Not a person who writes "PS: " twice: all their lines have it.
+            if min(longer[name].values()) >= _MIN_LINES_OF_NAME:
+                self._longer |= {f"{name}{_NAME_END}{more}" for more in longer[name]}
+            else:
+                names.add(name)
+        return names
 
 
 class Chat:
-    """What one file says."""
+    """What one file holds."""
 
-    def __init__(self, raw: RawChat, name: str | None) -> None:
-        """Initialize the chat; the records of `raw` are used up.
+    def __init__(
+        self,
+        records: Records,
+        days: Sequence[int | None],
+        name: str | None,
+        zone: tzinfo | None = None,
+        chat_id: str = "",
+    ) -> None:
+        """Build the messages of records whose dates are on these days.
 
-        Args:
-            raw: The records.
-            name: The chat's name in the file's name, if it is there.
+        `name` is the chat's in the file's name, `zone` that of the phone's clock.
         """
-        self.name = name
-        self.form = _form_of(raw)
-        self.inner_name: str | None = None
-        """The sender of an iPhone's first line: the chat's name."""
+        self.id, self.name = chat_id, name
+        self.duplicates = 0
+        """How many messages of older exports are in newer ones, too."""
 
+        self.has_seconds = all(layout.has_seconds for layout in records.layouts)
         self.took_back: Counter[str] = Counter()
-        self._said: dict[str, bool] = {}
-        self._notices = 0
-        self._is_group_said = False
-        self.entries = list(self._read(raw.records))
-        if self.form == "ios":
-            self._find_inner_name()
-        self.names = ShownNames(self._said)
-        self.people = self._real_people()
+        """How often the app says "You deleted this message", by sender."""
 
-    def add_people(self, older: Chat) -> None:
-        """Add who wrote in an older export of the chat, and what it says of it.
-
-        Its entries have to be among this one's already.
-        """
-        for name, has_said in self._said.items():
-            older._said[name] = older._said.get(name, False) or has_said
-        self._said = older._said
-        self.took_back |= older.took_back
-        self.inner_name = self.inner_name or older.inner_name
-        self._is_group_said = self._is_group_said or older._is_group_said
-        self._notices = sum(entry[4] == "notice" for entry in self.entries)
-        # Not anew: `~ Ann` and `Ann` of two exports are one, who came to be known.
-        for name, shown in older.names.items():
-            self.names.setdefault(name, shown)
-        self.people = self._real_people()
+        self.said: dict[str, bool] = {}
+        self.is_group_said = False
+        heads = [record.head for record in records.records]
+        self.form = _form_of(records, heads)
+        self._senders = Senders(heads)
+        self.handles = self._senders.handles()
+        self.messages = list(self._read(records, heads, days, zone))
+        self.lost = [
+            Message(None, "", "", "unreadable") for _ in range(records.lost_lines)
+        ]
+        if self.lost and self.form == "web":
+            self.lost[0] = Message(None, "", records.leading, "system")
+        first = next(iter(self.messages), None)
+        is_named = self.form == "ios" and first is not None and _is_notice(first)
+        self.inner_name = first.sender or None if first and is_named else None
+        """The sender of an iPhone's first line: the chat's name."""
 
     @property
     def title(self) -> str | None:
-        """What the chat is called."""
+        """The name of the chat."""
         return self.name or self.inner_name
 
     @property
+    def people(self) -> list[str]:
+        """The people who wrote, in the order of their first messages."""
+        return [name for name, has_said in self.said.items() if name and has_said]
+
+    @property
     def is_group(self) -> bool:
-        """Whether it is a group, as far as the chat says."""
-        if len(self.people) > _PAIR or self._is_group_said:
-            return True
-        inner = self.inner_name
-        is_silent = inner is not None and inner not in self.people
-        return is_silent and len(self.people) == _PAIR
+        """Whether it is a group, as far as the chat shows."""
+        people, inner = self.people, self.inner_name
+        is_silent = inner is not None and inner not in people
+        return self.is_group_said or len(people) + is_silent > _PAIR
 
     def owner(self, *, is_whole: bool = True) -> FoundOwner | None:
-        """Return whose export it is, if the chat says so.
+        """Return whose export it is, if the chat, or its beginning, shows that."""
+        people = self.people
+        if self.form == "web" and (you := [name for name in people if name in YOU]):
+            return FoundOwner(you[0], "the sender You")
+        for name, _ in self.took_back.most_common(1):
+            return FoundOwner(name, "messages taken back")
+        titles = {words_of_name(name) for name in (self.name, self.inner_name) if name}
+        others = [name for name in people if words_of_name(name) not in titles]
+        is_pair = len(people) == _PAIR
+        if len(people) == 1 and is_whole and not self.is_group:
+            is_pair = sum(map(_is_notice, self.messages)) <= _MAX_NOTICES_OF_PAIR
+        # In a chat of two, the chat has the other one's name.
+        if titles and is_pair and len(others) == 1:
+            return FoundOwner(others[0], "the chat's name")
+        return None
 
-        Args:
-            is_whole: Whether all of the chat was read, and not its beginning.
-        """
-        is_alone = (
-            is_whole and not self.is_group and self._notices <= _MAX_NOTICES_OF_PAIR
-        )
-        shown = Counter[str]()
-        for name, count in self.took_back.items():
-            shown[self.names[name]] += count
-        return find_owner(
-            self.people,
-            took_back=shown,
-            chat_names=(self.name, self.inner_name),
-            is_web=self.form == "web",
-            is_alone_in_pair=is_alone,
-        )
+    def rename(self, names: Collection[str], name: str) -> None:
+        """Give another name to a sender, such as "You"."""
+        for message in self.messages:
+            if message.sender in names:
+                message.sender = name
+        said, self.said = self.said, {}
+        for one, has_said in said.items():
+            shown = name if one in names else one
+            self.said[shown] = self.said.get(shown, False) or has_said
 
-    def _read(self, records: list[Record]) -> Iterator[Entry]:
-        names = NameSplitter(records)
-        split, odd = names.split, names.odd
-        is_web, has_marks = self.form == "web", self.form == "ios"
-        reader = ContentReader(
-            has_marks=has_marks,
-            is_mark_typed=has_marks and _is_mark_typed(records),
-            is_web=is_web,
-        )
-        read, said = reader.read, self._said
-        records.reverse()
-        while records:
-            place, seconds, head, tail = records.pop()
-            name: str | None
-            name, colon, text = head.partition(": ")
-            if not colon or name in odd:
-                name, text = split(head)
+    def add_older(self, older: "Chat") -> None:
+        """Add who wrote in an older export of the chat, and what it shows of it."""
+        for name, has_said in self.said.items():
+            older.said[name] = older.said.get(name, False) or has_said
+        self.said = older.said
+        self.took_back |= older.took_back
+        self.inner_name = self.inner_name or older.inner_name
+        self.is_group_said = self.is_group_said or older.is_group_said
+        self.handles |= older.handles
+        self.lost += older.lost
+
+    def used_up(self) -> Iterator[Message]:
+        """Yield the messages; each is held by the caller only."""
+        yield from self.lost
+        people = {*self.people}
+        self.messages.reverse()
+        while self.messages:
+            message = self.messages.pop()
+            if message.kind == "system" and message.sender not in people:
+                message.sender = ""  # The group's name, on iPhones.
+            yield message
+        for _ in range(self.duplicates):
+            yield Message(None, "", "", "duplicate")
+
+    def _read(
+        self,
+        records: Records,
+        heads: list[str],
+        days: Sequence[int | None],
+        zone: tzinfo | None,
+    ) -> Iterator[Message]:
+        split, is_web = self._senders.split, self.form == "web"
+        read = ContentReader(self.form, is_mark_typed=_is_mark_typed(heads)).read
+        said, clock = self.said, LocalClock(zone)
+        to_utc, offset_of = clock.utc, clock.offsets.get
+        for date, seconds, _, head, tail in records.records:
+            day, time = days[date], None
+            if day is not None:
+                local = day * _DAY + seconds
+                offset = offset_of(local // HOUR)
+                utc = to_utc(local) if offset is None else local - offset
+                time = None if utc is None else utc * _MICROSECONDS
+            name, text = split(head)
             if name is None or (is_web and head.startswith(_WEB_SYSTEM)):
-                notice = head.removeprefix(_WEB_SYSTEM) if is_web else head
-                yield self._notice(place, seconds, notice, tail)
-                continue
+                name, text = None, head.removeprefix(_WEB_SYSTEM if is_web else "")
             if tail is not None:
                 text = f"{text}\n{tail}" if text else tail
-            content = read(text)
-            if content is None:
-                said[name] = True
-                yield place, seconds, name, text, None, None
+            if name is None:
+                bare = plain_text(text).strip()
+                content: Content | None = Content("system", bare, {"system": "notice"})
             else:
-                self._note(name, content)
-                yield place, seconds, name, content.text, content.kind, content.extra
+                content = read(text)
+            if content is None:
+                said[name or ""] = True
+                yield Message(time, name or "", text)
+            else:
+                yield self._special(time, name or "", content)
 
-    def _notice(self, place: int, seconds: int, head: str, tail: str | None) -> Entry:
-        text = f"{head}\n{tail}" if tail else head
-        self._count_notice(text)
-        return place, seconds, None, plain_text(text).strip(), "notice", None
-
-    def _note(self, name: str, content: Content) -> None:
-        kind = content.kind
-        is_of_person = kind not in {"notice", "poll"}
-        self._said[name] = self._said.get(name, False) or is_of_person
-        if kind == "deleted_by_owner":
-            self.took_back[name] += 1
-        elif kind == "notice":
-            self._count_notice(content.text)
-
-    def _count_notice(self, text: str) -> None:
-        self._notices += 1
-        # Groups are named in quotation marks, in every language.
-        quotes = sum(mark in _QUOTES for mark in text)
-        self._is_group_said = self._is_group_said or quotes >= _PAIR
-
-    def _real_people(self) -> list[str]:
-        real = [name for name, has_said in self._said.items() if has_said]
-        shown = dict.fromkeys(self.names[name] for name in real)
-        return [name for name in shown if name]
-
-    def _find_inner_name(self) -> None:
-        first = next(iter(self.entries), None)
-        if first is not None and first[2] is not None and first[4] == "notice":
-            self.inner_name = ShownNames([first[2]])[first[2]]
+    def _special(self, time: int | None, name: str, content: Content) -> Message:
+        kind, text, extra = content.kind, content.text, content.extra or {}
+        what = extra.get("system")
+        self.said[name] = self.said.get(name, False) or what in (None, "call")
+        if what == "notice":
+            # Groups are named in quotation marks, in every language.
+            quotes = sum(mark in _ALL_QUOTES for mark in text)
+            self.is_group_said = self.is_group_said or quotes >= _PAIR
+        elif kind == "unsent":
+            if phrase_key(text) in DELETED_BY_OWNER:
+                self.took_back[name] += 1
+            text = ""  # Nobody typed what is there.
+        return Message(time, name, text, kind, extra=extra)
 
 
-def _form_of(raw: RawChat) -> str:
+def _is_notice(message: Message) -> bool:
+    return message.extra.get("system") == "notice"
+
+
+def _form_of(records: Records, heads: Sequence[str]) -> str:
     """Return which exporter wrote a file: `ios`, `android` or `web`."""
-    frame = raw.learned.layouts[0].frame
+    frame = records.layouts[0].frame
     if frame != "[":
         return "android" if frame == "-" else "ios"
-    heads = [head for _, _, head, _ in islice(raw.records, _MAX_RECORDS_FOR_FORM)]
     if any(f": {mark}" in head for head in heads for mark in APP_MARKS):
         return "ios"
     is_web = any(head.startswith(_WEB_SYSTEM) for head in heads)
-    return "web" if is_web or raw.leading else "ios"
+    return "web" if is_web or records.leading else "ios"
 
 
-def _is_mark_typed(records: Sequence[Record]) -> bool:
+def _is_mark_typed(heads: Sequence[str]) -> bool:
     """Return whether most texts begin with the mark of right-to-left writing.
 
     Then the phone's keyboard writes it, and not the app alone.
     """
-    if len(records) < _MIN_RECORDS_FOR_MARKS:
-        return False
-    with_mark = sum(": \u200f" in head for _, _, head, _ in records)
-    return with_mark * 2 > len(records)
+    with_mark = sum(": \u200f" in head for head in heads)
+    return len(heads) >= _MIN_RECORDS_FOR_MARKS and with_mark * 2 > len(heads)
+
+
+def _has_open_quote(text: str) -> bool:
+    # Pairs of all languages have an even number; German closes with English's opening.
+    quotes = _QUOTES[:1] if text.isascii() else _QUOTES
+    return any(sum(map(text.count, marks)) % 2 for marks in quotes)

@@ -1,114 +1,157 @@
-"""The chats among the files of an export."""
+"""The chats among the files of an export, and their names."""
 
-from __future__ import annotations
-
+import io
+import re
+import unicodedata
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
-from langchain_chatexports.chat_loaders.whatsapp.chat_names import (
-    UNNAMED_FILES,
-    is_framed,
-)
+from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.whatsapp.chats import clean_name
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     parse_header,
 )
-from langchain_chatexports.chat_loaders.whatsapp.text_lines import decode_head
+from langchain_chatexports.chat_loaders.whatsapp.phrases import FILE_NAMES
+from langchain_chatexports.chat_loaders.whatsapp.records import read_lines
 from langchain_chatexports.exceptions import ChatExportError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from langchain_chatexports.chat_loaders.export_files import ExportFile
-
-__all__ = ["SUFFIXES", "chat_files", "estimate_records", "is_whatsapp_export"]
-
 SUFFIXES = (".txt",)
-"""What the names of chats end in."""
-
 _HEAD_BYTES = 4096
 _ESTIMATE_BYTES = 1 << 16
 _FIRST_LINES = 4  # Web's first line has no date; a first message can have several.
+# Files that are not named after their chat: of iPhones, and of WhatsApp Web.
+_UNNAMED = frozenset({"_chat.txt", "chat.txt"})
+_COPY = re.compile(r" ?\(\d{1,3}\)$")
 
 
-def chat_files(files: Iterable[ExportFile]) -> tuple[list[ExportFile], int]:
-    """Choose the chats among text files.
-
-    In a zip the chat lies beside its attachments, and these may be texts, too.
-
-    Args:
-        files: The text files of an export.
-
-    Returns:
-        The chats, and how many texts are none.
-    """
-    places: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = defaultdict(list)
-    total = 0
-    for file in files:
-        places[file.part, file.folders].append(file)
-        total += 1
-    chosen = [file for group in places.values() for file in _chats_of_place(group)]
-    return chosen, total - len(chosen)
-
-
-def is_whatsapp_export(files: Sequence[ExportFile]) -> bool:
-    """Return whether files are of an export of WhatsApp chats.
+def matches(files: Iterable[ExportFile]) -> bool:
+    """Return whether files are an export of WhatsApp, by names and first bytes.
 
     Args:
-        files: The files, or the one that the user named; their names and first bytes
-            decide.
+        files: The files of an export, or the one that the user named.
     """
+    listed = list(files)
     texts = [
         file
-        for file in files
-        if file.name.lower().endswith(SUFFIXES) or is_framed(file.name)
+        for file in listed
+        if file.name.lower().endswith(SUFFIXES) or is_framed(file)
     ]
-    is_mixed = len(texts) < len(files)
     # Among files of another app a text that looks like a chat may be anything.
+    is_mixed = len(texts) < len(listed)
     return any(
-        _looks_like_chat(file) for file in texts if is_framed(file.name) or not is_mixed
+        _looks_like_chat(file) for file in texts if is_framed(file) or not is_mixed
     )
 
 
-def estimate_records(file: ExportFile) -> int:
+def chat_files(files: Iterable[ExportFile]) -> list[ExportFile]:
+    """Choose the chats among text files.
+
+    In a zip a chat lies beside its attachments, and these may be texts, too.
+    """
+    places: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = defaultdict(list)
+    for file in files:
+        places[file.part, file.folders].append(file)
+    return [file for group in places.values() for file in _chats_of_place(group)]
+
+
+def chat_name(file: ExportFile) -> str | None:
+    """Return the name of the chat in a file, if the file's name shows it."""
+    name = file.name
+    if name.lower() in _UNNAMED:
+        # It lies in a zip, or in the folder that this was unpacked to.
+        if file.folders:
+            return _unframed(file.folders[-1])
+        if not is_in_zip(file):
+            return None
+        name = file.part_name
+    stem = _stem(name)
+    return _unframed(stem) or _cleaned(stem)
+
+
+def chat_id(file: ExportFile) -> str:
+    """Return a chat's id: its place in the export, the same on any computer."""
+    if not is_in_zip(file):
+        return file.inner_path
+    if not file.folders and file.name.lower() in _UNNAMED:
+        return file.part_name
+    return f"{file.part_name}/{file.inner_path}"
+
+
+def is_in_zip(file: ExportFile) -> bool:
+    """Return whether a file lies in a zip."""
+    return file.given == 0
+
+
+def head_lines(file: ExportFile, limit: int) -> list[str]:
+    """Return the lines in the first bytes of a file; the last one may be cut."""
+    return list(read_lines(io.BytesIO(file.read(limit))))
+
+
+def estimate_messages(file: ExportFile) -> int:
     """Estimate how many messages a chat has, from its beginning."""
-    head = file.read(_ESTIMATE_BYTES)
-    lines = decode_head(head)
-    layouts = learn_layouts(lines)
-    if not layouts.layouts:
-        return 0
-    patterns = layouts.compiled()
+    lines = head_lines(file, _ESTIMATE_BYTES)
+    patterns = [layout.pattern for layout in learn_layouts(lines)]
     count = sum(any(one.match(line) for one in patterns) for line in lines)
-    return max(1, round(count * file.size / max(1, len(head))))
+    share = min(file.size, _ESTIMATE_BYTES) / max(1, file.size)
+    return max(1, round(count / share)) if count else 0
 
 
 def _chats_of_place(files: Sequence[ExportFile]) -> list[ExportFile]:
-    unnamed = [file for file in files if file.name.lower() in UNNAMED_FILES]
-    framed = [file for file in files if is_framed(file.name)]
-    is_in_zip = files[0].given == 0
-    if unnamed or (framed and is_in_zip):
+    framed = [file for file in files if is_framed(file)]
+    if any(file.name.lower() in _UNNAMED for file in files):
         return framed
-    return [file for file in files if is_framed(file.name) or _looks_like_chat(file)]
+    if framed and is_in_zip(files[0]):
+        return framed
+    return [file for file in files if is_framed(file) or _looks_like_chat(file)]
 
 
 def _looks_like_chat(file: ExportFile) -> bool:
     try:
-        lines = decode_head(file.read(_HEAD_BYTES))
+        lines = head_lines(file, _HEAD_BYTES)
     except ChatExportError:
         return False
-    first = [line for line in lines if line.strip()][:_FIRST_LINES]
-    found = [like for line in first if (like := _is_like_a_chats(line)) is not None]
-    return bool(found) and (is_framed(file.name) or all(found))
+    first = list(islice(filter(str.strip, lines), _FIRST_LINES))
+    found = list(_are_of_chat(first))
+    return bool(found) and (is_framed(file) or all(found))
 
 
-def _is_like_a_chats(line: str) -> bool | None:
-    """Return whether a header is of a chat and not of a log; `None` for other lines."""
-    layout = parse_header(line)
-    found = layout.compiled(has_marks=True).match(line) if layout else None
-    if layout is None or found is None:
-        return None
-    if layout.frame == "-":
-        # Android phones write no seconds, and most logs do.
-        return not found[layout.groups[3]]
-    rest = line[found.end() :]
-    return rest.startswith("- ") or ": " in f"{rest} "
+def _are_of_chat(lines: Iterable[str]) -> Iterator[bool]:
+    """Yield for each header whether it is of a chat and not of a log."""
+    for line in lines:
+        layout = parse_header(line)
+        found = layout.pattern.match(line) if layout else None
+        if layout is None or found is None:
+            continue
+        if layout.frame == "-":
+            # Android phones write no seconds, and most logs do.
+            yield not layout.has_seconds
+        else:
+            rest = line[found.end() :]
+            yield rest.startswith("- ") or ": " in f"{rest} "
+
+
+def is_framed(file: ExportFile) -> bool:
+    """Return whether a file's name is one that WhatsApp gives to chats."""
+    return file.name.lower() in _UNNAMED or _unframed(_stem(file.name)) is not None
+
+
+def _stem(name: str) -> str:
+    base, dot, suffix = name.rpartition(".")
+    return base if dot and suffix.lower() in {"txt", "zip"} else name
+
+
+def _cleaned(name: str) -> str:
+    return _COPY.sub("", clean_name(unicodedata.normalize("NFC", name)))
+
+
+def _unframed(name: str) -> str | None:
+    plain = _cleaned(name)
+    # Some systems put underscores where spaces are.
+    for shown in (plain, plain.replace("_", " ")):
+        for prefix, suffix in FILE_NAMES:
+            is_longer = len(shown) > len(prefix) + len(suffix)
+            if is_longer and shown.startswith(prefix) and shown.endswith(suffix):
+                return shown[len(prefix) : len(shown) - len(suffix)].strip() or None
+    return None

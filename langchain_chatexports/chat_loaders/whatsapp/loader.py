@@ -1,106 +1,89 @@
 """The WhatsApp loader: a chat, or a folder of them."""
 
-from __future__ import annotations
-
 import warnings
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from datetime import tzinfo
+from pathlib import Path
+
+from typing_extensions import Unpack
 
 from langchain_chatexports._terminal import escaped
-from langchain_chatexports.chat_loaders.archives import (
-    open_parts,
-    readable_files,
-    single_file,
-)
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
+    DateOrder,
+    Order,
     checked_order,
-    day_of,
 )
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
-from langchain_chatexports.chat_loaders.whatsapp.chat_names import (
-    UNNAMED_FILES,
-    chat_name,
+from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.whatsapp.chats import (
+    Chat,
+    FoundOwner,
+    words_of_name,
 )
-from langchain_chatexports.chat_loaders.whatsapp.chats import Chat
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     SUFFIXES,
     chat_files,
-    estimate_records,
+    chat_id,
+    chat_name,
+    estimate_messages,
+    head_lines,
 )
-from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner, most_agreed
-from langchain_chatexports.chat_loaders.whatsapp.records import read_records
-from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import (
-    Export,
-    merge_exports,
-)
-from langchain_chatexports.chat_loaders.whatsapp.senders import name_key
-from langchain_chatexports.chat_loaders.whatsapp.sessions import SessionBuilder
-from langchain_chatexports.chat_loaders.whatsapp.text_lines import (
-    decode_head,
+from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
+from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
+from langchain_chatexports.chat_loaders.whatsapp.records import (
+    Records,
     read_lines,
 )
+from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from datetime import tzinfo
-    from pathlib import Path
-
-    from typing_extensions import Unpack
-
-    from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.date_order import DateOrder, Order
-    from langchain_chatexports.chat_loaders.export_files import ExportFile
-    from langchain_chatexports.chat_loaders.ledger import Tally
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
-    from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
-    from langchain_chatexports.chat_loaders.whatsapp.records import RawChat
-
-__all__ = ["WhatsAppChatLoader"]
-
 # Phones keep the newest 40,000 messages without media, 10,000 with, and do not say so.
-_PHONES_LIMITS = (range(39_900, 40_001), range(9_900, 10_001))
-_WEBS_LIMITS = (range(99_900, 100_001),)
+_LIMITS_OF_PHONES = (range(39_900, 40_001), range(9_900, 10_001))
+_LIMITS_OF_WEB = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
-_FIRST_LINE_BYTES = 1 << 12
 _MAX_HEADS = 100
 _VOTES = 3
+_MAX_SHOWN = 3
 
 
 @dataclass
-class _Seen:
-    """What other chats of the same phone say."""
+class _Phone:
+    """What the chats of one phone show of each other."""
 
     owner: FoundOwner | None = None
-    orders: dict[Layout, str] = field(default_factory=dict)
-    """The order of dates, by the layout of headers."""
+    known_orders: dict[Layout, str] = field(default_factory=dict)
+    """The order of dates, by the layout of headers, where it is no guess."""
 
-    def note(self, raw: RawChat, orders: list[Order]) -> None:
-        """Note the orders that are no guess."""
-        for layout, order in zip(raw.learned.layouts, orders, strict=True):
+    def orders(self, records: Records, chosen: str | None) -> list[Order]:
+        """Return the order of dates in a chat, or else that of the chats beside it."""
+        orders = records.orders(chosen)
+        if any(order.is_guess for order in orders):
+            orders = records.orders(chosen, self.known_orders)
+        for layout, order in zip(records.layouts, orders, strict=True):
             if not order.is_guess and order.conflict is None:
-                self.orders.setdefault(layout, order.order)
+                self.known_orders.setdefault(layout, order.order)
+        return orders
 
 
 class WhatsAppChatLoader(ChatExportLoader):
     """Load chats that WhatsApp exported, one session a chat.
 
     The path may be `_chat.txt`, `WhatsApp Chat with Ann.txt`, the zip that the phone
-    hands out (read in place, never unpacked), or a folder of them. iPhone, Android and
+    makes (read in place, never unpacked), or a folder of them. iPhone, Android and
     WhatsApp Web, in every language: the layout of the headers is learned from the file.
     """
 
     platform = "whatsapp"
+    suffixes = SUFFIXES
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Collection[str | Path],
         *,
         timezone: str | tzinfo | None = None,
         date_order: DateOrder | None = None,
@@ -113,7 +96,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             timezone: The zone of the phone that exported, such as `Europe/Berlin`; an
                 export has local times without it. Without one, this machine's.
             date_order: `dmy`, `mdy` or `ymd`, for chats so short that their dates do
-                not say what is the day. Where they do, this is not needed.
+                not show which number is the day. Where they do, this is not needed.
             **options: The options that every loader has, see `ChatExportLoader`.
                 `owner` is the name of who exported, as it stands in the chats.
 
@@ -124,279 +107,217 @@ class WhatsAppChatLoader(ChatExportLoader):
         self.timezone = find_time_zone(timezone)
         self.date_order = checked_order(date_order)
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        """Read the export, one chat at a time.
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield each chat, in the order of their names.
 
         Args:
-            tally: Where to count what is found and what is left out.
-
-        Yields:
-            One session a chat of which something is kept.
+            files: The files of the export.
 
         Raises:
-            ExportNotFoundError: If there is nothing at the path.
-            ExportAccessError: If the system refuses.
             ExportFormatError: If no chat of WhatsApp is there.
         """
-        with ExitStack() as stack:
-            files, is_named = self._files(stack, tally)
-            tally.details["time_zone"] = [name_of_zone(self.timezone)]
-            seen = self._look(files)
-            self._name_owner(seen.owner, tally)
-            read = 0
-            for group in self._groups(files):
-                found = [
-                    self._export(file, seen, tally, is_named=is_named) for file in group
-                ]
-                exports = [export for export in found if export]
-                del found
-                read += len(exports)
-                if len(exports) > 1:
-                    exports = self._merged(exports, tally)
-                while exports:
-                    session = self._session(exports.pop(0), seen.owner, tally)
-                    if session is not None:
-                        held = [session]
-                        del session
-                        yield held.pop()  # Only the caller keeps it in memory.
-            if not read:
-                raise self._no_chat()
+        found = self._chats(files)
+        files.details["time_zone"] = [name_of_zone(self.timezone)]
+        if len(found) < len(files.files):
+            files.details["other_texts"] = len(files.files) - len(found)
+        phone, ids = _Phone(), Counter[str]()
+        for group in self._groups(found, phone):
+            chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
+            if len(chats) > 1:
+                chats = _merged(chats, files)
+            while chats:
+                chat = chats.pop(0)
+                ids[chat.id] += 1
+                if ids[chat.id] > 1:  # Of several paths, each with such a file.
+                    chat.id += f" ({ids[chat.id]})"
+                yield self._conversation(chat, phone)
+        if not ids:
+            msg = (
+                f"{escaped(str(self.path))} holds no WhatsApp chat. Give the zip or "
+                'the .txt file that the phone made with "Export chat", or a folder of '
+                "them."
+            )
+            raise ExportFormatError(msg, path=self.path)
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return nothing: a chat has one name for each person."""
+        return {}
 
     def _count_messages(self) -> int:
-        with ExitStack() as stack:
-            parts = open_parts([self.path], stack, lambda _: None, SUFFIXES)
-            files = readable_files(parts, lambda _: None)
-            return sum(map(estimate_records, chat_files(files)[0]))
+        with self.open_export(is_quiet=True) as files:
+            return sum(map(estimate_messages, self._chats(files)))
 
-    def _files(self, stack: ExitStack, tally: Tally) -> tuple[list[ExportFile], bool]:
-        """Return the chats, and whether the user named the one that there is."""
-        parts = open_parts([self.path], stack, tally.leave_out_file, SUFFIXES)
-        alone = single_file(parts)
-        if alone is not None:
-            return [alone], True
-        chats, others = chat_files(readable_files(parts, tally.leave_out_file))
-        if not chats:
-            raise self._no_chat()
-        _add(tally, "chats", len(chats))
-        if others:
-            _add(tally, "other_texts", others)
-        return sorted(chats, key=_chat_id), len(chats) == 1 and not self.path.is_dir()
+    def _chats(self, files: ExportFiles) -> list[ExportFile]:
+        chats = files.files if files.is_single_file else chat_files(files)
+        return sorted(chats, key=chat_id)
 
-    def _groups(self, files: list[ExportFile]) -> list[list[ExportFile]]:
-        """Return the files of each name; only they can be exports of one chat."""
+    def _groups(
+        self, files: list[ExportFile], phone: _Phone
+    ) -> Iterable[list[ExportFile]]:
+        """Return the files of each name; only they can be exports of one chat.
+
+        The beginnings of some are read: an unpacked zip of an iPhone has the chat's
+        name in its first line, and chats of two show the owner of the phone.
+        """
         groups: dict[object, list[ExportFile]] = {}
-        for file in files:
+        owners: dict[str, FoundOwner] = {}
+        votes: Counter[str] = Counter()
+        for number, file in enumerate(files):
             name = chat_name(file)
-            if not name and len(files) > 1:
-                # An unpacked zip of an iPhone has the name in its first line.
-                raw = _head(file, _FIRST_LINE_BYTES)
-                name = Chat(raw, None).title if raw else None
-            key = name_key(name) if name else file.label
+            has_owner = self.owner or max(votes.values(), default=0) >= _VOTES
+            is_known = number >= _MAX_HEADS or (phone.known_orders and has_owner)
+            if len(files) > 1 and not (name and is_known):
+                head = self._head(file, phone)
+                name = head.title if head else name
+                if head and (owner := head.owner(is_whole=False)):
+                    votes[owners.setdefault(owner.name, owner).name] += 1
+            key = words_of_name(name) if name else file.label
             groups.setdefault(key, []).append(file)
-        return list(groups.values())
+        ranked = votes.most_common(2)
+        if ranked and ranked[0][1] > sum(count for _, count in ranked[1:]):
+            phone.owner = owners[ranked[0][0]]
+        return groups.values()
 
-    def _merged(self, exports: list[Export], tally: Tally) -> list[Export]:
-        ids = [export.id for export in exports]
-        merged = merge_exports(exports)
-        merged.sort(key=attrgetter("id"))
-        if len(merged) > 1:
-            warnings.warn(
-                f"{' and '.join(map(escaped, ids))} have one name, but not enough "
-                f"messages in common to be exports of one chat: they are {len(merged)} "
-                "sessions. If they are of one chat, keep the newest one.",
-                stacklevel=3,
-            )
-        _add(tally, "merged_exports", sum(export.files - 1 for export in merged))
-        return merged
-
-    def _no_chat(self) -> ExportFormatError:
-        msg = (
-            f"{self.path} holds no WhatsApp chat. Give the zip or the .txt file that "
-            'the phone made with "Export chat", or a folder of them.'
-        )
-        return ExportFormatError(msg, path=self.path)
-
-    def _look(self, files: list[ExportFile]) -> _Seen:
-        """Look at the beginnings of several chats, which one phone exported."""
-        seen = _Seen()
-        found: list[FoundOwner] = []
-        for file in islice(files, _MAX_HEADS if len(files) > 1 else 0):
-            raw = _head(file, _HEAD_BYTES)
-            if raw is None:
-                continue
-            seen.note(raw, raw.orders(self.date_order))
-            if self.owner is None:
-                owner = Chat(raw, chat_name(file)).owner(is_whole=False)
-                found += filter(None, [owner])
-            is_sure = self.owner is not None or _has_votes(found)
-            if is_sure and seen.orders:
-                break
-        seen.owner = most_agreed(found)
-        return seen
-
-    def _name_owner(self, found: FoundOwner | None, tally: Tally) -> None:
-        if self.owner:
-            tally.owner, tally.owner_found_by = self.owner, "option"
-        elif found and not tally.owner:
-            tally.owner, tally.owner_found_by = found
-
-    def _export(
-        self, file: ExportFile, seen: _Seen, tally: Tally, *, is_named: bool
-    ) -> Export | None:
+    def _head(self, file: ExportFile, phone: _Phone) -> Chat | None:
+        """Return the beginning of a chat, if it can be read."""
         try:
-            return self._read(file, seen, tally)
-        except ExportFormatError as error:
-            if is_named:
-                raise
-            tally.leave_out_file(error)
+            records = Records(head_lines(file, _HEAD_BYTES))
+        except ChatExportError:
             return None
+        days = records.days(phone.orders(records, self.date_order))
+        return Chat(records, days, chat_name(file)) if records.records else None
 
-    def _read(self, file: ExportFile, seen: _Seen, tally: Tally) -> Export:
-        with file.open() as opened:
-            raw = read_records(read_lines(opened))
-        if not raw.records:
+    def _read(
+        self,
+        group: list[ExportFile],
+        phone: _Phone,
+        files: ExportFiles,
+        *,
+        is_only: bool,
+    ) -> Iterator[Chat]:
+        for file in group:
+            try:
+                with file.open() as opened:
+                    records = Records(read_lines(opened), files.check_count)
+                orders = phone.orders(records, self.date_order)
+                _check(records, orders, file)
+            except ExportFormatError as error:
+                if is_only:
+                    raise
+                files.skip(error)
+                continue
+            days = records.days(orders)
+            # Late messages, and headers that somebody pasted.
+            _add(files, steps_back=records.steps_back(days))
+            _warn_of_dates(records, orders, days, file, files)
+            chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
+            if self.owner and chat.form == "web":
+                chat.rename(YOU, self.owner)
+            _warn_of_limit(chat, file, files)
+            yield chat
+
+    def _conversation(self, chat: Chat, phone: _Phone) -> Conversation:
+        people = chat.people
+        owner = None if self.owner else chat.owner()
+        if not self.owner and not owner and phone.owner and phone.owner.name in people:
+            owner = phone.owner
+        return Conversation(
+            chat.id,
+            chat.used_up(),
+            title=chat.title,
+            members=people,
+            handles=chat.handles,
+            is_group=chat.is_group,
+            owner=owner and owner.name,
+            owner_found_by=owner and owner.found_by,
+            is_ordered=True,
+        )
+
+
+def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
+    """Refuse a file that is not a chat, or of several phones."""
+    if not records.records:
+        msg = (
+            f"{file.label} is not a WhatsApp chat: no line begins with a date and a "
+            "time. Export the chat again on the phone."
+        )
+        raise ExportFormatError(msg, path=file.path)
+    for order in orders:
+        if order.conflict is not None:
+            first, second = sorted(order.conflict)
             msg = (
-                f"{file.label} is no chat of WhatsApp: no line begins with a date and "
-                "a time. Export the chat again on the phone."
+                f"{file.label} mixes two orders of day, month and year: see lines "
+                f"{first:,} and {second:,}. It was probably put together from several "
+                "phones; give each one's export."
             )
             raise ExportFormatError(msg, path=file.path)
-        orders = self._orders(raw, seen, file)
-        foreign = {raw.texts[place] for order in orders for place in order.foreign}
-        if foreign:
-            # Headers that somebody pasted from a phone that writes dates otherwise.
-            with file.open() as opened:
-                raw = read_records(read_lines(opened), foreign)
-            orders = self._orders(raw, seen, file)
-        self._tell(orders, file, tally)
-        days = [
-            day_of(stamp, orders[layout].order)
-            for stamp, layout in zip(raw.stamps, raw.layout_of, strict=True)
-        ]
-        if None in days:
-            warnings.warn(
-                f"The dates of {file.label} are in the Islamic calendar, which is not "
-                "read: its messages have no time. Set the phone's calendar to the "
-                "Gregorian one and export the chat again.",
-                stacklevel=3,
-            )
-        # Late messages, and headers that somebody pasted.
-        _add(tally, "steps_back", _steps_back(raw, days))
-        tally.found += len(raw.records) + raw.lost_lines
-        chat = Chat(raw, chat_name(file))
-        self._tell_of_limit(chat, file, tally)
-        is_notice = chat.form == "web" and raw.lost_lines > 0
-        tally.skip("system", is_notice)
-        tally.skip("unreadable", raw.lost_lines - is_notice)
-        return Export(_chat_id(file), chat, days)
 
-    def _orders(self, raw: RawChat, seen: _Seen, file: ExportFile) -> list[Order]:
-        orders = raw.orders(self.date_order)
-        if any(order.is_guess for order in orders):
-            # Another chat of this phone may say what this one does not.
-            orders = raw.orders(self.date_order, seen.orders)
-        seen.note(raw, orders)
-        for order in orders:
-            if order.conflict is not None:
-                first, second = sorted(order.conflict)
-                msg = (
-                    f"{file.label} mixes two orders of day, month and year: see lines "
-                    f"{first:,} and {second:,}. It was probably put together from "
-                    "several phones; give each one's export."
-                )
-                raise ExportFormatError(msg, path=file.path)
-        return orders
 
-    def _tell(self, orders: list[Order], file: ExportFile, tally: Tally) -> None:
-        """Say how dates are read, and where that is a guess."""
-        _add_counts(
-            tally,
-            "date_orders",
-            Counter(
-                f"{ORDERS[order.order]}{' (a guess)' if order.is_guess else ''}"
-                for order in orders
-            ),
+def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
+    """Merge exports of one chat; those of other chats of its name stay."""
+    merged = merge_exports(chats)
+    if len(merged) > 1:
+        shown = " and ".join(escaped(chat.id) for chat in chats[:_MAX_SHOWN])
+        more = len(chats) - _MAX_SHOWN
+        warnings.warn(
+            f"{shown}{f' and {more:,} more' if more > 0 else ''} have one name, but "
+            "not enough messages in common to be exports of one chat: they are "
+            f"{len(merged)} sessions. If they are of one chat, keep the newest one.",
+            stacklevel=3,
         )
-        if len(orders) > 1:
-            warnings.warn(
-                f"{file.label} has headers of {len(orders)} layouts and was probably "
-                "put together from several exports. All of them are read.",
-                stacklevel=3,
-            )
-        if any(order.is_guess for order in orders):
-            shown = ORDERS[next(order.order for order in orders if order.is_guess)]
-            warnings.warn(
-                f"The dates of {file.label} do not say which number is the day; they "
-                f"are read with the {shown}. If that is wrong, give date_order "
-                "(--date-order), or put a longer chat of this phone beside it.",
-                stacklevel=3,
-            )
-
-    def _tell_of_limit(self, chat: Chat, file: ExportFile, tally: Tally) -> None:
-        length, is_web = len(chat.entries), chat.form == "web"
-        if any(length in one for one in (_WEBS_LIMITS if is_web else _PHONES_LIMITS)):
-            _add(tally, "cut_chats", 1)
-            newest = "100,000" if is_web else "40,000 (10,000 with media)"
-            warnings.warn(
-                f"{file.label} has {length:,} messages: WhatsApp exports the newest "
-                f"{newest}, so older ones are probably missing.",
-                stacklevel=3,
-            )
-
-    def _session(
-        self, export: Export, common: FoundOwner | None, tally: Tally
-    ) -> ExportSession | None:
-        chat, owner = export.chat, self.owner
-        if not owner:
-            found = chat.owner()
-            if found is None and common is not None and common.name in chat.people:
-                found = common
-            self._name_owner(found, tally)
-            owner = found.name if found else None
-        _add_counts(tally, "forms", Counter([chat.form]))
-        builder = SessionBuilder(self, self.timezone)
-        session = builder.session(chat, export.days, chat_id=export.id, owner=owner)
-        tally.skip("duplicate", export.duplicates)
-        for reason, count in builder.left_out.items():
-            tally.skip(reason, count)
-        _add_counts(tally, "left_out_kinds", builder.kinds)
-        return session
+    _add(files, merged_exports=len(chats) - len(merged))
+    return merged
 
 
-def _head(file: ExportFile, limit: int) -> RawChat | None:
-    """Return the records that a chat begins with, if it can be read."""
-    try:
-        raw = read_records([decode_head(file.read(limit))])
-    except ChatExportError:
-        return None
-    return raw if raw.records else None
+def _warn_of_dates(
+    records: Records,
+    orders: list[Order],
+    days: list[int | None],
+    file: ExportFile,
+    files: ExportFiles,
+) -> None:
+    """Note how dates are read, and warn where that is a guess."""
+    shown = [
+        f"{ORDERS[order.order]}{' (a guess)' if order.is_guess else ''}"
+        for order in orders
+    ]
+    counts = Counter(files.details.get("date_orders", {}))
+    counts.update(shown)
+    files.details["date_orders"] = dict(sorted(counts.items()))
+    if any(days[record.date] is None for record in records.records):
+        warnings.warn(
+            f"The dates of {file.label} are in the Islamic calendar, which is not "
+            "read: its messages have no time. Set the phone's calendar to the "
+            "Gregorian one and export the chat again.",
+            stacklevel=4,
+        )
+    if len(orders) > 1:
+        warnings.warn(
+            f"{file.label} has headers of {len(orders)} layouts and was probably put "
+            "together from several exports. All of them are read.",
+            stacklevel=4,
+        )
+    if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
+        warnings.warn(
+            f"The dates of {file.label} do not show which number is the day; they are "
+            f"read with the {guesses[0]}. If that is wrong, give date_order "
+            "(--date-order), or put a longer chat of this phone beside it.",
+            stacklevel=4,
+        )
 
 
-def _steps_back(raw: RawChat, days: list[int | None]) -> int:
-    """Count how often a day is followed by an older one."""
-    known = [day for place in raw.runs if (day := days[place]) is not None]
-    return sum(day < before for before, day in pairwise(known))
+def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
+    length, is_web = len(chat.messages), chat.form == "web"
+    if any(length in one for one in (_LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES)):
+        _add(files, cut_chats=1)
+        newest = "100,000" if is_web else "40,000 (10,000 with media)"
+        warnings.warn(
+            f"{file.label} has {length:,} messages: WhatsApp exports the newest "
+            f"{newest}, so older ones are probably missing.",
+            stacklevel=4,
+        )
 
 
-def _has_votes(found: list[FoundOwner]) -> bool:
-    return max(Counter(found).values(), default=0) >= _VOTES
-
-
-def _chat_id(file: ExportFile) -> str:
-    """Return a chat's id: its place in the export, whatever the computer."""
-    inner = file.folders[file.given :]
-    is_in_zip = file.given == 0
-    named = (*inner, file.name)
-    if is_in_zip:
-        is_alone = not inner and file.name.lower() in UNNAMED_FILES
-        named = (file.part_name,) if is_alone else (file.part_name, *named)
-    return "/".join(named)
-
-
-def _add(tally: Tally, key: str, count: int) -> None:
-    tally.details[key] = tally.details.get(key, 0) + count
-
-
-def _add_counts(tally: Tally, key: str, counts: Counter[str]) -> None:
-    total = Counter(tally.details.get(key, {}))
-    total.update(counts)
-    tally.details[key] = dict(sorted(total.items()))
+def _add(files: ExportFiles, **counts: int) -> None:
+    for key, count in counts.items():
+        files.details[key] = files.details.get(key, 0) + count

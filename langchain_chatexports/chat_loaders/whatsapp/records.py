@@ -1,228 +1,203 @@
-"""The records of a chat: headers, and the lines that belong to each."""
+"""The records of an exported file: headers, and the lines that belong to each."""
 
-from __future__ import annotations
-
+import codecs
+import io
 from collections import Counter
-from dataclasses import dataclass, field
-from itertools import chain, islice
-from operator import itemgetter
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain, pairwise
+from typing import IO, NamedTuple
 
-from langchain_chatexports.chat_loaders.date_order import DateStamp, find_order
-from langchain_chatexports.chat_loaders.whatsapp.clock import HourSeconds, PartSeconds
-from langchain_chatexports.chat_loaders.whatsapp.headers import (
-    Learned,
-    learn_layouts,
-    plain_text,
+from langchain_chatexports.chat_loaders.date_order import (
+    DateStamp,
+    Order,
+    day_of,
+    find_order,
 )
+from langchain_chatexports.chat_loaders.whatsapp.headers import (
+    Layout,
+    learn_layouts,
+    seconds_of_day,
+)
+from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 
-if TYPE_CHECKING:
-    import re
-    from collections.abc import Collection, Iterable, Mapping
-
-    from langchain_chatexports.chat_loaders.date_order import Order
-    from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
-
-__all__ = ["RawChat", "Record", "read_records"]
-
-# One header with its lines. A plain tuple, because there are millions. Its fields:
-#   place    which of the file's dates
-#   seconds  since midnight
-#   head     the rest of the header's line: name and text, or a system line
-#   tail     the following lines, if there are any; joined with line feeds
-Record: TypeAlias = tuple[int, int, str, "str | None"]
-
-_BLOCKS_TO_LEARN_FROM = 4
-_ENOUGH_CANDIDATES = 100
-# A message holds at most 65,536 characters; beyond this, lines are no message.
-_MAX_TAIL_LENGTH = 1 << 20
-_PLACE = itemgetter(0)
+# A message holds at most 65,536 characters. A longer line is no message; cutting it
+# keeps a file without line ends from being read at once.
+_MAX_LINE = 1 << 18
+_MAX_TAIL = 1 << 20
+_CHECKED = 1 << 12
+_GROUPS = ("date", "hour", "minute", "second", "word")
 
 
-@dataclass
-class RawChat:
-    """What the lines of one file say, before anything is made of it."""
+class Record(NamedTuple):
+    """A header with its lines."""
 
-    learned: Learned
-    records: list[Record] = field(default_factory=list)
-    stamps: list[DateStamp] = field(default_factory=list)
-    """The file's different dates."""
+    date: int
+    """The place of its date among the file's dates."""
 
-    layout_of: list[int] = field(default_factory=list)
-    """The layout of each date."""
+    seconds: int
+    """Seconds since midnight."""
 
-    runs: list[int] = field(default_factory=list)
-    """The dates in the order of the file, where the date changes."""
+    header: str
+    head: str
+    """The rest of its line: name and text, or what the app says."""
 
-    texts: list[tuple[int, str]] = field(default_factory=list)
-    """The layout and the characters of each date."""
+    tail: str | None = None
+    """The following lines, joined with line feeds."""
 
-    leading: list[str] = field(default_factory=list)
-    """The lines before the first header that are not blank, a few of them."""
 
-    lost_lines: int = 0
-    """Lines of no message: before the first one, or behind a far too long one."""
+class Records:
+    """What the lines of one file are."""
+
+    def __init__(
+        self, lines: Iterable[str], check_count: Callable[[int], object] = bool
+    ) -> None:
+        """Read the lines; there are no records if none is a header.
+
+        `check_count` raises an error if there are more than an export can have.
+        """
+        self.records: list[Record] = []
+        self.dates: list[tuple[DateStamp, int]] = []
+        """The file's different dates, and the layout of each."""
+
+        self.runs: list[int] = []
+        """The places of the dates in the order of the file, where the date changes."""
+
+        self.leading = ""
+        """The first line, if it has no header."""
+
+        self.lost_lines = 0
+        """Lines of no message: before the first one, or behind a far too long one."""
+
+        remaining, first = iter(lines), list[str]()
+
+        def noted() -> Iterator[str]:
+            for line in remaining:
+                first.append(line)
+                yield line
+
+        self.layouts = learn_layouts(noted())
+        if self.layouts:
+            self._read(chain(first, remaining), check_count)
 
     def orders(
         self, chosen: str | None, known: Mapping[Layout, str] | None = None
     ) -> list[Order]:
-        """Return the order of the dates, for each layout.
+        """Return the order of day, month and year in each layout.
 
-        Args:
-            chosen: The order that the user gave.
-            known: The orders of layouts in other chats of the same phone, for dates
-                that do not say it themselves.
+        `chosen` is the user's, `known` are those of other chats of the same phone.
         """
-        counts = Counter(map(_PLACE, self.records))
+        counts = Counter(record.date for record in self.records)
+        stamps = [stamp for stamp, _ in self.dates]
         found = []
-        for number, layout in enumerate(self.learned.layouts):
-            runs = [place for place in self.runs if self.layout_of[place] == number]
-            of_layout = {place: counts[place] for place in set(runs)}
+        for number, layout in enumerate(self.layouts):
+            runs = [date for date in self.runs if self.dates[date][1] == number]
+            of_layout = {date: counts[date] for date in set(runs)}
             order = chosen or (known or {}).get(layout)
-            found.append(find_order(self.stamps, runs, layout, of_layout, order))
+            found.append(find_order(stamps, runs, layout, of_layout, order))
         return found
 
+    def days(self, orders: list[Order]) -> list[int | None]:
+        """Return the day of each date, since 1970-01-01.
 
-def read_records(
-    blocks: Iterable[list[str]], foreign: Collection[tuple[int, str]] = ()
-) -> RawChat:
-    """Read the lines of a file.
-
-    Args:
-        blocks: Lists of lines.
-        foreign: Dates (with their layout) that are no dates of this chat: lines that
-            begin with them are text.
-
-    Returns:
-        What was read; without records if no line is a header.
-    """
-    remaining = iter(blocks)
-    first: list[list[str]] = []
-    learned = Learned((), has_marks=False, candidates=0)
-    for block in islice(remaining, _BLOCKS_TO_LEARN_FROM):
-        first.append(block)
-        learned = learn_layouts(chain.from_iterable(first))
-        if learned.candidates >= _ENOUGH_CANDIDATES:
-            break
-    chat = RawChat(learned)
-    if learned.layouts:
-        _Walk(chat, frozenset(foreign)).read(chain(first, remaining))
-    return chat
-
-
-class _Headers:
-    """Reads the headers of one layout."""
-
-    def __init__(
-        self, number: int, layout: Layout, pattern: re.Pattern[str], walk: _Walk
-    ) -> None:
-        self.match = pattern.match
-        self.groups = layout.groups
-        self.places: dict[str, int | None] = {}
-        self.hours = HourSeconds(has_period=layout.has_period)
-        self.minutes, self.seconds = PartSeconds(60), PartSeconds(1)
-        self._number = number
-        self._walk = walk
-
-    def stamp(self, found: re.Match[str], line: int) -> tuple[int, int] | None:
-        """Return the date's place and the seconds of the day, if both can be."""
-        date, hour, minute, second, period = found.group(*self.groups)
-        time = self.hours[hour + period] + self.minutes[minute] + self.seconds[second]
-        if time < 0:
-            return None
-        if date not in self.places:
-            self.places[date] = self._walk.new_place(self._number, date, line)
-        place = self.places[date]
-        return None if place is None else (place, time)
-
-
-class _Walk:
-    """One pass over the lines of a file."""
-
-    def __init__(self, chat: RawChat, foreign: frozenset[tuple[int, str]]) -> None:
-        self._chat = chat
-        self._foreign = foreign
-        learned = chat.learned
-        self._headers = [
-            _Headers(number, layout, pattern, self)
-            for number, (layout, pattern) in enumerate(
-                zip(learned.layouts, learned.compiled(), strict=True)
-            )
+        Lines with dates that do not exist become text: headers that somebody pasted
+        from a phone that writes dates in another order.
+        """
+        foreign = {date for order in orders for date in order.foreign}
+        if foreign:
+            records, self.records = self.records, []
+            self.runs = [date for date in self.runs if date not in foreign]
+            tail: list[str] = []
+            for record in records:
+                if record.date not in foreign:
+                    self._end(tail)
+                    self.records.append(record)
+                else:
+                    tail.append(record.header + record.head)
+                tail += [] if record.tail is None else [record.tail]
+            self._end(tail)
+        return [
+            None if place in foreign else day_of(stamp, orders[layout].order)
+            for place, (stamp, layout) in enumerate(self.dates)
         ]
-        self._lines: list[str] = []
-        self._length = 0
 
-    def new_place(self, number: int, date: str, line: int) -> int | None:
-        """Return the place of a date that is met for the first time."""
-        chat = self._chat
-        if (number, date) in self._foreign:
-            return None
-        chat.stamps.append(DateStamp.parse(plain_text(date), line))
-        chat.layout_of.append(number)
-        chat.texts.append((number, date))
-        return len(chat.stamps) - 1
+    def steps_back(self, days: list[int | None]) -> int:
+        """Count how often a day is followed by an older one."""
+        known = [day for date in self.runs if (day := days[date]) is not None]
+        return sum(day < before for before, day in pairwise(known))
 
-    def read(self, blocks: Iterable[list[str]]) -> None:
-        """Read all lines into the chat."""
-        records, runs = self._chat.records, self._chat.runs
-        first = self._headers[0]
-        match, groups, places = first.match, first.groups, first.places
-        hours, minutes, seconds = first.hours, first.minutes, first.seconds
-        last = -1
-        number = 0
-        for block in blocks:
-            for line in block:
-                number += 1
+    def _read(self, lines: Iterable[str], check_count: Callable[[int], object]) -> None:
+        readers = [
+            (number, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
+            for number, pattern in enumerate(one.pattern for one in self.layouts)
+        ]
+        places: dict[tuple[str, int], int] = {}
+        tail: list[str] = []
+        length, last = 0, -1
+        for number, line in enumerate(lines, 1):
+            for layout, match, groups in readers:  # noqa: B007 - the one that is found
                 found = match(line)
-                if found is not None:
-                    date, hour, minute, second, period = found.group(*groups)
-                    place = places.get(date)
-                    time = hours[hour + period] + minutes[minute] + seconds[second]
-                if found is None or place is None or time < 0:
-                    # Not a header, or one of a new date or of another layout.
-                    found, place, time = _first_of(self._headers, line, number)
-                    if found is None:
-                        self._continue(line)
-                        continue
-                if self._lines:
-                    self._end()
-                if place != last:
-                    runs.append(place)
-                    last = place
-                records.append((place, time, line[found.end() :], None))
-        self._end()
+                if found is None:
+                    continue
+                date, hour, minute, second, word = found.group(*groups)
+                seconds = seconds_of_day(hour, minute, second, word)
+                if seconds is not None:
+                    break
+            else:
+                length += len(line) + 1
+                if length > _MAX_TAIL:
+                    self.lost_lines += not _is_blank(line)
+                else:
+                    tail.append(line)
+                continue
+            if tail:
+                self._end(tail)
+                length = 0
+            place = places.setdefault((date, layout), len(self.dates))
+            if place == len(self.dates):
+                stamp = DateStamp.parse(plain_text(date), number)
+                self.dates.append((stamp, layout))
+            if place != last:
+                self.runs.append(place)
+                last = place
+            if len(self.records) % _CHECKED == 0:
+                check_count(len(self.records))
+            end = found.end()
+            self.records.append(Record(place, seconds, line[:end], line[end:]))
+        self._end(tail)
 
-    def _continue(self, line: str) -> None:
-        chat = self._chat
-        if not chat.records:
-            if line.strip():
-                chat.lost_lines += 1
-                if len(chat.leading) < _BLOCKS_TO_LEARN_FROM:
-                    chat.leading.append(line)
-        elif self._length > _MAX_TAIL_LENGTH:
-            chat.lost_lines += bool(line.strip())
+    def _end(self, lines: list[str]) -> None:
+        """Give the last record its lines; before the first one they are lost."""
+        if not lines:
+            return
+        text = "\n".join(lines).rstrip("\n")
+        lines.clear()
+        if self.records:
+            self.records[-1] = self.records[-1]._replace(tail=text or None)
         else:
-            self._length += len(line) + 1
-            self._lines.append(line)
-
-    def _end(self) -> None:
-        """Add the lines that were met to the last header's record."""
-        if self._lines:
-            tail = "\n".join(self._lines).rstrip("\n")
-            self._lines.clear()
-            records = self._chat.records
-            if tail and records:
-                place, seconds, head, _ = records[-1]
-                records[-1] = (place, seconds, head, tail)
-        self._length = 0
+            lost = [line for line in text.split("\n") if not _is_blank(line)]
+            self.leading = self.leading or "".join(lost[:1])
+            self.lost_lines += len(lost)
 
 
-def _first_of(
-    headers: Iterable[_Headers], line: str, number: int
-) -> tuple[re.Match[str] | None, int, int]:
-    for one in headers:
-        found = one.match(line)
-        stamped = one.stamp(found, number) if found else None
-        if stamped is not None:
-            return found, *stamped
-    return None, 0, 0
+def read_lines(file: IO[bytes]) -> Iterator[str]:
+    """Read the lines of a text, without their ends.
+
+    Only a line feed, with or without a carriage return before it, ends a line. The
+    other ends of lines that Unicode knows are part of a text.
+    """
+    # Phones write UTF-8 without a mark. Editors add one, or save as UTF-16.
+    is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    file.seek(0)
+    encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    text = io.TextIOWrapper(file, encoding, errors="replace", newline="\n")
+    try:
+        while line := text.readline(_MAX_LINE):
+            yield line.removesuffix("\n").removesuffix("\r")
+    finally:
+        with suppress(ValueError):  # It may be closed already, after an error.
+            text.detach()  # Whoever opened the file closes it.
+
+
+def _is_blank(line: str) -> bool:
+    return not line or line.isspace()

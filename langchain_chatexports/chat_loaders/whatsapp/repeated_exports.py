@@ -1,234 +1,233 @@
 """Several exports of one chat: what they have in common comes once.
 
 Messages have no ids. A message of one export is that of another if sender and text are
-equal and the times differ by no more than a second: of 400 messages in two exports of
-an iPhone, 46 had the second before or after.
+equal and the times agree: to a second (of 400 messages in two exports of an iPhone, 46
+had the second before or after), or to the minute where one phone writes no seconds.
 """
 
-from __future__ import annotations
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, words_of_name
 
-from langchain_chatexports.chat_loaders.whatsapp.senders import name_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, Entry
-
-__all__ = ["Export", "merge_exports"]
-
-_DAY = 86_400
+_MICROSECONDS = 1_000_000
+_MINUTE = 60
 _NEAR = (-1, 0, 1)
 _NEVER = -(10**12)  # Before all years.
-_REWRITTEN = frozenset({"deleted", "deleted_by_owner"})
 _ATTACHMENT = "\0"  # Its text depends on whether media were exported.
-
 # Who sends one greeting to two people has it in both chats, and not their answers.
 _MIN_EQUAL = 3
 _MIN_SENDERS = 2
+# Of many chats of one name, those with most in common are compared; a text that more
+# chats have at one minute is a greeting.
+_MAX_HOLDERS = 16
+_MAX_COMPARED = 3
+
+# Sender, text, moment, and whether that is a second, a minute of messages that have no
+# seconds, or a minute of all messages.
+_Key: TypeAlias = tuple[str, str, int, int]
+_SECOND, _BARE_MINUTE, _ANY_MINUTE = range(3)
+# Where a message stands: when it arrived, and its place among those of that moment.
+_Order: TypeAlias = tuple[int, tuple[int, ...]]
+_FIRST, _LAST = -1, 10**12
+_MAX_NESTING = 8
 
 
-@dataclass
-class Export:
-    """A chat as one file has it, or several that were merged."""
+def merge_exports(chats: Iterable[Chat]) -> list[Chat]:
+    """Merge chats of one name, if they are exports of one chat.
 
-    id: str
-    """The chat's id, of the newest file."""
-
-    chat: Chat
-    days: list[int | None]
-    """The day of each date, since 1970-01-01."""
-
-    duplicates: int = 0
-    """Records that were left out, because a newer export has them."""
-
-    files: int = 1
-
-    moments: list[int | None] = field(default_factory=list)
-    """The local time of each entry, in seconds; only where exports are compared."""
-
-    def time_entries(self) -> None:
-        """Note the local time of each entry."""
-        days = self.days
-        self.moments = [
-            None if (day := days[place]) is None else day * _DAY + seconds
-            for place, seconds, *_ in self.chat.entries
+    They are if they have in common half of the typed messages of the time that both
+    cover: three or more, and not of one person only, unless the chat is named after
+    that person. The result is sorted by id.
+    """
+    found: list[_MergedChat] = []
+    holders: dict[_Key, list[int]] = defaultdict(list)
+    for chat in sorted(chats, key=_end_and_length, reverse=True):
+        shared: Counter[int] = Counter()
+        keys = [
+            _key(row, _moment(row) // _MINUTE, _ANY_MINUTE) for row in chat.messages
         ]
+        for sender, said, minute, kind in keys:
+            for near in _NEAR:
+                shared.update(holders.get((sender, said, minute + near, kind), ()))
+        alike = [number for number, _ in shared.most_common(_MAX_COMPARED)]
+        number = next((one for one in alike if found[one].take_in(chat)), len(found))
+        if number == len(found):
+            found.append(_MergedChat(chat))
+        for key in keys:
+            held = holders[key]
+            if number not in held and len(held) < _MAX_HOLDERS:
+                held.append(number)
+    return sorted((merged.finished() for merged in found), key=lambda chat: chat.id)
 
-    def take_in(self, older: Export) -> bool:
-        """Add what only an older export has, if it is of the same chat.
 
-        Returns:
-            Whether it is.
-        """
-        pairs = _equal_entries(older, self)
-        if not _are_of_one_chat(older, self, pairs):
+class _MergedChat:
+    """A chat as its exports have it, the newest one first."""
+
+    def __init__(self, newest: Chat) -> None:
+        self._chat = newest
+        self._rows: list[Message] = []
+        self._orders: list[_Order] = []
+        self._places: dict[_Key, list[int]] = defaultdict(list)
+        self._rewritten: dict[_Key, list[int]] = defaultdict(list)
+        self._typed: list[int] = []
+        arrival = _NEVER
+        for place, row in enumerate(newest.messages):
+            arrival = max(arrival, _moment(row))
+            self._add(row, (arrival, (place,)), newest)
+
+    def take_in(self, older: Chat) -> bool:
+        """Add what only an older export has, and return whether it is of this chat."""
+        pairs = self._equal(older)
+        if not self._is_of_one_chat(older, pairs):
             return False
-        _pair_rewritten(older, self, pairs)
-        self._add(older, pairs)
-        self.chat.add_people(older.chat)
-        self.duplicates += len(pairs)
-        self.files += 1
+        self._pair_rewritten(older, pairs)
+        for row, order in list(self._placed(older, pairs)):
+            self._add(row, order, older)
+        self._chat.add_older(older)
+        self._chat.duplicates += len(pairs)
         return True
 
-    def _add(self, older: Export, pairs: dict[int, int]) -> None:
-        entries, moments = self.chat.entries, self.moments
-        taken = frozenset(pairs.values())
-        offset = len(self.days)
-        self.days += older.days
-        behind: dict[int, list[int]] = defaultdict(list)
-        last = -1
-        for index, entry in enumerate(older.chat.entries):
-            partner = pairs.get(index)
-            if partner is None:
-                last = self._place(older.moments[index], last, taken)
-                behind[last].append(index)
+    def finished(self) -> Chat:
+        """Return the chat with the messages of all exports in their order."""
+        places = sorted(range(len(self._rows)), key=self._orders.__getitem__)
+        self._chat.messages = [self._rows[place] for place in places]
+        return self._chat
+
+    def _add(self, row: Message, order: _Order, chat: Chat) -> None:
+        place, moment = len(self._rows), _moment(row)
+        self._rows.append(row)
+        self._orders.append(order)
+        if moment == _NEVER:
+            return
+        kind = _SECOND if chat.has_seconds else _BARE_MINUTE
+        self._places[_key(row, moment, kind)].append(place)
+        self._places[_key(row, moment // _MINUTE, _ANY_MINUTE)].append(place)
+        if row.kind == "unsent" or row.extra.get("edited"):
+            self._rewritten[row.sender, "", moment, _SECOND].append(place)
+        if _is_typed(row):
+            insort(self._typed, moment)
+
+    def _equal(self, older: Chat) -> dict[int, int]:
+        """Return which messages are equal: places here by those in the older export."""
+        # By time, and the earliest first: otherwise an equal one a second later stays
+        # alone.
+        timed = sorted(
+            (moment, place)
+            for place, row in enumerate(older.messages)
+            if (moment := _moment(row)) != _NEVER
+        )
+        pairs: dict[int, int] = {}
+        partners = _Partners(self._places)
+        for moment, place in timed:
+            row, minute = older.messages[place], moment // _MINUTE
+            keys = [_key(row, minute, _ANY_MINUTE)]
+            if older.has_seconds:
+                keys = [_key(row, moment + near, _SECOND) for near in _NEAR]
+                keys.append(_key(row, minute * _MINUTE, _BARE_MINUTE))
+            partners.pair(place, keys, pairs)
+        return pairs
+
+    def _is_of_one_chat(self, older: Chat, pairs: dict[int, int]) -> bool:
+        if len(pairs) == len(older.messages) == len(self._rows):
+            return True
+        equal = [older.messages[place] for place in pairs]
+        senders = [row.sender for row in equal if _is_typed(row)]
+        named = (title for title in (self._chat.title, older.title) if title)
+        is_of_several = len(set(senders)) >= _MIN_SENDERS or {
+            *map(words_of_name, named)
+        }.issuperset(map(words_of_name, senders))
+        if len(senders) < _MIN_EQUAL or not is_of_several or not self._typed:
+            return False
+        typed = sorted(_moment(row) for row in older.messages if _is_typed(row))
+        has_seconds = older.has_seconds and self._chat.has_seconds
+        tolerance = 1 if has_seconds else _MINUTE
+        begin = max(typed[0], self._typed[0]) - tolerance
+        end = min(typed[-1], self._typed[-1]) + tolerance
+        return len(senders) * 2 >= min(
+            bisect_right(moments, end) - bisect_left(moments, begin)
+            for moments in (typed, self._typed)
+        )
+
+    def _pair_rewritten(self, older: Chat, pairs: dict[int, int]) -> None:
+        """Pair messages with what the newer export has in their place.
+
+        All else of that time is in both: what an export has alone there was edited or
+        taken back later, if its sender did so with a message of that time.
+        """
+        partners = _Partners(self._rewritten, pairs.values())
+        for place, row in enumerate(older.messages if self._rewritten else ()):
+            if place not in pairs and _is_typed(row) and row.sender:
+                moments = (_moment(row) + near for near in _NEAR)
+                keys = [(row.sender, "", moment, _SECOND) for moment in moments]
+                partners.pair(place, keys, pairs)
+
+    def _placed(
+        self, older: Chat, pairs: dict[int, int]
+    ) -> Iterator[tuple[Message, _Order]]:
+        """Yield the messages that only the older export has, and where they belong.
+
+        Behind the message before them in their export, or else before the one behind
+        them, if these arrived at that moment, too.
+        """
+        following = [_NEVER]
+        for place in range(len(older.messages) - 1, -1, -1):
+            partner = pairs.get(place)
+            following.append(
+                following[-1] if partner is None else self._orders[partner][0]
+            )
+        order: _Order = (_NEVER, (_LAST,))
+        for place, row in enumerate(older.messages):
+            moment, partner = _moment(row), pairs.get(place)
+            if partner is not None:
+                order = self._orders[partner]
+                if self._rows[partner].kind == "media" and row.kind == "text":
+                    # A caption, which only an export with media has.
+                    self._rows[partner] = row
                 continue
-            last = partner
-            if entry[3] and not entries[partner][3]:
-                # A caption, which only an export with media has.
-                entries[partner] = _moved(entry, offset)
-        merged: list[Entry] = []
-        times: list[int | None] = []
-        for place in range(-1, len(entries)):
-            if place >= 0:
-                merged.append(entries[place])
-                times.append(moments[place])
-            for index in behind.get(place, ()):
-                merged.append(_moved(older.chat.entries[index], offset))
-                times.append(older.moments[index])
-        entries[:], moments[:] = merged, times
-
-    def _place(self, moment: int | None, last: int, taken: frozenset[int]) -> int:
-        """Return behind which entry one of the other export belongs."""
-        following = last + 1
-        while following < len(self.moments) and following not in taken:
-            time = self.moments[following]
-            if moment is None or time is None or time > moment:
-                break
-            last, following = following, following + 1
-        return last
+            if moment > order[0]:
+                is_before_next = following[-1 - place] == moment
+                order = moment, (_FIRST if is_before_next else _LAST,)
+            yield row, (order[0], (*order[1][:_MAX_NESTING], place))
 
 
-def merge_exports(exports: Iterable[Export]) -> list[Export]:
-    """Merge exports of one chat; those of other chats of its name stay.
+class _Partners:
+    """Messages of the newer export, each for one of the older."""
 
-    Args:
-        exports: Exports whose chats have one name.
+    def __init__(
+        self, places: Mapping[_Key, list[int]], taken: Iterable[int] = ()
+    ) -> None:
+        self._places = places
+        self._taken = set(taken)
+        self._waiting: dict[_Key, Iterator[int]] = {}
 
-    Returns:
-        The chats, newest first. Exports are of one chat if of the time that both cover
-        they have half of their typed messages in common: three or more, and not of one
-        person only, unless the chat is named after that one.
-    """
-    newest_first = list(exports)
-    for export in newest_first:
-        export.time_entries()
-    newest_first.sort(key=_end_and_length, reverse=True)
-    found: list[Export] = []
-    for older in newest_first:
-        if not any(newer.take_in(older) for newer in found):
-            found.append(older)
-    return found
-
-
-def _end_and_length(export: Export) -> tuple[int, int]:
-    _, end = _span(export)
-    return end, len(export.moments)
+    def pair(self, place: int, keys: list[_Key], pairs: dict[int, int]) -> None:
+        """Pair a message with the first one under its keys that is free."""
+        for key in keys:
+            waiting = self._waiting.setdefault(key, iter(self._places.get(key, ())))
+            for partner in waiting:
+                if partner not in self._taken:
+                    self._taken.add(partner)
+                    pairs[place] = partner
+                    return
 
 
-def _equal_entries(older: Export, newer: Export) -> dict[int, int]:
-    """Return which entries are equal: places in the newer export by the older's."""
-    names = newer.chat.names
-    waiting: dict[tuple[str | None, str, int | None], list[int]] = defaultdict(list)
-    for index in range(len(newer.moments) - 1, -1, -1):
-        entry = newer.chat.entries[index]
-        key = entry[2] and names[entry[2]], _said(entry), newer.moments[index]
-        waiting[key].append(index)
-    pairs: dict[int, int] = {}
-    names = older.chat.names
-    timed = [
-        (moment, i) for i, moment in enumerate(older.moments) if moment is not None
-    ]
-    # By time, and the earliest first: else an equal one a second later stays alone.
-    for moment, index in sorted(timed):
-        entry = older.chat.entries[index]
-        name, said = entry[2] and names[entry[2]], _said(entry)
-        for near in _NEAR:
-            if found := waiting.get((name, said, moment + near)):
-                pairs[index] = found.pop()
-                break
-    return pairs
+def _key(row: Message, moment: int, kind: int) -> _Key:
+    is_attachment = row.kind == "media" or "attachments" in row.extra
+    return row.sender, _ATTACHMENT if is_attachment else row.text, moment, kind
 
 
-def _are_of_one_chat(older: Export, newer: Export, pairs: dict[int, int]) -> bool:
-    if len(pairs) == len(older.moments) == len(newer.moments):
-        return True
-    names = older.chat.names
-    equal = [older.chat.entries[index] for index in pairs]
-    senders = [names[entry[2]] for entry in equal if entry[2] and entry[4] is None]
-    people = set(senders)
-    titles = {
-        name_key(title) for title in (newer.chat.title, older.chat.title) if title
-    }
-    is_of_several = len(people) >= _MIN_SENDERS or titles.issuperset(
-        map(name_key, people)
-    )
-    if len(senders) < _MIN_EQUAL or not is_of_several:
-        return False
-    spans = _span(older), _span(newer)
-    begin, end = max(s[0] for s in spans) - 1, min(s[1] for s in spans) + 1
-    return len(senders) * 2 >= min(
-        sum(begin <= moment <= end for moment in _typed_moments(export))
-        for export in (older, newer)
-    )
+def _is_typed(row: Message) -> bool:
+    return row.kind == "text" and row.time is not None
 
 
-def _pair_rewritten(older: Export, newer: Export, pairs: dict[int, int]) -> None:
-    """Pair messages with what the newer export has in their place.
-
-    All else of that time is in both: what an export has alone there was edited or taken
-    back later, if its sender did so with a message of that time.
-    """
-    taken = frozenset(pairs.values())
-    names = newer.chat.names
-    waiting: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for index in range(len(newer.moments) - 1, -1, -1):
-        moment = newer.moments[index]
-        _, _, name, _, kind, extra = newer.chat.entries[index]
-        is_rewritten = kind in _REWRITTEN or (extra or {}).get("edited")
-        if name and moment is not None and is_rewritten and index not in taken:
-            waiting[names[name], moment].append(index)
-    names = older.chat.names
-    for index, moment in enumerate(older.moments if waiting else ()):
-        name, kind = older.chat.entries[index][2], older.chat.entries[index][4]
-        if not name or kind is not None or moment is None or index in pairs:
-            continue
-        for near in _NEAR:
-            if found := waiting.get((names[name], moment + near)):
-                pairs[index] = found.pop()
-                break
+def _moment(row: Message) -> int:
+    return _NEVER if row.time is None else row.time // _MICROSECONDS
 
 
-def _said(entry: Entry) -> str:
-    _, _, _, text, kind, extra = entry
-    is_attachment = kind == "attachment" or (extra and "attachments" in extra)
-    return _ATTACHMENT if is_attachment else text
-
-
-def _moved(entry: Entry, offset: int) -> Entry:
-    return (entry[0] + offset, *entry[1:])
-
-
-def _typed_moments(export: Export) -> Iterable[int]:
-    for moment, entry in zip(export.moments, export.chat.entries, strict=True):
-        if moment is not None and entry[2] and entry[4] is None:
-            yield moment
-
-
-def _span(export: Export) -> tuple[int, int]:
-    moments = list(_typed_moments(export))
-    return min(moments, default=_NEVER), max(moments, default=_NEVER)
+def _end_and_length(chat: Chat) -> tuple[int, int]:
+    typed = (_moment(row) for row in chat.messages if _is_typed(row))
+    return max(typed, default=_NEVER), len(chat.messages)

@@ -14,6 +14,9 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports.chat_loaders.files import open_files
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader, matches
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -186,3 +189,9 @@ class Page:
 def text_block(text: str) -> str:
     """Return the block of a message's text."""
     return f'<div class="text">\n{text}\n       </div>'
+
+
+def is_recognized(path: Path) -> bool:
+    """Return whether the loader's `matches` takes the files at a path."""
+    with open_files([path], TelegramChatLoader.suffixes) as files:
+        return matches(files)

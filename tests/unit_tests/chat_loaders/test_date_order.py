@@ -11,8 +11,8 @@ import pytest
 
 from langchain_chatexports.chat_loaders import date_order
 from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
-from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
-from langchain_chatexports.chat_loaders.whatsapp.records import read_records
+from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
+from langchain_chatexports.chat_loaders.whatsapp.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ def order_of(
     dates: Iterable[str], chosen: str | None = None, clock: str = "14:56"
 ) -> Order:
     lines = [f"{one}, {clock} - Ann: Hi!" for one in dates]
-    (order,) = read_records([lines]).orders(chosen)
+    (order,) = Records(lines).orders(chosen)
     return order
 
 
@@ -92,7 +92,7 @@ def test_without_a_sign_the_order_is_guessed_and_said(
     "line", ["[22. 3. 18. 오후 2:56:01] Ann: Hi!", "[22/3/18 (14:56:01)] Ann: Hi!"]
 )
 def test_korean_and_basque_short_years_are_guessed_to_be_first(line: str) -> None:
-    (order,) = read_records([[line]]).orders(None)
+    (order,) = Records([line]).orders(None)
     assert order[:2] == ("ymd", True)
 
 
@@ -124,7 +124,7 @@ def test_short_years_at_the_end_are_told_by_neighboring_days() -> None:
 
 
 def test_a_year_before_whatsapp_is_no_year() -> None:
-    (order,) = read_records([["[4. 1. 20. 오후 2:56:01] Ann: Hi!"]]).orders(None)
+    (order,) = Records(["[4. 1. 20. 오후 2:56:01] Ann: Hi!"]).orders(None)
     assert order.order != "ymd"
 
 

@@ -452,7 +452,7 @@ class TestFoldersOnDisk:
         with pytest.warns(UserWarning, match="deeper than any export's folders"):
             summary = inspect(deep_folder)
         assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-        assert open_export(deep_folder).format == "Messenger export (folder)"
+        assert open_export(deep_folder).format == "Messenger export"
         assert hash_source(deep_folder).size > 0
 
     def test_folders_with_names_too_long_together_are_left_out(

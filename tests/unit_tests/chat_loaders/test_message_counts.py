@@ -1,14 +1,15 @@
 """About how many messages exports hold, known before they are read."""
 
-from __future__ import annotations
-
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.chat_loaders import export_files
+from langchain_chatexports.chat_loaders import files
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -16,14 +17,6 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.tables import conversation_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-
-    from langchain_chatexports.chat_loaders.ledger import Tally
-
-    from langchain_chatexports.chat_loaders.base import ExportSession
 
 
 def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
@@ -51,7 +44,7 @@ def test_the_total_of_long_files_is_guessed_from_their_beginnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = open_export(write_messenger(tmp_path / "hogwarts"))
-    monkeypatch.setattr(export_files, "_COUNTED_BYTES", 4096)
+    monkeypatch.setattr(files, "_SAMPLE_BYTES", 4096)
     assert estimate_message_count([threads]) == pytest.approx(663, rel=0.2)
 
 
@@ -69,8 +62,8 @@ def test_the_total_passes_over_what_is_broken(tmp_path: Path) -> None:
 class ForeignLoader(ChatExportLoader):
     """A loader that cannot tell how much there is."""
 
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        del tally
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        del files
         yield from ()
 
 

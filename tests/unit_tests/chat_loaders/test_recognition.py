@@ -199,11 +199,41 @@ def test_a_folder_of_nothing_is_told_what_is_known(tmp_path: Path) -> None:
         open_export(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
-def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "empty"),
+        (b"hello", "not an export that can be read"),
+        (b"\x89PNG\r\n\x1a\n", "a picture, not an export"),
+        (b"\xff\xd8\xff\xe0", "a photo, not an export"),
+        (b"%PDF-1.7", "a PDF, not an export"),
+    ],
+)
+def test_another_file_is_told_what_is_known(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(ExportFormatError, match=r"notes\.txt is not an export"):
+    with pytest.raises(ExportFormatError, match=rf"notes\.txt is {what}.*Supported"):
+        open_export(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("word/document.xml", "a Word document"),
+        ("xl/workbook.xml", "an Excel workbook"),
+        ("Takeout/Google Chat/Groups/x.json", "a Google Takeout archive"),
+        ("photo.jpg", "not an export that can be read"),
+    ],
+)
+def test_unknown_zip_is_told_as_what_it_is(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    path = tmp_path / "file.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, b"{}")
+    with pytest.raises(ExportFormatError, match=f"is {what}"):
         open_export(path)
 
 
@@ -267,14 +297,21 @@ def test_what_is_held_out_is_never_proposed_for_training(tmp_path: Path) -> None
         (write_whatsapp, write_messenger, "WhatsApp", "Messenger"),
     ],
 )
-def test_of_a_folder_with_two_exports_the_one_that_is_left_out_is_named(
+def test_all_exports_in_a_folder_are_read_and_named(
     tmp_path: Path, first: Any, second: Any, app: str, other: str
 ) -> None:
     first(tmp_path / "one")
     second(tmp_path / "two")
-    left_out = f"as a {app} export. It also holds a {other} export"
-    with pytest.warns(UserWarning, match=left_out):
-        assert open_export(tmp_path).format == f"{app} export"
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.warns(UserWarning, match=r"Skipped in .*: notes\.txt"):
+        exports = open_exports([tmp_path])
+    assert [export.format for export in exports] == [f"{app} export", f"{other} export"]
+    several = rf"several exports: one \({app} export\), two \({other} export\)"
+    with (
+        pytest.warns(UserWarning, match="Skipped"),
+        pytest.raises(ExportFormatError, match=several),
+    ):
+        open_export(tmp_path)
 
 
 @pytest.mark.parametrize("is_zip", [True, False])
@@ -305,7 +342,8 @@ def test_the_platform_of_each_loader_has_a_name() -> None:
 def test_an_account_of_something_else_is_not_discords(tmp_path: Path) -> None:
     (tmp_path / "account").mkdir()
     (tmp_path / "account" / "user.json").write_text('{"id": "1"}')
-    assert isinstance(open_export(tmp_path).loader, FolderFacebookMessengerChatLoader)
+    with pytest.raises(ExportFormatError, match="is not an export"):
+        open_export(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -324,3 +362,21 @@ def test_discord_in_another_format_has_its_own_remedy(
     export = open_export(tmp_path if is_folder else tmp_path / name)
     with pytest.raises(ExportFormatError, match="in the format JSON"):
         export.loader.load()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
+def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
+    outside = write_slack(tmp_path / "outside" / "slack")
+    table = tmp_path / "outside" / "rows.csv"
+    table.write_text("sender,text\nAnn,Hi\n")
+    folder = tmp_path / "folder"
+    write_discord(folder / "discord")
+    write_imessage(folder / "chat.db")
+    (folder / "slack").symlink_to(outside)
+    (folder / "rows.csv").symlink_to(table)
+    (folder / "x.zip").symlink_to(
+        shutil.make_archive(str(tmp_path / "x"), "zip", outside)
+    )
+    with pytest.warns(UserWarning, match="Skipped"):
+        exports = open_exports([folder])
+    assert [export.path.name for export in exports] == ["chat.db", "discord"]

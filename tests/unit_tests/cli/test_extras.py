@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.table.rows import PARQUET_MAGIC
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 if TYPE_CHECKING:
@@ -59,16 +58,16 @@ def test_a_missing_extra_is_said_before_anything_is_read(
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_parquet_table_among_exports_is_refused_before_one_is_read(
+def test_a_table_among_exports_is_refused_before_one_is_read(
     chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
-    (tmp_path / "table.parquet").write_bytes(PARQUET_MAGIC)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "table.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "duckdb", None)
     monkeypatch.setattr("langchain_chatexports.cli.inspect._summary", pytest.fail)
     done = chatexports("inspect", chats, "table.parquet", "--json")
     assert done.status == 1
-    assert 'pip install "langchain-chatexports[parquet]"' in done.err
+    assert 'pip install "langchain-chatexports[table]"' in done.err
 
 
 @pytest.mark.parametrize("dedup", ["none", "exact"])

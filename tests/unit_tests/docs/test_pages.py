@@ -36,6 +36,7 @@ MARKS = {
         "personas.md",
         "privacy.md",
         "retrieval.md",
+        "signal.md",
         "slack.md",
         "telegram.md",
         "whatsapp.md",

@@ -66,9 +66,7 @@ PREPARE = MergeChatRuns() | MapAIMessages(sender="Tortoise")
     [
         PREPARE.lazy_transform,
         lambda sessions: MapAIMessages().lazy_transform(merge_chat_runs(sessions)),
-        lambda sessions: iter(
-            read_counted(sessions, "fable", [PREPARE])
-        ),
+        lambda sessions: iter(read_counted(sessions, "fable", [PREPARE])),
     ],
     ids=["pipeline", "step after step", "counted"],
 )

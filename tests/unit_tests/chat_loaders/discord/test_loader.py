@@ -1,11 +1,10 @@
 """Discord exports as sessions: versions, partitions, people, owner, accounting."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +21,6 @@ from tests.unit_tests.builders.discord import (
     write_package,
 )
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
@@ -266,7 +262,7 @@ def test_what_discord_wrote_is_left_out(tmp_path: Path, kind: str) -> None:
     summary = DiscordChatLoader(path).inspect()
     assert dict(summary.skipped) == {"system": 1}
     assert summary.details["types"] == {kind: 1}
-    message = only_message(path, include_system=True)
+    message = only_message(path, keep="system")
     assert message.additional_kwargs["system"] == kind
 
 
@@ -279,7 +275,7 @@ def test_bots_are_left_out_unless_asked_for(
     path = channel.write(tmp_path / "a.json")
     assert skipped(path) == {"bot": 1}
     assert DiscordChatLoader(path).inspect().details["types"] == {"bot": 1}
-    assert only_message(path, include_bots=True).content == "green"
+    assert only_message(path, keep="bot").content == "green"
 
 
 def test_a_bots_text_is_in_its_cards(tmp_path: Path) -> None:
@@ -287,8 +283,8 @@ def test_a_bots_text_is_in_its_cards(tmp_path: Path) -> None:
     channel.says(BOT, "", embeds=[{"title": "Build", "description": "green"}])
     channel.says(ANN, "", embeds=[{"title": "a preview", "description": "of a link"}])
     path = channel.write(tmp_path / "a.json")
-    assert loaded(path, include_bots=True) == {"500": [("Build", "Build\ngreen")]}
-    assert skipped(path, include_bots=True) == {"empty": 1}
+    assert loaded(path, keep="bot") == {"500": [("Build", "Build\ngreen")]}
+    assert skipped(path, keep="bot") == {"empty": 1}
 
 
 def test_only_a_reply_refers_to_what_it_answers(tmp_path: Path) -> None:
@@ -351,7 +347,7 @@ def test_media_are_attachments(
     channel.says(ANN, "", **keys)
     path = channel.write(tmp_path / "a.json")
     assert skipped(path) == {"media": 1}
-    message = only_message(path, include_media=True)
+    message = only_message(path, keep="media")
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
 
@@ -484,30 +480,38 @@ def test_a_data_package_beside_it_tells_the_owner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_csv", [True, False])
 @pytest.mark.parametrize("messages", ["messages", "Messages"])
-def test_a_data_package_holds_the_owners_side(
+def test_a_data_package_is_refused_with_the_right_export(
     tmp_path: Path, is_csv: bool, messages: str
 ) -> None:
+    """It holds one side of each conversation."""
     path = write_package(tmp_path / "package", is_csv=is_csv, messages=messages)
-    assert isinstance(open_export(path).loader, DiscordChatLoader)
-    with pytest.warns(UserWarning, match="holds only your own messages"):
-        texts = loaded(path)
-    assert texts == {"500": [("Ann", "first"), ("Ann", 'second, "quoted"')]}
-    with pytest.warns(UserWarning, match="only your own"):
-        (session,) = DiscordChatLoader(path).load()
-    assert metadata_of(session)["owner"] == "Ann"
-    assert metadata_of(session)["is_group"] is False
-    message = session["messages"][0]
-    assert message.additional_kwargs["is_from_me"] is True
-    assert message.additional_kwargs["message_time"] == 1714550400
-    with pytest.warns(UserWarning, match="only your own"):
-        assert skipped(path) == {"media": 1}
+    loader = open_export(path).loader
+    assert isinstance(loader, DiscordChatLoader)
+    with pytest.raises(ExportFormatError, match=r"only your own messages.*format JSON"):
+        loader.load()
 
 
-def test_a_package_without_messages_is_an_error(tmp_path: Path) -> None:
-    write_package(tmp_path / "package")
-    (tmp_path / "package" / "Messages" / "c500" / "messages.json").unlink()
-    with pytest.raises(ExportFormatError, match="DiscordChatExporter"):
-        DiscordChatLoader(tmp_path / "package").load()
+@pytest.mark.parametrize("is_csv", [False, True])
+def test_one_file_of_a_data_package_is_refused(tmp_path: Path, is_csv: bool) -> None:
+    write_package(tmp_path, is_csv=is_csv)
+    (path,) = (tmp_path / "Messages" / "c500").glob("messages.*")
+    with pytest.raises(ExportFormatError, match="only your own messages"):
+        open_export(path).loader.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.html", "<!DOCTYPE html>\n<div class=chatlog__message-group>"),
+        ("a.txt", f"{'=' * 62}\nGuild: Meadow"),
+    ],
+)
+def test_other_formats_are_refused_with_the_right_one(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ExportFormatError, match="in the format JSON"):
+        open_export(tmp_path / name).loader.load()
 
 
 def test_streaming_and_whole_files_give_the_same(tmp_path: Path) -> None:
@@ -548,7 +552,7 @@ def test_that_a_bot_joined_is_what_discord_wrote(tmp_path: Path) -> None:
     channel = DiscordChannel()
     channel.says(BOT, "Joined the server.", type="GuildMemberJoin")
     path = channel.write(tmp_path / "a.json")
-    assert skipped(path, include_bots=True) == {"system": 1}
+    assert skipped(path, keep="bot") == {"system": 1}
 
 
 def test_who_alone_wrote_a_direct_message_may_be_either_side(tmp_path: Path) -> None:
@@ -581,7 +585,7 @@ def test_a_user_name_comes_before_a_nickname(tmp_path: Path) -> None:
     channel.says(author("33", "cy", nickname="bo"), "yours")
     channel.says(BO, "mine")
     path = channel.write(tmp_path / "a.json")
-    assert DiscordChatLoader(path, owner="bo").inspect().owner == "Bo"
+    assert DiscordChatLoader(path, owner="bo").inspect().owner == "Bo (bo)"
 
 
 def test_an_owner_who_wrote_late_is_found(tmp_path: Path) -> None:
@@ -602,7 +606,7 @@ def test_an_owner_of_whom_there_are_two_is_an_error(tmp_path: Path) -> None:
     path = channel.write(tmp_path / "a.json")
     with pytest.raises(SenderNotFoundError, match="Name one by id: 11, 33"):
         DiscordChatLoader(path, owner="Ann").load()
-    assert DiscordChatLoader(path, owner="ann.two").inspect().owner == "Ann"
+    assert DiscordChatLoader(path, owner="ann.two").inspect().owner == "Ann (ann.two)"
 
 
 def test_the_owner_has_the_name_that_the_channel_shows(tmp_path: Path) -> None:
@@ -635,12 +639,6 @@ def test_who_is_in_no_channel_has_the_given_name(tmp_path: Path) -> None:
     channel.says(ANN, "Hello")
     path = channel.write(tmp_path / "a.json")
     assert DiscordChatLoader(path).names_of("Nobody") == {"Nobody"}
-
-
-def test_a_direct_message_of_the_package_has_its_label(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="only your own"):
-        (session,) = DiscordChatLoader(write_package(tmp_path / "package")).load()
-    assert metadata_of(session)["title"] == "Direct Message with bo"
 
 
 def test_a_friend_in_two_groups_is_not_the_owner(tmp_path: Path) -> None:
@@ -695,14 +693,3 @@ def test_parts_that_are_not_there_are_said(
             DiscordChatLoader(tmp_path).load()
     else:
         DiscordChatLoader(tmp_path).load()
-
-
-@pytest.mark.parametrize("is_csv", [False, True])
-def test_one_file_of_a_data_package_is_recognized(tmp_path: Path, is_csv: bool) -> None:
-    write_package(tmp_path, is_csv=is_csv)
-    (path,) = (tmp_path / "Messages" / "c500").glob("messages.*")
-    loader = open_export(path).loader
-    assert isinstance(loader, DiscordChatLoader)
-    with pytest.warns(UserWarning, match="only your own messages"):
-        (session,) = loader.load()
-    assert [m.content for m in session["messages"]] == ["first", 'second, "quoted"']

@@ -1,11 +1,13 @@
 """Texts that stand elsewhere than in `text`: edits, previews, transcripts, subjects."""
 
-from __future__ import annotations
-
 import plistlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from plistlib import UID
+from typing import Any
 
 import pytest
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
@@ -16,15 +18,6 @@ from tests.unit_tests.builders.typedstream import (
     attributed_body,
     edit_text,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from plistlib import UID
-    from typing import Any
-
-    from langchain_core.messages import BaseMessage
-
 
 HARE = "+15550000001"
 EDITED = 700_000_000_000_000_000
@@ -172,7 +165,7 @@ def test_message_whose_parts_were_all_taken_back_is_unsent(
     """On macOS 26 `date_retracted` stays 0."""
     write_edited(path, summary_info(taken_back=[0]), date_retracted=retracted)
     assert skipped(path) == {"unsent": 1}
-    assert skipped(path, include_unsent=True) == {"unsent": 1}
+    assert skipped(path, keep="unsent") == {"unsent": 1}
 
 
 def test_message_that_was_taken_back_without_history_is_unsent(path: Path) -> None:
@@ -192,10 +185,10 @@ def test_message_without_a_body_that_was_taken_back_in_part_or_whole_is_unsent(
 @pytest.mark.parametrize(
     ("columns", "switch"),
     [
-        ({"schedule_type": 2, "is_sent": 0}, "include_drafts"),
-        ({"is_spam": 1}, "include_spam"),
-        ({"is_auto_reply": 1}, "include_auto_replies"),
-        ({"balloon_bundle_id": "com.example.game", "text": "\ufffd"}, "include_media"),
+        ({"schedule_type": 2, "is_sent": 0}, "draft"),
+        ({"is_spam": 1}, "spam"),
+        ({"is_auto_reply": 1}, "auto_reply"),
+        ({"balloon_bundle_id": "com.example.game", "text": "\ufffd"}, "media"),
     ],
 )
 def test_what_was_taken_back_is_unsent_before_it_is_anything_else(
@@ -203,7 +196,7 @@ def test_what_was_taken_back_is_unsent_before_it_is_anything_else(
 ) -> None:
     write_edited(path, summary_info(taken_back=[0]), **columns)
     assert skipped(path) == {"unsent": 1}
-    assert skipped(path, **{switch: True}) == {"unsent": 1}
+    assert skipped(path, keep=switch) == {"unsent": 1}
 
 
 def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
@@ -211,7 +204,7 @@ def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
 ) -> None:
     write_edited(path, summary_info({0: ["Forget", "Forget it"]}, taken_back=[0]))
     assert skipped(path) == {"unsent": 1}
-    message = only(path, include_unsent=True)
+    message = only(path, keep="unsent")
     assert message.content == "Forget it"
     assert message.additional_kwargs["unsent"] is True
 
@@ -378,7 +371,7 @@ def test_app_message_is_one_line_when_asked_for(
 ) -> None:
     write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
     assert skipped(path) == {"media": 1}
-    assert only(path, include_media=True).content == shown
+    assert only(path, keep="media").content == shown
 
 
 PHOTO = {"mime_type": "image/heic", "transfer_name": "IMG_1.HEIC"}
@@ -396,7 +389,7 @@ def test_attachment_of_a_text_is_described(path: Path) -> None:
 def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path: Path) -> None:
     write(path, text="\ufffc", cache_has_attachments=1, attachments=[PHOTO, PHOTO])
     assert skipped(path) == {"media": 1}
-    message = only(path, include_media=True)
+    message = only(path, keep="media")
     assert message.content == "[photo] [photo]"
     assert len(message.additional_kwargs["attachments"]) == 2
 
@@ -495,7 +488,7 @@ def test_audio_message_is_audio_where_nothing_else_is_known(
     path: Path, attachments: list[dict[str, Any]], shown: str
 ) -> None:
     write(path, text="\ufffc", is_audio_message=1, attachments=attachments)
-    assert only(path, include_media=True).content == shown
+    assert only(path, keep="media").content == shown
 
 
 def test_text_that_cannot_be_read_is_logged_by_its_row_only(
@@ -552,5 +545,61 @@ def test_an_attachment_that_is_named_by_a_dictionary_is_of_no_place(path: Path) 
     body = attributed_body("\ufffc\ufffc", [(1, {FILE: {"a": 1}}), (1, {FILE: "at_0"})])
     files = [{"guid": guid, "transfer_name": guid} for guid in ("at_1", "at_0")]
     write(path, body=body, attachments=files)
-    attachments = only(path, include_media=True).additional_kwargs["attachments"]
+    attachments = only(path, keep="media").additional_kwargs["attachments"]
     assert len(attachments) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ({"item_type": 1, "other_handle": 2}, "[added Fox]"),
+        ({"item_type": 1, "other_handle": 1}, "[changed their address]"),
+        ({"item_type": 1, "other_handle": 9}, "[added somebody]"),
+        ({"item_type": 1, "group_action_type": 1, "other_handle": 2}, "[removed Fox]"),
+        ({"item_type": 2, "group_title": "X"}, "[named the conversation “X”]"),
+        ({"item_type": 2}, "[removed the name of the conversation]"),
+        ({"item_type": 3, "group_action_type": 0}, "[left the conversation]"),
+        ({"item_type": 3, "group_action_type": 1}, "[changed the group photo]"),
+        ({"item_type": 3, "group_action_type": 2}, "[removed the group photo]"),
+        ({"item_type": 3, "group_action_type": 3}, "[changed the background]"),
+        ({"item_type": 3, "group_action_type": 4}, "[changed the background]"),
+        ({"item_type": 3, "group_action_type": 6}, "[changed the background]"),
+        ({"item_type": 3, "group_action_type": 99}, "[changed the conversation]"),
+        ({"item_type": 4, "share_status": 0}, "[started sharing location]"),
+        ({"item_type": 4, "share_status": 1}, "[stopped sharing location]"),
+        ({"item_type": 5}, "[kept an audio message]"),
+        ({"item_type": 6}, "[started FaceTime or SharePlay]"),
+        ({"item_type": 99}, "[changed the conversation]"),
+    ],
+)
+def test_event_is_one_line(path: Path, columns: dict[str, Any], line: str) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        db.handle("+15550000003")
+        chat.message(**columns)
+    assert skipped(path) == {"system": 1}
+    message = only(path, keep="system", contacts={"+15550000003": "Fox"})
+    assert message.content == line
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_own"),
+    [
+        ({"item_type": 4, "other_handle": 1, "share_direction": 0}, True),
+        ({"item_type": 4, "other_handle": 0, "share_direction": 0}, False),
+        ({"item_type": 4, "other_handle": 1, "share_direction": 1}, False),
+        ({"item_type": 4, "other_handle": 1, "share_direction": None}, False),
+        ({"item_type": 1, "other_handle": 1, "share_direction": 0}, False),
+    ],
+)
+def test_location_is_the_owners_if_it_goes_to_somebody(
+    path: Path, columns: dict[str, Any], is_own: bool
+) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("mine", mine=True)
+        chat.message(**columns)
+    (session,) = IMessageChatLoader(path, keep="system")
+    event = session["messages"][1].additional_kwargs
+    assert event["sender"] == ("Me" if is_own else HARE)
+    assert event["is_from_me"] is is_own

@@ -1,10 +1,9 @@
 """What is speech and what is not; each row counts once."""
 
-from __future__ import annotations
-
 import datetime as dt
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,20 +12,14 @@ from tests.unit_tests.builders.chat_db import NOON, ChatDb, apple_ns
 from tests.unit_tests.builders.sessions import all_texts, metadata_of, texts
 from tests.unit_tests.builders.typedstream import attributed_body
 
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 NEWEST = "27"
 
-# Kind -> columns of the row, reason, switch, and the text that the switch gives.
-KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
+# Kind -> columns of the row, reason, and the text where that is kept.
+KINDS: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "reaction": (
         {"associated_message_type": 2000, "text": "Loved “hi”"},
         "reaction",
-        "include_reactions",
         "Loved “hi”",
     ),
     "reaction by emoji": (
@@ -37,7 +30,6 @@ KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
             "text": None,
         },
         "reaction",
-        "include_reactions",
         "[🐢]",
     ),
     "sticker reaction": (
@@ -46,31 +38,26 @@ KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
             "text": "Reacted with a sticker to “hi”\ufffc",
         },
         "reaction",
-        "include_reactions",
         "Reacted with a sticker to “hi”",
     ),
     "removed reaction": (
         {"associated_message_type": 3000, "text": "Removed a heart from “hi”"},
         "reaction",
-        "include_reactions",
         "Removed a heart from “hi”",
     ),
     "last of the removals": (
         {"associated_message_type": 3007, "text": "x"},
         "reaction",
-        "include_reactions",
         "x",
     ),
     "sticker on a message": (
         {"associated_message_type": 1000, "text": "\ufffc"},
         "reaction",
-        "include_reactions",
         "[sticker]",
     ),
     "poll vote": (
         {"associated_message_type": 4000, "text": "x"},
         "system",
-        "include_system",
         "[vote]",
     ),
     "poll update": (
@@ -81,25 +68,21 @@ KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
             "text": "x",
         },
         "system",
-        "include_system",
         "[vote]",
     ),
     "rename": (
         {"item_type": 2, "group_title": "The race"},
         "system",
-        "include_system",
         "[named the conversation “The race”]",
     ),
     "join": (
         {"item_type": 1, "group_action_type": 0, "other_handle": 2},
         "system",
-        "include_system",
         f"[added {TORTOISE}]",
     ),
     "draft": (
         {"schedule_type": 2, "is_sent": 0, "text": "later"},
         "draft",
-        "include_drafts",
         "later",
     ),
     "draft for tomorrow": (
@@ -110,37 +93,32 @@ KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
             "date": apple_ns(time.time() + 90_000),
         },
         "draft",
-        "include_drafts",
         "later",
     ),
-    "spam": ({"is_spam": 1, "text": "win"}, "spam", "include_spam", "win"),
-    "junk": ({"filter_action": 2, "text": "win"}, "spam", "include_spam", "win"),
-    "promotion": ({"filter_action": 3, "text": "win"}, "spam", "include_spam", "win"),
+    "spam": ({"is_spam": 1, "text": "win"}, "spam", "win"),
+    "junk": ({"filter_action": 2, "text": "win"}, "spam", "win"),
+    "promotion": ({"filter_action": 3, "text": "win"}, "spam", "win"),
     "auto reply": (
         {"is_auto_reply": 1, "text": "On the road."},
         "auto_reply",
-        "include_auto_replies",
         "On the road.",
     ),
     "app message": (
         {"balloon_bundle_id": "com.example.game", "text": "\ufffd"},
         "media",
-        "include_media",
         "[app message]",
     ),
-    "attachment alone": ({"text": "\ufffc"}, "media", "include_media", "[attachment]"),
-    "empty": ({"text": None}, "empty", None, None),
-    "blank": ({"text": " \n\t"}, "empty", None, None),
+    "attachment alone": ({"text": "\ufffc"}, "media", "[attachment]"),
+    "empty": ({"text": None}, "empty", None),
+    "blank": ({"text": " \n\t"}, "empty", None),
     "empty body": (
         {"text": None, "attributedBody": attributed_body("")},
         "empty",
-        None,
         None,
     ),
     "foreign body": (
         {"text": None, "attributedBody": b"nothing that we know"},
         "unreadable",
-        None,
         None,
     ),
     "cut body": (
@@ -149,7 +127,6 @@ KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
             "attributedBody": attributed_body("Slow pace").partition(b"pace")[0],
         },
         "unreadable",
-        None,
         None,
     ),
 }
@@ -163,8 +140,8 @@ def write(path: Path, columns: dict[str, Any], *, version: str = NEWEST) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_left_out_and_counted_under_its_reason(path: Path, kind: str) -> None:
-    columns, reason, _, _ = KINDS[kind]
+def test_skipped_and_counted_under_its_reason(path: Path, kind: str) -> None:
+    columns, reason, _ = KINDS[kind]
     write(path, columns)
     summary = IMessageChatLoader(path).inspect()
     assert (summary.found, summary.kept, summary.skipped) == (1, 0, {reason: 1})
@@ -172,20 +149,17 @@ def test_left_out_and_counted_under_its_reason(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
 def test_kept_when_asked_for(path: Path, kind: str) -> None:
-    columns, _, switch, text = KINDS[kind]
+    columns, reason, text = KINDS[kind]
     write(path, columns)
-    switches: Any = {switch: True}
-    assert all_texts(IMessageChatLoader(path, **switches)) == [text]
+    assert all_texts(IMessageChatLoader(path, keep=reason)) == [text]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
-def test_no_other_switch_keeps_it(path: Path, kind: str) -> None:
-    columns, reason, switch, _ = KINDS[kind]
+def test_no_other_kind_keeps_it(path: Path, kind: str) -> None:
+    columns, reason, _ = KINDS[kind]
     write(path, columns)
-    others = {of[2] for of in KINDS.values() if of[2]} - {switch}
-    switches: Any = dict.fromkeys(others, True)
-    loader = IMessageChatLoader(path, **switches)
-    assert loader.inspect().skipped == {reason: 1}
+    others = {of[1] for of in KINDS.values()} - {reason}
+    assert IMessageChatLoader(path, keep=others).inspect().skipped == {reason: 1}
 
 
 @pytest.mark.parametrize("number", [None, 0, 2, 3, 1001, 1999, 2008, 2999, 3008, 5000])
@@ -230,15 +204,20 @@ def test_message_in_two_merged_chats_comes_once(path: Path) -> None:
         second = db.chat(HARE, service="SMS")
         second.add(first.message("once"))
     summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"duplicate": 1})
+    assert (summary.found, summary.kept, summary.skipped) == (1, 1, {})
 
 
-def test_message_in_two_sessions_comes_in_both(path: Path) -> None:
+def test_message_in_two_sessions_counts_in_the_first_and_is_context_in_the_other(
+    path: Path,
+) -> None:
     with ChatDb(path) as db:
         first = db.chat(HARE)
         db.chat(TORTOISE).add(first.message("twice"))
     summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept) == (2, 2)
+    assert (summary.found, summary.kept) == (1, 1)
+    found = [m for s in IMessageChatLoader(path) for m in s["messages"]]
+    assert [m.content for m in found] == ["twice", "twice"]
+    assert [m.additional_kwargs.get("weight") for m in found] == [None, 0]
 
 
 @pytest.mark.parametrize("chats", [1, 2])
@@ -251,12 +230,7 @@ def test_orphans_are_counted_in_however_many_chats_others_are(
             db.chat(TORTOISE).add(message_id)
         db.message("alone", handle_id=1)
     summary = IMessageChatLoader(path).inspect()
-    found, kept = chats + 1, chats
-    assert (summary.found, summary.kept, summary.skipped) == (
-        found,
-        kept,
-        {"orphan": 1},
-    )
+    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"orphan": 1})
 
 
 def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
@@ -265,7 +239,7 @@ def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
         db.message("alone", handle_id=1)
         db.message("in a room", handle_id=1, cache_roomnames="chat77")
         db.message("nobody's", handle_id=0)
-    loader = IMessageChatLoader(path, include_orphans=True)
+    loader = IMessageChatLoader(path, keep="orphan")
     found = {metadata_of(session)["id"]: texts(session) for session in loader}
     assert found == {
         f"iMessage;-;{HARE}": ["in a chat"],
@@ -296,10 +270,10 @@ def test_recently_deleted_is_counted_and_no_orphan(path: Path) -> None:
     assert (summary.found, summary.kept, summary.skipped) == (3, 2, {"deleted": 1})
 
 
-@pytest.mark.parametrize("orphans", [False, True])
-def test_recently_deleted_can_return_to_its_chat(path: Path, orphans: bool) -> None:
+@pytest.mark.parametrize("keep", [["deleted"], ["deleted", "orphan"]])
+def test_recently_deleted_can_return_to_its_chat(path: Path, keep: list[str]) -> None:
     delete_one(path)
-    loader = IMessageChatLoader(path, include_deleted=True, include_orphans=orphans)
+    loader = IMessageChatLoader(path, keep=keep)
     (session,) = loader
     assert texts(session) == ["first", "second", "third"]
     assert loader.inspect().skipped == {}
@@ -315,7 +289,7 @@ def test_message_that_was_restored_is_not_deleted(path: Path) -> None:
             message_id=message_id,
             delete_date=0,
         )
-    summary = IMessageChatLoader(path, include_deleted=True).inspect()
+    summary = IMessageChatLoader(path, keep="deleted").inspect()
     assert (summary.found, summary.kept) == (1, 1)
     assert IMessageChatLoader(path).inspect().skipped == {}
 
@@ -325,7 +299,7 @@ def test_location_that_the_owner_shared_is_his_event(path: Path) -> None:
         chat = db.chat(HARE)
         chat.message("mine", mine=True)
         chat.message(item_type=4, other_handle=1, share_direction=0, share_status=0)
-    (session,) = IMessageChatLoader(path, include_system=True)
+    (session,) = IMessageChatLoader(path, keep="system")
     event = session["messages"][1]
     assert event.additional_kwargs["sender"] == "Me"
     assert event.content == "[started sharing location]"
@@ -399,3 +373,22 @@ def test_equal_texts_of_two_people_are_two_messages(path: Path) -> None:
         chat.message("hi", mine=True, at=NOON)
         chat.message("hi", at=NOON)
     assert IMessageChatLoader(path).inspect().kept == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"associated_message_type": 2000, "item_type": 1, "is_spam": 1}, "reaction"),
+        ({"associated_message_type": 4000, "schedule_type": 2}, "system"),
+        ({"item_type": 2, "schedule_type": 2, "is_spam": 1}, "system"),
+        ({"schedule_type": 2, "is_spam": 1, "is_auto_reply": 1}, "draft"),
+        ({"is_spam": 1, "is_auto_reply": 1}, "spam"),
+        ({"is_auto_reply": 1, "balloon_bundle_id": "com.example.game"}, "auto_reply"),
+        ({"is_auto_reply": 1, "text": None}, "auto_reply"),
+    ],
+)
+def test_the_first_kind_of_the_notes_counts(
+    path: Path, columns: dict[str, Any], reason: str
+) -> None:
+    write(path, {"text": "hello", **columns})
+    assert IMessageChatLoader(path).inspect().skipped == {reason: 1}

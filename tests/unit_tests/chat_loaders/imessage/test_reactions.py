@@ -1,19 +1,12 @@
 """Reactions belong to the message that they are about."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.imessage.reactions import quoted_reaction
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 
@@ -83,14 +76,9 @@ def test_removal_takes_one_persons_reaction_only(path: Path) -> None:
     assert reactions_of(path) == [{"reaction": "❤️", "sender": TORTOISE}]
 
 
-def test_reactions_can_be_left_off(path: Path) -> None:
-    write(path, tapback(2000))
-    assert reactions_of(path, attach_reactions=False) is None
-
-
 def test_reaction_kept_as_a_message_names_its_target(path: Path) -> None:
     write(path, tapback(2000, text="Loved “Slow and steady.”"))
-    (session,) = IMessageChatLoader(path, include_reactions=True)
+    (session,) = IMessageChatLoader(path, keep="reaction")
     target, reaction = session["messages"]
     assert reaction.content == "Loved “Slow and steady.”"
     assert reaction.additional_kwargs["reply_to"] == {"id": target.id}
@@ -149,11 +137,6 @@ def test_quoted_message_is_the_latest_of_that_text(path: Path) -> None:
     assert second == [{"reaction": "❤️", "sender": HARE}]
 
 
-def test_words_are_not_attached_where_reactions_are_not(path: Path) -> None:
-    write(path, {"text": "Loved “Slow and steady.”"})
-    assert reactions_of(path, attach_reactions=False) is None
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -181,10 +164,10 @@ def test_reaction_in_words_to_a_later_message_is_speech(path: Path) -> None:
 
 def test_reaction_in_words_is_kept_when_asked_for(path: Path) -> None:
     write(path, {"text": "Loved “Slow and steady.”"})
-    assert IMessageChatLoader(path, include_reactions=True).inspect().kept == 2
+    assert IMessageChatLoader(path, keep="reaction").inspect().kept == 2
 
 
-def test_quote_may_hold_quotes_and_lines() -> None:
-    found = quoted_reaction("Loved “He said “go”\nand left”")
-    assert found is not None
-    assert found.quoted == "He said “go”\nand left"
+def test_quote_may_hold_quotes_and_lines(path: Path) -> None:
+    text = "He said “go”\nand left"
+    write(path, {"text": f"Loved “{text}”"}, text=text)
+    assert reactions_of(path) == [{"reaction": "❤️", "sender": HARE}]

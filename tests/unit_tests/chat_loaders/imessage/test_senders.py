@@ -1,19 +1,13 @@
 """Who said what: never the wrong person, rather nobody."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import VERSIONS, ChatDb
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 HARE, TORTOISE, FOX = "+15550000001", "tortoise@pond.example", "+15550000003"
 MINIMAL = ("text", "date", "handle_id")
@@ -37,12 +31,6 @@ def test_group_messages_come_once_and_from_their_senders(
         group.message("second", sender=FOX)
         group.message("third", mine=True)
     assert lines(path) == [[(HARE, "first"), (FOX, "second"), ("Me", "third")]]
-
-
-def test_own_message_in_a_group_has_no_handle_and_is_kept(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE, TORTOISE).message("mine", mine=True, handle_id=0)
-    assert lines(path) == [[("Me", "mine")]]
 
 
 @pytest.mark.parametrize("handle_id", [0, 1])
@@ -153,9 +141,20 @@ def test_owner_can_be_named_where_both_speakers_are_handles(
         chat.message(text, sender="Tortoise")
     loader = IMessageChatLoader(path, owner="Tortoise")
     (session,) = loader
-    said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert said == [False, True]
+    said = [m.additional_kwargs for m in session["messages"]]
+    assert [one["is_from_me"] for one in said] == [False, True]
+    assert [one["sender"] for one in said] == ["Hare", "Tortoise"]
+    assert metadata_of(session)["participants"] == ["Hare", "Tortoise"]
     assert loader.inspect().owner_found_by == "name"
+
+
+def test_owner_has_the_given_name_also_if_a_contact_has_it(path: Path) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("his namesake's")
+        chat.message("mine", mine=True)
+    found = lines(path, owner="Aesop", contacts={HARE: "Aesop"})
+    assert found == [[(f"Aesop ({HARE})", "his namesake's"), ("Aesop", "mine")]]
 
 
 def test_owner_is_found_by_his_messages(path: Path) -> None:
@@ -163,13 +162,6 @@ def test_owner_is_found_by_his_messages(path: Path) -> None:
         db.chat(HARE).message("mine", mine=True)
     summary = IMessageChatLoader(path, owner="Aesop").inspect()
     assert (summary.owner, summary.owner_found_by) == ("Aesop", "is_from_me")
-
-
-def test_unknown_sender_is_no_participant(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE, TORTOISE).message("who?", handle_id=99)
-    (session,) = IMessageChatLoader(path)
-    assert metadata_of(session)["participants"] == [HARE, TORTOISE]
 
 
 def test_own_addresses_are_reported_without_prefix(path: Path) -> None:

@@ -1,12 +1,10 @@
 """Where a database is found: a file, a folder, a backup."""
 
-from __future__ import annotations
-
 import os
 import plistlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -19,10 +17,6 @@ from langchain_chatexports.exceptions import (
 )
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.sessions import all_texts
-
-if TYPE_CHECKING:
-    from typing import Any
-
 
 SMS = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
 

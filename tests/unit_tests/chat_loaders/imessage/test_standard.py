@@ -1,20 +1,14 @@
 """The promises that every chat loader makes."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_core.chat_loaders import BaseChatLoader
 
 
 class TestIMessageChatLoader(ChatLoaderUnitTests):

@@ -1,20 +1,14 @@
 """All units of time that one database can hold, and the order they give."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.sessions import texts
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 HARE = "+15550000001"
 

@@ -1,21 +1,17 @@
 """Slack exports as sessions: layouts, days, threads, people, owner, accounting."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from langchain_chatexports import SlackChatLoader
+from langchain_chatexports import MergeChatRuns, SlackChatLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
@@ -260,18 +256,6 @@ def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
     }
 
 
-def test_threads_can_stay_in_their_channel(tmp_path: Path) -> None:
-    (texts,) = loaded(threaded(tmp_path), threads="channel").values()
-    assert [text for _, text in texts] == [
-        *("root 1", "root 2", "reply 1", "reply 2", "for all", "plain")
-    ]
-
-
-def test_another_choice_for_threads_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="threads is 'sessions' or 'channel'"):
-        SlackChatLoader(tmp_path, threads="none")  # type: ignore[arg-type] # on purpose
-
-
 def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     main, thread, _ = SlackChatLoader(threaded(tmp_path)).load()
     key = f"C1:{stamp(1, 1)}"
@@ -279,6 +263,21 @@ def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     assert (root.id, root.additional_kwargs["thread"]) == (key, key)
     assert "thread" not in plain.additional_kwargs
     assert thread["messages"][1].additional_kwargs["reply_to"] == {"id": key}
+
+
+def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
+    """In its thread it is context: nothing is learned from it a second time."""
+    loader = SlackChatLoader(threaded(tmp_path))
+    summary = loader.inspect()
+    assert (summary.found, summary.kept) == (6, 6)
+    assert sum(summary.senders.values()) == 6
+    main, thread, _ = loader.load()
+    assert "weight" not in main["messages"][0].additional_kwargs
+    weights = [m.additional_kwargs.get("weight") for m in thread["messages"]]
+    assert weights == [0, None, None]
+    (steps,) = (loader | MergeChatRuns()).inspect().steps
+    assert (steps.found, dict(steps.added)) == (6, {"repeated": 2})
+    assert steps.adds_up
 
 
 def test_a_thread_is_built_from_its_messages_alone(tmp_path: Path) -> None:
@@ -306,8 +305,7 @@ def test_a_thread_without_its_root_is_a_session(
     general.says("U2", "two", thread_ts=root)
     path = export.to_zip(tmp_path / "export.zip")
     assert loaded(path) == {f"C1:{root}": [("Ann", "one"), ("Bo", "two")]}
-    # In its thread and in the main line.
-    assert skipped(path) == ({"unsent": 2} if is_tombstone else {})
+    assert skipped(path) == ({"unsent": 1} if is_tombstone else {})
 
 
 def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
@@ -384,7 +382,7 @@ def test_a_guest_is_told_apart_from_a_member_of_that_name(tmp_path: Path) -> Non
     general.says("U1", "one")
     general.says("U7", "two", user_profile={"display_name": "Ann"})
     texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
-    assert [sender for sender, _ in texts] == ["Ann", "Ann (U7)"]
+    assert [sender for sender, _ in texts] == ["Ann (ann)", "Ann (U7)"]
 
 
 def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -490,7 +488,7 @@ def test_bots_are_left_out_unless_asked_for(
     general.says(keys.pop("user"), "green", **keys)
     path = export.to_zip(tmp_path / "export.zip")
     assert skipped(path) == {"bot": 1}
-    assert loaded(path, include_bots=True) == {"C1": [("Build", "green")]}
+    assert loaded(path, keep="bot") == {"C1": [("Build", "green")]}
 
 
 def test_slackbot_is_a_bot(tmp_path: Path) -> None:
@@ -532,7 +530,7 @@ def test_what_slack_wrote_is_left_out(tmp_path: Path, subtype: str) -> None:
 def test_what_slack_wrote_can_be_kept(tmp_path: Path) -> None:
     export, general = workspace()
     general.says("U1", "<@U1> has joined the channel", subtype="channel_join")
-    message = only_message(export.to_zip(tmp_path / "export.zip"), include_system=True)
+    message = only_message(export.to_zip(tmp_path / "export.zip"), keep="system")
     assert message.content == "@Ann has joined the channel"
     assert message.additional_kwargs["system"] == "channel_join"
 
@@ -586,7 +584,7 @@ def test_files_are_attachments(
     general.says("U1", "", **files)
     path = export.to_zip(tmp_path / "export.zip")
     assert skipped(path) == {"media": 1}
-    message = only_message(path, include_media=True)
+    message = only_message(path, keep="media")
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
 
@@ -670,7 +668,7 @@ def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
     general.says("U9", "", blocks=[section])
     general.says("U1", "the text", blocks=[section])
     path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path, include_bots=True)["C1"] == [
+    assert loaded(path, keep="bot")["C1"] == [
         ("Ann", "a < b & @Bo:tada:https://a.b"),
         ("Build", "*Build* for @Ann\ngreen"),
         ("Ann", "the text"),
@@ -732,7 +730,7 @@ def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
 
 def test_a_pass_that_is_stopped_early_adds_up(tmp_path: Path) -> None:
     loader = SlackChatLoader(threaded(tmp_path))
-    started = loader.counted_pass()
+    started = loader.read()
     next(iter(started))
     summary = started.summary()
     assert summary.found == summary.kept + sum(summary.skipped.values()) == 3

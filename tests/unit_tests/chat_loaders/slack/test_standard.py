@@ -1,24 +1,22 @@
 """The promises that every chat loader makes, and that no content breaks one."""
 
-from __future__ import annotations
-
 import json
 import tempfile
+import time
 import warnings
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import SlackChatLoader
-from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.builders.slack import workspace
-
-if TYPE_CHECKING:
-    from langchain_core.chat_loaders import BaseChatLoader
 
 KEYS = [
     *("type", "subtype", "user", "text", "ts", "thread_ts", "bot_id", "username"),
@@ -87,7 +85,7 @@ def check(name: str, data: bytes) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             try:
-                summary = SlackChatLoader(path, include_media=True).inspect()
+                summary = SlackChatLoader(path, keep="media").inspect()
             except ChatExportError:
                 return
         assert summary.found == summary.kept + sum(summary.skipped.values())
@@ -110,3 +108,39 @@ def test_any_records_are_sessions_or_counts(records: list[object]) -> None:
 @given(data=st.binary() | any_json.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_sessions_or_our_error(name: str, data: bytes) -> None:
     check(name, data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" + "a" * 1_000_000 + ">",
+        "<" * 1_000_000,
+        "<@U1>" * 200_000,
+        "<a|" + "&amp;" * 200_000 + ">",
+        "<@U1> uploaded a file: <" * 40_000,
+        "<@U1|" + "a" * 1_000_000,
+    ],
+    ids=["one link", "open", "mentions", "label", "old shares", "open mention"],
+)
+def test_any_megabyte_of_markup_is_read_in_time(tmp_path: Path, text: str) -> None:
+    export, general = workspace()
+    general.says("U1", text, subtype="file_share")
+    loader = SlackChatLoader(export.to_folder(tmp_path / "export"))
+    before = time.process_time()
+    assert loader.inspect().found == 1
+    assert time.process_time() - before < 5
+
+
+@pytest.mark.filterwarnings("ignore:Skipped")
+@pytest.mark.parametrize("record", ["1,", '{"ts":"1.0","text":"a"},'])
+def test_more_records_than_an_export_of_this_size_has_are_refused(
+    tmp_path: Path, record: str
+) -> None:
+    """What packs to little must not fill the memory."""
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        text = "[" + record * (7_500_000 // len(record)) + "{}]"
+        archive.writestr("general/2024-05-01.json", text)
+    loader = SlackChatLoader(path)
+    with pytest.raises(ExportFormatError):
+        loader.load()

@@ -1,17 +1,15 @@
 """CSV as people have it: delimiters, encodings, columns, damage."""
 
-from __future__ import annotations
-
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from tests.unit_tests.builders.tables import (
     conversation_rows,
@@ -20,16 +18,13 @@ from tests.unit_tests.builders.tables import (
     write_lines,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Any]:
     def from_text(text: str, **options: Any) -> list[str]:
         path = tmp_path / "desk.csv"
         path.write_bytes(text.encode())
-        (session,) = TableChatLoader(path, **options).load()
+        (session,) = TableChatLoader(path, timezone="UTC", **options).load()
         return [str(message.content) for message in session["messages"]]
 
     return from_text
@@ -55,8 +50,7 @@ def test_each_delimiter_and_encoding_gives_the_same_as_json_lines(
     )
     lines = write_lines(tmp_path / "desk.jsonl", rows)
     assert TableChatLoader(path).load() == TableChatLoader(lines).load()
-    export = open_export(path)
-    assert isinstance(export.loader, TableChatLoader)
+    assert matches_head(path, path.read_bytes())
 
 
 def test_a_folder_of_csv_files_is_read(tmp_path: Path) -> None:
@@ -82,12 +76,12 @@ def test_columns_that_are_not_known_are_asked_for(tmp_path: Path, name: str) -> 
     columns = {"conversation": "Fall", "text": "Inhalt"}
     assert len(TableChatLoader(tmp_path / name, columns=columns).load()) == 1
     if name.endswith(".csv"):
-        loader = open_export(tmp_path / name).loader
+        assert matches_head(tmp_path / name, b"Fall;Inhalt")
         with pytest.raises(
             ExportFormatError,
             match=r"it has \['Fall', 'Inhalt'\].*columns=.*--column text=NAME",
         ):
-            loader.load()
+            TableChatLoader(tmp_path / name).load()
 
 
 def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -101,6 +95,7 @@ def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     [
         ("1,Hi,,", {}),  # Excel fills lines up.
         ("1,Hi, there", {"unreadable": 1}),  # A comma without quotes.
+        ('1,"a"b', {}),
         ("1", {"unreadable": 1}),
         (",Hi", {"orphan": 1}),
         ("1,", {"empty": 1}),
@@ -224,7 +219,7 @@ def test_any_bytes_are_sessions_counts_or_our_error(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "desk.csv"
         path.write_bytes(head + data)
-        looks_like_table(head + data)
+        matches_head(path, head + data)
         try:
             summary = TableChatLoader(path).inspect()
         except ChatExportError:

@@ -1,19 +1,15 @@
 """Which number is the day in the dates of a table, and the zone of its times."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.tables import write_csv, write_lines, write_parquet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 MAY = datetime(2024, 5, 1, 22, tzinfo=timezone.utc)
 
@@ -26,7 +22,7 @@ def write(path: Path, times: Iterable[Any]) -> Path:
 
 
 def days_of(path: Path, **options: Any) -> list[str | None]:
-    (session,) = TableChatLoader(path, **options).load()
+    (session,) = TableChatLoader(path, timezone="UTC", **options).load()
     return [
         (m.additional_kwargs.get("events") or [{"message_time": "none"}])[0][
             "message_time"
@@ -51,8 +47,9 @@ def test_the_order_is_found_in_the_data(
 ) -> None:
     path = write(tmp_path / f"desk{suffix}", times)
     assert days_of(path)[0] == first
-    assert TableChatLoader(path).inspect().details["date_orders"] == {order: 1}
-    assert days_of(path, grouped=True)[0] == first
+    assert TableChatLoader(path, timezone="UTC").inspect().details["date_orders"] == {
+        order: 1
+    }
 
 
 def test_the_newest_row_may_come_first(tmp_path: Path) -> None:
@@ -82,7 +79,7 @@ def test_an_order_that_nothing_tells_is_a_guess_and_said(
     with pytest.warns(UserWarning, match=rf"read with the {order}.*--date-order"):
         assert days_of(path) == [day]
     with pytest.warns(UserWarning, match="which number is the day"):
-        details = TableChatLoader(path).inspect().details
+        details = TableChatLoader(path, timezone="UTC").inspect().details
     assert details["date_orders"] == {f"{order} (a guess)": 1}
 
 
@@ -114,14 +111,14 @@ def test_a_bad_file_of_a_folder_is_counted(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", ["13/05/2024", "05/14/2024"])
     write(tmp_path / "b.csv", ["13/05/2024"])
     with pytest.warns(UserWarning, match="mixes two orders"):
-        summary = TableChatLoader(tmp_path).inspect()
+        summary = TableChatLoader(tmp_path, timezone="UTC").inspect()
     assert summary.skipped == {"unreadable": 1}
     assert (summary.found, summary.kept) == (2, 1)
 
 
 def test_other_forms_of_times_need_no_order(tmp_path: Path) -> None:
     path = write(tmp_path / "desk.csv", ["2024-05-01", "1714600800", "2024/05/01", ""])
-    assert TableChatLoader(path).inspect().details == {"time_zone": ["UTC"]}
+    assert "date_orders" not in TableChatLoader(path, timezone="UTC").inspect().details
 
 
 def test_a_day_that_does_not_exist_is_no_time(tmp_path: Path) -> None:
@@ -144,7 +141,18 @@ def test_times_without_a_zone_are_of_the_zone_given(
     kwargs = session["messages"][0].additional_kwargs
     assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00+00:00"}]
     assert loader.inspect().details["time_zone"] == ["Europe/Berlin"]
-    assert TableChatLoader(path).inspect().details["time_zone"] == ["UTC"]
+
+
+@pytest.mark.usefixtures("machine_in_berlin")
+def test_without_a_zone_times_are_this_machines(tmp_path: Path) -> None:
+    path = write(tmp_path / "desk.csv", ["2024-05-01 10:00", "45413.4166666667"])
+    with pytest.warns(
+        UserWarning, match="read as this machine's .*timezone="
+    ) as warned:
+        (session,) = TableChatLoader(path).load()
+    assert len(warned) == 1
+    times = {m.additional_kwargs["message_time"] for m in session["messages"]}
+    assert times == {1714550400}
 
 
 def test_a_zone_that_is_not_needed_is_not_named(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """The promises that every chat loader makes, for tables of each kind."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +15,6 @@ from tests.unit_tests.builders.tables import (
     write_lines,
     write_parquet,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 FEW_ROWS = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
 
@@ -74,17 +69,13 @@ class TestParquet(TableTests):
         return write_parquet(tmp_path / "many" / "desk.parquet", _many_rows())
 
 
-class TestGroupedFolderOfParts(TableTests):
-    @property
-    def chat_loader_params(self) -> dict[str, Any]:
-        return {"grouped": True}
-
+class TestFolderOfParts(TableTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         rows = conversation_rows("one", 9)
         folder = tmp_path / "export"
         write_lines(folder / "part-0.jsonl", rows[:5])
-        write_lines(folder / "part-1.jsonl", [*rows[5:], *conversation_rows("two")])
+        write_csv(folder / "part-1.csv", [*rows[5:], *conversation_rows("two")])
         return folder
 
     @pytest.fixture

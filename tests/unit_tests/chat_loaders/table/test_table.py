@@ -1,32 +1,37 @@
 """Tables as people have them: their columns, their order, their damage."""
 
-from __future__ import annotations
-
+import json
 import os
 import sys
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.chat_loaders.table import (
+    TableChatLoader,
+    matches_head,
+)
+from langchain_chatexports.chat_loaders.table.cells import Database
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
     MissingExtraError,
 )
 from langchain_chatexports.steps import MapAIMessages
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.tables import (
     START,
     conversation_rows,
     interleaved,
+    write_csv,
     write_lines,
     write_parquet,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ def test_columns_of_other_names_are_named(load: Callable[..., Any]) -> None:
         "time": "wann",
     }
     (session,) = load(row, columns=columns)
-    assert session["metadata"]["id"] == "12"
+    assert metadata_of(session)["id"] == "12"
     assert session["messages"][0].additional_kwargs["message_time"] == 1_714_564_800
 
 
@@ -124,7 +129,7 @@ def test_messages_without_a_time_come_first_also_before_1970(
 def test_rows_that_lie_apart_are_one_session_each(load: Callable[..., Any]) -> None:
     rows = interleaved(conversation_rows("a"), conversation_rows("b", start=START + 7))
     sessions = load(*rows)
-    assert [session["metadata"]["id"] for session in sessions] == ["a", "b"]
+    assert [metadata_of(session)["id"] for session in sessions] == ["a", "b"]
     assert [len(session["messages"]) for session in sessions] == [4, 4]
 
 
@@ -142,17 +147,6 @@ def test_rows_are_sorted_by_time_and_those_without_come_first(
     ]
     with pytest.warns(UserWarning, match="1 time cannot .* first in row 4"):
         assert _texts(load(*rows)) == [["1", "3", "2", "4", "0"]]
-
-
-def test_grouped_gives_the_same_for_a_grouped_file(load: Callable[..., Any]) -> None:
-    rows = [row for name in "abc" for row in conversation_rows(name)]
-    assert load(*rows, grouped=True) == load(*rows)
-
-
-def test_grouped_refuses_a_file_that_is_not(load: Callable[..., Any]) -> None:
-    rows = interleaved(conversation_rows("a"), conversation_rows("b"))
-    with pytest.raises(ExportFormatError, match="Leave out grouped=True"):
-        load(*rows, grouped=True)
 
 
 def test_parts_of_a_folder_are_one_table(tmp_path: Path) -> None:
@@ -189,20 +183,23 @@ def test_parquet_times_of_any_unit_and_zone(tmp_path: Path) -> None:
         )
         path = tmp_path / f"{number}.parquet"
         parquet.write_table(table, path)
-        message = TableChatLoader(path).load()[0]["messages"][0]
+        message = TableChatLoader(path, timezone="UTC").load()[0]["messages"][0]
         assert message.additional_kwargs["message_time"] == int(moment.timestamp())
 
 
-def test_parquet_needs_its_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("write", [write_lines, write_csv, write_parquet])
+def test_a_table_needs_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[..., Path]
 ) -> None:
-    path = write_parquet(tmp_path / "desk.parquet", [ROW])
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match="parquet"):
+    path = write(tmp_path / "desk.table", [ROW])
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[table\]"):
         TableChatLoader(path).load()
+    with pytest.raises(MissingExtraError, match="table"):
+        matches_head(path, path.read_bytes())
 
 
-# --- what is left out
+# --- what is skipped
 
 
 def _inspected(tmp_path: Path, *rows: Any, **options: Any) -> Any:
@@ -268,8 +265,8 @@ def test_a_damaged_name_of_a_column_is_a_damaged_file(tmp_path: Path) -> None:
         TableChatLoader(path).load()
 
 
-def test_what_pyarrow_says_of_a_damaged_file_is_not_shown(tmp_path: Path) -> None:
-    """Its errors quote the file, and some are an `OSError` without a number."""
+def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> None:
+    """It quotes the file."""
     path = write_parquet(tmp_path / "desk.parquet", [ROW])
     data = bytearray(path.read_bytes())
     data[4] = 0xFF  # In the header of the first page.
@@ -284,7 +281,7 @@ def test_what_pyarrow_says_of_a_damaged_file_is_not_shown(tmp_path: Path) -> Non
 def test_what_is_no_table_is_an_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "desk.jsonl"
     path.write_text(content)
-    with pytest.raises(ExportFormatError, match="no table"):
+    with pytest.raises(ExportFormatError, match="not a table"):
         TableChatLoader(path).load()
 
 
@@ -352,30 +349,43 @@ def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> N
     from pyarrow import parquet
 
     days = pa.array([0, 2**31 - 1], pa.int32()).view(pa.date32())
-    texts = pa.Array.from_buffers(
-        pa.string(), 2, pa.array([b"hi", b"\xff"], pa.binary()).buffers()
-    )
-    ids = pa.array(["a", "a"])
     path = tmp_path / "desk.parquet"
-    table = pa.table({"conversation_id": ids, "text": texts, "time": days})
+    table = pa.table({"conversation_id": ["a"] * 2, "text": ["Hi"] * 2, "time": days})
     parquet.write_table(table, path)
-    summary = TableChatLoader(path).inspect()
-    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+    with pytest.warns(UserWarning, match="1 time cannot .* first in row 2"):
+        (session,) = TableChatLoader(path, timezone="UTC").load()
+    assert [message.text for message in session["messages"]] == ["Hi", "Hi"]
+
+
+@pytest.mark.parametrize("text", [b"x", ["x"], {"a": "x"}], ids=type)
+def test_texts_that_are_no_texts_are_counted(tmp_path: Path, text: Any) -> None:
+    path = write_parquet(tmp_path / "desk.parquet", [{**ROW, "text": text}] * 2)
+    assert TableChatLoader(path).inspect().skipped == {"unreadable": 2}
+
+
+def test_ids_of_parquet_are_texts(tmp_path: Path) -> None:
+    row = {"chat_id": 7.0, "text": "Hi", "sender": float("nan"), "role": b"x"}
+    path = write_parquet(tmp_path / "desk.parquet", [row, {**row, "chat_id": None}])
+    (session,) = TableChatLoader(path).load()
+    assert metadata_of(session)["id"] == "7"
+    assert session["messages"][0].additional_kwargs["sender"] == "unknown"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
-@pytest.mark.parametrize("kind", ["pipe", "loop", "folder"])
-def test_what_is_no_file_among_the_parts_is_left_out(tmp_path: Path, kind: str) -> None:
-    write_lines(tmp_path / "a.jsonl", [ROW])
-    part = tmp_path / "b.jsonl"
+@pytest.mark.parametrize("kind", ["pipe", "loop", "link"])
+def test_what_is_no_file_among_the_parts_is_skipped(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "export"
+    write_lines(tmp_path / "secret.jsonl", [{**ROW, "conversation_id": "secret"}])
+    write_lines(folder / "a.jsonl", [ROW])
+    part = folder / "b.jsonl"
     if kind == "pipe":
         os.mkfifo(part)
     elif kind == "loop":
         part.symlink_to(part.name)
     else:
-        part.mkdir()
-    with pytest.warns(UserWarning, match=r"Left out: .*b\.jsonl"):
-        summary = TableChatLoader(tmp_path).inspect()
+        part.symlink_to(tmp_path / "secret.jsonl")
+    with pytest.warns(UserWarning, match=r"Skipped: .*b\.jsonl"):
+        summary = TableChatLoader(folder).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
@@ -386,3 +396,115 @@ def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
     (message,) = session["messages"]
     assert message.additional_kwargs["sender"] == "Bo \ufffd"
     assert "Hi \ufffd" in message.model_dump_json()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_a_link_that_the_user_names_is_followed(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "desk.parquet", [ROW])
+    (tmp_path / "link").symlink_to(path)
+    assert len(TableChatLoader(tmp_path / "link").load()) == 1
+
+
+@pytest.mark.parametrize("name", ["*.parquet", "a?b.parquet", "{a,b}", "s3[1].parquet"])
+@pytest.mark.skipif(sys.platform == "win32", reason="needs such names")
+def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
+    write_parquet(tmp_path / "other.parquet", [{**ROW, "conversation_id": "other"}])
+    path = write_parquet(tmp_path / name, [ROW])
+    assert [metadata_of(s)["id"] for s in TableChatLoader(path).load()] == ["a"]
+
+
+def test_a_zip_in_the_folder_is_read(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "desk.parquet", [ROW])
+    with zipfile.ZipFile(tmp_path / "desk.zip", "w") as archive:
+        archive.write(path, "inside/b.parquet")
+        archive.writestr("c.csv", "chat_id,text\n9,Ho\n")
+    path.unlink()
+    sessions = TableChatLoader(tmp_path).load()
+    assert [metadata_of(s)["id"] for s in sessions] == ["9", "a"]
+
+
+# --- one conversation
+
+
+@pytest.mark.parametrize("sender", ["author", "from", "name", "Sender"])
+def test_a_table_without_a_column_of_conversations_is_one(
+    tmp_path: Path, sender: str
+) -> None:
+    path = write_csv(
+        tmp_path / "Ann and Bo.csv",
+        [{sender: name, "date": START, "message": "Hi"} for name in ("Ann", "Bo")],
+    )
+    assert matches_head(path, path.read_bytes())
+    (session,) = TableChatLoader(path).load()
+    assert metadata_of(session)["id"] == "Ann and Bo"
+    assert metadata_of(session)["participants"] == ["Ann", "Bo"]
+
+
+def test_an_id_of_something_else_than_messages_loses_none(
+    load: Callable[..., Any],
+) -> None:
+    rows = [{"chat_id": 1, "id": 7, "text": text} for text in ("Hi", "Ho", "Hi")]
+    (session,) = load(*rows)
+    assert [message.text for message in session["messages"]] == ["Hi", "Ho"]
+    assert session["messages"][0].id == "7"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        json.dumps({"messages": [{"role": "user", "content": "Hi"}]}) + "\n",
+        json.dumps({"participants": [], "messages": [], "title": "Hare"}) + "\n",
+        json.dumps({"id": 1, "text": "no conversation, no sender"}) + "\n",
+        json.dumps({"conversation_id": 1, "text": {"nested": 1}}) + "\n",
+        '{"conversation_id": 1, "text": "cut o',
+        "[1, 2]\n",
+        "01.05.24, 10:00 - Ann: conversation, text\n01.05.24, 10:01 - Bo: Hi\n",
+        "Dear all,\nthe text of the conversation;\n",
+        *("id,text\n1,no conversation\n", "conversation,text", ""),
+    ],
+)
+def test_other_files_are_no_table(head: str) -> None:
+    assert not matches_head(Path("desk.txt"), head.encode())
+
+
+# --- hostile files
+
+
+@pytest.mark.parametrize("kind", ["rows", "text", "page"])
+def test_a_small_parquet_file_does_not_take_the_memory(
+    tmp_path: Path, kind: str
+) -> None:
+    """A value a million times, a long value often, and a page of 100 MB."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    count, text = {"rows": (10**6, "x"), "text": (2_000, "x" * 10**5)}.get(
+        kind, (1, "x" * 10**8)
+    )
+    table = pa.table({"chat_id": ["a"] * count, "text": [text] * count})
+    path = tmp_path / "desk.parquet"
+    is_page = kind == "page"
+    parquet.write_table(table, path, compression="zstd", use_dictionary=not is_page)
+    del table
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ExportFormatError, match="unpacks to far more"):
+        TableChatLoader(path).load()
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert used < 400_000 * (1024 if sys.platform == "darwin" else 1)
+
+
+def test_duckdb_reads_nothing_but_the_export(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    other = write_parquet(tmp_path / "other.parquet", [ROW])
+    (tmp_path / "private").mkdir()
+    with closing(Database(tmp_path / "private", [])) as database:
+        for sql in (
+            "SELECT * FROM read_parquet(?)",
+            "SELECT * FROM read_text(?)",
+            "COPY (SELECT 1) TO 'x.csv' -- ?",
+            "INSTALL httpfs -- ?",
+            "SET enable_external_access = true -- ?",
+        ):
+            with pytest.raises(duckdb.Error):
+                database.run(sql, [str(other)] if "(?)" in sql else [])

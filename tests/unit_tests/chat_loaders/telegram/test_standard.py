@@ -1,18 +1,17 @@
 """The promises that every chat loader makes, and that no content breaks one."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.chat_loaders import BaseChatLoader
 
-from langchain_chatexports import TelegramChatLoader
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.builders.telegram import (
@@ -25,9 +24,6 @@ from tests.unit_tests.builders.telegram import (
     account_text,
     text_block,
 )
-
-if TYPE_CHECKING:
-    from langchain_core.chat_loaders import BaseChatLoader
 
 KEYS = [
     *("id", "type", "date", "date_unixtime", "from", "from_id", "actor", "actor_id"),
@@ -53,11 +49,7 @@ any_json = st.recursive(
     ),
 )
 any_message = st.dictionaries(st.sampled_from(KEYS), any_json) | any_json
-OPTIONS = {
-    **dict.fromkeys(("include_media", "include_bots", "include_system"), True),
-    "include_channels": True,
-    "topics": "sessions",
-}
+OPTIONS = {"keep": ("media", "bot", "system", "channel")}
 
 
 class TestTelegram(ChatLoaderUnitTests):

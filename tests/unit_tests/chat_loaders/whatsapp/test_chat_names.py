@@ -1,15 +1,14 @@
 """Names of chats in names of files."""
 
-from __future__ import annotations
-
 import unicodedata
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.export_files import ExportFile, OnDisk
-from langchain_chatexports.chat_loaders.whatsapp.chat_names import chat_name, is_framed
+from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.whatsapp.files import chat_name, is_framed
 
 
 def file(name: str, **keys: Any) -> ExportFile:
@@ -21,7 +20,7 @@ def file(name: str, **keys: Any) -> ExportFile:
         "size": 0,
         "path": Path(name),
         "label": name,
-        "opener": OnDisk(Path(name)),
+        "opener": BytesIO,
     }
     return ExportFile(name=name, **{**values, **keys})
 
@@ -67,7 +66,7 @@ def file(name: str, **keys: Any) -> ExportFile:
 def test_the_name_of_a_file_frames_that_of_the_chat(name: str) -> None:
     assert chat_name(file(f"{name}.txt")) == "Ann Lee"
     assert chat_name(file(unicodedata.normalize("NFD", f"{name}.txt"))) == "Ann Lee"
-    assert is_framed(f"{name}.txt")
+    assert is_framed(file(f"{name}.txt"))
     inner = file("_chat.txt", given=0, part_name=f"{name}.zip")
     assert chat_name(inner) == "Ann Lee"
 
@@ -83,4 +82,4 @@ def test_a_zip_of_the_web_is_named_after_the_chat() -> None:
 
 def test_a_file_that_was_renamed_names_the_chat() -> None:
     assert chat_name(file("Ann.txt")) == "Ann"
-    assert not is_framed("Ann.txt")
+    assert not is_framed(file("Ann.txt"))

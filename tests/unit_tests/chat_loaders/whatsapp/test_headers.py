@@ -1,10 +1,9 @@
 """Every form of a header, of phones in all languages, and what only looks like one."""
 
-from __future__ import annotations
-
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from babel import Locale, localedata
@@ -14,11 +13,9 @@ from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     parse_header,
+    seconds_of_day,
 )
 from tests.unit_tests.builders.whatsapp import LRM, RLM
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NNBSP, NBSP, THIN = "\u202f", "\u00a0", "\u2009"
 
@@ -128,10 +125,7 @@ def test_digits_of_any_script_are_read(zero: str, tmp_path: Path) -> None:
 
 
 # Latin writes letters for the era; Dzongkha and Kako spaces and words between numbers.
-_NOT_READ = {
-    "iphone": {"la", "kkj"},
-    "android": {"la", "kkj", "dz", "mni_Mtei"},
-}
+_NOT_READ = {"iphone": {"la", "kkj"}, "android": {"la", "kkj", "dz"}}
 _AFTERNOON = datetime(2018, 6, 13, 15, 48, 59)  # noqa: DTZ001 - local
 
 
@@ -143,9 +137,13 @@ def test_headers_of_all_locales_of_cldr_are_read(phone: str) -> None:
         locale = Locale.parse(name)
         line = _line(locale, phone)
         layout = parse_header(line)
-        found = layout and layout.compiled(has_marks=True).match(line)
-        if not found or line[found.end() :] != "Ann: Hi!":
+        found = layout and layout.pattern.match(line)
+        if not layout or not found or line[found.end() :] != "Ann: Hi!":
             unread.add(name)
+        else:
+            clock = found.group("hour", "minute", "second", "word")
+            seconds = 59 if phone == "iphone" else 0
+            assert seconds_of_day(*clock) == 15 * 3600 + 48 * 60 + seconds, line
     expected = {
         name
         for name in locales
@@ -196,15 +194,14 @@ def test_other_lines_are_no_headers(line: str) -> None:
 
 def test_layout_of_most_lines_is_learned() -> None:
     lines = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(1, 9)]
-    learned = learn_layouts([*lines, "3/18/22, 10:00 - Bob: pasted"] * 2)
-    (layout,) = learned.layouts
+    (layout,) = learn_layouts([*lines, "3/18/22, 10:00 - Bob: pasted"] * 2)
     assert layout.frame == "["
 
 
 def test_a_long_paste_does_not_hide_the_layout_that_the_file_begins_with() -> None:
     own = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(1, 9)]
     learned = learn_layouts([*own, *["3/18/22, 10:00 - Bob: pasted"] * 100])
-    assert {layout.frame for layout in learned.layouts} == {"[", "-"}
+    assert {layout.frame for layout in learned} == {"[", "-"}
 
 
 def test_all_layouts_of_a_file_put_together_are_learned() -> None:
@@ -214,7 +211,7 @@ def test_all_layouts_of_a_file_put_together_are_learned() -> None:
         "1/23/23, 3:19 AM - Bob: Bye",
         "[2023/5/4, 16:13:23] Cleo: Hi",
     ]
-    assert len(learn_layouts(lines).layouts) == 4
+    assert len(learn_layouts(lines)) == 4
 
 
 def test_three_layouts_are_no_paste() -> None:
@@ -223,7 +220,7 @@ def test_three_layouts_are_no_paste() -> None:
         *["[05.05.23, 15:48:11] James: Hi"] * 2,
         *["[2023/5/4, 16:13:23] Cleo: Hi"] * 2,
     ]
-    assert len(learn_layouts(lines).layouts) == 3
+    assert len(learn_layouts(lines)) == 3
 
 
 @pytest.mark.parametrize(
@@ -240,9 +237,61 @@ def test_three_layouts_are_no_paste() -> None:
 def test_long_lines_take_no_longer_than_short_ones(line: str) -> None:
     layout = parse_header("18/03/22, 2:56 PM - Ann: Hi!")
     assert layout is not None
-    pattern = layout.compiled(has_marks=True)
+    pattern = layout.pattern
     begin = time.process_time()
     for _ in range(100):
         parse_header(line)
         pattern.match(line)
     assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("hour", "word", "expected"),
+    [
+        (12, "AM", 0),
+        (12, "PM", 12),
+        (1, "下午", 13),
+        (12, "오후 ", 12),
+        (12, "凌晨", 0),
+        (12, "中午", 12),
+        (7, "晚上", 19),
+        (6, "清晨", 6),
+        (8, "早上", 8),
+        (2, " p. m.", 14),
+        (2, "\u202fp.m.", 14),
+        (2, "_pm", 14),
+        (2, "ÖS", 14),
+        (2, "Ö.S.", 14),
+        (2, "م", 14),
+        (2, "ب.ظ.", 14),
+        (2, "μ.μ.", 14),
+        (2, "ap.", 2),
+        (2, "ip.", 14),
+        (2, "dop.", 2),
+        (2, "odp.", 14),
+        (2, "du.", 14),
+        (2, "nm.", 14),
+        (2, "PTG", 14),
+        (2, "CH", 14),
+        (14, "PM", 14),
+        (24, "PM", None),
+        (2, "o'clock", None),
+    ],
+)
+def test_words_of_the_12_hour_clock(hour: int, word: str, expected: int | None) -> None:
+    seconds = seconds_of_day(str(hour), "00", "00", word)
+    assert seconds == (None if expected is None else expected * 3600)
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        (("23", "59", ""), 86_340),
+        (("٩", "٠٥", "٠١"), 9 * 3600 + 301),
+        (("24", "00", "00"), 0),  # Some locales begin the day with it.
+        (("25", "59", ""), None),
+        (("0", "60", ""), None),
+    ],
+)
+def test_parts_of_a_time(clock: tuple[str, str, str], expected: int | None) -> None:
+    assert seconds_of_day(*clock, "") == expected

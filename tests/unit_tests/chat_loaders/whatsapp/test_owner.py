@@ -1,18 +1,12 @@
 """Whose export it is."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner, most_agreed
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOTICE = "Messages and calls are end-to-end encrypted."
 
@@ -94,6 +88,21 @@ def test_the_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
     assert senders["Bob"].additional_kwargs["is_from_me"] is True
 
 
+def test_a_chat_of_a_phone_and_of_the_web_is_one_if_the_owner_is_given(
+    tmp_path: Path,
+) -> None:
+    """The web calls the owner "You"."""
+    for make, owner in ((WhatsAppChat.android, "Bob"), (WhatsAppChat.web, "You")):
+        chat = make()
+        for number in range(4):
+            chat.says("Ann" if number % 2 else owner, f"line {number}")
+        chat.to_file(tmp_path / owner / "WhatsApp Chat with Ann.txt")
+    (session,) = WhatsAppChatLoader(tmp_path, timezone="UTC", owner="Bob").load()
+    own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert own == [True, False, True, False]
+    assert metadata_of(session)["participants"] == ["Bob", "Ann"]
+
+
 def test_you_on_a_phone_is_a_name_like_any_other(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().says("You", "Hi!").says("Ann", "?").says("Bob", "?")
     path = chat.to_file(tmp_path / "x.txt")
@@ -103,7 +112,7 @@ def test_you_on_a_phone_is_a_name_like_any_other(tmp_path: Path) -> None:
 
 
 def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
+    chat = WhatsAppChat.android().says("~ Ann", "Hi!").says("Bob", "Yes?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
     loader = WhatsAppChatLoader(path, timezone="UTC", owner="~ ann")
     (session,) = loader.load()
@@ -149,16 +158,26 @@ def test_a_group_without_the_owner_of_the_others_has_none(tmp_path: Path) -> Non
     assert "is_from_me" not in first["messages"][0].additional_kwargs
 
 
-def test_the_owner_of_most_chats_is_that_of_the_export() -> None:
-    bob, ann = FoundOwner("Bob", "the chat's name"), FoundOwner("Ann", "x")
-    assert most_agreed([bob, ann, bob]) == bob
-    assert most_agreed([bob, ann]) is None
-    assert most_agreed([]) is None
+@pytest.mark.parametrize(("others", "expected"), [(2, "Bob"), (1, None)])
+def test_the_owner_of_most_chats_is_that_of_a_group(
+    tmp_path: Path, others: int, expected: str | None
+) -> None:
+    for name in ("Ann", "Cleo")[:others]:
+        chat = WhatsAppChat.android().says(name, "Hi!").says("Bob", "Yes?")
+        chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt")
+    chat = WhatsAppChat.android().says("Bob", "Hi!").says("Dan", "Yes?")
+    chat.to_file(tmp_path / "WhatsApp Chat with Bob.txt")
+    group = WhatsAppChat.android()
+    for name in ("Dan", "Bob", "Cleo"):
+        group.says(name, "Hi!")
+    group.to_file(tmp_path / "WhatsApp Chat with A group.txt")
+    (first, *_) = WhatsAppChatLoader(tmp_path, timezone="UTC").load()
+    assert metadata_of(first)["owner"] == expected
 
 
 def test_what_the_app_wrote_is_not_from_the_owner(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().system(NOTICE).says("Ann", "Hi!").says("Bob", "?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
-    (session,) = WhatsAppChatLoader(path, timezone="UTC", include_system=True).load()
+    (session,) = WhatsAppChatLoader(path, timezone="UTC", keep="system").load()
     first = session["messages"][0].additional_kwargs
     assert (first["sender"], first["is_from_me"]) == ("unknown", False)

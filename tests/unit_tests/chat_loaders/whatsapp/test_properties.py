@@ -1,12 +1,10 @@
 """Any content: sessions, counted skips, or one of our errors; and in linear time."""
 
-from __future__ import annotations
-
 import json
 import time
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +12,6 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.exceptions import ChatExportError
 from tests.unit_tests.builders.whatsapp import LRM, RLM, WhatsAppChat
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PIECES = [
     *(
@@ -58,7 +53,7 @@ def check(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loader = WhatsAppChatLoader(
-            path, timezone="Europe/Berlin", include_media=True, include_system=True
+            path, timezone="Europe/Berlin", keep=("system", "media")
         )
         with suppress(ChatExportError):
             summary = loader.inspect()

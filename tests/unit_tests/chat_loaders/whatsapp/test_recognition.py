@@ -1,17 +1,14 @@
 """WhatsApp's exports are recognized by their content."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports import WhatsAppChatLoader
-from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.chat_loaders.files import open_files
+from langchain_chatexports.chat_loaders.whatsapp import matches
 from langchain_chatexports.samples import (
     write_discord,
-    write_imessage,
     write_messenger,
     write_slack,
     write_telegram,
@@ -19,15 +16,10 @@ from langchain_chatexports.samples import (
 )
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.base import ChatExportLoader
-
-
-def loader_of(path: Path) -> type[ChatExportLoader]:
-    return type(open_export(path).loader)
+def is_recognized(path: Path) -> bool:
+    with open_files([path], (".json", ".html", ".htm", ".txt")) as files:
+        return matches(files)
 
 
 def two(chat: WhatsAppChat) -> WhatsAppChat:
@@ -38,31 +30,30 @@ def two(chat: WhatsAppChat) -> WhatsAppChat:
 @pytest.mark.parametrize("kind", ["ios", "android", "web"])
 def test_a_text_file_is_recognized(kind: str, encoding: str, tmp_path: Path) -> None:
     chat = two(getattr(WhatsAppChat, kind)())
-    assert loader_of(chat.to_file(tmp_path / "any.txt", encoding)) is WhatsAppChatLoader
+    assert is_recognized(chat.to_file(tmp_path / "any.txt", encoding))
 
 
 def test_a_zip_is_recognized(tmp_path: Path) -> None:
     chat = two(WhatsAppChat.ios())
-    assert loader_of(chat.to_zip(tmp_path / "any.zip")) is WhatsAppChatLoader
+    assert is_recognized(chat.to_zip(tmp_path / "any.zip"))
 
 
 def test_a_folder_is_recognized(tmp_path: Path) -> None:
-    assert loader_of(write_whatsapp(tmp_path / "texts")) is WhatsAppChatLoader
+    assert is_recognized(write_whatsapp(tmp_path / "texts"))
     two(WhatsAppChat.ios()).to_zip(tmp_path / "zips" / "WhatsApp Chat - Ann.zip")
-    assert loader_of(tmp_path / "zips") is WhatsAppChatLoader
+    assert is_recognized(tmp_path / "zips")
 
 
 def test_a_text_beside_another_export_is_not_enough(tmp_path: Path) -> None:
     write_messenger(tmp_path / "hogwarts")
     two(WhatsAppChat.android()).to_file(tmp_path / "hogwarts" / "pasted.txt")
-    assert loader_of(tmp_path / "hogwarts") is not WhatsAppChatLoader
+    assert not is_recognized(tmp_path / "hogwarts")
 
 
 def test_any_other_text_is_not_recognized(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("milk, bread\n12/03/2022 honey - soon: yes\n")
-    with pytest.raises(ExportFormatError, match="WhatsApp"):
-        open_export(path)
+    assert not is_recognized(path)
 
 
 @pytest.mark.parametrize(
@@ -94,27 +85,26 @@ def test_logs_and_other_chats_are_not_recognized(
 ) -> None:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ExportFormatError):
-        open_export(tmp_path if is_folder else path).loader.load()
+    assert not is_recognized(tmp_path if is_folder else path)
 
 
 def test_a_chat_that_lost_its_suffix_is_recognized_by_its_name(tmp_path: Path) -> None:
     chat = two(WhatsAppChat.android())
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann")
-    assert loader_of(path) is WhatsAppChatLoader
+    assert is_recognized(path)
 
 
 def test_a_chats_name_is_enough_for_a_header_that_logs_have_too(tmp_path: Path) -> None:
     path = tmp_path / "WhatsApp Chat with Ann.txt"
     path.write_text("18/03/2022, 14:56:01 - Ann: Hi!\n")
-    assert loader_of(path) is WhatsAppChatLoader
+    assert is_recognized(path)
 
 
 @pytest.mark.parametrize(
     "write",
-    [write_discord, write_imessage, write_messenger, write_slack, write_telegram],
+    [write_discord, write_messenger, write_slack, write_telegram],
 )
 def test_other_samples_are_not_whatsapps(
     write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    assert loader_of(write(tmp_path / "sample")) is not WhatsAppChatLoader
+    assert not is_recognized(write(tmp_path / "sample"))

@@ -1,20 +1,30 @@
 """Headers and the lines that belong to them."""
 
-from __future__ import annotations
+from io import BytesIO
 
-from langchain_chatexports.chat_loaders.whatsapp.records import RawChat, read_records
+import pytest
+
+from langchain_chatexports.chat_loaders.whatsapp.records import (
+    Records,
+    read_lines,
+)
 
 FIRST, SECOND = "18/03/2022, 14:56 - ", "18/03/2022, 14:57 - "
 
 
-def read(text: str) -> RawChat:
-    return read_records([text.split("\n")])
+def read(text: str) -> Records:
+    return Records(text.split("\n"))
 
 
-def texts(chat: RawChat) -> list[str]:
+def texts(chat: Records) -> list[str]:
     return [
-        head if tail is None else f"{head}\n{tail}" for _, _, head, tail in chat.records
+        one.head if one.tail is None else f"{one.head}\n{one.tail}"
+        for one in chat.records
     ]
+
+
+def lines_of(data: bytes) -> list[str]:
+    return list(read_lines(BytesIO(data)))
 
 
 def test_lines_without_a_header_continue_the_message() -> None:
@@ -49,21 +59,26 @@ def test_a_header_with_a_time_that_cannot_be_is_text() -> None:
     assert texts(chat) == ["Ann: one\n18/03/2022, 25:61 - Bob: two"]
 
 
-def test_dates_that_are_foreign_are_text() -> None:
-    lines = [f"{FIRST}Ann: one", "3/19/2022, 14:57 - Bob: two"]
-    chat = read_records([lines], [(0, "3/19/2022")])
-    assert texts(chat) == ["\n".join(["Ann: one", lines[1]])]
+def test_dates_that_cannot_be_are_text() -> None:
+    said = [f"{day:02}/03/2022, 14:56 - Ann: {day}" for day in range(13, 29)]
+    pasted = ["03/19/2022, 14:57 - Bob: pasted", "too", "03/20/2022, 14:57 - Bob: more"]
+    chat = read("\n".join(["03/29/2022, 10:00 - Bob: x", *said, *pasted, "end"]))
+    chat.days(chat.orders(None))
+    expected = [f"Ann: {day}" for day in range(13, 28)]
+    assert texts(chat) == [*expected, "\n".join(["Ann: 28", *pasted, "end"])]
+    assert chat.lost_lines == 1
 
 
 def test_lines_before_the_first_header_are_counted() -> None:
     chat = read(f"Exported by me\n\nwith love\n{FIRST}Ann: one")
-    assert (chat.lost_lines, chat.leading) == (2, ["Exported by me", "with love"])
+    assert (chat.lost_lines, chat.leading) == (2, "Exported by me")
     assert texts(chat) == ["Ann: one"]
 
 
 def test_a_message_without_an_end_is_cut_and_counted() -> None:
     chat = read("\n".join([f"{FIRST}Ann: one", *["x" * 100_000] * 40]))
-    ((_, _, _, tail),) = chat.records
+    (record,) = chat.records
+    tail = record.tail
     assert tail is not None
     assert len(tail) < 2_000_000
     assert chat.lost_lines == 40 - tail.count("x" * 100_000)
@@ -73,9 +88,35 @@ def test_a_text_without_headers_has_no_records() -> None:
     assert not read("just\nsome\ntext").records
 
 
-def test_blocks_do_not_matter() -> None:
-    lines = [f"{FIRST}Ann: one", "two", f"{SECOND}Bob: three"]
-    assert texts(read_records([[line] for line in lines])) == [
-        "Ann: one\ntwo",
-        "Bob: three",
-    ]
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_lines_end_with_a_line_feed(end: bytes) -> None:
+    assert lines_of(end.join([b"a", b"", b"b", b""])) == ["a", "", "b"]
+
+
+@pytest.mark.parametrize("inner", ["\u2028", "\x85", "\x0c", "\x0b", "\x1c", "a\rb"])
+def test_other_ends_of_lines_are_text(inner: str) -> None:
+    assert lines_of(f"a{inner}b\r\nc\n".encode()) == [f"a{inner}b", "c"]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]
+)
+def test_encodings_of_editors(encoding: str) -> None:
+    mark = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}.get(encoding, "")
+    data = f"{mark}Zeile 😂\nzwei".encode(encoding)
+    assert lines_of(data) == ["Zeile 😂", "zwei"]
+
+
+def test_characters_at_the_border_of_two_blocks_are_whole() -> None:
+    text = "😂\r\n" * 200_000
+    assert lines_of(f"x{text}".encode()) == ["x😂", *["😂"] * 199_999]
+
+
+def test_a_far_too_long_line_is_cut() -> None:
+    found = lines_of(b"x" * 3_000_000)
+    assert len(found) > 2
+    assert "".join(found) == "x" * 3_000_000
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert lines_of(b"a\xff\nb") == ["a\ufffd", "b"]

@@ -1,20 +1,18 @@
 """Exports of one chat, made on different days: all of it once."""
 
-from __future__ import annotations
-
+import time
 import tracemalloc
+import warnings
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import LRM, START, WhatsAppChat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 NAME = "WhatsApp Chat with Ann.txt"
 AGAIN = "WhatsApp Chat with Ann (1).txt"
@@ -361,13 +359,13 @@ def test_the_one_talker_of_merged_exports_is_the_owner(tmp_path: Path) -> None:
 def test_a_left_out_chat_is_counted_once(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     talk(range(4, 12)).to_file(tmp_path / AGAIN)
-    assert skipped(tmp_path, exclude="Ann") == {"duplicate": 4, "excluded": 12}
+    assert skipped(tmp_path, exclude="Ann") == {"excluded": 16}
 
 
 def test_a_damaged_export_beside_a_good_one_is_a_warning(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     (tmp_path / AGAIN).write_text("nothing")
-    with pytest.warns(UserWarning, match="is no chat"):
+    with pytest.warns(UserWarning, match="is not a WhatsApp chat"):
         assert texts(tmp_path) == lines(range(8))
 
 
@@ -388,10 +386,46 @@ def test_the_first_chat_comes_before_others_are_read(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     talk(range(4, 12)).to_file(tmp_path / AGAIN)
     loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
-    counted = loader.counted_pass()
-    first = next(iter(counted))
+    reading = loader.read()
+    first = next(iter(reading))
     assert len(first["messages"]) == 8
-    assert counted.messages_read == 8
+    assert reading.messages_read == 8
+
+
+def test_a_chat_of_an_iphone_and_an_android_phone_is_one(tmp_path: Path) -> None:
+    """Android writes no seconds; equal texts of one minute are told by their number."""
+    iphone, android = WhatsAppChat.ios(), WhatsAppChat.android()
+    for chat in (iphone, android):
+        talk(range(4), chat)
+        for second in (1, 2):
+            chat.says("Ann", "ha", START + timedelta(minutes=5, seconds=second))
+    iphone.says("Bob", "only here", START + timedelta(minutes=6))
+    android.says("Bob", "only there", START + timedelta(minutes=7))
+    iphone.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
+    android.to_file(tmp_path / NAME)
+    expected = [*lines(range(4)), "ha", "ha", "only here", "only there"]
+    assert texts(tmp_path) == expected
+    assert skipped(tmp_path) == {"duplicate": 6}
+
+
+@pytest.mark.parametrize("is_shifted", [True, False])
+def test_thousands_of_exports_of_one_name_take_seconds(
+    tmp_path: Path, *, is_shifted: bool
+) -> None:
+    """They may be of one chat, or have a greeting in common."""
+    for number in range(2_500):
+        chat = talk(range(3))
+        if is_shifted:
+            chat = talk(range(4 * number, 4 * number + 10))
+        chat.says("Ann", f"bye {number}").to_file(tmp_path / str(number) / NAME)
+    begin = time.process_time()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = WhatsAppChatLoader(tmp_path, timezone="UTC").inspect()
+    assert time.process_time() - begin < 5
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.sessions == 1
+    assert len(caught) == 0
 
 
 @pytest.mark.benchmark

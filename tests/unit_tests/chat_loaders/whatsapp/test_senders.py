@@ -1,19 +1,16 @@
 """Names: where they end, and how they are shown."""
 
-from __future__ import annotations
-
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp.senders import (
-    NameSplitter,
-    ShownNames,
+from langchain_chatexports.chat_loaders.whatsapp.chats import (
+    Senders,
     clean_name,
-    name_key,
+    words_of_name,
 )
 
 
-def splitter(*heads: str) -> NameSplitter:
-    return NameSplitter([(0, 0, head, None) for head in heads])
+def splitter(*heads: str) -> Senders:
+    return Senders(heads)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +80,16 @@ def test_names_lose_marks_and_odd_spaces() -> None:
 
 
 def test_a_profile_name_loses_its_tilde() -> None:
-    assert ShownNames(["~ Ann", "~\u202fBob"]) == {"~ Ann": "Ann", "~\u202fBob": "Bob"}
+    senders = splitter("~ Ann: one", "~\u202fBob: two")
+    assert senders.split("~ Ann: one") == ("Ann", "one")
+    assert senders.split("~\u202fBob: two") == ("Bob", "two")
+    assert senders.handles() == {"Ann": {"~ Ann"}, "Bob": {"~ Bob"}}
 
 
-def test_a_profile_name_that_somebody_else_has_keeps_it() -> None:
-    assert ShownNames(["~ Ann", "Ann"]) == {"~ Ann": "~ Ann", "Ann": "Ann"}
+def test_a_profile_name_that_another_person_has_keeps_it() -> None:
+    senders = splitter("~ Ann: one", "Ann: two")
+    assert senders.split("~ Ann: one") == ("~ Ann", "one")
+    assert senders.split("Ann: two") == ("Ann", "two")
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,8 @@ def test_a_profile_name_that_somebody_else_has_keeps_it() -> None:
     ],
 )
 def test_names_that_are_equal(one: str, other: str) -> None:
-    assert name_key(one) == name_key(other)
+    assert words_of_name(one) == words_of_name(other)
 
 
 def test_names_of_emoji_alone_are_told_apart() -> None:
-    assert name_key("😂") != name_key("🐢")
+    assert words_of_name("😂") != words_of_name("🐢")

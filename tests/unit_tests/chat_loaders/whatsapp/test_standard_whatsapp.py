@@ -1,17 +1,13 @@
 """The promises that every chat loader makes, for exports of each kind."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def android_chat(person: str, length: int = 12) -> WhatsAppChat:

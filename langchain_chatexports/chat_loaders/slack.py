@@ -1,0 +1,737 @@
+"""Slack: exports of a workspace, and what slackdump writes.
+
+An export has a folder for each conversation with a file for each day, and lists of
+people and conversations beside the folders. slackdump writes the same layout, or one
+file for each conversation (its "dump").
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from html import escape
+from typing import Any
+
+import msgspec
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.json_data import (
+    NOT_DECODED,
+    clean_text,
+    decode_json,
+    dicts_of,
+)
+from langchain_chatexports.chat_loaders.messages import (
+    UNKNOWN_SENDER,
+    Conversation,
+    Message,
+    attachment,
+)
+from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+
+_DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.json", re.ASCII)
+_USERS = ("users.json", "org_users.json")
+_LISTS = {
+    "channels.json": "channel",
+    "groups.json": "channel",  # Private channels.
+    "mpims.json": "group",  # Direct messages of several people.
+    "dms.json": "dm",
+}
+_SLACKBOT = "USLACKBOT"  # Slack's own bot, which no list of users has.
+# Where slackdump saves what people attached: a file there may look like a day.
+_ATTACHED = frozenset({"attachments", "__uploads"})
+_TEXT_FOLDERS = frozenset({"channels", "dms"})
+_HEAD_BYTES = 4096
+_MAX_LOOKED_AT = 20
+_MESSAGES_KEY = re.compile(rb',?\s*"messages"\s*:')
+_DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
+# Seconds and microseconds as text: a float would lose the last digit of 16.
+_TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
+# Slack's API lists the subtypes: joins, topics, pins, calls and kinds that are new are
+# Slack's own; they are never guessed from the text.
+_WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
+_BOT_SUBTYPES = frozenset({"bot_message", "slackbot_response"})
+# How Slack worded a shared file until about 2017: `text` has the comment in it.
+_OLD_SHARE = re.compile(
+    r"<@\w+(?:\|[^>]*)?> (?:uploaded|shared) a file: <[^>]*>"
+    r"(?: and commented: (?P<comment>.*))?",
+    re.DOTALL,
+)
+_NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
+_RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range": "@{}"}
+# One pass: what is typed as `<@U1>` is stored as `&lt;@U1&gt;`, and must stay text.
+_TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
+_ENTITY = re.compile(r"&(lt|gt|amp);")
+_ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
+_EDITED = 2**40  # More than the size of any record.
+_EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
+
+
+class Profile(msgspec.Struct):
+    """The names of a person or bot; those of a person may be empty."""
+
+    display_name: str | None = None
+    real_name: str | None = None
+    name: str | None = None
+    email: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name that Slack shows."""
+        return _first(self.display_name, self.real_name, self.name)
+
+
+class User(msgspec.Struct):
+    """An entry of `users.json`; ids begin with U, of an Enterprise also with W."""
+
+    id: str
+    name: str | None = None
+    """The handle."""
+
+    real_name: str | None = None
+    is_bot: bool | None = None
+    profile: Profile | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name that Slack shows."""
+        return (self.profile or Profile()).shown or _first(self.real_name, self.name)
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """All names, the unique ones first."""
+        profile = self.profile or Profile()
+        unique = (self.name, profile.email)
+        names = (self.real_name, profile.real_name, profile.display_name)
+        return tuple(dict.fromkeys(filter(None, map(clean_text, unique + names))))
+
+
+class Listed(msgspec.Struct):
+    """An entry of a list of conversations."""
+
+    id: str
+    name: str | None = None
+    members: list[str] | None = None
+    user: str | None = None
+    """The other side of direct messages: slackdump names no members."""
+
+
+class Attachment(msgspec.Struct):
+    """A file of a message; hidden and deleted ones have no name."""
+
+    name: str | None = None
+    title: str | None = None
+    mimetype: str | None = None
+    mode: str | None = None
+
+
+class Unfurl(msgspec.Struct):
+    """A link's preview, a bot's card or, with one of two signs, a shared message."""
+
+    is_share: bool | None = None
+    is_msg_unfurl: bool | None = None
+    from_url: str | None = None
+    text: Any = None
+
+
+class Reaction(msgspec.Struct):
+    """A reaction; there may be fewer `users` than `count`."""
+
+    name: str
+    users: list[str] | None = None
+    count: int | None = None
+
+
+class Comment(msgspec.Struct):
+    """A comment on a file: until 2018 a record of its own inside of the message."""
+
+    user: str | None = None
+    comment: str | None = None
+
+
+class Record(msgspec.Struct):
+    """A message; Slack's API documents its keys with the event `message`."""
+
+    ts: Any = None
+    """When it was sent, which is also its id in the conversation."""
+
+    thread_ts: str | None = None
+    """The `ts` of its thread's first message, which has it, too."""
+
+    user: str | None = None
+    user_profile: Profile | None = None
+    """What it says of its author: people of other workspaces are in no list."""
+
+    text: str | None = None
+    subtype: str | None = None
+    username: str | None = None
+    bot_id: str | None = None
+    bot_profile: Profile | None = None
+    bot_link: str | None = None
+    comment: Comment | None = None
+    edited: Any = None
+    reactions: list[Reaction] | None = None
+    files: list[Attachment] | None = None
+    file: Attachment | None = None
+    attachments: list[Unfurl] | None = None
+    blocks: list[Any] | None = None
+    slackdump_thread_replies: list[msgspec.Raw] | None = None
+
+
+class Dump(msgspec.Struct):
+    """A channel, or one of its threads, in a file of slackdump's `dump`."""
+
+    channel_id: str
+    name: str | None = None
+    messages: list[msgspec.Raw] = []
+
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_USER = msgspec.json.Decoder(User)
+_LISTED = msgspec.json.Decoder(Listed)
+_MESSAGES = msgspec.json.Decoder(list[msgspec.Raw] | Dump)
+_RECORD = msgspec.json.Decoder(Record)
+_DUMP = msgspec.json.Decoder(Dump)
+
+
+Folder = tuple[int, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel (public or private), a group of people or direct messages."""
+
+    id: str
+    name: str
+    kind: str
+    members: list[str] = field(default_factory=list)
+    partner: str | None = None
+    files: list[ExportFile] = field(default_factory=list)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is between people, and its threads stay inside."""
+        return self.kind != "channel"
+
+
+class SlackChatLoader(ChatExportLoader):
+    """Load the conversations of a Slack export.
+
+    Each channel and direct message is a session, joined from its files of all days. A
+    thread in a channel is a session of its own: otherwise unrelated threads would
+    interleave. Its first message also stays in the channel, where people saw it; in the
+    thread it is context. Ids in texts become names, and links what people saw.
+
+    Sessions come in code-point order of the folders' names, each channel before its
+    threads. `owner` is the id, handle, name or e-mail address of the person who
+    exported; the export shows it only where it has direct messages.
+    """
+
+    platform = "slack"
+    suffixes = (".json", ".txt")
+
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield each channel, then its threads."""
+        workspace = Workspace(files)
+        owner = (
+            workspace.owner() if self.owner is None else workspace.person(self.owner)
+        )
+        for channel in workspace.channels:
+            for conversation in workspace.conversations(channel, owner):
+                conversation.owner = owner
+                conversation.owner_found_by = "direct messages"
+                yield conversation
+        workspace.check_is_read()
+
+
+def matches(files: Iterable[ExportFile]) -> bool:
+    """Return whether files are a Slack export, by their names and first bytes."""
+    listed = list(files)
+    names: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for file in listed:
+        names[file.folders].add(file.name)
+    if any(found & set(_USERS) and found & set(_LISTS) for found in names.values()):
+        return True
+    days = [file for file in listed if _DAY_FILE.fullmatch(file.name)]
+    if days:
+        return any(map(_starts_with_messages, days[:3]))
+    dumps = [file for file in listed if file.name.lower().endswith(".json")]
+    if dumps:
+        return any(map(_dump, dumps[:_MAX_LOOKED_AT]))
+    # A text export cannot be read, but the loader names the remedy.
+    return any(map(_is_text_export, listed))
+
+
+class Workspace:
+    """The people and conversations of an export."""
+
+    def __init__(self, files: ExportFiles) -> None:
+        self._files = files
+        self._users: dict[str, User] = {}
+        self._direct_messages: list[Channel] = []
+        self._channel_names: dict[str, str] = {}
+        self._subtypes: Counter[str] = Counter()
+        self._channels_read = self._files_read = 0
+        files.details |= {"other_files": 0, "subtypes": self._subtypes}
+        self.channels = self._channels()
+        """Those with files, in code-point order of their folders' names."""
+
+        users = self._users.values()
+        self._names = {user.id: shown for user in users if (shown := user.shown)}
+        self._handles = {user.id: user.handles for user in users}
+
+    def _channels(self) -> list[Channel]:
+        days: dict[Folder, list[ExportFile]] = defaultdict(list)
+        lists: dict[Folder, dict[str, Channel]] = defaultdict(dict)
+        others = []
+        for file in self._files:
+            if file.name in _USERS:
+                users = self._entries(file, _USER)
+                self._users |= {user.id: user for user in users}
+            elif file.name in _LISTS:
+                lists[file.part, file.folders] |= self._listed(file)
+            elif _DAY_FILE.fullmatch(file.name):
+                days[file.part, file.folders].append(file)
+            elif file.name.lower().endswith(".json"):
+                others.append(file)
+        listed = {
+            key: one for channels in lists.values() for key, one in channels.items()
+        }
+        found: dict[str, Channel] = {}
+        for (part, folders), of_folder in sorted(days.items(), key=lambda x: x[0][1]):
+            # Workspaces of one organization may have channels of one name: the list
+            # beside the folder comes first.
+            beside = lists.get((part, folders[:-1]), {})
+            if not beside and _is_attached(of_folder[0]):
+                self._files.details["other_files"] += len(of_folder)
+                continue
+            name = folders[-1] if folders else "messages"
+            channel = beside.get(name) or listed.get(name) or _unlisted(name)
+            found.setdefault(channel.id, channel).files += of_folder
+        self._add_dumps(others, listed, found)
+        if not found:
+            raise _no_messages(self._files)
+        return list(found.values())
+
+    def _add_dumps(
+        self,
+        files: Iterable[ExportFile],
+        listed: Mapping[str, Channel],
+        found: dict[str, Channel],
+    ) -> None:
+        for file in files:
+            if (dump := _dump(file)) is None:
+                self._files.details["other_files"] += 1
+                continue
+            channel = listed.get(dump.channel_id) or _unlisted(dump.channel_id)
+            if channel.name == channel.id:
+                channel.name = clean_text(dump.name) or channel.id
+            found.setdefault(channel.id, channel).files.append(file)
+
+    def _entries(
+        self, file: ExportFile, decoder: "msgspec.json.Decoder[Any]"
+    ) -> Iterator[Any]:
+        try:
+            entries = decode_json(file.read(), _LIST, file.label, file.path)
+        except msgspec.ValidationError:
+            return
+        except ChatExportError as error:
+            self._files.skip(error)
+            return
+        for entry in entries:
+            with suppress(*NOT_DECODED):
+                yield decoder.decode(entry)
+
+    def _listed(self, file: ExportFile) -> dict[str, Channel]:
+        """Return the conversations in a list, by id and by name."""
+        kind = _LISTS[file.name]
+        listed: dict[str, Channel] = {}
+        for entry in self._entries(file, _LISTED):
+            name = clean_text(entry.name) or entry.id
+            members = entry.members or ([entry.user] if entry.user else [])
+            channel = Channel(entry.id, name, kind, members, entry.user)
+            if kind == "dm":
+                self._direct_messages.append(channel)
+            elif kind == "channel":
+                self._channel_names[channel.id] = name
+            listed.setdefault(name, channel)
+            listed.setdefault(channel.id, channel)
+        return listed
+
+    def check_is_read(self) -> None:
+        """Raise an error if none of the files that were read holds messages."""
+        if self._channels_read and not self._files_read:
+            raise _no_messages(self._files)
+
+    def person(self, given: str) -> str | None:
+        """Return the id of the person with an id, handle, name or address."""
+        key = name_key(given)
+        for person, handles in self._handles.items():
+            if key in map(name_key, (person, *handles)):
+                return person
+        return None
+
+    def owner(self) -> str | None:
+        """Return the id of the person who takes part in all direct messages."""
+        pairs = [set(dm.members) for dm in self._direct_messages]
+        pairs = [pair for pair in pairs if len(pair) > 1]
+        # With one partner only, it could be either.
+        common = set.intersection(*pairs) if pairs else set()
+        if len(common) != 1:
+            common = set(self._authors_beside_partners())
+        return common.pop() if len(common) == 1 else None
+
+    def _authors_beside_partners(self) -> Iterator[str]:
+        for channel in self.channels:
+            for file in channel.files if channel.partner else ():
+                with suppress(ChatExportError):  # It is counted when it is read.
+                    records = map(_record, _raws(file) or ())
+                    users = {one.user for one in records if one and not one.subtype}
+                    yield from (
+                        user
+                        for user in users - {channel.partner}
+                        if user and not self._is_bot(user)
+                    )
+
+    def conversations(
+        self, channel: Channel, owner: str | None
+    ) -> Iterator[Conversation]:
+        """Yield a channel, then the threads that its messages are in."""
+        threads: dict[str, list[Message]] = defaultdict(list)
+        others = [who for who in channel.members if who != owner] or channel.members
+        names = dict.fromkeys(f"@{self._names.get(who, who)}" for who in others)
+        title = ", ".join(names) or channel.name
+        conversation = Conversation(
+            id=channel.id,
+            messages=self._messages(channel, threads),
+            title=title if channel.is_direct else f"#{channel.name}",
+            members=channel.members if channel.is_direct else (),
+            names=self._names,
+            handles=self._handles,
+            aliases=(channel.id, channel.name, f"#{channel.name}"),
+            is_group=channel.kind != "dm",
+        )
+        yield conversation
+        for thread in sorted(threads, key=_time_of_thread):
+            messages = threads.pop(thread)
+            if all(message.is_repeat for message in messages):
+                continue  # Its replies are not in the export.
+            title = f"#{channel.name}, thread of {_minute(_time_of_thread(thread)[0])}"
+            yield replace(conversation, id=thread, messages=messages, title=title)
+
+    def _messages(
+        self, channel: Channel, threads: dict[str, list[Message]]
+    ) -> Iterator[Message]:
+        """Yield what stands in a channel itself, and gather its threads."""
+        rows: list[Message] = []
+        weights: list[int] = []
+        best: dict[str, int] = {}
+        for size, record in self._records(channel):
+            if record is None:
+                row, weight = Message(None, "", "", "unreadable"), 0
+            else:
+                row = self._message(channel, record)
+                weight = size + (_EDITED if record.edited else 0)
+            if row.id:
+                best[row.id] = max(weight, best.get(row.id, 0))
+            rows.append(row)
+            weights.append(weight)
+            self._files.check_count(len(rows))
+        order: Iterable[int] = range(len(rows))
+        if len(best) < len(rows):
+            # Of two copies, the one that was edited or has more in it comes first.
+            order = sorted(order, key=lambda n: weights[n] < best.get(rows[n].id, 0))
+        for number in order:
+            row = rows[number]
+            thread = "" if channel.is_direct else _thread_of(row)
+            if not thread:
+                yield row
+            elif thread == row.id:
+                repeat = copy(row)
+                repeat.is_repeat = True
+                threads[thread].append(repeat)
+                yield row
+            else:
+                threads[thread].append(row)
+
+    def _records(self, channel: Channel) -> Iterator[tuple[int, Record | None]]:
+        """Yield the size and content of each record; `None` if it is damaged."""
+        self._channels_read += 1
+        for file in channel.files:
+            try:
+                raws = _raws(file)
+            except ChatExportError as error:
+                self._files.skip(error)
+                continue
+            if raws is None:
+                self._files.details["other_files"] += 1
+                continue
+            self._files_read += 1
+            for raw in raws:
+                record = _record(raw)
+                yield len(raw), record
+                # slackdump puts the replies into the first message of a thread.
+                for reply in (record and record.slackdump_thread_replies) or ():
+                    yield len(reply), _record(reply)
+
+    def _is_bot(self, user: str) -> bool:
+        known = self._users.get(user)
+        return user == _SLACKBOT or bool(known and known.is_bot)
+
+    def _message(self, channel: Channel, record: Record) -> Message:
+        time, kind = microseconds(record.ts), self._kind_of(record)
+        user, text = self._author_and_text(record, kind)
+        extra = _extra(record)
+        if kind == "system":
+            extra["system"] = record.subtype
+        if record.thread_ts:
+            thread = f"{channel.id}:{record.thread_ts}"
+            is_first = record.thread_ts == record.ts
+            extra |= {"thread": thread} if is_first else {"reply_to": {"id": thread}}
+        message_id = "" if time is None else f"{channel.id}:{record.ts}"
+        return Message(time, user, text, kind, message_id, extra)
+
+    def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
+        user, text = record.user or "", record.text or blocks_text(record.blocks)
+        if record.subtype == "file_comment" and record.comment is not None:
+            user, text = record.comment.user or "", record.comment.comment or ""
+        elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
+            text = old["comment"] or ""
+        if kind == "bot":
+            user = _bot_name(record)
+        elif record.user_profile and user and user not in self._names:
+            self._names[user] = record.user_profile.shown or user
+        if kind == "unsent":  # "This message was deleted."
+            text = ""
+        return user, plain_text(text, self._names, self._channel_names)
+
+    def _kind_of(self, record: Record) -> str:
+        subtype = record.subtype
+        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
+            self._subtypes[subtype] += 1
+            # "This message was deleted.": it stands for a thread's first message.
+            return "unsent" if subtype == "tombstone" else "system"
+        user = record.user or ""
+        if (
+            subtype in _BOT_SUBTYPES
+            or self._is_bot(user)
+            # What a person posts through an app has both ids, and is the person's.
+            or (record.bot_id and user not in self._users)
+        ):
+            self._subtypes[subtype or "bot_id"] += 1
+            return "bot"
+        return "text"
+
+
+def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
+    """Return the undecoded messages of a file; `None` if it is other JSON."""
+    try:
+        content = decode_json(file.read(), _MESSAGES, file.label, file.path)
+    except msgspec.ValidationError:
+        return None
+    raws = content.messages if isinstance(content, Dump) else content
+    return raws if not raws or any(b'"ts"' in bytes(raw) for raw in raws) else None
+
+
+def _record(raw: msgspec.Raw) -> Record | None:
+    try:
+        return _RECORD.decode(raw)
+    except NOT_DECODED:
+        return None
+
+
+def microseconds(ts: object) -> int | None:
+    """Convert a `ts` such as `1714550400.000100` without loss."""
+    match = _TS.fullmatch(ts) if isinstance(ts, str) else None
+    if match is None:
+        return None
+    return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+
+
+def plain_text(text: str, names: Mapping[str, str], channels: Mapping[str, str]) -> str:
+    """Return what people saw: names in place of ids, the labels of links.
+
+    Bold, italics, code and quotes stay as people typed them, and so do `:emoji:` names.
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        token, entity = match.groups()
+        if entity:
+            return _ENTITIES[entity]
+        target, _, label = token.partition("|")
+        label = _unescaped(label)
+        kind, rest = target[:1], target[1:]
+        if kind == "@":
+            return f"@{names.get(rest) or label or rest}"
+        if kind == "#":
+            return f"#{channels.get(rest) or label or rest}"
+        if kind == "!":
+            if rest.startswith("date^") or (label and rest not in _EVERYBODY):
+                return label
+            return f"@{rest.removeprefix('subteam^')}"
+        return _link(_unescaped(target), label) if target else match.group()
+
+    return _TOKEN.sub(shown, text) if "<" in text or "&" in text else text
+
+
+def _link(target: str, label: str) -> str:
+    scheme = _SCHEME.match(target)
+    bare = target[scheme.end() :] if scheme else target
+    if target.lower().startswith(("mailto:", "tel:")):
+        return label or bare
+    # A label that is the address itself was not typed: Slack shortens addresses.
+    return label if label and label not in {bare, bare.rstrip("/")} else target
+
+
+def _unescaped(text: str) -> str:
+    return _ENTITY.sub(lambda match: _ENTITIES[match[1]], text)
+
+
+def blocks_text(blocks: list[Any] | None) -> str:
+    """Return the text of Block Kit: bots often have it there only, people twice."""
+    return "\n".join(filter(None, map(_block_text, dicts_of(blocks))))
+
+
+def _block_text(block: Mapping[str, Any]) -> str:
+    if block.get("type") == "rich_text":
+        return _rich_text(block).rstrip("\n")
+    texts = dicts_of([block.get("text"), *dicts_of(block.get("fields"))])
+    return "\n".join(filter(None, (clean_text(text.get("text")) for text in texts)))
+
+
+def _rich_text(element: Mapping[str, Any]) -> str:
+    """Return a part of a text with its markup, as it would be in `text`."""
+    parts = dicts_of(element.get("elements"))
+    if element.get("type") == "rich_text_section":  # A paragraph, or an item of a list.
+        return "".join(map(_rich_text, parts)) + "\n"
+    for key, markup in _RICH_TEXT.items():
+        if value := clean_text(element.get(key)):
+            return markup.format(value)
+    text = element.get("text") or element.get("url")
+    escaped = escape(text, quote=False) if isinstance(text, str) else ""
+    return escaped + "".join(map(_rich_text, parts))
+
+
+def _bot_name(record: Record) -> str:
+    label = (record.bot_link or "").partition("|")[2].rstrip(">")
+    profile = record.bot_profile or Profile()
+    return _first(record.username, profile.name, label, record.user, record.bot_id)
+
+
+def _extra(record: Record) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    files = record.files or ([record.file] if record.file else [])
+    attachments = [_attachment(file) for file in files]
+    for item in record.attachments or ():
+        # The words of another person: an attachment, never content.
+        if item.is_share or item.is_msg_unfurl:
+            shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
+            kept = {key: value for key, value in shared.items() if value}
+            attachments.append({"type": "link", **kept})
+    if attachments:
+        extra["attachments"] = attachments
+    if record.edited:
+        extra["edited"] = True
+    if record.reactions:
+        extra["reactions"] = [
+            each for reaction in record.reactions for each in _reactions(reaction)
+        ]
+    return extra
+
+
+def _attachment(file: Attachment) -> dict[str, str]:
+    name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
+    return attachment(name, clean_text(file.mimetype))
+
+
+def _reactions(reaction: Reaction) -> Iterator[dict[str, Any]]:
+    shown, users = f":{reaction.name}:", reaction.users or []
+    for user in users:
+        yield {"reaction": shown, "sender": user}
+    # Slack lists only some of the people where there are many.
+    if (count := (reaction.count or 0) - len(users)) > 0:
+        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": count}
+
+
+def _first(*names: str | None) -> str:
+    return next((text for name in names if (text := clean_text(name))), "")
+
+
+def _thread_of(message: Message) -> str:
+    """Return the id of the thread that a message is in."""
+    reply_to = message.extra.get("reply_to")
+    return str(reply_to["id"] if reply_to else message.extra.get("thread", ""))
+
+
+def _time_of_thread(thread: str) -> tuple[int, str]:
+    return microseconds(thread.rpartition(":")[2]) or 0, thread
+
+
+def _minute(time: int) -> str:
+    # Not the first words, which are a person's text.
+    try:
+        moment = datetime.fromtimestamp(time // 1_000_000, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return "an unknown day"
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _unlisted(name: str) -> Channel:
+    if name.startswith("mpdm-"):
+        return Channel(name, name, "group")
+    return Channel(name, name, "dm" if _DIRECT_ID.fullmatch(name) else "channel")
+
+
+def _no_messages(files: ExportFiles) -> ExportFormatError:
+    if any(file.name.lower().endswith(".txt") for file in files):
+        msg = (
+            f"{files.path} is a Slack export as text, which has no ids and no threads. "
+            "Export again with the format set to JSON."
+        )
+    else:
+        msg = (
+            f"{files.path} holds no messages of a Slack export: there is no folder of "
+            "a channel with a file a day, such as general/2024-05-01.json. Give the "
+            "zip from Slack, or the folder that it unpacks to."
+        )
+    return ExportFormatError(msg, path=files.path)
+
+
+def _is_attached(file: ExportFile) -> bool:
+    folders = file.folders[file.given :] or file.folders[-1:]
+    return not _ATTACHED.isdisjoint(folders)
+
+
+def _is_text_export(file: ExportFile) -> bool:
+    folders = file.folders[file.given :]
+    is_text = file.name.lower().endswith(".txt")
+    return is_text and not _TEXT_FOLDERS.isdisjoint(folders[:2])
+
+
+def _starts_with_messages(file: ExportFile) -> bool:
+    head = _head(file)
+    return head.startswith(b"[") and b'"ts"' in head
+
+
+def _dump(file: ExportFile) -> Dump | None:
+    """Return the head of a file that slackdump wrote for a channel, if it is one."""
+    head = _head(file) if file.name.lower().endswith(".json") else b""
+    if (found := _MESSAGES_KEY.search(head)) is None:
+        return None
+    try:
+        return _DUMP.decode(head[: found.start()] + b"}")
+    except NOT_DECODED:
+        return None
+
+
+def _head(file: ExportFile) -> bytes:
+    try:
+        return file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except ChatExportError:
+        return b""

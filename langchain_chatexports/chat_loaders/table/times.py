@@ -1,0 +1,253 @@
+"""Times in the cells of a table, in their many forms."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from langchain_chatexports.chat_loaders.date_order import (
+    DateStamp,
+    Order,
+    day_of,
+    find_order,
+)
+from langchain_chatexports.chat_loaders.local_times import LocalClock
+from langchain_chatexports.exceptions import ExportFormatError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ZONE = r"(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
+_CLOCK = (
+    r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)"
+    r"(?:[:.](?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+)
+# ISO 8601 as tables have it. Python's own reader takes other forms in each version.
+_ISO = re.compile(
+    r"(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)"
+    rf"(?:[T ]+{_CLOCK} ?{_ZONE})?",
+    re.IGNORECASE,
+)
+# The same without marks. As a number, it would be a time in which nobody chats.
+_BASIC = re.compile(
+    r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(\d\d)(|\D.*))?", re.ASCII
+)
+# What spreadsheets write: 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01.
+_WRITTEN = re.compile(
+    r"(?P<first>\d{4}|\d\d?)(?P<mark>[./-]) ?(?P<middle>\d\d?)(?P=mark) ?"
+    r"(?P<third>\d{4}|\d\d?)"
+    rf"(?:(?:,?\s+|T){_CLOCK}(?:\s*(?P<period>[AP])\.?\s?M\.?)? ?{_ZONE})?",
+    re.IGNORECASE,
+)
+# What `email.utils` passes over: it reads 10:00 PM as 10:00, and no offset in
+# JavaScript's `GMT+0200`.
+_PERIOD = re.compile(r"\b(\d\d?)(:\d\d(?::\d\d)?)\s*([AP])\.?\s?M\b\.?", re.IGNORECASE)
+_BEFORE_OFFSET = re.compile(r"\b(?:GMT|UTC)(?=[+-]\d)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_MAX_LENGTH = 100
+# A number of this size or more is in the next smaller unit: in seconds, 10**11 is in
+# the year 5138.
+_UNITS = ((10**11, 1_000_000.0), (10**14, 1000.0), (10**17, 1.0), (10**30, 0.001))
+# Excel's days since 1899-12-30, from 1970 to 2100: as seconds, all on one day of 1970.
+_EXCEL_DAYS = range(25_569, 73_051)
+_DAY_SECONDS = 86_400
+_NOON = 12
+_TEN = 10
+_MAX_DAY = 31
+_FIRST_SHORT_YEAR = 70  # 1970; 69 is 2069.
+_LONG, _SHORT = 4, 2  # Digits of a year.
+
+
+class TimeReader:
+    """Reads the times of a conversation in one file."""
+
+    def __init__(self, clock: LocalClock, order: str | None = None) -> None:
+        """Initialize the reader.
+
+        Args:
+            clock: Reads times without a zone.
+            order: `dmy` or `mdy`, for dates such as `01/05/2024`; `ymd` for
+                `24/05/01`.
+        """
+        self.used_zone = False
+        """Whether a time had no zone."""
+
+        self._clock = clock
+        self._order = order or "dmy"
+
+    def microseconds(self, text: str) -> int | None:
+        """Return a time in microseconds since 1970-01-01 UTC; `None` if it is none.
+
+        It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
+        size), Excel's days, ISO 8601, a date as spreadsheets write it, or the form of
+        e-mail headers.
+        """
+        text = text.strip()
+        if len(text) > _MAX_LENGTH:
+            return None
+        for read in (self._of_basic, self._of_number, self._of_iso, self._of_written):
+            with suppress(ValueError, OverflowError):
+                if (found := read(text)) is not None:
+                    return found
+        try:
+            text = _BEFORE_OFFSET.sub("", _PERIOD.sub(_on_24_hours, text))
+            return self._of_datetime(parsedate_to_datetime(text), 0)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
+    def _of_basic(self, text: str) -> int | None:
+        basic = _BASIC.fullmatch(text)
+        if basic is None:
+            return None
+        year, month, day, hour, minute, second, rest = basic.groups(default="")
+        clock = f" {hour}:{minute}:{second}{rest}" if hour else ""
+        return self._of_iso(f"{year}-{month}-{day}{clock}")
+
+    def _of_number(self, text: str) -> int | None:
+        if not _NUMBER.fullmatch(text):
+            return None
+        value = float(text) if "." in text else int(text)
+        if int(value) in _EXCEL_DAYS:
+            seconds = round((value - _EXCEL_DAYS.start) * _DAY_SECONDS)
+            return self._of_local(seconds)
+        factor = next((factor for limit, factor in _UNITS if abs(value) < limit), 0.0)
+        if isinstance(value, int) and factor:  # Whole numbers stay exact.
+            return value * int(factor) if factor >= 1 else value // 1000
+        return int(value * factor // 1) if factor else None
+
+    def _of_iso(self, text: str) -> int | None:
+        iso = _ISO.fullmatch(text)
+        if iso is None:
+            return None
+        day = datetime(int(iso["year"]), int(iso["month"]), int(iso["day"]))  # noqa: DTZ001 - the zone comes next
+        return self._of_parts(day, iso.groupdict())
+
+    def _of_written(self, text: str) -> int | None:
+        written = _WRITTEN.fullmatch(text)
+        stamp = _stamp(written, 0, self._order) if written else None
+        if written is None or stamp is None:
+            return None
+        order = "mdy" if self._order == "mdy" else "dmy"
+        number = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else order)
+        if number is None:
+            return None
+        day = datetime(1970, 1, 1) + timedelta(days=number)  # noqa: DTZ001 - see above
+        return self._of_parts(day, written.groupdict())
+
+    def _of_parts(self, day: datetime, parts: Mapping[str, str | None]) -> int | None:
+        hour, minute, second = (
+            int(parts[name] or 0) for name in ("hour", "minute", "second")
+        )
+        if period := parts.get("period"):
+            hour = _hour_of_24(hour, period)
+        moment = day.replace(hour=hour, minute=minute, second=second)
+        if parts["zone"]:
+            hours, minutes = int(parts["hours"] or 0), int(parts["minutes"] or 0)
+            offset = timedelta(hours=hours, minutes=minutes)
+            zone = timezone(-offset if parts["sign"] == "-" else offset)
+            moment = moment.replace(tzinfo=zone)
+        fraction = f"{parts['fraction'] or '':0<6}"[:6]
+        return self._of_datetime(moment, int(fraction))
+
+    def _of_datetime(self, moment: datetime, microseconds: int) -> int | None:
+        if moment.tzinfo is None:
+            seconds = (moment.replace(tzinfo=timezone.utc) - _EPOCH).total_seconds()
+            found = self._of_local(int(seconds))
+        else:
+            found = (moment - _EPOCH) // timedelta(microseconds=1)
+        return None if found is None else found + microseconds
+
+    def _of_local(self, seconds: int) -> int | None:
+        self.used_zone = True
+        found = self._clock.utc(seconds)
+        return None if found is None else found * 1_000_000
+
+
+class _Form(NamedTuple):
+    """How the dates of a file are written, for `find_order`."""
+
+    is_month_first_likely: bool
+    year: str | None = "last"
+    is_year_first_likely: bool = False
+
+
+class DateOrders:
+    """Finds the order of day and month in a file, from its rows."""
+
+    def __init__(self, chosen: str | None) -> None:
+        """Initialize it with the order that the user gave."""
+        self._chosen = chosen
+        self._stamps: list[DateStamp] = []
+        self._places: dict[tuple[int, ...], int] = {}
+        self._runs: list[int] = []
+        self._counts: Counter[int] = Counter()
+        self._has_slashes = False
+
+    def note(self, time: str, row: int) -> None:
+        """Note the time of a row."""
+        written = _WRITTEN.fullmatch(time.strip()) if len(time) <= _MAX_LENGTH else None
+        stamp = _stamp(written, row, self._chosen) if written else None
+        if stamp is None or stamp.first > _MAX_DAY:
+            return
+        self._has_slashes = self._has_slashes or "/" in time
+        place = self._places.setdefault(stamp[:3], len(self._stamps))
+        if place == len(self._stamps):
+            self._stamps.append(stamp)
+        self._counts[place] += 1
+        if not self._runs or self._runs[-1] != place:
+            self._runs.append(place)
+
+    def find(self, path: Path) -> Order | None:
+        """Return the order; `None` where no time needs it.
+
+        Raises:
+            ExportFormatError: If the file mixes two orders.
+        """
+        if not self._stamps:
+            return None
+        form = _Form(is_month_first_likely=self._has_slashes)
+        order = find_order(
+            self._stamps, self._runs, form, self._counts, self._chosen, may_descend=True
+        )
+        if order.conflict is not None:
+            first, second = sorted(order.conflict)
+            msg = (
+                f"{path} mixes two orders of day and month: see the times in the rows "
+                f"{first:,} and {second:,}. Write all in one form, such as 2024-05-31."
+            )
+            raise ExportFormatError(msg, path=path)
+        return order
+
+
+def _stamp(written: re.Match[str], row: int, order: str | None) -> DateStamp | None:
+    texts = (written["first"], written["middle"], written["third"])
+    first, middle, third = map(int, texts)
+    is_year_first, is_year_last = (len(texts[at]) == _LONG for at in (0, 2))
+    if is_year_first and is_year_last:
+        return None
+    if not is_year_first and not is_year_last:
+        if len(texts[2]) != _SHORT:
+            return None
+        if order == "ymd":
+            first = _long_year(first)
+        else:
+            third = _long_year(third)
+    small = [len(one) > 1 for one in texts[:2] if int(one) < _TEN]
+    return DateStamp(first, middle, third, "", small[0] if small else None, row)
+
+
+def _long_year(year: int) -> int:
+    return year + (1900 if year >= _FIRST_SHORT_YEAR else 2000)
+
+
+def _hour_of_24(hour: int, period: str) -> int:
+    if not 1 <= hour <= _NOON:
+        msg = "no hour of the 12-hour clock"
+        raise ValueError(msg)
+    return hour % _NOON + (_NOON if period in "Pp" else 0)
+
+
+def _on_24_hours(clock: re.Match[str]) -> str:
+    return f"{_hour_of_24(int(clock[1]), clock[3])}{clock[2]}"

@@ -1,0 +1,276 @@
+"""Signal's `main.jsonl` as sessions."""
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.chat_loaders import BaseChatLoader
+
+from langchain_chatexports import SignalChatLoader
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.standard_tests import ChatLoaderUnitTests
+from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.signal import MAY_MS, OWNER, SignalExport
+
+
+class TestSignal(ChatLoaderUnitTests):
+    @property
+    def chat_loader_class(self) -> type[BaseChatLoader]:
+        return SignalChatLoader
+
+    @property
+    def time_key(self) -> str:
+        return "message_time"
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        export = SignalExport()
+        for name in ("Hare", "Fox", "Zoë 😂"):
+            friend = export.contact(name)
+            chat = export.chat(friend)
+            for number in range(8):
+                chat.says((OWNER, friend)[number % 2], f"Zeile {number} für {name}")
+            chat.add(friend, "updateMessage", {"simpleUpdate": {"type": "END_SESSION"}})
+        return export.write(tmp_path / "export" / "main.jsonl").parent
+
+
+def only_message(export: SignalExport, folder: Path, **options: Any) -> Any:
+    path = export.write(folder / "main.jsonl")
+    (session,) = SignalChatLoader(path, **options).load()
+    (message,) = session["messages"]
+    return message
+
+
+def talk(name: str = "Hare", **keys: Any) -> tuple[SignalExport, Any, str]:
+    """Return an export, a chat in it and the friend's recipient."""
+    export = SignalExport()
+    friend = export.contact(name, **keys)
+    return export, export.chat(friend), friend
+
+
+def test_a_chat_is_a_session_of_the_owner_and_a_friend(tmp_path: Path) -> None:
+    export, chat, hare = talk()
+    chat.says(hare, "Speed is key!")
+    chat.says(OWNER, "Slow and steady.")
+    path = export.write(tmp_path / "main.jsonl")
+    (session,) = SignalChatLoader(path).load()
+    assert [
+        (m.additional_kwargs["sender"], m.additional_kwargs["is_from_me"], m.content)
+        for m in session["messages"]
+    ] == [
+        ("Hare", False, "Speed is key!"),
+        ("Tess Tortoise", True, "Slow and steady."),
+    ]
+    metadata = metadata_of(session)
+    assert (metadata["title"], metadata["is_group"]) == ("Hare", False)
+    assert metadata["participants"] == ["Hare", "Tess Tortoise"]
+    summary = SignalChatLoader(path).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Tess Tortoise", "the export")
+
+
+@pytest.mark.parametrize("layout", ["file", "folder", "zip"])
+def test_each_layout_is_recognized(tmp_path: Path, layout: str) -> None:
+    export, chat, hare = talk()
+    chat.says(hare, "Hi")
+    file = export.write(tmp_path / "export" / "main.jsonl")
+    path = {"file": file, "folder": file.parent}.get(layout, tmp_path / "signal.zip")
+    if layout == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(file, "signal-export/main.jsonl")
+    loader = open_export(path).loader
+    assert isinstance(loader, SignalChatLoader)
+    assert loader.inspect().kept == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ({"nickname": {"given": "Bunny"}, "systemGivenName": "H"}, "Bunny"),
+        ({"systemGivenName": "Harry", "systemFamilyName": "Hare"}, "Harry Hare"),
+        ({"profileFamilyName": "Quick"}, "Hare Quick"),
+        ({"profileGivenName": "", "username": "hare.12"}, "hare.12"),
+        ({"profileGivenName": "", "e164": "15550100"}, "+15550100"),
+    ],
+)
+def test_people_have_the_name_that_signal_shows(
+    tmp_path: Path, keys: dict[str, Any], shown: str
+) -> None:
+    export, chat, hare = talk(**keys)
+    chat.says(hare, "Hi")
+    assert only_message(export, tmp_path).additional_kwargs["sender"] == shown
+
+
+def test_a_person_is_found_by_phone_number(tmp_path: Path) -> None:
+    export, chat, hare = talk(e164="15550100", username="hare.12")
+    chat.says(hare, "Hi")
+    loader = SignalChatLoader(export.write(tmp_path / "main.jsonl"))
+    for handle in ("+1 555 0100", "hare.12", "@HARE.12"):
+        assert loader.names_of(handle) == {"Hare"}
+
+
+def test_ids_are_those_of_the_next_export(tmp_path: Path) -> None:
+    """Recipients and chats are numbered anew; the group's key itself is not shown."""
+    ids = []
+    for number in range(2):
+        export = SignalExport()
+        for _ in range(number):
+            export.contact("Fox")
+        hare, meadow = export.contact("Hare"), export.group("Meadow")
+        export.seconds = 0
+        export.chat(hare).says(hare, "Hi")
+        export.chat(meadow).says(hare, "Hello")
+        path = export.write(tmp_path / str(number) / "main.jsonl")
+        sessions = SignalChatLoader(path).load()
+        ids.append([(metadata_of(s)["id"], s["messages"][0].id) for s in sessions])
+    assert ids[0] == ids[1]
+    (_, _), (group, _) = ids[0]
+    assert "TWVhZG93" not in group
+    summary = SignalChatLoader(tmp_path).inspect()
+    assert (summary.sessions, summary.kept) == (2, 2)
+    assert summary.skipped == {"duplicate": 2}
+
+
+def test_a_group_has_its_title(tmp_path: Path) -> None:
+    export = SignalExport()
+    hare, fox = export.contact("Hare"), export.contact("Fox")
+    chat = export.chat(export.group("Meadow"))
+    chat.says(hare, "one")
+    chat.says(fox, "two")
+    (session,) = SignalChatLoader(export.write(tmp_path / "main.jsonl")).load()
+    metadata = metadata_of(session)
+    assert (metadata["title"], metadata["is_group"]) == ("Meadow", True)
+    assert metadata["participants"] == ["Hare", "Fox"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "reason"),
+    [
+        ("updateMessage", {"individualCall": {"state": "MISSED"}}, "system"),
+        ("giftBadge", {"state": "OPENED"}, "system"),
+        ("aKindOfTomorrow", {}, "system"),
+        ("remoteDeletedMessage", {}, "unsent"),
+        ("adminDeletedMessage", {"adminId": "3"}, "unsent"),
+        ("stickerMessage", {"sticker": {"packId": "AA=="}}, "media"),
+        ("contactMessage", {"contact": {"name": {"givenName": "Fox"}}}, "media"),
+        ("viewOnceMessage", {}, "media"),
+        ("standardMessage", {"attachments": [{"pointer": {}}]}, "media"),
+        ("standardMessage", {}, "empty"),
+    ],
+)
+def test_what_nobody_typed_is_skipped_by_its_kind(
+    tmp_path: Path, kind: str, content: dict[str, Any], reason: str
+) -> None:
+    export, chat, hare = talk()
+    chat.add(hare, kind, content)
+    path = export.write(tmp_path / "main.jsonl")
+    assert SignalChatLoader(path).inspect().skipped == {reason: 1}
+
+
+def test_files_are_attachments(tmp_path: Path) -> None:
+    export, chat, hare = talk()
+    pointers = [
+        {"pointer": {"contentType": "image/jpeg", "fileName": "race.jpg"}},
+        {"pointer": {"contentType": "audio/aac"}, "flag": "VOICE_MESSAGE"},
+        {"pointer": {"contentType": "video/mp4"}, "flag": "GIF"},
+    ]
+    chat.add(hare, "standardMessage", {"attachments": pointers})
+    message = only_message(export, tmp_path, keep="media")
+    assert message.content == "[photo] [audio] [gif]"
+    assert message.additional_kwargs["attachments"][0] == {
+        "type": "photo",
+        "name": "race.jpg",
+        "mime_type": "image/jpeg",
+    }
+
+
+def test_replies_reactions_and_edits_are_marked(tmp_path: Path) -> None:
+    export, chat, hare = talk()
+    first = chat.says(OWNER, "Ready?", reactions=[{"emoji": "👍", "authorId": hare}])
+    quote = {"authorId": OWNER, "targetSentTimestamp": first["dateSent"]}
+    second = chat.says(hare, "Always!", quote=quote)
+    second["revisions"] = [dict(second)]
+    (session,) = SignalChatLoader(export.write(tmp_path / "main.jsonl")).load()
+    asked, answered = session["messages"]
+    assert asked.additional_kwargs["reactions"] == [
+        {"reaction": "👍", "sender": "Hare"}
+    ]
+    assert answered.additional_kwargs["edited"] is True
+    reply_to = answered.additional_kwargs["reply_to"]
+    assert reply_to == {"id": asked.id, "sender": "Tess Tortoise"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "text"),
+    [
+        (
+            "directStoryReplyMessage",
+            {"textReply": {"text": {"body": "Nice!"}}},
+            "Nice!",
+        ),
+        ("directStoryReplyMessage", {"emoji": "🔥"}, "🔥"),
+        ("poll", {"question": "Race?", "options": [{"option": "Yes"}]}, "Race?"),
+    ],
+)
+def test_other_words_of_people_are_text(
+    tmp_path: Path, kind: str, content: dict[str, Any], text: str
+) -> None:
+    export, chat, hare = talk()
+    chat.add(hare, kind, content)
+    assert only_message(export, tmp_path).content == text
+
+
+def test_times_are_milliseconds(tmp_path: Path) -> None:
+    export, chat, hare = talk()
+    chat.says(hare, "Hi")["dateSent"] = str(MAY_MS + 123)
+    kwargs = only_message(export, tmp_path).additional_kwargs
+    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00.123000+00:00"}]
+
+
+def test_a_damaged_line_costs_itself_only(tmp_path: Path) -> None:
+    export, chat, hare = talk()
+    chat.says(hare, "one")
+    export.frames.append('{"chatItem":{"chatId":"1","standardMessage":{"te')
+    chat.says(hare, "two")
+    summary = SignalChatLoader(export.write(tmp_path / "main.jsonl")).inspect()
+    assert (summary.kept, summary.skipped) == (2, {"unreadable": 1})
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "main.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(ExportFormatError, match=r"no main\.jsonl of a Signal export"):
+        SignalChatLoader(tmp_path).load()
+
+
+KEYS = [
+    *("recipient", "chat", "chatItem", "account", "id", "contact", "group", "self"),
+    *("recipientId", "chatId", "authorId", "dateSent", "standardMessage", "text"),
+    *("body", "attachments", "pointer", "reactions", "quote", "revisions", "aci"),
+]
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["1", "-"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.lists(any_json.map(json.dumps) | st.text(), max_size=6))
+def test_any_lines_are_sessions_or_counts(lines: list[str]) -> None:
+    export, chat, hare = talk()
+    chat.says(hare, "Hi")
+    export.frames += lines
+    with tempfile.TemporaryDirectory() as folder:
+        loader = SignalChatLoader(export.write(Path(folder) / "main.jsonl"))
+        try:
+            summary = loader.inspect()
+        except ChatExportError:
+            return
+    assert summary.found == summary.kept + sum(summary.skipped.values())
