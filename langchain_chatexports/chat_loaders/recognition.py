@@ -65,6 +65,7 @@ _SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # The first names of a zip stand in its head.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
+_ATTACHMENTS = "Attachments"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
 # The parts of a set, and mlx's name for the second one.
@@ -352,8 +353,9 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
 
 def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     imessage = _module("imessage")
-    if imessage.is_messages_folder(path):
-        # Attachments in it may be exports that somebody sent.
+    has_database = imessage.is_messages_folder(path)
+    # Attachments in the system's own folder may be exports that somebody sent.
+    if has_database and (imessage.is_backup(path) or (path / _ATTACHMENTS).is_dir()):
         return [_Found("imessage", path)]
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
         names = _formats_of(files)
@@ -361,6 +363,8 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     others = [child for child in children if _is_other_export(child, columns)]
     if len(names) == 1 and not others:
         return [_Found(names[0], path)]
+    if has_database and not names and len(others) <= 1:
+        return [_Found("imessage", path)]
     if not names and not others:
         _refuse_examples(path)
         return []
