@@ -76,11 +76,11 @@ class ChatExportRetriever(BaseRetriever):
         **arguments: Any,
     ) -> list[Document]:
         del run_manager
-        settings = {"k": self.k, "person": self.person, "chat": self.chat}
-        settings |= {"start": self.start, "end": self.end}
+        settings: dict[str, Any] = {"k": self.k, "person": self.person}
+        settings |= {"chat": self.chat, "start": self.start, "end": self.end}
         # What is empty but not None, such as `person=[]`, finds nothing.
         settings |= {name: one for name, one in arguments.items() if one is not None}
-        hits = self.index.search(query, **settings)  # type: ignore[arg-type] # checked there
+        hits = self.index.search(query, **settings)
         for hit in hits:
             hit.document.metadata["match"] = hit.match.ids[0]
         return [hit.document for hit in hits]

@@ -25,7 +25,7 @@ from langchain_chatexports.retrieval import (
     storage,
 )
 from langchain_chatexports.retrieval.queries import match_expression
-from langchain_chatexports.retrieval.search import by_words
+from langchain_chatexports.retrieval.search import Ranked, by_words
 from langchain_chatexports.retrieval.storage import is_index
 from tests.unit_tests.builders.sessions import said, talk
 
@@ -443,7 +443,7 @@ class TestFile:
         monkeypatch.setattr(storage, "_BUSY_SECONDS", 0.01)
         path = tmp_path / "index.sqlite"
 
-        def and_then_removed(*arguments: Any) -> list[int]:
+        def and_then_removed(*arguments: Any) -> list[Ranked]:
             ranked = by_words(*arguments)
             with ChatIndex(path) as other, suppress(ExportFormatError):
                 other.rebuild(())
