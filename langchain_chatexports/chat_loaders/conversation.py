@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
 from typing_extensions import TypedDict
@@ -253,7 +253,7 @@ def to_session(
     }
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
-    return ExportSession(messages=messages, metadata=SessionMetadata(**metadata))
+    return ExportSession(messages=messages, metadata=cast("SessionMetadata", metadata))
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
