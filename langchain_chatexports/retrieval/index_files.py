@@ -30,11 +30,7 @@ _SETTLED_SECONDS = 3
 
 
 def default_index_dir() -> Path:
-    """Return the folder of search indexes among the user's data.
-
-    Raises:
-        MissingExtraError: If the extra `cli` is not installed.
-    """
+    """Return the folder of search indexes among the user's data."""
     try:
         import platformdirs
     except ImportError as error:
@@ -67,20 +63,8 @@ def delete_indexes_with(
     """Delete the search indexes that have messages of people or conversations.
 
     An index is a copy: the exports keep what they have, and the next search makes an
-    index of them again. One that cannot be read is deleted, too.
-
-    Args:
-        folder: The folder of indexes.
-        people: Names, as senders or participants, without regard to case.
-        conversations: The `session_id` or `source` of each.
-        strict: Whether a name or id that no index has is an error.
-
-    Returns:
-        The files that were deleted.
-
-    Raises:
-        SenderNotFoundError: With `strict`, if no index has one of them; then nothing is
-            deleted.
+    index of them again. One that cannot be read is deleted, too. With `strict`, a name
+    or id that no index has is an error, and nothing is deleted.
     """
     wanted = {name_key(name): name for name in people}
     unknown = {*people, *conversations}
@@ -121,14 +105,7 @@ class IndexFile:
         others: Iterable[Path] = (),
         options: Iterable[str] = (),
     ) -> None:
-        """Initialize it; nothing is read yet.
-
-        Args:
-            folder: The folder of indexes.
-            paths: The exports.
-            others: Files that names come from, such as a table of people.
-            options: What else decides about the sessions, such as a time zone.
-        """
+        """Name the file by exports, files with names of people, and reading options."""
         self._sources = sorted(os.path.realpath(path.expanduser()) for path in paths)
         self._others = [os.path.realpath(path.expanduser()) for path in others]
         name = _digest([*self._sources, "", *self._others, "", *options])
@@ -148,12 +125,7 @@ class IndexFile:
         return index.note() == self._state()
 
     def rebuild(self, index: ChatIndex, sessions: SessionSource) -> IndexCounts:
-        """Make the index anew.
-
-        Args:
-            index: What `open` returned.
-            sessions: Everything in the exports that it is to have.
-        """
+        """Make the index anew from the sessions of the exports."""
         newest = max((seen.st_mtime for _, seen in self._stats()), default=0.0)
         # What is written while it is read has a newer time or another size.
         is_settled = newest < time.time() - _SETTLED_SECONDS

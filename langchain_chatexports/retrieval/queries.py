@@ -35,9 +35,6 @@ def searchable(text: str) -> str:
 
     A run of such letters becomes its overlapping pairs and its last letter, so that
     each pair, and each letter as the beginning of a token, can be found.
-
-    Args:
-        text: The text.
     """
     text = text.translate(_NO_MARKS)
     if text.isascii():
@@ -58,13 +55,8 @@ def match_expression(query: str) -> str | None:
 
     Texts with any of the words match; the more of them, and the rarer, the better.
     English function words, and words of questions about chats such as "said", count
-    only where there are no others. What stands in quotation marks must occur as it is.
-
-    Args:
-        query: The question, as people type it: nothing in it is an operator.
-
-    Returns:
-        The expression; `None` if there is nothing to search for.
+    only where there are no others. What stands in quotation marks must occur as it is,
+    and nothing else is an operator. `None` if there is nothing to search for.
     """
     needed: list[str] = []
     words: list[str] = []

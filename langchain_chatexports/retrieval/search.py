@@ -85,11 +85,7 @@ def make_filters(
     first: float | None,
     end: float | None,
 ) -> Filters:
-    """Return filters, with names looked up in an index.
-
-    Raises:
-        SenderNotFoundError: If no sender, or no chat, has a name.
-    """
+    """Return filters, with names looked up in an index; unknown ones are errors."""
     people = chats = None
     if person is not None:
         rows = connection.execute("SELECT DISTINCT sender FROM message")

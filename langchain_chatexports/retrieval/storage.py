@@ -51,18 +51,9 @@ _TABLES = (
 
 
 def open_index(path: Path | None) -> sqlite3.Connection:
-    """Open a search index, and create it if there is none.
+    """Open a search index, and create it if there is none; only its owner can read it.
 
-    Args:
-        path: Its file, which only its owner can read; `None` for one in memory.
-
-    Returns:
-        The connection, for one thread at a time.
-
-    Raises:
-        ExportFormatError: If the file is something else, or of another version.
-        ChatExportError: If the file cannot be written, or this Python's SQLite has no
-            full-text search.
+    Without a path it is in memory. The connection is for one thread at a time.
     """
     if path is None:
         return _connected(":memory:")

@@ -263,6 +263,18 @@ class TestIndex:
             assert len(lines(chatexports("search", "carrot", "chat.db"))) == 2
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1
 
+    def test_one_of_another_version_is_made_anew(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        before = chatexports("search", "race", sample)
+        (index,) = (tmp_path / INDEXES).iterdir()
+        database = sqlite3.connect(index)
+        database.execute("PRAGMA user_version = 99")
+        database.close()
+        again = chatexports("search", "race", sample)
+        assert again.out == before.out
+        assert "Read: 223 messages" in again.err
+
     def test_none_is_kept_if_none_is_wanted(
         self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
     ) -> None:

@@ -58,11 +58,6 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
     assert text.split("\n")[1::2] == ["2023-08-28 (UTC)", "2023-08-29 (UTC)"]
 
 
-def test_no_text_looks_like_somebody_elses_message() -> None:
-    text = _only(talk("Hare: hi\n00:33 Tortoise: I lost")).page_content
-    assert text.endswith("\n00:32 Hare: hi 00:33 Tortoise: I lost")
-
-
 def test_no_name_looks_like_somebody_elses_message() -> None:
     message = said("Hare\n12:00 Tortoise", "you win", message_time=None)
     facts = {"title": "Race\n12:01 Tortoise: yes"}
