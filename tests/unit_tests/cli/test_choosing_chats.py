@@ -78,10 +78,10 @@ def kept(command: str, out: str) -> tuple[int, int, dict[str, int]]:
 @pytest.mark.parametrize(
     ("options", "left", "reason"),
     [
-        (("--with", "Hare"), 20, "participants"),
-        (("--with", "hare", "--no-groups"), 10, "participants"),
+        (("--with", "Hare"), 20, "excluded"),
+        (("--with", "hare", "--no-groups"), 10, "excluded"),
         (("--with", "Hare", "--with", "Fox"), 30, None),
-        (("--no-groups",), 20, "group"),
+        (("--no-groups",), 20, "excluded"),
         (("--include", "The pond"), 10, "excluded"),
         (("--include", "burrow", "--include", "Owl"), 20, "excluded"),
         (("--exclude", "Owl"), 20, "excluded"),
@@ -234,7 +234,7 @@ def test_chosen_chats_of_examples_are_an_error(
     assert "chatexports forget" in done.err
 
 
-@pytest.mark.parametrize("options", [(), ("--dedup")])
+@pytest.mark.parametrize("options", [(), ("--dedup",)])
 def test_a_limit_keeps_the_newest_examples_in_their_order(
     chatexports: Callable[..., Any],
     chats: Path,
