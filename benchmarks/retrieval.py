@@ -1,7 +1,7 @@
 """What a search index costs, and how well it finds.
 
 ```
-python -m benchmarks.retrieval speed --messages 1000000 [--vectors]
+python -m benchmarks.retrieval speed --messages 1000000
 python -m benchmarks.retrieval quality ARCHIVE [--stream maths]
 ```
 
@@ -33,12 +33,10 @@ from urllib.parse import unquote
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import HumanMessage
 
-from langchain_chatexports.retrieval import ChatIndex, WordLlamaEmbeddings
-from langchain_chatexports.retrieval.index import _WEIGHTS
-from langchain_chatexports.retrieval.search import Filters, joined_by_rank
+from langchain_chatexports.retrieval import ChatIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from langchain_core.chat_sessions import ChatSession
 
@@ -84,29 +82,26 @@ def words(rng: random.Random, count: int) -> list[str]:
     return [f"w{place}" for place in places]
 
 
-def measure_speed(messages: int, *, with_vectors: bool) -> None:
+def measure_speed(messages: int) -> None:
     """Index invented chats and print what that costs."""
     loader = InventedChats(messages)
     with timed("make the messages (not the index's)"):
         for _ in loader.lazy_load():
             pass
-    embeddings = WordLlamaEmbeddings() if with_vectors else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.sqlite"
-        with ChatIndex(path, embeddings=embeddings) as index:
+        with ChatIndex(path) as index:
             with timed("make the messages and index them"):
-                index.update(loader)
+                index.rebuild(loader)
             size = path.stat().st_size / 1e6
             print(f"{size:.0f} MB, {1e6 * size / messages:.0f} bytes a message")
-            with timed("make the messages and update what is unchanged"):
-                index.update(loader)
+            with timed("make the messages and index them again"):
+                index.rebuild(loader)
             rng = random.Random(1)
             for count in (1, 4, 12):
                 questions = [" ".join(words(rng, count)) for _ in range(_QUESTIONS)]
                 print_search(index, f"{count} words", questions)
             print_search(index, "4 words of a person", questions, person="p1")
-            with timed("forget a person"):
-                index.forget("p2")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory {peak / (1e6 if sys.platform == 'darwin' else 1e3):.0f} MB")
 
@@ -174,61 +169,35 @@ def measure_quality(archive: Path, stream: str, topics: int, questions: int) -> 
     rng.shuffle(found)
     chosen = found[:topics]
     held_out = [topic.rows.pop(rng.randrange(1, len(topic.rows))) for topic in chosen]
-    index = ChatIndex(embeddings=WordLlamaEmbeddings())
+    index = ChatIndex()
     with timed(f"{len(chosen)} topics, {sum(len(t.rows) for t in chosen)} messages"):
-        index.update(
-            {
-                "messages": [
-                    HumanMessage(
-                        text, additional_kwargs={"sender": name, "message_time": moment}
-                    )
-                    for name, moment, text in topic.rows
-                ],
-                "metadata": {"id": str(number), "platform": "zulip"},
-            }
-            for number, topic in enumerate(chosen)
-        )
+        index.rebuild(_session(*numbered) for numbered in enumerate(chosen))
     asked = {
         "held-out message": [row[2] for row in held_out[:questions]],
         "name of the topic": [topic.name for topic in chosen[:questions]],
     }
     for name, texts in asked.items():
-        for way, rank in _ways(index).items():
-            score = mean_reciprocal_rank(texts, rank)
-            print(f"{name}, {way}: {score:.3f}", flush=True)
+        print(f"{name}: {mean_reciprocal_rank(index, texts):.3f}", flush=True)
 
 
-def mean_reciprocal_rank(
-    questions: Sequence[str], rank: Callable[[str], Sequence[int]]
-) -> float:
+def _session(number: int, topic: Topic) -> Any:
+    messages = [
+        HumanMessage(text, additional_kwargs={"sender": name, "message_time": moment})
+        for name, moment, text in topic.rows
+    ]
+    metadata = {"id": str(number), "platform": "zulip"}
+    return {"messages": messages, "metadata": metadata}
+
+
+def mean_reciprocal_rank(index: ChatIndex, questions: Sequence[str]) -> float:
     """Return the mean of 1 / place of each question's own topic, 0 if not found."""
     total = 0.0
     for number, question in enumerate(questions):
-        order = [*dict.fromkeys(rank(question))]
+        hits = index.search(question, k=_POOL)
+        found = (int(hit.document.metadata["session_id"]) for hit in hits)
+        order = [*dict.fromkeys(found)]
         total += 1 / (order.index(number) + 1) if number in order else 0
     return total / len(questions)
-
-
-def _ways(index: ChatIndex) -> dict[str, Callable[[str], list[int]]]:
-    def topics_of(windows: Sequence[int]) -> list[int]:
-        return [topic_of[window] for window in windows]
-
-    rows = index._connection.execute(  # noqa: SLF001 - the rankings are not public
-        "SELECT window.id, json_extract(facts, '$.session_id') FROM window "
-        "JOIN chat ON chat.id = window.chat"
-    )
-    topic_of = {window: int(topic) for window, topic in rows}
-
-    def rankings(question: str) -> list[list[int]]:
-        return index._rankings(question, Filters(), _POOL)  # noqa: SLF001 - as above
-
-    return {
-        "words (BM25)": lambda question: topics_of(rankings(question)[0]),
-        "vectors": lambda question: topics_of(rankings(question)[1]),
-        "both": lambda question: topics_of(
-            [window for window, _ in joined_by_rank(rankings(question), _WEIGHTS)]
-        ),
-    }
 
 
 def main() -> None:
@@ -237,7 +206,6 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     speed = commands.add_parser("speed")
     speed.add_argument("--messages", type=int, default=100_000)
-    speed.add_argument("--vectors", action="store_true")
     quality = commands.add_parser("quality")
     quality.add_argument("archive", type=Path)
     quality.add_argument("--stream", default="")
@@ -245,7 +213,7 @@ def main() -> None:
     quality.add_argument("--questions", type=int, default=500)
     given = parser.parse_args()
     if given.command == "speed":
-        measure_speed(given.messages, with_vectors=given.vectors)
+        measure_speed(given.messages)
     else:
         measure_quality(given.archive, given.stream, given.topics, given.questions)
 

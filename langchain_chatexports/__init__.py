@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.conversation import ExportSession
     from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
-    from langchain_chatexports.chat_loaders.documents import sessions_to_documents
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
+    from langchain_chatexports.retrieval.documents import sessions_to_documents
     from langchain_chatexports.retrieval.retriever import ChatExportRetriever
     from langchain_chatexports.steps import (
         ChunkSessions,
@@ -129,7 +129,6 @@ _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
     "chat_loaders.conversation": ("ExportSession",),
     "chat_loaders.discord": ("DiscordChatLoader",),
-    "chat_loaders.documents": ("sessions_to_documents",),
     "chat_loaders.facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
         "SingleFileFacebookMessengerChatLoader",
@@ -166,6 +165,7 @@ _MODULES = {
     "finetuning.run": ("FineTuningRun",),
     "finetuning.tuner": ("ChatFineTuner",),
     "local_server": ("LocalServer",),
+    "retrieval.documents": ("sessions_to_documents",),
     "retrieval.retriever": ("ChatExportRetriever",),
     "steps": (
         "ChunkSessions",

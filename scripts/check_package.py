@@ -75,8 +75,6 @@ WITHOUT = {
     "ray": "from langchain_chatexports.cluster import read_exports\n"
     "read_exports('chat.db')",
     "redact": "package.Redact.for_export(loader)",
-    "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
-    "WordLlamaEmbeddings()",
     "report": "from langchain_chatexports.report import build_report, write_report\n"
     "write_report(build_report(loader), 'report.html')",
     "table": "package.TableChatLoader(parquet, columns=columns).load()",
@@ -131,8 +129,6 @@ loader = IMessageChatLoader(write_imessage(place / "chat.db"))
 write_report(build_report(loader), place / "report.html")
 assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
 """,
-    "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
-    "assert len(WordLlamaEmbeddings().embed_query('race')) == 256",
     "table": "import duckdb",
     "tests": "from langchain_chatexports.standard_tests import ChatLoaderUnitTests",
 }

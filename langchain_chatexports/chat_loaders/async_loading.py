@@ -36,6 +36,7 @@ class AsyncLoading(BaseChatLoader):
         size: int | None = 8,
         overlap: int = 2,
         gap: timedelta | None = timedelta(hours=1),
+        flat: bool = False,
     ) -> Iterator[Document]:
         """Read the sessions as documents, for vector stores and retrievers.
 
@@ -43,13 +44,16 @@ class AsyncLoading(BaseChatLoader):
             size: As for `sessions_to_documents`.
             overlap: As for `sessions_to_documents`.
             gap: As for `sessions_to_documents`.
+            flat: As for `sessions_to_documents`.
 
         Returns:
             The documents, lazily; closing the iterator closes the export.
         """
-        from langchain_chatexports.chat_loaders.documents import sessions_to_documents
+        from langchain_chatexports.retrieval.documents import sessions_to_documents
 
-        return sessions_to_documents(self, size=size, overlap=overlap, gap=gap)
+        return sessions_to_documents(
+            self, size=size, overlap=overlap, gap=gap, flat=flat
+        )
 
 
 async def read_on_one_thread(

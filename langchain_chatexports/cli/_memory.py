@@ -10,7 +10,7 @@ from langchain_chatexports._terminal import message_line
 from langchain_chatexports.cli._console import confirmed
 from langchain_chatexports.cli._search_index import open_index_of
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.retrieval.queries import is_telling
+from langchain_chatexports.retrieval.queries import telling_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,7 +74,7 @@ def _recalled(index: ChatIndex, line: str) -> str:
     found: list[str] = []
     room = _MAX_CHARACTERS
     # "Ok" and "Hm?" bring nothing to mind.
-    for hit in index.search(line, k=_WINDOWS) if is_telling(line) else ():
+    for hit in index.search(line, k=_WINDOWS) if telling_words(line) else ():
         text = hit.document.page_content
         if len(text) > room:
             if found:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from langchain_core.chat_sessions import ChatSession
-    from langchain_core.embeddings import Embeddings
 
     from langchain_chatexports.chat_loaders.recognition import Export
 
@@ -52,7 +51,6 @@ def open_index_of(
     people: Path | None = None,
     reading: ReadingOptions | None = None,
     index_dir: Path | None = None,
-    embeddings: Embeddings | None = None,
     in_memory: bool = False,
 ) -> Iterator[tuple[list[Export], ChatIndex]]:
     """Open the index of exports, up to date.
@@ -63,7 +61,6 @@ def open_index_of(
         people: Who has which names and handles.
         reading: What the exports do not say of themselves.
         index_dir: The folder of indexes; `None` for the default.
-        embeddings: Finds by meaning too.
         in_memory: Whether to keep no file.
 
     Yields:
@@ -71,23 +68,20 @@ def open_index_of(
     """
     reading = reading or ReadingOptions()
     exports = open_exports(paths, contacts, ChatChoice(), people, reading)
-    folder = index_folder(index_dir)
     if in_memory:
-        with ChatIndex(embeddings=embeddings) as index:
+        with ChatIndex() as index:
             with _reading(exports) as sessions:
-                index.update(sessions)
-            index_files.forget_again(index, folder)
+                index.rebuild(sessions)
             yield exports, index
         return
     named = [path for path in (contacts, people) if path is not None]
+    folder = index_folder(index_dir)
     file = index_files.IndexFile(folder, paths, named, reading.words())
     is_new = not file.path.exists()
-    with file.open(embeddings) as index:
-        if file.is_current(index):
-            index.update(())  # Makes the vectors that are missing.
-        else:
+    with file.open() as index:
+        if not file.is_current(index):
             with _reading(exports) as sessions:
-                file.update(index, sessions)
+                file.rebuild(index, sessions)
         if is_new:
             say(
                 f"Indexed in {file.path}, which only you can read. To delete all "

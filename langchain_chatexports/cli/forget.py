@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli._search_index import IndexDir, index_folder
 from langchain_chatexports.exceptions import FineTuningError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from langchain_chatexports.datasets._forget import ForgetReport
     from langchain_chatexports.finetuning.training_file import JobUse
-    from langchain_chatexports.retrieval import ForgetCounts
 
 __all__ = ["forget"]
 
@@ -32,7 +32,7 @@ def forget(
         typer.Argument(
             metavar="SET",
             help="A set that prepare has written, with its trace beside it. Without "
-            "it: search indexes only.",
+            "it, search indexes are deleted only.",
             show_default=False,
         ),
     ] = None,
@@ -42,7 +42,7 @@ def forget(
         typer.Option(
             metavar="NAME",
             help="Name or handle of somebody to take out; may be given several times. "
-            "In search indexes: the name that search shows.",
+            "Without a set: the name that search shows.",
             show_default=False,
         ),
     ] = None,
@@ -85,8 +85,9 @@ def forget(
 ) -> None:
     """Take a person or a conversation out of a set, and list the jobs that used it.
 
-    Whoever is named is also taken out of all search indexes, and later searches do not
-    bring them back. There, texts of others that mention the name stay.
+    Search indexes are copies of exports: those that have the person or conversation are
+    deleted. The exports stay as they are, so a later search finds what they have;
+    leave somebody out of it with --exclude.
 
     For example:
         chatexports forget set --person Hare
@@ -95,7 +96,7 @@ def forget(
     """
     from langchain_chatexports.datasets.forget_by_name import forget_by_name
     from langchain_chatexports.local_server import jobs_that_used_set
-    from langchain_chatexports.retrieval.index_files import forget_in_all
+    from langchain_chatexports.retrieval.index_files import delete_indexes_with
 
     people, conversations = person or [], conversation or []
     if not people and not conversations:
@@ -103,8 +104,10 @@ def forget(
         raise typer.BadParameter(msg)
     folder = index_folder(index_dir)
     if path is None:
-        found = forget_in_all(folder, people, conversations)
-        _show_indexes(found, people, as_json=as_json)
+        deleted = delete_indexes_with(folder, people, conversations)
+        if as_json:
+            print_json(_indexes_as_json(deleted))
+        _say_indexes(deleted)
         return
     report = forget_by_name(
         path,
@@ -116,51 +119,24 @@ def forget(
     jobs = jobs_that_used_set(report.hashes, data_dir)
     for url in (base_url, _OPENAI_URL if openai else None):
         jobs += _remote_jobs(report.hashes, url) if url else []
-    indexes = forget_in_all(folder, people, conversations)
+    # Names in a set need not be in an index.
+    deleted = delete_indexes_with(folder, people, conversations, strict=False)
     if as_json:
-        listed = {"jobs": [job.to_dict() for job in jobs], **_indexes_as_json(indexes)}
+        listed = {"jobs": [job.to_dict() for job in jobs], **_indexes_as_json(deleted)}
         print_json({**report.to_dict(), **listed})
         return
     _say_report(report, jobs)
-    _show_indexes(indexes, people, as_json=False)
+    if deleted:
+        _say_indexes(deleted)
 
 
-def _show_indexes(
-    found: Mapping[Path, ForgetCounts], people: Collection[str], *, as_json: bool
-) -> None:
-    if as_json:
-        print_json(_indexes_as_json(found))
-        return
-    for file, counts in found.items():
-        say(f"{file}: {counts.in_words()}")
-    if people and found and not any(counts.messages for counts in found.values()):
-        # A handle, or a slip: whoever was meant is still there.
-        nearest = _nearest(found, people)
-        say(
-            f"Nobody in the search indexes has that name.{nearest} Give the name that "
-            "search shows. Whoever has the one given will be left out."
-        )
-        return
-    say("No search index will have what was named.")
+def _say_indexes(deleted: Sequence[Path]) -> None:
+    count = plural(len(deleted), "search index", "search indexes")
+    say(f"Deleted: {count}. A search makes it anew from what its export has.")
 
 
-def _nearest(files: Iterable[Path], people: Collection[str]) -> str:
-    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.retrieval import ChatIndex
-
-    known: set[str] = set()
-    for file in files:
-        with ChatIndex(file) as index:
-            known |= index.people().keys()
-    return did_you_mean(people, known)
-
-
-def _indexes_as_json(found: Mapping[Path, ForgetCounts]) -> dict[str, Any]:
-    return {
-        "indexes": [
-            {"path": str(file), **counts._asdict()} for file, counts in found.items()
-        ]
-    }
+def _indexes_as_json(deleted: Sequence[Path]) -> dict[str, Any]:
+    return {"deleted_indexes": [str(path) for path in deleted]}
 
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
 from concurrent.futures import Future
+from functools import partial
 from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING
+
+import typer
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._chat_options import (
@@ -28,10 +30,16 @@ from langchain_chatexports.cli._search_index import IndexDir, index_folder
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from typing import NoReturn
 
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.retrieval import ChatIndex
+    from langchain_chatexports.retrieval.index_files import IndexFile
 
 __all__ = ["mcp"]
 
@@ -53,39 +61,69 @@ def mcp(
     and this program sends nothing: what it answers, the application may send to the
     provider of its model. Each call is logged on stderr by its counts.
 
-    The exports are read at each start, into memory, and whoever was forgotten in a
-    search index is left out.
+    The first start writes an index into your user data folder, as search does, and
+    each start makes it anew if an export has changed. A search index, such as one of
+    ChatIndex in Python, is served as it is.
 
     For example:
         chatexports mcp chat.db --with Hare --since 2023-01-01
     """
-    from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
-    from langchain_chatexports.retrieval.index_files import forget_again
+    from langchain_chatexports.retrieval import chat_mcp_server
+    from langchain_chatexports.retrieval.index_files import IndexFile
+    from langchain_chatexports.retrieval.mcp_server import silence_sdk
+    from langchain_chatexports.retrieval.storage import is_index
 
     chosen = chats.choice()
     paths = own_messages_or(paths)
-    exports = open_exports(paths, contacts, chosen, people, reading)
-    index = ChatIndex()
     filled: Future[None] = Future()
-    _log_to_stderr()
+    silence_sdk()
+    if len(paths) == 1 and is_index(paths[0].expanduser()):
+        index = _served_as_it_is(paths[0], chosen, [contacts, people])
+        fill: Callable[[], object] = index.note
+    else:
+        exports = open_exports(paths, contacts, chosen, people, reading)
+        named = [path for path in (contacts, people) if path is not None]
+        words = [*reading.words()]
+        if not chosen.is_everything:
+            words.append(repr(chosen))
+        file = IndexFile(index_folder(index_dir), paths, named, words)
+        index = file.open()
+        fill = partial(_make_current, file, index, exports, chosen)
     server = chat_mcp_server(index, wait=filled.result)
-
-    def read() -> None:
-        index.update(chain.from_iterable(e.loader.lazy_load() for e in exports))
-        chosen.check_names(exports)
-        forget_again(index, index_folder(index_dir))
-
     # An application gives up if nothing answers for a minute: read meanwhile.
-    threading.Thread(target=_fill, args=(index, read, filled), daemon=True).start()
+    threading.Thread(target=_fill, args=(index, fill, filled), daemon=True).start()
     if stdin_is_terminal():
         say("Waiting for an application on stdin; Ctrl-C stops.")
     _leave(_run(server.run), index, is_busy=not filled.done())
 
 
-def _fill(index: ChatIndex, read: Callable[[], None], filled: Future[None]) -> None:
+def _served_as_it_is(
+    path: Path, chosen: ChatChoice, others: Sequence[Path | None]
+) -> ChatIndex:
+    from langchain_chatexports.retrieval import ChatIndex
+
+    if not chosen.is_everything or any(others):
+        msg = "A search index is served as it is: choose chats when it is made."
+        raise typer.BadParameter(msg)
+    return ChatIndex(path)
+
+
+def _make_current(
+    file: IndexFile, index: ChatIndex, exports: Sequence[Export], chosen: ChatChoice
+) -> None:
+    def sessions() -> Iterator[ChatSession]:
+        yield from chain.from_iterable(export.loader.lazy_load() for export in exports)
+        # An error here leaves the index as it was.
+        chosen.check_names(exports)
+
+    if not file.is_current(index):
+        file.rebuild(index, sessions())
+
+
+def _fill(index: ChatIndex, fill: Callable[[], object], filled: Future[None]) -> None:
     begin = perf_counter()
     try:
-        read()
+        fill()
     except Exception as error:  # noqa: BLE001 - it is what each tool answers
         filled.set_exception(error)
         # The text of another error may quote a message.
@@ -97,15 +135,6 @@ def _fill(index: ChatIndex, read: Callable[[], None], filled: Future[None]) -> N
     messages = plural(sum(chat.messages for chat in chats), "message")
     seconds = perf_counter() - begin
     say(f"{messages} in {plural(len(chats), 'chat')}, read in {seconds:.1f} s")
-
-
-def _log_to_stderr() -> None:
-    # The SDK configures a log of its own where there is none; its logger quotes errors,
-    # and so does that of asyncio where a signal ends a task.
-    logging.basicConfig(stream=sys.stderr, format="%(message)s")
-    for name in ("mcp", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    logging.getLogger("langchain_chatexports").setLevel(logging.INFO)
 
 
 def _run(server: Callable[[], None]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,17 +29,18 @@ from langchain_chatexports.cli._search_index import (
 from langchain_chatexports.exceptions import SenderNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.documents import ChatLine
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.chat_choice import ChatChoice
+    from langchain_chatexports.retrieval.documents import ChatLine
     from langchain_chatexports.retrieval.index import ChatIndex, Hit, IndexedChat
 
 __all__ = ["search"]
 
 _BEFORE_THE_WORD = 20
+_MAX_ENDING = 4
 _MAX_LIMIT = 1_000_000
 _MAX_NAME = 24
 _POOL = 10
@@ -67,14 +71,6 @@ def search(
         int,
         typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Most messages to show."),
     ] = 10,
-    meaning: Annotated[
-        bool,
-        typer.Option(
-            "--meaning",
-            help="Find by meaning too, with a small English model on this machine "
-            "(needs the extra 'retrieval').",
-        ),
-    ] = False,
     contacts: Contacts = None,
     people: People = None,
     chats: ChatOptions,
@@ -96,7 +92,7 @@ def search(
     """Search exports: a line for each message that fits, best first.
 
     The first search of an export writes an index into your user data folder, with all
-    texts, which only you can read; later ones read what has changed.
+    texts, which only you can read; it is made anew when the export changes.
 
     For example:
         chatexports search race chat.db --with Hare --since 2023-01-01
@@ -110,18 +106,12 @@ def search(
         msg = "Say what to search for: chatexports search QUERY PATH"
         raise typer.BadParameter(msg)
     chosen = chats.choice()
-    embeddings = None
-    if meaning:
-        from langchain_chatexports.retrieval.wordllama import WordLlamaEmbeddings
-
-        embeddings = WordLlamaEmbeddings()
     with open_index_of(
         own_messages_or(paths),
         contacts=contacts,
         people=people,
         reading=reading,
         index_dir=index_dir,
-        embeddings=embeddings,
         in_memory=no_index,
     ) as (exports, index):
         sources = _chosen_sources(chosen, exports, index)
@@ -135,26 +125,19 @@ def search(
             start=chosen.start,
             end=chosen.end,
         )
-    found = _lines(hits, fitting_only=not meaning)
+    # What others said, or earlier or later, is no reason to list a message.
+    found = ((hit, line) for hit in hits if hit.words for line in hit.matches)
     shown = [*islice(found, limit)]
     if as_json:
         print_json([_as_json(hit, line) for hit, line in shown])
     elif shown:
-        rows = (_row(line, query) for _, line in shown)
-        show_rows([("time (UTC)", "who", "message"), *rows])
+        times = [_local_time(line) for _, line in shown]
+        zones = sorted({_zone(time) for time in times if time is not None})
+        head = (f"time ({'/'.join(zones) or 'UTC'})", "who", "message")
+        lines = zip(times, (line for _, line in shown), strict=True)
+        show_rows([head, *(_row(time, line, query) for time, line in lines)])
     else:
         say("Nothing was found.")
-
-
-def _lines(
-    hits: Iterable[Hit], *, fitting_only: bool
-) -> Iterator[tuple[Hit, ChatLine]]:
-    """Yield each message that fits, with its hit."""
-    for hit in hits:
-        # What others said, or earlier or later, is no reason to list a message.
-        if fitting_only and not hit.words:
-            continue
-        yield from ((hit, line) for line in hit.matches)
 
 
 def _delete(folder: Path) -> None:
@@ -220,8 +203,24 @@ def _names(exports: Sequence[Export], person: str) -> set[str]:
     return {person}.union(*(export.loader.names_of(person) for export in exports))
 
 
-def _row(line: ChatLine, query: str) -> tuple[str, str, str]:
-    when = (line.moment or "")[:16].replace("T", " ")
+def _local_time(line: ChatLine) -> datetime | None:
+    if line.time is None:
+        return None
+    moment = datetime.fromtimestamp(0, timezone.utc) + timedelta(seconds=line.time)
+    try:
+        return moment.astimezone()
+    except (OSError, OverflowError, ValueError):  # Before 1970, on Windows.
+        return moment
+
+
+def _zone(time: datetime) -> str:
+    # Windows has whole phrases as names.
+    name = time.tzname() or ""
+    return name if name.isalpha() else f"UTC{time:%z}"
+
+
+def _row(time: datetime | None, line: ChatLine, query: str) -> tuple[str, str, str]:
+    when = f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
     who = line.sender
     if len(who) > _MAX_NAME:
         who = f"{who[: _MAX_NAME - 1]}…"
@@ -231,13 +230,35 @@ def _row(line: ChatLine, query: str) -> tuple[str, str, str]:
 def _excerpt(text: str, query: str) -> str:
     """Return a text on one line, from a little before the first word that fits."""
     line = one_line(text)
-    folded = line.casefold()
-    places = [folded.find(word.casefold().strip('"?!.,')) for word in query.split()]
-    first = min((place for place in places if place >= 0), default=0)
-    if first <= _BEFORE_THE_WORD:
+    place = _place_of_match(line, query)
+    if place <= _BEFORE_THE_WORD:
         return line
-    cut = line.rfind(" ", 0, first - _BEFORE_THE_WORD) + 1
+    cut = line.rfind(" ", 0, place - _BEFORE_THE_WORD) + 1
     return f"… {line[cut:]}" if cut else line
+
+
+def _place_of_match(line: str, query: str) -> int:
+    from langchain_chatexports.retrieval.queries import telling_words
+
+    plain = _plain(line)
+    places = []
+    for word in map(_plain, telling_words(query) or query.split()):
+        # "races" is found by "racing": without its ending, but at a word's beginning.
+        for length in range(len(word), max(0, len(word) - _MAX_ENDING), -1):
+            start = re.escape(word[:length])
+            found = re.search(rf"\b{start}", plain) or (
+                re.search(start, plain) if length == len(word) else None
+            )
+            if found:
+                places.append(found.start())
+                break
+    return min(places, default=0)
+
+
+def _plain(text: str) -> str:
+    """Return a text without case and accents; each sign stays one sign."""
+    signs = (unicodedata.normalize("NFKD", sign)[:1].casefold() for sign in text)
+    return "".join(sign[:1] or " " for sign in signs)
 
 
 def _as_json(hit: Hit, line: ChatLine) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from langchain_chatexports.local_server import (
 )
 from langchain_chatexports.local_server.storage.models import MAX_LABEL_LENGTH
 from langchain_chatexports.page.layout import dialog, follow, show_work, text
-from langchain_chatexports.retrieval.index_files import search_indexes
+from langchain_chatexports.retrieval.index_files import index_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -234,8 +234,9 @@ def _ask_folder(session: PageSession, model: TunedModel) -> None:
 def _build_forget(session: PageSession) -> None:
     text("Forget a person", tag="h2")
     text(
-        "Takes somebody out of the search indexes, now and later, and of a set that "
-        "chatexports prepare has written. Models still know what they learned, and the "
+        "Takes somebody out of a set that chatexports prepare has written, and deletes "
+        "the search indexes that have them: a later search makes these anew from the "
+        "exports. Models still know what they learned, and the "
         "examples are kept with them: delete these models, and train again without the "
         "person. Exports are not changed."
     )
@@ -256,7 +257,7 @@ def _build_forget(session: PageSession) -> None:
 def _build_delete_everything(session: PageSession) -> None:
     def ask() -> None:
         with dialog("Delete everything?") as opened:
-            indexes = len(search_indexes(session.manage.index_dir))
+            indexes = len(index_files(session.manage.index_dir))
             count = plural(indexes, "search index", "search indexes")
             text(
                 f"{count_kept(session.data_dir)}, {count}, the talk, and what this "

@@ -134,7 +134,7 @@ class Manage:
     def forget(
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
-        """Take a person out of search indexes and of a set, in the background.
+        """Take a person out of a set, and delete indexes that have them.
 
         Args:
             person: Name or handle.
@@ -165,9 +165,12 @@ class Manage:
                     f"Trained on it, and still knows it: {job.tuned_model or job.id}"
                     for job in jobs
                 ]
-            found = index_files.forget_in_all(self.index_dir, people, ())
-            lines += [f"{file}: {counts.in_words()}" for file, counts in found.items()]
-            return [*lines, "No search index will have this person."]
+            # A name in a set need not be in an index; without a set it is an error.
+            deleted = index_files.delete_indexes_with(
+                self.index_dir, people, strict=not lines
+            )
+            count = plural(len(deleted), "search index", "search indexes")
+            return [*lines, f"Deleted: {count} with this person."]
 
         return self._start("Forgetting", forget)
 

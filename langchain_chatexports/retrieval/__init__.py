@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.documents import (
+    from langchain_chatexports.retrieval.documents import (
         ChatLine,
-        Windows,
         sessions_to_documents,
     )
-    from langchain_chatexports.retrieval.history import messages_with_ids
     from langchain_chatexports.retrieval.index import (
         ChatIndex,
-        ForgetCounts,
         Hit,
         IndexCounts,
         IndexedChat,
@@ -31,33 +28,26 @@ if TYPE_CHECKING:
     from langchain_chatexports.retrieval.mcp_server import chat_mcp_server
     from langchain_chatexports.retrieval.retriever import ChatExportRetriever
     from langchain_chatexports.retrieval.tools import ChatSearchInput, chat_search_tool
-    from langchain_chatexports.retrieval.wordllama import WordLlamaEmbeddings
 
 __all__ = [
     "ChatExportRetriever",
     "ChatIndex",
     "ChatLine",
     "ChatSearchInput",
-    "ForgetCounts",
     "Hit",
     "IndexCounts",
     "IndexedChat",
-    "Windows",
-    "WordLlamaEmbeddings",
     "chat_mcp_server",
     "chat_search_tool",
-    "messages_with_ids",
     "sessions_to_documents",
 ]
 
 _MODULES = {
-    "retriever": ("ChatExportRetriever",),
-    "index": ("ChatIndex", "ForgetCounts", "Hit", "IndexCounts", "IndexedChat"),
-    "documents": ("ChatLine", "Windows", "sessions_to_documents"),
-    "history": ("messages_with_ids",),
+    "documents": ("ChatLine", "sessions_to_documents"),
+    "index": ("ChatIndex", "Hit", "IndexCounts", "IndexedChat"),
     "mcp_server": ("chat_mcp_server",),
+    "retriever": ("ChatExportRetriever",),
     "tools": ("ChatSearchInput", "chat_search_tool"),
-    "wordllama": ("WordLlamaEmbeddings",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,9 +1,266 @@
-"""Sessions as documents: the functions behind the loaders' `to_documents`."""
+"""Sessions as LangChain documents: windows of messages that a search can find."""
 
-from langchain_chatexports.chat_loaders.documents import (
-    ChatLine,
-    Windows,
-    sessions_to_documents,
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from hashlib import blake2b
+from math import isfinite
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage
+
+from langchain_chatexports._fast.strings import iso_time
+from langchain_chatexports._terminal import message_line, one_line
+from langchain_chatexports.chat_loaders.conversation import MessageIds
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.session_source import (
+    SessionSource,
+    iter_sessions,
 )
+from langchain_chatexports.steps.chunk_sessions import ChunkSessions
+from langchain_chatexports.steps.split_sessions import SplitSessions
 
-__all__ = ["ChatLine", "Windows", "sessions_to_documents"]
+_MAX_NAMES = 10
+_ID_BYTES = 16
+_MICROSECONDS = 1_000_000
+_DEFAULT_GAP = timedelta(hours=1)
+
+
+class ChatFacts(NamedTuple):
+    """A conversation without its messages."""
+
+    source: str
+    """Platform and id: the same in the next export of the conversation."""
+
+    session_id: str
+    platform: str
+    title: str
+    participants: tuple[str, ...]
+    is_group: bool | None
+    thread_id: str | None
+
+
+class ChatLine(NamedTuple):
+    """A message in a document."""
+
+    ids: tuple[str, ...]
+    """The export's ids, several of a merged message; else one of `MessageIds`."""
+
+    time: int | None
+    """Unix seconds."""
+
+    sender: str
+    text: str
+
+    @property
+    def moment(self) -> str | None:
+        """The time in ISO 8601, in UTC."""
+        return iso_seconds(self.time)
+
+
+class Windows:
+    """Cuts conversations into windows, by `SplitSessions` and `ChunkSessions`.
+
+    A cut depends on the messages before it only, so a conversation that grows keeps
+    its windows, except the last one.
+    """
+
+    def __init__(
+        self,
+        size: int | None = 8,
+        overlap: int = 2,
+        gap: timedelta | None = _DEFAULT_GAP,
+    ) -> None:
+        """Take the arguments of `sessions_to_documents`."""
+        self._split = self._chunk = None
+        if gap is not None:
+            # A later reply must not move an earlier cut.
+            self._split = SplitSessions(gap=gap, reply_within=timedelta(0))
+        if size is not None:
+            self._chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
+        self._step = 0 if size is None else size - overlap
+
+    def spans(self, session: ChatSession) -> Iterator[tuple[int, int]]:
+        """Yield begin and end of each window."""
+        begin = 0
+        whole: ChatSession = {"messages": session.get("messages", ())}
+        for part in self._split.transform_session(whole) if self._split else [whole]:
+            end = begin + len(part["messages"])
+            chunks = self._chunk.transform_session(part) if self._chunk else [part]
+            for number, chunk in enumerate(chunks if end > begin else ()):
+                start = begin + number * self._step
+                yield start, start + len(chunk["messages"])
+            begin = end
+
+
+def sessions_to_documents(
+    sessions: SessionSource,
+    *,
+    size: int | None = 8,
+    overlap: int = 2,
+    gap: timedelta | None = _DEFAULT_GAP,
+    flat: bool = False,
+) -> Iterator[Document]:
+    """Turn sessions into documents, for any vector store or retriever.
+
+    A document is a window of a conversation: a line with the chat, a line for each day,
+    and a line for each message with time (UTC), sender and text. Its metadata, in JSON
+    types, has:
+
+    - `source`: platform and session id, the same in the next export
+    - `session_id`, `platform`, `title`, `participants`, `is_group`, and `thread_id` of
+      sessions that were split
+    - `first`, `last`: times of the first and last message, ISO 8601 in UTC
+    - `senders`: who wrote the messages, each once
+    - `message_ids`: the export's ids of all messages, those in a merged run too
+    - `messages`: `id`, `time` and `sender` of each message, to cite it by
+
+    A document's `id` depends on the source and its first message: a window that grows
+    keeps it. Messages without an id have one made of their conversation, time, sender
+    and text.
+
+    Args:
+        sessions: A chat loader, a session, or an iterable of sessions.
+        size: Maximum number of messages in a document; `None` for any.
+        overlap: Messages that a document shares with the one before it.
+        gap: The pause after which a new document begins; `None` for none. With
+            `size=None, gap=None` each session becomes one document.
+        flat: Metadata for stores that take only texts, numbers and booleans: lists
+            become JSON texts (`json.loads(document.metadata["messages"])`), and keys
+            without a value are omitted.
+
+    Yields:
+        The documents, lazily; closing the iterator closes the loader.
+
+    Raises:
+        ValueError: If `size` or `gap` is not positive, or `overlap` not less than
+            `size`.
+    """
+    windows = Windows(size, overlap, gap)
+    with closing(iter_sessions(sessions)) as source:
+        for session in source:
+            facts = chat_facts(session)
+            lines = chat_lines(session, facts)
+            for begin, end in windows.spans(session):
+                document = window_document(facts, lines[begin:end])
+                if flat:
+                    document.metadata = _flat(document.metadata)
+                yield document
+            del session
+
+
+def chat_facts(session: ChatSession) -> ChatFacts:
+    """Return a session's metadata; what it lacks is made of its messages."""
+    metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # a loader of another package may have any
+    messages = session.get("messages", ())
+    platform = _text(metadata.get("platform")) or "unknown"
+    # The first message stays the first one when a conversation grows.
+    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").among_equals(
+        *(_identity(messages[0]) if messages else (None, "", ""))
+    )
+    senders = tuple(dict.fromkeys(_identity(message)[1] for message in messages))
+    is_group = metadata.get("is_group")
+    return ChatFacts(
+        source=f"{platform}:{session_id}",
+        session_id=session_id,
+        platform=platform,
+        title=_text(metadata.get("title")),
+        participants=tuple(map(_text, metadata.get("participants") or ())) or senders,
+        is_group=is_group if isinstance(is_group, bool) else None,
+        thread_id=_text(metadata.get("thread_id")) or None,
+    )
+
+
+def chat_lines(session: ChatSession, facts: ChatFacts) -> list[ChatLine]:
+    """Return a session's messages as documents have them."""
+    made = MessageIds(facts.session_id)
+    lines = []
+    for message in session.get("messages", ()):
+        merged = message.additional_kwargs.get("message_ids")
+        ids = merged or ([message.id] if message.id else ())
+        identity = _identity(message)
+        if not ids:
+            ids = [made.among_equals(*identity)]
+        lines.append(ChatLine(tuple(one_line(_text(one)) for one in ids), *identity))
+    return lines
+
+
+def window_document(facts: ChatFacts, lines: Sequence[ChatLine]) -> Document:
+    """Return the document of a window."""
+    times = [line.moment for line in lines if line.time is not None]
+    metadata: dict[str, Any] = {
+        "source": facts.source,
+        "session_id": facts.session_id,
+        "platform": facts.platform,
+        "title": facts.title or None,
+        "participants": list(facts.participants),
+        "is_group": facts.is_group,
+        "first": min(times, default=None, key=str),
+        "last": max(times, default=None, key=str),
+        "senders": list(dict.fromkeys(line.sender for line in lines)),
+        "message_ids": [message_id for line in lines for message_id in line.ids],
+        "messages": [
+            {"id": line.ids[0], "time": line.moment, "sender": line.sender}
+            for line in lines
+        ],
+    }
+    if facts.thread_id is not None:
+        metadata["thread_id"] = facts.thread_id
+    key = f"{facts.source}\0{lines[0].ids[0]}\0{lines[0].time}".encode()
+    # Some vector stores take nothing but a UUID.
+    document_id = UUID(bytes=blake2b(key, digest_size=_ID_BYTES).digest(), version=5)
+    return Document(_page(facts, lines), id=str(document_id), metadata=metadata)
+
+
+def iso_seconds(seconds: int | None) -> str | None:
+    """Return Unix seconds in ISO 8601, in UTC; `None` for no time."""
+    return None if seconds is None else iso_time(seconds * _MICROSECONDS)
+
+
+def _page(facts: ChatFacts, lines: Sequence[ChatLine]) -> str:
+    names = ", ".join(facts.participants[:_MAX_NAMES])
+    if len(facts.participants) > _MAX_NAMES:
+        names += ", …"
+    has_title = facts.title and facts.title not in facts.participants
+    heading = f"{facts.title} ({names})" if has_title else names
+    parts = [one_line(f"Chat: {heading}")]
+    day = None
+    for line in lines:
+        moment = line.moment or ""
+        if moment and moment[:10] != day:
+            day = moment[:10]
+            parts.append(f"{day} (UTC)")
+        parts.append(message_line(moment[11:16], line.sender, line.text))
+    return "\n".join(parts)
+
+
+def _flat(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
+    return {
+        name: value if isinstance(value, (str, bool)) else orjson.dumps(value).decode()
+        for name, value in metadata.items()
+        if value is not None
+    }
+
+
+def _identity(message: BaseMessage) -> tuple[int | None, str, str]:
+    """Return time (Unix seconds), sender and text of a message."""
+    extra = message.additional_kwargs
+    sender = _text(extra.get("sender")) or message.type
+    return _seconds(extra.get("message_time")), sender, _text(message.text)
+
+
+def _seconds(time: object) -> int | None:
+    # langchain-community's loader has Apple's nanoseconds there, far from any year.
+    if not isinstance(time, (int, float)) or not isfinite(time):
+        return None
+    return None if iso_seconds(int(time)) is None else int(time)
+
+
+def _text(value: object) -> str:
+    return without_lone_surrogates(str(value)) if value else ""

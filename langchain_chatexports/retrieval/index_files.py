@@ -1,52 +1,36 @@
-"""Where search indexes of exports are kept, and when they are read anew."""
+"""Where search indexes of exports are kept: a cache, made anew when one changes."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.files import walk_files
-from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
-from langchain_chatexports.retrieval.index import ChatIndex, ForgetCounts
-from langchain_chatexports.retrieval.storage import is_index
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from langchain_core.embeddings import Embeddings
-
-    from langchain_chatexports.chat_loaders.session_source import SessionSource
-
-__all__ = [
-    "IndexFile",
-    "default_index_dir",
-    "delete_indexes",
-    "forget_again",
-    "forget_in_all",
-    "index_files",
-    "list_of_forgotten",
-    "search_indexes",
-]
+from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.session_source import SessionSource
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    MissingExtraError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.retrieval.index import ChatIndex, IndexCounts
+from langchain_chatexports.retrieval.storage import delete_index, is_index
 
 _APPLICATION = "langchain-chatexports"
 _SUFFIX = ".chatindex"
 _DIGEST_BYTES = 12
-_NOTE = "exports"
 # A file can be written once more within the resolution of its times (FAT: 2 seconds).
 _SETTLED_SECONDS = 3
 
 
 def default_index_dir() -> Path:
-    """Return the folder of search indexes among the user's data.
-
-    Raises:
-        MissingExtraError: If the extra `cli` is not installed.
-    """
+    """Return the folder of search indexes among the user's data."""
     try:
         import platformdirs
     except ImportError as error:
@@ -62,79 +46,57 @@ def index_files(folder: Path) -> list[Path]:
 
 
 def delete_indexes(folder: Path) -> int:
-    """Delete all search indexes in a folder; who was forgotten stays forgotten.
-
-    Args:
-        folder: The folder of indexes.
-
-    Returns:
-        How many were deleted.
-    """
-    found = search_indexes(folder)
+    """Delete all search indexes in a folder, and return how many there were."""
+    found = index_files(folder)
     for path in found:
-        path.unlink()
-        # An update that was killed leaves texts in SQLite's journal.
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+        delete_index(path)
     return len(found)
 
 
-def search_indexes(folder: Path) -> list[Path]:
-    """Return the indexes in a folder that have messages."""
-    return [path for path in index_files(folder) if path != list_of_forgotten(folder)]
+def delete_indexes_with(
+    folder: Path,
+    people: Collection[str] = (),
+    conversations: Collection[str] = (),
+    *,
+    strict: bool = True,
+) -> list[Path]:
+    """Delete the search indexes that have messages of people or conversations.
 
-
-def list_of_forgotten(folder: Path) -> Path:
-    """Return the index that has nothing but hashes of who was forgotten."""
-    return folder / f"forgotten{_SUFFIX}"
-
-
-def forget_in_all(
-    folder: Path, people: Collection[str], conversations: Collection[str]
-) -> dict[Path, ForgetCounts]:
-    """Remove people and conversations from all indexes in a folder, now and later.
-
-    Args:
-        folder: The folder of indexes.
-        people: As for `ChatIndex.forget`.
-        conversations: As for `ChatIndex.forget`.
-
-    Returns:
-        What was removed from each index.
-
-    Raises:
-        ChatExportError: If an index cannot be used. Of the others all was removed.
+    An index is a copy: the exports keep what they have, and the next search makes an
+    index of them again. One that cannot be read is deleted, too. With `strict`, a name
+    or id that no index has is an error, and nothing is deleted.
     """
-    kept = list_of_forgotten(folder)
-    found = {}
-    failed = None
-    for file in {kept: None, **dict.fromkeys(index_files(folder))}:
+    wanted = {name_key(name): name for name in people}
+    unknown = {*people, *conversations}
+    known: set[str] = set()
+    found = []
+    for path in index_files(folder):
         try:
-            with ChatIndex(file) as index:
-                found[file] = index.forget(people, conversations)
-        except ChatExportError as error:  # noqa: PERF203 - few files
-            failed = failed or error
-    if failed is not None:
-        raise failed
-    del found[kept]
+            with ChatIndex(path) as index:
+                chats = index.chats()
+        except ExportFormatError:
+            found.append(path)
+            continue
+        names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
+        ids = {one for chat in chats for one in (chat.session_id, chat.source)}
+        named = {wanted[key] for key in map(name_key, names) if key in wanted}
+        named |= ids & {*conversations}
+        known |= names
+        unknown -= named
+        if named:
+            found.append(path)
+    if unknown and strict:
+        listed = " or ".join(map(repr, sorted(unknown)))
+        nearest = did_you_mean(unknown, known)
+        msg = f"No search index has {listed}, so nothing was deleted.{nearest}"
+        raise SenderNotFoundError(msg)
+    for path in found:
+        delete_index(path)
     return found
 
 
-def forget_again(index: ChatIndex, folder: Path) -> None:
-    """Remove from an index whoever was forgotten in a folder of indexes."""
-    kept = list_of_forgotten(folder)
-    if not kept.exists():
-        return
-    chats = index.chats()
-    names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
-    with ChatIndex(kept) as other:
-        ids = {one for chat in chats for one in (chat.session_id, chat.source)}
-        gone = other.forgotten(names, ids)
-    if any(gone):
-        index.forget(*gone)
-
-
 class IndexFile:
-    """The index of some exports, which is read anew when one of their files changed."""
+    """The index of some exports, which is made anew when one of their files changed."""
 
     def __init__(
         self,
@@ -143,50 +105,31 @@ class IndexFile:
         others: Iterable[Path] = (),
         options: Iterable[str] = (),
     ) -> None:
-        """Initialize it; nothing is read yet.
-
-        Args:
-            folder: The folder of indexes.
-            paths: The exports.
-            others: Files that names come from, such as a table of people.
-            options: What else decides about the sessions, such as a time zone.
-        """
+        """Name the file by exports, files with names of people, and reading options."""
         self._sources = sorted(os.path.realpath(path.expanduser()) for path in paths)
         self._others = [os.path.realpath(path.expanduser()) for path in others]
         name = _digest([*self._sources, "", *self._others, "", *options])
         self.path = folder / f"{name}{_SUFFIX}"
 
-    def open(self, embeddings: Embeddings | None = None) -> ChatIndex:
-        """Open the index, and create it if there is none.
-
-        Args:
-            embeddings: As for `ChatIndex`.
-        """
-        return ChatIndex(self.path, embeddings=embeddings)
+    def open(self) -> ChatIndex:
+        """Open the index, and create it if there is none of this version."""
+        if is_index(self.path) and not is_index(self.path, current=True):
+            delete_index(self.path)
+        return ChatIndex(self.path)
 
     def is_current(self, index: ChatIndex) -> bool:
-        """Return whether no file of the exports has changed since the last update.
+        """Return whether no file of the exports has changed since it was made.
 
-        Size, times and inode of each file are compared, as Git does; in a file that
-        differs, `ChatIndex.update` compares each chat.
+        Size, times and inode of each file are compared, as Git does.
         """
-        return index.note(_NOTE) == self._state()
+        return index.note() == self._state()
 
-    def update(self, index: ChatIndex, sessions: SessionSource) -> None:
-        """Bring the index up to date, without whoever was forgotten in its folder.
-
-        Args:
-            index: What `open` returned.
-            sessions: Everything in the exports.
-        """
-        begin = time.time()
-        before = self._state()
-        index.update(sessions, complete=True)
-        # Before the note: whoever stops this here reads the exports again next time.
-        forget_again(index, self.path.parent)
+    def rebuild(self, index: ChatIndex, sessions: SessionSource) -> IndexCounts:
+        """Make the index anew from the sessions of the exports."""
         newest = max((seen.st_mtime for _, seen in self._stats()), default=0.0)
-        is_settled = newest < begin - _SETTLED_SECONDS
-        index.set_note(_NOTE, before if is_settled else "")
+        # What is written while it is read has a newer time or another size.
+        is_settled = newest < time.time() - _SETTLED_SECONDS
+        return index.rebuild(sessions, note=self._state() if is_settled else "")
 
     def _state(self) -> str:
         lines = [

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from langchain_chatexports._function_words import ENGLISH
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["LINE_END", "is_telling", "match_expression", "searchable"]
 
 LINE_END = " \ue000\n"
 """Between messages: a word nobody asks for, so that no phrase spans two of them."""
@@ -40,9 +35,6 @@ def searchable(text: str) -> str:
 
     A run of such letters becomes its overlapping pairs and its last letter, so that
     each pair, and each letter as the beginning of a token, can be found.
-
-    Args:
-        text: The text.
     """
     text = text.translate(_NO_MARKS)
     if text.isascii():
@@ -51,10 +43,11 @@ def searchable(text: str) -> str:
     return " ".join(_UNSPACED.sub(_pairs, composed).split())
 
 
-def is_telling(query: str) -> bool:
-    """Return whether a question has words that say what it is about."""
+def telling_words(query: str) -> list[str]:
+    """Return the words of a question that say what it is about."""
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
-    return any(not _is_function_word(token) for token in _tokens(composed))
+    words = [_AROUND.sub("", word) for word in composed.replace('"', " ").split()]
+    return [word for word in words if word and not _is_function_word(word)]
 
 
 def match_expression(query: str) -> str | None:
@@ -62,13 +55,8 @@ def match_expression(query: str) -> str | None:
 
     Texts with any of the words match; the more of them, and the rarer, the better.
     English function words, and words of questions about chats such as "said", count
-    only where there are no others. What stands in quotation marks must occur as it is.
-
-    Args:
-        query: The question, as people type it: nothing in it is an operator.
-
-    Returns:
-        The expression; `None` if there is nothing to search for.
+    only where there are no others. What stands in quotation marks must occur as it is,
+    and nothing else is an operator. `None` if there is nothing to search for.
     """
     needed: list[str] = []
     words: list[str] = []

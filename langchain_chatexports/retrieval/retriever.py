@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field
+from typing_extensions import Self
 
+from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.retrieval.index import ChatIndex
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForRetrieverRun,
-        CallbackManagerForRetrieverRun,
-    )
-    from langchain_core.documents import Document
-    from langchain_core.embeddings import Embeddings
-    from typing_extensions import Self
-
-    from langchain_chatexports.chat_loaders.session_source import SessionSource
-
-__all__ = ["ChatExportRetriever"]
 
 
 class ChatExportRetriever(BaseRetriever):
@@ -45,7 +38,7 @@ class ChatExportRetriever(BaseRetriever):
     index: ChatIndex = Field(repr=False)
     """Where it searches."""
 
-    k: int = Field(default=4, gt=0)
+    k: int = Field(default=4, ge=0)
     """Maximum number of documents."""
 
     person: str | Collection[str] | None = None
@@ -62,45 +55,32 @@ class ChatExportRetriever(BaseRetriever):
 
     @classmethod
     def from_sessions(
-        cls,
-        sessions: SessionSource,
-        path: str | Path | None = None,
-        *,
-        embeddings: Embeddings | None = None,
-        **settings: Any,
+        cls, sessions: SessionSource, path: str | Path | None = None, **settings: Any
     ) -> Self:
         """Index sessions and return a retriever over them.
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.
-            path: The index file, which is brought up to date; `None` for memory.
-            embeddings: Finds by meaning too; `None` for words only.
+            path: The index file, which is made anew; `None` for memory.
             settings: The retriever's settings, such as `k`.
         """
-        index = ChatIndex(path, embeddings=embeddings)
-        index.update(sessions)
-        return cls(index=index, **settings)
+        retriever = cls(index=ChatIndex(path), **settings)
+        retriever.index.rebuild(sessions)
+        return retriever
 
     def _get_relevant_documents(
         self,
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        person: str | Collection[str] | None = None,
-        chat: str | Collection[str] | None = None,
-        start: datetime | date | None = None,
-        end: datetime | date | None = None,
+        **arguments: Any,
     ) -> list[Document]:
         del run_manager
-        hits = self.index.search(
-            query,
-            k=k or self.k,
-            person=person or self.person,
-            chat=chat or self.chat,
-            start=start or self.start,
-            end=end or self.end,
-        )
+        settings: dict[str, Any] = {"k": self.k, "person": self.person}
+        settings |= {"chat": self.chat, "start": self.start, "end": self.end}
+        # What is empty but not None, such as `person=[]`, finds nothing.
+        settings |= {name: one for name, one in arguments.items() if one is not None}
+        hits = self.index.search(query, **settings)
         for hit in hits:
             hit.document.metadata["match"] = hit.match.ids[0]
         return [hit.document for hit in hits]
@@ -110,10 +90,9 @@ class ChatExportRetriever(BaseRetriever):
         query: str,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
-        **settings: Any,
+        **arguments: Any,
     ) -> list[Document]:
-        # The base class does so too, but takes no settings.
-        search = partial(
-            self._get_relevant_documents, run_manager=run_manager.get_sync(), **settings
-        )
+        # The base class passes no arguments on.
+        manager = run_manager.get_sync()
+        search = partial(self._get_relevant_documents, run_manager=manager, **arguments)
         return await run_in_executor(None, search, query)

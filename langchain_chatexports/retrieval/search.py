@@ -1,53 +1,48 @@
-"""Which windows fit a question: by words, by meaning, and both joined by rank."""
+"""Which windows and messages fit a question and its filters."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.retrieval.rows import facts_of, stored_lines
+from langchain_chatexports.retrieval.documents import ChatFacts, ChatLine
 
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from langchain_chatexports.chat_loaders.documents import ChatLine
-
-__all__ = ["Filters", "by_words", "joined_by_rank", "make_filters", "marked_words"]
-
-# Cormack, Clarke and Buettcher (SIGIR 2009): reciprocal rank fusion.
-_RANK_CONSTANT = 60
 _MARKS = ("\x02", "\x03")
 _MARKED = re.compile("\x02([^\x03]*)")
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which windows and messages may be found; all unless something is set.
+class Ranked(NamedTuple):
+    """A window that fits."""
 
-    Attributes:
-        people: Names of senders.
-        chats: Rows of chats.
-        first: The oldest moment, in Unix seconds.
-        end: The moment before which all are, in Unix seconds.
-    """
+    window: int
+    chat: int
+    start: int
+    stop: int
+    score: float
 
-    people: Mapping[str, int] | None = None
-    chats: Sequence[int] | None = None
-    first: float | None = None
-    end: float | None = None
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether nothing is left out."""
-        return self == Filters()
+class Filters(NamedTuple):
+    """Which windows and messages may be found."""
+
+    people: Collection[str] | None
+    """Senders; `None` for all."""
+
+    chats: Collection[int] | None
+    """Rows of chats; `None` for all."""
+
+    first: float | None
+    """The oldest moment, in Unix seconds."""
+
+    end: float | None
+    """The moment before which all are, in Unix seconds."""
 
     def condition(self) -> tuple[str, list[Any]]:
         """Return a condition on rows of `window`, and its values."""
@@ -68,10 +63,10 @@ class Filters:
                 "AND position >= start AND position < stop "
                 "AND sender IN (SELECT value FROM json_each(?)))"
             )
-            values.append(_json(self.people.values()))
+            values.append(_json(self.people))
         return " AND ".join(terms), values
 
-    def takes(self, line: ChatLine) -> bool:
+    def includes(self, line: ChatLine) -> bool:
         """Return whether a message may be found."""
         if self.people is not None and line.sender not in self.people:
             return False
@@ -90,40 +85,109 @@ def make_filters(
     first: float | None,
     end: float | None,
 ) -> Filters:
-    """Return filters, with names looked up in an index.
-
-    Raises:
-        SenderNotFoundError: If nobody has the name, or no chat.
-    """
+    """Return filters, with names looked up in an index; unknown ones are errors."""
     people = chats = None
     if person is not None:
-        rows = dict(connection.execute("SELECT name, id FROM person"))
-        found = _named(
-            _listed(person), {name: (name,) for name in rows}, "Nobody wrote"
-        )
-        people = {name: rows[name] for name in found}
+        rows = connection.execute("SELECT DISTINCT sender FROM message")
+        called = {name: (name,) for (name,) in rows}
+        people = set(_named(_listed(person), called, "Nobody wrote"))
     if chat is not None:
         facts = {
-            str(number): facts_of(about)
+            number: facts_of(about)
             for number, about in connection.execute("SELECT id, facts FROM chat")
-        }
-        called = {
-            number: (about.title, *about.participants, about.session_id, about.source)
-            for number, about in facts.items()
         }
         asked = set(_listed(chat))
         # Sources can differ by case alone, which names are compared without.
         exact = [one for one, about in facts.items() if about.source in asked]
-        is_exact = asked == {facts[one].source for one in exact}
-        found = exact if is_exact else _named(asked, called, "No chat is there")
-        chats = [*map(int, found)]
+        if asked == {facts[one].source for one in exact}:
+            chats = exact
+        else:
+            names = {
+                one: (about.title, *about.participants, about.session_id, about.source)
+                for one, about in facts.items()
+            }
+            chats = _named(asked, names, "No chat is there")
     return Filters(people, chats, first, end)
 
 
+def by_words(
+    connection: sqlite3.Connection, expression: str, filters: Filters, limit: int
+) -> list[Ranked]:
+    """Return the windows that fit an expression, best first (BM25).
+
+    Where people are asked for, windows in which they wrote a word of it come before
+    those in which only others did.
+    """
+    condition, values = filters.condition()
+    cursor = connection.execute(
+        "SELECT window.id, window.chat, start, stop, -bm25(words) FROM words "
+        "JOIN window ON window.id = words.rowid "
+        f"WHERE words MATCH ? AND {condition} ORDER BY bm25(words), window.id",
+        (expression, *values),
+    )
+    rows = (Ranked(*row) for row in cursor)
+    if filters.people is None:
+        return [*islice(rows, limit)]
+    theirs: list[Ranked] = []
+    others: list[Ranked] = []
+    for row in rows:
+        lines = stored_lines(connection, row.chat, row.start, row.stop)
+        counts = marked_words(connection, expression, row.window)
+        is_theirs = any(
+            count and filters.includes(line)
+            for count, line in zip(counts, lines, strict=True)
+        )
+        (theirs if is_theirs else others).append(row)
+        if len(theirs) == limit:
+            break
+    return [*theirs, *others][:limit]
+
+
+def marked_words(
+    connection: sqlite3.Connection, expression: str, window: int
+) -> list[int]:
+    """Return how many different words of each message of a window fit."""
+    (text,) = connection.execute(
+        "SELECT highlight(words, 0, ?, ?) FROM words WHERE words MATCH ? AND rowid = ?",
+        (*_MARKS, expression, window),
+    ).fetchone()
+    # A word that is repeated in a message counts once.
+    return [
+        len({word.casefold() for word in _MARKED.findall(line)})
+        for line in text.split("\n")
+    ]
+
+
+def facts_of(about: str) -> ChatFacts:
+    """Return a chat's facts from a row's JSON."""
+    values = orjson.loads(about)
+    return ChatFacts(**{**values, "participants": tuple(values["participants"])})
+
+
+def stored_facts(connection: sqlite3.Connection, chat: int) -> ChatFacts:
+    """Return a chat's facts by its row."""
+    query = "SELECT facts FROM chat WHERE id = ?"
+    return facts_of(connection.execute(query, (chat,)).fetchone()[0])
+
+
+def stored_lines(
+    connection: sqlite3.Connection, chat: int, start: int, stop: int
+) -> list[ChatLine]:
+    """Return the messages of a chat at positions from `start` up to `stop`."""
+    rows = connection.execute(
+        "SELECT ids, time, sender, text FROM message "
+        "WHERE chat = ? AND position >= ? AND position < ? ORDER BY position",
+        (chat, start, stop),
+    )
+    return [ChatLine(tuple(orjson.loads(ids)), *rest) for ids, *rest in rows]
+
+
 def _named(
-    asked: Iterable[str], called: Mapping[str, Iterable[str]], nobody: str
-) -> list[str]:
-    """Return those that are called one of some names, in full or in part."""
+    asked: Collection[str], called: Mapping[Any, Iterable[str]], nobody: str
+) -> list[Any]:
+    """Return those that have one of some names, in full or in part."""
+    if not asked:
+        return []
     wanted = [name_key(name) for name in asked]
     keys = {
         one: {name_key(name) for name in names if name} for one, names in called.items()
@@ -144,76 +208,10 @@ def _named(
     return found
 
 
-def by_words(
-    connection: sqlite3.Connection, expression: str, filters: Filters, limit: int
-) -> list[int]:
-    """Return the windows that fit an expression, best first (BM25).
-
-    Where people are asked for, windows in which they wrote a word of it come before
-    those in which only others did.
-    """
-    condition, values = filters.condition()
-    rows = connection.execute(
-        "SELECT window.id, window.chat, start, stop FROM words "
-        "JOIN window ON window.id = words.rowid "
-        f"WHERE words MATCH ? AND {condition} ORDER BY bm25(words), window.id",
-        (expression, *values),
-    )
-    if filters.people is None:
-        return [number for number, *_ in islice(rows, limit)]
-    theirs: list[int] = []
-    others: list[int] = []
-    for number, *place in rows:
-        lines = stored_lines(connection, *place)
-        counts = marked_words(connection, expression, number)
-        is_theirs = any(
-            count and filters.takes(line)
-            for count, line in zip(counts, lines, strict=True)
-        )
-        (theirs if is_theirs else others).append(number)
-        if len(theirs) == limit:
-            break
-    return [*theirs, *others][:limit]
-
-
-def marked_words(
-    connection: sqlite3.Connection, expression: str, window: int
-) -> list[int]:
-    """Return how many different words of each message of a window fit."""
-    row = connection.execute(
-        "SELECT highlight(words, 0, ?, ?) FROM words WHERE words MATCH ? AND rowid = ?",
-        (*_MARKS, expression, window),
-    ).fetchone()
-    if row is None:
-        return []
-    # However often somebody repeats a word, the others have it too.
-    return [
-        len({word.casefold() for word in _MARKED.findall(line)})
-        for line in row[0].split("\n")
-    ]
-
-
-def joined_by_rank(
-    rankings: Iterable[Sequence[int]], weights: Iterable[float]
-) -> list[tuple[int, float]]:
-    """Return the members of rankings with their scores, best first.
-
-    Args:
-        rankings: Best first each.
-        weights: How much each ranking counts, at least as many as rankings.
-    """
-    scores: dict[int, float] = {}
-    for ranking, weight in zip(rankings, weights, strict=False):
-        for place, number in enumerate(ranking, 1):
-            score = weight / (_RANK_CONSTANT + place)
-            scores[number] = scores.get(number, 0.0) + score
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-
-
 def _listed(names: str | Collection[str]) -> list[str]:
     return [names] if isinstance(names, str) else [*names]
 
 
-def _json(numbers: Iterable[int]) -> str:
+def _json(values: Iterable[object]) -> str:
     # SQLite limits how many values a statement takes, and there may be any number.
-    return orjson.dumps([*numbers]).decode()
+    return orjson.dumps([*values]).decode()

@@ -4,106 +4,71 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import cannot_write
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = [
-    "explained",
-    "is_index",
-    "open_index",
-    "set_setting",
-    "setting",
-    "snapshot",
-    "transaction",
-]
-
 _APPLICATION_ID = 0x43455849
-"""Of SQLite's header, at byte 68: whose file it is ("CEXI")."""
+"""In SQLite's header, at byte 68: whose file it is ("CEXI")."""
 
-_VERSION = 1
+_VERSION = 2
 _HEADER_BYTES = 100
+_VERSION_PLACE = slice(60, 64)
 _ID_PLACE = slice(68, 72)
 _BUSY_SECONDS = 30.0
 
-# Signs that are written above or below letters (Mn, Mc) are part of words: without them
-# each word of Hindi would fall into pieces.
-_TABLES = """
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE chat (
-    id INTEGER PRIMARY KEY,
-    source TEXT NOT NULL,
-    part INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    facts TEXT NOT NULL,
-    UNIQUE (source, part)
-);
-CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE message (
-    chat INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    ids TEXT NOT NULL,
-    time INTEGER,
-    "end" REAL,
-    sender INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    PRIMARY KEY (chat, position)
-) WITHOUT ROWID;
-CREATE TABLE window (
-    id INTEGER PRIMARY KEY,
-    document TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    chat INTEGER NOT NULL,
-    start INTEGER NOT NULL,
-    stop INTEGER NOT NULL,
-    first INTEGER,
-    last INTEGER,
-    UNIQUE (chat, document)
-);
-CREATE TABLE vector (window INTEGER PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE forgotten (digest BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE VIRTUAL TABLE words USING fts5 (
-    text,
-    tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
-);
-"""
+# Marks above or below letters (Mn, Mc) are part of words: without them each word of
+# Hindi would be cut into pieces.
+_TABLES = (
+    "CREATE TABLE note (value TEXT NOT NULL)",
+    "CREATE TABLE chat (id INTEGER PRIMARY KEY, facts TEXT NOT NULL)",
+    """CREATE TABLE message (
+        chat INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        ids TEXT NOT NULL,
+        time INTEGER,
+        sender TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (chat, position)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE window (
+        id INTEGER PRIMARY KEY,
+        chat INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        stop INTEGER NOT NULL,
+        first INTEGER,
+        last INTEGER
+    )""",
+    """CREATE VIRTUAL TABLE words USING fts5 (
+        text,
+        tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
+    )""",
+)
 
 
 def open_index(path: Path | None) -> sqlite3.Connection:
-    """Open a search index, and create it if there is none.
+    """Open a search index, and create it if there is none; only its owner can read it.
 
-    Args:
-        path: Its file, which only its owner can read; `None` for one in memory.
-
-    Returns:
-        The connection, for one thread at a time.
-
-    Raises:
-        ExportFormatError: If the file is something else, or of another version.
-        ChatExportError: If the file cannot be written, or this Python's SQLite has no
-            full-text search.
+    Without a path it is in memory. The connection is for one thread at a time.
     """
     if path is None:
         return _connected(":memory:")
     try:
-        is_new = not path.exists() or (path.is_file() and path.stat().st_size == 0)
-        if not is_new and not is_index(path):
+        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # SQLite gives its journal the mode of the file.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        elif not is_index(path):
             msg = (
                 f"{path} is not a search index, and is left as it is. Name a file that "
                 "does not exist yet, or one that chatexports has made."
             )
             raise ExportFormatError(msg, path=path)
-        if is_new:
-            _create_private(path)
-        else:
-            path.chmod(0o600)
+        path.chmod(0o600)
         with explained(path):
             return _connected(str(path))
     except ChatExportError:
@@ -114,11 +79,7 @@ def open_index(path: Path | None) -> sqlite3.Connection:
 
 @contextmanager
 def explained(path: Path | None) -> Iterator[None]:
-    """Raise errors that name a remedy in place of SQLite's.
-
-    Args:
-        path: The index; `None` for one in memory.
-    """
+    """Raise errors that name a remedy in place of SQLite's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -134,27 +95,25 @@ def explained(path: Path | None) -> Iterator[None]:
         raise ExportFormatError(msg, path=path) from error
 
 
-def is_index(path: Path) -> bool:
-    """Return whether a file is a search index, by its header."""
+def is_index(path: Path, *, current: bool = False) -> bool:
+    """Return whether a file is a search index (of this version), by its header."""
     try:
         with open_regular_file(path) as file:
             header = file.read(_HEADER_BYTES)
     except (OSError, ExportFormatError):
         return False
-    return header[_ID_PLACE] == _APPLICATION_ID.to_bytes(4, "big")
+    is_ours = header[_ID_PLACE] == _APPLICATION_ID.to_bytes(4, "big")
+    is_current = header[_VERSION_PLACE] == _VERSION.to_bytes(4, "big")
+    return is_ours and (is_current or not current)
 
 
-def setting(connection: sqlite3.Connection, name: str) -> str | None:
-    """Return a setting of an index; `None` if it has none."""
-    row = connection.execute(
-        "SELECT value FROM setting WHERE name = ?", (name,)
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def set_setting(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Change a setting of an index."""
-    connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+def delete_index(path: Path) -> None:
+    """Delete an index, and SQLite's journal: a killed update leaves texts in it."""
+    try:
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 @contextmanager
@@ -180,11 +139,12 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.rollback()
 
 
-def _create_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its journal the mode of the file.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    path.chmod(0o600)
+def empty(connection: sqlite3.Connection) -> None:
+    """Remove all rows, in a transaction; what is deleted is overwritten."""
+    for table in ("words", "window", "message", "chat", "note"):
+        connection.execute(f"DROP TABLE {table}")
+    for statement in _TABLES:
+        connection.execute(statement)
 
 
 def _connected(name: str) -> sqlite3.Connection:
@@ -192,26 +152,22 @@ def _connected(name: str) -> sqlite3.Connection:
         name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
-        # What is deleted is overwritten.
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        _check_tables(connection, name)
+        version = _version(connection)
+        if version == 0:
+            _create_tables(connection)
     except BaseException:
         connection.close()
         raise
-    return connection
-
-
-def _check_tables(connection: sqlite3.Connection, name: str) -> None:
-    version = _version(connection)
-    if version == 0:
-        _create_tables(connection)
-    elif version != _VERSION:
-        msg = (
-            f"The search index {name} is of another version of chatexports. Delete it: "
-            "it is made again of the export."
-        )
-        raise ExportFormatError(msg, path=Path(name))
+    if version in {0, _VERSION}:
+        return connection
+    connection.close()
+    msg = (
+        f"The search index {name} is of another version of chatexports. Delete it: it "
+        "is made again of the export."
+    )
+    raise ExportFormatError(msg, path=Path(name))
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -225,7 +181,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
             if _version(connection):  # Another process made them meanwhile.
                 return
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            for statement in _TABLES.split(";\n"):
+            for statement in _TABLES:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.OperationalError as error:

@@ -102,25 +102,6 @@ def test_page_ends_with_streamed_text(
     assert capsys.readouterr().out.strip()
 
 
-def test_the_chain_with_sources_cites_messages_or_says_that_nothing_was_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the default base: documents are too long for the tiny one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    names = run_page("retrieval.md")
-    texts = {
-        message.id: message.text
-        for session in names["loader"].load()
-        for message in session["messages"]
-    }
-    cited = {texts[row["id"]] for row in names["told"]["sources"]}
-    assert "It is three o'clock. Tea is at four." in cited
-    assert names["told"]["answer"].strip()
-    nothing = str({"answer": "Nothing was found in the chats.", "sources": []})
-    assert nothing in capsys.readouterr().out.splitlines()
-
-
 @pytest.mark.usefixtures("workplace")
 def test_messengers_page_ends_with_streamed_text_from_a_zip(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

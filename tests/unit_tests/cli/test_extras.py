@@ -23,7 +23,6 @@ NEEDS = [
     ("duckdb", "table", "prepare export --format parquet --split -o set"),
     ("matplotlib", "report", "report export"),
     ("jinja2", "report", "report export --json"),
-    ("wordllama", "retrieval", "search race export --meaning"),
     ("emoji", "evaluate", "evaluate export"),
     ("matplotlib", "evaluate", "evaluate export --finetune"),
     ("trl", "local", "evaluate export"),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.retrieval.index_files import forget_in_all
+from langchain_chatexports.retrieval import ChatIndex
+from langchain_chatexports.retrieval.index_files import index_files
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS
 
@@ -25,6 +26,19 @@ mcp = pytest.importorskip("mcp")
 COMMAND = ("-m", "langchain_chatexports.cli", "mcp")
 ENVIRONMENT = {"PYTHONPATH": str(DOCS.parent)}
 SECONDS = 240
+
+
+# What only the other commands need is not there.
+WITHOUT_THE_COMMANDS = """
+import runpy, sys
+for name in ("typer", "rich", "prompt_toolkit", "platformdirs", "openai", "numpy"):
+    sys.modules[name] = None
+runpy.run_module("langchain_chatexports.retrieval", run_name="__main__")
+"""
+
+
+def written_at(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 @asynccontextmanager
@@ -88,17 +102,36 @@ async def test_client_lists_and_calls_the_tools(export: Path, log: Path) -> None
     assert "motto" not in said
 
 
-async def test_forgotten_person_and_conversation_are_in_no_answer(
-    log: Path, tmp_path: Path, groups: Path
+async def test_index_is_made_once_and_served_without_the_export(
+    export: Path, log: Path, tmp_path: Path
 ) -> None:
-    """They were forgotten before this export was read."""
-    forget_in_all(tmp_path / "indexes", ["+15550101235"], [])
-    async with client_of(log, groups) as client:
-        people = await client.call_tool("list_people", {})
-        found = await client.call_tool("search_messages", {"query": "question"})
-    named = people.content[0].text + found.content[0].text
-    assert "+15550101236" in named
-    assert "+15550101235" not in named
+    os.utime(export, (1_600_000_000, 1_600_000_000))
+    async with client_of(log, export, "--with", "Hare") as client:
+        first = await client.call_tool("list_chats", {})
+    (index,) = index_files(tmp_path / "indexes")
+    written = written_at(index)
+    async with client_of(log, export, "--with", "Hare") as client:
+        assert (await client.call_tool("list_chats", {})).content == first.content
+    assert written_at(index) == written
+    os.unlink(export)  # noqa: PTH108 - of Path, ruff wants an async one
+    async with client_of(log, index) as client:
+        assert (await client.call_tool("list_chats", {})).content == first.content
+    server = mcp.StdioServerParameters(
+        command=sys.executable,
+        args=["-c", WITHOUT_THE_COMMANDS, str(index)],
+        env=ENVIRONMENT,
+    )
+    async with mcp.Client(mcp.stdio_client(server)) as client:
+        assert (await client.call_tool("list_chats", {})).content == first.content
+
+
+def test_choosing_chats_of_an_index_is_refused(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    ChatIndex(tmp_path / "chats.index").close()
+    done = chatexports("mcp", "chats.index", "--with", "Hare")
+    assert done.status == 2
+    assert "served as it is" in done.err
 
 
 async def test_name_that_nobody_has_is_what_tools_answer(

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +58,38 @@ def test_a_long_message_is_shown_from_the_word_on(
         database.chat("Hare").message(f"{'hop ' * 30}and then\na carrot appeared")
     done = chatexports("search", "Carrot?", "chat.db")
     assert lines(done)[0].endswith("Hare  … hop hop hop and then a carrot appeared")
+
+
+@pytest.mark.parametrize("query", ["when is the carrots", "CÁRROT", "the carroting"])
+def test_the_word_that_fits_is_shown_though_others_stand_before_it(
+    chatexports: Callable[..., Any], tmp_path: Path, query: str
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        text = f"{'so the car is when I hop ' * 9}and then a carrot appeared"
+        database.chat("Hare").message(text)
+    done = chatexports("search", query, "chat.db")
+    assert lines(done)[0].endswith("I hop and then a carrot appeared")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")
+def test_times_are_local_and_the_zone_is_named(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        for text, at in (("a carrot", NEW_YEAR), ("two carrots", NEW_YEAR + 15768000)):
+            database.chat(text).message(text, at=at)
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        done = chatexports("search", "carrot", "chat.db")
+        found = json.loads(chatexports("search", "carrot", "chat.db", "--json").out)
+    time.tzset()
+    head, *rows = done.out.splitlines()
+    assert head.startswith("time (CEST/CET)")
+    assert sorted(row[:16] for row in rows) == ["2024-01-01 01:00", "2024-07-01 14:00"]
+    assert min(hit["time"] for hit in found) == "2024-01-01T00:00:00+00:00"
 
 
 def test_nothing_found_is_said(chatexports: Callable[..., Any], sample: Path) -> None:
@@ -230,6 +263,18 @@ class TestIndex:
             assert len(lines(chatexports("search", "carrot", "chat.db"))) == 2
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1
 
+    def test_one_of_another_version_is_made_anew(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        before = chatexports("search", "race", sample)
+        (index,) = (tmp_path / INDEXES).iterdir()
+        database = sqlite3.connect(index)
+        database.execute("PRAGMA user_version = 99")
+        database.close()
+        again = chatexports("search", "race", sample)
+        assert again.out == before.out
+        assert "Read: 223 messages" in again.err
+
     def test_none_is_kept_if_none_is_wanted(
         self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
     ) -> None:
@@ -257,129 +302,84 @@ class TestIndex:
         assert len(index_files.index_files(tmp_path / "mine")) == 1
 
 
-def test_meaning(chatexports: Callable[..., Any], tmp_path: Path) -> None:
-    pytest.importorskip("wordllama")
-    with ChatDb(tmp_path / "chat.db") as database:
-        for number, text in enumerate(("My automobile broke down", "I cooked soup")):
-            database.chat(f"+1555010123{number}").message(text)
-    assert lines(chatexports("search", "car", "chat.db")) == []
-    found = lines(chatexports("search", "car", "chat.db", "--meaning"))
-    assert "automobile" in found[0]
-    # The vectors are there the next time.
-    again = lines(chatexports("search", "car", "chat.db", "--meaning"))
-    assert again == found
-
-
 class TestForget:
-    def test_a_person_is_in_no_index(
+    def test_an_index_with_the_person_is_deleted(
         self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
     ) -> None:
-        chatexports("search", "race", sample)
+        folder = write_messenger(tmp_path / "hogwarts")
+        found = chatexports("search", "race", sample).out
+        (index,) = (tmp_path / INDEXES).iterdir()
+        chatexports("search", "library", folder)
         done = chatexports("forget", "--person", "hare")
         assert done.status == 0, done.err
-        assert "223 messages taken out, 10 chats as a whole" in done.err
-        for file in (tmp_path / INDEXES).iterdir():
-            assert b"Hare" not in file.read_bytes()
-        assert chatexports("search", "race", sample).out == ""
+        assert "Deleted: 1 search index." in done.err
+        assert not index.exists()
+        assert len([*(tmp_path / INDEXES).iterdir()]) == 1
+        # Nothing is hidden from later searches.
+        assert chatexports("search", "race", sample).out == found
 
-    def test_with_a_set_too(
+    def test_a_set_is_changed_and_no_search(
         self, chatexports: Callable[..., Any], tmp_path: Path
     ) -> None:
         folder = write_messenger(tmp_path / "hogwarts")
         chatexports("prepare", folder, "-o", "set.jsonl")
-        chatexports("search", "library", folder)
+        before = chatexports("search", "library", folder).out
         done = chatexports(
             *("forget", "set.jsonl", "--person", "Hermione Granger"),
             *("--data-dir", "data", "--json"),
         )
-        told = json.loads(done.out)
-        assert told["removed"] > 0
-        (index,) = told["indexes"]
-        assert index["chats"] > 0
-        found = chatexports("search", "library book", folder, "--json")
-        assert found.status == 0
-        assert "Hermione" not in found.out
+        report = json.loads(done.out)
+        assert report["removed"] > 0
+        assert len(report["deleted_indexes"]) == 1
+        assert not [*(tmp_path / INDEXES).iterdir()]
+        assert chatexports("search", "library", folder).out == before
 
-    @pytest.mark.parametrize("options", [(), ("--no-index",)])
-    def test_later_indexes_do_not_have_the_person_either(
+    @pytest.mark.parametrize("option", ["--person", "--conversation"])
+    def test_an_unknown_name_is_an_error(
         self,
         chatexports: Callable[..., Any],
         sample: Path,
         tmp_path: Path,
-        options: tuple[str, ...],
+        option: str,
     ) -> None:
+        """A misspelling, or a handle of somebody who is still there."""
         chatexports("search", "race", sample)
-        assert chatexports("forget", "--person", "Hare").status == 0
-        assert chatexports("search", "--delete-indexes").status == 0
-        assert chatexports("search", "race", sample, *options).out == ""
-        for file in (tmp_path / INDEXES).iterdir():
-            assert b"Hare" not in file.read_bytes()
-
-    def test_an_index_that_still_has_the_person_is_not_current(
-        self,
-        chatexports: Callable[..., Any],
-        sample: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """As if the program is killed between indexing and forgetting."""
-        assert chatexports("forget", "--person", "Hare").status == 0
-
-        def killed(*_: Any) -> None:
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(index_files, "forget_again", killed)
-            assert chatexports("search", "race", sample).status != 0
-        assert chatexports("search", "race", sample).out == ""
-
-    def test_a_damaged_index_leaves_the_person_in_no_other(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-    ) -> None:
-        chatexports("search", "race", sample)
-        (index,) = (tmp_path / INDEXES).iterdir()
-        damaged = index.with_name("0.chatindex")
-        data = index.read_bytes()
-        damaged.write_bytes(data[:100] + b"\xff" * 4000)
-        done = chatexports("forget", "--person", "Hare")
+        done = chatexports("forget", option, "Hara", "--person", "Tortoise")
         assert done.status == 1
-        assert "0.chatindex" in done.err
-        assert b"Hare" not in index.read_bytes()
-
-    def test_a_name_that_nobody_has_is_said(
-        self, chatexports: Callable[..., Any], sample: Path
-    ) -> None:
-        """A slip, or a handle of somebody who is still there."""
-        chatexports("search", "race", sample)
-        done = chatexports("forget", "--person", "Hara")
-        assert "Nobody in the search indexes has that name. Did you mean 'Hare'?" in (
-            done.err
-        )
-        assert "No search index will have" not in done.err
-
-    @pytest.mark.parametrize("key", ["source", "session_id"])
-    def test_a_conversation_by_what_a_search_shows(
-        self, chatexports: Callable[..., Any], sample: Path, key: str
-    ) -> None:
-        (hit,) = json.loads(
-            chatexports("search", '"first apple"', sample, "--json").out
-        )
-        platform, session_id = hit["source"].split(":", 1)
-        name = {"source": f"{platform}:{session_id}", "session_id": session_id}[key]
-        done = chatexports("forget", "--conversation", name)
-        assert "1 chat as a whole" in done.err
-        assert chatexports("search", '"first apple"', sample).out == ""
-        chatexports("search", "--delete-indexes")
-        assert chatexports("search", '"first apple"', sample).out == ""
+        assert "No search index has 'Hara', so nothing was deleted." in done.err
+        assert "Did you mean 'Hare'?" in done.err
+        assert len([*(tmp_path / INDEXES).iterdir()]) == 1
 
     def test_before_any_index(
         self, chatexports: Callable[..., Any], sample: Path
     ) -> None:
         done = chatexports("forget", "--person", "hare")
-        assert (done.status, done.err) == (
-            0,
-            "No search index will have what was named.\n",
-        )
-        assert chatexports("search", "race", sample).out == ""
+        assert done.status == 1
+        assert "No search index has 'hare'" in done.err
+        assert chatexports("search", "race", sample).out != ""
+
+    def test_a_damaged_index_goes_too(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        chatexports("search", "race", sample)
+        (index,) = (tmp_path / INDEXES).iterdir()
+        data = index.read_bytes()
+        index.with_name("0.chatindex").write_bytes(data[:100] + b"\xff" * 4000)
+        done = chatexports("forget", "--person", "Hare")
+        assert done.status == 0, done.err
+        assert not [*(tmp_path / INDEXES).iterdir()]
+
+    @pytest.mark.parametrize("key", ["source", "session_id"])
+    def test_a_conversation_by_what_a_search_shows(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path, key: str
+    ) -> None:
+        found = chatexports("search", '"first apple"', sample, "--json")
+        (hit,) = json.loads(found.out)
+        source = hit["source"]
+        name = {"source": source, "session_id": source.split(":", 1)[1]}[key]
+        done = chatexports("forget", "--conversation", name)
+        assert "Deleted: 1 search index." in done.err
+        assert not [*(tmp_path / INDEXES).iterdir()]
 
 
 class TestRemember:
@@ -415,7 +415,7 @@ class TestRemember:
 
     def test_a_long_message_is_cut_and_not_left_out(self) -> None:
         with ChatIndex() as index:
-            index.update(talk("Hare: The race. " + "Long. " * 1_000))
+            index.rebuild(talk("Hare: The race. " + "Long. " * 1_000))
             found = _recalled(index, "race")
         assert "Hare: The race. Long." in found
         assert len(found) < 2_200

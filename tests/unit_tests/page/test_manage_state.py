@@ -16,7 +16,7 @@ from langchain_chatexports.datasets import trace_examples, write_dataset
 from langchain_chatexports.datasets.formats.trace_file import read_trace
 from langchain_chatexports.local_server import count_kept, list_models
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.retrieval.index_files import IndexFile, search_indexes
+from langchain_chatexports.retrieval.index_files import IndexFile, index_files
 from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _index(tmp_path: Path) -> Path:
     export = samples.write_messenger(tmp_path / "hogwarts")
     file = IndexFile(tmp_path / "indexes", [export])
     with file.open() as index:
-        file.update(index, FolderFacebookMessengerChatLoader(path=export))
+        file.rebuild(index, FolderFacebookMessengerChatLoader(path=export))
     return file.path
 
 
@@ -77,12 +77,12 @@ def test_everything_is_deleted_but_the_export(
         "Deleted: 1 model, 1 job, 1 file of examples, 1 search index."
     ]
     assert count_kept(session.data_dir) == count_kept(tmp_path / "none")
-    assert not search_indexes(tmp_path / "indexes")
+    assert not index_files(tmp_path / "indexes")
     assert session.read is None
     assert sorted(path for path in (tmp_path / "hogwarts").rglob("*")) == before
 
 
-def test_a_person_is_taken_out_of_indexes_and_a_set(
+def test_a_person_is_taken_out_of_a_set_and_indexes_are_deleted(
     session: PageSession, tmp_path: Path
 ) -> None:
     file = _index(tmp_path)
@@ -93,11 +93,10 @@ def test_a_person_is_taken_out_of_indexes_and_a_set(
     session.manage.forget("Hermione Granger", path=f' "{written}" ')
     session.manage.working.join(_SECONDS)
     assert session.manage.working.error == ""
-    set_line, index_line, last = session.manage.done
+    set_line, index_line = session.manage.done
     assert set_line.startswith(f"{written}: ")
-    assert index_line.startswith(f"{file}: ")
-    assert " 0 messages" not in index_line
-    assert last == "No search index will have this person."
+    assert index_line == "Deleted: 1 search index with this person."
+    assert not file.exists()
     senders = {name for row in read_trace(written) for name in row.origin.senders}
     assert "Hermione Granger" not in senders
 

@@ -58,11 +58,6 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
     assert text.split("\n")[1::2] == ["2023-08-28 (UTC)", "2023-08-29 (UTC)"]
 
 
-def test_no_text_looks_like_somebody_elses_message() -> None:
-    text = _only(talk("Hare: hi\n00:33 Tortoise: I lost")).page_content
-    assert text.endswith("\n00:32 Hare: hi 00:33 Tortoise: I lost")
-
-
 def test_no_name_looks_like_somebody_elses_message() -> None:
     message = said("Hare\n12:00 Tortoise", "you win", message_time=None)
     facts = {"title": "Race\n12:01 Tortoise: yes"}
@@ -105,6 +100,19 @@ def test_metadata_leads_back_to_the_messages() -> None:
         ],
     }
     assert json.loads(json.dumps(document.metadata)) == document.metadata
+
+
+def test_flat_metadata_leads_back_too() -> None:
+    session = _thread(3, title="The race", is_group=False, thread_id=None)
+    deep, flat = _only(session), _only(session, flat=True)
+    assert flat.id == deep.id
+    assert all(isinstance(value, (str, bool)) for value in flat.metadata.values())
+    assert flat.metadata["source"] == "races:t1"
+    assert flat.metadata["is_group"] is False
+    for name in ("participants", "senders", "message_ids", "messages"):
+        assert json.loads(flat.metadata[name]) == deep.metadata[name]
+    assert "title" not in _only(_thread(3), flat=True).metadata
+    assert next(ExportLoader([session]).to_documents(flat=True)) == flat
 
 
 def test_merged_messages_keep_all_their_ids() -> None:
@@ -204,7 +212,7 @@ def test_documents_are_lazy_and_close_the_loader() -> None:
     "options", [{"size": 2, "overlap": 2}, {"size": 0}, {"gap": timedelta(0)}]
 )
 def test_impossible_windows_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"overlap|gap"):
+    with pytest.raises(ValueError, match=r"overlap|gap|size"):
         [*sessions_to_documents(talk("Hare: hi"), **options)]
 
 

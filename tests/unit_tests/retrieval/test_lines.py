@@ -89,7 +89,7 @@ async def test_no_value_of_the_mcp_server_has_a_second_line(
     from langchain_chatexports.retrieval import chat_mcp_server
 
     index = ChatIndex()
-    index.update([_session(messages, title)])
+    index.rebuild([_session(messages, title)])
     async with mcp.Client(chat_mcp_server(index)) as client:
         for tool, arguments in (
             ("search_messages", {"query": "race"}),

@@ -49,7 +49,7 @@ def test_nothing_in_a_question_is_an_operator(question: str) -> None:
 @pytest.mark.parametrize("mark", ["\uff02", "\u201d", "\u2033", '"'])
 def test_quotation_marks_of_any_width_are_no_error(mark: str) -> None:
     index = ChatIndex()
-    index.update([talk("Hare: the race", "Tortoise: carrots")])
+    index.rebuild([talk("Hare: the race", "Tortoise: carrots")])
     for question in (f"x{mark} OR race", f"race{mark}", f"{mark}the race{mark}"):
         assert index.search(question)
 

@@ -28,7 +28,7 @@ class TestStandard(RetrieversIntegrationTests):
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
         index = ChatIndex()
-        index.update(talk(*LINES))
+        index.rebuild(talk(*LINES))
         return {"index": index}
 
     @property
@@ -58,7 +58,7 @@ async def test_questions_at_the_same_time() -> None:
         assert f"number {number}" in document.page_content
 
 
-def test_a_file_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_a_file_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     for length in (2, 4):
         session = talk(*LINES[:length], metadata={"id": "c"})

@@ -51,7 +51,7 @@ class TestChatSearchTool(ToolsUnitTests):
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"query": "race", "person": "Hare", "since": "2023-08-28"}
+        return {"query": "race", "person": "Hare", "start": "2023-08-28"}
 
 
 def test_content_has_id_time_and_sender_of_what_fits() -> None:
@@ -71,14 +71,14 @@ def test_model_chooses_person_chat_and_days() -> None:
     properties = convert_to_openai_tool(tool_over(RACE))["function"]["parameters"][
         "properties"
     ]
-    assert sorted(properties) == ["chat", "person", "query", "since", "until"]
+    assert sorted(properties) == ["chat", "end", "person", "query", "start"]
     tool = tool_over(RACE)
     assert call(tool, query="race key Sunday", person="Tortoise").artifact
-    late = call(tool, query="speed Sunday race", since="2023-08-29").artifact
+    late = call(tool, query="speed Sunday race", start="2023-08-29").artifact
     assert [document.metadata["first"][:10] for document in late] == ["2023-08-29"]
-    early = call(tool, query="speed Sunday race", until="2023-08-28").artifact
+    early = call(tool, query="speed Sunday race", end="2023-08-28").artifact
     assert [document.metadata["first"][:10] for document in early] == ["2023-08-28"]
-    assert not call(tool, query="race", since="2024-01-01").artifact
+    assert not call(tool, query="race", start="2024-01-01").artifact
 
 
 def test_empty_arguments_are_none() -> None:
@@ -88,7 +88,7 @@ def test_empty_arguments_are_none() -> None:
 
 def test_filter_of_the_retriever_stays_and_is_not_offered() -> None:
     tool = tool_over(RACE, person="Tortoise", end=date(2023, 8, 28))
-    assert sorted(tool.args) == ["chat", "query", "since"]
+    assert sorted(tool.args) == ["chat", "query", "start"]
     (document,) = call(tool, query="speed race").artifact
     by = {m["id"]: m["sender"] for m in document.metadata["messages"]}
     assert by[document.metadata["match"]] == "Tortoise"
@@ -113,7 +113,7 @@ def test_name_that_nobody_has_is_a_message_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"query": "race", "since": "last week"}, "since"),
+        ({"query": "race", "start": "last week"}, "start"),
         ({"query": ""}, "query"),
         ({"query": "x" * 1_001}, "query"),
         ({}, "query"),
@@ -202,7 +202,7 @@ def test_agent_can_try_again_after_an_error(loader: IMessageChatLoader) -> None:
     tool = chat_search_tool(ChatExportRetriever.from_sessions(loader))
     script = [
         calls(tool.name, query="motto", person="Turtle"),
-        calls(tool.name, query="motto", since="soon"),
+        calls(tool.name, query="motto", start="soon"),
         calls(tool.name, query="motto"),
         quote,
     ]

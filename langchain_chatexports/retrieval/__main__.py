@@ -1,0 +1,38 @@
+"""`python -m langchain_chatexports.retrieval INDEX`: serve an index file by MCP.
+
+This needs the extra `mcp` only, and reads no export.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from langchain_chatexports._terminal import escaped
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.mcp_server import chat_mcp_server, silence_sdk
+
+
+def main() -> None:
+    """Serve an index over stdin and stdout until stdin is closed."""
+    name = "python -m langchain_chatexports.retrieval"
+    parser = argparse.ArgumentParser(name, description="Search chats by MCP (stdio).")
+    parser.add_argument("index", type=Path, help="A file of ChatIndex.")
+    path = parser.parse_args().index
+    silence_sdk()
+    if not path.is_file():
+        parser.error(f"There is no index at {escaped(str(path))}.")
+    try:
+        with ChatIndex(path) as index:
+            chat_mcp_server(index).run()
+    except ChatExportError as error:
+        parser.exit(1, f"error: {escaped(str(error))}\n")
+    except KeyboardInterrupt:
+        # A thread of the SDK still waits for a line on stdin.
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    main()
