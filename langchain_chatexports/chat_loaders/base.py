@@ -340,8 +340,8 @@ class ChatExportLoader(AsyncLoading):
     def _is_selected(self, session: ExportSession, reading: Reading) -> bool:
         if self._selection is None:
             return True
-        missed = next(iter(self._selection.skipped(cast("ChatSession", session))), None)
-        if missed is None:
+        skipped = self._selection.skipped(cast("ChatSession", session))
+        if not skipped:
             return True
         counted = [
             message
@@ -350,7 +350,7 @@ class ChatExportLoader(AsyncLoading):
         ]
         reading.counts.kept -= len(counted)
         reading.counts.sessions_kept -= 1
-        reading.counts.skip(missed, len(counted))
+        reading.counts.skip("excluded", len(counted))
         return False
 
     def __iter__(self) -> Iterator[ChatSession]:

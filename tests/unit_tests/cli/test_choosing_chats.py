@@ -78,10 +78,10 @@ def kept(command: str, out: str) -> tuple[int, int, dict[str, int]]:
 @pytest.mark.parametrize(
     ("options", "left", "reason"),
     [
-        (("--with", "Hare"), 20, "participants"),
-        (("--with", "hare", "--no-groups"), 10, "participants"),
+        (("--with", "Hare"), 20, "excluded"),
+        (("--with", "hare", "--no-groups"), 10, "excluded"),
         (("--with", "Hare", "--with", "Fox"), 30, None),
-        (("--no-groups",), 20, "group"),
+        (("--no-groups",), 20, "excluded"),
         (("--include", "The pond"), 10, "excluded"),
         (("--include", "burrow", "--include", "Owl"), 20, "excluded"),
         (("--exclude", "Owl"), 20, "excluded"),

@@ -221,7 +221,6 @@ def test_a_gap_that_changes_nothing_in_a_set_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pytest.importorskip("rensa")
     chatexports("prepare", thread, "--ai", "Me", "--split", "-o", "set")
     options = PrepareOptions(gap=None)
     read_halves([tmp_path / "set"], None, options, holds_out_enough=False)

@@ -313,7 +313,6 @@ def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
 def test_a_part_of_a_set_keeps_its_origins(
     chatexports: Callable[..., Any], tmp_path: Path, chats: Path
 ) -> None:
-    pytest.importorskip("rensa")
     chatexports("prepare", chats, *VOICE, "--split", "-o", "parts")
     done = chatexports("prepare", "parts/train.jsonl", "-o", "set.jsonl")
     assert done.status == 0, done.err

@@ -195,7 +195,8 @@ def test_the_total_adds_up_whatever_is_said(
 
 
 def test_stages_of_two_passes_have_no_total(tmp_path: Path, loader: Any) -> None:
-    first, second = read_loader(loader | MapAIMessages()), []
+    first = read_loader(loader | MapAIMessages())
+    second: list[Counts] = []
     next(iter(first))
     records = trace_examples(loader | MapAIMessages(), counts=second)
     notes = CardNotes(passes=[first], counts=second)

@@ -15,11 +15,9 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_chatexports._names import safe_name
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
-from langchain_chatexports.datasets.examples import (
-    safe_name,
-    to_training_examples,
-)
+from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import SenderNotFoundError
 

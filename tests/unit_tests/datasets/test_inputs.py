@@ -94,7 +94,7 @@ def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay()
     assert [len(e["messages"]) for e in read_examples(given)] == [2, 3]
 
 
-def test_what_is_left_out_of_sessions_is_entered_in_the_ledger() -> None:
+def test_what_is_skipped_of_sessions_is_counted() -> None:
     counts: list[Counts] = []
     sound = HumanMessage(["Ready?", {"type": "audio"}])
     given: Any = [SESSION, EXAMPLE, [sound, AIMessage("Always.")]]

@@ -28,7 +28,8 @@ def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
 
 def test_traced_examples_are_the_plain_ones() -> None:
     sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
-    plain, with_origins = [], []
+    plain: list[Counts] = []
+    with_origins: list[Counts] = []
     assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
         list(to_training_examples(sessions, counts=plain))
     )
