@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import openai
 import psutil
 import pytest
+from langchain_chatexports.local_server.inference.engine import GenerationRequest
+from langchain_chatexports.local_server.inference.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.inference.transformers import (
+    TransformersEngine,
+)
 
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.wheel import wheel_file
-from langchain_chatexports.local_server.inference.engine import GenerationRequest
-from langchain_chatexports.local_server.inference.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.inference.transformers import (
-    TransformersEngine,
-)
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     UNENDING,

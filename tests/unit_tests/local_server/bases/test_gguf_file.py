@@ -139,8 +139,8 @@ def test_a_file_is_checked_without_a_port(
 
     # Engines of other tests have ports.
     others = listening()
-    asked = gguf_check._ask
-    monkeypatch.setattr(gguf_check, "_ask", ask)
+    asked = gguf_check._tokens
+    monkeypatch.setattr(gguf_check, "_tokens", ask)
     before = Path.cwd()
     gguf_check.check_gguf(converted, tiny_base)
     assert ports == []

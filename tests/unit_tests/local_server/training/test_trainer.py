@@ -33,7 +33,7 @@ from langchain_chatexports.local_server.bases import (
     gguf_file,
     weights,
 )
-from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
+from langchain_chatexports.local_server.engines.transformers import LoadedBase
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     write_json,
