@@ -6,7 +6,7 @@ It answers where llama.cpp cannot, and scores given answers for both.
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -221,30 +221,21 @@ class LoadedBase:
             ends: The tokens that end an answer.
         """
         import torch
-        from transformers import GenerationConfig, TextStreamer
+        from transformers import GenerationConfig
 
-        class Streamer(TextStreamer):  # type: ignore[misc] # it is untyped here.
-            def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-                written = cutter.add(text, is_last=stream_end)
-                if written:
-                    generation.send(TextPiece(written))
-
-        def is_cancelled(ids: Any, _: Any, **_more: Any) -> Any:
-            return torch.full(
-                (ids.shape[0],), generation.is_cancelled, device=ids.device
-            )
+        def is_done(ids: Any, _: Any, **_more: Any) -> Any:
+            is_found = generation.is_cancelled or writer.is_ended
+            return torch.full((ids.shape[0],), is_found, device=ids.device)
 
         request = generation.request
         self._activate(request.adapter)
-        stops = [stop for stop in request.stops if stop]
-        cutter = _StopCutter(stops)
+        writer = _Writer(generation, tokenizer, ends)
         is_cold = request.temperature < _MIN_TEMPERATURE or request.top_p <= 0
         sampling = {"temperature": request.temperature, "top_p": request.top_p}
         config = GenerationConfig(
             max_new_tokens=request.max_tokens,
             eos_token_id=sorted(ends),
             pad_token_id=min(ends, default=0),
-            stop_strings=stops or None,
             do_sample=not is_cold,
             **({} if is_cold else {**sampling, "top_k": 0}),
         )
@@ -252,25 +243,15 @@ class LoadedBase:
         torch.manual_seed(_random_seed() if seed is None else seed % 2**63)
         prompt = torch.tensor([request.prompt], device=self.device)
         with torch.inference_mode():
-            found = self._model.generate(
+            self._model.generate(
                 prompt,
                 generation_config=config,
                 attention_mask=torch.ones_like(prompt),
-                stopping_criteria=[is_cancelled],
-                tokenizer=tokenizer,
-                streamer=Streamer(
-                    tokenizer, skip_prompt=True, skip_special_tokens=True
-                ),
-            )[0].tolist()
-        written = found[len(request.prompt) :]
-        is_ended = bool(written) and written[-1] in ends
-        is_complete = is_ended or cutter.is_found
-        generation.send(
-            TextPiece(
-                finish_reason="stop" if is_complete else "length",
-                tokens=len(written) - is_ended,
+                stopping_criteria=[is_done],
+                streamer=writer,
             )
-        )
+        reason: Literal["stop", "length"] = "stop" if writer.is_ended else "length"
+        generation.send(TextPiece(finish_reason=reason, tokens=len(writer.ids)))
 
     def negative_log_likelihoods(
         self, tokens: list[int], positions: list[int], adapter: Path | None
@@ -377,26 +358,53 @@ class LoadedBase:
         self._active = None
 
 
-class _StopCutter:
-    """Cuts text before a stop, and holds back what may be the start of one."""
+class _Writer:
+    """Sends the text of tokens: whole characters, up to a stop."""
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
-        self._hold = max(map(len, stops), default=1) - 1
-        self._held = ""
-        self.is_found = False
+    def __init__(
+        self, generation: Generation, tokenizer: Any, ends: set[int]
+    ) -> None:
+        self.ids: list[int] = []
+        self.is_ended = False
+        """Whether an end or a stop was written, and not the last allowed token."""
 
-    def add(self, text: str, *, is_last: bool) -> str:
-        """Add text, and return what can be sent of it."""
-        if self.is_found:
-            return ""
-        self._held += text
-        found = [at for at in map(self._held.find, self._stops) if at >= 0]
-        self.is_found = bool(found)
-        keep = 0 if is_last else self._hold
-        cut = min(found) if found else max(0, len(self._held) - keep)
-        sent, self._held = self._held[:cut], self._held[cut:]
-        return sent
+        self._generation = generation
+        self._tokenizer = tokenizer
+        self._ends = ends
+        self._stops = [stop for stop in generation.request.stops if stop]
+        # What may be the start of a stop is not sent yet.
+        self._hold = max(map(len, self._stops), default=1) - 1
+        self._sent = 0
+        self._has_prompt = False
+
+    def put(self, ids: Any) -> None:
+        """Take the prompt, and then token by token."""
+        if not self._has_prompt:
+            self._has_prompt = True
+            return
+        (token,) = ids.flatten().tolist()
+        # transformers asks whether it is done before it passes a token on.
+        if self.is_ended or token in self._ends:
+            self.is_ended = True
+            return
+        self.ids.append(token)
+        # Some tokens are a part of a character.
+        self._write(self._text().rstrip("\ufffd"), hold=self._hold)
+
+    def end(self) -> None:
+        """Send what was held back."""
+        self._write(self._text(), hold=0)
+
+    def _text(self) -> str:
+        return str(self._tokenizer.decode(self.ids, skip_special_tokens=True))
+
+    def _write(self, text: str, *, hold: int) -> None:
+        found = [at for at in map(text.find, self._stops) if at >= 0]
+        self.is_ended = self.is_ended or bool(found)
+        end = min(found) if found else len(text) - hold
+        if end > self._sent:
+            self._generation.send(TextPiece(text[self._sent : end]))
+            self._sent = end
 
 
 def _random_seed() -> int:

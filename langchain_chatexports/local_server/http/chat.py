@@ -152,9 +152,11 @@ def _handed_on(
             "presence_penalty",
             "response_format",
             "stream",
-            "top_logprobs",
         },
     )
+    if body.logprobs:
+        # Without at least one, llama.cpp sends no log-probabilities at all.
+        given["top_logprobs"] = max(1, body.top_logprobs or 0)
     tools = _offered_tools(body)
     template = service.tokenizer.template
     if tools:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from langchain_chatexports.local_server.inference.engine import GenerationRequest
-from langchain_chatexports.local_server.inference.transformers import (
-    TransformersEngine,
-)
 
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.engines.transformers import (
+    GenerationRequest,
+    TransformersEngine,
+)
 from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
 
