@@ -133,9 +133,9 @@ def test_a_file_is_checked_without_a_port(
         found = psutil.Process().net_connections("inet")
         return [each for each in found if each.status == psutil.CONN_LISTEN]
 
-    def ask(*arguments: Any) -> Any:
+    def ask(*arguments: Any, **options: Any) -> Any:
         ports.extend(each for each in listening() if each not in others)
-        return asked(*arguments)
+        return asked(*arguments, **options)
 
     # Engines of other tests have ports.
     others = listening()

@@ -362,8 +362,8 @@ async def test_a_child_without_requests_ends(
     monkeypatch.setattr(llama_cpp, "_IDLE_SECONDS", 0.2)
     await _ask(engine, 1)
     (process,) = _processes(engine)
-    await _wait(lambda: not engine._children)
-    assert not process.is_running()
+    await _wait(lambda: not process.is_running())
+    assert not engine._children
     assert await _ask(engine, 1)
 
 
