@@ -361,9 +361,7 @@ class LoadedBase:
 class _Writer:
     """Sends the text of tokens: whole characters, up to a stop."""
 
-    def __init__(
-        self, generation: Generation, tokenizer: Any, ends: set[int]
-    ) -> None:
+    def __init__(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
         self.ids: list[int] = []
         self.is_ended = False
         """Whether an end or a stop was written, and not the last allowed token."""

@@ -75,9 +75,7 @@ def test_the_usage_counts_what_was_written_up_to_a_stop(client: OpenAI) -> None:
     whole = _text(client, temperature=0)
     stop = whole[3:5]
     usage = _ask(client, stop=stop, temperature=0).usage
-    written = [
-        _text(client, max_tokens=limit, temperature=0) for limit in range(1, 13)
-    ]
+    written = [_text(client, max_tokens=limit, temperature=0) for limit in range(1, 13)]
     assert usage is not None
     assert usage.completion_tokens == 1 + [stop in text for text in written].index(True)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -302,14 +301,14 @@ def test_transformers_refuses_what_it_cannot_do(
 
 
 def test_the_profile_of_a_job_has_what_its_engine_can_do(
-    llama_service: LocalService, service: LocalService, tool_http: TestClient
+    llama_service: LocalService, service: LocalService, tool_service: LocalService
 ) -> None:
     for each, has_schema in ((llama_service, True), (service, False)):
         able = each.abilities()
         assert able["structured_output"] is has_schema
         # The tiny base's template knows none.
         assert able["tool_calling"] is able["tool_choice"] is False
-    assert tool_http.app.state.service.abilities()["tool_calling"] is True
+    assert tool_service.abilities()["tool_calling"] is True
 
 
 def test_tools_need_a_template_that_knows_them(http: TestClient) -> None:
@@ -321,9 +320,9 @@ def test_tools_need_a_template_that_knows_them(http: TestClient) -> None:
 
 
 @pytest.fixture(scope="module")
-def tool_http(
+def tool_service(
     make_service: Callable[..., LocalService], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TestClient]:
+) -> LocalService:
     import trl
 
     folder = tmp_path_factory.mktemp("tools")
@@ -334,11 +333,14 @@ def tool_http(
     config["max_position_embeddings"] = 4096
     (base / "config.json").write_text(json.dumps(config))
     write_base_gguf(base, folder / "base.gguf", "none")
-    made = make_service(
+    return make_service(
         folder / "data", base=base, engine=EngineChoice(folder / "base.gguf")
     )
-    with asking(made) as client:
-        client.app.state = SimpleNamespace(service=made)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def tool_http(tool_service: LocalService) -> Iterator[TestClient]:
+    with asking(tool_service) as client:
         yield client
 
 
