@@ -35,6 +35,7 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
     GenerationRequest,
+    TextPiece,
     TransformersEngine,
 )
 from langchain_chatexports.local_server.storage.adapters import save_adapter
@@ -110,13 +111,16 @@ async def test_the_likeliest_answer_is_that_of_transformers(
     engine: LlamaCppEngine, tokenizer: ChatTokenizer, tiny_base: Path
 ) -> None:
     other = TransformersEngine(tiny_base, tokenizer, threads=1)
-    texts: list[str] = []
+    pieces: list[TextPiece] = []
     prompt = tokenizer.template.prompt_ids(_HELLO)
     request = GenerationRequest(prompt, 12, temperature=0)
-    other.submit(request, lambda piece: texts.append(piece.text))
+    other.submit(request, pieces.append)
     found = await _ask(engine, 12)
+    await _wait(lambda: pieces and pieces[-1].finish_reason)
     other.close()
-    assert found["choices"][0]["message"]["content"] == "".join(texts)
+    assert found["choices"][0]["message"]["content"] == "".join(
+        piece.text for piece in pieces
+    )
     assert found["usage"]["prompt_tokens"] == len(prompt)
     assert found["model"] == "tiny"
 
