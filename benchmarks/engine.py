@@ -261,8 +261,8 @@ class Server:
 def run_server(engine: str, settings: str) -> None:
     """Serve until killed: the child process of `Server`."""
     from langchain_chatexports.local_server import serve_forever
+    from langchain_chatexports.local_server.engines.choice import EngineChoice
     from langchain_chatexports.local_server.http import startup
-    from langchain_chatexports.local_server.inference.choice import EngineChoice
 
     if engine == "transformers":
         choice = EngineChoice(None, reason="as asked for")

@@ -109,7 +109,7 @@ SMOKE = {
     "check_extra()",
     "mcp": "from langchain_chatexports import retrieval\n"
     "retrieval.chat_mcp_server(retrieval.ChatIndex())",
-    "local": "import torch, trl, peft, fastapi, llguidance, xllamacpp\n"
+    "local": "import torch, trl, peft, fastapi, httpx, xllamacpp\n"
     "from langchain_chatexports.local_server.http import app\n"
     "from langchain_chatexports.local_server.training import trainer",
     "page": "from langchain_chatexports.page import screens, server\n"

@@ -29,16 +29,16 @@ if TYPE_CHECKING:
         list_bases,
         suggest_base,
     )
+    from langchain_chatexports.local_server.engines.scoring import (
+        TurnScore,
+        score_conversations,
+    )
     from langchain_chatexports.local_server.export import export_model
     from langchain_chatexports.local_server.http.server import ServerInfo, serve_forever
     from langchain_chatexports.local_server.http.startup import check_extra
     from langchain_chatexports.local_server.in_process import (
         InProcessServer,
         serve_in_process,
-    )
-    from langchain_chatexports.local_server.inference.scoring import (
-        TurnScore,
-        score_conversations,
     )
     from langchain_chatexports.local_server.launcher import LocalServer
     from langchain_chatexports.local_server.removal import (
@@ -135,7 +135,7 @@ _MODULES = {
     "http.server": ("ServerInfo", "serve_forever"),
     "http.startup": ("check_extra",),
     "in_process": ("InProcessServer", "serve_in_process"),
-    "inference.scoring": ("TurnScore", "score_conversations"),
+    "engines.scoring": ("TurnScore", "score_conversations"),
     "launcher": ("LocalServer",),
     "removal": ("NOT_DELETED", "cancel_kept_job", "delete_kept"),
     "settings": ("ServerSettings",),

@@ -8,6 +8,7 @@ message, an assistant message at the start) are rewritten, in training and in ch
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -151,6 +152,43 @@ class ChatTemplate:
             raise MessageError(msg)
         self._check_length(turns, max_length)
         return self._encode(turns, for_answer=True)
+
+    @property
+    def source(self) -> str:
+        """The template, in Jinja."""
+        return self._template
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether it renders tools and their calls."""
+        return re.search(r"\btools\b", self._template) is not None
+
+    def as_rendered(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        max_length: int | None = None,
+    ) -> list[dict[str, str]]:
+        """Return a chat as the template gets it, in training and for answers.
+
+        Args:
+            messages: The chat in OpenAI's shape.
+            max_length: The maximum number of tokens.
+
+        Returns:
+            Messages with role and text, rewritten where the template refuses them, and
+            without control tokens.
+
+        Raises:
+            MessageError: If a message, or their order, cannot be rendered.
+            TooLongError: If there are clearly more tokens.
+        """
+        turns, _ = self._adapted(to_template_messages(messages))
+        if not turns:
+            msg = "the model's chat template needs a user message"
+            raise MessageError(msg)
+        self._check_length(turns, max_length)
+        return self._messages(turns)
 
     def check_trainable(self) -> None:
         """Refuse a template that does not keep earlier messages as they were.
@@ -322,14 +360,10 @@ class ChatTemplate:
     def _render(
         self, turns: Sequence[TemplateMessage], *, for_answer: bool = False
     ) -> str:
-        chat = [
-            {"role": turn.role, "content": self._without_control_tokens(turn.text)}
-            for turn in turns
-        ]
         try:
             return render_chat(
                 self._template,
-                chat,
+                self._messages(turns),
                 for_answer=for_answer,
                 special_tokens=self._tokenizer.special_tokens_map,
             )
@@ -340,6 +374,12 @@ class ChatTemplate:
             msg = f"the base model's chat template cannot be used: {error}"
             raise TemplateError(msg) from error
 
+    def _messages(self, turns: Sequence[TemplateMessage]) -> list[dict[str, str]]:
+        return [
+            {"role": turn.role, "content": self.without_control_tokens(turn.text)}
+            for turn in turns
+        ]
+
     def _renders(self, turns: Sequence[TemplateMessage]) -> bool:
         try:
             text = self._render(turns, for_answer=turns[-1].role != "assistant")
@@ -347,8 +387,11 @@ class ChatTemplate:
             return False
         return all(turn.text in text for turn in turns)
 
-    def _without_control_tokens(self, text: str) -> str:
-        # A control token in a message would end its turn and start another role's.
+    def without_control_tokens(self, text: str) -> str:
+        """Return a text whose control tokens are split by a space.
+
+        A control token in a message would end its turn and start another role's.
+        """
         for special in self._special_tokens:
             if special in text:
                 text = text.replace(special, f"{special[0]} {special[1:]}")

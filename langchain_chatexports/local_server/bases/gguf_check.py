@@ -5,28 +5,21 @@ It runs in a child process: some damage to a file makes llama.cpp end its proces
 
 # ruff: noqa: RUF001 - punctuation of other scripts is what is tested.
 
-from __future__ import annotations
+from pathlib import Path
+from typing import Any
 
-import json
-import secrets
-import socket
-from contextlib import closing, contextmanager
-from functools import partial
-from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    TemplateError,
+)
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.llama_cpp_server import (
-    OpenPortError,
-    keep_until_exit,
+    http_options,
     open_server,
+    transport_options,
 )
+from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 __all__ = ["AWKWARD_TEXTS", "check_gguf"]
 
@@ -63,6 +56,18 @@ no other: llama.cpp does not normalize, as some tokenizers of transformers do.""
 _RARE = "\U00013000\U0001f994\U0001f422\u1e9e"
 _CONTEXT = 64
 
+_SYSTEM = {"role": "system", "content": "Be brief: 1, 2."}
+_USER = {"role": "user", "content": " Ready for the race?\n"}
+_ASSISTANT = {"role": "assistant", "content": "Slow and steady — ja!  "}
+_CHATS = (
+    [_USER],
+    [_SYSTEM, _USER],
+    [_USER, _ASSISTANT, _USER],
+    [_SYSTEM, _USER, _ASSISTANT, _USER, _ASSISTANT, _USER],
+    [_ASSISTANT, _USER],
+    [_USER, _USER, _ASSISTANT, _ASSISTANT, {"role": "user", "content": ""}],
+)
+
 
 def check_gguf(file: Path, directory: Path) -> None:
     """Load a file in this process, and compare its tokens with transformers'.
@@ -72,72 +77,66 @@ def check_gguf(file: Path, directory: Path) -> None:
         directory: The same base in transformers' format.
 
     Raises:
-        NoGGUFError: If llama.cpp does not load it, or tokens differ.
+        NoGGUFError: If llama.cpp does not load it, or tokens of texts or chats differ.
     """
+    import httpx
     import xllamacpp
 
     tokenizer, _ = load_tokenizer(directory)
+    try:
+        template = ChatTemplate(tokenizer)
+    except TemplateError as error:
+        raise NoGGUFError(str(error)) from error
     params = xllamacpp.CommonParams()
     params.model.path = str(file.absolute())
     params.n_ctx, params.n_parallel, params.warmup = _CONTEXT, 1, False
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.check_tensors = True
+    params.chat_template = template.source
+    params.prefill_assistant = False
     try:
-        with _open(params) as server:
-            key = params.api_keys[0]
-            _compare(tokenizer, partial(_ask, server.listening_address, key))
-    except (OpenPortError, RuntimeError) as error:
+        with open_server(params) as address:
+            transport = httpx.HTTPTransport(**transport_options(address))
+            options = http_options(address, params.api_keys[0])
+            with httpx.Client(transport=transport, **options) as client:
+                _compare_texts(tokenizer, client)
+                _compare_chats(template, client)
+    except RuntimeError as error:
         msg = "llama.cpp cannot load it"
         raise NoGGUFError(msg) from error
 
 
-@contextmanager
-def _open(params: Any) -> Iterator[Any]:
-    if hasattr(socket, "AF_UNIX"):
-        with open_server(params) as server:
-            yield server
-        return
-    import xllamacpp
-
-    # Python has no Unix sockets on Windows. This port has a key, and is soon closed.
-    params.api_keys = [secrets.token_urlsafe(32)]
-    server = xllamacpp.Server(params)
-    keep_until_exit(server)
-    yield server
-
-
-def _compare(tokenizer: Any, ask: Callable[[str, dict[str, Any]], Any]) -> None:
+def _compare_texts(tokenizer: Any, client: Any) -> None:
     specials = "".join(sorted(tokenizer.all_special_tokens))
     for number, text in enumerate((*AWKWARD_TEXTS, specials)):
         for is_whole in (True, False):
-            body = {"content": text, "add_special": is_whole, "parse_special": True}
-            theirs = ask("tokenize", body)["tokens"]
+            theirs = _tokens(client, text, add_special=is_whole)
             ours = list(tokenizer(text, add_special_tokens=is_whole)["input_ids"])
             if theirs != ours:
                 msg = f"llama.cpp splits the text {number} into other tokens"
                 raise NoGGUFError(msg)
     written = tokenizer(_RARE, add_special_tokens=False)["input_ids"]
-    said = ask("detokenize", {"tokens": list(written)})["content"]
+    response = client.post("/detokenize", json={"tokens": list(written)}).json()
     # Some tokenizers put a space before a text, which is not a part of it.
-    if said.lstrip(" ") != _RARE:
+    if response["content"].lstrip(" ") != _RARE:
         msg = "llama.cpp does not write characters that are several tokens"
         raise NoGGUFError(msg)
 
 
-def _ask(address: str, key: str, route: str, body: dict[str, Any]) -> Any:
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    place = urlsplit(address)
-    # That of a socket is "unix://" and its path.
-    kind = _SocketConnection if place.scheme == "unix" else HTTPConnection
-    with closing(kind(place.netloc, timeout=60)) as connection:
-        connection.request("POST", f"/{route}", json.dumps(body), headers)
-        return json.loads(connection.getresponse().read())
+def _compare_chats(template: ChatTemplate, client: Any) -> None:
+    for number, chat in enumerate(_CHATS):
+        try:
+            ours = template.prompt_ids(chat)
+        except MessageError:
+            # It is refused before llama.cpp sees it.
+            continue
+        body = {"messages": template.as_rendered(chat)}
+        prompt = client.post("/apply-template", json=body).json().get("prompt", "")
+        if _tokens(client, prompt, add_special=True) != ours:
+            msg = f"llama.cpp renders the chat {number} in another way"
+            raise NoGGUFError(msg)
 
 
-class _SocketConnection(HTTPConnection):
-    """A connection to a Unix socket in the current folder."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.host)
+def _tokens(client: Any, text: str, *, add_special: bool) -> list[int]:
+    body = {"content": text, "add_special": add_special, "parse_special": True}
+    return list(client.post("/tokenize", json=body).json()["tokens"])

@@ -52,6 +52,8 @@ DEFAULT_QUANTIZATION = "q8_0"
 
 # Other than of an earlier release if the same base is converted in another way.
 _FORM = 1
+# Other than of an earlier release if more is compared.
+_CHECK = "texts and chats"
 _ENGINE = "xllamacpp"
 
 
@@ -171,7 +173,11 @@ def _check_header(file: Path) -> None:
 
 
 def _check_once(file: Path, directory: Path, cache: Path, *, is_checked: bool) -> None:
-    verdict = {"file": file_key(file), "engine": metadata.version(_ENGINE)}
+    verdict = {
+        "file": file_key(file),
+        "engine": metadata.version(_ENGINE),
+        "check": _CHECK,
+    }
     kept = cache / f"{file.stem[:80]}-{verdict['file']}.checked.json"
     if read_json(kept) == verdict:
         return

@@ -1,71 +1,82 @@
-"""llama.cpp's server without a port that other programs could ask."""
-
-from __future__ import annotations
+"""llama.cpp's own server in this process, on an address that only its user reaches."""
 
 import ctypes
 import os
 import secrets
+import shutil
+import socket
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["OpenPortError", "keep_until_exit", "open_server"]
-
-_SOCKET = "http.sock"
-
-
-class OpenPortError(Exception):
-    """llama.cpp's server listens on a port instead of a Unix socket."""
-
-
-def keep_until_exit(server: Any) -> None:
-    """Never destroy a server: seldom, its destructor waits for its thread forever.
-
-    Args:
-        server: The `xllamacpp.Server`.
-    """
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
+# A path of a socket has at most 104 bytes on macOS, and 108 on Linux.
+_MAX_SOCKET_PATH = 100
 
 
 @contextmanager
-def open_server(parameters: Any) -> Iterator[Any]:
-    """Open a server of `xllamacpp`, which cannot do without an HTTP server.
+def open_server(parameters: Any) -> Iterator[str]:
+    """Start a server of `xllamacpp`, which requires the key in `parameters.api_keys`.
 
-    This one has a socket in a folder of ours, and a random key, which is set in the
-    parameters. The process is in that folder until the context ends, because paths of
-    sockets must be short. Then the folder is deleted, so that nobody can connect; the
-    server still takes calls of its methods, and lasts as long as the process.
+    It listens on a Unix socket in a folder of this user, or on a free port of 127.0.0.1
+    where Python has no Unix sockets (Windows) or the path would be too long. It lasts
+    as long as the process.
 
     Args:
-        parameters: `CommonParams` of `xllamacpp`; paths in it are absolute.
+        parameters: `CommonParams` of `xllamacpp`.
 
     Yields:
-        The `xllamacpp.Server`.
+        Its address, `unix://` and a path, or `http://`, a host and a port.
 
     Raises:
-        OpenPortError: If it has opened a port: the process must end.
         RuntimeError: If llama.cpp cannot load the model.
     """
     import xllamacpp
 
-    parameters.hostnames = [_SOCKET]
-    parameters.api_keys = [secrets.token_urlsafe(32)]
-    parameters.n_threads_http = 1
+    folder = tempfile.mkdtemp(prefix="llama-")
+    # llama.cpp knows a socket by the end of its name.
+    path = str(Path(folder) / "s.sock")
+    if hasattr(socket, "AF_UNIX") and len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+        parameters.hostnames = [path]
+    parameters.api_keys = parameters.api_keys or [secrets.token_urlsafe(32)]
     parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = False
     parameters.offline = True
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="llama-") as folder:
-        os.chdir(folder)
-        try:
-            server = xllamacpp.Server(parameters)
-            keep_until_exit(server)
-            if not server.listening_address.startswith("unix:"):
-                raise OpenPortError
-            yield server
-        finally:
-            # Windows deletes no folder that a process is in.
-            os.chdir(before)
+    try:
+        server = xllamacpp.Server(parameters)
+        keep_until_exit(server)
+        yield str(server.listening_address)
+    finally:
+        remove_socket(f"unix://{path}")
+
+
+def keep_until_exit(server: Any) -> None:
+    """Never destroy a server: its destructor sometimes waits for its thread forever."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
+
+
+def remove_socket(address: str) -> None:
+    """Remove the folder of a server's socket; a port needs nothing."""
+    if address.startswith("unix://"):
+        shutil.rmtree(Path(urlsplit(address).path).parent, ignore_errors=True)
+
+
+def http_options(address: str, key: str) -> dict[str, Any]:
+    """Return the arguments of an `httpx` client for a server, but its transport."""
+    is_socket = address.startswith("unix://")
+    return {
+        "base_url": "http://127.0.0.1" if is_socket else address,
+        "headers": {
+            "authorization": f"Bearer {key}",
+            "content-type": "application/json",
+        },
+        "timeout": None,
+        "trust_env": False,
+    }
+
+
+def transport_options(address: str) -> dict[str, Any]:
+    """Return the arguments of an `httpx` transport for a server."""
+    is_socket = address.startswith("unix://")
+    return {"uds": urlsplit(address).path if is_socket else None, "verify": False}

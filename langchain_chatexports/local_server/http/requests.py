@@ -11,7 +11,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChatRequest",
-    "EmbeddingRequest",
     "JobRequest",
     "JsonSchemaFormat",
     "ScoreRequest",
@@ -36,7 +34,6 @@ __all__ = [
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
 _MAX_CHOICES = 8
-_MAX_EMBEDDED_TEXTS = 2048
 # OpenAI parameters that are accepted only with the value that requests nothing.
 _UNSUPPORTED = frozenset({"functions", "integrations"})
 
@@ -260,35 +257,6 @@ class ChatRequest(_Strict):
     def token_limit(self) -> int | None:
         """Return the maximum number of generated tokens."""
         return self.max_completion_tokens or self.max_tokens
-
-
-class EmbeddingRequest(_Strict):
-    """Body of `POST /embeddings`."""
-
-    model: str
-    input: (
-        str | Annotated[list[str], Field(min_length=1, max_length=_MAX_EMBEDDED_TEXTS)]
-    )
-    encoding_format: Literal["float", "base64"] | None = None
-    user: str | None = None
-
-    # Only the embeddings' own size, which `dimensions` cannot change.
-    dimensions: None = None
-
-    @field_validator("input", mode="before")
-    @classmethod
-    def _no_token_ids(cls, value: Any) -> Any:
-        if isinstance(value, list) and any(isinstance(x, (int, list)) for x in value):
-            msg = (
-                "token ids are those of OpenAI's tokenizers; send text (in LangChain "
-                "OpenAIEmbeddings(check_embedding_ctx_length=False))"
-            )
-            raise ValueError(msg)
-        return value
-
-    def texts(self) -> list[str]:
-        """Return the texts to embed."""
-        return [self.input] if isinstance(self.input, str) else self.input
 
 
 class ScoreRequest(_Strict):

@@ -10,20 +10,16 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from langchain_chatexports.local_server.inference.scoring import TurnScore
+from langchain_chatexports.local_server.engines.scoring import TurnScore
 from langchain_chatexports.local_server.storage.files import FILE_ID
 from langchain_chatexports.local_server.storage.jobs import JOB_ID
 from langchain_chatexports.local_server.training.hyperparameters import Hyperparameters
 
 __all__ = [
-    "ChatResponse",
     "CheckedExamples",
     "DeletedFile",
     "DeletedJob",
     "DeletedModel",
-    "Embedding",
-    "EmbeddingResponse",
-    "EmbeddingUsage",
     "ErrorResponse",
     "JobCheckpoint",
     "JobEvent",
@@ -243,111 +239,6 @@ class DeletedModel(_Closed):
     id: str
     object: Literal["model"] = "model"
     deleted: Literal[True] = True
-
-
-class CalledFunction(_Closed):
-    """A function's name, and its arguments as JSON."""
-
-    name: str
-    arguments: str
-
-
-class CalledTool(_Closed):
-    """A call of a tool."""
-
-    id: str
-    type: Literal["function"]
-    function: CalledFunction
-
-
-class AssistantMessage(_Closed):
-    """The generated message; it has tool calls only where it calls tools."""
-
-    role: Literal["assistant"]
-    content: str | None
-    refusal: None
-    tool_calls: list[CalledTool] | None = None
-
-
-class TokenLogprob(_Closed):
-    """A token and its log-probability."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None
-
-
-class GeneratedLogprob(TokenLogprob):
-    """A generated token, and the most likely ones at its place."""
-
-    top_logprobs: list[TokenLogprob]
-
-
-class Logprobs(_Closed):
-    """The log-probabilities of a choice."""
-
-    content: list[GeneratedLogprob]
-    refusal: None
-
-
-class ChatChoice(_Closed):
-    """A choice of a chat completion."""
-
-    index: Count
-    message: AssistantMessage
-    finish_reason: Literal["stop", "length", "tool_calls"]
-    logprobs: Logprobs | None
-
-
-class PromptDetails(_Closed):
-    """How many tokens of the prompt were not read again."""
-
-    cached_tokens: Count
-
-
-class TokenUsage(_Closed):
-    """Tokens read and generated."""
-
-    prompt_tokens: Count
-    completion_tokens: Count
-    total_tokens: Count
-    prompt_tokens_details: PromptDetails
-
-
-class ChatResponse(_Closed):
-    """A chat completion."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: Time
-    model: str
-    system_fingerprint: None
-    choices: Annotated[list[ChatChoice], Field(min_length=1)]
-    usage: TokenUsage
-
-
-class Embedding(_Closed):
-    """The embedding of a text: numbers, or in base64 their 32-bit floats."""
-
-    object: Literal["embedding"] = "embedding"
-    index: Count
-    embedding: list[float] | str
-
-
-class EmbeddingUsage(_Closed):
-    """Tokens read."""
-
-    prompt_tokens: Count
-    total_tokens: Count
-
-
-class EmbeddingResponse(_Closed):
-    """Embeddings, in the order of the texts."""
-
-    object: Literal["list"] = "list"
-    model: str
-    data: list[Embedding]
-    usage: EmbeddingUsage
 
 
 class ScoreResponse(_Closed):

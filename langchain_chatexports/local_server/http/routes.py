@@ -1,4 +1,4 @@
-"""The routes: OpenAI's files, fine-tuning jobs, models, chats and embeddings.
+"""The routes: OpenAI's files, fine-tuning jobs, models, chats and scores.
 
 Functions are named after the operations of OpenAI's OpenAPI description. Their
 parameters and return types are the source of this server's own (`openapi.py`).
@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, UploadFile
 from fastapi.routing import APIRoute
+from openai.types.chat import ChatCompletion
 from pydantic import BaseModel, PlainValidator
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from langchain_chatexports.local_server.http.chat import complete_chat, score_messages
-from langchain_chatexports.local_server.http.embeddings import embed_texts
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     JsonResponse,
@@ -24,18 +24,15 @@ from langchain_chatexports.local_server.http.errors import (
 from langchain_chatexports.local_server.http.paging import page
 from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
-    EmbeddingRequest,
     JobRequest,
     ScoreRequest,
     parse_body,
 )
 from langchain_chatexports.local_server.http.responses import (
-    ChatResponse,
     CheckedExamples,
     DeletedFile,
     DeletedJob,
     DeletedModel,
-    EmbeddingResponse,
     ErrorResponse,
     JobCheckpoint,
     JobEvent,
@@ -162,7 +159,6 @@ def _parsed(kind: type[Model]) -> Any:
 
 
 ChatBody = Annotated[ChatRequest, _parsed(ChatRequest)]
-EmbeddingBody = Annotated[EmbeddingRequest, _parsed(EmbeddingRequest)]
 JobBody = Annotated[JobRequest, _parsed(JobRequest)]
 ScoreBody = Annotated[ScoreRequest, _parsed(ScoreRequest)]
 FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
@@ -391,8 +387,7 @@ def delete_model(service: Service, model: ModelName) -> DeletedModel:
 
 @router.post(
     "/chat/completions",
-    response_model=ChatResponse,
-    response_model_exclude_unset=True,
+    response_model=ChatCompletion,
     responses={
         200: {"content": {"text/event-stream": {}}},
         **_errors(404, 429, 503),
@@ -403,12 +398,6 @@ async def create_chat_completion(
 ) -> Any:
     """Answer a chat, whole or as a stream."""
     return await complete_chat(service, body, request)
-
-
-@router.post("/embeddings", responses=_errors(404, 429, 503))
-async def create_embedding(service: Service, body: EmbeddingBody) -> EmbeddingResponse:
-    """Embed texts with the mean of the model's last layer."""
-    return await embed_texts(service, body)
 
 
 @router.get("/checked_examples")

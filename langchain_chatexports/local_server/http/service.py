@@ -17,12 +17,12 @@ from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.gguf_file import gguf_of_adapter
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.http.errors import ApiError, not_found
-from langchain_chatexports.local_server.inference.choice import EngineChoice
-from langchain_chatexports.local_server.inference.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.inference.transformers import (
+from langchain_chatexports.local_server.engines.choice import EngineChoice
+from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.engines.transformers import (
     TransformersEngine,
 )
+from langchain_chatexports.local_server.http.errors import ApiError, not_found
 from langchain_chatexports.local_server.storage.deletion import (
     delete_uploads_of_jobs,
     delete_uploads_of_model,
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.requests import JobRequest
-    from langchain_chatexports.local_server.inference.engine import Engine
     from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 
 __all__ = ["LocalService", "ServedModel"]
@@ -111,6 +110,7 @@ class LocalService:
         engine: EngineChoice | None = None,
         aliases: dict[str, str] | None = None,
         threads: int = 1,
+        batch_threads: int | None = None,
         max_training_jobs: int = 1,
         resume_jobs: bool = True,
     ) -> None:
@@ -125,6 +125,8 @@ class LocalService:
             engine: Which engine answers; transformers if `None`.
             aliases: More names for the base.
             threads: The number of CPU threads.
+            batch_threads: That of llama.cpp for prompts, and for several answers at the
+                same time; `threads` if `None`.
             max_training_jobs: How many jobs may train at the same time.
             resume_jobs: Whether to train the jobs that an earlier server left.
         """
@@ -147,18 +149,19 @@ class LocalService:
             at_once=max_training_jobs,
             resumes=resume_jobs,
         )
-        self.engine: Engine = self.scorer
+        self.llama_cpp: LlamaCppEngine | None = None
         self.choice = engine or EngineChoice(None, reason="as asked for")
         base_gguf = self.choice.base_gguf
         if base_gguf is not None:
-            self.engine = LlamaCppEngine(
+            self.llama_cpp = LlamaCppEngine(
                 base_gguf,
                 self.tokenizer,
+                name=base_model,
                 adapter_file=lambda folder: gguf_of_adapter(
                     folder, base_directory, base_gguf
                 ),
-                fallback=self.scorer,
                 threads=threads,
+                batch_threads=batch_threads,
                 max_context=self.choice.max_context,
                 is_training=lambda: self.queue.is_training,
             )
@@ -185,8 +188,9 @@ class LocalService:
 
     def stop(self) -> None:
         """Cancel answers and stop training; unfinished jobs are queued or paused."""
-        self.engine.close()
-        self.scorer.close()
+        for engine in (self.llama_cpp, self.scorer):
+            if engine is not None:
+                engine.close()
         self.queue.stop()
         if self._warming is not None:
             # A thread that is importing torch while Python ends aborts the process.
@@ -236,8 +240,9 @@ class LocalService:
             raise not_found(kind="model", param="model")
         delete_uploads_of_model(name, self.data, self.files, self.jobs)
         self.models.delete(name)
-        for engine in (self.engine, self.scorer):
-            engine.forget(self.models.folder(record["id"]))
+        for engine in (self.llama_cpp, self.scorer):
+            if engine is not None:
+                engine.forget(self.models.folder(record["id"]))
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
         """Validate a job and its files, and queue it.
@@ -364,12 +369,13 @@ class LocalService:
 
     def abilities(self) -> dict[str, bool]:
         """Return what its models can do, in the words of LangChain's profiles."""
-        can_call = "tools" in self.engine.abilities
+        has_llama_cpp = self.llama_cpp is not None
+        can_call = has_llama_cpp and self.tokenizer.template.has_tools
         return {
             **_ABILITIES,
             "tool_calling": can_call,
             "tool_choice": can_call,
-            "structured_output": "schema" in self.engine.abilities,
+            "structured_output": has_llama_cpp,
         }
 
     def _warm_up(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from langchain_chatexports.local_server.bases.description import (
 )
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import check_weights
-from langchain_chatexports.local_server.inference.choice import choose_engine
+from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -43,7 +44,7 @@ _PACKAGES = (
     "peft",
     "datasets",
     "gguf",
-    "llguidance",
+    "httpx",
     "platformdirs",
     "psutil",
 )
@@ -99,6 +100,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
             engine=choice,
             aliases=settings.aliases,
             threads=settings.threads or default_threads(),
+            batch_threads=settings.threads or os.cpu_count(),
             max_training_jobs=settings.max_training_jobs,
             resume_jobs=settings.resume_jobs,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,7 @@ from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.wheel import wheel_file
-from langchain_chatexports.local_server.inference.engine import GenerationRequest
-from langchain_chatexports.local_server.inference.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.inference.transformers import (
-    TransformersEngine,
-)
+from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     UNENDING,
@@ -33,7 +29,7 @@ from tests.integration_tests.local_server.conftest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytest.importorskip("xllamacpp")
@@ -47,7 +43,7 @@ def _engines(process: psutil.Process) -> list[psutil.Process]:
     for child in process.children(recursive=True):
         # Others can end meanwhile.
         with suppress(psutil.Error):
-            if any(w.endswith("inference.llama_cpp_child") for w in child.cmdline()):
+            if any(w.endswith("engines.llama_cpp_child") for w in child.cmdline()):
                 found.append(child)
     return found
 
@@ -66,6 +62,7 @@ def _ask(server: Any, **options: Any) -> Any:
         )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Python has no Unix sockets there")
 def test_the_engine_is_a_process_that_listens_on_no_port(tiny_server: Any) -> None:
     assert _ask(tiny_server).choices[0].finish_reason
     server = psutil.Process(tiny_server._process.pid)
@@ -157,49 +154,33 @@ def test_a_server_that_stops_during_an_answer_leaves_no_process(
     assert not alive
 
 
-@pytest.fixture
-def real_engine() -> Iterator[tuple[LlamaCppEngine, ChatTokenizer]]:
+async def test_reading_a_prompt_ends_when_its_client_leaves() -> None:
     file = wheel_file()
     if file is None:
         pytest.skip("The wheel with the default base is not installed")
-    directory = prepare_base(describe_base(None))
-    tokenizer = ChatTokenizer(directory)
+    tokenizer = ChatTokenizer(prepare_base(describe_base(None)))
     engine = LlamaCppEngine(
-        file,
-        tokenizer,
-        adapter_file=lambda folder: folder / "adapter.gguf",
-        fallback=TransformersEngine(directory, tokenizer, threads=1),
-        threads=1,
+        file, tokenizer, name="base", adapter_file=lambda folder: folder, threads=1
     )
-    yield engine, tokenizer
-    engine.close()
 
+    async def ask(words: str) -> Any:
+        body = {"messages": [{"role": "user", "content": words}], "max_tokens": 1}
+        async with engine.answer(None, json.dumps(body).encode()) as response:
+            return json.loads(await response.aread())
 
-def test_reading_a_prompt_is_cancelled_between_two_batches(
-    real_engine: tuple[LlamaCppEngine, ChatTokenizer],
-) -> None:
-    engine, tokenizer = real_engine
-    words = " ".join(f"race {number}" for number in range(500))
-    prompt = tokenizer.template.prompt_ids([{"role": "user", "content": words}])
-    request = GenerationRequest(prompt, 1, temperature=0)
-    assert len(prompt) > 1500
-    first = engine.submit(request, lambda _: None)
-    _wait(lambda: any(worker.active for worker in engine._pool._all()))
-    first.cancel()
-    _wait(lambda: not any(worker.active for worker in engine._pool._all()))
-    done = threading.Event()
-    cached = []
-
-    def on_piece(piece: Any) -> None:
-        if piece.finish_reason or piece.error:
-            cached.append(piece.cached_tokens)
-            done.set()
-
-    short = GenerationRequest(prompt[:300], 1, temperature=0)
-    engine.submit(short, on_piece)
-    assert done.wait(MAX_SECONDS)
-    # What was read before it was cancelled need not be read again.
-    assert cached[0] < 300
+    try:
+        await ask("Hello")
+        words = " ".join(f"race {number}" for number in range(500))
+        reading = asyncio.ensure_future(ask(words))
+        await asyncio.sleep(0.2)
+        reading.cancel()
+        await asyncio.wait({reading})
+        usage = (await ask(words))["usage"]
+        # What was read before it was cancelled need not be read again.
+        cached = usage["prompt_tokens_details"]["cached_tokens"]
+        assert cached < usage["prompt_tokens"] - 200
+    finally:
+        engine.close()
 
 
 @pytest.mark.release

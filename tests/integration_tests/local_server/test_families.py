@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.inference.engine import GenerationRequest
-from langchain_chatexports.local_server.inference.transformers import (
+from langchain_chatexports.local_server.engines.transformers import (
+    GenerationRequest,
     TransformersEngine,
 )
 from langchain_chatexports.local_server.training.trainer import TrainingSpec, train

@@ -89,7 +89,7 @@ def test_a_hub_id_stays_as_it_is() -> None:
     assert ServerSettings(base="a/b").with_absolute_base().base == "a/b"
 
 
-@pytest.mark.parametrize("missing", ["torch", "psutil", "llguidance"])
+@pytest.mark.parametrize("missing", ["torch", "psutil", "httpx"])
 def test_a_missing_package_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:

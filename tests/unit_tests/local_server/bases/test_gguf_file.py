@@ -133,14 +133,14 @@ def test_a_file_is_checked_without_a_port(
         found = psutil.Process().net_connections("inet")
         return [each for each in found if each.status == psutil.CONN_LISTEN]
 
-    def ask(*arguments: Any) -> Any:
+    def ask(*arguments: Any, **options: Any) -> Any:
         ports.extend(each for each in listening() if each not in others)
-        return asked(*arguments)
+        return asked(*arguments, **options)
 
     # Engines of other tests have ports.
     others = listening()
-    asked = gguf_check._ask
-    monkeypatch.setattr(gguf_check, "_ask", ask)
+    asked = gguf_check._tokens
+    monkeypatch.setattr(gguf_check, "_tokens", ask)
     before = Path.cwd()
     gguf_check.check_gguf(converted, tiny_base)
     assert ports == []

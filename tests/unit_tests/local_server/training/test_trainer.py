@@ -33,7 +33,7 @@ from langchain_chatexports.local_server.bases import (
     gguf_file,
     weights,
 )
-from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
+from langchain_chatexports.local_server.engines.transformers import LoadedBase
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     write_json,
@@ -307,7 +307,7 @@ def test_the_served_adapter_is_the_one_that_was_trained(
     assert folder is not None
     model = LoadedBase(tiny_base, threads=1)
     for adapter in (None, folder, None, folder / "checkpoints" / "step-10", folder):
-        served = model.next_logits([5, 6, 7], model.new_cache(), adapter)
+        (served,) = model.negative_log_likelihoods([5, 6, 7, 8], [3], adapter)
         plain = AutoModelForCausalLM.from_pretrained(
             tiny_base, dtype=next(model._model.parameters()).dtype
         ).eval()
@@ -315,7 +315,8 @@ def test_the_served_adapter_is_the_one_that_was_trained(
             plain = PeftModel.from_pretrained(plain, adapter).eval()
         with torch.inference_mode():
             expected = plain(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
-        torch.testing.assert_close(served, expected.float())
+        expected = torch.log_softmax(expected.float(), -1)[8]
+        assert served == pytest.approx(-float(expected), abs=1e-4)
 
 
 def test_a_checkpoint_of_each_epoch_is_a_model(
@@ -569,8 +570,7 @@ def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
         shutil.copytree(kept.path, folder)
 
     def score(adapter: Path | None) -> list[float]:
-        scores = model.next_logits([5, 6, 7], model.new_cache(), adapter)
-        return [float(each) for each in scores]
+        return model.negative_log_likelihoods([5, 6, 7, 8], [1, 2, 3], adapter)
 
     first, plain = score(folders[0]), score(None)
     for folder in folders[1:]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from starlette.testclient import TestClient
 
-    from langchain_chatexports.local_server.inference.scoring import TurnScore
+    from langchain_chatexports.local_server.engines.scoring import TurnScore
 
 
 _CHAT: list[dict[str, Any]] = [

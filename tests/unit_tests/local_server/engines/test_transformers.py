@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.http.app import create_app
-from langchain_chatexports.local_server.inference.engine import GenerationRequest
-from langchain_chatexports.local_server.inference.transformers import (
+from langchain_chatexports.local_server.engines.transformers import (
+    EngineBusyError,
+    Generation,
+    GenerationRequest,
+    LoadedBase,
+    TextPiece,
     TransformersEngine,
-    TransformersGeneration,
 )
+from langchain_chatexports.local_server.http.app import create_app
 from tests.unit_tests.local_server.conftest import KEY
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.service import LocalService
-    from langchain_chatexports.local_server.inference.engine import TextPiece
 
 _LONG = 400
 
@@ -39,7 +41,11 @@ def engine(tiny_base: Path) -> Iterator[TransformersEngine]:
 def _listener(
     name: str, told: list[tuple[str, TextPiece]]
 ) -> Callable[[TextPiece], None]:
-    return lambda piece: told.append((name, piece))
+    def note(piece: TextPiece) -> None:
+        told.append((name, piece))
+        assert piece.error is None, repr(piece.error)
+
+    return note
 
 
 def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
@@ -51,35 +57,21 @@ def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
 
 
 def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
 
-def test_a_short_answer_does_not_wait_for_a_long_one(
+def test_one_answer_is_written_at_a_time_in_their_order(
     engine: TransformersEngine,
 ) -> None:
-    told: list[tuple[str, TextPiece]] = []
-    long, short = _order(engine, _LONG), _order(engine, 3)
-    engine.submit(long, _listener("long", told))
-    engine.submit(short, _listener("short", told))
-    _wait(lambda: [who for who, piece in told if piece.finish_reason])
-    assert next(who for who, piece in told if piece.finish_reason) == "short"
-
-
-def test_those_who_wait_are_taken_in_their_order(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.inference.transformers._MAX_ACTIVE", 1
-    )
     told: list[tuple[str, TextPiece]] = []
     for name in ("first", "second", "third"):
         engine.submit(_order(engine, 20), _listener(name, told))
     _wait(lambda: sum(bool(piece.finish_reason) for _, piece in told) == 3)
-    ends = [who for who, piece in told if piece.finish_reason]
-    assert ends == ["first", "second", "third"]
+    names = [who for who, _ in told]
+    assert names == sorted(names, key=["first", "second", "third"].index)
 
 
 def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) -> None:
@@ -87,45 +79,63 @@ def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) ->
     answer = engine.submit(_order(engine, _LONG), _listener("long", told))
     _wait(lambda: told)
     answer.cancel()
-    written = answer._tokens
-    engine.submit(_order(engine, 20), _listener("next", told))
+    engine.submit(_order(engine, 5), _listener("next", told))
     _wait(lambda: any(piece.finish_reason for _, piece in told))
-    # One may have been on its way.
-    assert answer._tokens <= written + 1
+    assert [who for who, piece in told if piece.finish_reason] == ["next"]
+
+
+def test_the_engine_takes_no_more_than_its_bound(tiny_base: Path) -> None:
+    engine = TransformersEngine(
+        tiny_base, ChatTokenizer(tiny_base), threads=1, max_waiting=1
+    )
+    may_end = threading.Event()
+    running = engine.run(lambda _: may_end.wait(240))
+    _wait(running.running)
+    engine.submit(_order(engine, 2), lambda _: None)
+    with pytest.raises(EngineBusyError):
+        engine.submit(_order(engine, 2), lambda _: None)
+    may_end.set()
+    engine.close()
+    with pytest.raises(EngineBusyError):
+        engine.submit(_order(engine, 2), lambda _: None)
 
 
 @pytest.mark.parametrize("own", [True, False])
 def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, own: bool
+    engine: TransformersEngine, own: bool
 ) -> None:
     """Settings of some models name the end of a text only, not that of a turn."""
-    import torch
-
     end = engine._tokenizer.template.end_of_turn
     assert end is not None
-    model = engine._loaded_model()
-    likeliest = torch.zeros(500)
-    likeliest[7 if own else end] = 1
-    ends = {7} if own else set()
-    monkeypatch.setattr(type(model), "end_tokens", property(lambda _: ends))
-    monkeypatch.setattr(model, "next_logits", lambda *_: likeliest)
+    likeliest = 7 if own else end
+
+    def end_at_once(model: LoadedBase) -> None:
+        import torch
+
+        head = model._model.lm_head
+        head.bias = torch.nn.Parameter(head.weight.new_zeros(len(head.weight)))
+        head.bias.data[likeliest] = 1e4
+        model.end_tokens = {7} if own else set()
+
+    engine.run(end_at_once).result()
     told: list[tuple[str, TextPiece]] = []
     engine.submit(_order(engine, 3), _listener("any", told))
     _wait(lambda: told and told[-1][1].finish_reason)
-    assert [(piece.text, piece.finish_reason) for _, piece in told] == [("", "stop")]
+    assert "".join(piece.text for _, piece in told) == ""
+    assert (told[-1][1].finish_reason, told[-1][1].tokens) == ("stop", 0)
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_cancels_its_answer(
     service: LocalService, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[TransformersGeneration] = []
+    answers: list[Generation] = []
     submit = service.scorer.submit
     begun, left, noticed = threading.Event(), asyncio.Event(), threading.Event()
 
     def noting(
         request: GenerationRequest, on_piece: Callable[[TextPiece], None]
-    ) -> TransformersGeneration:
+    ) -> Generation:
         def tell(piece: TextPiece) -> None:
             begun.set()
             noticed.wait(240)
@@ -173,8 +183,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
     noticed.set()
     (answer,) = answers
     assert answer.is_cancelled
-    await asyncio.to_thread(_wait, lambda: not service.scorer._active)
-    assert answer._tokens < _LONG
+    await asyncio.to_thread(_wait, lambda: not service.scorer._generations)
     # It is nothing that went wrong.
     assert not caplog.records
     service.scorer.close()

@@ -22,7 +22,7 @@ from langchain_chatexports.local_server.processes import default_threads
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
+    from langchain_chatexports.local_server.engines.transformers import LoadedBase
 
 __all__ = ["TurnScore", "score_conversation", "score_conversations"]
 
@@ -69,7 +69,7 @@ def score_conversations(
         LocalServerError: If the base is missing, or a conversation is too long.
     """
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-    from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
+    from langchain_chatexports.local_server.engines.transformers import LoadedBase
 
     directory = prepare_base(describe_base(base))
     tokenizer, context = load_tokenizer(directory)

@@ -1,0 +1,134 @@
+"""The child process with llama.cpp's own server, one base and at most one adapter.
+
+llama.cpp ends its process on some errors (`GGML_ASSERT`), writes to standard output and
+error, sets handlers for signals, and cannot return the memory of a model to a process
+that continues. So it runs in a process of its own: the first line of standard input has
+the settings, the first line of standard output the server's address. The process ends
+when standard input is closed.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
+
+# A request that is cancelled ends with the batch that is being computed.
+_BATCH = 64
+_HTTP_THREADS = 16
+_MORE_MEMORY_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class ChildSettings:
+    """What a process loads."""
+
+    model: str
+    """The base's `.gguf` file."""
+
+    adapter: str | None
+    """The adapter's `.gguf` file."""
+
+    name: str
+    """The model's name in answers."""
+
+    template: str
+    """The chat template, in Jinja: the one that training renders."""
+
+    key: str = field(repr=False)
+    threads: int
+    """The threads for one answer."""
+
+    batch_threads: int
+    """The threads for prompts, and for several answers at the same time."""
+
+    context: int
+    """Tokens of all answers that are written at the same time, prompts included."""
+
+    slots: int
+    """How many answers may be written at the same time."""
+
+    def to_json(self) -> bytes:
+        """Return the settings as one line of JSON."""
+        return json.dumps(asdict(self)).encode("ascii") + b"\n"
+
+
+def main() -> None:
+    """Serve until standard input is closed."""
+    output = _take_output()
+    _forbid_core_dumps()
+    settings = ChildSettings(**json.loads(sys.stdin.buffer.readline()))
+    # The folder that it was started in may be gone.
+    os.chdir(os.path.sep)
+    with open_server(_parameters(settings)) as address:
+        _limit_memory()
+        with os.fdopen(output, "wb") as file:
+            file.write(json.dumps({"address": address}).encode("ascii") + b"\n")
+        sys.stdin.buffer.read()
+    # Without waiting for answers whose clients are gone.
+    os._exit(0)
+
+
+def _take_output() -> int:
+    """Return the standard output; what llama.cpp prints can hold parts of messages."""
+    sys.stdout.flush()
+    output = os.dup(1)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    return output
+
+
+def _forbid_core_dumps() -> None:
+    """Keep messages out of the file that some systems write of an aborted process."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_memory() -> None:
+    """Let a request that takes much more memory than answers need end this process.
+
+    A schema can become a grammar of a billion rules. Only Linux counts and limits what
+    a process asks for.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        import psutil
+
+        most = psutil.Process().memory_info().vms + _MORE_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _parameters(settings: ChildSettings) -> Any:
+    import xllamacpp
+
+    given = xllamacpp.CommonParams()
+    given.model.path = settings.model
+    given.model_alias = {settings.name}
+    given.chat_template = settings.template
+    given.prefill_assistant = False
+    given.api_keys = [settings.key]
+    if settings.adapter is not None:
+        given.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(settings.adapter, 1.0)]
+    given.n_ctx = settings.context
+    given.n_parallel = settings.slots
+    # One cache for all answers: a long one may take the room of several short ones.
+    given.kv_unified = True
+    given.n_batch = given.n_ubatch = _BATCH
+    given.n_threads_http = _HTTP_THREADS
+    given.cpuparams.n_threads = settings.threads
+    given.cpuparams_batch.n_threads = settings.batch_threads
+    for threads in (given.cpuparams, given.cpuparams_batch):
+        # Waiting threads sleep; others need the processor.
+        threads.poll = 0
+    given.verbosity = 0
+    given.warmup = False
+    given.fit_params = False
+    given.cache_ram_mib = 0
+    return given

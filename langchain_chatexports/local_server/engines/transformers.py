@@ -1,0 +1,409 @@
+"""Answers by transformers, one at a time, and a task on the model between them.
+
+It answers where llama.cpp cannot, and scores given answers for both.
+"""
+
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, TypeVar
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.devices import choose_device
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.storage.adapters import is_adapter
+from langchain_chatexports.local_server.storage.data_directory import read_json
+
+Result = TypeVar("Result")
+
+_MAX_WAITING = 32
+_MAX_ADAPTERS = 8
+_SCORED_POSITIONS = 256
+# Below this temperature the likeliest token is practically certain, and dividing by it
+# overflows.
+_MIN_TEMPERATURE = 1e-4
+
+
+class EngineBusyError(Exception):
+    """Too many requests are waiting, or the engine is closed."""
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """A prompt and its sampling settings."""
+
+    prompt: list[int]
+    max_tokens: int
+    adapter: Path | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stops: list[str] = field(default_factory=list)
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class TextPiece:
+    """A piece of generated text; the last one of an answer has a finish reason."""
+
+    text: str = ""
+    finish_reason: Literal["stop", "length"] | None = None
+    tokens: int = 0
+    """Tokens of the answer; only in its last piece."""
+
+    error: BaseException | None = None
+
+
+class Generation:
+    """An answer that is being generated, until `cancel` is called."""
+
+    def __init__(
+        self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
+    ) -> None:
+        """Initialize with the function that gets each piece of text."""
+        self.request = request
+        self.is_cancelled = False
+        self._on_piece = on_piece
+
+    def cancel(self) -> None:
+        """Stop after the current token, and send no more text."""
+        self.is_cancelled = True
+
+    def send(self, piece: TextPiece) -> None:
+        """Send a piece of text, unless cancelled."""
+        if not self.is_cancelled:
+            self._on_piece(piece)
+
+
+class TransformersEngine:
+    """A base model and the thread that uses it.
+
+    The weights are loaded with the first answer or score: a server that only trains
+    never loads them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        tokenizer: ChatTokenizer,
+        *,
+        threads: int,
+        max_waiting: int = _MAX_WAITING,
+    ) -> None:
+        """Initialize the engine.
+
+        Args:
+            directory: The base in transformers' format.
+            tokenizer: The base's tokenizer.
+            threads: The number of CPU threads.
+            max_waiting: How many answers and scores may wait.
+        """
+        self._tokenizer = tokenizer
+        self._directory = directory
+        self._threads = threads
+        self._max_waiting = max_waiting
+        self._model: LoadedBase | None = None
+        self._lock = Lock()
+        self._pending: set[Future[Any]] = set()
+        self._generations: set[Generation] = set()
+        self._thread = ThreadPoolExecutor(1, "transformers")
+        self._is_closed = False
+
+    @property
+    def context(self) -> int:
+        """The longest context of an answer in tokens, prompt included."""
+        return self._tokenizer.context
+
+    def submit(
+        self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
+    ) -> Generation:
+        """Queue a request; `on_piece` is called in the engine's thread.
+
+        Raises:
+            EngineBusyError: If too many requests are waiting.
+        """
+        generation = Generation(request, on_piece)
+        self._generations.add(generation)
+        try:
+            self.run(partial(self._generate, generation))
+        except EngineBusyError:
+            self._generations.discard(generation)
+            raise
+        return generation
+
+    def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
+        """Run a task on the model, after those that were queued before.
+
+        Raises:
+            EngineBusyError: If too many requests are waiting.
+        """
+
+        def run_task() -> Result:
+            if self._model is None:
+                self._model = LoadedBase(self._directory, threads=self._threads)
+            return task(self._model)
+
+        with self._lock:
+            waiting = sum(not each.running() for each in self._pending)
+            if self._is_closed or waiting >= self._max_waiting:
+                raise EngineBusyError
+            future = self._thread.submit(run_task)
+            self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def forget(self, adapter: Path) -> None:
+        """Unload an adapter; its folder may be deleted already."""
+        if self._model is not None and not self._is_closed:
+            self._thread.submit(self._model.forget, adapter)
+
+    def close(self) -> None:
+        """Cancel all answers and stop the thread."""
+        with self._lock:
+            self._is_closed = True
+        for generation in list(self._generations):
+            generation.send(TextPiece(error=EngineBusyError()))
+            generation.cancel()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _generate(self, generation: Generation, model: "LoadedBase") -> None:
+        try:
+            if not generation.is_cancelled:
+                ends = model.end_tokens | self._tokenizer.end_tokens
+                model.generate(generation, self._tokenizer.tokenizer, ends)
+        except Exception as error:  # noqa: BLE001 - sent to the client.
+            generation.send(TextPiece(error=error))
+        finally:
+            self._generations.discard(generation)
+
+
+class LoadedBase:
+    """A causal language model with its adapters; not thread-safe."""
+
+    def __init__(self, directory: Path, *, threads: int) -> None:
+        """Load the base.
+
+        Args:
+            directory: The base in transformers' format.
+            threads: The number of CPU threads.
+        """
+        import torch
+        from transformers import GenerationConfig
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()
+        torch.set_num_threads(threads)
+        self.device = choose_device()
+        self._model = load_base(directory, self.device).eval()
+        ends = self._model.generation_config.eos_token_id
+        self.end_tokens = set(ends if isinstance(ends, list) else [ends]) - {None}
+        """The tokens that end an answer, from the generation config."""
+
+        # A base's own sampling settings would be mixed with those of a request.
+        self._model.generation_config = GenerationConfig()
+        self._peft: Any = None
+        self._loaded: OrderedDict[Path, str] = OrderedDict()
+        self._active: Path | None = None
+        self._count = 0
+
+    def generate(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
+        """Generate an answer, and send its pieces.
+
+        Args:
+            generation: The request, and where its pieces go.
+            tokenizer: The tokenizer.
+            ends: The tokens that end an answer.
+        """
+        import torch
+        from transformers import GenerationConfig
+
+        def is_done(ids: Any, _: Any, **_more: Any) -> Any:
+            is_found = generation.is_cancelled or writer.is_ended
+            return torch.full((ids.shape[0],), is_found, device=ids.device)
+
+        request = generation.request
+        self._activate(request.adapter)
+        writer = _Writer(generation, tokenizer, ends)
+        is_cold = request.temperature < _MIN_TEMPERATURE or request.top_p <= 0
+        sampling = {"temperature": request.temperature, "top_p": request.top_p}
+        config = GenerationConfig(
+            max_new_tokens=request.max_tokens,
+            eos_token_id=sorted(ends),
+            pad_token_id=min(ends, default=0),
+            do_sample=not is_cold,
+            **({} if is_cold else {**sampling, "top_k": 0}),
+        )
+        seed = request.seed
+        torch.manual_seed(_random_seed() if seed is None else seed % 2**63)
+        prompt = torch.tensor([request.prompt], device=self.device)
+        with torch.inference_mode():
+            self._model.generate(
+                prompt,
+                generation_config=config,
+                attention_mask=torch.ones_like(prompt),
+                stopping_criteria=[is_done],
+                streamer=writer,
+            )
+        reason: Literal["stop", "length"] = "stop" if writer.is_ended else "length"
+        generation.send(TextPiece(finish_reason=reason, tokens=len(writer.ids)))
+
+    def negative_log_likelihoods(
+        self, tokens: list[int], positions: list[int], adapter: Path | None
+    ) -> list[float]:
+        """Return the negative log-likelihoods of tokens in a text, in nats.
+
+        Args:
+            tokens: The whole text.
+            positions: The tokens to score; the first token has no score.
+            adapter: The folder of an adapter, or `None` for the base itself.
+        """
+        import torch
+
+        if not positions:
+            return []
+        self._activate(adapter)
+        # The logits at a position predict the next token.
+        before = torch.tensor([at - 1 for at in positions], device=self.device)
+        targets = torch.tensor([tokens[at] for at in positions], device=self.device)
+        with torch.inference_mode():
+            logits = self._model(
+                input_ids=torch.tensor([tokens], device=self.device),
+                use_cache=False,
+                logits_to_keep=before,
+            ).logits[0]
+            losses: list[float] = []
+            # In parts, because float32 logits of the whole vocabulary are large.
+            for part, wanted in zip(
+                logits.split(_SCORED_POSITIONS),
+                targets.split(_SCORED_POSITIONS),
+                strict=True,
+            ):
+                log_likelihoods = torch.log_softmax(part.float(), dim=-1)
+                chosen = log_likelihoods.gather(1, wanted[:, None])[:, 0]
+                losses.extend((-chosen).tolist())
+        return losses
+
+    def forget(self, adapter: Path) -> None:
+        """Unload an adapter, and those in subfolders of its folder."""
+        for folder in [f for f in self._loaded if f == adapter or adapter in f.parents]:
+            self._drop(folder)
+
+    def _activate(self, adapter: Path | None) -> None:
+        if adapter is not None and adapter not in self._loaded:
+            self._load(adapter)
+        if adapter is not None:
+            self._loaded.move_to_end(adapter)
+        if adapter == self._active:
+            return
+        if adapter is None:
+            self._peft.base_model.disable_adapter_layers()
+        else:
+            self._peft.base_model.enable_adapter_layers()
+            self._peft.set_adapter(self._loaded[adapter])
+        self._active = adapter
+
+    def _load(self, adapter: Path) -> None:
+        if not is_adapter(adapter):
+            msg = f"There is no adapter in {adapter}."
+            raise FileNotFoundError(msg)
+        config = read_json(adapter / "adapter_config.json") or {}
+        uses_megatron = config.get("megatron_config") is not None
+        if config.get("peft_type") != "LORA" or uses_megatron:
+            # PEFT follows these to other files, hub ids and Python modules.
+            msg = (
+                f"{adapter} is not a plain LoRA adapter: other kinds can name further "
+                "files and modules to load."
+            )
+            raise LocalServerError(msg)
+        with warnings.catch_warnings():
+            # PEFT uses an attribute that transformers deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            self._add_adapter(adapter)
+
+    def _add_adapter(self, adapter: Path) -> None:
+        from peft import PeftModel
+
+        self._count += 1
+        # Names of PEFT adapters must not contain a dot.
+        name = f"adapter{self._count}"
+        if self._peft is None:
+            self._peft = PeftModel.from_pretrained(
+                self._model, adapter, adapter_name=name, torch_device=self.device
+            )
+            self._peft.eval()
+            self._peft.base_model.disable_adapter_layers()
+            self._active = None
+        else:
+            self._peft.load_adapter(
+                adapter, adapter_name=name, torch_device=self.device
+            )
+        self._loaded[adapter] = name
+        while len(self._loaded) > _MAX_ADAPTERS:
+            self._drop(next(iter(self._loaded)))
+
+    def _drop(self, folder: Path) -> None:
+        name = self._loaded.pop(folder)
+        if self._loaded:
+            self._peft.delete_adapter(name)
+            self._peft.base_model.disable_adapter_layers()
+        else:
+            self._model = self._peft.unload()
+            self._peft = None
+        self._active = None
+
+
+class _Writer:
+    """Sends the text of tokens: whole characters, up to a stop."""
+
+    def __init__(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
+        self.ids: list[int] = []
+        self.is_ended = False
+        """Whether an end or a stop was written, and not the last allowed token."""
+
+        self._generation = generation
+        self._tokenizer = tokenizer
+        self._ends = ends
+        self._stops = [stop for stop in generation.request.stops if stop]
+        # What may be the start of a stop is not sent yet.
+        self._hold = max(map(len, self._stops), default=1) - 1
+        self._sent = 0
+        self._has_prompt = False
+
+    def put(self, ids: Any) -> None:
+        """Take the prompt, and then token by token."""
+        if not self._has_prompt:
+            self._has_prompt = True
+            return
+        (token,) = ids.flatten().tolist()
+        # transformers asks whether it is done before it passes a token on.
+        if self.is_ended or token in self._ends:
+            self.is_ended = True
+            return
+        self.ids.append(token)
+        # Some tokens are a part of a character.
+        self._write(self._text().rstrip("\ufffd"), hold=self._hold)
+
+    def end(self) -> None:
+        """Send what was held back."""
+        self._write(self._text(), hold=0)
+
+    def _text(self) -> str:
+        return str(self._tokenizer.decode(self.ids, skip_special_tokens=True))
+
+    def _write(self, text: str, *, hold: int) -> None:
+        found = [at for at in map(text.find, self._stops) if at >= 0]
+        self.is_ended = self.is_ended or bool(found)
+        end = min(found) if found else len(text) - hold
+        if end > self._sent:
+            self._generation.send(TextPiece(text[self._sent : end]))
+            self._sent = end
+
+
+def _random_seed() -> int:
+    return int.from_bytes(os.urandom(7), "big")

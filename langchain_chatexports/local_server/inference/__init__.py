@@ -1,1 +1,0 @@
-"""Answers: the base model with its adapters, generation and scoring."""

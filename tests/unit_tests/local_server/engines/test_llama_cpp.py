@@ -1,0 +1,498 @@
+"""Answers by llama.cpp: the same text, cancelled answers, the end of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.gguf_check import _CHATS, check_gguf
+from langchain_chatexports.local_server.bases.gguf_conversion import write_base_gguf
+from langchain_chatexports.local_server.bases.gguf_file import (
+    NoGGUFError,
+    gguf_of_adapter,
+)
+from langchain_chatexports.local_server.bases.template_messages import (
+    to_template_messages,
+)
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.engines import llama_cpp, llama_cpp_child
+from langchain_chatexports.local_server.engines.llama_cpp import (
+    LlamaCppEngine,
+    UnsuitableModelError,
+)
+from langchain_chatexports.local_server.engines.transformers import (
+    EngineBusyError,
+    GenerationRequest,
+    TextPiece,
+    TransformersEngine,
+)
+from langchain_chatexports.local_server.storage.adapters import save_adapter
+from tests.unit_tests.builders.bare_engine import log_likelihoods
+from tests.unit_tests.builders.tiny_base import write_tiny_base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest.importorskip("xllamacpp")
+
+_HELLO = [{"role": "user", "content": "Ready?"}]
+_LONG = 450
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_base: Path) -> ChatTokenizer:
+    return ChatTokenizer(tiny_base)
+
+
+@pytest.fixture
+def make_engine(
+    tiny_gguf: Path, tokenizer: ChatTokenizer
+) -> Iterator[Callable[..., LlamaCppEngine]]:
+    made: list[LlamaCppEngine] = []
+
+    def make(base: Path = tiny_gguf, **options: Any) -> LlamaCppEngine:
+        options = {
+            "name": "tiny",
+            "adapter_file": lambda folder: folder / "adapter.gguf",
+            "threads": 1,
+            **options,
+        }
+        made.append(LlamaCppEngine(base, tokenizer, **options))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture
+def engine(make_engine: Callable[..., LlamaCppEngine]) -> LlamaCppEngine:
+    return make_engine()
+
+
+async def _ask(
+    engine: LlamaCppEngine,
+    max_tokens: int = 12,
+    adapter: Path | None = None,
+    **more: Any,
+) -> Any:
+    # The tiny base's likeliest words go on and on.
+    body = {"messages": _HELLO, "max_tokens": max_tokens, "temperature": 0, **more}
+    async with engine.answer(adapter, json.dumps(body).encode()) as response:
+        assert response.status_code == 200, await response.aread()
+        return json.loads(await response.aread())
+
+
+def _processes(engine: LlamaCppEngine) -> list[psutil.Process]:
+    started = [child._process for child in engine._children]
+    return [psutil.Process(process.pid) for process in started if process is not None]
+
+
+async def _wait(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_the_likeliest_answer_is_that_of_transformers(
+    engine: LlamaCppEngine, tokenizer: ChatTokenizer, tiny_base: Path
+) -> None:
+    other = TransformersEngine(tiny_base, tokenizer, threads=1)
+    pieces: list[TextPiece] = []
+    prompt = tokenizer.template.prompt_ids(_HELLO)
+    request = GenerationRequest(prompt, 12, temperature=0)
+    other.submit(request, pieces.append)
+    found = await _ask(engine, 12)
+    await _wait(lambda: pieces and pieces[-1].finish_reason)
+    other.close()
+    assert found["choices"][0]["message"]["content"] == "".join(
+        piece.text for piece in pieces
+    )
+    assert found["usage"]["prompt_tokens"] == len(prompt)
+    assert found["model"] == "tiny"
+
+
+_TEMPLATES = ("qwen2_5", "llama3_2", "gemma3", "qwen3_instruct_2507")
+
+
+@pytest.mark.parametrize("family", [None, *_TEMPLATES])
+async def test_prompts_of_training_and_of_answers_are_the_same_byte_for_byte(
+    tmp_path: Path, family: str | None
+) -> None:
+    base = write_tiny_base(tmp_path / "base", **_template(family))
+    file = tmp_path / "base.gguf"
+    write_base_gguf(base, file, "none")
+    template = ChatTokenizer(base).template
+    engine = LlamaCppEngine(
+        file, ChatTokenizer(base), name="x", adapter_file=Path, threads=1
+    )
+    try:
+        body = json.dumps({"messages": _HELLO, "max_tokens": 1}).encode()
+        async with engine.answer(None, body), engine._children[0].client() as client:
+            for chat in _CHATS:
+                messages = template.as_rendered(chat)
+                answer = await client.post(
+                    "/apply-template", json={"messages": messages}
+                )
+                turns, _ = template._adapted(to_template_messages(chat))
+                assert answer.json()["prompt"] == template._render(
+                    turns, for_answer=True
+                )
+    finally:
+        engine.close()
+    # And the tokens: the check before a base is used.
+    check_gguf(file, base)
+
+
+def _template(family: str | None) -> dict[str, str]:
+    if family is None:
+        return {}
+    import trl
+
+    folder = Path(str(trl.__file__)).parent / "chat_templates"
+    return {"template": (folder / f"{family}.jinja").read_text("utf-8")}
+
+
+def test_a_base_that_llama_cpp_renders_in_another_way_is_refused(
+    tiny_base: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    monkeypatch.setattr(ChatTemplate, "source", other)
+    with pytest.raises(NoGGUFError, match="renders the chat 0 in another way"):
+        check_gguf(tiny_gguf, tiny_base)
+
+
+async def test_a_prompt_is_read_once(engine: LlamaCppEngine) -> None:
+    """Counted, not timed: also for another client, and a talk that has gone on."""
+    await _ask(engine, 2)
+    longer = [*_HELLO, {"role": "assistant", "content": "Yes"}, *_HELLO]
+    usage = (await _ask(engine, 2, messages=longer))["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] >= 5
+
+
+async def test_a_short_answer_does_not_wait_for_a_long_one(
+    engine: LlamaCppEngine,
+) -> None:
+    body = {"messages": _HELLO, "max_tokens": _LONG, "temperature": 0, "stream": True}
+    async with engine.answer(None, json.dumps(body).encode()) as long:
+        chunks = long.aiter_raw()
+        assert await anext(chunks)
+        assert (await _ask(engine, 2))["usage"]["completion_tokens"] == 2
+        assert [chunk async for chunk in chunks][-1].endswith(b"data: [DONE]\n\n")
+
+
+async def test_more_than_may_wait_are_refused(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp, "_MAX_REQUESTS", 1)
+    async with engine.answer(None, b"{}"):
+        with pytest.raises(EngineBusyError):
+            await _ask(engine)
+    assert await _ask(engine, 2)
+
+
+async def test_a_longer_prompt_gets_a_longer_context_and_interrupts_nothing(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp, "_FIRST_CONTEXT", 256)
+    await _ask(engine, 2)
+    (first,) = engine._children
+    assert first.context == 256
+    words = [{"role": "user", "content": "race " * 300}]
+    body = {"messages": _HELLO, "max_tokens": 200, "stream": True, "temperature": 0}
+    async with engine.answer(None, json.dumps(body).encode()) as running:
+        found = await _ask(engine, 2, messages=words)
+        assert found["usage"]["prompt_tokens"] > 256
+        assert b"data: [DONE]" in await running.aread()
+    assert [child.context for child in engine._children] == [512]
+    too_many = [{"role": "user", "content": "race " * 600}]
+    body = {"messages": too_many, "max_tokens": 2}
+    async with engine.answer(None, json.dumps(body).encode()) as response:
+        error = json.loads(await response.aread())["error"]
+    assert error["type"] == "exceed_context_size_error"
+
+
+async def test_a_context_is_no_larger_than_memory_allows(
+    make_engine: Callable[..., LlamaCppEngine],
+) -> None:
+    engine = make_engine(max_context=300)
+    await _ask(engine, 2)
+    assert [child.context for child in engine._children] == [300]
+
+
+async def test_a_child_has_one_thread_while_a_training_runs(
+    make_engine: Callable[..., LlamaCppEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_training = False
+    given: list[tuple[int, int]] = []
+    start = llama_cpp._Child.start
+
+    def start_noted(child: Any, settings: dict[str, Any]) -> None:
+        given.append((settings["threads"], settings["batch_threads"]))
+        start(child, settings)
+
+    monkeypatch.setattr(llama_cpp._Child, "start", start_noted)
+    engine = make_engine(threads=2, batch_threads=3, is_training=lambda: is_training)
+    await _ask(engine, 2)
+    is_training = True
+    await _ask(engine, 2)
+    is_training = False
+    # A chat's pauses are not worth what has been read.
+    await _ask(engine, 2)
+    monkeypatch.setattr(llama_cpp, "_REST_SECONDS", 0)
+    await _ask(engine, 2)
+    assert given == [(2, 3), (1, 1), (2, 3)]
+
+
+async def test_what_failed_to_start_is_tried_again(
+    make_engine: Callable[..., LlamaCppEngine],
+    tiny_gguf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "base.gguf"
+    engine = make_engine(file)
+    file.write_bytes(b"damaged")
+    for _ in range(2):
+        with pytest.raises(UnsuitableModelError):
+            await _ask(engine, 2)
+    shutil.copy(tiny_gguf, file)
+    monkeypatch.setattr(engine, "_unsuitable", {})
+    assert await _ask(engine, 2)
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "AF_UNIX"), reason="Python has no Unix sockets there"
+)
+async def test_a_process_listens_on_no_port(engine: LlamaCppEngine) -> None:
+    await _ask(engine, 1)
+    (process,) = _processes(engine)
+    assert process.net_connections("inet") == []
+    (child,) = engine._children
+    folder = Path(child._address.removeprefix("unix://")).parent
+    assert folder.stat().st_mode & 0o077 == 0
+    engine.close()
+    assert not folder.exists()
+
+
+async def test_only_the_key_is_let_in_and_no_argument_shows_it(
+    engine: LlamaCppEngine,
+) -> None:
+    await _ask(engine, 1)
+    (child,) = engine._children
+    (process,) = _processes(engine)
+    assert child._key not in " ".join(process.cmdline())
+    assert child._key not in str(process.environ())
+    child._key = "another"
+    async with child.client() as client:
+        response = await client.post("/v1/chat/completions", json={"messages": _HELLO})
+    assert response.status_code == 401
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the limits")
+async def test_an_aborted_process_leaves_no_core_dump(engine: LlamaCppEngine) -> None:
+    await _ask(engine, 1)
+    (process,) = _processes(engine)
+    assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+
+
+async def test_an_answer_ends_with_its_process_and_the_next_has_a_new_one(
+    engine: LlamaCppEngine,
+) -> None:
+    body = {"messages": _HELLO, "max_tokens": _LONG, "n": 8, "stream": True}
+    async with engine.answer(None, json.dumps(body).encode()) as response:
+        _processes(engine)[0].kill()
+        with pytest.raises(httpx.TransportError):
+            await response.aread()
+    assert await _ask(engine, 2)
+
+
+async def test_a_killed_process_answers_the_next_request(
+    engine: LlamaCppEngine,
+) -> None:
+    await _ask(engine, 2)
+    (child,) = engine._children
+    assert child._process is not None
+    # The engine has not noticed.
+    child._process.poll = lambda: None  # type: ignore[method-assign]
+    _processes(engine)[0].kill()
+    assert (await _ask(engine, 2))["usage"]["completion_tokens"] == 2
+
+
+async def test_closing_ends_answers_and_processes(engine: LlamaCppEngine) -> None:
+    await _ask(engine, 1)
+    (process,) = _processes(engine)
+    # It might have written everything before it is closed.
+    process.suspend()
+    running = asyncio.ensure_future(_ask(engine, _LONG))
+    await _wait(lambda: engine._children[0].active)
+    engine.close()
+    with pytest.raises(EngineBusyError):
+        await running
+    assert not process.is_running()
+    with pytest.raises(EngineBusyError):
+        await _ask(engine, 1)
+
+
+async def test_a_client_that_leaves_ends_its_answer(engine: LlamaCppEngine) -> None:
+    await _ask(engine, 1)
+    (process,) = _processes(engine)
+    process.suspend()
+    running = asyncio.ensure_future(_ask(engine, _LONG))
+    await _wait(lambda: engine._children[0].active)
+    running.cancel()
+    await asyncio.wait({running})
+    process.resume()
+    assert engine._children[0].active == 0
+    assert engine._requests == 0
+
+
+async def test_a_child_without_requests_ends(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp, "_IDLE_SECONDS", 0.2)
+    await _ask(engine, 1)
+    (process,) = _processes(engine)
+    await _wait(lambda: not process.is_running())
+    assert not engine._children
+    assert await _ask(engine, 1)
+
+
+def test_settings_show_no_key() -> None:
+    names = dict.fromkeys(["model", "adapter", "name", "template"], "x")
+    numbers = dict.fromkeys(["threads", "batch_threads", "context", "slots"], 1)
+    given: Any = {**names, **numbers}
+    settings = llama_cpp_child.ChildSettings(key="secret", **given)
+    assert "secret" not in repr(settings)
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two untrained adapters, whose random weights change every answer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folders = []
+    for seed in (1, 2):
+        base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+        torch.manual_seed(seed)
+        config = LoraConfig(
+            r=4,
+            lora_alpha=64,
+            target_modules="all-linear",
+            init_lora_weights=False,
+            task_type="CAUSAL_LM",
+        )
+        folder = tmp_path_factory.mktemp("adapters") / f"adapter{seed}"
+        with warnings.catch_warnings():
+            # PEFT uses an attribute that transformers deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            save_adapter(get_peft_model(base, config), folder)
+        folders.append(folder)
+    return folders
+
+
+@pytest.fixture
+def tuned_engine(
+    make_engine: Callable[..., LlamaCppEngine], tiny_base: Path, tiny_gguf: Path
+) -> LlamaCppEngine:
+    return make_engine(
+        adapter_file=lambda folder: gguf_of_adapter(folder, tiny_base, tiny_gguf)
+    )
+
+
+async def test_each_model_answers_as_with_peft_all_at_the_same_time(
+    tuned_engine: LlamaCppEngine,
+    tokenizer: ChatTokenizer,
+    adapters: list[Path],
+    tiny_base: Path,
+) -> None:
+    """Not their texts: random weights have many words that are as likely."""
+    models = [None, *adapters, None, *adapters]
+    answers = await asyncio.gather(
+        *(
+            _ask(tuned_engine, 20, adapter, logprobs=True, top_logprobs=20)
+            for adapter in models
+        )
+    )
+    prompt = tokenizer.template.prompt_ids(_HELLO)
+    likeliest = []
+    for adapter, answer in zip(models, answers, strict=True):
+        first = answer["choices"][0]["logprobs"]["content"][0]
+        wanted = log_likelihoods(tiny_base, adapter, prompt)
+        found = {one["id"]: one["logprob"] for one in first["top_logprobs"]}
+        assert len(found) == 20
+        assert found == pytest.approx(
+            {token: float(wanted[token]) for token in found}, abs=0.002
+        )
+        likeliest.append(first["id"])
+    assert len(set(likeliest)) == 3
+
+
+async def test_the_answers_of_a_deleted_adapter_end(
+    tuned_engine: LlamaCppEngine, adapters: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model" / "checkpoint"
+    shutil.copytree(adapters[0], folder)
+    await _ask(tuned_engine, 1, folder)
+    # It might have written everything before the adapter is deleted.
+    _processes(tuned_engine)[0].suspend()
+    running = asyncio.ensure_future(_ask(tuned_engine, _LONG, folder))
+    await _wait(lambda: tuned_engine._children[0].active)
+    shutil.rmtree(folder.parent)
+    tuned_engine.forget(folder.parent)
+    with pytest.raises(FileNotFoundError):
+        await running
+    assert not tuned_engine._children
+    with pytest.raises(FileNotFoundError):
+        await _ask(tuned_engine, 2, folder)
+
+
+async def test_an_adapter_that_llama_cpp_cannot_load_is_left_to_transformers(
+    tuned_engine: LlamaCppEngine, adapters: list[Path], tmp_path: Path
+) -> None:
+    """Rank-stabilized LoRA, which a GGUF file cannot express."""
+    folder = tmp_path / "other"
+    shutil.copytree(adapters[1], folder)
+    (folder / "adapter.gguf").unlink(missing_ok=True)
+    config = folder / "adapter_config.json"
+    text = config.read_text("utf-8").replace(
+        '"use_rslora": false', '"use_rslora": true'
+    )
+    config.write_text(text, "utf-8")
+    with pytest.raises(UnsuitableModelError):
+        await _ask(tuned_engine, 8, folder)
+    assert not tuned_engine._children
+    assert await _ask(tuned_engine, 2)
+
+
+async def test_the_least_recently_used_child_ends(
+    tuned_engine: LlamaCppEngine, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp, "_MAX_CHILDREN", 2)
+    for adapter in (None, *adapters):
+        await _ask(tuned_engine, 2, adapter)
+    assert [child.adapter for child in tuned_engine._children] == adapters
+
+
+async def test_more_models_than_children_are_all_answered_for(
+    tuned_engine: LlamaCppEngine, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp, "_MAX_CHILDREN", 1)
+    models = (None, *adapters)
+    answers = await asyncio.gather(*(_ask(tuned_engine, 2, each) for each in models))
+    assert [each["usage"]["completion_tokens"] for each in answers] == [2, 2, 2]
