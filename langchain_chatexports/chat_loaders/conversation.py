@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
 from typing_extensions import TypedDict
@@ -240,7 +240,18 @@ def to_session(
     if not messages:
         return None
     counts.sessions_kept += 1
-    reading.platforms.add(conversation.platform or platform)
+    metadata = _metadata(conversation, platform, participants, owner_name, names)
+    reading.platforms.add(metadata["platform"])
+    return ExportSession(messages=messages, metadata=metadata)
+
+
+def _metadata(
+    conversation: Conversation,
+    platform: str,
+    participants: list[str],
+    owner_name: str | None,
+    names: Names,
+) -> SessionMetadata:
     is_group = conversation.is_group
     metadata: dict[str, Any] = {
         "id": conversation.id,
@@ -253,7 +264,7 @@ def to_session(
     }
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
-    return ExportSession(messages=messages, metadata=SessionMetadata(**metadata))
+    return cast("SessionMetadata", metadata)
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
