@@ -233,8 +233,9 @@ def to_session(
         return None
     _give_ids(conversation.id, rows)
     if is_new:
+        kinds = {"text", *selection.keep}
         for row in rows:
-            if row.kind == "text" and not is_new(conversation.id, row.id):
+            if row.kind in kinds and not is_new(conversation.id, row.id):
                 row.kind = "duplicate"
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:

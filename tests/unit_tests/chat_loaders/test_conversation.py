@@ -467,3 +467,26 @@ def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
     for _ in range(2):  # Each pass of the first loader keeps them.
         assert [loader.inspect().kept for loader in loaders] == [2, 0]
     assert loaders[1].inspect().skipped == {"duplicate": 2}
+
+
+def test_copies_of_a_loader_share_what_it_has_read(path: Path) -> None:
+    seen: dict[int, int] = {}
+    loaders = [Rows(path, [{"messages": RACE}]), Rows(path, [{"messages": RACE}])]
+    for loader in loaders:
+        loader.share_seen_messages(seen)
+    for _ in range(2):
+        everything = [loader.unrestricted().inspect().kept for loader in loaders]
+        assert everything == [2, 0]
+        assert [loader.inspect().kept for loader in loaders] == [2, 0]
+
+
+def test_kinds_that_are_kept_are_loaded_once_from_two_exports(path: Path) -> None:
+    seen: dict[int, int] = {}
+    reaction = row("1", "Loved it", at=9, kind="reaction")
+    loaders = [
+        Rows(path, [{"messages": [*RACE, reaction]}], keep="reaction") for _ in range(2)
+    ]
+    for loader in loaders:
+        loader.share_seen_messages(seen)
+    assert [loader.inspect().kept for loader in loaders] == [3, 0]
+    assert loaders[1].inspect().skipped == {"duplicate": 3}
