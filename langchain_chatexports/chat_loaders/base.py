@@ -34,7 +34,7 @@ from langchain_chatexports.chat_loaders.counts import (
     Reading,
 )
 from langchain_chatexports.chat_loaders.files import ExportFiles, open_files
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.people import (
     PeopleSource,
     name_key,
@@ -321,10 +321,12 @@ class ChatExportLoader(AsyncLoading):
                     skipped = _count_files(files, skipped, reading)
             _count_files(files, skipped, reading)
 
-    def _is_new(self, conversation_id: str, message_id: str) -> bool:
+    def _is_new(self, conversation_id: str, row: Message) -> bool:
         """Return whether no other loader has read the message."""
         seen = {} if self._seen is None else self._seen
-        message = hash((conversation_id, message_id))
+        # A table's ids may be numbers that another table has, too.
+        sign = row.text if row.time is None else row.time
+        message = hash((conversation_id, row.id, sign))
         return seen.setdefault(message, self._number) == self._number
 
     @property

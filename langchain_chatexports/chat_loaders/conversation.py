@@ -187,7 +187,7 @@ def to_session(
     *,
     files: ExportFiles | None = None,
     names_met: set[str] | None = None,
-    is_new: Callable[[str, str], bool] | None = None,
+    is_new: Callable[[str, Message], bool] | None = None,
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages.
 
@@ -199,8 +199,8 @@ def to_session(
         reading: Where to count, and to note the owner.
         files: The export's files, whose size bounds how many messages are read.
         names_met: Where to note by which names the conversation can be chosen.
-        is_new: Whether a message, by the ids of conversation and message, is in no
-            other export that is read.
+        is_new: Whether a message of the conversation with an id is in no other export
+            that is read.
 
     Returns:
         The session, or `None` if no message is kept.
@@ -235,7 +235,7 @@ def to_session(
     if is_new:
         kinds = {"text", *selection.keep}
         for row in rows:
-            if row.kind in kinds and not is_new(conversation.id, row.id):
+            if row.kind in kinds and not is_new(conversation.id, row):
                 row.kind = "duplicate"
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:

@@ -490,3 +490,14 @@ def test_kinds_that_are_kept_are_loaded_once_from_two_exports(path: Path) -> Non
         loader.share_seen_messages(seen)
     assert [loader.inspect().kept for loader in loaders] == [3, 0]
     assert loaders[1].inspect().skipped == {"duplicate": 3}
+
+
+def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
+    seen: dict[int, int] = {}
+    for text, at in (("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)):
+        loader = Rows(path, [{"messages": [row("1", text, at=at, id="7")]}])
+        loader.share_seen_messages(seen)
+        assert loader.inspect().kept == 1
+    edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
+    edited.share_seen_messages(seen)
+    assert edited.inspect().skipped == {"duplicate": 1}
