@@ -85,12 +85,11 @@ class Counts:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Counts":
         """Build the counts from the result of `to_dict`."""
-        return cls(
-            **{
-                name: Counter(value) if isinstance(value, dict) else value
-                for name, value in values.items()
-            }
-        )
+        fields: dict[str, Any] = {
+            name: Counter(value) if isinstance(value, dict) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def write_discord(folder: str | Path = "discord") -> Path:
         ExportAccessError: If the system refuses to write there.
         ExportFormatError: If something else is there. Nothing is written then.
     """
-    messages = [
+    messages: list[dict[str, Any]] = [
         {
             "id": str(int(line.moment.timestamp()) * 1000 - _DISCORD_EPOCH_MS << 22),
             "type": "Default",
@@ -184,7 +184,7 @@ def write_telegram(folder: str | Path = "telegram") -> Path:
         ExportAccessError: If the system refuses to write there.
         ExportFormatError: If something else is there. Nothing is written then.
     """
-    messages = [
+    messages: list[dict[str, Any]] = [
         {
             "id": number,
             "type": "message",

@@ -1,11 +1,10 @@
 """Steps that transform sessions. Join them with `|`, to any chat loader."""
 
-from langchain_chatexports.steps.base import (
-    SessionPipeline,
+from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
-    SessionTransform,
     iter_sessions,
 )
+from langchain_chatexports.steps.base import SessionPipeline, SessionTransform
 from langchain_chatexports.steps.chunk_sessions import ChunkSessions
 from langchain_chatexports.steps.label_speakers import LabelSpeakers
 from langchain_chatexports.steps.map_ai_messages import MapAIMessages

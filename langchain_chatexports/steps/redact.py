@@ -10,14 +10,14 @@ from langchain_core.chat_sessions import ChatSession
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 from typing_extensions import Self
 
+from langchain_chatexports.chat_loaders.session_source import (
+    SessionSource,
+    iter_sessions,
+)
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.redaction.spans import Span
-from langchain_chatexports.steps.base import (
-    SessionSource,
-    SessionTransform,
-    iter_sessions,
-)
+from langchain_chatexports.steps.base import SessionTransform
 
 
 class Redact(SessionTransform):
