@@ -1,6 +1,7 @@
 """From a conversation of an export to a session: the same for every format."""
 
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ class Names:
         """
         self._members = conversation.members
         self._shown: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
         self.nicknames = {}
         names, handles = conversation.names, conversation.handles
         # Many exports have one list for all conversations.
@@ -117,7 +119,10 @@ class Names:
         """Return the name to show of an id."""
         shown = self._shown.get(person)
         if shown is None:
-            shown = self._shown[person] = self._find(person)
+            # Phones write one name in different forms.
+            found = self._find(person)
+            shown = self._forms.setdefault(unicodedata.normalize("NFC", found), found)
+            self._shown[person] = shown
         return shown
 
     def all_of(self, person: str) -> Iterator[str]:
