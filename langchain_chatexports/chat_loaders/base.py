@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, closing
 from copy import copy
 from datetime import date, datetime, time, timedelta, timezone
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar, cast
 
@@ -33,7 +34,7 @@ from langchain_chatexports.chat_loaders.counts import (
     Reading,
 )
 from langchain_chatexports.chat_loaders.files import ExportFiles, open_files
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.people import (
     PeopleSource,
     name_key,
@@ -41,6 +42,7 @@ from langchain_chatexports.chat_loaders.people import (
 )
 from langchain_chatexports.exceptions import ChatExportError
 
+_numbers = count(1)
 _Joined = TypeVar("_Joined")
 _Joined_co = TypeVar("_Joined_co", covariant=True)
 
@@ -137,6 +139,7 @@ class ChatExportLoader(AsyncLoading):
         asked for and not among them is a mistake."""
         self._selection: CountedStep | None = None
         self._seen: dict[int, int] | None = None
+        self._number = 0
 
     @property
     def path(self) -> Path:
@@ -211,9 +214,10 @@ class ChatExportLoader(AsyncLoading):
         """Skip messages, from the next pass on, that another loader has read before.
 
         Args:
-            seen: Which loader has read which message; the loaders share it.
+            seen: Which loader has read which message, by a number that this one and
+                its copies have (`selecting`, `unrestricted`); the loaders share it.
         """
-        self._seen = seen
+        self._seen, self._number = seen, next(_numbers)
 
     def unrestricted(self) -> Self:
         """Return this loader without bounds, names to include or exclude, selection."""
@@ -317,11 +321,13 @@ class ChatExportLoader(AsyncLoading):
                     skipped = _count_files(files, skipped, reading)
             _count_files(files, skipped, reading)
 
-    def _is_new(self, conversation_id: str, message_id: str) -> bool:
+    def _is_new(self, conversation_id: str, row: Message) -> bool:
         """Return whether no other loader has read the message."""
         seen = {} if self._seen is None else self._seen
-        first = seen.setdefault(hash((conversation_id, message_id)), id(self))
-        return first == id(self)
+        # A table's ids may be numbers that another table has, too.
+        sign = row.text if row.time is None else row.time
+        message = hash((conversation_id, row.id, sign))
+        return seen.setdefault(message, self._number) == self._number
 
     @property
     def _notes_names(self) -> bool:

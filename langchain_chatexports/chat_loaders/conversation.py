@@ -1,6 +1,7 @@
 """From a conversation of an export to a session: the same for every format."""
 
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ class Names:
         """
         self._members = conversation.members
         self._shown: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
         self.nicknames = {}
         names, handles = conversation.names, conversation.handles
         # Many exports have one list for all conversations.
@@ -117,7 +119,10 @@ class Names:
         """Return the name to show of an id."""
         shown = self._shown.get(person)
         if shown is None:
-            shown = self._shown[person] = self._find(person)
+            # Phones write one name in different forms.
+            found = self._find(person)
+            shown = self._forms.setdefault(unicodedata.normalize("NFC", found), found)
+            self._shown[person] = shown
         return shown
 
     def all_of(self, person: str) -> Iterator[str]:
@@ -187,7 +192,7 @@ def to_session(
     *,
     files: ExportFiles | None = None,
     names_met: set[str] | None = None,
-    is_new: Callable[[str, str], bool] | None = None,
+    is_new: Callable[[str, Message], bool] | None = None,
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages.
 
@@ -199,8 +204,8 @@ def to_session(
         reading: Where to count, and to note the owner.
         files: The export's files, whose size bounds how many messages are read.
         names_met: Where to note by which names the conversation can be chosen.
-        is_new: Whether a message, by the ids of conversation and message, is in no
-            other export that is read.
+        is_new: Whether a message of the conversation with an id is in no other export
+            that is read.
 
     Returns:
         The session, or `None` if no message is kept.
@@ -233,12 +238,24 @@ def to_session(
         return None
     _give_ids(conversation.id, rows)
     if is_new:
-        _mark_duplicates(conversation.id, rows, is_new)
+        kinds = {"text", *selection.keep}
+        _mark_duplicates(conversation.id, rows, kinds, is_new)
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:
         return None
     counts.sessions_kept += 1
-    reading.platforms.add(conversation.platform or platform)
+    metadata = _metadata(conversation, platform, participants, owner_name, names)
+    reading.platforms.add(metadata["platform"])
+    return ExportSession(messages=messages, metadata=metadata)
+
+
+def _metadata(
+    conversation: Conversation,
+    platform: str,
+    participants: list[str],
+    owner_name: str | None,
+    names: Names,
+) -> SessionMetadata:
     is_group = conversation.is_group
     metadata: dict[str, Any] = {
         "id": conversation.id,
@@ -251,15 +268,18 @@ def to_session(
     }
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
-    return ExportSession(messages=messages, metadata=cast("SessionMetadata", metadata))
+    return cast("SessionMetadata", metadata)
 
 
 def _mark_duplicates(
-    conversation_id: str, rows: list[Message], is_new: Callable[[str, str], bool]
+    conversation_id: str,
+    rows: list[Message],
+    kinds: Collection[str],
+    is_new: Callable[[str, Message], bool],
 ) -> None:
     """Mark the messages that another loader has read before."""
     for row in rows:
-        if row.kind == "text" and not is_new(conversation_id, row.id):
+        if row.kind in kinds and not is_new(conversation_id, row):
             row.kind = "duplicate"
 
 

@@ -507,8 +507,8 @@ class Workspace:
             user = _bot_name(record)
         elif record.user_profile and user and user not in self._names:
             self._names[user] = record.user_profile.shown or user
-        if kind == "unsent":  # "This message was deleted."
-            text = ""
+        if kind == "unsent":  # Slack says: "This message was deleted."
+            user = text = ""
         return user, plain_text(text, self._names, self._channel_names)
 
     def _kind_of(self, record: Record) -> str:

@@ -36,6 +36,8 @@ from langchain_chatexports.chat_loaders.table.cells import (
     Cells,
     Database,
     checked_columns,
+    is_parquet,
+    parquet_length,
     read_cells,
 )
 from langchain_chatexports.chat_loaders.table.times import DateOrders, TimeReader
@@ -170,7 +172,13 @@ class TableChatLoader(ChatExportLoader):
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
-            return sum(file.estimate_count(b"\n") for file in files)
+            parquet = [file for file in files if is_parquet(file)]
+            lines = (file for file in files if file not in parquet)
+            count = sum(file.estimate_count(b"\n") for file in lines)
+            if parquet:
+                with _database(map(_Table, parquet)) as database:
+                    count += sum(parquet_length(file, database) for file in parquet)
+            return count
 
     def _insert(
         self, number: int, table: _Table, database: Database, files: ExportFiles

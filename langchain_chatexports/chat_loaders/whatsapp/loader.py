@@ -1,5 +1,6 @@
 """The WhatsApp loader: a chat, or a folder of them."""
 
+import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     chat_name,
     estimate_messages,
     head_lines,
+    is_framed,
 )
 from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
 from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
@@ -154,7 +156,7 @@ class WhatsAppChatLoader(ChatExportLoader):
     def _groups(
         self, files: list[ExportFile], phone: _Phone
     ) -> Iterable[list[ExportFile]]:
-        """Return the files of each name; only they can be exports of one chat.
+        """Return the files of each name or content, which can be exports of one chat.
 
         The beginnings of some are read: an unpacked zip of an iPhone has the chat's
         name in its first line, and chats of two show the owner of the phone.
@@ -162,6 +164,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         groups: dict[object, list[ExportFile]] = {}
         owners: dict[str, FoundOwner] = {}
         votes: Counter[str] = Counter()
+        keys: dict[str, object] = {}
         for number, file in enumerate(files):
             name = chat_name(file)
             has_owner = self.owner or max(votes.values(), default=0) >= _VOTES
@@ -171,7 +174,10 @@ class WhatsAppChatLoader(ChatExportLoader):
                 name = head.title if head else name
                 if head and (owner := head.owner(is_whole=False)):
                     votes[owners.setdefault(owner.name, owner).name] += 1
-            key = words_of_name(name) if name else file.label
+            keys[file.label] = words_of_name(name) if name else file.label
+        originals = _originals(files)
+        for file in files:
+            key = keys[originals.get(file.label, file.label)]
             groups.setdefault(key, []).append(file)
         ranked = votes.most_common(2)
         if ranked and ranked[0][1] > sum(count for _, count in ranked[1:]):
@@ -232,6 +238,36 @@ class WhatsAppChatLoader(ChatExportLoader):
             owner_found_by=owner and owner.found_by,
             is_ordered=True,
         )
+
+
+def _originals(files: list[ExportFile]) -> dict[str, str]:
+    """Return whose copy each file is whose name is not one that WhatsApp gives."""
+    renamed = {
+        file.label for file in files if not is_framed(file) or chat_name(file) is None
+    }
+    sizes = Counter(file.size for file in files)
+    of_renamed = {file.size for file in files if file.label in renamed}
+    first: dict[bytes, str] = {}
+    originals: dict[str, str] = {}
+    for file in sorted(files, key=lambda file: file.label in renamed):
+        may_be_copy = file.size in of_renamed and sizes[file.size] > 1
+        if may_be_copy and (content := _digest(file)):
+            original = first.setdefault(content, file.label)
+            if file.label in renamed:
+                originals[file.label] = original
+    return originals
+
+
+def _digest(file: ExportFile) -> bytes | None:
+    """Return a sign of a file's content: copies may have other names."""
+    content = hashlib.sha256()
+    try:
+        with file.open() as opened:
+            while block := opened.read(_HEAD_BYTES):
+                content.update(block)
+    except ChatExportError:
+        return None
+    return content.digest()
 
 
 def _check(records: Records, orders: list[Order], file: ExportFile) -> None:

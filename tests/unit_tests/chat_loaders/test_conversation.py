@@ -467,3 +467,50 @@ def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
     for _ in range(2):  # Each pass of the first loader keeps them.
         assert [loader.inspect().kept for loader in loaders] == [2, 0]
     assert loaders[1].inspect().skipped == {"duplicate": 2}
+
+
+def test_copies_of_a_loader_share_what_it_has_read(path: Path) -> None:
+    seen: dict[int, int] = {}
+    loaders = [Rows(path, [{"messages": RACE}]), Rows(path, [{"messages": RACE}])]
+    for loader in loaders:
+        loader.share_seen_messages(seen)
+    for _ in range(2):
+        everything = [loader.unrestricted().inspect().kept for loader in loaders]
+        assert everything == [2, 0]
+        assert [loader.inspect().kept for loader in loaders] == [2, 0]
+
+
+def test_kinds_that_are_kept_are_loaded_once_from_two_exports(path: Path) -> None:
+    seen: dict[int, int] = {}
+    reaction = row("1", "Loved it", at=9, kind="reaction")
+    loaders = [
+        Rows(path, [{"messages": [*RACE, reaction]}], keep="reaction") for _ in range(2)
+    ]
+    for loader in loaders:
+        loader.share_seen_messages(seen)
+    assert [loader.inspect().kept for loader in loaders] == [3, 0]
+    assert loaders[1].inspect().skipped == {"duplicate": 3}
+
+
+def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
+    seen: dict[int, int] = {}
+    for text, at in (("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)):
+        loader = Rows(path, [{"messages": [row("1", text, at=at, id="7")]}])
+        loader.share_seen_messages(seen)
+        assert loader.inspect().kept == 1
+    edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
+    edited.share_seen_messages(seen)
+    assert edited.inspect().skipped == {"duplicate": 1}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
+    names = [unicodedata.normalize(one, "Zoë") for one in ("NFC", "NFD")]
+    rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
+    owner = unicodedata.normalize(form, "Zoë")
+    loader = Rows(path, [{"messages": rows}], owner=owner)
+    (session,) = loader.load()
+    marks = [one.additional_kwargs["is_from_me"] for one in session["messages"]]
+    assert marks == [True, True]
+    assert list(loader.inspect().senders.values()) == [2]
+    assert len(metadata(loader)["participants"]) == 1

@@ -308,6 +308,16 @@ def test_a_thread_without_its_root_is_a_session(
     assert skipped(path) == ({"unsent": 1} if is_tombstone else {})
 
 
+def test_who_says_that_a_message_was_deleted_does_not_take_part(tmp_path: Path) -> None:
+    export, general = workspace()
+    deleted = {"text": "This message was deleted.", "subtype": "tombstone"}
+    general.add({"user": "USLACKBOT", "ts": stamp(1, 0), **deleted})
+    general.says("U1", "one")
+    path = export.to_zip(tmp_path / "export.zip")
+    (session,) = SlackChatLoader(path).load()
+    assert metadata_of(session)["participants"] == ["Ann"]
+
+
 def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
     export, _ = workspace()
     chat = export.direct("D01ABCDEF", "U1", "U2")

@@ -402,7 +402,7 @@ def test_another_chat_of_the_phone_says_which_number_is_the_day(tmp_path: Path) 
 
 def test_a_renamed_chat_is_read_beside_others(tmp_path: Path) -> None:
     two().to_file(tmp_path / NAME)
-    two().to_file(tmp_path / "my chat.txt")
+    two().says("Ann", "Another chat").to_file(tmp_path / "my chat.txt")
     (tmp_path / "notes.txt").write_text("milk, bread")
     assert len(load(tmp_path)) == 2
 

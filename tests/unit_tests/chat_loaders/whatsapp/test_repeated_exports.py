@@ -463,3 +463,22 @@ def test_marks_in_names_are_passed_over(tmp_path: Path) -> None:
     (session,) = sessions(tmp_path)
     assert metadata_of(session)["participants"] == ["Bob", "Ann"]
     assert metadata_of(session)["is_group"] is False
+
+
+@pytest.mark.parametrize("copy", ["copy of it.txt", "A copy.txt"])
+def test_a_copy_under_another_name_is_read_once(tmp_path: Path, copy: str) -> None:
+    for name in (NAME, copy):
+        talk(range(4)).to_file(tmp_path / name)
+    paths = [tmp_path / NAME, tmp_path / copy]
+    loader = WhatsAppChatLoader(paths, timezone="UTC", owner="Ann")
+    (session,) = loader.load()
+    assert [message.content for message in session["messages"]] == lines(range(4))
+    assert loader.inspect().skipped == {"duplicate": 4}
+
+
+def test_copies_of_a_file_without_a_chats_name_are_read_once(tmp_path: Path) -> None:
+    paths = [tmp_path / "_chat.txt", tmp_path / "copy" / "other.txt"]
+    for path in paths:
+        talk(range(2), WhatsAppChat.ios()).to_file(path)
+    summary = WhatsAppChatLoader(paths, timezone="UTC").inspect()
+    assert (summary.kept, summary.skipped) == (2, {"duplicate": 2})
