@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ def _is_own(path: Path, kind: int) -> bool:
         return False
     if stat.S_IFMT(status.st_mode) != kind:
         return False
-    return os.name == "nt" or (
-        status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    )
+    if sys.platform == "win32":
+        is_own = True
+    else:
+        is_own = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return is_own

@@ -153,7 +153,7 @@ def _signals_clean_up() -> Iterator[set[int]]:
         if signal.getsignal(number) is not signal.SIG_IGN  # as with `nohup … &`
     }
     try:
-        with _close_event_ends() if sys.platform == "win32" else nullcontext():
+        with _close_event_ends():
             yield received
     finally:
         for number, handler in before.items():
@@ -174,7 +174,7 @@ if sys.platform == "win32":
         """Let a closed console window stop the command, and wait for its end."""
         has_ended = threading.Event()
 
-        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
+        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)  # type: ignore[untyped-decorator] # it is ctypes'
         def handle(event: int) -> bool:
             if event not in {_CLOSE, _LOGOFF, _SHUTDOWN}:
                 return False
@@ -189,3 +189,6 @@ if sys.platform == "win32":
         finally:
             has_ended.set()
             set_handler(handle, False)
+
+else:
+    _close_event_ends = nullcontext

@@ -84,7 +84,9 @@ def text(content: str, *, tag: str = "p", classes: str = "") -> Any:
     """
     element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
     with element:
-        ui.label(content).classes("plain")
+        # A file name that is not UTF-8 has codes that cannot be sent.
+        sent = content.encode("utf-8", "backslashreplace").decode("utf-8")
+        ui.label(sent).classes("plain")
     return element
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.page.layout import dialog, error_box, text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def choose_path(on_chosen: Callable[[Path], object]) -> None:
     def names() -> None:
         found = list_folder(folder)
         with ui.element("div").classes("part"):
-            text(str(folder), classes="name")
+            text(escaped(str(folder)), classes="name")
             with ui.element("div").classes("row-of"):
                 up = ui.button("Up", on_click=lambda: go(folder.parent))
                 up.props("outline dense").set_enabled(folder != folder.parent)
@@ -100,7 +100,9 @@ def _show_names(
     named = [(name, "/", open_folder) for name in found.folders]
     named += [(name, "", choose_file) for name in found.files]
     for name, mark, act in named[:_MAX_NAMES]:
-        button = ui.button(f"{name}{mark}", on_click=lambda n=name, a=act: a(n))
+        button = ui.button(
+            f"{escaped(name)}{mark}", on_click=lambda n=name, a=act: a(n)
+        )
         button.props("flat dense no-caps align=left")
     if (more := len(named) - _MAX_NAMES) > 0:
         text(f"And {plural(more, 'name')} more: type the path instead.")

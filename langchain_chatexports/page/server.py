@@ -81,6 +81,7 @@ class PageServer:
         os.umask(0o077)
         # NiceGUI logs tracebacks, and what an error says can quote a message.
         logging.getLogger("nicegui").disabled = True
+        from langchain_chatexports.local_server.http.connections import LimitedProtocol
         from langchain_chatexports.local_server.http.server import listen, run_app
         from langchain_chatexports.page.access import OneTimeLinks, PageAccess
         from langchain_chatexports.page.session import PageSession
@@ -95,7 +96,7 @@ class PageServer:
                 lambda token: on_link(f"http://{_HOST}:{port}/?token={token}")
             )
             app = PageAccess(_application(session), links=links)
-            run_app(app, listener, links.renew)
+            run_app(app, listener, links.renew, http=LimitedProtocol)
 
 
 def _application(session: PageSession) -> Any:

@@ -63,7 +63,8 @@ __all__ = ["Choice", "PageSession", "ReadExports", "is_unfinished"]
 _PASSES = 3
 _END_SECONDS = 5.0
 _TIMEOUT_SECONDS = 30.0
-_MAX_NAME_LENGTH = 100
+# Most systems allow 255.
+_MAX_NAME_BYTES = 200
 _PREPARING = "Preparing the training; on a busy computer this can take some minutes"
 
 
@@ -218,7 +219,8 @@ class PageSession:
             name: What the browser calls it.
         """
         plain = "".join(letter for letter in name if letter.isprintable())
-        last = plain.replace("\\", "/").rpartition("/")[2][-_MAX_NAME_LENGTH:]
+        last = plain.replace("\\", "/").rpartition("/")[2]
+        last = last.encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         upload = folder / (last.strip(" .") or "export")

@@ -72,11 +72,12 @@ def convert_gguf(source: Path, target: Path) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    # Before anything is built of it: counts beyond any model are refused.
+    split = read_header(source).fields.get("tokenizer.ggml.pre")
     folder, name = str(source.parent), source.name
     tokenizer = AutoTokenizer.from_pretrained(
         folder, gguf_file=name, trust_remote_code=False
     )
-    split = read_header(source).fields.get("tokenizer.ggml.pre")
     restore_split(tokenizer, str(split))
     # Without `dequantize` the model loads but cannot be saved.
     model = AutoModelForCausalLM.from_pretrained(

@@ -42,6 +42,17 @@ _ALIGNMENT = 32
 _MAX_FIELDS = 10_000
 # The largest open models have a few thousand.
 _MAX_TENSORS = 100_000
+# Models are built from these before their weights are looked for.
+_LIMITS = {
+    "attention.head_count": 10_000,
+    "attention.head_count_kv": 10_000,
+    "block_count": 1_000,
+    "context_length": 1 << 30,
+    "embedding_length": 1_000_000,
+    "expert_count": 10_000,
+    "feed_forward_length": 10_000_000,
+    "vocab_size": 10_000_000,
+}
 _MAX_NAME_BYTES = 65_535
 _MAX_DIMENSIONS = 4
 _MAX_SIZE = 2**63
@@ -115,6 +126,7 @@ class _Reader:
                 lists[name] = self._skip_list()
             else:
                 fields[name] = self._scalar(kind)
+        _check_limits(fields)
         described = [self._tensor() for _ in range(tensors)]
         self._check_extents(described, fields.get("general.alignment", _ALIGNMENT))
         shapes = {name: shape for name, shape, _, _ in described}
@@ -205,6 +217,15 @@ class _Reader:
     def _check_room(self, size: int) -> None:
         if size > self._size - self._at:
             msg = "it is cut off"
+            raise GGUFFileError(msg)
+
+
+def _check_limits(fields: dict[str, Scalar]) -> None:
+    architecture = fields.get("general.architecture")
+    for name, limit in _LIMITS.items():
+        value = fields.get(f"{architecture}.{name}", 0)
+        if not isinstance(value, int) or not 0 <= value <= limit:
+            msg = f"its field {name} is more than any model has, or no number"
             raise GGUFFileError(msg)
 
 

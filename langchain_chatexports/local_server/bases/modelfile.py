@@ -69,9 +69,14 @@ def modelfile(
     if turns is not None:
         lines.append(f"TEMPLATE {_quoted(_go_template(turns))}")
     # A triple quotation mark would end it, and nothing escapes one.
-    if system and '"""' not in system:
+    if system and '"""' not in system and not system.endswith('"'):
         lines.append(f"SYSTEM {_quoted(system)}")
-    lines += [f"PARAMETER stop {_quoted(text)}" for text in stops]
+    # The base's publisher chose them: none may write lines of its own.
+    lines += [
+        f"PARAMETER stop {_quoted(text)}"
+        for text in stops
+        if text.isprintable() and not text.endswith('"') and '"""' not in text
+    ]
     return "\n".join(lines) + "\n"
 
 

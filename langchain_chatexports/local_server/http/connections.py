@@ -35,6 +35,7 @@ class LimitedProtocol(H11Protocol):  # type: ignore[misc] # uvicorn is untyped h
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self.idle_since = 0.0  # Time of the event loop.
+        self._is_websocket = False
 
     @property
     def is_idle(self) -> bool:
@@ -52,6 +53,8 @@ class LimitedProtocol(H11Protocol):  # type: ignore[misc] # uvicorn is untyped h
     def data_received(self, data: bytes) -> None:
         """Read data, and set the time limit for more."""
         super().data_received(data)
+        if self._is_websocket:
+            return
         if self.is_idle:
             if self._timer is None:
                 self._start_timer(HEAD_SECONDS)
@@ -59,6 +62,12 @@ class LimitedProtocol(H11Protocol):  # type: ignore[misc] # uvicorn is untyped h
         self._stop_timer()
         if self.cycle.more_body:
             self._start_timer(BODY_SECONDS)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """Leave the connection, without limits, to the protocol of websockets."""
+        self._is_websocket = True
+        self._stop_timer()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         """Record since when the connection is idle."""
@@ -72,7 +81,9 @@ class LimitedProtocol(H11Protocol):  # type: ignore[misc] # uvicorn is untyped h
         super().connection_lost(exc)
 
     def _close_idle_connection(self) -> None:
-        idle = [c for c in self.connections if c.is_idle and c is not self]
+        # Open websockets are among the connections, too.
+        http = (c for c in self.connections if isinstance(c, LimitedProtocol))
+        idle = [c for c in http if c.is_idle and c is not self]
         if idle:
             # First those that never sent a request, then those idle for longest.
             oldest = min(idle, key=lambda c: (c.cycle is not None, c.idle_since))

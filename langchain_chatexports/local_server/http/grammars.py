@@ -227,8 +227,8 @@ def _check_limits(schema: Mapping[str, Any]) -> None:
     digits = "".join(text.removeprefix("0").replace(".", "") for text in divisors)
     if len(digits) > _MAX_DIVISOR_DIGITS or not (digits or "1").isdecimal():
         msg = (
-            "the numbers of 'multipleOf' are no plain positive numbers, or have more than "
-            f"{_MAX_DIVISOR_DIGITS} digits together"
+            "the values of 'multipleOf' are not positive decimal numbers, or have "
+            f"more than {_MAX_DIVISOR_DIGITS} digits together"
         )
         raise GrammarError(msg)
 

@@ -331,7 +331,7 @@ class Command:
 def opened(
     folder: Path, base: Path | None, browser: Path | None = None
 ) -> Iterator[Command]:
-    """Run `chatexports open` on a folder's data directory; it opens a browser or none."""
+    """Run `chatexports open` on a folder's data directory."""
     words = ["open", "--data-dir", str(folder / "data")]
     words += [] if browser else ["--no-browser"]
     words += ["--index-dir", str(folder / "indexes")]

@@ -242,7 +242,16 @@ def test_a_limit_keeps_the_newest_examples_in_their_order(
     options: tuple[str, ...],
 ) -> None:
     size = ("--size", 2, "--overlap", 0, "--gap", "none")
-    arguments = ("prepare", chats, *size, *options, "--json", "-o", "set.jsonl")
+    arguments = (
+        "prepare",
+        chats,
+        *size,
+        *options,
+        "--json",
+        "-o",
+        "set.jsonl",
+        "--force",
+    )
     chatexports(*arguments)
     every = [row["messages"][-1]["content"] for row in read_jsonl("set.jsonl")]
     told = json.loads(chatexports(*arguments, "--limit", 4).out)

@@ -176,13 +176,17 @@ def test_the_deprecated_option_still_cuts_and_says_so(
 ) -> None:
     texts = []
     for option in (("--split-gap", 45), ("--gap", "45m")):
-        done = chatexports("prepare", thread, "--ai", "Me", *option, "-o", "set.jsonl")
+        done = chatexports(
+            "prepare", thread, "--ai", "Me", *option, "-o", "set.jsonl", "--force"
+        )
         assert done.status == 0, done.err
         assert ("--split-gap is deprecated" in done.err) == ("--split-gap" in option)
         texts.append(texts_of(read_jsonl(tmp_path / "set.jsonl")))
     assert texts[0] == texts[1]
     both = ("--split-gap", 45, "--gap", "45m")
-    done = chatexports("prepare", thread, "--ai", "Me", *both, "-o", "set.jsonl")
+    done = chatexports(
+        "prepare", thread, "--ai", "Me", *both, "-o", "set.jsonl", "--force"
+    )
     assert done.status == 2
 
 
@@ -192,7 +196,9 @@ def test_what_is_left_of_a_conversation_is_kept_where_threads_are_cut(
     numbers = []
     whole = ("--gap", "none")
     for option in ((), ("--no-keep-tail",), (*whole, "--keep-tail"), whole):
-        done = chatexports("prepare", thread, "--ai", "Me", *option, "-o", "set.jsonl")
+        done = chatexports(
+            "prepare", thread, "--ai", "Me", *option, "-o", "set.jsonl", "--force"
+        )
         assert done.status == 0, done.err
         numbers.append(sum(1 for _ in read_jsonl(tmp_path / "set.jsonl")))
     # In what is left of a day there is no answer that is not learned before.

@@ -109,7 +109,7 @@ def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(
 
     def prepared(*options: Any) -> tuple[int, int]:
         arguments = (chats, "--ai", "Tortoise", "--gap", "none", "--size", 7)
-        chatexports("prepare", *arguments, *options, "-o", "o.jsonl")
+        chatexports("prepare", *arguments, *options, "-o", "o.jsonl", "--force")
         text = (tmp_path / "o.jsonl").read_text(encoding="utf-8")
         examples = [json.loads(line) for line in text.split("\n") if line]
         return len(examples), sum(len(e["messages"]) for e in examples)
@@ -434,7 +434,9 @@ def test_a_part_of_which_nothing_is_left_is_said(
     """The sample's friends say much the same to Harry, week by week."""
     threads = write_messenger(tmp_path / "hogwarts")
     for options in ([], ["--json"]):
-        done = chatexports("prepare", threads, "--split", "-o", "set", *options)
+        done = chatexports(
+            "prepare", threads, "--split", "-o", "set", "--force", *options
+        )
         assert done.status == 0
         (warning,) = [
             line for line in done.err.splitlines() if line.startswith("warning: ")

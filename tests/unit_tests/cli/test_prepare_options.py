@@ -36,7 +36,7 @@ def prepared(
     """Run `prepare`, and give each example's texts."""
 
     def command(*arguments: object) -> list[list[str]]:
-        done = chatexports("prepare", *arguments, "-o", "set.jsonl")
+        done = chatexports("prepare", *arguments, "-o", "set.jsonl", "--force")
         assert done.status == 0, done.err
         return [
             [message["content"] for message in row["messages"]]

@@ -36,7 +36,9 @@ def test_report_counts_one_as_one_and_says_what_is_missing(
     one = chatexports("report", "one.db", "--no-redaction").err.splitlines()
     assert one[0] == "1 message by 1 person, 1 conversation, 0 examples"
     assert "--ai NAME" in one[1]
-    empty = chatexports("report", "empty.db", "--no-redaction").err.splitlines()
+    empty = chatexports(
+        "report", "empty.db", "--no-redaction", "--force"
+    ).err.splitlines()
     assert empty[1] == "There are no messages to learn from."
 
 

@@ -83,7 +83,8 @@ def test_what_fails_is_not_added(session: PageSession, tmp_path: Path) -> None:
         ("..\\..\\x.zip", "x.zip"),
         ("..", "export"),
         ("a\nb\0.zip", "ab.zip"),
-        ("é" * 300 + ".zip", "é" * 96 + ".zip"),
+        ("é" * 300 + ".zip", "é" * 98 + ".zip"),
+        ("漢" * 100 + ".zip", "漢" * 65 + ".zip"),
     ],
 )
 def test_a_dropped_file_stays_in_the_sessions_folder(

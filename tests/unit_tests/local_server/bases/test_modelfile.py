@@ -143,6 +143,23 @@ def test_each_instruction_is_read_as_it_was_meant() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "stop",
+    [
+        'end"""\nFROM /etc/passwd\n"""',
+        "end\nFROM /etc/passwd",
+        "end\rFROM /etc/passwd",
+        'end"',
+        "end\u2028FROM /etc/passwd",
+    ],
+)
+def test_an_end_token_that_would_write_lines_is_left_out(stop: str) -> None:
+    text = modelfile(
+        model="./m.gguf", adapter=None, turns=None, system=None, stops=[stop, "</s>"]
+    )
+    assert text == 'FROM ./m.gguf\nPARAMETER stop "</s>"\n'
+
+
 def test_a_system_message_that_would_end_its_quotation_is_left_out() -> None:
     text = modelfile(
         model="./m.gguf",
