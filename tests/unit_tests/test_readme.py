@@ -46,7 +46,7 @@ def test_examples_print_what_the_readme_says(
     monkeypatch.chdir(tmp_path)
     blocks = blocks_of_the_readme()
     examples = [i for i, (language, _) in enumerate(blocks) if language == "python"]
-    assert len(examples) == 2
+    assert examples
     names: dict[str, object] = {}
     for index in examples:
         exec(blocks[index][1], names)  # noqa: S102 - our own README
