@@ -33,7 +33,8 @@ def private_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _delete(folder, lock)
+        lock.release()
+        _delete(folder)
 
 
 def _delete_leftovers() -> None:
@@ -41,10 +42,11 @@ def _delete_leftovers() -> None:
         if _is_own(folder, stat.S_IFDIR) and _is_own(folder / _RECORD, stat.S_IFREG):
             lock = ProcessLock(folder / _LOCK)
             if lock.acquire():
-                _delete(folder, lock)
+                lock.release()
+                _delete(folder)
 
 
-def _delete(folder: Path, lock: ProcessLock) -> None:
+def _delete(folder: Path) -> None:
     # Its record goes last: interrupted here, the next start still knows the folder.
     with suppress(OSError):
         for path in folder.iterdir():
@@ -53,7 +55,6 @@ def _delete(folder: Path, lock: ProcessLock) -> None:
             elif path.name not in {_LOCK, _RECORD}:
                 with suppress(OSError):
                     path.unlink()
-    lock.release()
     shutil.rmtree(folder, ignore_errors=True)
 
 
