@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from langchain_chatexports._locks import ProcessLock
@@ -34,7 +34,7 @@ def private_folder() -> Iterator[Path]:
         yield folder
     finally:
         lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
+        _delete(folder)
 
 
 def _delete_leftovers() -> None:
@@ -43,7 +43,19 @@ def _delete_leftovers() -> None:
             lock = ProcessLock(folder / _LOCK)
             if lock.acquire():
                 lock.release()
-                shutil.rmtree(folder, ignore_errors=True)
+                _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    # Its record goes last: interrupted here, the next start still knows the folder.
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in {_LOCK, _RECORD}:
+                with suppress(OSError):
+                    path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_own(path: Path, kind: int) -> bool:

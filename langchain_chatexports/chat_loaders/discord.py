@@ -33,7 +33,7 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 64 * 2**10
-_MESSAGES_KEY = re.compile(rb',?\s*"messages"\s*:\s*\[')
+_MESSAGES_KEY = re.compile(rb'"messages"\s*:\s*\[')
 # The writer indents by two spaces: a message ends with a line that is indented by four.
 _INDENTED_MESSAGE = re.compile(rb"\s*(\{.*?\n    \}),?(?=\r?\n|\Z)", re.DOTALL)
 _INDENTED_KEY = re.compile(rb'\n  "messages": \[(?=\r?\n)')
@@ -350,8 +350,9 @@ def _head(file: ExportFile) -> Head | None:
     found = _MESSAGES_KEY.search(head) if head.lstrip().startswith(b"{") else None
     if found is None:
         return None
+    before = head[: found.start()].rstrip().removesuffix(b",")
     try:
-        return decode_json(head[: found.start()] + b"}", _HEAD, file.label, file.path)
+        return decode_json(before + b"}", _HEAD, file.label, file.path)
     except (msgspec.ValidationError, ExportFormatError):
         return None
 

@@ -48,7 +48,7 @@ _ATTACHED = frozenset({"attachments", "__uploads"})
 _TEXT_FOLDERS = frozenset({"channels", "dms"})
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
-_MESSAGES_KEY = re.compile(rb',?\s*"messages"\s*:')
+_MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
 # Seconds and microseconds as text: a float would lose the last digit of 16.
 _TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
@@ -724,8 +724,9 @@ def _dump(file: ExportFile) -> Dump | None:
     head = _head(file) if file.name.lower().endswith(".json") else b""
     if (found := _MESSAGES_KEY.search(head)) is None:
         return None
+    before = head[: found.start()].rstrip().removesuffix(b",")
     try:
-        return _DUMP.decode(head[: found.start()] + b"}")
+        return _DUMP.decode(before + b"}")
     except NOT_DECODED:
         return None
 

@@ -23,6 +23,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
     backup_root,
     exists,
     in_backup,
+    is_inside,
 )
 from langchain_chatexports.chat_loaders.people import address_key
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -144,10 +145,12 @@ def find_contacts(
     if contacts is not None:
         return Contacts(_read_cards(Path(contacts).expanduser()))
     folder = database.absolute().parent
-    books = [folder / place for place in _BESIDE]
+    books = [(folder / place, folder.parent) for place in _BESIDE]
     if root := backup_root(database):
-        books += in_backup(root, _BACKUP_BOOK)
-    return Contacts(card for book in books for card in _cards_at(book))
+        books += [(book, root) for book in in_backup(root, _BACKUP_BOOK)]
+    # A link may lead to another person's contacts.
+    inside = [book for book, around in books if is_inside(book, around)]
+    return Contacts(card for book in inside for card in _cards_at(book))
 
 
 def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
@@ -198,7 +201,7 @@ def _read_cards(path: Path) -> list[Card]:
     path_status(path, wanted=CONTACTS_WANTED)
     if path.is_dir():
         books = [path / _MAC_BOOK, *sorted(path.glob(f"Sources/*/{_MAC_BOOK}"))]
-        found = [book for book in books if exists(book)]
+        found = [book for book in books if exists(book) and is_inside(book, path)]
         if not found:
             raise _no_contacts(path)
         return [card for book in found for card in _cards_of_file(book)]

@@ -241,6 +241,12 @@ def _check_files(path: Path, real: Path) -> None:
     if not head.startswith(_MAGIC):
         raise _not_a_database(path)
     read_head(_log(real), 1)
+    if _log(real).is_symlink() and _log(real).exists():
+        msg = (
+            f"{_log(real)} is a link, and may lead to another database's log. Put the "
+            "log itself beside the database, or remove the link."
+        )
+        raise ExportFormatError(msg, path=path)
     journal = real.with_name(f"{real.name}-journal")
     if read_head(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
         msg = (

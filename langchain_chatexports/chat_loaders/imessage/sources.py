@@ -111,11 +111,17 @@ def exists(path: Path, *, is_file: bool = False) -> bool:
     return not is_file or not S_ISDIR(status.st_mode)
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether no link on the way to a path leads out of a folder."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def _find_in(folder: Path) -> Path | None:
     named = (folder / name for name in _NAMES)
     candidates = (*named, *in_backup(folder, BACKUP_DATABASE))
     # A folder can have such a name, too.
-    return next((path for path in candidates if exists(path, is_file=True)), None)
+    found = (path for path in candidates if exists(path, is_file=True))
+    return next((path for path in found if is_inside(path, folder)), None)
 
 
 def _no_database(folder: Path) -> ExportNotFoundError:

@@ -133,6 +133,7 @@ class _Reader:
         if len(shapes) != len(described):
             msg = "two tensors have one name"
             raise GGUFFileError(msg)
+        _check_products(fields, sum(map(math.prod, shapes.values())))
         return GGUFHeader(fields, lists, shapes)
 
     def _check_extents(
@@ -227,6 +228,19 @@ def _check_limits(fields: dict[str, Scalar]) -> None:
         if not isinstance(value, int) or not 0 <= value <= limit:
             msg = f"its field {name} is more than any model has, or no number"
             raise GGUFFileError(msg)
+
+
+def _check_products(fields: dict[str, Scalar], weights: int) -> None:
+    """Refuse a file whose model would have more weights than the file holds."""
+
+    def product(*names: str) -> int:
+        architecture = fields.get("general.architecture")
+        return math.prod(int(fields.get(f"{architecture}.{n}", 0)) for n in names)
+
+    layers = product("block_count", "embedding_length", "feed_forward_length")
+    if max(layers, product("vocab_size", "embedding_length")) > weights:
+        msg = "its fields describe a larger model than it holds"
+        raise GGUFFileError(msg)
 
 
 def _size_bytes(name: str, shape: tuple[int, ...], kind: int) -> int:

@@ -6,6 +6,7 @@ import os
 import struct
 import sys
 import threading
+import time
 import tracemalloc
 import warnings
 import zipfile
@@ -594,3 +595,17 @@ def without_waiting() -> Iterator[Callable[[Path], None]]:
     yield end_later
     for timer in timers:
         timer.cancel()
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("start", ["{", '{"a": 1,', '{"messages"', "[", '{"list": [1'])
+def test_files_that_begin_with_blanks_are_recognized_or_refused_soon(
+    path: Path, start: str
+) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(40):
+            archive.writestr(f"{number}.json", start + " " * 65_000)
+    begin = time.process_time()
+    with contextlib.suppress(ExportFormatError):
+        open_export(path)
+    assert time.process_time() - begin < 5

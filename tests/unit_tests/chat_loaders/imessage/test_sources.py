@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportAccessError,
@@ -191,3 +192,47 @@ def test_a_pipe_in_a_files_place_does_not_stop_the_search(
     os.mkfifo(tmp_path / name)
     with pytest.raises(ExportFormatError, match=r"is a pipe|encrypted"):
         IMessageChatLoader(tmp_path).load()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
+@pytest.mark.parametrize("link", ["chat.db", "Library/Messages", f"3d/{SMS}"])
+def test_a_link_in_a_folder_leads_to_no_database_outside(
+    tmp_path: Path, link: str
+) -> None:
+    write(tmp_path / "outside" / "chat.db")
+    folder = tmp_path / "folder"
+    (folder / link).parent.mkdir(parents=True)
+    is_folder = link.endswith("Messages")
+    target = tmp_path / "outside" / ("" if is_folder else "chat.db")
+    (folder / link).symlink_to(target)
+    with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
+        IMessageChatLoader(folder).load()
+    if not is_folder:  # A link that the user names is followed.
+        assert texts(folder / link) == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
+def test_a_link_beside_a_database_leads_to_no_log_outside(tmp_path: Path) -> None:
+    write(tmp_path / "folder" / "chat.db")
+    (tmp_path / "log").write_bytes(b"log")
+    (tmp_path / "folder" / "chat.db-wal").symlink_to(tmp_path / "log")
+    with pytest.raises(ExportFormatError, match="is a link"):
+        IMessageChatLoader(tmp_path / "folder").load()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
+@pytest.mark.filterwarnings("ignore:Senders are shown")
+@pytest.mark.parametrize("link", ["AddressBook", "AddressBook/Sources/1"])
+def test_a_link_beside_a_database_leads_to_no_contacts_outside(
+    tmp_path: Path, link: str
+) -> None:
+    folder = tmp_path / "export" / "folder"
+    write(folder / "chat.db")
+    book = tmp_path / "outside" / "AddressBook-v22.abcddb"
+    book.parent.mkdir()
+    book.write_text("BEGIN:VCARD\nFN:Ann\nTEL:+15550000001\nEND:VCARD\n")
+    (folder / link).parent.mkdir(parents=True, exist_ok=True)
+    (folder / link).symlink_to(book.parent)
+    assert find_contacts(None, folder / "chat.db").name_of("+15550000001") is None
+    named = find_contacts(book.parent, folder / "chat.db")
+    assert named.name_of("+15550000001") == "Ann"

@@ -134,3 +134,20 @@ def test_what_is_not_a_file_is_this_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.gguf", tmp_path / "empty.gguf"):
         with pytest.raises(GGUFFileError):
             read_header(path)
+
+
+@pytest.mark.parametrize("name", ["feed_forward_length", "vocab_size"])
+def test_a_model_larger_than_its_file_is_refused(tmp_path: Path, name: str) -> None:
+    """Each field is within its limit, and transformers would build all of it."""
+    path = tmp_path / "large.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_block_count(100)
+    writer.add_embedding_length(100_000)
+    writer.add_uint32(f"llama.{name}", 1_000_000)
+    writer.add_tensor("output_norm.weight", np.zeros(7, np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(GGUFFileError, match="larger model than it holds"):
+        read_header(path)

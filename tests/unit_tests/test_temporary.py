@@ -1,0 +1,34 @@
+"""What an interrupted clean-up leaves, the next one deletes."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports._temporary import private_folder
+
+
+def test_a_clean_up_that_is_interrupted_is_finished_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed terminal sends SIGHUP twice: from the system and from the shell."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    remove = os.unlink
+
+    def interrupted(name: Any, *args: Any, **kwargs: Any) -> None:
+        left = len(list(tmp_path.rglob("chat*.txt")))
+        if left == 1 and Path(name).name.startswith("chat"):
+            raise SystemExit(129)
+        remove(name, *args, **kwargs)
+
+    with pytest.raises(SystemExit), private_folder() as folder:  # noqa: PT012 - its end
+        for number in range(20):
+            (folder / f"chat{number}.txt").write_text("private")
+        monkeypatch.setattr(os, "unlink", interrupted)
+    assert list(tmp_path.rglob("chat*.txt"))
+    monkeypatch.setattr(os, "unlink", remove)
+    with private_folder():
+        pass
+    assert list(tmp_path.iterdir()) == []
