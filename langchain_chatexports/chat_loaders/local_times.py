@@ -1,8 +1,8 @@
 """Local times in UTC: many exports have times of a clock without its zone."""
 
-from __future__ import annotations
-
+import warnings
 from datetime import datetime, timedelta, timezone, tzinfo
+from pathlib import Path
 
 HOUR = 3600
 """Seconds."""
@@ -44,6 +44,15 @@ def name_of_zone(zone: tzinfo | None) -> str:
         here = datetime.now(timezone.utc).astimezone()
         return f"this machine's ({here.tzname()})"
     return getattr(zone, "key", None) or str(zone)
+
+
+def warn_of_local_times(path: Path) -> None:
+    """Warn that times without a zone are read in this machine's."""
+    msg = (
+        f"Times in {path} have no zone, and are read as {name_of_zone(None)}. If that "
+        "is wrong, give it: timezone='Europe/Berlin' (--export-zone), for example."
+    )
+    warnings.warn(msg, stacklevel=3)
 
 
 class LocalClock:

@@ -161,7 +161,6 @@ def prepare(
 
     done = prepare_with_speaker(paths, wanted.adapted(prepared), write)
     say_speaker(done)
-    _say_time_zones(done)
     (result,) = results
     if as_json:
         _print_set(done, result, output)
@@ -269,13 +268,6 @@ def say_speaker(preparation: Preparation) -> None:
     for export, summary in preparation.summaries():
         owner = one_line(str(summary.owner))
         say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
-
-
-def _say_time_zones(preparation: Preparation) -> None:
-    """Say in which zone times are read, where exports have local ones without it."""
-    for export, summary in preparation.summaries():
-        for zone in summary.details.get("time_zone", ()):
-            say(f"{export.path.name}: its times have no zone; read in {zone}")
 
 
 def _check_options(preparation: Preparation) -> None:

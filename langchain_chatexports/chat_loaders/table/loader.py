@@ -29,6 +29,7 @@ from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,
     name_of_zone,
+    warn_of_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.table.cells import (
@@ -206,12 +207,7 @@ class TableChatLoader(ChatExportLoader):
 
     def _warn_of_times(self, tables: list[_Table], *, used_zone: bool) -> None:
         if used_zone and self.timezone is None:
-            msg = (
-                f"Times in {self.path} have no zone, and are read as "
-                f"{name_of_zone(None)}. If that is wrong, give it: "
-                "timezone='Europe/Berlin' (--export-zone), for example."
-            )
-            warnings.warn(msg, stacklevel=2)
+            warn_of_local_times(self.path)
         unread = [table for table in tables if table.unread]
         if unread:
             total = plural(sum(table.unread for table in unread), "time")

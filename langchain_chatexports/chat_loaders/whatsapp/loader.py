@@ -19,7 +19,11 @@ from langchain_chatexports.chat_loaders.date_order import (
     checked_order,
 )
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
+from langchain_chatexports.chat_loaders.local_times import (
+    find_time_zone,
+    name_of_zone,
+    warn_of_local_times,
+)
 from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.chat_loaders.whatsapp.chats import (
     Chat,
@@ -120,6 +124,8 @@ class WhatsAppChatLoader(ChatExportLoader):
         """
         found = self._chats(files)
         files.details["time_zone"] = [name_of_zone(self.timezone)]
+        if self.timezone is None and not files.is_quiet:
+            warn_of_local_times(self.path)
         if len(found) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(found)
         phone, ids = _Phone(), Counter[str]()

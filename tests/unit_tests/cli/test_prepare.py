@@ -65,8 +65,8 @@ def test_prepare_says_in_whose_time_zone_local_times_are_read(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     path = write_whatsapp(tmp_path / "whatsapp")
-    done = chatexports("prepare", path, "-o", "out.jsonl")
-    assert "whatsapp: its times have no zone; read in this machine's (" in done.err
+    with pytest.warns(UserWarning, match="have no zone, and are read as this machine"):
+        chatexports("prepare", path, "-o", "out.jsonl")
     assert "\nzone      this machine's (" in chatexports("inspect", path).out
 
 

@@ -359,7 +359,9 @@ def test_the_web_cuts_longer_exports(length: int, is_cut: bool, tmp_path: Path) 
 
 def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:
     path = two().to_file(tmp_path / NAME)
-    (zone,) = WhatsAppChatLoader(path).inspect().details["time_zone"]
+    with pytest.warns(UserWarning, match="have no zone, and are read as") as caught:
+        (zone,) = WhatsAppChatLoader(path).inspect().details["time_zone"]
+    assert len(caught) == 1
     assert zone.startswith("this machine's")
     loader = WhatsAppChatLoader(path, timezone="Europe/Berlin")
     assert loader.inspect().details["time_zone"] == ["Europe/Berlin"]
