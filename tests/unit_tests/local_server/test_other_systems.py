@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports import _locks
 from langchain_chatexports.local_server.http import server
 from langchain_chatexports.local_server.processes import detached_flags
 from langchain_chatexports.local_server.storage import data_directory as storage
-from langchain_chatexports.local_server.storage import locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def windows_locks(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(sys.modules, "fcntl", None)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(os, "close", close)
-    spec = importlib.util.spec_from_file_location("windows_locks", locks.__file__)
+    spec = importlib.util.spec_from_file_location("windows_locks", _locks.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
