@@ -22,7 +22,7 @@ _MAX_DIGITS = 15  # ITU-T E.164; longer ones are ids, such as Discord's.
 _COMMENT = "#"
 _DELIMITERS = ";\t,"
 _QUOTED = re.compile(r'"[^"]*"')
-_COMMENT_CELL = re.compile(r"(?<=[;\t,])\s*#.*")
+_COMMENT_CELL = re.compile(r"(?<=[;\t,]) {0,8}#.*")
 # A spreadsheet takes these for the beginning of a formula, and we for a comment.
 _NOT_AT_BEGINNING = ("=", "-", "@", _COMMENT)
 _PROTECTION = "'"

@@ -5,22 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
     Generator,
     Iterable,
     Iterator,
     Mapping,
 )
-from contextlib import aclosing, closing
+from contextlib import closing
 from datetime import date, time, timedelta
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, ClassVar, cast, overload
 
 from langchain_core.callbacks import (
-    AsyncCallbackManager,
-    AsyncCallbackManagerForChainRun,
     CallbackManager,
     CallbackManagerForChainRun,
 )
@@ -30,14 +26,12 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_core.runnables.base import RunnableLike, RunnableSerializable
 from langchain_core.runnables.config import (
     ensure_config,
-    get_async_callback_manager_for_config,
     get_callback_manager_for_config,
 )
 from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
 from langchain_chatexports._tracing import traces_outputs
-from langchain_chatexports.chat_loaders.async_loading import read_on_one_thread
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     closing_iterator,
@@ -167,52 +161,6 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             run.on_chain_error(error)
             raise
         run.on_chain_end(told.outputs())
-
-    async def ainvoke(
-        self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> list[ChatSession]:
-        """Transform all sessions off the event loop and return them as a list."""
-        async with aclosing(self.astream(input, config, **kwargs)) as chunks:
-            return [session async for chunk in chunks for session in chunk]
-
-    async def astream(
-        self,
-        input: SessionSource,
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncGenerator[list[ChatSession], None]:
-        """Transform lazily, reading on a separate thread."""
-        chunks = self.atransform(_one_async_chunk(input), config, **kwargs)
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
-                del chunk
-
-    async def atransform(
-        self,
-        input: AsyncIterator[SessionSource],
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncGenerator[list[ChatSession], None]:
-        """Transform an asynchronous stream of inputs lazily, as one run."""
-        self._refuse_arguments(kwargs)
-        run = await _astart_run(self, config)
-        told = _Told(config)
-        try:
-            async with aclosing(_read_async(input)) as sessions:
-                async for session in sessions:
-                    for output in self.transform_session(session):
-                        told.note(output)
-                        yield [output]
-                        del output
-                    del session
-        except GeneratorExit:
-            await run.on_chain_end(told.outputs())
-            raise
-        except BaseException as error:
-            await run.on_chain_error(error)
-            raise
-        await run.on_chain_end(told.outputs())
 
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # `bind(delimiter=" ")` must not be ignored in silence.
@@ -367,10 +315,6 @@ def _one_chunk(source: SessionSource) -> Iterator[SessionSource]:
     yield source
 
 
-async def _one_async_chunk(source: SessionSource) -> AsyncIterator[SessionSource]:
-    yield source
-
-
 def _sessions_of(
     step: SessionTransform, chunks: Iterator[SessionSource]
 ) -> Generator[ChatSession, None, None]:
@@ -378,31 +322,6 @@ def _sessions_of(
         for chunk in open_chunks:
             yield from step.lazy_transform(chunk)
             del chunk
-
-
-async def _read_async(
-    chunks: AsyncIterator[SessionSource],
-) -> AsyncGenerator[ChatSession, None]:
-    try:
-        async for chunk in chunks:
-            if isinstance(chunk, (list, tuple, Mapping)):
-                # In memory already; upstream Runnables stream lists of one session.
-                for session in iter_sessions(chunk):
-                    yield session
-                    del session
-            else:
-                async with aclosing(
-                    read_on_one_thread(iter_sessions(chunk))
-                ) as sessions:
-                    async for session in sessions:
-                        yield session
-                        del session
-            del chunk
-    finally:
-        # Not every asynchronous iterator is a generator.
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
 
 
 class _Told:
@@ -431,19 +350,6 @@ def _start_run(
     config = ensure_config(config)
     manager: CallbackManager = get_callback_manager_for_config(config)
     return manager.on_chain_start(
-        None,
-        {"input": ""},
-        name=config.get("run_name") or step.get_name(),
-        run_id=config.pop("run_id", None),
-    )
-
-
-async def _astart_run(
-    step: SessionTransform, config: RunnableConfig | None
-) -> AsyncCallbackManagerForChainRun:
-    config = ensure_config(config)
-    manager: AsyncCallbackManager = get_async_callback_manager_for_config(config)
-    return await manager.on_chain_start(
         None,
         {"input": ""},
         name=config.get("run_name") or step.get_name(),

@@ -59,10 +59,6 @@ BROKEN: dict[str, list[type[SessionTransform]]] = {
     "test_forgets_sessions": [broken.KeepsSessions, broken.ReadsAllFirst],
     "test_early_stop_closes_the_source": [broken.LeavesTheSourceOpen],
     "test_early_stop_closes_the_source_async": [broken.LeavesTheSourceOpenAsync],
-    "test_cancelled_task_closes_the_source": [
-        broken.LeavesTheSourceOpenAsync,
-        broken.GivesNothing,
-    ],
     "test_loader_with_step_is_a_loader": [
         broken.JoinsLoadersToAList,
         broken.JoinsLoadersOnce,
@@ -161,7 +157,6 @@ class TestSoundStep(SessionTransformUnitTests):
         "test_gives_something_for_the_sessions",
         "test_reads_only_what_an_output_needs",
         "test_early_stop_closes_the_source",
-        "test_cancelled_task_closes_the_source",
     ],
 )
 def test_a_step_that_gives_nothing_is_told_what_to_override(check: str) -> None:

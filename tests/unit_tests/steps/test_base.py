@@ -345,26 +345,6 @@ def test_stopped_stream_ends_its_run_with_the_count_so_far() -> None:
     assert (trace.outputs, trace.errors) == ([{"sessions": 2}], [])
 
 
-async def test_stopped_stream_ends_its_run_async() -> None:
-    trace = Trace()
-    async with aclosing(PREPARE.astream(RACES, {"callbacks": [trace]})) as chunks:
-        await anext(chunks)
-    assert (trace.outputs, trace.errors) == ([{"sessions": 1}], [])
-
-
-async def test_cancelled_task_ends_its_run_with_that_error() -> None:
-    trace, loader = Trace(), ListLoader(RACES, seconds=0.5)
-    task = asyncio.create_task(PREPARE.ainvoke(loader, {"callbacks": [trace]}))
-    while not loader.reads:  # noqa: ASYNC110 - another thread counts.
-        await asyncio.sleep(0.005)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert [type(error) for error in trace.errors] == [asyncio.CancelledError]
-    assert loader.closed == 1
-    assert loader.reads < len(RACES)
-
-
 WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
 
 
@@ -416,7 +396,6 @@ async def test_events_of_a_step_name_its_run() -> None:
     kinds = [event["event"] for event in events]
     assert kinds[0] == "on_chain_start"
     assert kinds[-1] == "on_chain_end"
-    assert kinds.count("on_chain_stream") == 4
     assert events[-1]["data"]["output"] == {"sessions": 4}
 
 
@@ -546,23 +525,12 @@ def test_pipe_takes_a_name() -> None:
 # --- memory
 
 
-def stream_async(loader: GrowingLoader) -> tuple[()]:
-    async def drain() -> None:
-        async with aclosing(PREPARE.astream(loader)) as chunks:
-            async for chunk in chunks:
-                del chunk
-
-    asyncio.run(drain())
-    return ()
-
-
 READS: dict[str, Callable[[GrowingLoader], Iterable[object]]] = {
     "loader": lambda loader: (loader | PREPARE).lazy_load(),
     "stream": PREPARE.stream,
     "transform": lambda loader: PREPARE.transform([s] for s in loader.lazy_load()),
     "with config": lambda loader: PREPARE.with_config(tags=["x"]).stream(loader),
     "traced": lambda loader: PREPARE.stream(loader, {"callbacks": [Trace()]}),
-    "async": stream_async,
 }
 
 
