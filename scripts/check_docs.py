@@ -20,7 +20,6 @@ ROOMS = [
     "langchain_chatexports.chat_loaders.counts",
     "langchain_chatexports.chat_loaders.facebook_messenger",
     "langchain_chatexports.chat_loaders.imessage",
-    "langchain_chatexports.chat_loaders.counts",
     "langchain_chatexports.chat_loaders.recognition",
     "langchain_chatexports.chat_loaders.telegram",
     "langchain_chatexports.chat_loaders.table",
@@ -106,6 +105,18 @@ def pages_out_of_reach(site: Path) -> list[str]:
     ]
 
 
+def public_names(room: str) -> list[str]:
+    """Return what a room offers: `__all__`, or its own classes and functions."""
+    module = importlib.import_module(room)
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    return [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == room and not name.startswith("_")
+    ]
+
+
 def missing_names(pages: list[str]) -> list[str]:
     """Return the public names, except constants, that no page documents."""
     anchors = {
@@ -114,7 +125,7 @@ def missing_names(pages: list[str]) -> list[str]:
     return [
         f"{room}.{name}"
         for room in ROOMS
-        for name in importlib.import_module(room).__all__
+        for name in public_names(room)
         if name not in anchors and not (name.isupper() or name.startswith("__"))
     ]
 

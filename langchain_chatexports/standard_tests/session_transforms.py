@@ -8,7 +8,6 @@ import warnings
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import aclosing
 from copy import deepcopy
 from typing import Any
 
@@ -346,9 +345,8 @@ class SessionTransformUnitTests(SessionTransformTests):
         loader = CountingChatLoader(sessions)
 
         async def read_one() -> None:
-            async with aclosing(step.astream(loader)) as chunks:
-                async for _ in chunks:
-                    break
+            async for _ in step.astream(loader):
+                break
             assert loader.closed == 1
 
         asyncio.run(read_one())
@@ -419,8 +417,8 @@ class SessionTransformUnitTests(SessionTransformTests):
         expected = step.invoke(sessions)
 
         async def stream() -> list[ChatSession]:
-            async with aclosing(step.astream(sessions)) as chunks:
-                return [session async for chunk in chunks for session in chunk]
+            chunks = step.astream(sessions)
+            return [session async for chunk in chunks for session in chunk]
 
         assert asyncio.run(step.ainvoke(sessions)) == expected
         assert asyncio.run(stream()) == expected

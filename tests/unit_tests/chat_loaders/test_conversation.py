@@ -79,15 +79,16 @@ def kwargs(path: Path, *rows: dict[str, Any], **options: Any) -> list[dict[str, 
 
 def metadata(loader: ChatExportLoader) -> dict[str, Any]:
     (session,) = loader.load()
-    return cast("dict[str, Any]", session)["metadata"]
+    found: dict[str, Any] = cast("dict[str, Any]", session)["metadata"]
+    return found
 
 
 # --- messages
 
 
 def test_message_carries_the_keys_of_the_contract(path: Path) -> None:
-    rows = [{"messages": [row("1", "Hi", at=30, id="m1", extra={"subject": "Race"})]}]
-    rows[0]["owner"] = "2"
+    said = row("1", "Hi", at=30, id="m1", extra={"subject": "Race"})
+    rows: list[dict[str, Any]] = [{"messages": [said], "owner": "2"}]
     ((message,),) = (session["messages"] for session in Rows(path, rows).load())
     assert (message.content, message.id) == ("Hi", "m1")
     assert message.additional_kwargs == {
@@ -371,15 +372,16 @@ def test_table_of_people_gives_each_person_one_name(path: Path) -> None:
     assert loader.names_of("tortoise") == {"Bo"}
 
 
+def _fail(_: int) -> Message:
+    raise AssertionError
+
+
 def test_handles_are_known_without_reading_a_message(path: Path) -> None:
     class Unread(Rows):
         def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-            def messages() -> Iterator[Message]:
-                raise AssertionError
-                yield
-
             del files
-            yield Conversation("race", messages(), names={"7": "Fox"})
+            messages = map(_fail, [1])
+            yield Conversation("race", messages, names={"7": "Fox"})
 
     assert Unread(path, []).names_of("7") == {"Fox"}
     assert Unread(path, []).names_of("Snail") == {"Snail"}

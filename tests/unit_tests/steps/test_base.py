@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tracers.schemas import Run
 
-    from langchain_chatexports.steps.base import SessionSource
+    from langchain_chatexports.steps import SessionSource
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
@@ -434,8 +434,7 @@ async def test_sqlite_loader_is_read_on_one_thread(tmp_path: Path) -> None:
 
 async def test_sqlite_loader_is_closed_on_its_thread(tmp_path: Path) -> None:
     loader = SQLiteLoader(tmp_path / "lines.db", 50)
-    async with aclosing(MergeChatRuns().astream(loader)) as chunks:
-        await anext(chunks)
+    await anext(MergeChatRuns().astream(loader))
     assert loader.closed == 1
 
 
