@@ -35,5 +35,5 @@ def test_tools_of_an_agent_are_refused_with_a_remedy(tmp_path: Path) -> None:
             max_retries=0,
         )
         agent: Any = create_agent(model, tools=[tool])
-        with pytest.raises(BadRequestError, match="knows no tools.*Use a base whose"):
+        with pytest.raises(BadRequestError, match=r"knows no tools.*Use a base whose"):
             agent.invoke({"messages": [("user", "What is the motto?")]})
