@@ -51,7 +51,7 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            _end("stopped", CTRL_C)
+            _end_stopped(signals)
         except SystemExit as ended:
             if ended.code == CTRL_C:  # typer's, from a KeyboardInterrupt
                 say("stopped")
@@ -66,6 +66,13 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
             if debug:
                 raise
             _end_with(error, signals)
+
+
+def _end_stopped(signals: set[int]) -> NoReturn:
+    # SQLite swallows the exit at another signal, and is only interrupted.
+    if others := signals - {signal.SIGINT}:
+        sys.exit(128 + min(others))
+    _end("stopped", CTRL_C)
 
 
 def _end_with(error: Exception, signals: set[int]) -> NoReturn:

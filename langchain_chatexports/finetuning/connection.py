@@ -204,11 +204,12 @@ class Connection:
         try:
             for item in islice(self.send(request, limit=100, **arguments), _MAX_LISTED):
                 name = getattr(item, "id", None)
+                if not isinstance(name, str):
+                    continue
                 if name in seen:
                     return  # A server that ignores `after` sends the same ones again.
-                if isinstance(name, str):
-                    seen.add(name)
-                    yield item
+                seen.add(name)
+                yield item
         except (AttributeError, JSONDecodeError, UnicodeDecodeError):
             raise UnreadableAnswerError from None
 

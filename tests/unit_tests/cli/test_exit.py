@@ -230,6 +230,20 @@ main()
 
 
 @not_on_windows
+def test_a_signal_that_sqlite_swallows_keeps_its_status() -> None:
+    def swallowing() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except SystemExit:  # As SQLite's progress handler does.
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
+        swallowing()
+    assert ended_by.value.code == 143
+
+
+@not_on_windows
 @pytest.mark.parametrize("form", ["openai", "trl-prompt-completion"])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -369,6 +369,8 @@ ROUTES = [
 ]
 
 
+@settings(max_examples=60)  # Each one waits for retries.
+@example(route="GET /files", answer={"data": [{"id": [1]}]}, times=-1)
 @given(
     route=st.sampled_from(ROUTES),
     answer=ODD
