@@ -369,7 +369,7 @@ ROUTES = [
 ]
 
 
-@settings(max_examples=60)  # Each one waits for retries.
+@settings(max_examples=30)  # Each one waits for retries.
 @example(route="GET /files", answer={"data": [{"id": [1]}]}, times=-1)
 @given(
     route=st.sampled_from(ROUTES),
