@@ -54,7 +54,7 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
             _end_stopped(signals)
         except SystemExit as ended:
             if ended.code == CTRL_C:  # typer's, from a KeyboardInterrupt
-                say("stopped")
+                _end_stopped(signals)
             if isinstance(ended.__context__, BrokenPipeError):  # typer's too
                 _end_silently()
             raise

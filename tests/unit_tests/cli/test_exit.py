@@ -230,13 +230,14 @@ main()
 
 
 @not_on_windows
-def test_a_signal_that_sqlite_swallows_keeps_its_status() -> None:
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(130)])
+def test_a_signal_that_sqlite_swallows_keeps_its_status(raised: BaseException) -> None:
     def swallowing() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         except SystemExit:  # As SQLite's progress handler does.
-            raise KeyboardInterrupt from None
+            raise raised from None  # typer makes a SystemExit of the first.
 
     with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
         swallowing()
