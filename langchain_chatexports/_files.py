@@ -179,7 +179,7 @@ def is_full(error: OSError) -> bool:
 
 def is_pipe(path: Path) -> bool:
     """Return whether a path is a pipe or a device, neither file nor folder."""
-    # Of a name that is too long `Path.exists` raises, below Python 3.12.
+    # `Path.exists` raises for a name that is too long, below Python 3.12.
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 

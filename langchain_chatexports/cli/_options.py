@@ -183,7 +183,7 @@ def refuse_to_replace(output: Path, *, force: bool) -> None:
 
 
 def _is_empty(path: Path) -> bool:
-    # Of a name that is too long `Path.exists` raises, below Python 3.12.
+    # `Path.exists` raises for a name that is too long, below Python 3.12.
     if not os.path.exists(path) or is_pipe(path):  # noqa: PTH110 - see above
         return True
     return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0

@@ -15,7 +15,7 @@ _MAX_REASONS = 5
 
 
 def accounting_sentence(written: WrittenSet, *, conversations: int = 0) -> str:
-    """Say how many examples were made of how much, and what was skipped."""
+    """Return how many examples were made of how much, and what was skipped."""
     text = plural(written.examples_written, "example")
     if len(written.files) > 1:
         parts = (f"{name} {rows:,}" for name, rows in written.files.items())

@@ -220,7 +220,7 @@ class Connection:
         find: Callable[[], T | None],
         perhaps: str = NOTHING_CREATED,
     ) -> Steps[T]:
-        """Create something of which there must not be two.
+        """Create something that must exist only once.
 
         An answer that is lost does not say whether the request was carried out: there
         is a look before each further attempt. `perhaps` is the consequence from then.

@@ -294,7 +294,7 @@ def read_head(file: ExportFile) -> Head | None:
 
 def add_tail(head: Head, file: ExportFile) -> Head:
     """Return a head with the title, the folder and whether the owner has left."""
-    # These keys stand behind the messages in most files, before them in some.
+    # These keys follow the messages in most files and precede them in some.
     for data in (file.read_tail(_TAIL_BYTES), file.read(_HEAD_BYTES)):
         text = data.decode("utf-8", "ignore")
         title = _last_value(text, "threadName" if head.is_e2ee else "title")

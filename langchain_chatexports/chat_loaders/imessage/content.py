@@ -186,7 +186,7 @@ def is_own_location(details: Details) -> bool:
 
 def describe_app(balloon: str | None, payload: object) -> str:
     """Return a line in brackets for an app's message, with what the app says of it."""
-    # An extension's own id stands behind that of Messages and a team's.
+    # An extension's own id follows the id of Messages and a team's id.
     bundle = (balloon or "").split(":", 2)[-1]
     if bundle in _HAND_DRAWN:
         return f"[{_HAND_DRAWN[bundle]}]"
