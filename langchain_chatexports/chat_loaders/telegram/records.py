@@ -226,8 +226,7 @@ _FIELDS = msgspec.structs.fields(Record)
 def read_record(raw: msgspec.Raw) -> Record | None:
     """Decode a record; `None` if it is not an object.
 
-    Of one with a field of another type, or with bytes that are not UTF-8, the rest
-    stays.
+    A field of another type, and bytes that are not UTF-8, cost only themselves.
     """
     with suppress(*NOT_DECODED):
         return _DECODER.decode(raw)
