@@ -5,7 +5,7 @@ synthetic: mixtures of pauses inside and between conversations, with known borde
 tests/unit_tests/builders/paces.py). The automatic gap's constants were chosen
 on the first eight (with other seeds); the last three came later, and one
 weight was changed once more with their figures in view.
-Measured 2026-11-20; the table is in docs/splitting.md.
+Measured 2026-11-20; the table is in docs/steps.md.
 """
 
 from __future__ import annotations

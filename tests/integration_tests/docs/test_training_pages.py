@@ -25,7 +25,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.page_tests import passed_tests
-from tests.unit_tests.builders.pages import DOCS, TRAINED, read_page
+from tests.unit_tests.builders.pages import DOCS, read_page
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tuners import forget_clients
 
@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-KINDS = ("python", "python train", *TRAINED)
+KINDS = ("python", "python train")
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,6 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "index.md",
         "imessage.md",
         "langchain.md",
-        "langchain/fine_tune_on_your_chats.mdx",
         "../README.md",
     ],
 )

@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-# Titles of blocks in the pages for LangChain: these train, and one uploads.
-TRAINED = ("python Fine-tune on this machine", "python Stream an answer")
-AT_OPENAI = "python At OpenAI"
-WITH_AGENT = "python Ask with an agent"
 _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
 
 

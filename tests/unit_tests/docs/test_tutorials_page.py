@@ -45,7 +45,7 @@ def test_openai_takes_the_imessage_tutorials_examples(tmp_path: Path) -> None:
     examples = dialogues(
         IMessageChatLoader(path=write_imessage(tmp_path / "chat.db")), "Tortoise"
     )
-    assert f"all {len(examples)} examples follow OpenAI's rules" in TEXT
+    assert len(examples) == 10
     assert problems(examples) == []
 
 
@@ -63,7 +63,7 @@ def test_openai_refuses_the_messenger_tutorials_examples(
         for start in range(0, len(messages) - 8 + 1, 8 - 2)
     ]
     refused = problems(examples)
-    assert f"{len(refused)} of its {len(examples)} examples end with the user" in TEXT
+    assert f"{len(examples)} examples {len(refused)} end with the user" in TEXT
     assert all(re.search("must be the assistant's$", problem) for problem in refused)
 
 
@@ -72,5 +72,5 @@ def test_openai_takes_messenger_examples_from_our_steps(
 ) -> None:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
     examples = list(to_training_examples(hogwarts | steps))
-    assert f"and all {len(examples)} examples follow the rules" in TEXT
+    assert len(examples) == 100
     assert validate_examples(examples) == []

@@ -1,0 +1,17 @@
+"""The rows for LangChain's list of integrations name what this package has."""
+
+import yaml
+
+from langchain_chatexports.retrieval import ChatExportRetriever
+from tests.unit_tests.builders.pages import DOCS
+
+
+def test_rows_name_the_package_and_pages_that_exist() -> None:
+    text = (DOCS / "langchain" / "integration_external_docs.yaml").read_text("utf-8")
+    listed = yaml.safe_load(text)["python"]
+    assert {*listed} == {"tools", "retrievers"}
+    for (row,) in listed.values():
+        assert row["pypi"] == "langchain-chatexports"
+        page = row["docs_url"].rstrip("/").rpartition("/")[2]
+        assert (DOCS / f"{page}.md").is_file()
+    assert listed["retrievers"][0]["name"] == ChatExportRetriever.__name__
