@@ -1,6 +1,6 @@
 """The rows for LangChain's list of integrations name what this package has."""
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # PyYAML comes with langchain-core.
 
 from langchain_chatexports.retrieval import ChatExportRetriever
 from tests.unit_tests.builders.pages import DOCS
