@@ -180,12 +180,15 @@ class ExportFiles:
         if self.is_single_file:
             raise error
         self.unreadable += 1
-        if self.is_quiet:
-            return
         if self.unreadable <= _MAX_WARNINGS:
-            warnings.warn(f"Skipped: {error}", stacklevel=3)
+            self.warn(f"Skipped: {error}")
         elif self.unreadable == _MAX_WARNINGS + 1:
-            warnings.warn("Skipped: further files that cannot be read.", stacklevel=3)
+            self.warn("Skipped: further files that cannot be read.")
+
+    def warn(self, msg: str) -> None:
+        """Warn of something that the user should change, unless nobody would see it."""
+        if not self.is_quiet:
+            warnings.warn(msg, stacklevel=3)
 
     @property
     def max_messages(self) -> int:

@@ -65,7 +65,7 @@ def _repaired(data: bytes, label: str, path: Path | None) -> bytes:
         value = json.loads(data, parse_constant=lambda _: None)
         text = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error, label, path) from None
+        raise not_json(error, label, path) from None
     return without_lone_surrogates(text).encode()
 
 
@@ -87,10 +87,11 @@ def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error, label, path) from None
+        raise not_json(error, label, path) from None
 
 
-def _not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
+def not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
+    """Return the error for a file that is not JSON."""
     # The error's own text shows nothing of the file but a position.
     where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
     msg = (
