@@ -8,12 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from langchain_chatexports._regular_files import cannot_read, open_regular_file
-from langchain_chatexports.exceptions import (
-    ExportAccessError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
+from langchain_chatexports._regular_files import open_regular_file, system_errors
+from langchain_chatexports.exceptions import ExportFormatError
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MIN_DIGITS = 7
@@ -157,17 +153,9 @@ def comparable_number(key: str) -> str:
 
 
 def _read(path: Path) -> PeopleTable:
-    try:
-        with open_regular_file(path) as file:
-            data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        msg = f"There is no table of people at {path}. Check the path."
-        raise ExportNotFoundError(msg, path=path) from error
-    except PermissionError as error:
-        msg = f"The system refuses to read {path}. Allow it, or copy it elsewhere."
-        raise ExportAccessError(msg, path=path) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    remedy = "Allow it, or copy it elsewhere."
+    with system_errors(path, remedy), open_regular_file(path) as file:
+        data = file.read(_MAX_BYTES + 1)
     text = None
     with suppress(UnicodeDecodeError):
         text = data.decode("utf-8-sig")

@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
@@ -13,7 +13,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from langchain_chatexports._regular_files import cannot_read, open_regular_file
+from langchain_chatexports._regular_files import open_regular_file, system_errors
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.files import (
@@ -23,9 +23,7 @@ from langchain_chatexports.chat_loaders.files import (
 )
 from langchain_chatexports.exceptions import (
     ChatExportError,
-    ExportAccessError,
     ExportFormatError,
-    ExportNotFoundError,
 )
 
 PLATFORM_NAMES = {
@@ -88,6 +86,12 @@ _OTHER_ZIPS = (
     ("xl/", "an Excel workbook"),
     ("ppt/", "a PowerPoint file"),
     ("Takeout/", "a Google Takeout archive"),
+)
+
+
+_REMEDY = (
+    "For ~/Library/Messages: copy chat.db, chat.db-wal and chat.db-shm together in "
+    "Finder and name the copy, or give your terminal Full Disk Access."
 )
 
 
@@ -283,7 +287,7 @@ def is_examples_file(path: str | Path) -> bool:
         ExportAccessError: If the system refuses.
     """
     path = Path(path).expanduser()
-    with _system_errors(path):
+    with system_errors(path, _REMEDY):
         if path.is_dir():
             return False
         with open_regular_file(path) as file:
@@ -322,7 +326,7 @@ def _module(name: str) -> Any:
 
 def _recognized(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     """Return the exports at a path, at least one."""
-    with _system_errors(path):
+    with system_errors(path, _REMEDY):
         found = _in_folder(path, columns) if path.is_dir() else _in_file(path, columns)
     if not found:
         raise _unknown(path)
@@ -460,24 +464,3 @@ def _other_kind(path: Path) -> str | None:
             (words for name, words in _OTHER_ZIPS if name.encode() in head), None
         )
     return None
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    """Raise our errors, which name a remedy, in place of the system's."""
-    try:
-        yield
-    except ChatExportError:
-        raise
-    except FileNotFoundError as error:
-        msg = f"There is nothing at {path}. Check the path."
-        raise ExportNotFoundError(msg, path=path) from error
-    except PermissionError as error:
-        msg = (
-            f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
-            "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
-            "your terminal Full Disk Access."
-        )
-        raise ExportAccessError(msg, path=path) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
