@@ -1,7 +1,6 @@
 """One person, many names: a table of people, and one name for each in sessions."""
 
 import csv
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,11 +16,6 @@ _NATIONAL_DIGITS = 10
 _MAX_DIGITS = 15  # ITU-T E.164; longer ones are ids, such as Discord's.
 _COMMENT = "#"
 _DELIMITERS = ";\t,"
-_QUOTED = re.compile(r'"[^"]*"')
-_COMMENT_CELL = re.compile(r"(?<=[;\t,]) {0,8}#.*")
-# A spreadsheet takes these for the beginning of a formula, and we for a comment.
-_NOT_AT_BEGINNING = ("=", "-", "@", _COMMENT)
-_PROTECTION = "'"
 
 
 class PeopleTable:
@@ -175,34 +169,25 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     lines = [
         (number, line)
         for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.lstrip(' "').startswith(_COMMENT)
+        if not line.startswith(_COMMENT)
     ]
     # A spreadsheet writes the one that its user's country uses.
-    unquoted = [_COMMENT_CELL.sub("", _QUOTED.sub("", line)) for _, line in lines]
-    used = (one for one in _DELIMITERS if any(one in line for line in unquoted))
+    used = (one for one in _DELIMITERS if any(one in line for _, line in lines))
     delimiter = next(used, ";")
     for number, line in lines:
+        row = csv.reader(
+            [line], delimiter=delimiter, skipinitialspace=True, strict=True
+        )
         try:
-            (cells,) = csv.reader(
-                [line], delimiter=delimiter, skipinitialspace=True, strict=True
-            )
+            cells = next(row, [])
         except csv.Error as error:
             msg = (
                 f"Line {number} of {path} cannot be read ({error}). Close each "
                 "quotation mark, or leave them out."
             )
             raise ExportFormatError(msg, path=path) from None
-        comments = [i for i, cell in enumerate(cells) if cell.startswith(_COMMENT)]
-        end = comments[0] if comments else len(cells)
-        names = [_without_protection(cell) for cell in cells[:end]]
-        if any(names):
-            yield number, names
-
-
-def _without_protection(cell: str) -> str:
-    plain = cell.strip()
-    bare = plain.removeprefix(_PROTECTION)
-    return bare if bare.startswith(_NOT_AT_BEGINNING) else plain
+        if any(map(str.strip, cells)):
+            yield number, cells
 
 
 def _claimed_twice(

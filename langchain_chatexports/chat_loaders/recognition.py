@@ -72,23 +72,6 @@ _HELD_OUT = frozenset({"validation", "valid", "test"})
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _MAX_NAMED = 5
-_OTHER_FILES = (
-    (b"\xff\xd8\xff", "a photo"),
-    (b"\x89PNG", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-)
-_OTHER_ZIPS = (
-    ("word/", "a Word document"),
-    ("xl/", "an Excel workbook"),
-    ("ppt/", "a PowerPoint file"),
-    ("Takeout/", "a Google Takeout archive"),
-)
-
-
 _REMEDY = (
     "For ~/Library/Messages: copy chat.db, chat.db-wal and chat.db-shm together in "
     "Finder and name the copy, or give your terminal Full Disk Access."
@@ -433,34 +416,11 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 
 
 def _unknown(path: Path) -> ExportFormatError:
-    kind = _other_kind(path)
-    what = (
-        f"{path} is {kind}, not an export of chats."
-        if kind
-        else (f"{path} is not an export that can be read.")
-    )
     msg = (
-        f"{what} Supported are an iMessage database (chat.db) or its folder, exports "
-        "in JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, "
-        "a folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
-        "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
+        f"{path} is not an export that can be read. Supported are an iMessage database "
+        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
+        "Signal, Slack and Telegram (a zip, a folder or a file of it), WhatsApp's "
+        "chats (a zip, a folder or a text file) and a table (Parquet, JSON lines or "
+        "CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)
-
-
-def _other_kind(path: Path) -> str | None:
-    if path.is_dir():
-        return None
-    with open_regular_file(path) as file:
-        head = file.read(_HEAD_BYTES)
-    if not head:
-        return "empty"
-    for magic, words in _OTHER_FILES:
-        if head.startswith(magic):
-            return words
-    if is_zip(path):
-        # The first names stand in the head.
-        return next(
-            (words for name, words in _OTHER_ZIPS if name.encode() in head), None
-        )
-    return None
