@@ -5,7 +5,6 @@ their first versions are those of DiscordChatExporter's JSON writer (2.18 to 2.4
 """
 
 import re
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
     clean_text,
+    decode_head,
     decode_json,
 )
 from langchain_chatexports.chat_loaders.messages import (
@@ -33,10 +33,8 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 64 * 2**10
-_MESSAGES_KEY = re.compile(rb'"messages"\s*:\s*\[')
 # The writer indents by two spaces: a message ends with a line that is indented by four.
-_INDENTED_MESSAGE = re.compile(rb"\s*(\{.*?\n    \}),?(?=\r?\n|\Z)", re.DOTALL)
-_INDENTED_KEY = re.compile(rb'\n  "messages": \[(?=\r?\n)')
+_MESSAGE_END = b"\n    }"
 # The names of the files of a channel that is written in parts.
 _PART = re.compile(r"(.*) \[part (\d{1,6})\]\.json", re.IGNORECASE | re.DOTALL)
 # DiscordChatExporter's HTML, text and CSV, and messages of Discord's data package.
@@ -48,11 +46,6 @@ _MAX_LOOKED_AT = 100
 _MAX_MESSAGES_LOOKED_AT = 500  # Both sides of direct messages have written by then.
 _MAX_ID_LENGTH = 20  # A 64-bit number.
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Python below 3.11 reads neither seven digits nor `Z`.
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s?(Z|[+-]\d\d:\d\d)?",
-    re.ASCII,
-)
 # Kinds that the tool does not know are numbers, as Discord's API has them. Joins, pins,
 # calls, boosts, results of polls and kinds that are new are Discord's own; they are
 # never guessed from the text.
@@ -194,6 +187,12 @@ class File(msgspec.Struct, rename="camel"):
     messages: list[msgspec.Raw]
     message_count: Any = None
 
+    @property
+    def missing(self) -> int:
+        """How many messages the file lacks by its own count."""
+        count = self.message_count if type(self.message_count) is int else 0
+        return max(0, count - len(self.messages))
+
 
 class Account(msgspec.Struct):
     """`account/user.json` of Discord's data package."""
@@ -316,18 +315,17 @@ def _messages(
     rows: list[Message] = []
     for file in channel.files:
         try:
-            raws, missing = read_file(file)
+            content = read_file(file)
         except ChatExportError as error:
             files.skip(error)
             continue
-        if missing:
+        if missing := content.missing:
             files.details["missing"] = files.details.get("missing", 0) + missing
-            msg = (
+            files.warn(
                 f"{file.label} lacks {plural(missing, 'message')} of its own count. "
                 "Export the channel again."
             )
-            warnings.warn(msg, stacklevel=2)
-        for raw in raws:
+        for raw in content.messages:
             record = _decoded(raw)
             if record is None:
                 rows.append(Message(None, "", "", kind="unreadable"))
@@ -344,50 +342,30 @@ def _head(file: ExportFile) -> Head | None:
     The file's name does not count: people rename files, and some assets that a message
     carries are JSON, too.
     """
-    if not file.name.lower().endswith(".json"):
-        return None
-    head = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
-    found = _MESSAGES_KEY.search(head) if head.lstrip().startswith(b"{") else None
-    if found is None:
-        return None
-    before = head[: found.start()].rstrip().removesuffix(b",")
-    try:
-        return decode_json(before + b"}", _HEAD, file.label, file.path)
-    except (msgspec.ValidationError, ExportFormatError):
-        return None
+    is_json = file.name.lower().endswith(".json")
+    return decode_head(file.read(_HEAD_BYTES), _HEAD) if is_json else None
 
 
-def read_file(file: ExportFile) -> tuple[Iterable[bytes | msgspec.Raw], int]:
-    """Return the undecoded messages of a file, and how many are missing.
+def read_file(file: ExportFile) -> File:
+    """Return the undecoded messages of a file; of one that was cut off, what is whole.
 
     Raises:
         ExportFormatError: If it is damaged, and not written line by line.
     """
     data = file.read().removeprefix(b"\xef\xbb\xbf")
     try:
-        content = decode_json(data, _FILE, file.label, file.path)
+        return decode_json(data, _FILE, file.label, file.path)
     except msgspec.ValidationError:
         msg = f"{file.label} has no list of messages. Export the channel again as JSON."
         raise ExportFormatError(msg, path=file.path) from None
     except ExportFormatError:
-        start = _INDENTED_KEY.search(data)
-        if start is None:
-            raise
-        return _complete_messages(data, start.end()), 0
-    count = content.message_count if type(content.message_count) is int else 0
-    return content.messages, max(0, count - len(content.messages))
+        end = data.rfind(_MESSAGE_END) + len(_MESSAGE_END)
+        with suppress(*NOT_DECODED):
+            return _FILE.decode(data[:end] + b",null]}")
+        raise
 
 
-def _complete_messages(data: bytes, end: int) -> Iterator[bytes]:
-    """Yield the messages of a file that is cut off or damaged, and what remains."""
-    while found := _INDENTED_MESSAGE.match(data, end):
-        yield found[1]
-        end = found.end()
-    if not data[end : end + _HEAD_BYTES].lstrip().startswith(b"]"):
-        yield b""
-
-
-def _decoded(raw: bytes | msgspec.Raw) -> Record | None:
+def _decoded(raw: msgspec.Raw) -> Record | None:
     try:
         return _RECORD.decode(raw)
     except NOT_DECODED:
@@ -475,17 +453,13 @@ def plain_text(record: Record, text: str | None, names: Mapping[str, str]) -> st
 
 def microseconds(stamp: object) -> int | None:
     """Return a time as microseconds since 1970 in UTC; without an offset it is UTC."""
-    match = _TIME.fullmatch(stamp) if isinstance(stamp, str) else None
-    if match is None:
-        return None
-    day, clock, fraction, offset = match.groups()
-    zone = "+00:00" if offset in {None, "Z"} else offset
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}{zone}")
-    except ValueError:
+        moment = msgspec.convert(stamp, datetime)
+    except msgspec.ValidationError:
         return None
-    whole = (moment - _EPOCH) // timedelta(seconds=1)
-    return whole * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _number(message: Message) -> int:
@@ -528,7 +502,7 @@ def _first_authors(channel: Channel) -> dict[str, User]:
     authors: dict[str, User] = {}
     for file in channel.files:
         with suppress(ChatExportError):  # It is counted when it is read.
-            for raw in islice(read_file(file)[0], _MAX_MESSAGES_LOOKED_AT):
+            for raw in islice(read_file(file).messages, _MAX_MESSAGES_LOOKED_AT):
                 record = _decoded(raw)
                 author = record.author if record else None
                 if author and author.id and not author.is_bot:
@@ -545,12 +519,11 @@ def _warn_of_missing_parts(channel: Channel, files: ExportFiles) -> None:
         parts[file.part, file.folders, stem].add(int(match[2]) if match else 1)
     for (_, _, stem), numbers in parts.items():
         if count := max(numbers) - len(numbers):
-            msg = (
+            files.warn(
                 f"Of {stem} in {files.path} {plural(count, 'part')} of "
                 f"{max(numbers):,} cannot be found by name, and the messages in it are "
                 "missing. Put all parts into the folder."
             )
-            warnings.warn(msg, stacklevel=2)
 
 
 def _nothing_to_read(files: ExportFiles, *, is_package: bool) -> ExportFormatError:

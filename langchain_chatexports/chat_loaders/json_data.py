@@ -16,6 +16,8 @@ NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The errors of msgspec for a record that is damaged or of another shape."""
 
 _T = TypeVar("_T")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # An undecoded item of a list takes up 64 bytes, and real ones have at least 20.
 _MIN_BYTES_PER_VALUE = 12
@@ -50,6 +52,19 @@ def decode_json(
         raise
     except NOT_DECODED:
         return decoder.decode(_repaired(data, label, path))
+
+
+def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
+    """Decode the head of an object, up to its `messages`; `None` if it is another."""
+    head = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    found = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
+    if found is None:
+        return None
+    before = head[: found.start()].rstrip().removesuffix(b",")
+    try:
+        return decoder.decode(before + b"}")
+    except NOT_DECODED:
+        return None
 
 
 def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:

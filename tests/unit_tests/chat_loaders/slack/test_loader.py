@@ -410,6 +410,20 @@ def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert SlackChatLoader(path).names_of("@ann.two") == {"Ann (ann.two)"}
 
 
+def test_direct_messages_with_two_people_of_one_name_have_other_titles(
+    tmp_path: Path,
+) -> None:
+    export = SlackExport()
+    for number, name in enumerate(("Bo", "Ann", "Ann"), 1):
+        export.user(f"U{number}", name)
+    export.lists["users.json"][2]["name"] = "ann.two"
+    for number in (2, 3):
+        export.direct(f"D{number}", "U1", f"U{number}").says("U1", "for you")
+    sessions = SlackChatLoader(export.to_zip(tmp_path / "export.zip")).load()
+    titles = [metadata_of(session)["title"] for session in sessions]
+    assert titles == ["@Ann (ann)", "@Ann (ann.two)"]
+
+
 @pytest.mark.parametrize(
     "owner", ["U1", "ann", "@ann", "ANN", "Ann Ode", "ann@example.org"]
 )

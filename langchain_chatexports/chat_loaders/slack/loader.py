@@ -12,26 +12,34 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from html import escape
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.conversation import distinct_names
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
     clean_text,
+    decode_head,
     decode_json,
-    dicts_of,
 )
-from langchain_chatexports.chat_loaders.messages import (
-    UNKNOWN_SENDER,
-    Conversation,
-    Message,
-    attachment,
-)
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.slack.records import (
+    Dump,
+    Listed,
+    Profile,
+    Record,
+    User,
+    blocks_text,
+    extra_of,
+    first_text,
+    microseconds,
+    plain_text,
+)
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.json", re.ASCII)
@@ -48,10 +56,7 @@ _ATTACHED = frozenset({"attachments", "__uploads"})
 _TEXT_FOLDERS = frozenset({"channels", "dms"})
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
-_MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
-# Seconds and microseconds as text: a float would lose the last digit of 16.
-_TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
 # Slack's API lists the subtypes: joins, topics, pins, calls and kinds that are new are
 # Slack's own; they are never guessed from the text.
 _WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
@@ -62,144 +67,13 @@ _OLD_SHARE = re.compile(
     r"(?: and commented: (?P<comment>.*))?",
     re.DOTALL,
 )
-_NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
-_RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range": "@{}"}
-# One pass: what is typed as `<@U1>` is stored as `&lt;@U1&gt;`, and must stay text.
-_TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
-_ENTITY = re.compile(r"&(lt|gt|amp);")
-_ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
 _EDITED = 2**40  # More than the size of any record.
-_EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
-_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
-
-
-class Profile(msgspec.Struct):
-    """The names of a person or bot; those of a person may be empty."""
-
-    display_name: str | None = None
-    real_name: str | None = None
-    name: str | None = None
-    email: str | None = None
-
-    @property
-    def shown(self) -> str:
-        """The name that Slack shows."""
-        return _first(self.display_name, self.real_name, self.name)
-
-
-class User(msgspec.Struct):
-    """An entry of `users.json`; ids begin with U, of an Enterprise also with W."""
-
-    id: str
-    name: str | None = None
-    """The handle."""
-
-    real_name: str | None = None
-    is_bot: bool | None = None
-    profile: Profile | None = None
-
-    @property
-    def shown(self) -> str:
-        """The name that Slack shows."""
-        return (self.profile or Profile()).shown or _first(self.real_name, self.name)
-
-    @property
-    def handles(self) -> tuple[str, ...]:
-        """All names, the unique ones first."""
-        profile = self.profile or Profile()
-        unique = (self.name, profile.email)
-        names = (self.real_name, profile.real_name, profile.display_name)
-        return tuple(dict.fromkeys(filter(None, map(clean_text, unique + names))))
-
-
-class Listed(msgspec.Struct):
-    """An entry of a list of conversations."""
-
-    id: str
-    name: str | None = None
-    members: list[str] | None = None
-    user: str | None = None
-    """The other side of direct messages: slackdump names no members."""
-
-
-class Attachment(msgspec.Struct):
-    """A file of a message; hidden and deleted ones have no name."""
-
-    name: str | None = None
-    title: str | None = None
-    mimetype: str | None = None
-    mode: str | None = None
-
-
-class Unfurl(msgspec.Struct):
-    """A link's preview, a bot's card or, with one of two signs, a shared message."""
-
-    is_share: bool | None = None
-    is_msg_unfurl: bool | None = None
-    from_url: str | None = None
-    text: Any = None
-
-
-class Reaction(msgspec.Struct):
-    """A reaction; there may be fewer `users` than `count`."""
-
-    name: str
-    users: list[str] | None = None
-    count: int | None = None
-
-
-class Comment(msgspec.Struct):
-    """A comment on a file: until 2018 a record of its own inside of the message."""
-
-    user: str | None = None
-    comment: str | None = None
-
-
-class Record(msgspec.Struct):
-    """A message; Slack's API documents its keys with the event `message`."""
-
-    ts: Any = None
-    """When it was sent, which is also its id in the conversation."""
-
-    thread_ts: str | None = None
-    """The `ts` of its thread's first message, which has it, too."""
-
-    user: str | None = None
-    user_profile: Profile | None = None
-    """What it says of its author: people of other workspaces are in no list."""
-
-    text: str | None = None
-    subtype: str | None = None
-    username: str | None = None
-    bot_id: str | None = None
-    bot_profile: Profile | None = None
-    bot_link: str | None = None
-    comment: Comment | None = None
-    edited: Any = None
-    reactions: list[Reaction] | None = None
-    files: list[Attachment] | None = None
-    file: Attachment | None = None
-    attachments: list[Unfurl] | None = None
-    blocks: list[Any] | None = None
-    slackdump_thread_replies: list[msgspec.Raw] | None = None
-
-
-class Dump(msgspec.Struct):
-    """A channel, or one of its threads, in a file of slackdump's `dump`."""
-
-    channel_id: str
-    name: str | None = None
-    messages: list[msgspec.Raw] = []
-
-
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _USER = msgspec.json.Decoder(User)
 _LISTED = msgspec.json.Decoder(Listed)
 _MESSAGES = msgspec.json.Decoder(list[msgspec.Raw] | Dump)
 _RECORD = msgspec.json.Decoder(Record)
 _DUMP = msgspec.json.Decoder(Dump)
-
-
 Folder = tuple[int, tuple[str, ...]]
 
 
@@ -285,6 +159,7 @@ class Workspace:
         users = self._users.values()
         self._names = {user.id: shown for user in users if (shown := user.shown)}
         self._handles = {user.id: user.handles for user in users}
+        self._distinct = distinct_names(self._names, self._handles)
 
     def _channels(self) -> list[Channel]:
         days: dict[Folder, list[ExportFile]] = defaultdict(list)
@@ -405,7 +280,7 @@ class Workspace:
         """Yield a channel, then the threads that its messages are in."""
         threads: dict[str, list[Message]] = defaultdict(list)
         others = [who for who in channel.members if who != owner] or channel.members
-        names = dict.fromkeys(f"@{self._names.get(who, who)}" for who in others)
+        names = dict.fromkeys(f"@{self._distinct.get(who, who)}" for who in others)
         title = ", ".join(names) or channel.name
         conversation = Conversation(
             id=channel.id,
@@ -429,26 +304,18 @@ class Workspace:
         self, channel: Channel, threads: dict[str, list[Message]]
     ) -> Iterator[Message]:
         """Yield what stands in a channel itself, and gather its threads."""
-        rows: list[Message] = []
-        weights: list[int] = []
-        best: dict[str, int] = {}
+        rows: list[tuple[int, Message]] = []
         for size, record in self._records(channel):
             if record is None:
-                row, weight = Message(None, "", "", "unreadable"), 0
+                rows.append((0, Message(None, "", "", "unreadable")))
             else:
-                row = self._message(channel, record)
                 weight = size + (_EDITED if record.edited else 0)
-            if row.id:
-                best[row.id] = max(weight, best.get(row.id, 0))
-            rows.append(row)
-            weights.append(weight)
+                rows.append((weight, self._message(channel, record)))
             self._files.check_count(len(rows))
-        order: Iterable[int] = range(len(rows))
-        if len(best) < len(rows):
-            # Of two copies, the one that was edited or has more in it comes first.
-            order = sorted(order, key=lambda n: weights[n] < best.get(rows[n].id, 0))
-        for number in order:
-            row = rows[number]
+        if len({row.id for _, row in rows}) < len(rows):
+            # Of two copies the first counts: the edited one, or that with more in it.
+            rows.sort(key=itemgetter(0), reverse=True)
+        for _, row in rows:
             thread = "" if channel.is_direct else _thread_of(row)
             if not thread:
                 yield row
@@ -487,7 +354,7 @@ class Workspace:
     def _message(self, channel: Channel, record: Record) -> Message:
         time, kind = microseconds(record.ts), self._kind_of(record)
         user, text = self._author_and_text(record, kind)
-        extra = _extra(record)
+        extra = extra_of(record)
         if kind == "system":
             extra["system"] = record.subtype
         if record.thread_ts:
@@ -546,121 +413,10 @@ def _record(raw: msgspec.Raw) -> Record | None:
         return None
 
 
-def microseconds(ts: object) -> int | None:
-    """Convert a `ts` such as `1714550400.000100` without loss."""
-    match = _TS.fullmatch(ts) if isinstance(ts, str) else None
-    if match is None:
-        return None
-    return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
-
-
-def plain_text(text: str, names: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """Return what people saw: names in place of ids, the labels of links.
-
-    Bold, italics, code and quotes stay as people typed them, and so do `:emoji:` names.
-    """
-
-    def shown(match: re.Match[str]) -> str:
-        token, entity = match.groups()
-        if entity:
-            return _ENTITIES[entity]
-        target, _, label = token.partition("|")
-        label = _unescaped(label)
-        kind, rest = target[:1], target[1:]
-        if kind == "@":
-            return f"@{names.get(rest) or label or rest}"
-        if kind == "#":
-            return f"#{channels.get(rest) or label or rest}"
-        if kind == "!":
-            if rest.startswith("date^") or (label and rest not in _EVERYBODY):
-                return label
-            return f"@{rest.removeprefix('subteam^')}"
-        return _link(_unescaped(target), label) if target else match.group()
-
-    return _TOKEN.sub(shown, text) if "<" in text or "&" in text else text
-
-
-def _link(target: str, label: str) -> str:
-    scheme = _SCHEME.match(target)
-    bare = target[scheme.end() :] if scheme else target
-    if target.lower().startswith(("mailto:", "tel:")):
-        return label or bare
-    # A label that is the address itself was not typed: Slack shortens addresses.
-    return label if label and label not in {bare, bare.rstrip("/")} else target
-
-
-def _unescaped(text: str) -> str:
-    return _ENTITY.sub(lambda match: _ENTITIES[match[1]], text)
-
-
-def blocks_text(blocks: list[Any] | None) -> str:
-    """Return the text of Block Kit: bots often have it there only, people twice."""
-    return "\n".join(filter(None, map(_block_text, dicts_of(blocks))))
-
-
-def _block_text(block: Mapping[str, Any]) -> str:
-    if block.get("type") == "rich_text":
-        return _rich_text(block).rstrip("\n")
-    texts = dicts_of([block.get("text"), *dicts_of(block.get("fields"))])
-    return "\n".join(filter(None, (clean_text(text.get("text")) for text in texts)))
-
-
-def _rich_text(element: Mapping[str, Any]) -> str:
-    """Return a part of a text with its markup, as it would be in `text`."""
-    parts = dicts_of(element.get("elements"))
-    if element.get("type") == "rich_text_section":  # A paragraph, or an item of a list.
-        return "".join(map(_rich_text, parts)) + "\n"
-    for key, markup in _RICH_TEXT.items():
-        if value := clean_text(element.get(key)):
-            return markup.format(value)
-    text = element.get("text") or element.get("url")
-    escaped = escape(text, quote=False) if isinstance(text, str) else ""
-    return escaped + "".join(map(_rich_text, parts))
-
-
 def _bot_name(record: Record) -> str:
     label = (record.bot_link or "").partition("|")[2].rstrip(">")
     profile = record.bot_profile or Profile()
-    return _first(record.username, profile.name, label, record.user, record.bot_id)
-
-
-def _extra(record: Record) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    files = record.files or ([record.file] if record.file else [])
-    attachments = [_attachment(file) for file in files]
-    for item in record.attachments or ():
-        # The words of another person: an attachment, never content.
-        if item.is_share or item.is_msg_unfurl:
-            shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
-            kept = {key: value for key, value in shared.items() if value}
-            attachments.append({"type": "link", **kept})
-    if attachments:
-        extra["attachments"] = attachments
-    if record.edited:
-        extra["edited"] = True
-    if record.reactions:
-        extra["reactions"] = [
-            each for reaction in record.reactions for each in _reactions(reaction)
-        ]
-    return extra
-
-
-def _attachment(file: Attachment) -> dict[str, str]:
-    name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
-    return attachment(name, clean_text(file.mimetype))
-
-
-def _reactions(reaction: Reaction) -> Iterator[dict[str, Any]]:
-    shown, users = f":{reaction.name}:", reaction.users or []
-    for user in users:
-        yield {"reaction": shown, "sender": user}
-    # Slack lists only some of the people where there are many.
-    if (count := (reaction.count or 0) - len(users)) > 0:
-        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": count}
-
-
-def _first(*names: str | None) -> str:
-    return next((text for name in names if (text := clean_text(name))), "")
+    return first_text(record.username, profile.name, label, record.user, record.bot_id)
 
 
 def _thread_of(message: Message) -> str:
@@ -721,14 +477,8 @@ def _starts_with_messages(file: ExportFile) -> bool:
 
 def _dump(file: ExportFile) -> Dump | None:
     """Return the head of a file that slackdump wrote for a channel, if it is one."""
-    head = _head(file) if file.name.lower().endswith(".json") else b""
-    if (found := _MESSAGES_KEY.search(head)) is None:
-        return None
-    before = head[: found.start()].rstrip().removesuffix(b",")
-    try:
-        return _DUMP.decode(before + b"}")
-    except NOT_DECODED:
-        return None
+    is_json = file.name.lower().endswith(".json")
+    return decode_head(_head(file), _DUMP) if is_json else None
 
 
 def _head(file: ExportFile) -> bytes:
