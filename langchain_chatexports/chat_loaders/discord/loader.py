@@ -1,15 +1,13 @@
 """Discord: channels that DiscordChatExporter saved as JSON.
 
-Each file holds a channel, a thread or direct messages, or a part of one. The keys and
-their first versions are those of DiscordChatExporter's JSON writer (2.18 to 2.47).
+Each file holds a channel, a thread or direct messages, or a part of one.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,6 +15,12 @@ import msgspec
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.discord.records import (
+    Reader,
+    User,
+    microseconds,
+    read_record,
+)
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
@@ -24,12 +28,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     decode_head,
     decode_json,
 )
-from langchain_chatexports.chat_loaders.messages import (
-    UNKNOWN_SENDER,
-    Conversation,
-    Message,
-    attachment,
-)
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 64 * 2**10
@@ -45,110 +44,6 @@ _REFUSED = re.compile(
 _MAX_LOOKED_AT = 100
 _MAX_MESSAGES_LOOKED_AT = 500  # Both sides of direct messages have written by then.
 _MAX_ID_LENGTH = 20  # A 64-bit number.
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Kinds that the tool does not know are numbers, as Discord's API has them. Joins, pins,
-# calls, boosts, results of polls and kinds that are new are Discord's own; they are
-# never guessed from the text.
-_WRITTEN = frozenset({"", "Default", "Reply", "0", "19"})
-_REPLIES = frozenset({"Reply", "19"})
-_BOT_ANSWERS = frozenset({"20", "23"})  # To slash commands and context menus.
-# Raw markup, as `--markdown false` leaves it.
-_TOKEN = re.compile(
-    r"<(?:@!?(?P<user>\d{1,20})|@&(?P<role>\d{1,20})|#(?P<channel>\d{1,20})"
-    r"|a?:(?P<emoji>\w{1,64}):\d{1,20}|/(?P<command>[\w -]{1,100}):\d{1,20}"
-    r"|t:(?P<time>-?\d{1,13})(?::[a-zA-Z])?)>",
-    re.ASCII,
-)
-# What DiscordChatExporter writes for an id that it cannot resolve.
-_UNRESOLVED = {
-    "user": "@Unknown",
-    "role": "@deleted-role",
-    "channel": "#deleted-channel",
-    "time": "(a time)",
-}
-
-
-class User(msgspec.Struct, rename="camel"):
-    """An author, or a person who is mentioned or reacted."""
-
-    id: str | None = None
-    name: str | None = None
-    """The user name, which is unique but for deleted accounts."""
-
-    nickname: str | None = None
-    """Since 2.25: the name on this server, or the one to show."""
-
-    is_bot: bool | None = None
-
-    @property
-    def shown(self) -> str:
-        """The name that Discord shows."""
-        return clean_text(self.nickname) or clean_text(self.name)
-
-
-class Attached(msgspec.Struct, rename="camel"):
-    """An attachment (`fileName`) or, since 2.33, a sticker (`name`)."""
-
-    file_name: str | None = None
-    name: str | None = None
-
-
-class Emoji(msgspec.Struct):
-    """An emoji: a custom one has an id, the name of others is the character."""
-
-    id: str | None = None
-    name: str | None = None
-
-
-class Reaction(msgspec.Struct):
-    """A reaction; there may be fewer `users` (since 2.40.4) than `count`."""
-
-    emoji: Emoji | None = None
-    count: int | None = None
-    users: list[User] | None = None
-
-
-class Embed(msgspec.Struct):
-    """The preview of a link, or a bot's card."""
-
-    title: str | None = None
-    description: str | None = None
-
-
-class Reference(msgspec.Struct, rename="camel"):
-    """The message that a reply, a pin or a crosspost refers to."""
-
-    message_id: str | None = None
-
-
-class Content(msgspec.Struct, rename="camel"):
-    """The content of a message, or since 2.47 of one that was forwarded."""
-
-    content: str | None = None
-    attachments: list[Attached] | None = None
-    stickers: list[Attached] | None = None
-
-
-class Record(Content, rename="camel"):
-    """A message."""
-
-    id: str | None = None
-    type: str | int | None = None
-    timestamp: Any = None
-    """ISO 8601 with the offset of the machine that exported, or of UTC."""
-
-    timestamp_edited: Any = None
-    author: User | None = None
-    embeds: list[Embed] | None = None
-    reactions: list[Reaction] | None = None
-    mentions: list[User] | None = None
-    reference: Reference | None = None
-    forwarded_message: Content | None = None
-
-    @property
-    def kind(self) -> str:
-        """The export's word for what the message is."""
-        return "" if self.type is None else str(self.type)
 
 
 class Guild(msgspec.Struct):
@@ -204,7 +99,6 @@ class Account(msgspec.Struct):
 
 _HEAD = msgspec.json.Decoder(Head)
 _FILE = msgspec.json.Decoder(File)
-_RECORD = msgspec.json.Decoder(Record)
 _ACCOUNT = msgspec.json.Decoder(Account)
 
 
@@ -217,9 +111,6 @@ class Channel:
 
     files: list[ExportFile]
     """The newest export first."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class DiscordChatLoader(ChatExportLoader):
@@ -247,15 +138,16 @@ class DiscordChatLoader(ChatExportLoader):
         types: Counter[str] = Counter()
         files.details["types"] = types
         for channel in channels:
+            reader = Reader(types)
             head = channel.head.channel
             name = clean_text(head.name) or head.id
             names = (head.name, channel.head.guild.name, head.category)
             yield Conversation(
                 id=head.id,
-                messages=_messages(channel, files, types),
+                messages=_messages(channel, reader, files),
                 title=name if channel.head.is_direct else f"#{name}",
-                names=channel.names,
-                handles=channel.handles,
+                names=reader.names,
+                handles=reader.handles,
                 aliases=[alias for alias in map(clean_text, names) if alias],
                 is_group=head.type != "DirectTextChat",
                 owner=owner,
@@ -308,7 +200,7 @@ def _find_channels(files: ExportFiles) -> tuple[list[Channel], Account | None]:
 
 
 def _messages(
-    channel: Channel, files: ExportFiles, types: Counter[str]
+    channel: Channel, reader: Reader, files: ExportFiles
 ) -> Iterator[Message]:
     """Yield the messages of a channel by id: ids grow with time."""
     _warn_of_missing_parts(channel, files)
@@ -326,11 +218,7 @@ def _messages(
                 "Export the channel again."
             )
         for raw in content.messages:
-            record = _decoded(raw)
-            if record is None:
-                rows.append(Message(None, "", "", kind="unreadable"))
-            else:
-                rows.append(_message(record, channel, types))
+            rows.append(reader.message(read_record(raw)))
             files.check_count(len(rows))
     rows.sort(key=_number)
     yield from rows
@@ -363,103 +251,6 @@ def read_file(file: ExportFile) -> File:
         with suppress(*NOT_DECODED):
             return _FILE.decode(data[:end] + b",null]}")
         raise
-
-
-def _decoded(raw: msgspec.Raw) -> Record | None:
-    try:
-        return _RECORD.decode(raw)
-    except NOT_DECODED:
-        return None
-
-
-def _message(record: Record, channel: Channel, types: Counter[str]) -> Message:
-    author = record.author or User()
-    person = author.id or ""
-    if person and person not in channel.names:
-        channel.names[person] = author.shown
-        channel.handles[person] = tuple(filter(None, [clean_text(author.name)]))
-    kind, text = "text", plain_text(record, record.content, channel.names)
-    extra = _attachments(record)
-    if record.kind not in _WRITTEN and record.kind not in _BOT_ANSWERS:
-        kind, extra["system"] = "system", record.kind
-        types[record.kind] += 1
-    elif author.is_bot or record.kind in _BOT_ANSWERS:
-        kind, text = "bot", text or _embed_text(record.embeds or ())
-        types["bot"] += 1
-    if record.timestamp_edited:
-        extra["edited"] = True
-    if record.reactions:
-        extra["reactions"] = [
-            each for one in record.reactions for each in _reactions(one, channel.names)
-        ]
-    # Pins, threads and crossposts refer to a message, too, and are no replies.
-    if record.kind in _REPLIES and record.reference and record.reference.message_id:
-        extra["reply_to"] = {"id": record.reference.message_id}
-    if forwarded := record.forwarded_message:
-        # The words of another person: the message itself has none.
-        text = text or plain_text(record, forwarded.content, channel.names)
-        extra = {**_attachments(forwarded), **extra, "forwarded": True}
-    time = microseconds(record.timestamp)
-    return Message(time, person, text, kind, record.id or "", extra)
-
-
-def _attachments(content: Content) -> dict[str, Any]:
-    attachments = [
-        *(attachment(clean_text(file.file_name)) for file in content.attachments or ()),
-        *(
-            attachment(clean_text(one.name), kind="sticker")
-            for one in content.stickers or ()
-        ),
-    ]
-    return {"attachments": attachments} if attachments else {}
-
-
-def _reactions(reaction: Reaction, names: dict[str, str]) -> Iterator[dict[str, Any]]:
-    emoji = reaction.emoji or Emoji()
-    shown = f":{clean_text(emoji.name)}:" if emoji.id else clean_text(emoji.name)
-    if not shown:
-        return
-    users = reaction.users or []
-    for user in users:
-        known = user.id in names if user.id else False
-        sender = user.id if known else user.shown
-        yield {"reaction": shown, "sender": sender or UNKNOWN_SENDER}
-    if (count := (reaction.count or 0) - len(users)) > 0:
-        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": count}
-
-
-def _embed_text(embeds: Iterable[Embed]) -> str:
-    texts = (text for one in embeds for text in (one.title, one.description))
-    return "\n".join(filter(None, map(clean_text, texts)))
-
-
-def plain_text(record: Record, text: str | None, names: Mapping[str, str]) -> str:
-    """Return a text with names in place of ids; bold, spoilers and quotes stay."""
-    if not text or "<" not in text:
-        return text or ""
-    mentioned = {user.id: user.shown for user in record.mentions or ()}
-
-    def shown(match: re.Match[str]) -> str:
-        kind = match.lastgroup or ""
-        value = match[kind]
-        if kind == "user" and (name := mentioned.get(value) or names.get(value)):
-            return f"@{name}"
-        if kind == "emoji":
-            return f":{value}:"
-        return f"/{value}" if kind == "command" else _UNRESOLVED[kind]
-
-    return _TOKEN.sub(shown, text)
-
-
-def microseconds(stamp: object) -> int | None:
-    """Return a time as microseconds since 1970 in UTC; without an offset it is UTC."""
-    try:
-        moment = msgspec.convert(stamp, datetime)
-    except msgspec.ValidationError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _number(message: Message) -> int:
@@ -503,7 +294,7 @@ def _first_authors(channel: Channel) -> dict[str, User]:
     for file in channel.files:
         with suppress(ChatExportError):  # It is counted when it is read.
             for raw in islice(read_file(file).messages, _MAX_MESSAGES_LOOKED_AT):
-                record = _decoded(raw)
+                record = read_record(raw)
                 author = record.author if record else None
                 if author and author.id and not author.is_bot:
                     authors.setdefault(author.id, author)
