@@ -1,7 +1,7 @@
 """A message record of Discord, and the message that it becomes.
 
-The keys are those of DiscordChatExporter's JSON writer, 2.18 to 2.47. `since` is the first
-version with a key.
+The keys and their first versions are those of DiscordChatExporter's JSON writer, 2.18
+to 2.47.
 """
 
 import re
@@ -17,6 +17,7 @@ from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Message,
     attachment,
+    reactions,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -199,13 +200,11 @@ def _reactions(reaction: Reaction, names: dict[str, str]) -> Iterator[dict[str, 
     shown = f":{clean_text(emoji.name)}:" if emoji.id else clean_text(emoji.name)
     if not shown:
         return
-    users = reaction.users or []
-    for user in users:
-        known = user.id in names if user.id else False
-        sender = user.id if known else user.shown
-        yield {"reaction": shown, "sender": sender or UNKNOWN_SENDER}
-    if (count := (reaction.count or 0) - len(users)) > 0:
-        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": count}
+    senders = [
+        user.id if user.id and user.id in names else user.shown or UNKNOWN_SENDER
+        for user in reaction.users or []
+    ]
+    yield from reactions(shown, senders, reaction.count)
 
 
 def _embed_text(embeds: Iterable[Embed]) -> str:

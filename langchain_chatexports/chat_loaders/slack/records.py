@@ -1,14 +1,14 @@
 """The records of a Slack export, and the texts in them as people saw them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import msgspec
 
 from langchain_chatexports.chat_loaders.json_data import clean_text, dicts_of
-from langchain_chatexports.chat_loaders.messages import UNKNOWN_SENDER, attachment
+from langchain_chatexports.chat_loaders.messages import attachment, reactions
 
 # Seconds and microseconds as text: a float would lose the last digit of 16.
 _TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
@@ -231,7 +231,9 @@ def extra_of(record: Record) -> dict[str, Any]:
         extra["edited"] = True
     if record.reactions:
         extra["reactions"] = [
-            each for reaction in record.reactions for each in _reactions(reaction)
+            each
+            for one in record.reactions
+            for each in reactions(f":{one.name}:", one.users or [], one.count)
         ]
     return extra
 
@@ -239,15 +241,6 @@ def extra_of(record: Record) -> dict[str, Any]:
 def _attachment(file: Attachment) -> dict[str, str]:
     name = "" if file.mode in _NO_FILE else first_text(file.name, file.title)
     return attachment(name, clean_text(file.mimetype))
-
-
-def _reactions(reaction: Reaction) -> Iterator[dict[str, Any]]:
-    shown, users = f":{reaction.name}:", reaction.users or []
-    for user in users:
-        yield {"reaction": shown, "sender": user}
-    # Slack lists only some of the people where there are many.
-    if (count := (reaction.count or 0) - len(users)) > 0:
-        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": count}
 
 
 def first_text(*names: str | None) -> str:

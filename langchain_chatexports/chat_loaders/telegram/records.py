@@ -19,6 +19,7 @@ from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Message,
     attachment,
+    reactions,
 )
 
 _UNSET = msgspec.UNSET
@@ -437,21 +438,20 @@ class Reader:
             extra["reactions"] = list(self._reactions(record.reactions))
         return extra
 
-    def _reactions(self, reactions: list[Reaction]) -> Iterator[dict[str, Any]]:
-        for item in reactions:
+    def _reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
+        for item in items:
             reaction = _REACTIONS.get(item.type) or clean(item.emoji)
             if not reaction:
                 continue
-            recent = item.recent or []
-            for person in recent:
+            senders = []
+            for person in item.recent or []:
                 name = clean(person.from_)
-                sender = _person(person.from_id, name) if name else UNKNOWN_SENDER
-                if name and sender not in self.names:
-                    self.meet(sender, name)
-                yield {"reaction": reaction, "sender": sender}
-            if item.count > len(recent):
-                rest = item.count - len(recent)
-                yield {"reaction": reaction, "sender": UNKNOWN_SENDER, "count": rest}
+                senders.append(
+                    _person(person.from_id, name) if name else UNKNOWN_SENDER
+                )
+                if name and senders[-1] not in self.names:
+                    self.meet(senders[-1], name)
+            yield from reactions(reaction, senders, item.count)
 
 
 def action_of(record: Record) -> str:
