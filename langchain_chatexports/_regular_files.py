@@ -34,9 +34,6 @@ _FLAGS = (
 def open_regular_file(path: str | Path) -> BinaryIO:
     """Return a file opened for reading bytes; never wait for a writer.
 
-    Args:
-        path: The file. A link is followed.
-
     Raises:
         ExportFormatError: If it is a pipe, a socket or a device.
         OSError: If there is none, it is a folder, or the system refuses.
@@ -55,15 +52,7 @@ def open_regular_file(path: str | Path) -> BinaryIO:
 
 
 def check_regular_file(path: str | Path) -> None:
-    """Refuse a path that is not a regular file, without opening it.
-
-    Args:
-        path: The file. A link is followed.
-
-    Raises:
-        ExportFormatError: If it is a pipe, a socket or a device.
-        OSError: If there is none, it is a folder, or the system refuses.
-    """
+    """Refuse a path as `open_regular_file` does, without opening it."""
     _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
 
 

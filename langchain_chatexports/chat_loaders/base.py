@@ -161,11 +161,7 @@ class ChatExportLoader(AsyncLoading):
     def open_export(
         self, *, is_quiet: bool = False
     ) -> AbstractContextManager[ExportFiles]:
-        """Open the files of the export, for `conversations`.
-
-        Args:
-            is_quiet: Count skipped files without a warning.
-        """
+        """Open the files of the export; `is_quiet` warns of nothing."""
         return open_files(self.paths, self.suffixes, is_quiet=is_quiet)
 
     def lazy_load(self) -> Iterator[ChatSession]:
@@ -213,9 +209,8 @@ class ChatExportLoader(AsyncLoading):
     def share_seen_messages(self, seen: dict[int, int]) -> None:
         """Skip messages, from the next pass on, that another loader has read before.
 
-        Args:
-            seen: Which loader has read which message, by a number that this one and
-                its copies have (`selecting`, `unrestricted`); the loaders share it.
+        The loaders share `seen`: which loader has read which message. The loader's
+        number is also that of its copies (`selecting`, `unrestricted`).
         """
         self._seen, self._number = seen, next(_numbers)
 
@@ -230,9 +225,8 @@ class ChatExportLoader(AsyncLoading):
     def estimate_message_count(self) -> int | None:
         """Estimate how many messages the export holds, for the progress of a pass.
 
-        Returns:
-            About how many rows or records a pass will find; `None` where that is not
-            known within a moment. What is wrong with an export is not reported here.
+        `None` where that is not known within a moment. What is wrong with an export is
+        not reported here.
         """
         try:
             return self._count_messages()
@@ -246,13 +240,8 @@ class ChatExportLoader(AsyncLoading):
     def names_of(self, person: str) -> frozenset[str]:
         """Return the senders in this export that a name or handle belongs to.
 
-        Args:
-            person: A name as in the sessions, or a handle if the format has them, in
-                any case; a phone number in any notation.
-
-        Returns:
-            The names to look for in messages; the given one where nothing else is
-            known.
+        Names and handles are compared in any case, and phone numbers in any notation.
+        Where nothing is known of the person, the given name is returned.
         """
         row = self.people.row_of([person]) if self.people else ()
         wanted = name_key(person)
@@ -388,14 +377,9 @@ def check_is_step(value: object) -> None:
 
 
 def time_bound(value: datetime | date | None, name: str) -> datetime | None:
-    """Return a bound of time that a user gave as an aware datetime in UTC.
+    """Return a bound of time as an aware datetime in UTC; a date means all of that day.
 
-    Args:
-        value: An aware datetime, or a date, which means all of that day in UTC.
-        name: `start` or `end`.
-
-    Raises:
-        ValueError: If it is a datetime without a time zone.
+    A `ValueError` is raised for a datetime without a time zone.
     """
     if value is None:
         return None

@@ -95,8 +95,7 @@ class Names:
     def enter(self, conversation: Conversation) -> bool:
         """Turn to a conversation; namesakes are told apart by handles or ids.
 
-        Returns:
-            Whether its people are other than those of the conversation before.
+        Returns whether its people are other than those of the conversation before.
         """
         self._members = conversation.members
         self._shown: dict[str, str] = {}
@@ -194,21 +193,11 @@ def to_session(
     names_met: set[str] | None = None,
     is_new: Callable[[str, Message], bool] | None = None,
 ) -> ExportSession | None:
-    """Return a conversation as a session, and count its messages.
+    """Return a conversation as a session, and count its messages in `reading`.
 
-    Args:
-        conversation: The conversation; its messages are read.
-        platform: The loader's platform.
-        selection: What to keep.
-        names: The names of the export's people.
-        reading: Where to count, and to note the owner.
-        files: The export's files, whose size bounds how many messages are read.
-        names_met: Where to note by which names the conversation can be chosen.
-        is_new: Whether a message of the conversation with an id is in no other export
-            that is read.
-
-    Returns:
-        The session, or `None` if no message is kept.
+    `names_met` notes by which names the conversation can be chosen, and `is_new` knows
+    whether no other export that is read has a message. `None` is returned if no message
+    is kept.
 
     Raises:
         ExportFormatError: If it has more messages than an export of this size can.

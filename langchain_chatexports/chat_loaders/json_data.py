@@ -30,16 +30,10 @@ def decode_json(
     label: str,
     path: Path | None = None,
 ) -> _T:
-    """Decode a JSON file into the types of a format.
+    """Decode a JSON file into the types of a format; `label` names it in errors.
 
-    Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one:
-    a bad record then costs itself only.
-
-    Args:
-        data: The content of the file.
-        decoder: The decoder of the type.
-        label: The name of the file, for errors.
-        path: The file, or the zip that holds it.
+    Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one: a
+    bad record then costs itself only.
 
     Raises:
         msgspec.ValidationError: If it is JSON of another shape.
@@ -85,16 +79,7 @@ def _repaired(data: bytes, label: str, path: Path | None) -> bytes:
 
 
 def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
-    """Parse a JSON file.
-
-    Args:
-        data: What it holds.
-        label: What to call it in an error.
-        path: The file, or the zip that holds it.
-
-    Raises:
-        ExportFormatError: If it is not JSON, or cut off.
-    """
+    """Parse a JSON file; an `ExportFormatError` names it by `label`."""
     with suppress(orjson.JSONDecodeError):
         return orjson.loads(data)
     # Halves of emoji, another encoding than UTF-8, NaN: it takes more, in twice the

@@ -101,10 +101,8 @@ def reactions(
 ) -> Iterator[dict[str, Any]]:
     """Yield items of the key `reactions` of a message's `extra`, for one emoji.
 
-    Args:
-        shown: The emoji.
-        senders: The ids of who reacted with it, as far as the export lists them.
-        count: How many people did.
+    `senders` are the ids of who reacted, as far as the export lists them, and `count`
+    is how many people did.
     """
     for sender in senders:
         yield {"reaction": shown, "sender": sender}

@@ -32,12 +32,7 @@ class PeopleTable:
         path: Path | None = None,
         lines: Sequence[int] = (),
     ) -> None:
-        """Initialize the table.
-
-        Args:
-            rows: The names and handles of each person.
-            path: The file that they were read from, for errors.
-            lines: The line of each row in the file.
+        """Initialize the table; errors name `path` and the lines of its rows.
 
         Raises:
             ExportFormatError: If two rows have a name or handle in common, or if there
@@ -67,9 +62,7 @@ class PeopleTable:
     def row_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the names of the one person that has any of some names and handles.
 
-        Returns:
-            The person's row; empty if none of them is in the table, or they belong to
-            several people.
+        Empty if none of them is in the table, or if they belong to several people.
         """
         positions = {self._find(name_key(name)) for name in names} - {None}
         if len(positions) != 1:
@@ -90,17 +83,11 @@ PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | st
 
 
 def people_table(given: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
-    """Return a table of people from any form of it.
-
-    Args:
-        given: A table, the path of its file, a mapping from the name to show to other
-            names and handles, or rows.
+    """Return a table of people from any form of it, such as rows or a path.
 
     Raises:
         ExportNotFoundError: If there is no such file.
-        ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it cannot be read, names nobody, or gives two people one
-            name.
+        ExportFormatError: If it is not a table of people.
     """
     if isinstance(given, PeopleTable):
         return given
@@ -134,14 +121,7 @@ def address_key(address: str) -> str | None:
 
 
 def comparable_number(key: str) -> str:
-    """Return a phone number's last ten digits, or all if it is short.
-
-    Args:
-        key: What `name_key` returns.
-
-    Returns:
-        The digits; empty for anything but a phone number.
-    """
+    """Return the last ten digits of a phone number's `name_key`, or nothing."""
     is_number = key.isdecimal() and _MIN_DIGITS <= len(key) <= _MAX_DIGITS
     return key[-_NATIONAL_DIGITS:] if is_number else ""
 

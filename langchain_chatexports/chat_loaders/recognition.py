@@ -249,26 +249,14 @@ def _own(options: ExportOptions, loader: type[ChatExportLoader]) -> dict[str, An
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
-    """Estimate how many messages exports hold, without reading them.
-
-    Args:
-        exports: The exports.
-
-    Returns:
-        About how many; `None` where the loader of one has no estimate.
-    """
+    """Estimate how many messages exports hold; `None` if a loader has no estimate."""
     counts = [export.loader.estimate_message_count() for export in exports]
     known = [count for count in counts if count is not None]
     return (sum(known) or None) if len(known) == len(counts) else None
 
 
 def is_examples_file(path: str | Path) -> bool:
-    """Return whether a file holds training examples (JSON lines with `messages`).
-
-    Raises:
-        ExportNotFoundError: If there is nothing at the path.
-        ExportAccessError: If the system refuses.
-    """
+    """Return whether a file holds training examples (JSON lines with `messages`)."""
     path = Path(path).expanduser()
     with system_errors(path, _REMEDY):
         if path.is_dir():
@@ -288,14 +276,10 @@ def is_examples_file(path: str | Path) -> bool:
 
 
 def set_parts(path: str | Path) -> dict[str, Path]:
-    """Return the files of a set of examples, as `prepare --split` writes it.
+    """Return the files of a set of examples, as `prepare --split` writes it, by part.
 
-    Args:
-        path: A folder, or anything else.
-
-    Returns:
-        The files by part: `train`, and `validation` and `test` where there are any;
-        empty if it is something else.
+    The parts are `train`, and `validation` and `test` where there are any; without a
+    `train` part it is something else, and the result is empty.
     """
     folder = Path(path).expanduser()
     files = {part: folder / f"{part}.jsonl" for part in _PARTS}
@@ -404,9 +388,7 @@ def _refuse_examples(folder: Path) -> None:
 def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
     """Return the error for examples in place of an export.
 
-    Args:
-        path: What was named.
-        candidates: Where to train from; a held-out part is not proposed.
+    It proposes one of `candidates` to train on, but never a held-out part.
     """
     wanted = next((file for file in candidates if file.stem not in _HELD_OUT), None)
     msg = f"{path} is not an export: it holds examples that were made from one."

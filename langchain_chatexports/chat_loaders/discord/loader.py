@@ -235,11 +235,7 @@ def _head(file: ExportFile) -> Head | None:
 
 
 def read_file(file: ExportFile) -> File:
-    """Return the undecoded messages of a file; of one that was cut off, what is whole.
-
-    Raises:
-        ExportFormatError: If it is damaged, and not written line by line.
-    """
+    """Return the undecoded messages of a file, of one that was cut off, too."""
     data = file.read().removeprefix(b"\xef\xbb\xbf")
     try:
         return decode_json(data, _FILE, file.label, file.path)

@@ -90,13 +90,8 @@ def read_cells(
 ) -> Iterator[Cells | None]:
     """Yield the rows of a file; `None` for one that cannot be read.
 
-    Args:
-        file: The file.
-        given: The columns that the user named.
-        database: Reads Parquet.
-
-    Raises:
-        ChatExportError: If the file is no table, or lacks a column.
+    `given` are the columns that the user named. If the file is not a table, or lacks a
+    column, a `ChatExportError` is raised.
     """
     head = file.read(_HEAD_BYTES)
     if head.startswith(PARQUET_MAGIC):

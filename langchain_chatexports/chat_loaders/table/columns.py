@@ -26,11 +26,7 @@ Cells: TypeAlias = dict[str, str | None]
 
 
 def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the columns that the user named, by what they hold.
-
-    Raises:
-        ValueError: If a message has no such part.
-    """
+    """Return the columns that the user named; a `ValueError` names unknown parts."""
     given = dict(columns or {})
     if unknown := sorted(given.keys() - COLUMNS.keys()):
         msg = f"columns has {unknown}; a message can have {list(COLUMNS)}."
@@ -55,15 +51,9 @@ def chosen_columns(
 ) -> dict[str, str]:
     """Return the column by what it holds.
 
-    Args:
-        file: The table.
-        there: The columns that it has.
-        given: The columns that the user named; the others are looked for by `COLUMNS`.
-        are_names: Whether these are names for sure. The first line of a CSV file may be
-            a message, which no error shows.
-
-    Raises:
-        ExportFormatError: If a column is missing, or there twice.
+    The user named the columns `given`; the others are looked for by `COLUMNS`. Unless
+    the columns that are there `are_names` for sure, no error shows them: the first line
+    of a CSV file may be a message.
     """
     missing = sorted(set(given.values()) - set(there))
     found = _guessed_columns(there, given)

@@ -29,11 +29,7 @@ _ROWS_A_BATCH = 256
 
 
 def import_duckdb() -> Any:
-    """Return DuckDB.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
+    """Return DuckDB; without it, a `MissingExtraError` is raised."""
     try:
         import duckdb
     except ImportError as error:

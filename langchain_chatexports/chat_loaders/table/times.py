@@ -65,13 +65,7 @@ class TimeReader:
     """Reads the times of a conversation in one file."""
 
     def __init__(self, clock: LocalClock, order: str | None = None) -> None:
-        """Initialize the reader.
-
-        Args:
-            clock: Reads times without a zone.
-            order: `dmy` or `mdy`, for dates such as `01/05/2024`; `ymd` for
-                `24/05/01`.
-        """
+        """Initialize the reader with a clock for times without a zone, and an order."""
         self.used_zone = False
         """Whether a time had no zone."""
 
@@ -200,8 +194,7 @@ class DateOrders:
     def find(self, path: Path) -> Order | None:
         """Return the order; `None` where no time needs it.
 
-        Raises:
-            ExportFormatError: If the file mixes two orders.
+        A file that mixes two orders raises an `ExportFormatError`.
         """
         if not self._stamps:
             return None

@@ -127,11 +127,7 @@ class JsonFiles:
         self._shared.update(chat.place for chat in chats)
 
     def read(self, file: ExportFile) -> JsonExport | None:
-        """Read a file; `None` if it is not Telegram's.
-
-        Raises:
-            ChatExportError: If it cannot be read.
-        """
+        """Read a file; `None` if it is not Telegram's."""
         if file.label not in self._exports:
             for label in self._exports.keys() - self._shared:
                 del self._exports[label]  # Before the next one is in memory.
