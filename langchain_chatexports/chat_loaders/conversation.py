@@ -209,6 +209,7 @@ def to_session(
         files.check_count(counts.found)
     if not conversation.is_ordered:
         rows.sort(key=_time_order)
+    _note_system_kinds(rows, reading.details)
     names.enter(conversation)
     owner, owner_name = _owner(conversation, names, selection, reading)
     shown = {
@@ -281,6 +282,13 @@ def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Mes
         if files and len(rows) > limit:
             files.check_count(len(rows))
     return rows
+
+
+def _note_system_kinds(rows: Iterable[Message], details: dict[str, Any]) -> None:
+    """Count what the app wrote by its own words, such as `channel_join`."""
+    written = (row.extra.get("system") for row in rows if row.kind == "system")
+    if kinds := Counter(str(kind) for kind in written if kind):
+        details.setdefault("system", Counter()).update(kinds)
 
 
 def _set_placeholder(row: Message) -> None:

@@ -135,10 +135,8 @@ class DiscordChatLoader(ChatExportLoader):
             owner, found_by = account.id, "data package"
         elif self.owner is None and (owner := find_owner(channels)):
             found_by = "direct messages"
-        types: Counter[str] = Counter()
-        files.details["types"] = types
         for channel in channels:
-            reader = Reader(types)
+            reader = Reader()
             head = channel.head.channel
             name = clean_text(head.name) or head.id
             names = (head.name, channel.head.guild.name, head.category)

@@ -5,7 +5,6 @@ to 2.47.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -140,15 +139,12 @@ def read_record(raw: msgspec.Raw) -> Record | None:
 class Reader:
     """Turns the records of one channel into messages."""
 
-    def __init__(self, types: Counter[str]) -> None:
-        """Initialize the reader; `types` counts what people did not write."""
+    def __init__(self) -> None:
         self.names: dict[str, str] = {}
         """The name of each id that was met."""
 
         self.handles: dict[str, tuple[str, ...]] = {}
         """The user name of each id."""
-
-        self._types = types
 
     def message(self, record: Record | None) -> Message:
         """Return a record as a message; `None` stands for a damaged one."""
@@ -163,10 +159,8 @@ class Reader:
         extra = _attachments(record)
         if record.kind not in _WRITTEN and record.kind not in _BOT_ANSWERS:
             kind, extra["system"] = "system", record.kind
-            self._types[record.kind] += 1
         elif author.is_bot or record.kind in _BOT_ANSWERS:
             kind, text = "bot", text or _embed_text(record.embeds or ())
-            self._types["bot"] += 1
         if record.timestamp_edited:
             extra["edited"] = True
         if record.reactions:

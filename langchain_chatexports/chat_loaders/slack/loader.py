@@ -6,7 +6,7 @@ file for each conversation (its "dump").
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
@@ -51,8 +51,6 @@ _LISTS = {
     "dms.json": "dm",
 }
 _SLACKBOT = "USLACKBOT"  # Slack's own bot, which no list of users has.
-# Where slackdump saves what people attached: a file there may look like a day.
-_ATTACHED = frozenset({"attachments", "__uploads"})
 _TEXT_FOLDERS = frozenset({"channels", "dms"})
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
@@ -121,7 +119,6 @@ class SlackChatLoader(ChatExportLoader):
                 conversation.owner = owner
                 conversation.owner_found_by = "direct messages"
                 yield conversation
-        workspace.check_is_read()
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
@@ -150,9 +147,7 @@ class Workspace:
         self._users: dict[str, User] = {}
         self._direct_messages: list[Channel] = []
         self._channel_names: dict[str, str] = {}
-        self._subtypes: Counter[str] = Counter()
-        self._channels_read = self._files_read = 0
-        files.details |= {"other_files": 0, "subtypes": self._subtypes}
+        files.details["other_files"] = 0
         self.channels = self._channels()
         """Those with files, in code-point order of their folders' names."""
 
@@ -183,9 +178,6 @@ class Workspace:
             # Workspaces of one organization may have channels of one name: the list
             # beside the folder comes first.
             beside = lists.get((part, folders[:-1]), {})
-            if not beside and _is_attached(of_folder[0]):
-                self._files.details["other_files"] += len(of_folder)
-                continue
             name = folders[-1] if folders else "messages"
             channel = beside.get(name) or listed.get(name) or _unlisted(name)
             found.setdefault(channel.id, channel).files += of_folder
@@ -238,11 +230,6 @@ class Workspace:
             listed.setdefault(name, channel)
             listed.setdefault(channel.id, channel)
         return listed
-
-    def check_is_read(self) -> None:
-        """Raise an error if none of the files that were read holds messages."""
-        if self._channels_read and not self._files_read:
-            raise _no_messages(self._files)
 
     def person(self, given: str) -> str | None:
         """Return the id of the person with an id, handle, name or address."""
@@ -329,7 +316,6 @@ class Workspace:
 
     def _records(self, channel: Channel) -> Iterator[tuple[int, Record | None]]:
         """Yield the size and content of each record; `None` if it is damaged."""
-        self._channels_read += 1
         for file in channel.files:
             try:
                 raws = _raws(file)
@@ -339,7 +325,6 @@ class Workspace:
             if raws is None:
                 self._files.details["other_files"] += 1
                 continue
-            self._files_read += 1
             for raw in raws:
                 record = _record(raw)
                 yield len(raw), record
@@ -381,7 +366,6 @@ class Workspace:
     def _kind_of(self, record: Record) -> str:
         subtype = record.subtype
         if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
-            self._subtypes[subtype] += 1
             # "This message was deleted.": it stands for a thread's first message.
             return "unsent" if subtype == "tombstone" else "system"
         user = record.user or ""
@@ -391,7 +375,6 @@ class Workspace:
             # What a person posts through an app has both ids, and is the person's.
             or (record.bot_id and user not in self._users)
         ):
-            self._subtypes[subtype or "bot_id"] += 1
             return "bot"
         return "text"
 
@@ -457,11 +440,6 @@ def _no_messages(files: ExportFiles) -> ExportFormatError:
             "zip from Slack, or the folder that it unpacks to."
         )
     return ExportFormatError(msg, path=files.path)
-
-
-def _is_attached(file: ExportFile) -> bool:
-    folders = file.folders[file.given :] or file.folders[-1:]
-    return not _ATTACHED.isdisjoint(folders)
 
 
 def _is_text_export(file: ExportFile) -> bool:

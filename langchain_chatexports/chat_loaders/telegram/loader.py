@@ -1,6 +1,5 @@
 """The Telegram loader: a chat or an account that Telegram Desktop exported."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import tzinfo
@@ -25,7 +24,6 @@ from langchain_chatexports.chat_loaders.telegram.records import (
     Clock,
     Reader,
     Record,
-    action_of,
     author_of,
     is_forwarded,
     name_of,
@@ -94,8 +92,6 @@ class TelegramChatLoader(ChatExportLoader):
         export = _Export(files)
         owner = _find_owner(export) if self.owner is None else None
         bots, handles = export.bots, export.handles
-        types: Counter[str] = Counter()
-        files.details["types"] = types
         clocks: list[Clock] = []
         one_sided = 0
         for chats in export.chats.values():
@@ -106,7 +102,7 @@ class TelegramChatLoader(ChatExportLoader):
                 reader.meet(known.id, known.name)
             yield Conversation(
                 id=chat.id,
-                messages=_messages(chats, reader, types, files),
+                messages=_messages(chats, reader, files),
                 title=chat.title,
                 names=reader.names,
                 handles=reader.handles,
@@ -146,7 +142,7 @@ class TelegramChatLoader(ChatExportLoader):
 
 
 def _messages(
-    chats: list[Chat], reader: Reader, types: Counter[str], files: ExportFiles
+    chats: list[Chat], reader: Reader, files: ExportFiles
 ) -> Iterator[Message]:
     """Yield the messages of a chat in all exports; the first one of an id counts."""
     for chat in chats:
@@ -157,8 +153,6 @@ def _messages(
             for record in chat.records():
                 if record and ids:
                     record.from_id = ids.get(name_of(record), record.from_id)
-                if record and record.type != "message":
-                    types[action_of(record)] += 1
                 yield reader.message(record)
         except ChatExportError as error:
             files.skip(error)
@@ -219,8 +213,6 @@ class _Export:
         for chats in self.chats.values():
             chats.reverse()
             chats.sort(key=lambda chat: chat.is_html)
-        files.details["chats"] = len(self.chats)
-        files.details["files"] = len(read) + len({chat.place for chat in html})
         files.details["other_files"] = len(files.files) - len(read) - len(alone)
 
     @property

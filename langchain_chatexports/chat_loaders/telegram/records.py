@@ -392,7 +392,7 @@ class Reader:
             kind = "empty"
         elif record.type != "message":
             kind = "system"
-            extra["system"] = action_of(record)
+            extra["system"] = clean(record.action) or record.type or "unknown"
             text = text or clean(record.information_text)
             text = text or f"[{extra['system'].replace('_', ' ')}]"
         elif self._kind:
@@ -452,8 +452,3 @@ class Reader:
                 if name and senders[-1] not in self.names:
                     self.meet(senders[-1], name)
             yield from reactions(reaction, senders, item.count)
-
-
-def action_of(record: Record) -> str:
-    """Return what a record without a typed text is about."""
-    return clean(record.action) or record.type or "unknown"

@@ -131,15 +131,13 @@ def test_any_megabyte_of_markup_is_read_in_time(tmp_path: Path, text: str) -> No
     assert time.process_time() - before < 5
 
 
-@pytest.mark.filterwarnings("ignore:Skipped")
-@pytest.mark.parametrize("record", ["1,", '{"ts":"1.0","text":"a"},'])
 def test_more_records_than_an_export_of_this_size_has_are_refused(
-    tmp_path: Path, record: str
+    tmp_path: Path,
 ) -> None:
     """What packs to little must not fill the memory."""
     path = tmp_path / "export.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        text = "[" + record * (7_500_000 // len(record)) + "{}]"
+        text = "[" + '{"ts":"1.0","text":"a"},' * 312_500 + "{}]"
         archive.writestr("general/2024-05-01.json", text)
     loader = SlackChatLoader(path)
     with pytest.raises(ExportFormatError):
