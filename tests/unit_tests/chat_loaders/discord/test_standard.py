@@ -94,14 +94,6 @@ def test_any_messages_are_sessions_or_counts(
     check({"any.json": text.encode()}, **options)
 
 
-@given(st.binary(), st.booleans())
-def test_any_bytes_are_sessions_or_our_error(data: bytes, begins: bool) -> None:
-    channel = DiscordChannel()
-    channel.says(ANN, "Hello")
-    text = channel.text().encode()
-    check({"any.json": text[: len(text) // 2] + data if begins else data})
-
-
 @pytest.mark.parametrize(
     "text", ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000]
 )

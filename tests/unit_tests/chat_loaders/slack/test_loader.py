@@ -1,7 +1,6 @@
 """Slack exports as sessions: layouts, days, threads, people, owner, accounting."""
 
 import json
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
 
@@ -212,16 +211,6 @@ def test_a_short_fraction_of_a_second_is_one(tmp_path: Path) -> None:
     assert message.additional_kwargs["events"] == [
         {"message_time": "2024-05-01T08:00:00.500000+00:00"}
     ]
-
-
-def test_bounds_are_kept(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "before", day=1)
-    general.says("U1", "after", day=3)
-    path = export.to_zip(tmp_path / "export.zip")
-    start = datetime(2024, 5, 2, tzinfo=timezone.utc)
-    assert loaded(path, start=start) == {"C1": [("Ann", "after")]}
-    assert skipped(path, start=start) == {"excluded": 1}
 
 
 # Threads.
@@ -438,15 +427,6 @@ def test_the_owner_is_named_by_id_handle_name_or_address(
     assert flags == [True, False]
     summary = SlackChatLoader(path, owner=owner).inspect()
     assert (summary.owner, summary.owner_found_by) == ("Ann", "option")
-
-
-def test_an_owner_of_whom_there_are_two_is_an_error(tmp_path: Path) -> None:
-    export, general = workspace()
-    export.user("U3", "Ann")
-    general.says("U1", "mine")
-    path = export.to_zip(tmp_path / "export.zip")
-    with pytest.raises(SenderNotFoundError, match="Name one by id: U1, U3"):
-        SlackChatLoader(path, owner="Ann").load()
 
 
 def test_without_a_list_of_users_the_owner_is_an_id(tmp_path: Path) -> None:

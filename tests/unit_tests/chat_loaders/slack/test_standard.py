@@ -103,14 +103,6 @@ def test_any_records_are_sessions_or_counts(records: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["users.json", "dms.json", "channels.json", "general/2024-05-09.json"]
-)
-@given(data=st.binary() | any_json.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_sessions_or_our_error(name: str, data: bytes) -> None:
-    check(name, data)
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "<" + "a" * 1_000_000 + ">",
