@@ -155,11 +155,12 @@ class Reader:
         if person and person not in self.names:
             self.names[person] = author.shown
             self.handles[person] = tuple(filter(None, [clean_text(author.name)]))
+        written = record.kind
         kind, text = "text", plain_text(record, record.content, self.names)
         extra = _attachments(record)
-        if record.kind not in _WRITTEN and record.kind not in _BOT_ANSWERS:
-            kind, extra["system"] = "system", record.kind
-        elif author.is_bot or record.kind in _BOT_ANSWERS:
+        if written not in _WRITTEN and written not in _BOT_ANSWERS:
+            kind, extra["system"] = "system", written
+        elif author.is_bot or written in _BOT_ANSWERS:
             kind, text = "bot", text or _embed_text(record.embeds or ())
         if record.timestamp_edited:
             extra["edited"] = True
@@ -168,7 +169,7 @@ class Reader:
                 each for one in record.reactions for each in _reactions(one, self.names)
             ]
         # Pins, threads and crossposts refer to a message, too, and are no replies.
-        if record.kind in _REPLIES and record.reference and record.reference.message_id:
+        if written in _REPLIES and record.reference and record.reference.message_id:
             extra["reply_to"] = {"id": record.reference.message_id}
         if forwarded := record.forwarded_message:
             # The words of another person: the message itself has none.
@@ -179,6 +180,8 @@ class Reader:
 
 
 def _attachments(content: Content) -> dict[str, Any]:
+    if not content.attachments and not content.stickers:
+        return {}
     attachments = [
         *(attachment(clean_text(file.file_name)) for file in content.attachments or ()),
         *(
@@ -186,7 +189,7 @@ def _attachments(content: Content) -> dict[str, Any]:
             for one in content.stickers or ()
         ),
     ]
-    return {"attachments": attachments} if attachments else {}
+    return {"attachments": attachments}
 
 
 def _reactions(reaction: Reaction, names: dict[str, str]) -> Iterator[dict[str, Any]]:
