@@ -33,11 +33,7 @@ from langchain_chatexports.chat_loaders.local_times import (
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.table.cells import CSV_SUFFIXES, read_cells
 from langchain_chatexports.chat_loaders.table.columns import Cells, checked_columns
-from langchain_chatexports.chat_loaders.table.parquet import (
-    Database,
-    is_parquet,
-    parquet_length,
-)
+from langchain_chatexports.chat_loaders.table.parquet import PARQUET_MAGIC, Database
 from langchain_chatexports.chat_loaders.table.times import DateOrders, TimeReader
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 
@@ -167,15 +163,11 @@ class TableChatLoader(ChatExportLoader):
         """Return nothing: a table has no names of people but those of its rows."""
         return {}
 
-    def _count_messages(self) -> int:
+    def _count_messages(self) -> int | None:
         with self.open_export(is_quiet=True) as files:
-            parquet = [file for file in files if is_parquet(file)]
-            lines = (file for file in files if file not in parquet)
-            count = sum(file.estimate_count(b"\n") for file in lines)
-            if parquet:
-                with _database(map(_Table, parquet)) as database:
-                    count += sum(parquet_length(file, database) for file in parquet)
-            return count
+            if any(file.read(4) == PARQUET_MAGIC for file in files):
+                return None
+            return sum(file.estimate_count(b"\n") for file in files)
 
     def _insert(
         self, number: int, table: _Table, database: Database, files: ExportFiles

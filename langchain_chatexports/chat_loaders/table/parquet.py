@@ -3,14 +3,13 @@
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.table.columns import Cells, chosen_columns
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     ExportFormatError,
     MissingExtraError,
 )
@@ -129,24 +128,6 @@ def parquet_cells(
             # DuckDB's own errors quote the file.
             msg = f"{file.label} is a damaged Parquet file, or one of another kind."
             raise ExportFormatError(msg, path=file.path) from None
-
-
-def is_parquet(file: ExportFile) -> bool:
-    """Return whether a file is Parquet, by its first bytes."""
-    with suppress(ChatExportError):
-        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    return False
-
-
-def parquet_length(file: ExportFile, database: Database) -> int:
-    """Return how many rows a Parquet file says that it has; 0 if it is damaged."""
-    sql = "SELECT sum(num_rows) FROM parquet_file_metadata(?)"
-    with database.readable(file) as path, closing(database.cursor()) as cursor:
-        try:
-            ((count,),) = cursor.execute(sql, [path]).fetchall()
-        except import_duckdb().Error:
-            return 0
-    return int(count or 0)
 
 
 def _cell_sql(name: str, kind: str) -> str:
