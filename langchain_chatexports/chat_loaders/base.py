@@ -288,8 +288,7 @@ class ChatExportLoader(AsyncLoading):
     def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         with self.open_export() as files:
             selection, names = self._what_to_keep(), Names(self.people)
-            reading.details = files.details
-            skipped = 0
+            reading.counts, reading.details = files.counts, files.details
             with closing(_generator(self.conversations(files))) as conversations:
                 for conversation in conversations:
                     session = to_session(
@@ -307,8 +306,6 @@ class ChatExportLoader(AsyncLoading):
                         held = [cast("ChatSession", session)]
                         del session
                         yield held.pop()  # The consumer is the only one to hold it.
-                    skipped = _count_files(files, skipped, reading)
-            _count_files(files, skipped, reading)
 
     def _is_new(self, conversation_id: str, row: Message) -> bool:
         """Return whether no other loader has read the message."""
@@ -396,13 +393,6 @@ def time_bound(value: datetime | date | None, name: str) -> datetime | None:
 
 def _names(given: str | Collection[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _count_files(files: ExportFiles, counted: int, reading: Reading) -> int:
-    """Count each skipped file as a record that cannot be read."""
-    reading.counts.found += files.unreadable - counted
-    reading.counts.skip("unreadable", files.unreadable - counted)
-    return files.unreadable
 
 
 def _generator(

@@ -26,6 +26,7 @@ from langchain_chatexports._regular_files import (
     system_errors,
 )
 from langchain_chatexports._terminal import escaped
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.exceptions import (
     ChatExportError,
     EncryptedExportError,
@@ -157,6 +158,9 @@ class ExportFiles:
     details: dict[str, Any] = field(default_factory=dict)
     """What `inspect` shows of the format beyond counts, in JSON types."""
 
+    counts: Counts = field(default_factory=Counts)
+    """What was found and skipped; each file that cannot be read counts as a record."""
+
     unreadable: int = 0
     """How many files were skipped."""
 
@@ -177,6 +181,8 @@ class ExportFiles:
         if self.is_single_file:
             raise error
         self.unreadable += 1
+        self.counts.found += 1
+        self.counts.skip("unreadable")
         if self.unreadable <= _MAX_WARNINGS:
             self.warn(f"Skipped: {error}")
         elif self.unreadable == _MAX_WARNINGS + 1:
