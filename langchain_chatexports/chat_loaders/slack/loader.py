@@ -31,14 +31,11 @@ from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.slack.records import (
     Dump,
     Listed,
-    Profile,
+    Reader,
     Record,
     User,
-    blocks_text,
-    extra_of,
-    first_text,
     microseconds,
-    plain_text,
+    read_record,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
@@ -50,27 +47,15 @@ _LISTS = {
     "mpims.json": "group",  # Direct messages of several people.
     "dms.json": "dm",
 }
-_SLACKBOT = "USLACKBOT"  # Slack's own bot, which no list of users has.
 _TEXT_FOLDERS = frozenset({"channels", "dms"})
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
-# Slack's API lists the subtypes: joins, topics, pins, calls and kinds that are new are
-# Slack's own; they are never guessed from the text.
-_WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
-_BOT_SUBTYPES = frozenset({"bot_message", "slackbot_response"})
-# How Slack worded a shared file until about 2017: `text` has the comment in it.
-_OLD_SHARE = re.compile(
-    r"<@\w+(?:\|[^>]*)?> (?:uploaded|shared) a file: <[^>]*>"
-    r"(?: and commented: (?P<comment>.*))?",
-    re.DOTALL,
-)
 _EDITED = 2**40  # More than the size of any record.
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _USER = msgspec.json.Decoder(User)
 _LISTED = msgspec.json.Decoder(Listed)
 _MESSAGES = msgspec.json.Decoder(list[msgspec.Raw] | Dump)
-_RECORD = msgspec.json.Decoder(Record)
 _DUMP = msgspec.json.Decoder(Dump)
 Folder = tuple[int, tuple[str, ...]]
 
@@ -151,9 +136,8 @@ class Workspace:
         self.channels = self._channels()
         """Those with files, in code-point order of their folders' names."""
 
-        users = self._users.values()
-        self._names = {user.id: shown for user in users if (shown := user.shown)}
-        self._handles = {user.id: user.handles for user in users}
+        self._reader = Reader(self._users, self._channel_names)
+        self._names, self._handles = self._reader.names, self._reader.handles
         self._distinct = distinct_names(self._names, self._handles)
 
     def _channels(self) -> list[Channel]:
@@ -253,12 +237,12 @@ class Workspace:
         for channel in self.channels:
             for file in channel.files if channel.partner else ():
                 with suppress(ChatExportError):  # It is counted when it is read.
-                    records = map(_record, _raws(file) or ())
+                    records = map(read_record, _raws(file) or ())
                     users = {one.user for one in records if one and not one.subtype}
                     yield from (
                         user
                         for user in users - {channel.partner}
-                        if user and not self._is_bot(user)
+                        if user and not self._reader.is_bot(user)
                     )
 
     def conversations(
@@ -293,11 +277,8 @@ class Workspace:
         """Yield what stands in a channel itself, and gather its threads."""
         rows: list[tuple[int, Message]] = []
         for size, record in self._records(channel):
-            if record is None:
-                rows.append((0, Message(None, "", "", "unreadable")))
-            else:
-                weight = size + (_EDITED if record.edited else 0)
-                rows.append((weight, self._message(channel, record)))
+            weight = size + (_EDITED if record and record.edited else 0)
+            rows.append((weight, self._reader.message(channel.id, record)))
             self._files.check_count(len(rows))
         if len({row.id for _, row in rows}) < len(rows):
             # Of two copies the first counts: the edited one, or that with more in it.
@@ -326,57 +307,11 @@ class Workspace:
                 self._files.details["other_files"] += 1
                 continue
             for raw in raws:
-                record = _record(raw)
+                record = read_record(raw)
                 yield len(raw), record
                 # slackdump puts the replies into the first message of a thread.
                 for reply in (record and record.slackdump_thread_replies) or ():
-                    yield len(reply), _record(reply)
-
-    def _is_bot(self, user: str) -> bool:
-        known = self._users.get(user)
-        return user == _SLACKBOT or bool(known and known.is_bot)
-
-    def _message(self, channel: Channel, record: Record) -> Message:
-        time, kind = microseconds(record.ts), self._kind_of(record)
-        user, text = self._author_and_text(record, kind)
-        extra = extra_of(record)
-        if kind == "system":
-            extra["system"] = record.subtype
-        if record.thread_ts:
-            thread = f"{channel.id}:{record.thread_ts}"
-            is_first = record.thread_ts == record.ts
-            extra |= {"thread": thread} if is_first else {"reply_to": {"id": thread}}
-        message_id = "" if time is None else f"{channel.id}:{record.ts}"
-        return Message(time, user, text, kind, message_id, extra)
-
-    def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
-        user, text = record.user or "", record.text or blocks_text(record.blocks)
-        if record.subtype == "file_comment" and record.comment is not None:
-            user, text = record.comment.user or "", record.comment.comment or ""
-        elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
-            text = old["comment"] or ""
-        if kind == "bot":
-            user = _bot_name(record)
-        elif record.user_profile and user and user not in self._names:
-            self._names[user] = record.user_profile.shown or user
-        if kind == "unsent":  # Slack says: "This message was deleted."
-            user = text = ""
-        return user, plain_text(text, self._names, self._channel_names)
-
-    def _kind_of(self, record: Record) -> str:
-        subtype = record.subtype
-        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
-            # "This message was deleted.": it stands for a thread's first message.
-            return "unsent" if subtype == "tombstone" else "system"
-        user = record.user or ""
-        if (
-            subtype in _BOT_SUBTYPES
-            or self._is_bot(user)
-            # What a person posts through an app has both ids, and is the person's.
-            or (record.bot_id and user not in self._users)
-        ):
-            return "bot"
-        return "text"
+                    yield len(reply), read_record(reply)
 
 
 def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
@@ -387,19 +322,6 @@ def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
         return None
     raws = content.messages if isinstance(content, Dump) else content
     return raws if not raws or any(b'"ts"' in bytes(raw) for raw in raws) else None
-
-
-def _record(raw: msgspec.Raw) -> Record | None:
-    try:
-        return _RECORD.decode(raw)
-    except NOT_DECODED:
-        return None
-
-
-def _bot_name(record: Record) -> str:
-    label = (record.bot_link or "").partition("|")[2].rstrip(">")
-    profile = record.bot_profile or Profile()
-    return first_text(record.username, profile.name, label, record.user, record.bot_id)
 
 
 def _thread_of(message: Message) -> str:

@@ -7,8 +7,16 @@ from typing import Any
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.json_data import clean_text, dicts_of
-from langchain_chatexports.chat_loaders.messages import attachment, reactions
+from langchain_chatexports.chat_loaders.json_data import (
+    NOT_DECODED,
+    clean_text,
+    dicts_of,
+)
+from langchain_chatexports.chat_loaders.messages import (
+    Message,
+    attachment,
+    reactions,
+)
 
 # Seconds and microseconds as text: a float would lose the last digit of 16.
 _TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
@@ -20,6 +28,17 @@ _ENTITY = re.compile(r"&(lt|gt|amp);")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
 _EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
+_SLACKBOT = "USLACKBOT"  # Slack's own bot, which no list of users has.
+# Slack's API lists the subtypes: joins, topics, pins, calls and kinds that are new are
+# Slack's own; they are never guessed from the text.
+_WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
+_BOT_SUBTYPES = frozenset({"bot_message", "slackbot_response"})
+# How Slack worded a shared file until about 2017: `text` has the comment in it.
+_OLD_SHARE = re.compile(
+    r"<@\w+(?:\|[^>]*)?> (?:uploaded|shared) a file: <[^>]*>"
+    r"(?: and commented: (?P<comment>.*))?",
+    re.DOTALL,
+)
 
 
 class Profile(msgspec.Struct):
@@ -33,7 +52,7 @@ class Profile(msgspec.Struct):
     @property
     def shown(self) -> str:
         """The name that Slack shows."""
-        return first_text(self.display_name, self.real_name, self.name)
+        return _first(self.display_name, self.real_name, self.name)
 
 
 class User(msgspec.Struct):
@@ -51,7 +70,7 @@ class User(msgspec.Struct):
     def shown(self) -> str:
         """The name that Slack shows."""
         shown = self.profile.shown if self.profile else ""
-        return shown or first_text(self.real_name, self.name)
+        return shown or _first(self.real_name, self.name)
 
     @property
     def handles(self) -> tuple[str, ...]:
@@ -142,6 +161,86 @@ class Dump(msgspec.Struct):
     messages: list[msgspec.Raw] = []
 
 
+_RECORD = msgspec.json.Decoder(Record)
+
+
+def read_record(raw: msgspec.Raw) -> Record | None:
+    """Decode a record; `None` if it is damaged, or of another shape."""
+    try:
+        return _RECORD.decode(raw)
+    except NOT_DECODED:
+        return None
+
+
+class Reader:
+    """Turns the records of a workspace into messages."""
+
+    def __init__(self, users: dict[str, User], channels: Mapping[str, str]) -> None:
+        known = users.values()
+        self.names = {user.id: shown for user in known if (shown := user.shown)}
+        """The name of each id; guests are added when their messages are read."""
+
+        self.handles = {user.id: user.handles for user in known}
+        self._users = users
+        self._channels = channels
+
+    def is_bot(self, user: str) -> bool:
+        """Return whether an id is a program's."""
+        known = self._users.get(user)
+        return user == _SLACKBOT or bool(known and known.is_bot)
+
+    def message(self, channel: str, record: Record | None) -> Message:
+        """Return a record of a channel as a message; `None` is a damaged one."""
+        if record is None:
+            return Message(None, "", "", kind="unreadable")
+        time, kind = microseconds(record.ts), self._kind_of(record)
+        user, text = self._author_and_text(record, kind)
+        extra = _extra(record)
+        if kind == "system":
+            extra["system"] = record.subtype
+        if record.thread_ts:
+            thread = f"{channel}:{record.thread_ts}"
+            is_first = record.thread_ts == record.ts
+            extra |= {"thread": thread} if is_first else {"reply_to": {"id": thread}}
+        message_id = "" if time is None else f"{channel}:{record.ts}"
+        return Message(time, user, text, kind, message_id, extra)
+
+    def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
+        user, text = record.user or "", record.text or blocks_text(record.blocks)
+        if record.subtype == "file_comment" and record.comment is not None:
+            user, text = record.comment.user or "", record.comment.comment or ""
+        elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
+            text = old["comment"] or ""
+        if kind == "bot":
+            user = _bot_name(record)
+        elif record.user_profile and user and user not in self.names:
+            self.names[user] = record.user_profile.shown or user
+        if kind == "unsent":  # Slack says: "This message was deleted."
+            user = text = ""
+        return user, plain_text(text, self.names, self._channels)
+
+    def _kind_of(self, record: Record) -> str:
+        subtype = record.subtype
+        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
+            # "This message was deleted.": it stands for a thread's first message.
+            return "unsent" if subtype == "tombstone" else "system"
+        user = record.user or ""
+        if (
+            subtype in _BOT_SUBTYPES
+            or self.is_bot(user)
+            # What a person posts through an app has both ids, and is the person's.
+            or (record.bot_id and user not in self._users)
+        ):
+            return "bot"
+        return "text"
+
+
+def _bot_name(record: Record) -> str:
+    label = (record.bot_link or "").partition("|")[2].rstrip(">")
+    profile = record.bot_profile or Profile()
+    return _first(record.username, profile.name, label, record.user, record.bot_id)
+
+
 def microseconds(ts: object) -> int | None:
     """Convert a `ts` such as `1714550400.000100` without loss."""
     match = _TS.fullmatch(ts) if isinstance(ts, str) else None
@@ -214,8 +313,7 @@ def _rich_text(element: Mapping[str, Any]) -> str:
     return escaped + "".join(map(_rich_text, parts))
 
 
-def extra_of(record: Record) -> dict[str, Any]:
-    """Return files, edits and reactions, for `additional_kwargs`."""
+def _extra(record: Record) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     files = record.files or ([record.file] if record.file else [])
     attachments = [_attachment(file) for file in files]
@@ -239,10 +337,9 @@ def extra_of(record: Record) -> dict[str, Any]:
 
 
 def _attachment(file: Attachment) -> dict[str, str]:
-    name = "" if file.mode in _NO_FILE else first_text(file.name, file.title)
+    name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
     return attachment(name, clean_text(file.mimetype))
 
 
-def first_text(*names: str | None) -> str:
-    """Return the first that is not empty."""
+def _first(*names: str | None) -> str:
     return next((text for name in names if (text := clean_text(name))), "")
