@@ -241,6 +241,7 @@ class Reading:
         self._last: int | None = None
         self._steps: list[tuple[CountedStep, Counts]] = []
         self._is_counted = True
+        self._repeats = 0  # Of the session that is passing.
         self._sessions: Iterator[ChatSession] = iter(())
 
     def start(
@@ -312,14 +313,12 @@ class Reading:
 
     def _count(self, session: ChatSession, *, is_counted: bool) -> None:
         messages = session.get("messages", ())
-        repeats = _repeats(session) if is_counted else 0
-        extras = [
-            message.additional_kwargs
-            for message in messages
-            if not repeats or message.additional_kwargs.get("weight") != 0
-        ]
+        extras = [message.additional_kwargs for message in messages]
+        if is_counted:  # What stands in another session, too, is counted there.
+            extras = [extra for extra in extras if extra.get("weight") != 0]
+        self._repeats = len(messages) - len(extras)
         self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
-        found = (extra.get("message_time") for extra in extras)
+        found = [extra.get("message_time") for extra in extras]
         times = [time for time in found if isinstance(time, int)]
         if times:
             first, last = min(times), max(times)
@@ -340,7 +339,7 @@ class Reading:
         def taken() -> Iterator[ChatSession]:
             for session in sessions:
                 counts.sessions_found += 1
-                repeats = _repeats(session) if takes_export else 0
+                repeats = self._repeats if takes_export else 0
                 counts.found += len(session.get("messages", ())) - repeats
                 counts.added.update({"repeated": repeats} if repeats else {})
                 counts.skipped.update(step.skipped(session))
@@ -360,14 +359,6 @@ def _given(
         held = [session]
         del session
         yield held.pop()
-
-
-def _repeats(session: ChatSession) -> int:
-    """Count the messages of an export that stand in another session, too."""
-    return sum(
-        message.additional_kwargs.get("weight") == 0
-        for message in session.get("messages", ())
-    )
 
 
 def _settled(step: CountedStep, counts: Counts) -> Counts:

@@ -57,20 +57,17 @@ class MergeChatRuns(SessionTransform):
     def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
         if type(message) is not type(last):
             return False
-        # Somebody else's words do not become a part of the sender's own.
-        if ("forwarded" in message.additional_kwargs) != (
-            "forwarded" in last.additional_kwargs
-        ):
-            return False
-        # Nor does context become learned, or the other way round.
-        if last.additional_kwargs.get("weight") != message.additional_kwargs.get(
+        earlier, extra = last.additional_kwargs, message.additional_kwargs
+        # Somebody else's words do not become a part of the sender's own, nor does
+        # context become learned, or the other way round.
+        if ("forwarded" in extra) != ("forwarded" in earlier) or extra.get(
             "weight"
-        ):
+        ) != earlier.get("weight"):
             return False
         if self.max_gap is None:
             return True
-        before = last.additional_kwargs.get("message_time")
-        after = message.additional_kwargs.get("message_time")
+        before = earlier.get("message_time")
+        after = extra.get("message_time")
         if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
             return True
         return after - before <= self.max_gap.total_seconds()
