@@ -77,7 +77,7 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         _PREPARE: (
             *("-m", "langchain_chatexports.cli", "prepare", str(path)),
             *("--gap", "none", "--keep-trailing", "--learn-twice"),
-            *("--no-label-groups", "--system", "none", *speaker, "-o"),
+            *("--no-label-groups", "--system", "none", *speaker, "--force", "-o"),
         ),
     }
     contenders = [
