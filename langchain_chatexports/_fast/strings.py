@@ -53,7 +53,7 @@ def _iso_date(days: int) -> str | None:
 
 
 # Line ends to `str.splitlines`, which readers of JSON lines use, but not to JSON.
-_ENDS = [end.encode() for end in ("\x85", "\u2028", "\u2029")]
+_NEL, _LINE, _PARAGRAPH = (end.encode() for end in ("\x85", "\u2028", "\u2029"))
 _KEYS = ("role", "content")
 _STARTS = {
     role: f'{{"role": "{role}", "content": '.encode()
@@ -83,5 +83,7 @@ def line_of_texts(example: Mapping[str, Any]) -> bytes | None:
     except (AttributeError, KeyError, TypeError, ValueError):
         return None  # Another shape, or half of a surrogate pair.
     line = b"".join((b'{"messages": [', b"}, ".join(parts), b"}]}\n"))
-    has_end = not line.isascii() and any(end in line for end in _ENDS)
+    if line.isascii():
+        return line
+    has_end = _NEL in line or _LINE in line or _PARAGRAPH in line
     return None if has_end else line

@@ -370,10 +370,11 @@ def _messages(
     messages: list[BaseMessage] = []
     rows[:] = _kept(rows, selection, counts)
     counts.kept += len(rows) - sum([row.is_repeat for row in rows])
+    shown = {sender: names.of(sender) for sender in {row.sender for row in rows}}
     rows.reverse()
     while rows:  # Each row is freed when its message is there.
         row = rows.pop()
-        sender = names.of(row.sender)
+        sender = shown[row.sender]
         # By name: a table of people may know the owner under several ids.
         is_from_me = None if owner is None else sender == owner_name
         if row.extra:
