@@ -112,7 +112,7 @@ class Names:
             return False
         self._handles, self._found = handles, {}
         self._names, self._names_size = names, len(names)
-        self._distinct = _told_apart(names, handles)
+        self._distinct = distinct_names(names, handles)
         return True
 
     def of(self, person: str) -> str:
@@ -168,7 +168,7 @@ class Names:
         return row[0]
 
 
-def _told_apart(
+def distinct_names(
     names: Mapping[str, str], handles: Mapping[str, Collection[str]]
 ) -> dict[str, str]:
     """Return a name of its own for each id, such as `Ann (ann.two)`."""
