@@ -48,16 +48,7 @@ _SET_OF_AI = {*_SET_OF_HUMAN, "response_metadata", "name"}
 def _human_message(
     content: str, additional_kwargs: dict[str, Any], message_id: str | None
 ) -> HumanMessage:
-    """Return a person's message.
-
-    Args:
-        content: The text.
-        additional_kwargs: The message's own; it is not copied.
-        message_id: Its id.
-
-    Returns:
-        The message.
-    """
+    """Return a person's message; its `additional_kwargs` are not copied."""
     state = _HUMAN.copy()
     state["response_metadata"] = {}
     state["content"] = content
@@ -78,17 +69,7 @@ def _ai_message(
     message_id: str | None,
     name: str | None,
 ) -> AIMessage:
-    """Return a message of the AI without tool calls.
-
-    Args:
-        content: The text.
-        additional_kwargs: The message's own; it is not copied.
-        message_id: Its id.
-        name: Its name.
-
-    Returns:
-        The message.
-    """
+    """Return a message of the AI without tool calls."""
     state = _AI.copy()
     state["response_metadata"] = {}
     state["tool_calls"], state["invalid_tool_calls"] = [], []
@@ -105,15 +86,7 @@ def _ai_message(
 
 
 def _changed_copy(message: _Message, changes: Mapping[str, Any]) -> _Message:
-    """Copy a message of any kind with other values in some fields.
-
-    Args:
-        message: The message.
-        changes: Values by the name of their field; they are not checked.
-
-    Returns:
-        What `message.model_copy(update=changes)` gives.
-    """
+    """Return what `message.model_copy(update=changes)` does."""
     extra = message.__pydantic_extra__
     if extra or message.__pydantic_private__ is not None:
         return message.model_copy(update=changes)

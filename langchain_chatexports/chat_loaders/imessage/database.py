@@ -102,11 +102,7 @@ class Database:
             yield from islice(self._connection.execute(sql, values), count, None)
 
     def columns(self, table: str) -> frozenset[str]:
-        """Return the columns of a stored table, in lower case; none if it is missing.
-
-        Raises:
-            ExportFormatError: If it is a view, a virtual table or has computed columns.
-        """
+        """Return the columns of a stored table in lower case; none if there is none."""
         # What is not stored has no page.
         sql = (
             "SELECT type IS 'table' AND coalesce(rootpage, 0) > 0 "
@@ -161,13 +157,7 @@ class Database:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Database]:
-    """Open a database as it is now, and leave it and its neighbors unchanged.
-
-    Raises:
-        ExportNotFoundError: If the file is missing.
-        ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it is not a database, or a damaged one.
-    """
+    """Open a database as it is now, and leave it and its neighbors unchanged."""
     path_status(path)
     real = Path(os.path.realpath(path))  # The log is beside what a link leads to.
     with ExitStack() as stack:
@@ -187,12 +177,7 @@ def path_status(
     *,
     wanted: str = "chat.db, sms.db, a folder that holds one, or a Finder backup",
 ) -> os.stat_result:
-    """Return the status of a path that the user named.
-
-    Raises:
-        ExportNotFoundError: If there is nothing.
-        ExportAccessError: If the system refuses to look.
-    """
+    """Return the status of a path that the user named."""
     # Not `Path.exists`: since Python 3.14 it hides a refusal.
     try:
         return path.stat()
@@ -220,12 +205,7 @@ def is_sqlite_file(path: Path) -> bool:
 
 
 def read_head(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file; none where there is nothing.
-
-    Raises:
-        ExportFormatError: If it is something other than a file.
-        ExportAccessError: If the system refuses.
-    """
+    """Return the first bytes of a file; none where there is nothing."""
     try:
         with open_regular_file(path) as file:
             return file.read(count)
