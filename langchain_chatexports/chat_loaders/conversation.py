@@ -284,7 +284,8 @@ def _mark_duplicates(
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
-    messages, rows = iter(conversation.messages), []
+    rows: list[Message] = []
+    messages = iter(conversation.messages)
     if files:
         rows += islice(messages, files.max_messages + 1)
         files.check_count(len(rows))
