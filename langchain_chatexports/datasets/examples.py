@@ -249,17 +249,15 @@ def training_message(
 ) -> TrainingMessage | None:
     """Return a message in OpenAI's shape."""
     content, extra = message.content, message.additional_kwargs
-    # The common case first: a text and nothing else.
-    role = _ROLE_OF_TYPE.get(type(message)) or _role(message)
+    # The common case first: a person's text and nothing else.
+    kind = type(message)
+    role = _ROLE_OF_TYPE.get(kind) or _role(message)
     item: dict[str, Any] = {"role": role, "content": content}
     name = message.name or extra.get("name")
     if name:
         item["name"] = safe_name(str(name))
-    if isinstance(message, AIMessage):
-        if message.tool_calls or not _ASSISTANT_KEYS.isdisjoint(extra):
-            _add_assistant_keys(item, message)
-    elif isinstance(message, ToolMessage):
-        item["tool_call_id"] = message.tool_call_id
+    if kind is not HumanMessage:
+        _add_other_keys(item, message)
     if isinstance(content, list):
         item["content"], _ = _parts(message)
         if listed is not None:
@@ -323,8 +321,14 @@ def _role(message: BaseMessage) -> str:
     raise TypeError(msg)
 
 
-def _add_assistant_keys(item: dict[str, Any], message: AIMessage) -> None:
+def _add_other_keys(item: dict[str, Any], message: BaseMessage) -> None:
+    if isinstance(message, ToolMessage):
+        item["tool_call_id"] = message.tool_call_id
+    if not isinstance(message, AIMessage):
+        return
     extra = message.additional_kwargs
+    if not message.tool_calls and _ASSISTANT_KEYS.isdisjoint(extra):
+        return
     weight = extra.get("weight")
     if weight is not None:
         item["weight"] = weight

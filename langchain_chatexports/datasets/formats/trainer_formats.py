@@ -77,7 +77,7 @@ def _listed(messages: Any) -> Sequence[Any]:
 
 def _is_learned(message: Any) -> bool:
     return (
-        isinstance(message, Mapping)
+        isinstance(message, (dict, Mapping))
         and message.get("role") == "assistant"
         and message.get("weight") != 0
     )
@@ -117,7 +117,7 @@ def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
 def _require_example(example: Mapping[str, Any]) -> None:
     messages = example.get("messages")
     if not isinstance(messages, (list, tuple)) or not all(
-        isinstance(message, Mapping) and isinstance(message.get("role"), str)
+        isinstance(message, (dict, Mapping)) and isinstance(message.get("role"), str)
         for message in messages
     ):
         msg = "`messages` must be a list of objects with `role` and `content`"
