@@ -44,4 +44,4 @@ def automatic_gap(pauses: Iterable[float]) -> float:
     """
     minutes = max(1.0, median(list(pauses) or [60.0])) / 60
     gap = _GAP_AT_A_MINUTE * minutes**_EXPONENT
-    return min(max(gap, MIN_GAP_SECONDS), MAX_GAP_SECONDS)
+    return float(min(max(gap, MIN_GAP_SECONDS), MAX_GAP_SECONDS))
