@@ -93,7 +93,7 @@ def collect_answers(
             prompt = prompts[each.kind]
             scores[each.kind] = _scores(server, each, prompt, excerpts, progress)
     limit = reply_token_limit(_tokens(turns, scores[contestants[0].kind]))
-    replies = {
+    replies: dict[str, list[Reply | None]] = {
         each.kind: _replies(
             partial(
                 server.reply,
@@ -108,11 +108,14 @@ def collect_answers(
         )
         for each in contestants
     }
-    results = [found for found in scores.values() if not isinstance(found, str)]
+    results: list[Sequence[object]] = [
+        found for found in scores.values() if not isinstance(found, str)
+    ]
+    results += replies.values()
     fits = [
         at
         for at in range(len(turns))
-        if all(found[at] is not None for found in (*results, *replies.values()))
+        if all(found[at] is not None for found in results)
     ]
     if not fits:
         msg = "No held-out turn fits into the model's context. Use a larger base model."

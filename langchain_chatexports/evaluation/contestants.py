@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 Kind = Literal["base", "few_shot", "tuned", "hybrid", "wrong_person"]
 
-TITLES: dict[Kind, str] = {
+TITLES: dict[str, str] = {
     "tuned": "tuned model",
     "hybrid": "tuned, with replies",
     "few_shot": "base with examples",

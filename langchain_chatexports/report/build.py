@@ -3,15 +3,17 @@
 Memory does not grow with the messages: numbers are kept by how often they occur.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -47,6 +49,7 @@ from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SessionTra
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 
+_Number = TypeVar("_Number", int, float)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _PAUSE_EDGES = (
     *(0, 10, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE),
@@ -268,21 +271,18 @@ def values_of(numbers: Counter[int]) -> Values:
     return Values(
         count=count,
         mean=sum(number * times for number, times in numbers.items()) / count,
-        p10=int(_rank(numbers, 10)),
-        median=int(_rank(numbers, 50)),
-        p90=int(_rank(numbers, 90)),
+        p10=_rank(numbers, 10),
+        median=_rank(numbers, 50),
+        p90=_rank(numbers, 90),
         most=max(numbers),
     )
 
 
-def _rank(numbers: Counter[int] | Counter[float], percent: int) -> float:
-    wanted = -(-percent * numbers.total() // 100)
-    seen = 0
-    for number in sorted(numbers):
-        seen += numbers[number]
-        if seen >= wanted:
-            break
-    return number
+def _rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
+    wanted = -(-percent * sum(numbers.values()) // 100)
+    ordered = sorted(numbers)
+    reached = list(accumulate(numbers[number] for number in ordered))
+    return ordered[bisect_left(reached, wanted)]
 
 
 def _aliases(counts: _Counts, *, anonymous: bool) -> dict[str, str]:

@@ -100,7 +100,7 @@ def bars(rows: Sequence[Bar], *, description: str, most: float | None = None) ->
 def _grid_step(most: int) -> int:
     """Return 1, 2 or 5 times a power of ten, so that few lines cover a number."""
     wanted = max(1, -(-most // _GRID_LINES))
-    power = 10 ** (len(str(wanted)) - 1)
+    power: int = 10 ** (len(str(wanted)) - 1)
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted)
 
 

@@ -90,7 +90,9 @@ def evaluate_model(
         msg = "Both models must have the same base: train the other one on it, too."
         raise LocalServerError(msg)
     on_event(StartEvent(tuned))
-    control = other and WrongPerson(other.name, other.person or "", tuned.person or "")
+    control = None
+    if other is not None:
+        control = WrongPerson(other.name, other.person or "", tuned.person or "")
     contestants = 3 + (control is not None) + (not tuned.prompt.replies)
     with (
         LocalServer(
