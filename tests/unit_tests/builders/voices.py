@@ -145,16 +145,6 @@ DISTINCT = (
 )
 """Four people whom everybody tells apart."""
 
-CLOSE = (
-    replace(
-        DISTINCT[2], name="nora", taste=5, dots=0.4, openers=("hm", "sure", "yeah")
-    ),
-    replace(
-        DISTINCT[2], name="nele", taste=6, dots=0.3, openers=("hm", "fine", "yeah")
-    ),
-)
-"""Two people who are much alike."""
-
 
 def conversations(
     voice: Voice, count: int, seed: int, *, mean_turns: int = 4
