@@ -71,7 +71,7 @@ def headline(evaluation: Evaluation) -> str:
     if tuned and tuned.told_apart:
         said.append(
             "A trained detector finds the person's own reply in "
-            f"{tuned.told_apart.value:.0%} of the pairs (50 % is chance)."
+            f"{tuned.told_apart.value:.0%} of the pairs (50% is chance)."
         )
     for name, why in evaluation.reasons.items():
         if name != "blind":
@@ -82,11 +82,12 @@ def headline(evaluation: Evaluation) -> str:
 def table(
     evaluation: Evaluation, *, with_intervals: bool = False
 ) -> list[tuple[str, ...]]:
-    """Return all measures as a table's rows, headers first: a column a contestant.
+    """Return all measures as a table's rows, headers first: a column for each.
 
     Without intervals it fits a terminal of 80 columns.
     """
-    figures = evaluation.figures
+    *contestants, person = evaluation.figures
+    figures = [person, *contestants]
 
     def number(found: Measured | None) -> str:
         return _number(found) if with_intervals else _number(found, ends=False)

@@ -54,12 +54,12 @@ def test_every_figure_stands_in_the_one_table(found: Evaluation, page: str) -> N
     rows = table(found, with_intervals=True)
     assert rows[0] == (
         "",
+        "the person",
         "tuned model",
         "tuned, with replies",
         "base with examples",
         "base model",
         "another's model",
-        "the person",
     )
     for row in rows:
         for cell in row:
