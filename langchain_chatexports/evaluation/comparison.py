@@ -26,7 +26,7 @@ from langchain_chatexports.evaluation.conversations import (
     replies_in,
 )
 from langchain_chatexports.evaluation.copies import CopyIndex, copied
-from langchain_chatexports.evaluation.detector import MIN_TURNS, told_apart
+from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
 from langchain_chatexports.evaluation.intervals import resampled
 from langchain_chatexports.evaluation.loss import compare_losses
@@ -45,7 +45,6 @@ from langchain_chatexports.evaluation.talk_measures import (
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
-_MIN_CONVERSATIONS = 20
 _NO_GUESSES = "nobody has guessed all pairs"
 
 
@@ -281,15 +280,16 @@ class _Comparison:
         )
 
     def _told_apart(self, texts: Sequence[str]) -> Measured | None:
-        answers = self._answers
-        if len(texts) < MIN_TURNS or self._conversations < _MIN_CONVERSATIONS:
+        if self._conversations < MIN_CONVERSATIONS:
             self._reasons["told_apart"] = (
-                f"it takes {MIN_TURNS} turns of {_MIN_CONVERSATIONS} held-out "
-                f"conversations, there are {self._conversations}"
+                f"it takes {MIN_CONVERSATIONS} held-out conversations, there are "
+                f"{self._conversations}"
             )
             return None
+        answers, settings = self._answers, self._settings
         real, groups = answers.person[: len(texts)], answers.groups[: len(texts)]
-        settings = self._settings
+        if len(set(groups)) < MIN_CONVERSATIONS:
+            return None  # The person said too little before.
         return told_apart(
             real, texts, groups, rounds=settings.rounds, seed=settings.seed
         )
@@ -315,7 +315,7 @@ class _Comparison:
 
     def _notes(self) -> list[str]:
         answers, notes = self._answers, []
-        if self._conversations < _MIN_CONVERSATIONS:
+        if self._conversations < MIN_CONVERSATIONS:
             notes.append(
                 f"With so few conversations ({self._conversations}) the intervals are "
                 "narrower than they should be."

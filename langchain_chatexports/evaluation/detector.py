@@ -12,8 +12,8 @@ from langchain_chatexports.evaluation.intervals import percentiles, resampled
 from langchain_chatexports.evaluation.results import Measured
 from langchain_chatexports.evaluation.talk_measures import bubbles
 
-MIN_TURNS = 20
-"""Fewer held-out turns say nothing."""
+MIN_CONVERSATIONS = 20
+"""Fewer held-out conversations say nothing."""
 
 _FOLDS = 5
 # Longer n-grams are mostly topic.
@@ -63,7 +63,7 @@ def told_apart(
         texts,
         is_real,
         groups=conversations,
-        cv=GroupKFold(min(_FOLDS, len(set(groups)))),
+        cv=GroupKFold(_FOLDS),
         method="decision_function",
     )
     draws = resampled(int(conversations.max()) + 1, rounds, seed)

@@ -108,6 +108,13 @@ def test_few_conversations_have_no_detector_and_a_note() -> None:
     assert any("narrower than they should be" in note for note in result.notes)
 
 
+def test_a_person_who_said_little_before_has_no_ceiling() -> None:
+    result = run(voices(), data=HeldOutData(DATA.training[:3], DATA.held_out))
+    has_value = {each.kind: each.told_apart is not None for each in result.figures}
+    assert has_value == {"tuned": True, "few_shot": True, "base": True, "person": False}
+    assert "told_apart" not in result.reasons
+
+
 def test_turns_that_are_too_long_for_one_are_left_out_for_all() -> None:
     server = voices()
     server.longest = 6
