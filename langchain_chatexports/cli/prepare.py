@@ -214,8 +214,7 @@ def _say_warnings(result: PreparedSet, output: Path) -> None:
         say(
             f"warning: {parts}: no examples are left. {skipped} repeating texts of "
             "older ones would test only what was memorized. You can still train; to "
-            "evaluate, add conversations, or let chatexports evaluate split the "
-            "export itself."
+            "evaluate, add conversations."
         )
 
 

@@ -135,7 +135,7 @@ def test_redaction_shows_one_stand_in_and_leaves_no_other_name(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("finetune", "--ai", "Ann"), ("evaluate", "--finetune", "--ai", "Ann")],
+    [("finetune", "--ai", "Ann")],
 )
 def test_the_commands_that_train_take_the_table(
     chatexports: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...]
