@@ -115,28 +115,18 @@ def automatic_epochs(examples: int) -> int:
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
     """Count the tokens of an example, with those of the chat format and of images."""
     total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
-    for message in _messages(example):
+    for message in example["messages"]:
         total += _TOKENS_PER_MESSAGE + ("name" in message)
         total += sum(count(_text(message[key])) for key in message if key != "weight")
     for key in ("tools", "functions"):
-        tools = example.get(key) or example.get("input", {}).get(key)
-        total += count(_text(tools)) if tools else 0
+        total += count(_text(example[key])) if example.get(key) else 0
     return total
-
-
-def _messages(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    # Those of a pair of answers, too.
-    return [
-        *(example.get("messages") or example.get("input", {}).get("messages") or ()),
-        *example.get("preferred_output", ()),
-        *example.get("non_preferred_output", ()),
-    ]
 
 
 def _images_in(example: Mapping[str, Any]) -> int:
     return sum(
         sum(map(_is_image, message["content"]))
-        for message in _messages(example)
+        for message in example["messages"]
         if isinstance(message.get("content"), list)
     )
 

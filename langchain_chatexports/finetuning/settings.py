@@ -21,7 +21,6 @@ from pydantic import (
 )
 
 from langchain_chatexports.datasets.estimate import TrainingEstimate
-from langchain_chatexports.datasets.validation import TrainingMethod
 from langchain_chatexports.finetuning.connection import Clock, Connection, public_url
 
 logger = logging.getLogger(__name__)
@@ -82,9 +81,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     seed: int | None = None
     """Random seed, where the server supports one."""
-
-    method: TrainingMethod = "supervised"
-    """`supervised` on answers, or `dpo` on pairs of answers."""
 
     n_epochs: Literal["auto"] | PositiveInt = "auto"
     """Passes over the examples."""

@@ -95,10 +95,7 @@ def _read_checked(
     if skipped := sum(stage.skipped["unsupported"] for stage in counts):
         logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
     problems = validate_examples(
-        examples,
-        minimum=minimum,
-        method=settings.method,
-        allow_trailing=settings.allow_trailing,
+        examples, minimum=minimum, allow_trailing=settings.allow_trailing
     )
     if problems:
         rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
