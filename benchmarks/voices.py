@@ -57,7 +57,7 @@ from langchain_chatexports import (
     LocalServer,
     to_training_examples,
 )
-from langchain_chatexports.datasets.chat_prompts import OTHERS_REPLIES, chatting_with
+from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     add_replies,
@@ -95,6 +95,7 @@ COMPARED = (
 )
 _REPLIES = 4
 _LINES = 8
+OTHERS_REPLIES = "How others answered, which is not how you write:"
 _WITH_REPLIES = re.compile(
     r"(?:hybrid|instant|shown)(?P<replies>\d*)"
     r"(?:-contrast(?P<contrast>\d+))?(?:-last(?P<lines>\d+))?"

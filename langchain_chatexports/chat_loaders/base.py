@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, closing
 from copy import copy
 from datetime import date, datetime, time, timedelta, timezone
 from functools import cached_property
+from inspect import isfunction
 from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar, cast
@@ -364,11 +365,15 @@ def check_is_step(value: object) -> None:
     # A method of the class: what `step.with_config(...)` returns passes on the methods
     # of its step as its own.
     if not callable(getattr(type(value), "lazy_transform", None)):
+        remedy = (
+            "(steps | other).invoke(loader), or other.invoke(loader | steps), such as "
+            "tuner.invoke(loader | steps)"
+        )
+        if isfunction(value):
+            remedy = f"{value.__name__}(loader | steps)"
         msg = (
             f"A chat loader can only be joined with session steps, "
-            f"not with {type(value).__name__}. "
-            "Write (steps | other).invoke(loader), or other.invoke(loader | steps), "
-            "such as tuner.invoke(loader | steps)."
+            f"not with {type(value).__name__}. Write {remedy}."
         )
         raise TypeError(msg)
 

@@ -58,7 +58,7 @@ _SET = "What is written"
 
 def _formats() -> list[str]:
     """Return the names of formats, for shells to complete."""
-    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+    from langchain_chatexports.datasets.formats import FORMATS
 
     return [*FORMATS]
 
@@ -194,7 +194,7 @@ def _say_set(done: Preparation, result: PreparedSet) -> None:
 
 
 def _set_options(format_name: str, *, split: bool, dedup: bool) -> SetOptions:
-    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+    from langchain_chatexports.datasets.formats import FORMATS
     from langchain_chatexports.datasets.set_writer import SetOptions
 
     if format_name not in FORMATS:

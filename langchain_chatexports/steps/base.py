@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, time, timedelta
+from inspect import isgeneratorfunction
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, ClassVar, cast, overload
@@ -31,6 +32,7 @@ from langchain_chatexports.chat_loaders.session_source import (
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 _AS_TEXT = (timedelta, date, time, PurePath)
+_PACKAGE = "langchain_chatexports."
 
 
 class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
@@ -186,6 +188,11 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             return SessionPipeline(steps=(self, other))
         if isinstance(other, BaseChatLoader):
             msg = "A chat loader stands left of its steps: loader | step."
+            raise TypeError(msg)
+        if isgeneratorfunction(given) and given.__module__.startswith(_PACKAGE):
+            # As a Runnable it would add up examples, and show them in traces.
+            name = given.__name__
+            msg = f"{name} reads sessions itself: write {name}(loader | steps)."
             raise TypeError(msg)
         # langchain-core declares the wider `Runnable`.
         return cast("RunnableSequence[Any, Any]", super().__or__(other))

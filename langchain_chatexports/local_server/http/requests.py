@@ -26,6 +26,7 @@ __all__ = [
     "JobRequest",
     "JsonSchemaFormat",
     "ScoreRequest",
+    "TokenizeRequest",
     "ToolChoice",
     "invalid_parameter",
     "parse_body",
@@ -264,6 +265,16 @@ class ScoreRequest(_Strict):
 
     model: str
     messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
+
+
+class TokenizeRequest(_Strict):
+    """Body of `POST /tokenize`, which OpenAI does not have, and vLLM has."""
+
+    model: str
+    prompt: str = ""
+    messages: (
+        Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)] | None
+    ) = None
 
 
 _NAMES = frozenset(

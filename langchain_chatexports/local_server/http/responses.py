@@ -28,6 +28,7 @@ __all__ = [
     "ModelList",
     "Page",
     "ScoreResponse",
+    "TokenizeResponse",
     "UploadedFile",
 ]
 
@@ -239,6 +240,13 @@ class DeletedModel(_Closed):
     id: str
     object: Literal["model"] = "model"
     deleted: Literal[True] = True
+
+
+class TokenizeResponse(_Closed):
+    """The tokens of a text, or of a chat as the model reads it."""
+
+    count: int
+    tokens: list[int]
 
 
 class ScoreResponse(_Closed):

@@ -15,7 +15,11 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from langchain_chatexports.local_server.http.chat import complete_chat, score_messages
+from langchain_chatexports.local_server.http.chat import (
+    complete_chat,
+    score_messages,
+    tokenize,
+)
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     JsonResponse,
@@ -26,6 +30,7 @@ from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
     JobRequest,
     ScoreRequest,
+    TokenizeRequest,
     parse_body,
 )
 from langchain_chatexports.local_server.http.responses import (
@@ -41,6 +46,7 @@ from langchain_chatexports.local_server.http.responses import (
     ModelList,
     Page,
     ScoreResponse,
+    TokenizeResponse,
     UploadedFile,
 )
 from langchain_chatexports.local_server.http.service import LocalService
@@ -161,6 +167,7 @@ def _parsed(kind: type[Model]) -> Any:
 ChatBody = Annotated[ChatRequest, _parsed(ChatRequest)]
 JobBody = Annotated[JobRequest, _parsed(JobRequest)]
 ScoreBody = Annotated[ScoreRequest, _parsed(ScoreRequest)]
+TokenizeBody = Annotated[TokenizeRequest, _parsed(TokenizeRequest)]
 FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
 FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
 MetadataFilter = Annotated[dict[str, str], Depends(_metadata_filter)]
@@ -410,3 +417,9 @@ async def count_checked_examples(service: Service) -> CheckedExamples:
 async def score_chat(service: Service, body: ScoreBody) -> Any:
     """Score the assistant's messages of a given chat."""
     return await score_messages(service, body)
+
+
+@router.post("/tokenize", response_model=TokenizeResponse, responses=_errors(404))
+def tokenize_text(service: Service, body: TokenizeBody) -> Any:
+    """Return the tokens of a text, or of a chat up to where the answer begins."""
+    return tokenize(service, body)

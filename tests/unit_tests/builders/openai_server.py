@@ -114,6 +114,7 @@ class OpenAIServer:
         self.tells_more = True
         self.obeys_after = True
         self.words: Sequence[str] = ("Slow", " and", " steady")
+        self.tokens: list[int] | None = None
         self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
@@ -174,6 +175,8 @@ class OpenAIServer:
             if parts == ["chat", "completions"]:
                 self.chats.append(body)
                 return 200, _completion(body, self.words)
+            if parts == ["tokenize"] and self.tokens is not None:
+                return 200, {"count": len(self.tokens), "tokens": self.tokens}
         return _error(404, "no such route")
 
     def _files(

@@ -12,9 +12,9 @@ from typer.main import get_command
 from langchain_chatexports.cli._chat_options import ChatOptions
 from langchain_chatexports.cli._finetune_data import read_training_data
 from langchain_chatexports.cli.app import app
-from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -257,9 +257,9 @@ def test_a_limit_keeps_the_newest_examples_in_their_order(
     assert sorted(newest) == ["burrow 10", "pond 10", "race 10", "race 8"]
     assert newest == [text for text in every if text in newest]
     assert told["examples_written"] == told["examples"] == 4
-    stages = read_header(tmp_path / "set.jsonl").facts["stages"]
-    (stage,) = (s for s in stages if (s["name"], s["unit"]) == ("Newest", "examples"))
-    assert stage["skipped"] == {"older": len(every) - 4}
+    stages = read_header(tmp_path / "set.jsonl").facts.stages
+    (stage,) = (s for s in stages if (s.name, s.unit) == ("Newest", "examples"))
+    assert stage.skipped == {"older": len(every) - 4}
 
 
 def test_a_limit_counts_before_the_split(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.datasets.formats.trace_file import read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.trace_file import read_trace
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.slack import SlackExport
 

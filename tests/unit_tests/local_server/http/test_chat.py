@@ -327,3 +327,17 @@ def test_a_directory_is_used_by_one_server_only(
         serve_in_process(settings),
     ):
         pass
+
+
+def test_tokens_are_counted_as_the_model_reads_them(client: OpenAI) -> None:
+    """A chat of any length is counted, to be shortened."""
+    answer = _ask(client)
+    assert answer.usage is not None
+    for messages, expected in ((_HELLO, answer.usage.prompt_tokens), (_HELLO * 999, 0)):
+        body = {"model": "tiny", "messages": messages}
+        found: Any = client.post("/tokenize", body=body, cast_to=object)
+        assert found["count"] == len(found["tokens"])
+        assert found["count"] == expected or not expected < found["count"] < 2048
+    body = {"model": "tiny", "prompt": "Are you ready?"}
+    text: Any = client.post("/tokenize", body=body, cast_to=object)
+    assert 0 < text["count"] < answer.usage.prompt_tokens

@@ -84,6 +84,7 @@ _READ_CONTENT = {
     "pauseFineTuningJob",
     "resumeFineTuningJob",
     "scoreChat",
+    "tokenizeText",
 }
 # Any name may be asked for, and any text be a value of `metadata`.
 _CANNOT_BE_WRONG = {

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
@@ -16,7 +16,7 @@ from tests.unit_tests.builders.dialogues import dialogue
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
+    from langchain_chatexports.datasets.formats import FormatName
     from langchain_chatexports.datasets.splits import ExampleSplits
 
 

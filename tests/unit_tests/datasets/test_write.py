@@ -11,11 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.datasets.formats import write_dataset
-from langchain_chatexports.datasets.formats.trace_file import (
-    read_header,
-    read_trace,
-)
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import (
@@ -23,6 +18,12 @@ from langchain_chatexports.datasets.trace import (
     TracedExample,
     trace_examples,
 )
+from langchain_chatexports.datasets.trace_file import (
+    read_header,
+    read_trace,
+    row_digest,
+)
+from langchain_chatexports.datasets.write import read_rows, write_dataset
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportFormatError,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
+    from langchain_chatexports.datasets.formats import FormatName
 
 
 EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
@@ -145,21 +146,16 @@ def test_a_row_is_known_by_its_digest_in_every_format(
     tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
     pytest.importorskip("duckdb")
-    from langchain_chatexports.datasets.formats.containers import (
-        read_lines,
-        row_digest,
-    )
-    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
-
     splits.train[0].example["messages"][0]["content"] = "half \ud83d é \u2028 😀"
     write_dataset(splits, tmp_path / "set", format=name)
     header = read_header(tmp_path / "set")
     found = [
         (file, row_digest(line))
         for file in header.files
-        for line in read_lines(tmp_path / "set" / file, FORMATS[name].suffix)
+        for line in read_rows(tmp_path / "set" / file, name)
     ]
-    assert found == [row[:2] for row in read_trace(tmp_path / "set")]
+    rows = read_trace(tmp_path / "set")
+    assert found == [(row.file, row.digest) for row in rows]
 
 
 @pytest.mark.parametrize("name", ["Zoë 李雷", "half \ud83d"])
@@ -181,11 +177,10 @@ def test_the_totals_add_up(
     except TrainingDataError:
         assert not any("a" in t[t.find("u") :] for t in turns if "u" in t)
         return
-    skipped = sum(written.examples_skipped.values())
-    assert written.examples == len(turns) == written.examples_written + skipped
-    skipped = sum(written.answers_skipped.values())
-    assert written.answers == sum(t.count("a") for t in turns)
-    assert written.answers == written.answers_written + skipped
+    assert written.examples.found == len(turns)
+    assert written.answers.found == sum(t.count("a") for t in turns)
+    assert written.examples.adds_up
+    assert written.answers.adds_up
     assert sum(written.files.values()) == len(list(read_jsonl(path)))
 
 
@@ -195,8 +190,8 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
         tmp_path / "set.jsonl",
         format="trl-prompt-completion",
     )
-    assert written.examples_skipped == {"no_prompt": 1}
-    assert written.answers_skipped == {"no_prompt": 2}
+    assert written.examples.skipped == {"no_prompt": 1}
+    assert written.answers.skipped == {"no_prompt": 2}
     assert "3 answers -> 1; 2 skipped: no_prompt" in str(written)
     assert all(stage.adds_up for stage in written.stages)
     assert written.to_dict()["answers_written"] == 1
@@ -357,3 +352,22 @@ def test_the_format_decides_and_not_the_suffix(
     pytest.importorskip("duckdb")
     write_dataset(traced, tmp_path / "set.txt", format="parquet")
     assert (tmp_path / "set.txt").read_bytes().startswith(b"PAR1")
+
+
+def test_rows_of_a_table_are_read_as_they_were(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    folder = tmp_path / "it's [1] *"
+    folder.mkdir()
+    odd: Any = {"role": "user", "content": "a\u0000b\\ \n\u00e9", "name": None}
+    examples = [{"messages": [{**odd, "weight": 0}]}, dialogue("ua")]
+    write_dataset(examples, folder / "set", format="parquet")
+    first, _ = read_rows(folder / "set", "parquet")
+    assert json.loads(first) == examples[0]
+
+
+def test_a_damaged_table_is_an_error_without_its_text(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 secret PAR1")
+    with pytest.raises(ExportFormatError, match="not a Parquet file") as raised:
+        list(read_rows(tmp_path / "rows.parquet", "parquet"))
+    assert "secret" not in str(raised.value)

@@ -4,10 +4,7 @@ OpenAI's own has room for everything. The others have less: where leaving someth
 would change what is learned (a tool call, an image), they refuse the example.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 FormatName: TypeAlias = Literal["openai", "trl-prompt-completion", "parquet"]
@@ -31,8 +28,7 @@ class UnfitError(ValueError):
     """An example does not fit a format; the text names the rule."""
 
 
-@dataclass(frozen=True)
-class DatasetFormat:
+class DatasetFormat(NamedTuple):
     """A format of rows."""
 
     name: str
@@ -47,10 +43,6 @@ class DatasetFormat:
         """Return the name of a part's file."""
         return f"{part}{self.suffix}"
 
-    def files(self) -> frozenset[str]:
-        """Return the names of all files that a folder of this format can have."""
-        return frozenset(map(self.file_of, PARTS))
-
 
 def dataset_format(name: str) -> DatasetFormat:
     """Return a format by its name; a `ValueError` lists the names."""
@@ -60,41 +52,35 @@ def dataset_format(name: str) -> DatasetFormat:
     return FORMATS[name]
 
 
-def answers_in(example: Mapping[str, Any]) -> int:
-    """Return how many answers of an example are trained on."""
-    return sum(map(_is_learned, _listed(example.get("messages"))))
+def messages_of(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the messages of an example; anything else is an `UnfitError`."""
+    messages = example.get("messages")
+    if not isinstance(messages, (list, tuple)) or not all(
+        isinstance(message, (dict, Mapping)) and isinstance(message.get("role"), str)
+        for message in messages
+    ):
+        msg = "`messages` must be a list of objects with `role` and `content`"
+        raise UnfitError(msg)
+    return list(messages)
 
 
-def messages_in(example: Mapping[str, Any]) -> int:
-    """Return how many messages an example has."""
-    return len(_listed(example.get("messages")))
-
-
-def _listed(messages: Any) -> Sequence[Any]:
-    # Anything but a list is refused by its format, but counted first.
-    return messages if isinstance(messages, (list, tuple)) else ()
-
-
-def _is_learned(message: Any) -> bool:
-    return (
-        isinstance(message, (dict, Mapping))
-        and message.get("role") == "assistant"
-        and message.get("weight") != 0
-    )
+def is_learned(message: Mapping[str, Any]) -> bool:
+    """Return whether a message is an answer that is trained on."""
+    return message["role"] == "assistant" and message.get("weight") != 0
 
 
 def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    _require_example(example)
-    yield EncodedRow(dict(example), answers_in(example), messages_in(example))
+    messages = messages_of(example)
+    yield EncodedRow(dict(example), sum(map(is_learned, messages)), len(messages))
 
 
 def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
     # Consecutive answers are one completion, if they are trained on.
     messages = _texts(example)
-    learned = [_is_learned(message) for message in example["messages"]]
+    learned = [is_learned(message) for message in example["messages"]]
     start = 0
-    for index, is_learned in enumerate(learned):
-        if not is_learned:
+    for index, is_answer in enumerate(learned):
+        if not is_answer:
             start = index + 1
         elif index + 1 == len(learned) or not learned[index + 1]:
             # Chat templates and TRL refuse a prompt without a user's message.
@@ -111,51 +97,37 @@ def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
         {**text, "name": message.get("name"), "weight": message.get("weight")}
         for text, message in zip(_texts(example), example["messages"], strict=True)
     ]
-    yield EncodedRow({"messages": messages}, answers_in(example), len(messages))
-
-
-def _require_example(example: Mapping[str, Any]) -> None:
-    messages = example.get("messages")
-    if not isinstance(messages, (list, tuple)) or not all(
-        isinstance(message, (dict, Mapping)) and isinstance(message.get("role"), str)
-        for message in messages
-    ):
-        msg = "`messages` must be a list of objects with `role` and `content`"
-        raise UnfitError(msg)
+    learned = sum(map(is_learned, example["messages"]))
+    yield EncodedRow({"messages": messages}, learned, len(messages))
 
 
 def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
-    _require_example(example)
-    if example.get("tools") or example.get("functions"):
+    messages = messages_of(example)
+    has_calls = any("tool_calls" in message for message in messages)
+    roles = {message["role"] for message in messages}
+    is_chat = roles <= {"system", "developer", "user", "assistant"}
+    if example.get("tools") or example.get("functions") or has_calls or not is_chat:
         msg = "tools have no place in this format"
         raise UnfitError(msg)
     return [
-        {"role": _plain_role(message), "content": _plain_text(message)}
-        for message in example["messages"]
+        {
+            "role": "system" if one["role"] == "developer" else one["role"],
+            "content": _plain_text(one.get("content")),
+        }
+        for one in messages
     ]
 
 
-def _plain_role(message: Mapping[str, Any]) -> str:
-    role = str(message["role"])
-    if role in {"system", "developer"}:
-        return "system"
-    if role not in {"user", "assistant"}:
-        msg = "tools have no place in this format"
-        raise UnfitError(msg)
-    return role
-
-
-def _plain_text(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
+def _plain_text(content: Any) -> str:
     if isinstance(content, list) and all(
         isinstance(part, Mapping)
         and part.get("type") == "text"
         and isinstance(part.get("text"), str)
         for part in content
     ):
-        content = "\n".join(part["text"] for part in content)
-    if not isinstance(content, str) or "tool_calls" in message:
-        msg = "a message must be text in this format, without tool calls and images"
+        return "\n".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        msg = "a message must be text in this format, without images"
         raise UnfitError(msg)
     return content
 
