@@ -7,10 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    TemplateError,
-)
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.storage.data_directory import read_json
 
 if TYPE_CHECKING:

@@ -180,6 +180,8 @@ def train(spec: TrainingSpec) -> None:
     epochs = round(trainer.state.epoch)
     _log_choice(log, checkpoints, epochs)
     prompt = common_prompt(examples["training_file"])
+    # The tuned model goes with the template that it was trained with.
+    tokenizer.chat_template = template.source
     _publish(spec, checkpoints, tokenizer, data.tokens * epochs, prompt)
 
 

@@ -23,7 +23,7 @@ from langchain_chatexports.local_server import (
     suggest_base,
 )
 from langchain_chatexports.local_server.bases import conversion, wheel
-from langchain_chatexports.local_server.bases.chat_template import TemplateError
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
     BaseDescription,
