@@ -52,6 +52,7 @@ from langchain_chatexports.local_server.training.queue import (
     UNFINISHED,
     TrainingQueue,
 )
+from langchain_chatexports.local_server.training.trial import check_trainable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -136,6 +137,7 @@ class LocalService:
         self.files = FileStore(data)
         self.jobs = JobStore(data)
         self.models = ModelStore(data, base_model=base_model, signature=signature)
+        self._base_directory = base_directory
         self.tokenizer = ChatTokenizer(base_directory)
         self.scorer = TransformersEngine(
             base_directory, self.tokenizer, threads=threads
@@ -386,6 +388,7 @@ class LocalService:
     def _max_example_length(self) -> int:
         try:
             self.tokenizer.template  # noqa: B018 - derives it.
+            check_trainable(self._base_directory)
         except (TemplateError, LocalServerError) as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error

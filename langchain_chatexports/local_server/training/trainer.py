@@ -343,7 +343,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=lora_config(),
+        peft_config=lora_config(model),
     )
 
 

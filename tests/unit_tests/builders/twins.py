@@ -1,8 +1,8 @@
-"""Tiny twins of today's bases: each one's architecture and chat template, random weights.
+"""Tiny twins of today's bases: architecture and chat template, and random weights.
 
-Weights are larger than a fresh model's, and norms are drawn, too: otherwise all that two
-engines say is alike. The templates are those that TRL ships; where it has none, one of
-our own writes the family's control tokens.
+The weights are larger than a fresh model's, and norms are random, too: otherwise two
+engines agree on anything. The templates are those that TRL ships; where it has none,
+one of our own writes the family's control tokens.
 """
 
 import re
