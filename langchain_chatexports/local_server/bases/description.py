@@ -118,7 +118,7 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         )
     msg = (
         f"The base model {text} was not found. Give a directory in transformers' "
-        "format, a .gguf file, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
+        "format, a .gguf file, or a hub id such as Qwen/Qwen3.5-0.8B."
     )
     raise LocalServerError(msg)
 

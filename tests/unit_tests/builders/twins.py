@@ -232,6 +232,24 @@ TWINS = {
 }
 """The known bases' families, and one whose layers PEFT refuses in part."""
 
+_TWINS_OF_BASES = {
+    "smollm2": "smollm2",
+    "lfm2.5": "lfm2.5",
+    "minicpm5": "minicpm5",
+    "qwen3.5": "qwen3.5",
+    "qwen3-4b-instruct-2507": "qwen3-2507",
+    "llama-3.2": "llama3.2",
+    "granite-4.1": "granite4.1",
+    "gemma-4": "gemma4",
+}
+
+
+def twin_of(hub_id: str) -> str | None:
+    """Return the twin of a base on the hub, by how its name begins."""
+    name = hub_id.rpartition("/")[2].lower()
+    found = [twin for begin, twin in _TWINS_OF_BASES.items() if name.startswith(begin)]
+    return found[0] if found else None
+
 
 def twin_template(name: str) -> str:
     """Return the chat template of a twin."""
