@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.download import find_local_copy
 from langchain_chatexports.local_server.bases.safety import (
     check_safe,
     missing_parts,
@@ -127,12 +128,7 @@ def needs_download(description: BaseDescription) -> bool:
     """Return whether a base has to be downloaded from the hub."""
     if description.kind != "hub":
         return False
-    from huggingface_hub import constants
-
-    folder = f"models--{description.source.replace('/', '--')}"
-    snapshots = (Path(constants.HF_HUB_CACHE) / folder).glob("snapshots/*")
-    # An interrupted download leaves an incomplete snapshot.
-    return all(missing_parts(snapshot) for snapshot in snapshots)
+    return find_local_copy(description.source) is None
 
 
 def signature_of(directory: Path) -> str:

@@ -14,6 +14,7 @@ from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
     describe_base,
 )
+from langchain_chatexports.local_server.bases.download import download_model
 from langchain_chatexports.local_server.bases.wheel import WHEEL_SHA256, check_wheel
 from langchain_chatexports.local_server.processes import (
     child_command,
@@ -47,9 +48,9 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
     if description.kind == "directory":
         return Path(description.source)
     if description.kind == "hub":
-        found = _directory_of({"kind": "hub", "source": description.source})
-        describe_base(Path(found))
-        return Path(found)
+        found = download_model(description.source)
+        describe_base(found)
+        return found
     source = Path(description.source)
     if description.kind == "wheel":
         check_wheel(source)
@@ -91,9 +92,7 @@ def run_conversion(task: dict[str, str]) -> dict[str, str]:
         input=json.dumps(task).encode("ascii"),
         capture_output=True,
         check=False,
-        env=child_environment(
-            threads=os.cpu_count() or 1, offline=task["kind"] != "hub"
-        ),
+        env=child_environment(threads=os.cpu_count() or 1, offline=True),
     )
     # Libraries may print more lines.
     lines = map(json_object, reversed(finished.stdout.splitlines()))

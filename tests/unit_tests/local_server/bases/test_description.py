@@ -22,7 +22,7 @@ from langchain_chatexports.local_server import (
     score_conversations,
     suggest_base,
 )
-from langchain_chatexports.local_server.bases import conversion, wheel
+from langchain_chatexports.local_server.bases import download, wheel
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
@@ -286,48 +286,16 @@ def test_only_a_hub_model_that_is_not_here_has_to_be_fetched(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     hub = describe_base("someone/something")
     assert needs_download(hub)
-    snapshots = tmp_path / "models--someone--something" / "snapshots"
-    (snapshots / "1").mkdir(parents=True)
-    (snapshots / "1" / "config.json").write_text("{}")
+    folder = tmp_path / "models--someone--something"
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(snapshot.name)
+    (snapshot / "config.json").write_text("{}")
     assert needs_download(hub)
-    shutil.copytree(tiny_base, snapshots / "2")
+    shutil.copytree(tiny_base, snapshot, dirs_exist_ok=True)
     assert not needs_download(hub)
     assert not needs_download(describe_base(tiny_base))
-
-
-def test_a_fetch_that_was_cut_off_is_taken_up_again(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    snapshot = tmp_path / "snapshot"
-    shutil.copytree(tiny_base, snapshot)
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
-    (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
-    fetched: list[bool] = []
-
-    def download(_: str, *, local_files_only: bool = False, **__: Any) -> str:
-        if not local_files_only:
-            fetched.append(True)
-            (snapshot / "model-2.safetensors").touch()
-        return str(snapshot)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert conversion.fetch("someone/something") == snapshot
-    assert fetched == [True]
-    assert conversion.fetch("someone/something") == snapshot
-    assert fetched == [True]
-
-
-def test_a_hub_model_that_is_not_here_is_fetched(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def download(_: str, *, local_files_only: bool = False, **__: Any) -> str:
-        if local_files_only:
-            msg = "not here"
-            raise LocalEntryNotFoundError(msg)
-        return str(tmp_path)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert conversion.fetch("someone/something") == tmp_path
 
 
 def test_the_signature_tells_bases_of_other_measures_apart(
@@ -403,12 +371,12 @@ def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(_: str) -> None:
+    def refuse(*_: Any) -> None:
         raise error
 
-    order = b'{"kind": "hub", "source": "a/b"}'
+    order = b'{"hub_id": "a/b", "patterns": []}'
     stream = SimpleNamespace(buffer=io.BytesIO(order))
-    monkeypatch.setattr(conversion, "fetch", refuse)
+    monkeypatch.setattr(download, "_download", refuse)
     monkeypatch.setattr("sys.stdin", stream)
-    conversion.main()
+    download.main()
     assert words in json.loads(capsys.readouterr().out)["error"]
