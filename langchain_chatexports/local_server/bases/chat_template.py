@@ -71,11 +71,7 @@ class ChatTemplate:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        """Derive the template.
-
-        Raises:
-            TemplateError: If there is none, or longer chats cannot be built with it.
-        """
+        """Derive the template."""
         self._tokenizer = tokenizer
         self.publisher = _template_of(tokenizer)
         if not self.publisher:
@@ -112,19 +108,7 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> list[dict[str, str]]:
-        """Return a chat as the template renders it, in training and for answers.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens.
-
-        Returns:
-            Messages with role and content, without control tokens.
-
-        Raises:
-            MessageError: If a message is not text.
-            TooLongError: If there are clearly more tokens.
-        """
+        """Return a chat as the template renders it, in training and for answers."""
         turns = to_template_messages(messages)
         self._check_length(turns, max_length)
         return self._messages(turns)
@@ -135,34 +119,14 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> list[int]:
-        """Return the token ids of a chat, up to where the assistant's answer begins.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens.
-
-        Raises:
-            MessageError: If a message is not text.
-            TooLongError: If there are clearly more tokens.
-        """
+        """Return the token ids of a chat, up to where the assistant's answer begins."""
         chat = self.as_rendered(messages, max_length=max_length)
         return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
     def label(
         self, messages: Sequence[Mapping[str, Any]], *, max_length: int
     ) -> LabeledExample:
-        """Return the token ids and labels of a chat.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens; the rest is cut off.
-
-        Returns:
-            The example, which ends with its last learned token.
-
-        Raises:
-            MessageError: If a message is not text.
-        """
+        """Return the token ids and labels of a chat."""
         turns, left_out = self._shortened(to_template_messages(messages), max_length)
         full, spans = self._encode(turns)
         labels = [IGNORED] * len(full)
@@ -180,19 +144,7 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> tuple[list[int], list[AnswerSpan]]:
-        """Locate all of the assistant's messages in the tokens of a chat.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens.
-
-        Returns:
-            The token ids of the chat, and the spans in order.
-
-        Raises:
-            MessageError: If a message is not text.
-            TooLongError: If there are more tokens.
-        """
+        """Locate all of the assistant's messages in the tokens of a chat."""
         turns = to_template_messages(messages)
         self._check_length(turns, max_length)
         full, spans = self._encode(turns)
@@ -245,11 +197,7 @@ class ChatTemplate:
     def _shortened(
         self, turns: list[TemplateMessage], max_length: int
     ) -> tuple[list[TemplateMessage], bool]:
-        """Leave out text that is certainly beyond the maximum number of tokens.
-
-        Returns:
-            The messages, and whether a learned one was left out.
-        """
+        """Leave out text that is certainly beyond the maximum number of tokens."""
         room = max_length * self._token_characters
         kept = []
         # A template adds at least one token to each message.

@@ -69,9 +69,6 @@ class DerivedTemplate:
         """Yield each message with what stands around it.
 
         A system message that is not the first one is written as a user's.
-
-        Args:
-            messages: Messages with role and content.
         """
         has_system = bool(messages) and messages[0]["role"] == "system"
         for index, message in enumerate(messages):
@@ -93,20 +90,15 @@ class DerivedTemplate:
     def render(
         self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
     ) -> str:
-        """Return a chat as one text.
-
-        Args:
-            messages: Messages with role and content.
-            add_generation_prompt: Whether it ends where an answer begins.
-        """
+        """Return a chat as one text."""
         text = "".join("".join(turn) for turn in self.turns(messages))
         return text + self.assistant_header if add_generation_prompt else text
 
     def to_jinja(self, *, with_tools: str | None = None) -> str:
         """Return a template in Jinja that renders chats as `render` does.
 
-        Args:
-            with_tools: The publisher's template, for requests with tools.
+        With the publisher's template as `with_tools`, that one renders the requests
+        that have tools.
         """
         start, system_start, system_end, header, end, answer, answered = map(
             _literal,
@@ -154,13 +146,7 @@ def derive_template(
 ) -> DerivedTemplate:
     """Derive the pieces from a base's own template.
 
-    Args:
-        source: The template, in Jinja.
-        special_tokens: The texts of the tokenizer's special tokens, by name.
-        control_tokens: The texts of all tokens that no message may contain.
-
-    Raises:
-        TemplateError: If the prompt of a longer chat cannot be built so.
+    A `TemplateError` says why the prompt of a longer chat cannot be built so.
     """
     probe = _Probe(source, special_tokens)
     start, to_answer = probe.split([_QUESTION])

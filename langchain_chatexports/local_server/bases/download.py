@@ -60,15 +60,10 @@ def find_local_copy(hub_id: str) -> Path | None:
 def download_model(
     hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Return the local copy of a hub model; download it, or the rest of it, if needed.
+    """Return the local copy of a hub model; download what is missing of it.
 
-    Args:
-        hub_id: The model.
-        on_progress: Called with the bytes that are here, and all of them; `None` for a
-            line in the log every ten seconds.
-
-    Raises:
-        LocalServerError: If it cannot be downloaded, with the reason.
+    `on_progress` is called with the bytes that are here, and all of them; without it,
+    the log gets a line every ten seconds.
     """
     found = find_local_copy(hub_id)
     if found is not None:
@@ -82,16 +77,7 @@ def download_files(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Return the folder with a hub model's files that match patterns.
-
-    Args:
-        hub_id: The model.
-        patterns: Patterns of names.
-        on_progress: As for `download_model`.
-
-    Raises:
-        LocalServerError: If it cannot be downloaded, with the reason.
-    """
+    """Return the folder with a hub model's files that match patterns."""
     report = on_progress or _log_progress(hub_id)
     result: dict[str, Any] = {}
     with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.

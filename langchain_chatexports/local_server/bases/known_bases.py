@@ -1,15 +1,18 @@
 """Base models that are known to work, with their size, memory, license and languages.
 
-Sizes are those of bfloat16 weights. Memory is for training with chats of 1024 tokens
-on a CPU: measured for the default, estimated from the size for the others.
+They are the lines of `known_bases.csv`, from small to large; of similar size, the best
+comes last. Sizes are those of bfloat16 weights. Memory is for training with chats of
+1024 tokens on a CPU: measured for the default, estimated from the size for the others.
 """
 
+import csv
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from langchain_chatexports.local_server.bases.description import DEFAULT_HUB_ID
 
-_APACHE = "Apache-2.0"
 # Python with its libraries, and what training adds to the weights: a second copy while
 # they are read, activations, the logits of the whole vocabulary.
 _LIBRARIES_BYTES = 700_000_000
@@ -36,17 +39,17 @@ class KnownBase:
     context: int
     """The longest chat in tokens."""
 
-    gguf: str | None = None
-    """The hub id of its weights for llama.cpp, by its publisher or llama.cpp's."""
-
-    license: str = _APACHE
-    is_open: bool = True
+    license: str
+    is_open: bool
     """Whether the license is an open-source one."""
 
-    needs_agreement: bool = False
+    needs_agreement: bool
     """Whether its owner requires an agreement on the hub before the download."""
 
-    note: str = ""
+    gguf: str | None
+    """The hub id of its weights for llama.cpp, by its publisher or llama.cpp's."""
+
+    note: str
 
     @property
     def download_bytes(self) -> int:
@@ -70,122 +73,23 @@ class KnownBase:
         return float(seconds_of_default * ratio**_TIME_EXPONENT)
 
 
-# From small to large; of similar size, the one to prefer comes last.
-_BASES = (
-    KnownBase(
-        DEFAULT_HUB_ID,
-        134_515_008,
-        "English",
-        8_192,
-        note="the default; a tiny demo model",
-    ),
-    KnownBase(
-        "LiquidAI/LFM2.5-350M",
-        354_483_968,
-        "8",
-        32_768,
-        "LiquidAI/LFM2.5-350M-GGUF",
-        license="LFM Open License v1.0",
-        is_open=False,
-    ),
-    KnownBase(
-        "HuggingFaceTB/SmolLM2-360M-Instruct",
-        361_821_120,
-        "English",
-        8_192,
-        "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF",
-    ),
-    KnownBase(
-        "LiquidAI/LFM2.5-1.2B-Instruct",
-        1_170_340_608,
-        "8",
-        32_768,
-        "LiquidAI/LFM2.5-1.2B-Instruct-GGUF",
-        license="LFM Open License v1.0",
-        is_open=False,
-    ),
-    KnownBase(
-        "openbmb/MiniCPM5-1B",
-        1_080_632_832,
-        "English, Chinese",
-        131_072,
-        "openbmb/MiniCPM5-1B-GGUF",
-    ),
-    KnownBase(
-        "Qwen/Qwen3.5-0.8B",
-        870_000_000,
-        "201",
-        262_144,
-        "ggml-org/Qwen3.5-0.8B-GGUF",
-    ),
-    KnownBase(
-        "Qwen/Qwen3.5-2B",
-        2_270_000_000,
-        "201",
-        262_144,
-        "ggml-org/Qwen3.5-2B-GGUF",
-    ),
-    KnownBase(
-        "meta-llama/Llama-3.2-3B-Instruct",
-        3_212_749_824,
-        "8",
-        131_072,
-        license="Llama 3.2 Community",
-        is_open=False,
-        needs_agreement=True,
-    ),
-    KnownBase(
-        "ibm-granite/granite-4.1-3b",
-        3_402_836_480,
-        "12",
-        131_072,
-        "ibm-granite/granite-4.1-3b-GGUF",
-    ),
-    KnownBase(
-        "google/gemma-4-E2B-it",
-        5_100_000_000,
-        "140",
-        131_072,
-        "ggml-org/gemma-4-E2B-it-GGUF",
-    ),
-    KnownBase(
-        "Qwen/Qwen3.5-4B",
-        4_660_000_000,
-        "201",
-        262_144,
-        "ggml-org/Qwen3.5-4B-GGUF",
-    ),
-    KnownBase(
-        "Qwen/Qwen3-4B-Instruct-2507",
-        4_022_468_096,
-        "100",
-        262_144,
-        "ggml-org/Qwen3-4B-Instruct-2507-Q8_0-GGUF",
-    ),
-    KnownBase(
-        "google/gemma-4-E4B-it",
-        8_000_000_000,
-        "140",
-        131_072,
-        "ggml-org/gemma-4-E4B-it-GGUF",
-        note="needs a GPU",
-    ),
-    KnownBase(
-        "ibm-granite/granite-4.1-8b",
-        8_800_000_000,
-        "12",
-        131_072,
-        "ibm-granite/granite-4.1-8b-GGUF",
-        note="needs a GPU",
-    ),
-    KnownBase(
-        "Qwen/Qwen3.5-9B",
-        9_650_000_000,
-        "201",
-        262_144,
-        note="needs a GPU",
-    ),
-)
+def _read_table() -> Iterator[KnownBase]:
+    table = Path(__file__).with_name("known_bases.csv").read_text("utf-8")
+    for row in csv.DictReader(table.splitlines()):
+        yield KnownBase(
+            hub_id=row["hub_id"],
+            parameters=int(row["parameters"]),
+            languages=row["languages"],
+            context=int(row["context"]),
+            license=row["license"],
+            is_open=row["is_open"] == "yes",
+            needs_agreement=row["needs_agreement"] == "yes",
+            gguf=row["gguf"] or None,
+            note=row["note"],
+        )
+
+
+_BASES = tuple(_read_table())
 
 
 def list_bases() -> tuple[KnownBase, ...]:

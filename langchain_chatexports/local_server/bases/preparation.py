@@ -1,7 +1,5 @@
 """Preparing a base model: its directory, converted or downloaded if needed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -22,8 +20,6 @@ from langchain_chatexports.local_server.processes import (
     json_object,
 )
 from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
-
-__all__ = ["CONVERSION_WAIT_SECONDS", "file_key", "prepare_base", "run_conversion"]
 
 # Other than of an earlier release if the same file is converted in another way.
 _FORM = 2
@@ -79,14 +75,7 @@ def file_key(file: Path) -> str:
 
 
 def run_conversion(task: dict[str, str]) -> dict[str, str]:
-    """Run a task of `conversion` in a child process.
-
-    Args:
-        task: The task.
-
-    Returns:
-        Its `directory`, or the `error` that it ended with.
-    """
+    """Run a task of `conversion` in a child; its result has `directory` or `error`."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
         child_command("langchain_chatexports.local_server.bases.conversion"),
         input=json.dumps(task).encode("ascii"),

@@ -25,16 +25,7 @@ _FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": Fa
 
 
 def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
-    """Load a base's text model from safetensors to a device.
-
-    Args:
-        directory: The base in transformers' format.
-        device: The device, such as `cuda`.
-        dtype: The precision, such as `bfloat16`; the fastest one if `None`.
-
-    Raises:
-        LocalServerError: If that would read other files, or it is no text model.
-    """
+    """Load a base's text model from safetensors to a device."""
     check_safe(directory)
     import torch
 
@@ -52,11 +43,7 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
 
 
 def model_outline(directory: Path) -> Any:
-    """Return a base's text model without weights, which takes no memory.
-
-    Raises:
-        LocalServerError: If transformers does not know it as a text model.
-    """
+    """Return a base's text model without weights, which takes no memory."""
     check_safe(directory)
     import torch
 
@@ -71,14 +58,9 @@ def adapted_layers(model: Any) -> list[str] | str:
     """Return the linear layers of a model that an adapter changes, for PEFT.
 
     These are the ones in the numbered blocks of the text decoder, less what PEFT
-    refuses: heads, projectors and parts that see or hear stay as they are.
-
-    Returns:
-        The last parts of their names; a regular expression where other layers of the
-        model have the same.
-
-    Raises:
-        LocalServerError: If there are none.
+    refuses: heads, projectors and parts that see or hear stay as they are. The result
+    is the last parts of their names, or a regular expression where others have the
+    same.
     """
     from torch.nn import Linear
 
@@ -101,12 +83,7 @@ def adapted_layers(model: Any) -> list[str] | str:
 
 
 def uses_4_bits(directory: Path, device: str) -> bool:
-    """Return whether a base must be loaded in 4 bits on this machine's GPU.
-
-    Args:
-        directory: The base in transformers' format.
-        device: The device, such as `cuda`.
-    """
+    """Return whether a base must be loaded in 4 bits on this machine's GPU."""
     if device != "cuda":
         return False
     size = _size_bytes(directory)
@@ -114,12 +91,7 @@ def uses_4_bits(directory: Path, device: str) -> bool:
 
 
 def has_short_memory(model: Any, device: str) -> bool:
-    """Return whether a training must compute activations twice to save memory.
-
-    Args:
-        model: The loaded base.
-        device: The device that it is on.
-    """
+    """Return whether a training must compute activations twice to save memory."""
     import psutil
 
     if device != "cpu":
@@ -129,14 +101,7 @@ def has_short_memory(model: Any, device: str) -> bool:
 
 
 def check_weights(directory: Path) -> None:
-    """Refuse a base that must be loaded in 4 bits if bitsandbytes is missing.
-
-    Args:
-        directory: The base in transformers' format.
-
-    Raises:
-        MissingExtraError: If it is missing.
-    """
+    """Refuse a base that must be loaded in 4 bits if bitsandbytes is missing."""
     from importlib.util import find_spec
 
     # Importing torch takes a second, and small bases do not need it here.
@@ -178,7 +143,8 @@ def _takes_adapters(model: Any, layers: list[str]) -> bool:
     with torch.device("meta"):
         outline = type(model)(model.config)
     _remove_other_parts(outline)
-    with warnings.catch_warnings():
+    # The adapter that is trained begins with the same random weights without this.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT uses an attribute that transformers deprecates.
         warnings.simplefilter("ignore", FutureWarning)
         try:

@@ -49,14 +49,7 @@ def label_examples(
     max_length: int,
     keep: bool = True,
 ) -> LabeledDataset:
-    """Label examples, and collect the problems of those that cannot be labeled.
-
-    Args:
-        examples: Examples with `messages`.
-        template: The base model's chat template.
-        max_length: The maximum number of tokens of an example.
-        keep: Whether to keep the examples, or only count them.
-    """
+    """Label examples, and collect the problems of those that cannot be labeled."""
     dataset = LabeledDataset()
     for number, example in enumerate(examples, 1):
         if len(dataset.problems) >= _MAX_PROBLEMS:

@@ -29,13 +29,6 @@ def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
 
     Its model is built without weights, and an adapter for it, in a child process: this
     takes four CPU seconds, once for each base and release of the libraries.
-
-    Args:
-        directory: The base in transformers' format.
-        cache_dir: Where results are kept, instead of the user's cache.
-
-    Raises:
-        LocalServerError: If it cannot be trained, with the reason.
     """
     config = (directory / "config.json").read_bytes()
     versions = [version(name) for name in ("transformers", "peft")]
