@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
-    TemplateError,
     TooLongError,
 )
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.engines.llama_cpp import (
     EngineEndedError,

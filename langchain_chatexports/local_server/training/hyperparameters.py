@@ -17,19 +17,11 @@ base's after 3 epochs at 1e-3, and well below it after 2 at 5e-4
 (`benchmarks/held_out_loss.py`).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "LORA_RANK",
-    "Hyperparameters",
-    "learning_rate",
-    "lora_config",
-    "resolve_hyperparameters",
-]
+from langchain_chatexports.local_server.bases.weights import adapted_layers
 
 LORA_RANK = 16
 """The rank of the adapters; their alpha is twice the rank."""
@@ -54,13 +46,7 @@ class Hyperparameters:
 def resolve_hyperparameters(
     requested: dict[str, Any], *, examples: int, device: str = "cpu"
 ) -> Hyperparameters:
-    """Return hyperparameters with `"auto"` and missing values resolved.
-
-    Args:
-        requested: The client's hyperparameters, already validated.
-        examples: Number of training examples.
-        device: The device of the training.
-    """
+    """Return hyperparameters with `"auto"` and missing values resolved."""
     values = {name: value for name, value in requested.items() if value != "auto"}
     return Hyperparameters(
         n_epochs=values.get("n_epochs") or _epochs(examples),
@@ -73,13 +59,7 @@ def resolve_hyperparameters(
 
 
 def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> float:
-    """Return the peak learning rate of a job.
-
-    Args:
-        numbers: The job's hyperparameters.
-        parameters: Size of the base model.
-        steps: Optimizer steps of the whole job.
-    """
+    """Return the peak learning rate of a job."""
     if parameters <= _SMALL_MODEL:
         rate = 1e-3 if steps <= _FEW_STEPS else 5e-4
     else:
@@ -87,15 +67,15 @@ def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> f
     return rate * numbers.learning_rate_multiplier
 
 
-def lora_config() -> Any:
-    """Return PEFT's configuration of the adapters."""
+def lora_config(model: Any) -> Any:
+    """Return PEFT's configuration of a model's adapters."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=LORA_RANK,
         lora_alpha=2 * LORA_RANK,
         lora_dropout=0.0,
-        target_modules="all-linear",
+        target_modules=adapted_layers(model),
         task_type="CAUSAL_LM",
     )
 

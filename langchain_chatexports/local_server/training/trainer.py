@@ -180,6 +180,8 @@ def train(spec: TrainingSpec) -> None:
     epochs = round(trainer.state.epoch)
     _log_choice(log, checkpoints, epochs)
     prompt = common_prompt(examples["training_file"])
+    # The tuned model goes with the template that it was trained with.
+    tokenizer.chat_template = template.source
     _publish(spec, checkpoints, tokenizer, data.tokens * epochs, prompt)
 
 
@@ -341,7 +343,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=lora_config(),
+        peft_config=lora_config(model),
     )
 
 

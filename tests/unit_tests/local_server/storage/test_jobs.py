@@ -13,11 +13,11 @@ import pytest
 from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.local_server.bases.chat_template import TemplateError
+from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.kept_models import keep_adapter
-from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
 
@@ -464,12 +464,12 @@ def test_a_base_whose_template_cannot_be_labelled_is_refused(
     base.mkdir()
     for file in tiny_base.iterdir():
         (base / file.name).write_bytes(file.read_bytes())
-    make_tokenizer(REWRITING).save_pretrained(base)
+    make_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)
     service = make_service(tmp_path / "data", base=base)
     service.queue.start = lambda: None
     with asking(service) as http:
         client = openai_client(http)
-        with pytest.raises(openai.BadRequestError, match="rewrites"):
+        with pytest.raises(openai.BadRequestError, match="each message of a chat once"):
             client.fine_tuning.jobs.create(
                 model="tiny", training_file=_upload(client, dialogues())
             )
@@ -507,10 +507,9 @@ def test_of_problems_with_the_template_a_thousand_are_enough_too(
     def refuse(*_: Any, **__: Any) -> None:
         looked_at.append(1)
         msg = "refused"
-        raise TemplateError(msg)
+        raise MessageError(msg)
 
     monkeypatch.setattr(service.tokenizer.template, "label", refuse)
-    monkeypatch.setattr(service.tokenizer.template, "check_trainable", lambda: None)
     with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
         order(dialogues(1500))
     assert len(looked_at) == 1000
