@@ -189,9 +189,9 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         if isinstance(other, BaseChatLoader):
             msg = "A chat loader stands left of its steps: loader | step."
             raise TypeError(msg)
-        if isgeneratorfunction(given) and given.__module__.startswith(_PACKAGE):
+        if isgeneratorfunction(other) and other.__module__.startswith(_PACKAGE):
             # As a Runnable it would add up examples, and show them in traces.
-            name = given.__name__
+            name = other.__name__
             msg = f"{name} reads sessions itself: write {name}(loader | steps)."
             raise TypeError(msg)
         # langchain-core declares the wider `Runnable`.
