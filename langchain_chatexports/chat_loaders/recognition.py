@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -398,11 +399,12 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 
 
 def _unknown(path: Path) -> ExportFormatError:
+    kind, _ = guess_type(path.name)  # By its name alone, such as image/jpeg.
     msg = (
-        f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
-        "Signal, Slack and Telegram (a zip, a folder or a file of it), WhatsApp's "
-        "chats (a zip, a folder or a text file) and a table (Parquet, JSON lines or "
-        "CSV with columns for sender and text)."
+        f"{path}{f' ({kind})' if kind else ''} is not an export that can be read. "
+        "Supported are an iMessage database (chat.db) or its folder, exports in "
+        "JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, a "
+        "folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
+        "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)

@@ -203,7 +203,7 @@ def test_a_folder_of_nothing_is_told_what_is_known(tmp_path: Path) -> None:
 def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content + bytes(18))
-    with pytest.raises(ExportFormatError, match=r"notes\.txt is not an export"):
+    with pytest.raises(ExportFormatError, match=r"notes\.txt \(text/plain\) is not an"):
         open_export(path)
 
 
@@ -350,3 +350,9 @@ def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Skipped"):
         exports = open_exports([folder])
     assert [export.path.name for export in exports] == ["chat.db", "discord"]
+
+
+def test_what_is_no_export_is_named_by_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 and more")
+    with pytest.raises(ExportFormatError, match=r"a\.jpg \(image/jpeg\) is not"):
+        open_export(tmp_path / "a.jpg")
