@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from gguf import MODEL_ARCH, get_tensor_name_map, quants
+from langchain_chatexports.local_server.bases.gguf_conversion import (
+    QUANTIZATIONS,
+    tensor_type,
+)
 
 from benchmarks.held_out_loss import FOLDS, as_session, sessions_of, train
 from langchain_chatexports import ChunkSessions, LocalServer, to_training_examples
 from langchain_chatexports.local_server import export_model
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_conversion import (
-    QUANTIZATIONS,
-    tensor_type,
-)
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
