@@ -181,7 +181,7 @@ def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
     ]
 
 
-def modelfile(template: DerivedTemplate, system: str | None) -> str:
+def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> str:
     """Return a Modelfile, by which Ollama loads `model.gguf`.
 
     The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
@@ -189,28 +189,37 @@ def modelfile(template: DerivedTemplate, system: str | None) -> str:
 
     Args:
         template: The chat template.
+        begin: The token that llama.cpp puts before each prompt.
         system: The system message of chats.
     """
-    user = f"{template.user_header}{{{{ .Content }}}}{template.user_end}"
-    before, after = template.system_start, template.system_end
+    start = template.start.removeprefix(begin)
+    before, after = template.system_start.removeprefix(begin), template.system_end
+    user_header = template.user_header
     if template.system_is_in_user_turn:
-        before, after = template.user_header, template.user_end
-    go = (
-        "{{ range $index, $_ := .Messages }}"
-        f'{{{{ if eq .Role "system" }}}}{before}{{{{ .Content }}}}{after}{{{{ else }}}}'
-        f"{{{{ if eq $index 0 }}}}{template.start}{{{{ end }}}}"
+        user_header = (
+            '{{ if not (and (eq $index 1) (eq (index $.Messages 0).Role "system")) }}'
+            f"{user_header}{{{{ end }}}}"
+        )
+    turns = (
+        f'{{{{ range $index, $message := .Messages }}}}{{{{ if eq .Role "system" }}}}'
+        f"{before}{{{{ .Content }}}}{after}{{{{ else }}}}"
+        f"{{{{ if eq $index 0 }}}}{start}{{{{ end }}}}"
         f'{{{{ if eq .Role "assistant" }}}}{template.assistant_header}'
-        f"{{{{ .Content }}}}{template.assistant_end}{{{{ else }}}}{user}"
+        f"{{{{ .Content }}}}{template.assistant_end}"
+        f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{template.user_end}"
         f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
     )
-    lines = [f"FROM ./{_MODEL_FILE}", f'TEMPLATE """{go}"""']
-    # A triple quotation mark would end it, and nothing escapes one.
+    lines = [f"FROM ./{_MODEL_FILE}"]
+    # The base's publisher chose these texts: none may write lines of its own.
+    pieces = "".join(
+        value for value in vars(template).values() if isinstance(value, str)
+    )
+    if "{{" not in pieces and '"""' not in pieces:
+        lines.append(f'TEMPLATE """{turns}"""')
     if system and '"""' not in system and not system.endswith('"'):
         lines.append(f'SYSTEM """{system}"""')
-    end = template.end_token
-    # The base's publisher chose it: it may not write lines of its own.
-    if end.isprintable() and '"' not in end:
-        lines.append(f'PARAMETER stop "{end}"')
+    if template.end_token.isprintable() and '"' not in template.end_token:
+        lines.append(f'PARAMETER stop "{template.end_token}"')
     return "\n".join(lines) + "\n"
 
 
@@ -255,7 +264,9 @@ def _write_gguf(
     target.mkdir(mode=0o700, parents=True)
     for name in (_MODEL_FILE, "Modelfile"):
         (target / name).touch(mode=0o600)
-    text = modelfile(template.derived, model.prompt.system)
+    first = tokenizer("a")["input_ids"][0]
+    begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
+    text = modelfile(template.derived, begin=begin, system=model.prompt.system)
     (target / "Modelfile").write_text(text, "utf-8", newline="\n")
     rewrite(
         read_header(gguf.file),

@@ -235,7 +235,7 @@ def test_a_hub_base_without_a_file_is_left_to_transformers(
 
     monkeypatch.setattr(gguf_file, "download_gguf", find)
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
-    with pytest.raises(NoGGUFError, match="no network|hare/tiny"):
+    with pytest.raises(NoGGUFError, match=r"no network|hare/tiny"):
         gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
 
 
