@@ -72,7 +72,7 @@ def start_bare(
     gguf = gguf_of_base(description, directory)
     settings = ChildSettings(
         model=str(gguf.file),
-        adapter=adapter and str(gguf.adapter_file(adapter)),
+        adapter=None if adapter is None else str(gguf.adapter_file(adapter)),
         name="bare",
         template=ChatTokenizer(directory).template.source,
         key=_KEY,
@@ -93,7 +93,9 @@ def start_bare(
     child.stdin.flush()
     address = json.loads(child.stdout.readline())["address"]
     options = http_options(address, _KEY)
-    http = httpx.Client(transport=httpx.HTTPTransport(**transport_options(address)))
+    http: Any = httpx.Client(
+        transport=httpx.HTTPTransport(**transport_options(address))
+    )
     client = openai.OpenAI(
         base_url=f"{options['base_url']}/v1", api_key=_KEY, http_client=http
     )
@@ -120,7 +122,7 @@ def train(client: openai.OpenAI, base: str) -> str:
 def cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU seconds of a process and all those below it."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    return float(sum(each.user + each.system for each in times))
 
 
 def measure(contender: Contender, clients: int, tokens: int) -> Figures:
@@ -166,8 +168,11 @@ def main() -> None:
             client = openai.OpenAI(
                 base_url=server.base_url, api_key=server.api_key, timeout=1200
             )
+            assert server._process is not None  # noqa: S101, SLF001
             process = psutil.Process(server._process.pid)  # noqa: SLF001
             tuned = train(client, server.base_model)
+            # Beside a trainer, answers get one thread.
+            psutil.wait_procs(process.children(), timeout=60)
             (adapter,) = (model.path for model in list_models(data))
             contenders = [
                 start_bare("bare", asked.base, None, threads),

@@ -10,7 +10,7 @@ with the name that the base's file has for it (llama.cpp's `convert_lora_to_gguf
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -204,7 +204,7 @@ def _fits(name: str, header: GGUFHeader, base: GGUFHeader) -> bool:
         return False
 
 
-def _names_in_gguf(header: GGUFHeader) -> Any:
+def _names_in_gguf(header: GGUFHeader) -> Callable[[str], str | None]:
     from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 
     kinds = {name: kind for kind, name in MODEL_ARCH_NAMES.items()}
@@ -214,7 +214,8 @@ def _names_in_gguf(header: GGUFHeader) -> Any:
     names = get_tensor_name_map(kinds[header.architecture], header.blocks)
 
     def name_of(key: str) -> str | None:
-        return names.get_name(f"model.{module_of(key)}")
+        found: str | None = names.get_name(f"model.{module_of(key)}")
+        return found
 
     return name_of
 

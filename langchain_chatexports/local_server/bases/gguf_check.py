@@ -224,7 +224,9 @@ def _compare_answers(
     """Compare how likely the next tokens are with the adapter."""
     import torch
 
-    found_by, plain_by, tuned_by = [], [], []
+    found_by: list[float] = []
+    tuned_by: list[float] = []
+    plain_by: list[float] = []
     for prompt in prompts:
         found = _likeliest(client, prompt)
         tokens = torch.tensor([list(prompt)])

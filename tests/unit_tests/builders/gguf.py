@@ -148,7 +148,7 @@ def _add_gemma4(writer: Any, config: dict[str, Any], layers: list[str]) -> None:
 def _full_width(config: dict[str, Any]) -> int:
     of_layers = config.get("per_layer_config") or {}
     widths = [each.get("head_dim") for each in of_layers.values()]
-    return config.get("global_head_dim") or (widths or [config["head_dim"]])[0]
+    return int(config.get("global_head_dim") or (widths or [config["head_dim"]])[0])
 
 
 def _rope(config: dict[str, Any], layers: str = "full_attention") -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _permuted(module: str, values: np.ndarray, config: dict[str, Any]) -> np.nda
         return values
     heads = config[names[kind]]
     halves = values.reshape(heads, 2, len(values) // heads // 2, -1)
-    return halves.swapaxes(1, 2).reshape(values.shape)
+    return np.reshape(halves.swapaxes(1, 2), values.shape)
 
 
 def _qwen35(
@@ -221,7 +221,7 @@ def _qwen35(
 
     def reordered(rows: np.ndarray, size: int) -> np.ndarray:
         grouped = rows.reshape(keys, heads // keys, size, *rows.shape[1:])
-        return grouped.swapaxes(0, 1).reshape(rows.shape)
+        return np.reshape(grouped.swapaxes(0, 1), rows.shape)
 
     kind = name.rpartition("linear_attn.")[2]
     name = name.replace("dt_bias", "dt_proj")

@@ -39,7 +39,8 @@ def _render_go(text: str, messages: list[dict[str, str]]) -> str:
 
 
 def _ends(text: str) -> list[str]:
-    opened, ends = [], []
+    opened: list[str] = []
+    ends: list[str] = []
     for kind in re.findall(r"{% (for|if) |{{ (end) }}", text):
         if kind[1]:
             ends.append(f"end{opened.pop()}")

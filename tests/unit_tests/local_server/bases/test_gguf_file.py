@@ -198,7 +198,9 @@ def test_a_hub_bases_file_is_its_publishers(
 ) -> None:
     def list_files(_: object, repository: str) -> list[str]:
         if repository not in files:
-            response = httpx.Response(404, request=httpx.Request("GET", "https://hub"))
+            response: Any = httpx.Response(
+                404, request=httpx.Request("GET", "https://hub")
+            )
             raise RepositoryNotFoundError(repository, response=response)
         return files[repository]
 

@@ -217,8 +217,12 @@ async def test_a_context_is_no_larger_than_memory_allows(
     assert [child.context for child in engine._children] == [300]
 
 
+@pytest.mark.parametrize(("threads", "batch_threads"), [(2, 3), (1, 2)])
 async def test_a_child_has_one_thread_while_a_training_runs(
-    make_engine: Callable[..., LlamaCppEngine], monkeypatch: pytest.MonkeyPatch
+    make_engine: Callable[..., LlamaCppEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    batch_threads: int,
 ) -> None:
     is_training = False
     given: list[tuple[int, int]] = []
@@ -229,7 +233,9 @@ async def test_a_child_has_one_thread_while_a_training_runs(
         start(child, settings)
 
     monkeypatch.setattr(llama_cpp._Child, "start", start_noted)
-    engine = make_engine(threads=2, batch_threads=3, is_training=lambda: is_training)
+    engine = make_engine(
+        threads=threads, batch_threads=batch_threads, is_training=lambda: is_training
+    )
     await _ask(engine, 2)
     is_training = True
     await _ask(engine, 2)
@@ -238,7 +244,7 @@ async def test_a_child_has_one_thread_while_a_training_runs(
     await _ask(engine, 2)
     monkeypatch.setattr(llama_cpp, "_REST_SECONDS", 0)
     await _ask(engine, 2)
-    assert given == [(2, 3), (1, 1), (2, 3)]
+    assert given == [(threads, batch_threads), (1, 1), (threads, batch_threads)]
 
 
 async def test_what_failed_to_start_is_tried_again(
