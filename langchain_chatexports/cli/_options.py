@@ -23,7 +23,6 @@ __all__ = [
     "DataDir",
     "Epochs",
     "Force",
-    "Quantize",
     "Time",
     "command",
     "refuse_to_overwrite",
@@ -97,17 +96,6 @@ Base = Annotated[
         help="Base model: a folder, a .gguf file or a hub id. Without it: "
         "SmolLM2-135M-Instruct, a tiny demo model.",
         show_default=False,
-    ),
-]
-Quantize = Annotated[
-    str | None,
-    typer.Option(
-        "--quantize",
-        metavar="TYPE",
-        help="What the base's weights are converted to for llama.cpp: none, f16, bf16, "
-        "q8_0 (which it is without this), q5_1, q5_0, q4_1 or q4_0. A .gguf file is "
-        "served as it is.",
-        show_default="q8_0",
     ),
 ]
 DataDir = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports.cli._console import say
-from langchain_chatexports.cli._options import DataDir, Quantize, command
+from langchain_chatexports.cli._options import DataDir, command
 
 __all__ = ["export_model"]
 
@@ -38,15 +38,12 @@ def export_model(
             "of safetensors, for transformers and vLLM.",
         ),
     ] = False,
-    adapter_only: Annotated[
-        bool,
+    quantize: Annotated[
+        str,
         typer.Option(
-            "--adapter-only",
-            help="With --gguf: do not merge. Write adapter.gguf, and a Modelfile that "
-            "names the base's file on this machine.",
+            metavar="TYPE", help="What model.gguf is written in: q8_0 or f16."
         ),
-    ] = False,
-    quantize: Quantize = None,
+    ] = "q8_0",
     data_dir: DataDir = None,
 ) -> None:
     """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers.
@@ -60,19 +57,11 @@ def export_model(
 
     local_server.check_extra()
     name = local_server.find_model(model, data_dir).name
-    if (adapter_only or quantize) and not gguf:
-        msg = "--adapter-only and --quantize are for GGUF files: add --gguf."
-        raise typer.BadParameter(msg)
     written = local_server.export_model(
-        name,
-        folder,
-        data_dir=data_dir,
-        gguf=gguf,
-        adapter_only=adapter_only,
-        quantization=quantize,
+        name, folder, data_dir=data_dir, gguf=gguf, quantization=quantize
     )
     say(f"Written to {written}")
     if not gguf:
         say("For llama.cpp and Ollama: export it with --gguf, to another folder.")
-    for line in how_to_run(written, gguf=gguf, adapter_only=adapter_only):
+    for line in how_to_run(written, gguf=gguf):
         say(line)

@@ -15,7 +15,7 @@ from langchain_chatexports.cli._console import (
     show_table,
 )
 from langchain_chatexports.cli._jobs import say_base
-from langchain_chatexports.cli._options import AsJson, Base, DataDir, Quantize, command
+from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ def serve(
             show_default="a new random key",
         ),
     ] = None,
-    quantize: Quantize = None,
     max_training_jobs: Annotated[
         int,
         typer.Option(
@@ -110,7 +109,6 @@ def serve(
         data_dir=None if data_dir is None else str(data_dir.expanduser()),
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
-        quantization=quantize,
         max_training_jobs=max_training_jobs,
     )
     _say_continued_jobs(settings)

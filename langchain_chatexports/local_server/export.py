@@ -1,7 +1,5 @@
 """Export of a tuned model to other programs: merged into its base, or as GGUF."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets
@@ -14,23 +12,17 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.bases.conversion import write_gguf
+from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
 from langchain_chatexports.local_server.bases.description import (
-    BaseDescription,
     describe_base,
     signature_of,
 )
-from langchain_chatexports.local_server.bases.gguf_adapter import ADAPTER_FILE
-from langchain_chatexports.local_server.bases.gguf_file import (
-    DEFAULT_QUANTIZATION,
-    NoGGUFError,
-    check_quantization,
-    gguf_of_adapter,
-    gguf_of_base,
-)
-from langchain_chatexports.local_server.bases.modelfile import modelfile
+from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
+from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
+from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
+from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.startup import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
@@ -42,11 +34,10 @@ from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.models import TunedModel, list_models
 
 if TYPE_CHECKING:
-    from typing import Any
-
-__all__ = ["export_in_child", "export_model", "how_to_run"]
+    import numpy as np
 
 _MODEL_FILE = "model.gguf"
+_QUANTIZATIONS = ("q8_0", "f16")
 
 
 def export_model(
@@ -55,8 +46,7 @@ def export_model(
     *,
     data_dir: str | Path | None = None,
     gguf: bool = False,
-    adapter_only: bool = False,
-    quantization: str | None = None,
+    quantization: str = "q8_0",
 ) -> Path:
     """Write a tuned model for other programs.
 
@@ -67,10 +57,7 @@ def export_model(
         data_dir: The data directory; the default one if `None`.
         gguf: Whether to write `model.gguf` and a Modelfile, for llama.cpp and Ollama,
             instead of safetensors and the tokenizer, for transformers and vLLM.
-        adapter_only: Whether to write `adapter.gguf` and a Modelfile that names the
-            base's GGUF file on this machine, instead of merging the two; needs `gguf`.
-        quantization: What the weights of GGUF files are written in, such as `q8_0`,
-            the default, or `none` for the base's own precision.
+        quantization: What the weights of `model.gguf` are written in: `q8_0` or `f16`.
 
     Returns:
         The directory; files without `gguf` have the base's precision.
@@ -82,8 +69,8 @@ def export_model(
     """
     check_extra()
     target = Path(target).expanduser().absolute()
-    if (adapter_only or quantization) and not gguf:
-        msg = "adapter_only and quantization are for GGUF files: set gguf, too."
+    if quantization not in _QUANTIZATIONS:
+        msg = f"There is no quantization {quantization!r}: choose q8_0 or f16."
         raise LocalServerError(msg)
     if target.exists():
         msg = f"{target} exists already. Choose a directory that does not."
@@ -102,12 +89,11 @@ def export_model(
     # A random name: other files there are not ours.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
-        if not gguf:
-            _merge(base, model.path, temporary)
-        elif adapter_only:
-            _write_adapter(model, description, base, temporary, quantization)
+        if gguf:
+            found = gguf_of_base(description, base)
+            _write_gguf(model, base, found, temporary, quantization.upper())
         else:
-            _write_merged(model, base, temporary, quantization)
+            _merge(base, model.path, temporary)
         temporary.replace(target)
     except NoGGUFError as error:
         msg = f"{name} cannot be written as GGUF: {error}."
@@ -178,36 +164,73 @@ def main() -> None:
     sys.stdout.write(f"\n{json.dumps(result)}\n")
 
 
-def how_to_run(folder: Path, *, gguf: bool, adapter_only: bool = False) -> list[str]:
+def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
     """Return lines that say how Ollama and llama.cpp use what was written.
 
     Args:
         folder: The directory that was written.
         gguf: As for `export_model`.
-        adapter_only: As for `export_model`.
     """
     if not gguf:
         return []
     modelfile = shlex.quote(str(folder / "Modelfile"))
-    ollama = f"For Ollama: ollama create NAME -f {modelfile}"
-    if not adapter_only:
-        path = shlex.quote(str(folder / _MODEL_FILE))
-        return [ollama, f"For llama.cpp: llama-server -m {path}"]
-    path = shlex.quote(str(folder / ADAPTER_FILE))
+    path = shlex.quote(str(folder / _MODEL_FILE))
     return [
-        ollama,
-        f"For llama.cpp: llama-server -m BASE --lora {path}",
-        "BASE is the path after FROM in the Modelfile.",
+        f"For Ollama: ollama create NAME -f {modelfile}",
+        f"For llama.cpp: llama-server -m {path}",
     ]
+
+
+def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> str:
+    """Return a Modelfile, by which Ollama loads `model.gguf`.
+
+    The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
+    language, so the pieces of the chat template are written in it.
+
+    Args:
+        template: The chat template.
+        begin: The token that llama.cpp puts before each prompt.
+        system: The system message of chats.
+    """
+    start = template.start.removeprefix(begin)
+    before, after = template.system_start.removeprefix(begin), template.system_end
+    user_header = template.user_header
+    if template.system_is_in_user_turn:
+        user_header = (
+            '{{ if not (and (eq $index 1) (eq (index $.Messages 0).Role "system")) }}'
+            f"{user_header}{{{{ end }}}}"
+        )
+    turns = (
+        f'{{{{ range $index, $message := .Messages }}}}{{{{ if eq .Role "system" }}}}'
+        f"{before}{{{{ .Content }}}}{after}{{{{ else }}}}"
+        f"{{{{ if eq $index 0 }}}}{start}{{{{ end }}}}"
+        f'{{{{ if eq .Role "assistant" }}}}{template.assistant_header}'
+        f"{{{{ .Content }}}}{template.assistant_end}"
+        f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{template.user_end}"
+        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
+    )
+    lines = [f"FROM ./{_MODEL_FILE}"]
+    # The base's publisher chose these texts: none may write lines of its own.
+    pieces = "".join(
+        value for value in vars(template).values() if isinstance(value, str)
+    )
+    if "{{" not in pieces and '"""' not in pieces:
+        lines.append(f'TEMPLATE """{turns}"""')
+    if system and '"""' not in system and not system.endswith('"'):
+        lines.append(f'SYSTEM """{system}"""')
+    if template.end_token.isprintable() and '"' not in template.end_token:
+        lines.append(f'PARAMETER stop "{template.end_token}"')
+    return "\n".join(lines) + "\n"
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> None:
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    plain = AutoModelForCausalLM.from_pretrained(
+    _, kind = config_and_class(base)
+    plain = kind.from_pretrained(
         base,
         dtype="auto",
         use_safetensors=True,
@@ -223,54 +246,32 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _write_merged(
-    model: TunedModel, base: Path, target: Path, quantization: str | None
+def _write_gguf(
+    model: TunedModel, base: Path, gguf: BaseGGUF, target: Path, kind: str
 ) -> None:
-    check_quantization(None, quantization)
+    adapter = read_header(gguf.adapter_file(model.path))
+    alpha = float(adapter.fields["adapter.lora.alpha"])
+
+    def merge(name: str, values: "np.ndarray") -> "np.ndarray":
+        if f"{name}.lora_a" not in adapter.tensors:
+            return values
+        down, up = adapter.read(f"{name}.lora_a"), adapter.read(f"{name}.lora_b")
+        merged: np.ndarray = values + alpha / len(down) * (up @ down)
+        return merged
+
+    tokenizer, _ = load_tokenizer(base)
+    template = ChatTemplate(tokenizer)
     target.mkdir(mode=0o700, parents=True)
-    merged = target / "merged"
-    _merge(base, model.path, merged)
-    write_gguf(merged, target / _MODEL_FILE, quantization or DEFAULT_QUANTIZATION)
-    _write_modelfile(target, merged, model, f"./{_MODEL_FILE}")
-    shutil.rmtree(merged)
-
-
-def _write_adapter(
-    model: TunedModel,
-    description: BaseDescription,
-    base: Path,
-    target: Path,
-    quantization: str | None,
-) -> None:
-    base_file = gguf_of_base(description, base, quantization=quantization)
-    adapter = gguf_of_adapter(model.path, base, base_file)
-    target.mkdir(mode=0o700, parents=True)
-    shutil.copyfile(adapter, target / ADAPTER_FILE)
-    (target / ADAPTER_FILE).chmod(0o600)
-    _write_modelfile(target, base, model, str(base_file), f"./{ADAPTER_FILE}")
-
-
-def _write_modelfile(
-    target: Path,
-    directory: Path,
-    model: TunedModel,
-    model_file: str,
-    adapter: str | None = None,
-) -> None:
-    tokenizer, _ = load_tokenizer(directory)
-    text = modelfile(
-        model=model_file,
-        adapter=adapter,
-        system=model.prompt.system,
-        stops=_stops(tokenizer),
+    for name in (_MODEL_FILE, "Modelfile"):
+        (target / name).touch(mode=0o600)
+    first = tokenizer("a")["input_ids"][0]
+    begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
+    text = modelfile(template.derived, begin=begin, system=model.prompt.system)
+    (target / "Modelfile").write_text(text, "utf-8", newline="\n")
+    rewrite(
+        read_header(gguf.file),
+        target / _MODEL_FILE,
+        kind=kind,
+        template=template.source,
+        change=merge,
     )
-    descriptor = os.open(
-        target / "Modelfile", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-    )
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-
-
-def _stops(tokenizer: Any) -> list[str]:
-    ends = {ChatTemplate(tokenizer).end_of_turn, tokenizer.eos_token_id} - {None}
-    return sorted(str(tokenizer.decode([end])) for end in ends)

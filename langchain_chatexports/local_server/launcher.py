@@ -81,7 +81,6 @@ class LocalServer:
         api_key: str | None = None,
         aliases: Mapping[str, str] | None = None,
         threads: int | None = None,
-        quantization: str | None = None,
         max_training_jobs: int = 1,
         resume_jobs: bool = True,
         share: bool = False,
@@ -99,8 +98,6 @@ class LocalServer:
             aliases: Further names for the base, such as
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
             threads: The number of CPU threads; `None` for all cores but one.
-            quantization: What the base's weights are converted to for llama.cpp, such
-                as `q4_1`; `None` for `q8_0`. A `.gguf` file is served as it is.
             max_training_jobs: How many jobs may train at the same time; each
                 trainer needs its own memory.
             resume_jobs: Whether the jobs that an earlier server left continue.
@@ -124,7 +121,6 @@ class LocalServer:
             api_key=api_key,
             aliases=dict(aliases or {}),
             threads=threads,
-            quantization=quantization,
             max_training_jobs=max_training_jobs,
             resume_jobs=resume_jobs,
         ).with_absolute_base()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_file import check_quantization
 
 __all__ = ["ServerSettings"]
 
@@ -44,10 +43,6 @@ class ServerSettings:
     threads: int | None = None
     """The number of CPU threads; all cores but one if `None`."""
 
-    quantization: str | None = None
-    """What the base's weights are converted to for llama.cpp, such as `q4_1`; `q8_0` if
-    `None`, and a `.gguf` file as it is."""
-
     max_training_jobs: int = 1
     """How many jobs may train at the same time; each trainer needs its own memory."""
 
@@ -78,7 +73,6 @@ class ServerSettings:
             LocalServerError: If the base is missing, or a value is out of range.
         """
         description = describe_base(self.base)
-        check_quantization(description, self.quantization)
         if not 0 <= self.port <= _LAST_PORT:
             msg = f"port must be between 0 and {_LAST_PORT}, got {self.port}."
             raise LocalServerError(msg)

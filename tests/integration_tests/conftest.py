@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One base of random weights: converting each takes a server seconds."""
-    return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    """One base of random weights: comparing its GGUF file takes a server seconds."""
+    base = write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    write_gguf(base, base / "tiny.gguf")
+    return base
 
 
 def _link(source: Path, target: Path, *, leave_out: str) -> None:

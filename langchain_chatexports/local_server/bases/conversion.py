@@ -3,21 +3,29 @@
 It reads its task as JSON from standard input, and prints one line of JSON.
 """
 
-from __future__ import annotations
-
 import errno
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
-from langchain_chatexports.local_server.bases.gguf_header import read_header
-from langchain_chatexports.local_server.bases.gguf_tokenizer import restore_split
-from langchain_chatexports.local_server.storage.data_directory import replace
+from langchain_chatexports.local_server.bases.gguf_header import (
+    read_header,
+    rewrite,
+)
+from langchain_chatexports.local_server.storage.data_directory import (
+    replace,
+    write_json,
+)
 
-__all__ = ["convert_gguf", "main", "write_gguf"]
+# The expressions of Qwen2 and Llama 3 differ in how many digits stay together.
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
 def main() -> None:
@@ -38,21 +46,22 @@ def _run(task: dict[str, str]) -> Path:
     source = Path(task["source"])
     if task["kind"] == "gguf":
         return convert_gguf(source, Path(task["target"]))
-    if task["kind"] == "write":
-        written = write_gguf(source, Path(task["target"]), task["quantization"])
-        _check(written, source)
-        return written
+    if task["kind"] == "rewrite":
+        return rewrite_gguf(source, Path(task["target"]))
     if task["kind"] == "check":
-        _check(source, Path(task["target"]))
-        return source
+        return _check(source, Path(task["directory"]), Path(task["target"]))
     msg = f"unknown task {task['kind']}"
     raise ValueError(msg)
 
 
-def _check(file: Path, directory: Path) -> None:
+def _check(file: Path, directory: Path, outcome: Path) -> Path:
     from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 
-    check_gguf(file, directory)
+    try:
+        write_json(outcome, {"matrices": check_gguf(file, directory)})
+    except NoGGUFError as error:
+        write_json(outcome, {"error": str(error)})
+    return outcome
 
 
 def convert_gguf(source: Path, target: Path) -> Path:
@@ -71,7 +80,7 @@ def convert_gguf(source: Path, target: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(
         folder, gguf_file=name, trust_remote_code=False
     )
-    restore_split(tokenizer, str(split))
+    _restore_split(tokenizer, str(split))
     # Without `dequantize` the model loads but cannot be saved.
     model = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -90,28 +99,45 @@ def convert_gguf(source: Path, target: Path) -> Path:
     return target
 
 
-def write_gguf(source: Path, target: Path, quantization: str) -> Path:
-    """Convert a directory in transformers' format to a `.gguf` file.
+def rewrite_gguf(source: Path, target: Path) -> Path:
+    """Write a `.gguf` file again, with its quantized matrices in 8 bits.
 
     Args:
-        source: The directory.
-        target: The file, which is renamed into place when it is complete.
-        quantization: What the weights are written in.
+        source: The file.
+        target: The new file, which is renamed into place when it is complete.
     """
-    from langchain_chatexports.local_server.bases.gguf_conversion import (
-        write_base_gguf,
-    )
-
     beside = target.with_name(f".{target.name}.new")
     beside.unlink(missing_ok=True)
-    # The writer opens what is there, and leaves its mode.
-    os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    beside.touch(mode=0o600)
     try:
-        write_base_gguf(source, beside, quantization)
+        rewrite(read_header(source), beside)
         replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
     return target
+
+
+def _restore_split(tokenizer: Any, name: str) -> None:
+    """Let a tokenizer that transformers read from a GGUF file split texts as it says.
+
+    transformers ignores `tokenizer.ggml.pre` of most architectures, and then, for
+    example, leaves a space and a digit together that the model never saw together.
+
+    Args:
+        tokenizer: The tokenizer, which is changed.
+        name: The value of `tokenizer.ggml.pre`; an unknown one changes nothing.
+    """
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
+
+    first: Any = None
+    if name in _SPLITS:
+        first = Split(Regex(_SPLITS[name]), behavior="isolated")
+    elif name == "smollm":
+        first = Digits(individual_digits=True)
+    if first is not None:
+        bytes_ = ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
+        tokenizer.backend_tokenizer.pre_tokenizer = Sequence([first, bytes_])
 
 
 def _explain(error: Exception) -> str:

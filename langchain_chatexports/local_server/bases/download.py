@@ -7,6 +7,7 @@ step, and at the end.
 import errno
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 # Safetensors weights only: pickle files can run code when they are read.
 _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")
+_GGUF_TYPES = ("Q8_0", "BF16", "F16")
 _SECONDS_BETWEEN_REPORTS = 0.5
 _SECONDS_BETWEEN_LINES = 10.0
 # A full disk keeps other programs from working.
@@ -104,6 +106,35 @@ def download_files(
     reason = result.get("error", f"its download ended with status {child.returncode}")
     msg = f"The base model {hub_id} cannot be used: {reason}"
     raise LocalServerError(msg)
+
+
+def download_gguf(hub_id: str) -> Path | None:
+    """Return the `.gguf` file that a model's publisher, or llama.cpp's, offers.
+
+    Returns:
+        The file, in the first of `_GGUF_TYPES`; `None` if there is none.
+
+    Raises:
+        LocalServerError: If it cannot be downloaded, with the reason.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    for repository in (f"{hub_id}-GGUF", f"ggml-org/{hub_id.rpartition('/')[2]}-GGUF"):
+        try:
+            names = HfApi().list_repo_files(repository)
+        except RepositoryNotFoundError:
+            continue
+        except Exception as error:
+            msg = f"The .gguf file of {hub_id} was not found: "
+            msg += _explain(error, repository)
+            raise LocalServerError(msg) from error
+        for kind in _GGUF_TYPES:
+            # Other files are of parts that see or guess ahead.
+            pattern = re.compile(rf"(?!mmproj|mtp)[^/]*[.-]{kind}\.gguf", re.IGNORECASE)
+            for name in filter(pattern.fullmatch, names):
+                return download_files(repository, [name]) / name
+    return None
 
 
 def main() -> None:

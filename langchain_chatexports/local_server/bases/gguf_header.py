@@ -1,26 +1,24 @@
-"""The header of a GGUF file: its fields and the shapes of its tensors.
+"""The header of a GGUF file, and the weights that it describes.
 
-Every count and size is checked against the file before it is used, because llama.cpp
-ends the whole process at some of the damage that a file can have, and because the
-package `gguf` reads counts as they are. The format:
-https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+Every count and size is checked against the file before it is used: llama.cpp ends its
+process at some of the damage that a file can have, and the package `gguf` reads counts
+as they are. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
-
-from __future__ import annotations
 
 import math
 import mmap
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["GGUFFileError", "GGUFHeader", "read_header"]
+    import numpy as np
+    from gguf import GGMLQuantizationType
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -39,6 +37,7 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32
+_FIELDS_START = 24
 _MAX_FIELDS = 10_000
 # The largest open models have a few thousand.
 _MAX_TENSORS = 100_000
@@ -57,32 +56,63 @@ _MAX_NAME_BYTES = 65_535
 _MAX_DIMENSIONS = 4
 _MAX_SIZE = 2**63
 
-Scalar = int | float | bool | str
-
 
 class GGUFFileError(ValueError):
     """Something else than a GGUF file, or a damaged one; the text says what."""
 
 
 @dataclass(frozen=True)
+class GGUFTensor:
+    """Where a tensor is in its file."""
+
+    shape: tuple[int, ...]
+    """As in NumPy: columns last."""
+
+    kind: "GGMLQuantizationType"
+    start: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class GGUFHeader:
     """What a GGUF file says about itself."""
 
-    fields: dict[str, Scalar]
+    path: Path
+    fields: dict[str, int | float | bool | str]
     """The fields that are not lists."""
 
-    lists: dict[str, int]
-    """The lengths of the fields that are lists."""
+    tensors: dict[str, GGUFTensor]
+    spans: dict[str, tuple[int, int]]
+    """Where each field is, lists included."""
 
-    shapes: dict[str, tuple[int, ...]]
-    """The shape of each tensor, as in NumPy: columns last."""
+    fields_end: int
+    """Where the tensors' descriptions begin."""
+
+    @property
+    def architecture(self) -> str:
+        """llama.cpp's name of the model's architecture."""
+        return str(self.fields.get("general.architecture"))
+
+    @property
+    def blocks(self) -> int:
+        """The number of layers; 0 if it does not say."""
+        return int(self.fields.get(f"{self.architecture}.block_count") or 0)
+
+    def read(self, name: str) -> "np.ndarray":
+        """Return a tensor's values in float32."""
+        import numpy as np
+        from gguf import quants
+
+        tensor = self.tensors[name]
+        stored = np.memmap(
+            self.path, np.uint8, "r", tensor.start, (tensor.size_bytes,)
+        ).reshape(*tensor.shape[:-1], -1)
+        values: np.ndarray = quants.dequantize(stored, tensor.kind)
+        return values.reshape(tensor.shape)
 
 
 def read_header(path: Path) -> GGUFHeader:
     """Read the header of a GGUF file.
-
-    Args:
-        path: The file.
 
     Raises:
         GGUFFileError: If it is damaged, or cannot be read.
@@ -92,21 +122,90 @@ def read_header(path: Path) -> GGUFHeader:
             open_regular_file(path) as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            return _Reader(content).read()
+            return _Reader(path, content).read()
     except (OSError, ChatExportError) as error:
         msg = f"it cannot be read ({type(error).__name__})"
         raise GGUFFileError(msg) from error
+    except GGUFFileError:
+        raise
     except (struct.error, ValueError, OverflowError) as error:
-        if isinstance(error, GGUFFileError):
-            raise
         msg = "it is cut off or damaged"
         raise GGUFFileError(msg) from error
 
 
+def rewrite(
+    header: GGUFHeader,
+    target: Path,
+    *,
+    kind: str = "Q8_0",
+    template: str | None = None,
+    change: "Callable[[str, np.ndarray], np.ndarray] | None" = None,
+) -> None:
+    """Write a file's model again, tensor by tensor.
+
+    Args:
+        header: The file's header.
+        target: The file to write.
+        kind: `gguf`'s name of the type for what is not in 32 bits.
+        template: Another chat template.
+        change: Returns a tensor's new values.
+    """
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType, quants
+
+    def kind_of(tensor: GGUFTensor) -> GGMLQuantizationType:
+        if tensor.kind == GGMLQuantizationType.F32:
+            return tensor.kind
+        chosen = GGMLQuantizationType[kind]
+        fits = tensor.shape[-1] % GGML_QUANT_SIZES[chosen][0] == 0
+        return chosen if fits else GGMLQuantizationType.F16
+
+    file_type = struct.pack("<II", 4, LlamaFileType[f"MOSTLY_{kind}"])
+    changed = {"general.file_type": file_type}
+    if template is not None:
+        changed["tokenizer.chat_template"] = struct.pack("<I", _STRING) + _text(
+            template
+        )
+    kinds = {name: kind_of(tensor) for name, tensor in header.tensors.items()}
+    alignment = int(header.fields.get("general.alignment", _ALIGNMENT))
+    with header.path.open("rb") as source, target.open("wb") as file:
+        start = _FIELDS_START
+        new = [name for name in changed if name not in header.spans]
+        file.write(source.read(8))
+        file.write(struct.pack("<QQ", len(kinds), len(header.spans) + len(new)))
+        for name, (begin, end) in sorted(
+            header.spans.items(), key=lambda each: each[1]
+        ):
+            if name in changed:
+                source.seek(start)
+                file.write(source.read(begin - start))
+                start = end
+                file.write(_text(name) + changed[name])
+        source.seek(start)
+        file.write(source.read(header.fields_end - start))
+        for name in new:
+            file.write(_text(name) + changed[name])
+        offset = 0
+        for name, tensor in header.tensors.items():
+            shape = tensor.shape[::-1]
+            file.write(
+                _text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+            )
+            file.write(struct.pack("<IQ", kinds[name], offset))
+            offset += _aligned(_size_bytes(tensor.shape, kinds[name]), alignment)
+        for name, chosen in kinds.items():
+            file.write(bytes(-file.tell() % alignment))
+            values = header.read(name)
+            values = values if change is None else change(name, values)
+            stored = quants.quantize(values, chosen)
+            file.write(np.ascontiguousarray(stored).view(np.uint8).data)
+        file.write(bytes(-file.tell() % alignment))
+
+
 class _Reader:
-    def __init__(self, content: mmap.mmap) -> None:
+    def __init__(self, path: Path, content: mmap.mmap) -> None:
+        self._path = path
         self._content = content
-        self._size = len(content)
         self._at = 0
 
     def read(self) -> GGUFHeader:
@@ -117,38 +216,52 @@ class _Reader:
         if version not in _VERSIONS:
             msg = f"it has version {version} of the format, and 2 and 3 are known"
             raise GGUFFileError(msg)
-        tensors = self._count(_MAX_TENSORS, "tensors")
-        fields: dict[str, Scalar] = {}
-        lists: dict[str, int] = {}
+        count = self._count(_MAX_TENSORS, "tensors")
+        fields: dict[str, int | float | bool | str] = {}
+        spans: dict[str, tuple[int, int]] = {}
         for _ in range(self._count(_MAX_FIELDS, "fields")):
+            start = self._at
             name, kind = self._name(), self._number("<I")
             if kind == _ARRAY:
-                lists[name] = self._skip_list()
+                self._skip_list()
             else:
                 fields[name] = self._scalar(kind)
-        _check_limits(fields)
-        described = [self._tensor() for _ in range(tensors)]
-        self._check_extents(described, fields.get("general.alignment", _ALIGNMENT))
-        shapes = {name: shape for name, shape, _, _ in described}
-        if len(shapes) != len(described):
+            if name in spans:
+                msg = "two fields have one name"
+                raise GGUFFileError(msg)
+            spans[name] = (start, self._at)
+        fields_end = self._at
+        described = [self._tensor() for _ in range(count)]
+        tensors = self._locate(described, fields.get("general.alignment", _ALIGNMENT))
+        if len(tensors) != count:
             msg = "two tensors have one name"
             raise GGUFFileError(msg)
-        _check_products(fields, sum(map(math.prod, shapes.values())))
-        return GGUFHeader(fields, lists, shapes)
+        _check_dimensions(fields, sum(math.prod(t.shape) for t in tensors.values()))
+        return GGUFHeader(self._path, fields, tensors, spans, fields_end)
 
-    def _check_extents(
-        self, described: list[tuple[str, tuple[int, ...], int, int]], alignment: Scalar
-    ) -> None:
+    def _locate(
+        self, described: list[tuple[str, tuple[int, ...], int, int]], alignment: Any
+    ) -> dict[str, GGUFTensor]:
+        from gguf import GGMLQuantizationType
+
         # ggml asks for a power of two.
         if not isinstance(alignment, int) or alignment < 1 or alignment & alignment - 1:
             msg = "its alignment is no power of two"
             raise GGUFFileError(msg)
-        start = -(-self._at // alignment) * alignment
+        data = _aligned(self._at, alignment)
+        tensors = {}
         for name, shape, kind, offset in described:
-            end = start + offset + _size_bytes(name, shape, kind)
-            if offset % alignment or end > self._size:
+            try:
+                known = GGMLQuantizationType(kind)
+                size = _size_bytes(shape, known)
+            except (ValueError, KeyError) as error:
+                msg = f"its tensor {name[:80]!r} has an unknown type or odd rows"
+                raise GGUFFileError(msg) from error
+            if offset % alignment or data + offset + size > len(self._content):
                 msg = f"its tensor {name[:80]!r} is not within the file"
                 raise GGUFFileError(msg)
+            tensors[name] = GGUFTensor(shape, known, data + offset, size)
+        return tensors
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:
         name, dimensions = self._name(), self._number("<I")
@@ -161,16 +274,16 @@ class _Reader:
             raise GGUFFileError(msg)
         return name, shape, self._number("<I"), self._number("<Q")
 
-    def _scalar(self, kind: int) -> Scalar:
+    def _scalar(self, kind: int) -> int | float | bool | str:
         if kind == _STRING:
             return self._string().decode("utf-8", "replace")
         if kind not in _SCALARS:
             msg = f"a field has the unknown type {kind}"
             raise GGUFFileError(msg)
-        value: int | float | bool = self._unpack(_SCALARS[kind])[0]
+        value: int | float | bool = self._unpack(_SCALARS[kind])
         return value
 
-    def _skip_list(self) -> int:
+    def _skip_list(self) -> None:
         kind, length = self._number("<I"), self._number("<Q")
         if kind == _STRING:
             # Each has its length in eight bytes.
@@ -182,7 +295,6 @@ class _Reader:
         else:
             msg = f"a list has the unknown type {kind}"
             raise GGUFFileError(msg)
-        return length
 
     def _name(self) -> str:
         name = self._string()
@@ -202,13 +314,12 @@ class _Reader:
         return count
 
     def _number(self, form: str) -> int:
-        (value,) = self._unpack(form)
-        return int(value)
+        return int(self._unpack(form))
 
-    def _unpack(self, form: str) -> tuple[Any, ...]:
-        values = struct.unpack_from(form, self._content, self._at)
+    def _unpack(self, form: str) -> Any:
+        (value,) = struct.unpack_from(form, self._content, self._at)
         self._at += struct.calcsize(form)
-        return values
+        return value
 
     def _take(self, size: int) -> bytes:
         self._check_room(size)
@@ -216,42 +327,41 @@ class _Reader:
         return self._content[start : self._at]
 
     def _check_room(self, size: int) -> None:
-        if size > self._size - self._at:
+        if size > len(self._content) - self._at:
             msg = "it is cut off"
             raise GGUFFileError(msg)
 
 
-def _check_limits(fields: dict[str, Scalar]) -> None:
-    architecture = fields.get("general.architecture")
+def _check_dimensions(fields: dict[str, Any], weights: int) -> None:
+    """Refuse fields of a model that nobody has, or that the file cannot hold."""
+
+    def get(name: str) -> Any:
+        return fields.get(f"{fields.get('general.architecture')}.{name}", 0)
+
     for name, limit in _LIMITS.items():
-        value = fields.get(f"{architecture}.{name}", 0)
-        if not isinstance(value, int) or not 0 <= value <= limit:
+        if not isinstance(get(name), int) or not 0 <= get(name) <= limit:
             msg = f"its field {name} is more than any model has, or no number"
             raise GGUFFileError(msg)
-
-
-def _check_products(fields: dict[str, Scalar], weights: int) -> None:
-    """Refuse a file whose model would have more weights than the file holds."""
-
-    def product(*names: str) -> int:
-        architecture = fields.get("general.architecture")
-        return math.prod(int(fields.get(f"{architecture}.{n}", 0)) for n in names)
-
-    layers = product("block_count", "embedding_length", "feed_forward_length")
-    if max(layers, product("vocab_size", "embedding_length")) > weights:
+    width = get("embedding_length")
+    layers = get("block_count") * width * get("feed_forward_length")
+    if max(layers, get("vocab_size") * width) > weights:
         msg = "its fields describe a larger model than it holds"
         raise GGUFFileError(msg)
 
 
-def _size_bytes(name: str, shape: tuple[int, ...], kind: int) -> int:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+def _size_bytes(shape: tuple[int, ...], kind: "GGMLQuantizationType") -> int:
+    from gguf import GGML_QUANT_SIZES
 
-    try:
-        block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-    except (ValueError, KeyError) as error:
-        msg = f"its tensor {name[:80]!r} has the unknown type {kind}"
-        raise GGUFFileError(msg) from error
+    block, size = GGML_QUANT_SIZES[kind]
     if shape[-1] % block:
-        msg = f"its tensor {name[:80]!r} has rows of {shape[-1]} values"
-        raise GGUFFileError(msg)
+        raise ValueError
     return int(math.prod(shape) // block * size)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment

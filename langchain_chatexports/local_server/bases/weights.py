@@ -33,7 +33,7 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     options = (
         _4_bit_options(precision, device) if uses_4_bits(directory, device) else {}
     )
-    _, kind = _config_and_kind(directory)
+    _, kind = config_and_class(directory)
     model = kind.from_pretrained(
         directory, dtype=precision, use_safetensors=True, **_FILES_ONLY, **options
     )
@@ -47,7 +47,7 @@ def model_outline(directory: Path) -> Any:
     check_safe(directory)
     import torch
 
-    config, kind = _config_and_kind(directory)
+    config, kind = config_and_class(directory)
     with torch.device("meta"):
         model = kind.from_config(config)
     _remove_other_parts(model)
@@ -112,7 +112,8 @@ def check_weights(directory: Path) -> None:
         raise MissingExtraError(feature, "qlora")
 
 
-def _config_and_kind(directory: Path) -> tuple[Any, Any]:
+def config_and_class(directory: Path) -> tuple[Any, Any]:
+    """Return a base's configuration, and the class of transformers that loads it."""
     from transformers import (
         AutoConfig,
         AutoModelForCausalLM,

@@ -1,29 +1,18 @@
 """The engine that answers for a base: llama.cpp where it can, or transformers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from langchain_chatexports.local_server.bases.description import BaseDescription
 from langchain_chatexports.local_server.bases.devices import (
     NVIDIA_DRIVER,
     choose_device,
     has_driver,
 )
-from langchain_chatexports.local_server.bases.gguf_file import (
-    NoGGUFError,
-    gguf_of_base,
-)
+from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
+from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.storage.data_directory import read_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.bases.description import BaseDescription
-
-__all__ = ["EngineChoice", "choose_engine"]
-
 
 _MIN_CONTEXT = 2048
 
@@ -32,8 +21,8 @@ _MIN_CONTEXT = 2048
 class EngineChoice:
     """Which engine answers, and why."""
 
-    base_gguf: Path | None
-    """The file that llama.cpp loads; `None` where transformers answers."""
+    gguf: BaseGGUF | None
+    """What llama.cpp loads; `None` where transformers answers."""
 
     max_context: int | None = None
     """The longest context that memory allows, in tokens; `None` without a limit."""
@@ -46,28 +35,25 @@ class EngineChoice:
         return "llama.cpp" if self.reason is None else f"transformers, {self.reason}"
 
 
-def choose_engine(
-    description: BaseDescription, directory: Path, *, quantization: str | None = None
-) -> EngineChoice:
-    """Choose the engine for a base; converts the base if it has no `.gguf` file yet.
+def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice:
+    """Choose the engine for a base; checks its GGUF file when it is first used.
 
     Args:
         description: The base.
         directory: The same base in transformers' format.
-        quantization: What a converted base's weights are written in; the default if
-            `None`.
     """
     if find_spec("xllamacpp") is None:
         msg = "because xllamacpp is not installed, which has wheels for most systems"
         return EngineChoice(None, reason=msg)
-    if _has_cuda():
+    # Importing torch takes seconds, and most machines have no such GPU.
+    if has_driver(NVIDIA_DRIVER) and choose_device() == "cuda":
         return EngineChoice(None, reason="which uses the GPU")
     try:
-        file = gguf_of_base(description, directory, quantization=quantization)
+        gguf = gguf_of_base(description, directory)
     except NoGGUFError as error:
-        msg = f"because llama.cpp cannot read this base: {error}"
+        msg = f"because llama.cpp cannot answer for this base: {error}"
         return EngineChoice(None, reason=msg)
-    return EngineChoice(file, max_context=_max_context(directory))
+    return EngineChoice(gguf, max_context=_max_context(directory))
 
 
 def _max_context(directory: Path) -> int:
@@ -85,8 +71,3 @@ def _max_context(directory: Path) -> int:
     layers = int(config.get("num_hidden_layers") or 1)
     bytes_per_token = max(1, 2 * 2 * layers * key_heads * size)
     return max(_MIN_CONTEXT, int(psutil.virtual_memory().total // 4 // bytes_per_token))
-
-
-def _has_cuda() -> bool:
-    # Importing torch takes seconds, and most machines have no such GPU.
-    return has_driver(NVIDIA_DRIVER) and choose_device() == "cuda"

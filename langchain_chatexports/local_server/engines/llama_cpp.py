@@ -69,7 +69,9 @@ class EngineEndedError(Exception):
 class _Child:
     """A child process, and how many answers it is writing."""
 
-    def __init__(self, adapter: Path | None, context: int, threads: int) -> None:
+    def __init__(
+        self, adapter: Path | None, context: int, threads: tuple[int, int]
+    ) -> None:
         self.adapter = adapter
         self.context = context
         self.threads = threads
@@ -302,11 +304,12 @@ class LlamaCppEngine:
         if child.active or child.threads == free:
             return True
         rest = time.monotonic() - child.used_at
-        return child.threads < free and rest < _REST_SECONDS
+        return max(child.threads) < max(free) and rest < _REST_SECONDS
 
-    def _free_threads(self) -> int:
+    def _free_threads(self) -> tuple[int, int]:
+        """Return the threads for one answer, and for prompts and several answers."""
         # Threads of llama.cpp and of a trainer wait for each other at every step.
-        return 1 if self._is_training() else self._threads
+        return (1, 1) if self._is_training() else (self._threads, self._batch_threads)
 
     def _context_for(self, needed: int) -> int:
         longest = self.context
@@ -341,8 +344,8 @@ class LlamaCppEngine:
                     "adapter": self._adapter_of(child),
                     "name": name,
                     "template": self._tokenizer.template.source,
-                    "threads": child.threads,
-                    "batch_threads": 1 if self._is_training() else self._batch_threads,
+                    "threads": child.threads[0],
+                    "batch_threads": child.threads[1],
                     "context": child.context,
                     "slots": MAX_SLOTS,
                 }

@@ -15,7 +15,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import expected_device
-from langchain_chatexports.local_server.bases.gguf_file import gguf_of_adapter
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
@@ -153,15 +152,13 @@ class LocalService:
         )
         self.llama_cpp: LlamaCppEngine | None = None
         self.choice = engine or EngineChoice(None, reason="as asked for")
-        base_gguf = self.choice.base_gguf
-        if base_gguf is not None:
+        gguf = self.choice.gguf
+        if gguf is not None:
             self.llama_cpp = LlamaCppEngine(
-                base_gguf,
+                gguf.file,
                 self.tokenizer,
                 name=base_model,
-                adapter_file=lambda folder: gguf_of_adapter(
-                    folder, base_directory, base_gguf
-                ),
+                adapter_file=gguf.adapter_file,
                 threads=threads,
                 batch_threads=batch_threads,
                 max_context=self.choice.max_context,

@@ -83,9 +83,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
         directory = prepare_base(description)
         _check_chat_template(directory)
         check_weights(directory)
-        choice = choose_engine(
-            description, directory, quantization=settings.quantization
-        )
+        choice = choose_engine(description, directory)
         logger.info("Answers by %s", choice)
         for name in settings.aliases:
             logger.warning("%s is an alias of %s here", name, description.name)

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,6 @@ from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.bases.gguf_adapter import (
-    NoGGUFError,
-    write_gguf_adapter,
-)
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     replace,
@@ -369,10 +365,6 @@ def _publish(
     folder.mkdir(mode=0o700)
     tokenizer.save_pretrained(folder)
     published = checkpoints.publish(folder)
-    for kept in published:
-        # llama.cpp reads this form; without one, transformers answers.
-        with suppress(NoGGUFError):
-            write_gguf_adapter(folder / kept["folder"], Path(spec.base_directory))
     record = {
         **spec.model_record,
         "checkpoints": published,

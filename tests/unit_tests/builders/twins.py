@@ -46,6 +46,13 @@ _YARN = {
     "mscale_all_dim": 1.0,
     "llama_4_scaling_beta": 0.1,
 }
+_MULTIMODAL_ROPE = {
+    "rope_type": "default",
+    "rope_theta": 10_000.0,
+    "partial_rotary_factor": 1.0,
+    "mrope_section": [3, 3, 2],
+    "mrope_interleaved": True,
+}
 _CONTROL_TOKEN = re.compile(r"<\|\w+\|>|<\|turn>|<turn\|>|\[/?(?:INST|SYSTEM_PROMPT)\]")
 
 _SMOLLM2 = (
@@ -128,6 +135,7 @@ TWINS = {
         "qwen3_5_nothink",
         {
             **_HEADS,
+            "rope_parameters": _MULTIMODAL_ROPE,
             "linear_key_head_dim": 16,
             "linear_value_head_dim": 16,
             "linear_num_key_heads": 2,
@@ -152,6 +160,7 @@ TWINS = {
             **_HEADS,
             "global_head_dim": 32,
             "num_kv_shared_layers": 0,
+            "final_logit_softcapping": 30.0,
             "hidden_size_per_layer_input": 16,
             "sliding_window": 64,
             "layer_types": [*["sliding_attention"] * 3, "full_attention"],
@@ -302,9 +311,9 @@ def write_twin(
             text_config=text.to_dict(),
             vision_config=twin.vision,
             tie_word_embeddings=tied,
-            # Otherwise they are beyond the vocabulary.
-            image_token_id=3,
-            video_token_id=3,
+            # A byte that no text has: by default they are beyond the vocabulary.
+            image_token_id=tokenizer.convert_tokens_to_ids("Ā"),
+            video_token_id=tokenizer.convert_tokens_to_ids("Ā"),
         )
     torch.manual_seed(3)
     kind = (

@@ -10,10 +10,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.bases.description import signature_of
-from langchain_chatexports.local_server.bases.gguf_conversion import write_base_gguf
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_gguf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    write_base_gguf(tiny_base, file, "none")
-    return file
+    return write_gguf(tiny_base, file)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
         ({"max_training_jobs": 65}, "max_training_jobs"),
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": ""}, "api_key"),
-        ({"quantization": "q3_k_m"}, "q4_1"),
         ({"aliases": {"a b": "tiny"}}, "alias"),
         ({"aliases": {"gpt": "other"}}, "gpt=tiny"),
     ],

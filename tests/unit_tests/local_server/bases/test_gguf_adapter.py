@@ -1,101 +1,134 @@
-"""Adapters written as GGUF files: which, how, and what never reaches llama.cpp."""
-
-from __future__ import annotations
+"""Adapters for GGUF files of others: the order of weights, and what is refused."""
 
 import json
 import stat
 import sys
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from langchain_chatexports.local_server.bases.gguf_adapter import (
+    Matrix,
     NoGGUFError,
     check_gguf_adapter,
+    match_matrices,
     write_gguf_adapter,
 )
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader, read_header
+from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.storage.adapters import save_adapter
+from tests.unit_tests.builders.gguf import write_gguf
+from tests.unit_tests.builders.tiny_base import write_tiny_base
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_RANK = 2
-# The tiny base's: rows and columns.
-_MATRICES = {
-    "self_attn.q_proj": (32, 32),
-    "self_attn.k_proj": (16, 32),
-    "mlp.down_proj": (32, 64),
-}
-_SETTINGS: dict[str, Any] = {
-    "peft_type": "LORA",
-    "r": _RANK,
-    "lora_alpha": 4,
-    "bias": "none",
-    "target_modules": ["q_proj", "k_proj", "down_proj"],
-    "use_dora": False,
-    "use_rslora": False,
-    "modules_to_save": None,
-    "rank_pattern": {},
-    "megatron_core": "megatron.core",
-    "qalora_group_size": 16,
-}
 _WEIGHTS = "adapter_model.safetensors"
+_Q = "layers.0.self_attn.q_proj"
+
+
+@pytest.fixture(scope="module")
+def base(tiny_gguf: Path) -> GGUFHeader:
+    return read_header(tiny_gguf)
+
+
+@pytest.fixture(scope="module")
+def matrices(tiny_base: Path, base: GGUFHeader) -> dict[str, Matrix]:
+    return match_matrices(tiny_base, base)
 
 
 @pytest.fixture
-def adapter(tmp_path: Path) -> Path:
-    folder = tmp_path / "adapter"
-    folder.mkdir()
-    random = np.random.default_rng(1)
-    tensors = {}
-    # The tenth layer must not come before the second.
-    for layer in (0, 1):
-        for name, (rows, columns) in _MATRICES.items():
-            key = f"base_model.model.model.layers.{layer}.{name}"
-            shapes = {"lora_A": (_RANK, columns), "lora_B": (rows, _RANK)}
-            for side, shape in shapes.items():
-                values = random.normal(size=shape).astype(np.float32)
-                tensors[f"{key}.{side}.weight"] = values
-    save_file(tensors, folder / _WEIGHTS)
-    (folder / "adapter_config.json").write_text(json.dumps(_SETTINGS), "utf-8")
-    return folder
+def adapter(tiny_base: Path, tmp_path: Path) -> Path:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=2, lora_alpha=4, target_modules="all-linear", init_lora_weights=False
+    )
+    with warnings.catch_warnings():
+        # PEFT uses an attribute that transformers deprecates.
+        warnings.simplefilter("ignore", FutureWarning)
+        model = get_peft_model(load_base(tiny_base, "cpu", "float32"), config)
+        save_adapter(model, tmp_path / "adapter")
+    return tmp_path / "adapter"
 
 
-@pytest.fixture
-def base() -> GGUFHeader:
-    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k"}
-    shapes: dict[str, tuple[int, ...]] = {
-        f"blk.{layer}.{names.get(name, 'ffn_down')}.weight": shape
-        for layer in (0, 1)
-        for name, shape in _MATRICES.items()
-    }
-    return GGUFHeader({"general.architecture": "llama"}, {}, shapes)
+def test_the_order_of_rows_is_found(matrices: dict[str, Matrix]) -> None:
+    """llama.cpp rotates neighbors, and transformers the two halves of a head."""
+    name, rows, columns = matrices[_Q]
+    assert (name, columns) == ("blk.0.attn_q", None)
+    assert rows is not None
+    assert rows[:4] == [0, 8, 1, 9]
+    assert matrices["layers.1.mlp.down_proj"] == ("blk.1.ffn_down", None, None)
 
 
-def test_a_written_adapter_has_the_names_of_the_base_and_is_private(
-    adapter: Path, tiny_base: Path, base: GGUFHeader
+@pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0", "Q5_1", "Q4_1", "Q4_0"])
+def test_rounded_weights_are_the_same_weights(
+    tiny_base: Path, tmp_path: Path, matrices: dict[str, Matrix], kind: str
 ) -> None:
-    written = write_gguf_adapter(adapter, tiny_base)
+    rounded = write_gguf(tiny_base, tmp_path / "rounded.gguf", kind=kind)
+    assert match_matrices(tiny_base, read_header(rounded)) == matrices
+
+
+def _with_other_rows(values: Any) -> None:
+    values[[3, 4]] = values[[4, 3]].clone()
+
+
+def _with_other_noise(values: Any) -> None:
+    values += 0.1 * values.std() * values.new_ones(values.shape).normal_()
+
+
+@pytest.mark.parametrize("change", [_with_other_rows, _with_other_noise])
+def test_other_weights_are_refused(
+    base: GGUFHeader, tmp_path: Path, change: Callable[[Any], None]
+) -> None:
+    import torch
+
+    other = write_tiny_base(tmp_path / "other")
+    model = load_base(other, "cpu", "float32")
+    with torch.no_grad():
+        change(model.model.layers[1].mlp.down_proj.weight)
+        change(model.model.layers[1].mlp.down_proj.weight.T)
+    model.save_pretrained(other)
+    with pytest.raises(NoGGUFError, match="other weights"):
+        match_matrices(other, base)
+
+
+def test_a_family_that_nobody_named_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    from gguf import GGUFWriter
+
+    writer = GGUFWriter(tmp_path / "new.gguf", "hare9")
+    writer.add_tensor("output_norm.weight", np.zeros(7, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(NoGGUFError, match="hare9"):
+        match_matrices(tiny_base, read_header(tmp_path / "new.gguf"))
+
+
+def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
+    adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix]
+) -> None:
+    files = {path.name for path in adapter.iterdir()}
+    written = write_gguf_adapter(adapter, base, matrices, "key")
     header = read_header(written)
     assert header.fields["general.type"] == "adapter"
     assert header.fields["adapter.lora.alpha"] == 4.0
-    assert len(header.shapes) == 2 * len(base.shapes)
-    assert header.shapes["blk.1.ffn_down.weight.lora_a"] == (_RANK, 64)
-    check_gguf_adapter(written, base)
-    assert {path.name for path in adapter.iterdir()} == {
-        "adapter.gguf",
-        "adapter_config.json",
-        _WEIGHTS,
-    }
+    tensors = load_file(adapter / _WEIGHTS)
+    up = tensors[f"base_model.model.model.{_Q}.lora_B.weight"]
+    found = header.read("blk.0.attn_q.weight.lora_b")
+    np.testing.assert_array_equal(found, up[matrices[_Q].rows])
+    check_gguf_adapter(written, base, "key")
+    with pytest.raises(NoGGUFError, match=r"chatexports\.base"):
+        check_gguf_adapter(written, base, "another file")
+    assert {path.name for path in adapter.iterdir()} == {*files, "adapter.gguf"}
     if sys.platform != "win32":
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
-
-
-def test_the_same_adapter_gives_the_same_bytes(adapter: Path, tiny_base: Path) -> None:
-    first = write_gguf_adapter(adapter, tiny_base).read_bytes()
-    assert write_gguf_adapter(adapter, tiny_base).read_bytes() == first
+    content = written.read_bytes()
+    again = write_gguf_adapter(adapter, base, matrices, "key")
+    assert again.read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -113,12 +146,17 @@ def test_the_same_adapter_gives_the_same_bytes(adapter: Path, tiny_base: Path) -
     ],
 )
 def test_what_is_not_plain_lora_is_refused_by_name(
-    adapter: Path, tiny_base: Path, changes: dict[str, Any], reason: str
+    adapter: Path,
+    base: GGUFHeader,
+    matrices: dict[str, Matrix],
+    changes: dict[str, Any],
+    reason: str,
 ) -> None:
-    text = json.dumps(_SETTINGS | changes)
-    (adapter / "adapter_config.json").write_text(text, "utf-8")
+    config = adapter / "adapter_config.json"
+    settings = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps(settings | changes), "utf-8")
     with pytest.raises(NoGGUFError, match=reason):
-        write_gguf_adapter(adapter, tiny_base)
+        write_gguf_adapter(adapter, base, matrices, "key")
     assert not list(adapter.glob("*.gguf*"))
 
 
@@ -143,47 +181,29 @@ def _with_another_tensor(folder: Path) -> None:
     save_file(tensors | {"lm_head.weight": np.zeros((2, 2))}, folder / _WEIGHTS)
 
 
-def _with_an_odd_number_of_rows(folder: Path) -> None:
+def _with_fewer_rows(folder: Path) -> None:
     tensors = load_file(folder / _WEIGHTS)
-    key = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    key = f"base_model.model.model.{_Q}.lora_B.weight"
     save_file(tensors | {key: tensors[key][:31]}, folder / _WEIGHTS)
 
 
 @pytest.mark.parametrize(
     "damage",
-    [
-        _cut,
-        _without_one_side,
-        _with_nan,
-        _with_another_tensor,
-        _with_an_odd_number_of_rows,
-    ],
+    [_cut, _without_one_side, _with_nan, _with_another_tensor, _with_fewer_rows],
 )
 def test_a_damaged_adapter_is_refused(
-    adapter: Path, tiny_base: Path, damage: Any
+    adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix], damage: Any
 ) -> None:
     damage(adapter)
     with pytest.raises(NoGGUFError):
-        write_gguf_adapter(adapter, tiny_base)
+        write_gguf_adapter(adapter, base, matrices, "key")
     assert not list(adapter.glob("*.gguf*"))
 
 
-def test_an_adapter_of_another_base_is_refused(
-    adapter: Path, tiny_base: Path, base: GGUFHeader
+def test_an_adapter_of_a_matrix_that_the_file_has_not_is_refused(
+    adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix]
 ) -> None:
-    written = write_gguf_adapter(adapter, tiny_base)
-    other = GGUFHeader({"general.architecture": "qwen2"}, {}, base.shapes)
-    with pytest.raises(NoGGUFError, match=r"general\.architecture"):
-        check_gguf_adapter(written, other)
-    for name, shape in (("blk.0.attn_q.weight", (32, 31)), ("blk.0.attn_k.weight", ())):
-        shapes = {**base.shapes, name: shape}
-        with pytest.raises(NoGGUFError, match=name):
-            check_gguf_adapter(written, GGUFHeader(base.fields, {}, shapes))
-
-
-def test_a_base_of_another_family_has_no_such_adapters(
-    adapter: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}', "utf-8")
-    with pytest.raises(NoGGUFError, match="gpt2"):
-        write_gguf_adapter(adapter, tmp_path)
+    """Some publishers' files have two matrices as one."""
+    fewer = {name: each for name, each in matrices.items() if name != _Q}
+    with pytest.raises(NoGGUFError, match="q_proj"):
+        write_gguf_adapter(adapter, base, fewer, "key")

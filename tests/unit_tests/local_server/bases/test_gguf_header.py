@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFFileError,
     read_header,
+    rewrite,
 )
+from tests.unit_tests.builders.bare_engine import BareEngine
+from tests.unit_tests.builders.gguf import write_gguf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +56,40 @@ def test_fields_and_shapes_are_read(small: bytes, tmp_path: Path) -> None:
         "llama.block_count": 2,
         "llama.attention.layer_norm_rms_epsilon": 0.5,
     }
-    assert header.lists == {"tokenizer.ggml.tokens": 3, "tokenizer.ggml.scores": 3}
-    assert header.shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
+    shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
+    assert shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
+    np.testing.assert_array_equal(header.read("output_norm.weight"), np.zeros(7))
+
+
+@pytest.mark.parametrize(("kind", "step"), [("Q8_0", 0.02), ("F16", 0.001)])
+def test_a_file_is_written_again_in_another_type(
+    tiny_base: Path, tmp_path: Path, kind: str, step: float
+) -> None:
+    """Also with other values and another template; what is in 32 bits stays."""
+    source = read_header(write_gguf(tiny_base, tmp_path / "4.gguf", kind="Q4_1"))
+    target = tmp_path / "again.gguf"
+    rewrite(
+        source,
+        target,
+        kind=kind,
+        template="{{ 'another' }}",
+        change=lambda name, values: values + (name == "blk.0.ffn_up.weight"),
+    )
+    found = read_header(target)
+    assert found.fields == {
+        **source.fields,
+        "general.file_type": {"Q8_0": 7, "F16": 1}[kind],
+        "tokenizer.chat_template": "{{ 'another' }}",
+    }
+    for name, tensor in source.tensors.items():
+        assert found.tensors[name].shape == tensor.shape
+        expected = tensor.kind.name.replace("Q4_1", kind)
+        assert found.tensors[name].kind.name == expected
+        change = name == "blk.0.ffn_up.weight"
+        difference = np.abs(found.read(name) - source.read(name) - change).max()
+        assert difference < step
+    pytest.importorskip("xllamacpp")
+    assert BareEngine(target).next_token([5, 6, 7])
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from langchain_chatexports.local_server.bases.gguf_conversion import write_base_gguf
+from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.engines.choice import EngineChoice
+from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 from tests.unit_tests.local_server.conftest import asking, openai_client
 
@@ -54,7 +55,7 @@ def llama_service(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> LocalService:
     data = tmp_path_factory.mktemp("llama") / "data"
-    return make_service(data, engine=EngineChoice(tiny_gguf))
+    return make_service(data, engine=EngineChoice(BaseGGUF(tiny_gguf, "key", {})))
 
 
 @pytest.fixture(scope="module")
@@ -332,10 +333,8 @@ def tool_service(
     # The template's own words are many tokens here.
     config["max_position_embeddings"] = 4096
     (base / "config.json").write_text(json.dumps(config))
-    write_base_gguf(base, folder / "base.gguf", "none")
-    return make_service(
-        folder / "data", base=base, engine=EngineChoice(folder / "base.gguf")
-    )
+    gguf = BaseGGUF(write_gguf(base, folder / "base.gguf"), "key", {})
+    return make_service(folder / "data", base=base, engine=EngineChoice(gguf))
 
 
 @pytest.fixture(scope="module")

@@ -24,15 +24,20 @@ from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     describe_base,
+    export,
     export_model,
     list_models,
 )
 from langchain_chatexports.local_server.bases import (
     devices,
-    gguf_conversion,
     gguf_file,
     weights,
 )
+from langchain_chatexports.local_server.bases.gguf_adapter import (
+    NoGGUFError,
+    match_matrices,
+)
+from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.engines.transformers import LoadedBase
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
@@ -405,36 +410,26 @@ def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("adapter_only", [False, True])
 def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     tiny_base: Path,
+    tiny_gguf: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    adapter_only: bool,
 ) -> None:
     pytest.importorskip("xllamacpp")
-    monkeypatch.setattr(gguf_file, "user_cache_dir", lambda: tmp_path / "cache")
+    matrices = match_matrices(tiny_base, read_header(tiny_gguf))
+    gguf = gguf_file.BaseGGUF(tiny_gguf, "key", matrices)
+    monkeypatch.setattr(export, "gguf_of_base", lambda *_: gguf)
     *_, job, root = trained
     target = export_model(
-        _model_of(job),
-        tmp_path / "voice",
-        data_dir=root,
-        gguf=True,
-        adapter_only=adapter_only,
-        quantization="none",
+        _model_of(job), tmp_path / "voice", data_dir=root, gguf=True, quantization="f16"
     )
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
-    named = lines[0].removeprefix("FROM ")
-    if adapter_only:
-        assert {path.name for path in target.iterdir()} == {"Modelfile", "adapter.gguf"}
-        assert lines[1] == "ADAPTER ./adapter.gguf"
-        engine = BareEngine(Path(named), target / "adapter.gguf")
-    else:
-        assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
-        assert named == "./model.gguf"
-        engine = BareEngine(target / named)
+    assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
+    assert lines[0] == "FROM ./model.gguf"
     assert 'PARAMETER stop "<|im_end|>"' in lines
+    engine = BareEngine(target / "model.gguf")
     compared = 0
     for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
         wanted = log_likelihoods(tiny_base, list_models(root)[0].path, ids)
@@ -450,35 +445,24 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
         assert modes == {0o600}
 
 
-def test_each_published_adapter_has_a_form_for_llama_cpp(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, root = trained
-    (kept,) = list_models(root)
-    record = read_json(kept.path / "model.json")
-    assert record is not None
-    folders = [kept.path / kind["folder"] for kind in record["checkpoints"]]
-    assert len(folders) == 2
-    for folder in folders:
-        assert (folder / "adapter.gguf").stat().st_size > 1000
-
-
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_export_that_cannot_be_gguf_leaves_nothing(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gguf_conversion, "find_architecture", lambda _: None)
+    def refuse(*_: object) -> None:
+        msg = "there is none"
+        raise NoGGUFError(msg)
+
+    monkeypatch.setattr(export, "gguf_of_base", refuse)
     *_, job, root = trained
-    with pytest.raises(LocalServerError, match="'llama'"):
+    with pytest.raises(LocalServerError, match="as GGUF: there is none"):
         export_model(_model_of(job), tmp_path / "voice", data_dir=root, gguf=True)
-    with pytest.raises(LocalServerError, match="q4_1"):
+    with pytest.raises(LocalServerError, match="q8_0 or f16"):
         export_model(
             _model_of(job), tmp_path / "v", data_dir=root, gguf=True, quantization="q9"
         )
-    with pytest.raises(LocalServerError, match="gguf"):
-        export_model(_model_of(job), tmp_path / "v", data_dir=root, adapter_only=True)
     assert not list(tmp_path.iterdir())
 
 
