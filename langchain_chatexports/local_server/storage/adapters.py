@@ -1,22 +1,6 @@
 """Adapters on disk: safetensors and JSON files, which cannot run code."""
 
-from __future__ import annotations
-
-import shutil
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["is_adapter", "save_adapter"]
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Save a PEFT adapter as safetensors, without the model card that PEFT adds."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
-    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)
+from pathlib import Path
 
 
 def is_adapter(folder: Path) -> bool:
