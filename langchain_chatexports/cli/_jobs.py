@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli._console import command_line, say
@@ -180,25 +180,15 @@ class LocalJob:
                 return
 
     def _stop(self, job_id: str) -> None:
-        import openai
-
-        from langchain_chatexports.local_server import delete_job, pause_job
-        from langchain_chatexports.local_server.removal import request_deletion
+        from langchain_chatexports.local_server import delete_kept, pause_job
 
         data_dir = self._server.data_dir
         say("Stopping the training …")
+        stop = delete_kept if self._again is None else pause_job
         try:
-            if self._again is None:
-                request_deletion(self._client, job_id)
-            else:
-                self._client.fine_tuning.jobs.pause(job_id)
-        except openai.BadRequestError:
+            stop(job_id, data_dir=data_dir)
+        except LocalServerError:
             return  # It has finished.
-        except openai.OpenAIError:
-            # The server was stopped, too.
-            stop = delete_job if self._again is None else pause_job
-            with suppress(LocalServerError):
-                stop(job_id, data_dir=data_dir)
         if self._again is None:
             say("Training stopped. Its job and the uploaded examples are deleted.")
         else:

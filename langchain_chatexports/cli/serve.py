@@ -61,15 +61,6 @@ def serve(
         ),
     ] = None,
     quantize: Quantize = None,
-    max_training_jobs: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=64,
-            help="Jobs that may train at the same time; each needs the memory of one.",
-        ),
-    ] = 1,
     list_bases: Annotated[
         bool,
         typer.Option(
@@ -111,7 +102,6 @@ def serve(
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
         quantization=quantize,
-        max_training_jobs=max_training_jobs,
     )
     _say_continued_jobs(settings)
     local_server.serve_forever(

@@ -33,29 +33,33 @@ if TYPE_CHECKING:
         TurnScore,
         score_conversations,
     )
-    from langchain_chatexports.local_server.export import export_model
-    from langchain_chatexports.local_server.http.server import ServerInfo, serve_forever
-    from langchain_chatexports.local_server.http.startup import check_extra
+    from langchain_chatexports.local_server.export import (
+        export_model,
+    )
+    from langchain_chatexports.local_server.http.server import (
+        ServerInfo,
+        check_extra,
+        serve_forever,
+    )
     from langchain_chatexports.local_server.in_process import (
         InProcessServer,
         serve_in_process,
     )
-    from langchain_chatexports.local_server.launcher import LocalServer
-    from langchain_chatexports.local_server.removal import (
-        NOT_DELETED,
-        cancel_kept_job,
-        delete_kept,
+    from langchain_chatexports.local_server.launcher import (
+        LocalServer,
     )
-    from langchain_chatexports.local_server.settings import ServerSettings
+    from langchain_chatexports.local_server.settings import (
+        ServerSettings,
+    )
     from langchain_chatexports.local_server.storage.data_directory import (
         default_data_dir,
     )
     from langchain_chatexports.local_server.storage.deletion import (
+        NOT_DELETED,
         KeptData,
         count_kept,
         delete_everything,
-        delete_job,
-        delete_model,
+        delete_kept,
     )
     from langchain_chatexports.local_server.storage.jobs import (
         KeptJob,
@@ -78,7 +82,9 @@ if TYPE_CHECKING:
         jobs_that_used_set,
         list_sets,
     )
-    from langchain_chatexports.local_server.trained_voice import voice_of
+    from langchain_chatexports.local_server.trained_voice import (
+        voice_of,
+    )
 
 __all__ = [
     "NOT_DELETED",
@@ -95,14 +101,11 @@ __all__ = [
     "TunedModel",
     "TurnScore",
     "cancel_job",
-    "cancel_kept_job",
     "check_extra",
     "count_kept",
     "default_data_dir",
     "delete_everything",
-    "delete_job",
     "delete_kept",
-    "delete_model",
     "describe_base",
     "describe_default_base",
     "export_model",
@@ -130,27 +133,56 @@ _MODULES = {
         "list_bases",
         "suggest_base",
     ),
-    "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
+    "bases.description": (
+        "BaseDescription",
+        "describe_base",
+        "describe_default_base",
+    ),
     "export": ("export_model",),
-    "http.server": ("ServerInfo", "serve_forever"),
-    "http.startup": ("check_extra",),
-    "in_process": ("InProcessServer", "serve_in_process"),
-    "engines.scoring": ("TurnScore", "score_conversations"),
+    "http.server": (
+        "ServerInfo",
+        "check_extra",
+        "serve_forever",
+    ),
+    "in_process": (
+        "InProcessServer",
+        "serve_in_process",
+    ),
+    "engines.scoring": (
+        "TurnScore",
+        "score_conversations",
+    ),
     "launcher": ("LocalServer",),
-    "removal": ("NOT_DELETED", "cancel_kept_job", "delete_kept"),
     "settings": ("ServerSettings",),
     "storage.data_directory": ("default_data_dir",),
     "storage.deletion": (
+        "NOT_DELETED",
         "KeptData",
         "count_kept",
         "delete_everything",
-        "delete_job",
-        "delete_model",
+        "delete_kept",
     ),
-    "storage.jobs": ("KeptJob", "cancel_job", "list_jobs", "pause_job"),
-    "storage.models": ("TunedModel", "find_model", "list_models", "rename_model"),
-    "storage.running": ("RunningServer", "find_running_server"),
-    "storage.uses": ("KeptSet", "jobs_that_used_set", "list_sets"),
+    "storage.jobs": (
+        "KeptJob",
+        "cancel_job",
+        "list_jobs",
+        "pause_job",
+    ),
+    "storage.models": (
+        "TunedModel",
+        "find_model",
+        "list_models",
+        "rename_model",
+    ),
+    "storage.running": (
+        "RunningServer",
+        "find_running_server",
+    ),
+    "storage.uses": (
+        "KeptSet",
+        "jobs_that_used_set",
+        "list_sets",
+    ),
     "trained_voice": ("voice_of",),
 }
 

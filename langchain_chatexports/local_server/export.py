@@ -34,7 +34,7 @@ from langchain_chatexports.local_server.bases.modelfile import (
 )
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-from langchain_chatexports.local_server.http.startup import check_extra
+from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,

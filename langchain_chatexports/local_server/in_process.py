@@ -1,19 +1,13 @@
 """A server in this process and without a port, for tests and notebooks."""
 
-from __future__ import annotations
-
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from langchain_chatexports.local_server.http.startup import check_extra, open_service
+from langchain_chatexports.local_server.http.server import check_extra, open_service
 from langchain_chatexports.local_server.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["InProcessServer", "serve_in_process"]
 
 
 @dataclass(frozen=True)
