@@ -64,6 +64,7 @@ def create_app(
             ApiError: _on_api_error,
             HTTPException: _on_http_error,
             RequestValidationError: _on_invalid_parameter,
+            Exception: _on_unexpected_error,
         },
     )
     app.state.service = service
@@ -149,3 +150,8 @@ async def _on_http_error(_: Request, error: Any) -> Response:
 async def _on_invalid_parameter(_: Request, error: Any) -> Response:
     # Instead of FastAPI's 422.
     return invalid_parameter(error.errors()).response()
+
+
+async def _on_unexpected_error(_: Request, error: Exception) -> Response:
+    # It is raised again, and logged by `_KeyAndSize`.
+    return unexpected_error(error).response()

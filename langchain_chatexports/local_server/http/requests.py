@@ -263,7 +263,7 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     same = [each for each in errors if _path(each)[:1] == first[:1]]
     best = max(same, key=_match_depth)
     name = ".".join(map(str, _path(best)))
-    param = str(first[0]) if first else None
+    param = next((str(part) for part in errors[0]["loc"][1:]), None)
     if best["type"] == "json_invalid" or (not name and best["loc"] == ("body",)):
         msg = "The body is not valid JSON, or not an object."
         return ApiError(msg, code="invalid_json")
@@ -271,7 +271,7 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
         msg = "'file' must be an uploaded file."
         return ApiError(msg, code="missing_required_parameter", param=param)
     if best["type"] == "extra_forbidden":
-        msg = f"Unrecognized key within '{name}'." if name else "Unrecognized argument."
+        msg = f"Unrecognized key within '{name}'." if name else "Unrecognized request argument."
         return ApiError(msg, code="unknown_parameter", param=param)
     if best["type"] == "missing":
         msg = f"Missing required parameter: '{name}'."

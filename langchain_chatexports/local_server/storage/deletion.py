@@ -102,6 +102,7 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
         msg = f"There is no model or job {name}. See: chatexports models"
         raise LocalServerError(msg)
     jobs.stop(name, "cancelled")
+    jobs.wait_for_trainer(name)
     _delete_uploads(name, data)
     jobs.delete(name)
 

@@ -271,11 +271,10 @@ class JobStore:
         Returns:
             Whether the job is cancelled or paused; `False` if it had finished before.
         """
-        if self.update(job_id, only_from=UNFINISHED, status=status):
-            message = "cancelled" if status == "cancelled" else "stopped"
-            self.log(job_id, f"The job was {message}")
-        elif (self.get(job_id) or {}).get("status") != status:
+        if not self.update(job_id, only_from=UNFINISHED, status=status):
             return False
+        message = "cancelled" if status == "cancelled" else "stopped"
+        self.log(job_id, f"The job was {message}")
         self.wait_for_trainer(job_id)
         if status == "cancelled":
             shutil.rmtree(self.folder(job_id), ignore_errors=True)

@@ -36,7 +36,6 @@ _ROUTES = (
     ("GET", "/v1/models/{id}"),
     ("DELETE", "/v1/models/{id}"),
     ("POST", "/v1/chat/completions"),
-    ("POST", "/v1/embeddings"),
     ("POST", "/v1/score"),
     ("GET", "/v1/checked_examples"),
 )
@@ -63,7 +62,6 @@ _CHAT = {
         "json_schema": {"name": "x", "schema": {"type": "object"}},
     },
 }
-_EMBEDDING = {"model": "tiny", "input": ["a"], "encoding_format": "base64"}
 _SCORE = {"model": "tiny", "messages": [{"role": "assistant", "content": "a"}]}
 _JOB = {
     "model": "tiny",
@@ -126,7 +124,6 @@ def _changed(draw: Callable[..., Any], body: dict[str, Any]) -> bytes:
 
 _BODIES = st.one_of(
     _changed(_CHAT),
-    _changed(_EMBEDDING),
     _changed(_JOB),
     _changed(_SCORE),
     _JSON.map(lambda value: json.dumps(value).encode()),
@@ -205,10 +202,3 @@ def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None
     response = open_http.post("/v1/chat/completions", content=text.encode())
     assert response.status_code == 400
     _check(response)
-
-
-def test_an_object_as_a_value_of_metadata_is_a_400(open_http: TestClient) -> None:
-    answer = open_http.get("/v1/fine_tuning/jobs", params={"metadata[a][b]": "x"})
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "metadata"

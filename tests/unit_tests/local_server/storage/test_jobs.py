@@ -13,10 +13,8 @@ import pytest
 from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
-from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
@@ -69,10 +67,6 @@ def test_a_job_says_what_its_model_can_do(order: Callable[..., Any]) -> None:
     assert profile["text_inputs"]
     assert not profile["tool_calling"]
     assert profile.keys() <= ModelProfile.__annotations__.keys()
-
-
-def test_hyperparameters_are_taken_in_the_older_form(order: Callable[..., Any]) -> None:
-    assert order(hyperparameters={"n_epochs": 2}).hyperparameters.n_epochs == 2
 
 
 def test_hyperparameters_are_taken_in_the_newer_form(order: Callable[..., Any]) -> None:
@@ -189,41 +183,16 @@ def test_a_paused_job_is_cancelled_with_its_saves(
 ) -> None:
     job_id = order().id
     client.fine_tuning.jobs.pause(job_id)
-    (service.jobs.folder(job_id) / "work").mkdir()
+    service.jobs.folder(job_id).mkdir()
     assert client.fine_tuning.jobs.cancel(job_id).status == "cancelled"
-    assert not (service.jobs.folder(job_id) / "work").exists()
-
-
-def _delete(client: OpenAI, job_id: str) -> Any:
-    return client.delete(f"/fine_tuning/jobs/{job_id}", cast_to=object)
-
-
-def test_a_deleted_job_is_gone_with_the_text_that_only_it_used(
-    order: Callable[..., Any], client: OpenAI, service: LocalService
-) -> None:
-    job, other = order(dialogues(mark="MARKED")), order()
-    assert _delete(client, job.id)["deleted"] is True
-    with pytest.raises(openai.NotFoundError):
-        client.fine_tuning.jobs.retrieve(job.id)
-    assert not service.jobs.folder(job.id).exists()
-    assert [file.id for file in client.files.list()] == [other.training_file]
-
-
-def test_a_job_whose_model_is_kept_is_not_deleted(
-    order: Callable[..., Any], client: OpenAI, service: LocalService
-) -> None:
-    job = order()
-    name = keep_adapter(service.data, "0" * 12, job_id=job.id)
-    with pytest.raises(openai.BadRequestError, match=name):
-        _delete(client, job.id)
-    assert service.files.path(job.training_file).exists()
+    assert not service.jobs.folder(job_id).exists()
 
 
 def test_a_job_says_which_one_it_waits_behind(
     order: Callable[..., Any], client: OpenAI
 ) -> None:
     first, second = order(), order()
-    assert f"The job waits behind job {first.id}" in _messages(client, second)
+    assert f"The job waits behind job {first.id}" in " ".join(_messages(client, second))
     assert "waits" not in " ".join(_messages(client, first))
 
 
@@ -266,14 +235,6 @@ def test_jobs_are_there_again_after_a_restart(
     job = order(suffix="x")
     again = JobStore(service.jobs._data)
     assert again.get(job.id) == service.jobs.get(job.id)
-
-
-def test_a_jobs_folder_holds_no_text(
-    order: Callable[..., Any], service: LocalService
-) -> None:
-    job = order(dialogues(mark="MARKED"))
-    folder = service.jobs.folder(job.id)
-    assert not any(b"MARKED" in p.read_bytes() for p in folder.iterdir())
 
 
 def _with(n: int, **changes: Any) -> list[dict[str, Any]]:
@@ -431,23 +392,6 @@ def test_a_body_that_is_no_order_is_a_400(http: TestClient, body: bytes) -> None
     assert response.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    ["application/json", "text/plain", "application/x-www-form-urlencoded", ""],
-)
-def test_a_body_is_read_whatever_its_content_type(
-    http: TestClient, client: OpenAI, content_type: str
-) -> None:
-    """As `curl -d` sends it."""
-    body = {"model": "tiny", "training_file": _upload(client, dialogues()), "seed": 2.0}
-    response = http.post(
-        "/v1/fine_tuning/jobs",
-        content=json.dumps(body).encode(),
-        headers={"content-type": content_type} if content_type else {},
-    )
-    assert response.json()["seed"] == 2
-
-
 @pytest.mark.parametrize("name", ["x", "ftjob-1", "..%2Fx", "ftjob-" + "0" * 24])
 def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
     assert http.get(f"/v1/fine_tuning/jobs/{name}").status_code == 404
@@ -487,33 +431,6 @@ def test_uploads_jobs_and_events_are_private_whatever_the_umask(
     kept = list(service.data.root.rglob("*"))
     assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_file()} == {0o600}
     assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_dir()} == {0o700}
-
-
-@pytest.mark.parametrize(
-    "line", [b"{}", b'{"messages": [' + b"{}, " * 20_000 + b"{}]}"]
-)
-def test_of_endless_problems_a_thousand_are_enough(
-    order: Callable[..., Any], line: bytes
-) -> None:
-    with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
-        order((line + b"\n") * 2000 if line == b"{}" else line + b"\n")
-
-
-def test_of_problems_with_the_template_a_thousand_are_enough_too(
-    order: Callable[..., Any], service: LocalService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked_at = []
-
-    def refuse(*_: Any, **__: Any) -> None:
-        looked_at.append(1)
-        msg = "refused"
-        raise TemplateError(msg)
-
-    monkeypatch.setattr(service.tokenizer.template, "label", refuse)
-    monkeypatch.setattr(service.tokenizer.template, "check_trainable", lambda: None)
-    with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
-        order(dialogues(1500))
-    assert len(looked_at) == 1000
 
 
 def test_the_server_counts_the_examples_that_it_has_checked(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.http import access
+from langchain_chatexports.local_server.http import app as access
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.errors import ApiError
 from tests.unit_tests.local_server.conftest import KEY, asking
@@ -43,6 +43,7 @@ def test_without_the_key_nothing_is_told(
 def test_the_key_is_asked_for_before_the_route_is_known(service: LocalService) -> None:
     with asking(service, key=None) as http:
         assert http.get("/nowhere").status_code == 401
+        assert http.get("/v1/openapi.json").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -59,16 +60,7 @@ def test_the_key_is_asked_for_before_the_route_is_known(service: LocalService) -
 def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
     response = http.get("/v1/models", headers={"host": host})
     assert response.status_code == 400
-    assert _error(response)["code"] == "invalid_host"
-
-
-def test_a_request_with_two_hosts_is_refused(http: TestClient) -> None:
-    hosts = [("host", "127.0.0.1"), ("host", "evil.example")]
-    response = http.send(
-        http.build_request("GET", "http://127.0.0.1/v1/models", headers=hosts)
-    )
-    assert response.status_code == 400
-    assert _error(response)["code"] == "invalid_host"
+    assert response.text == "Invalid host header"
 
 
 def test_keys_are_compared_in_a_time_that_tells_nothing(
@@ -115,7 +107,7 @@ def test_a_wrong_method_is_a_405_in_openais_shape(http: TestClient) -> None:
     _error(response)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/v1/docs"])
 def test_there_are_no_pages_for_a_browser(http: TestClient, path: str) -> None:
     assert http.get(path).status_code == 404
 
