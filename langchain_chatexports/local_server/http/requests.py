@@ -271,7 +271,11 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
         msg = "'file' must be an uploaded file."
         return ApiError(msg, code="missing_required_parameter", param=param)
     if best["type"] == "extra_forbidden":
-        msg = f"Unrecognized key within '{name}'." if name else "Unrecognized request argument."
+        msg = (
+            f"Unrecognized key within '{name}'."
+            if name
+            else "Unrecognized request argument."
+        )
         return ApiError(msg, code="unknown_parameter", param=param)
     if best["type"] == "missing":
         msg = f"Missing required parameter: '{name}'."

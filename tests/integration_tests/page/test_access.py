@@ -16,11 +16,11 @@ from urllib.request import url2pathname
 
 import httpx
 import pytest
+from langchain_chatexports.local_server.http.connections import HEAD_SECONDS
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from langchain_chatexports.local_server.http.connections import HEAD_SECONDS
 from tests.integration_tests.page.conftest import opened, wait
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from langchain_chatexports.local_server.storage.locks import only_server
 from selenium.common.exceptions import NoAlertPresentException
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.models import TEST_RUN
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,

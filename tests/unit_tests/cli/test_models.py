@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from langchain_chatexports.local_server.storage.locks import only_server
 
 from langchain_chatexports.cli import _console
 from langchain_chatexports.local_server import (
@@ -20,7 +21,6 @@ from langchain_chatexports.local_server import (
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
     has_users,

@@ -15,8 +15,10 @@ _BODIES = {
         (
             "fine_tuning/jobs",
             {"hyperparameters": {"n_epochs": 51}},
-            "Invalid value for 'hyperparameters.n_epochs': Input should be less than "
-            "or equal to 50.",
+            (
+                "Invalid value for 'hyperparameters.n_epochs': Input should be less "
+                "than or equal to 50."
+            ),
         ),
         (
             "fine_tuning/jobs",
@@ -26,8 +28,10 @@ _BODIES = {
         (
             "fine_tuning/jobs",
             {"method": {"type": "dpo", "dpo": {"hyperparameters": {}}}},
-            "Invalid value for 'method.type': Input should be 'supervised'. The local "
-            "server does not support this.",
+            (
+                "Invalid value for 'method.type': Input should be 'supervised'. The "
+                "local server does not support this."
+            ),
         ),
         (
             "chat/completions",

@@ -149,7 +149,7 @@ def test_examples_are_deleted_only_if_no_job_used_them(root: Path) -> None:
     "name", ["ft:tiny:local::ffffffffffff", "ftjob-" + "0" * 24, "file-" + "0" * 24]
 )
 def test_what_is_not_there_is_an_error(root: Path, name: str) -> None:
-    with pytest.raises(LocalServerError, match="There (is|are) no"):
+    with pytest.raises(LocalServerError, match=r"There (is|are) no"):
         delete_kept(name, data_dir=root)
     assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
 
@@ -165,7 +165,9 @@ def test_jobs_are_listed_newest_first_with_step_and_place_in_line(
     assert list_jobs(root)[1].position == 1
 
 
-@pytest.mark.parametrize(("has_server", "status"), [(False, "stopped"), (True, "running")])
+@pytest.mark.parametrize(
+    ("has_server", "status"), [(False, "stopped"), (True, "running")]
+)
 def test_a_job_that_nobody_trains_is_listed_as_stopped(
     root: Path, jobs: JobStore, stopped: str, status: str, *, has_server: bool
 ) -> None:

@@ -1,0 +1,294 @@
+"""The training queue, with a script in place of the trainer."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports._locks import is_locked
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    write_json,
+)
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
+from langchain_chatexports.local_server.training.queue import TrainingQueue
+
+# Takes the job's lock, writes its id to `began`, and does what the file `do` says.
+_TRAINER = """
+import json, os, pathlib, sys, threading, time
+from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports.local_server.storage.data_directory import write_json
+spec = json.loads(sys.stdin.readline())
+folder = pathlib.Path(spec["data_dir"], "jobs", spec["job_id"])
+lock = ProcessLock(folder / "trainer.lock")
+assert lock.acquire(timeout=60)
+root = pathlib.Path(spec["data_dir"]).parent
+def save():
+    name = f"saves/checkpoint-{len(list(folder.glob('saves/*'))) + 1}"
+    (folder / name).mkdir(parents=True)
+    write_json(folder / name / "complete.json", {})
+def end_with_server():
+    for line in sys.stdin:
+        save()
+        os._exit(143)
+    os._exit(143)
+threading.Thread(target=end_with_server, daemon=True).start()
+with (root / "began").open("a") as file:
+    file.write(spec["job_id"] + "\\n")
+while not (root / "do").exists():
+    time.sleep(0.01)
+what = (root / "do").read_text()
+if what == "die":
+    os._exit(3)
+if what == "die of memory":
+    os.kill(os.getpid(), 9)
+if what == "save and be killed":
+    if list(folder.glob("saves/*")):
+        what = "succeed"
+    else:
+        save()
+        os.kill(os.getpid(), 9)
+if what == "succeed":
+    model = pathlib.Path(spec["model_folder"])
+    model.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (model / name).touch()
+    record = {"name": "ft:tiny", "created_at": 1, "trained_tokens": 1}
+    write_json(model / "model.json", spec["model_record"] | record)
+os._exit(0)
+"""
+
+
+class _Server:
+    """A queue, and what its trainers do."""
+
+    def __init__(self, root: Path, *, resumes: bool = True) -> None:
+        self._root = root
+        self.data = DataDirectory(root / "data")
+        self.data.prepare()
+        self.jobs = JobStore(self.data)
+        self.queue = TrainingQueue(
+            self.jobs,
+            FileStore(self.data),
+            ModelStore(self.data, base_model="tiny", signature=""),
+            data_dir=self.data.root,
+            base_directory=root,
+            threads=1,
+            resumes=resumes,
+        )
+
+    def create(self, base: str = "tiny") -> str:
+        model = {"id": new_model_id(), "base_model": base, "signature": ""}
+        private = {"model": model, "max_length": 1, "stops_early": True}
+        record = {"training_file": f"file-{'0' * 24}", "hyperparameters": {}, "seed": 1}
+        job_id: str = self.jobs.create(record, private=private, events=[])["id"]
+        self.queue.enqueue(job_id)
+        return job_id
+
+    def let_trainers(self, what: str) -> None:
+        (self._root / "do").write_text(what)
+
+    @property
+    def began(self) -> list[str]:
+        file = self._root / "began"
+        return file.read_text().split() if file.exists() else []
+
+    def status(self, job_id: str) -> str:
+        return str((self.jobs.get(job_id) or {}).get("status"))
+
+    def messages(self, job_id: str) -> list[str]:
+        return [event["message"] for event in self.jobs.events(job_id)]
+
+    def wait_for(self, job_id: str, status: str) -> None:
+        _wait(lambda: self.status(job_id) == status)
+
+
+@pytest.fixture
+def make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., _Server]]:
+    monkeypatch.setattr(
+        "langchain_chatexports.local_server.training.queue.child_command",
+        lambda _: [sys.executable, "-c", _TRAINER],
+    )
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))
+    made = []
+
+    def start(**options: Any) -> _Server:
+        made.append(_Server(tmp_path, **options))
+        made[-1].queue.start()
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.queue.stop()
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_one_job_trains_at_a_time_and_the_others_wait_in_line(
+    make: Callable[..., _Server],
+) -> None:
+    server = make()
+    first, second, third = (server.create() for _ in range(3))
+    _wait(lambda: server.began == [first])
+    assert [server.status(job) for job in (first, second, third)] == [
+        "running",
+        "queued",
+        "queued",
+    ]
+    assert server.jobs.before(third) == [first, second]
+    assert server.messages(third)[-1] == (
+        f"The job waits behind job {second}: it is number 3 in line, and one is "
+        "trained at a time"
+    )
+    server.let_trainers("succeed")
+    server.wait_for(third, "succeeded")
+    assert server.began == [first, second, third]
+    assert not list(server.data.jobs.iterdir())
+
+
+def test_a_job_of_another_base_waits_for_a_server_with_it(
+    make: Callable[..., _Server],
+) -> None:
+    left = make()
+    left.queue.stop()
+    other, own = left.create(base="other"), left.create()
+    server = make()
+    server.let_trainers("succeed")
+    server.wait_for(own, "succeeded")
+    assert server.began == [own]
+    assert server.status(other) == "queued"
+    assert "waiting for a server with its base, other" in server.messages(other)[-1]
+
+
+def test_a_stopped_server_saves_and_the_next_continues(
+    make: Callable[..., _Server],
+) -> None:
+    server = make()
+    job_id = server.create()
+    _wait(lambda: server.began == [job_id])
+    server.queue.stop()
+    assert server.status(job_id) == "queued"
+    assert list(server.jobs.folder(job_id).glob("saves/*"))
+    server = make()
+    server.let_trainers("succeed")
+    server.wait_for(job_id, "succeeded")
+    assert server.began == [job_id, job_id]
+
+
+def test_a_queue_that_resumes_nothing_pauses_what_was_left_and_its_own(
+    make: Callable[..., _Server],
+) -> None:
+    left = make()
+    left.queue.stop()
+    old = left.create()
+    server = make(resumes=False)
+    assert server.status(old) == "paused"
+    new, waiting = server.create(), server.create()
+    _wait(lambda: server.began == [new])
+    server.queue.stop()
+    assert [server.status(job) for job in (old, new, waiting)] == ["paused"] * 3
+    assert not any("queued again" in text for text in server.messages(new))
+    server = make()
+    assert server.jobs.resume(old)
+    server.let_trainers("succeed")
+    server.wait_for(old, "succeeded")
+    assert server.began == [new, old]
+
+
+@pytest.mark.parametrize(("status", "saves"), [("cancelled", 0), ("paused", 1)])
+def test_a_job_that_any_process_stops_has_no_trainer_when_that_returns(
+    make: Callable[..., _Server], status: Any, saves: int
+) -> None:
+    server = make()
+    job_id = server.create()
+    _wait(lambda: server.began == [job_id])
+    elsewhere = JobStore(DataDirectory(server.data.root))
+    assert elsewhere.stop(job_id, status)
+    folder = server.jobs.folder(job_id)
+    assert not is_locked(folder / "trainer.lock")
+    assert len(list(folder.glob("saves/*"))) == saves
+    assert server.status(job_id) == status
+    server.let_trainers("succeed")
+    assert elsewhere.resume(job_id) == (status == "paused")
+    following = server.create()
+    server.wait_for(following, "succeeded")
+    if status == "paused":
+        assert server.status(job_id) == "succeeded"
+
+
+def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
+    make: Callable[..., _Server],
+) -> None:
+    server = make()
+    server.queue.stop()
+    left, done = server.create(), server.create()
+    for job_id in (left, done):
+        server.jobs.update(job_id, only_from=("queued",), status="running")
+    model = server.data.models / server.jobs.private(done)["model"]["id"]
+    model.mkdir()
+    record = {"name": "ft:tiny", "created_at": 5, "trained_tokens": 7}
+    write_json(model / "model.json", record)
+    server = make()
+    job = server.jobs.require(done)
+    assert (job["status"], job["fine_tuned_model"]) == ("succeeded", "ft:tiny")
+    assert (job["finished_at"], job["trained_tokens"]) == (5, 7)
+    _wait(lambda: server.began == [left])
+
+
+def test_a_killed_trainer_continues_from_its_save(make: Callable[..., _Server]) -> None:
+    server = make()
+    server.let_trainers("save and be killed")
+    job_id = server.create()
+    server.wait_for(job_id, "succeeded")
+    assert server.began == [job_id, job_id]
+    assert "The trainer was killed; the job continues" in server.messages(job_id)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"), [("die", "exit code 3"), ("die of memory", "memory")]
+)
+def test_a_failed_job_says_why_and_can_be_resumed(
+    make: Callable[..., _Server], what: str, words: str
+) -> None:
+    server = make()
+    job_id, following = server.create(), server.create()
+    server.let_trainers(what)
+    server.wait_for(job_id, "failed")
+    assert words in server.jobs.require(job_id)["error"]["message"]
+    server.wait_for(following, "failed")
+    server.let_trainers("succeed")
+    assert server.jobs.resume(job_id)
+    server.wait_for(job_id, "succeeded")
+    assert server.jobs.require(job_id)["error"] is None
+
+
+def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
+    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    start: Any = server.queue._start_trainer
+
+    def start_or_fail(job_id: str) -> Any:
+        if job_id == broken:
+            raise OSError
+        return start(job_id)
+
+    monkeypatch.setattr(server.queue, "_start_trainer", start_or_fail)
+    server.let_trainers("succeed")
+    broken = ""
+    broken = server.create()
+    fine = server.create()
+    server.wait_for(fine, "succeeded")
+    assert server.jobs.require(broken)["error"]["code"] == "server_error"
