@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli._console import command_line, say
@@ -180,15 +180,24 @@ class LocalJob:
                 return
 
     def _stop(self, job_id: str) -> None:
+        import openai
+
         from langchain_chatexports.local_server import delete_kept, pause_job
 
         data_dir = self._server.data_dir
         say("Stopping the training …")
-        stop = delete_kept if self._again is None else pause_job
         try:
-            stop(job_id, data_dir=data_dir)
-        except LocalServerError:
+            if self._again is None:
+                delete_kept(job_id, data_dir=data_dir)
+            else:
+                self._client.fine_tuning.jobs.pause(job_id)
+        except (openai.BadRequestError, LocalServerError):
             return  # It has finished.
+        except openai.OpenAIError:
+            # The server was stopped, too.
+            stop = delete_kept if self._again is None else pause_job
+            with suppress(LocalServerError):
+                stop(job_id, data_dir=data_dir)
         if self._again is None:
             say("Training stopped. Its job and the uploaded examples are deleted.")
         else:

@@ -73,7 +73,7 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
     keys = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder))
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         with server, client_of(server) as client:
             keys.append(server.api_key)
             job = order(client, epochs=30, examples=dialogues(mark=_MARK))
