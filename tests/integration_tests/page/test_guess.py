@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from langchain_chatexports.local_server.storage.locks import only_server
 from selenium.common.exceptions import NoAlertPresentException
 
 from langchain_chatexports.local_server import list_models
@@ -51,7 +50,7 @@ def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
     """The server that runs on the data directory, with a tuned model."""
     data = DataDirectory(tmp_path / "data")
     data.prepare()
-    with OpenAIServer(words=(_MODEL,)).running() as server, only_server(data):
+    with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
         base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
         keep_tuned(server, data, _TRAINING, _HELD_OUT, **base)
         # The newest, but of a test run.

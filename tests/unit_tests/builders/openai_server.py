@@ -174,6 +174,8 @@ class OpenAIServer:
             if parts == ["chat", "completions"]:
                 self.chats.append(body)
                 return 200, _completion(body, self.words)
+            if parts == ["hold"]:
+                return 200, {}
         return _error(404, "no such route")
 
     def _files(
