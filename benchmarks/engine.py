@@ -262,11 +262,11 @@ def run_server(engine: str, settings: str) -> None:
     """Serve until killed: the child process of `Server`."""
     from langchain_chatexports.local_server import serve_forever
     from langchain_chatexports.local_server.engines.choice import EngineChoice
-    from langchain_chatexports.local_server.http import startup
+    from langchain_chatexports.local_server.http import server
 
     if engine == "transformers":
         choice = EngineChoice(None, reason="as asked for")
-        vars(startup)["choose_engine"] = lambda *_, **__: choice
+        vars(server)["choose_engine"] = lambda *_, **__: choice
 
     def tell(info: Any) -> None:
         found = {
@@ -369,7 +369,7 @@ def contenders(
             if not copy.exists():
                 copy.mkdir(mode=0o700)
                 shutil.copytree(folder / "llama" / "models", copy / "models")
-                shutil.copy(folder / "llama" / ".chatexports-data", copy)
+                shutil.copy(folder / "llama" / "chatexports.db", copy)
                 settings = ServerSettings(
                     base=asked.base, data_dir=str(copy), threads=asked.threads
                 )

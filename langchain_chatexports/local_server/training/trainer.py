@@ -6,7 +6,6 @@ to the database, and ends by renaming the tuned model's folder into place, or by
 printing why it failed.
 """
 
-import errno
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
     write_gguf_adapter,
 )
+from langchain_chatexports.local_server.storage.adapters import save_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
@@ -399,13 +399,8 @@ def _publish(
     spec: TrainingSpec, trainer: Any, tokens: int, examples: list[dict[str, Any]]
 ) -> None:
     folder = spec.folder / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    save_adapter(trainer.model, folder)
     trainer.processing_class.save_pretrained(folder)
-    trainer.model.save_pretrained(
-        folder, safe_serialization=True, save_embedding_layers=False
-    )
-    (folder / "README.md").unlink(missing_ok=True)
     # llama.cpp reads this form; without one, transformers answers.
     with suppress(NoGGUFError):
         write_gguf_adapter(folder, Path(spec.base_directory))
@@ -443,7 +438,9 @@ def _describe_failure(error: Exception) -> dict[str, Any]:
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    if is_disk_full(error) or getattr(error, "errno", None) == errno.ENOSPC:
+    # The last three: what Rust, C and PyTorch write.
+    words = ("os error 28", "No space left", "file write failed")
+    if is_disk_full(error) or any(text in str(error) for text in words):
         return "disk_full", (
             "The disk with the data directory is full. Free some space, and continue "
             "the training: its last save is kept."

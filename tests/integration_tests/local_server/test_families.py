@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +13,8 @@ from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
+from tests.unit_tests.builders.trainings import run_training, training_spec
 
 if TYPE_CHECKING:
     from typing import Any
@@ -82,33 +81,12 @@ def _answer(engine: Any, messages: Any, adapter: Any) -> Any:
 @pytest.mark.parametrize("family", sorted(_FAMILIES))
 def test_a_family_is_trained_and_served(tmp_path: Path, family: Any) -> None:
     base = _write_base(tmp_path / family, family)
-    file = tmp_path / "train.jsonl"
     examples = dialogues()
     for example in examples:
         example["messages"].insert(0, {"role": "system", "content": "Be a tortoise."})
-    file.write_bytes(as_jsonl(examples))
-    (tmp_path / "job").mkdir()
-    order = TrainingSpec(
-        job_folder=str(tmp_path / "job"),
-        base_directory=str(base),
-        training_file=str(file),
-        validation_file=None,
-        hyperparameters={
-            "n_epochs": 2,
-            "batch_size": 2,
-            "learning_rate_multiplier": 10.0,
-        },
-        seed=1,
-        max_length=256,
-        stops_early=True,
-        dtype="float32",
-        model_folder=str(tmp_path / "model"),
-        model_record={},
-    )
-    with warnings.catch_warnings():
-        # PEFT and TRL ask for attributes that transformers is about to drop.
-        warnings.simplefilter("ignore", FutureWarning)
-        train(order)
+    (tmp_path / "train.jsonl").write_bytes(as_jsonl(examples))
+    numbers = {"n_epochs": 2, "batch_size": 2, "learning_rate_multiplier": 10.0}
+    run_training(training_spec(tmp_path, base, hyperparameters=numbers, max_length=256))
     engine = TransformersEngine(base, ChatTokenizer(base), threads=1)
     messages = examples[0]["messages"][:2]
     try:

@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import time
-import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,10 @@ import pytest
 
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.processes import child_command
-from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
-    read_json,
-)
-from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
+from langchain_chatexports.local_server.storage.data_directory import read_json
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import progress
-from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
+from langchain_chatexports.local_server.training.trainer import TrainingSpec
 from tests.integration_tests.local_server.conftest import (
     KILLS,
     client_of,
@@ -30,7 +27,11 @@ from tests.integration_tests.local_server.conftest import (
     wait_for,
     wait_for_step,
 )
-from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.trainings import (
+    events_of,
+    run_training,
+    training_spec,
+)
 
 pytestmark = [
     pytest.mark.training,
@@ -97,32 +98,19 @@ print(finished)
 """
 
 
-def _spec(folder: Path, base: Path, **changes: Any) -> dict[str, Any]:
-    data = DataDirectory(folder / "data")
-    data.prepare()
-    jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
-    jobs.folder(job_id).mkdir()
-    (folder / "train.jsonl").write_bytes(as_jsonl(dialogues()))
+def _spec(folder: Path, base: Path) -> TrainingSpec:
+    folder.mkdir()
     numbers = {"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    settings = {
-        "data_dir": str(data.root),
-        "job_id": job_id,
-        "base_directory": str(base),
-        "training_file": str(folder / "train.jsonl"),
-        "validation_file": str(folder / "train.jsonl"),
-        "hyperparameters": numbers,
-        "seed": 5,
-        "max_length": 256,
-        "stops_early": False,
-        "dtype": "float32",
-        "model_folder": str(folder / "model"),
-        "model_record": {"name": "ft:tiny"},
-    }
-    return {**settings, **changes}
+    return training_spec(
+        folder,
+        base,
+        validation_file=str(folder / "train.jsonl"),
+        hyperparameters=numbers,
+        stops_early=False,
+    )
 
 
-def _check_same_model(folder: Path, calm: Path, spec: dict[str, Any]) -> None:
+def _check_same_model(folder: Path, calm: Path, spec: TrainingSpec) -> None:
     """The model is that of an undisturbed training, and each step has one event."""
     weights = [
         (each / "model" / "adapter_model.safetensors").read_bytes()
@@ -133,12 +121,8 @@ def _check_same_model(folder: Path, calm: Path, spec: dict[str, Any]) -> None:
     assert records[0] is not None
     assert records[1] is not None
     assert records[0]["step"] == records[1]["step"]
-    jobs = JobStore(DataDirectory(spec["data_dir"]))
-    steps = [
-        e["data"]["step"] for e in jobs.events(spec["job_id"]) if "step" in e["data"]
-    ]
-    total = 10 * spec["hyperparameters"]["n_epochs"]
-    assert steps == list(range(1, total + 1))
+    data = [event["data"] for event in events_of(spec)]
+    assert [each["step"] for each in data if "step" in each] == list(range(1, 31))
 
 
 @pytest.mark.release
@@ -148,12 +132,10 @@ def test_a_trainer_killed_at_any_moment_leaves_the_same_model(
 ) -> None:
     rounds = KILLS or 10
     folders = [tmp_path / f"{n}" for n in range(rounds + 1)]
-    for folder in folders:
-        folder.mkdir()
     specs = [_spec(folder, tiny_base) for folder in folders]
     finished = subprocess.run(  # noqa: S603 - this test's own words.
         [child_command("x")[0], "-c", _DRIVER, str(rounds)],
-        input=json.dumps(specs).encode(),
+        input=json.dumps([asdict(spec) for spec in specs]).encode(),
         stdout=subprocess.PIPE,
         check=False,
         timeout=1800,
@@ -178,8 +160,6 @@ def test_an_interrupted_training_continues_from_its_last_save(
 ) -> None:
     """It is killed in step 12, or told to stop, which saves."""
     folders = [tmp_path / "calm", tmp_path / "hurt"]
-    for folder in folders:
-        folder.mkdir()
     calm, hurt = (_spec(folder, tiny_base) for folder in folders)
     began: list[int] = []
 
@@ -192,20 +172,18 @@ def test_an_interrupted_training_continues_from_its_last_save(
             if is_killed:
                 raise _KilledError
 
-    with warnings.catch_warnings(), monkeypatch.context() as patch:
-        # PEFT asks for an attribute that transformers is about to drop.
-        warnings.simplefilter("ignore", FutureWarning)
-        train(TrainingSpec(**calm))
+    run_training(calm)
+    with monkeypatch.context() as patch:
         patch.setattr(progress, "SAVE_SECONDS", 0.0 if is_killed else 3600.0)
         patch.setattr(
             progress.ProgressWriter, "on_step_begin", interrupt, raising=False
         )
         with pytest.raises(_KilledError if is_killed else progress.StoppedError):
-            train(TrainingSpec(**hurt))
-        saved = last_saved(TrainingSpec(**hurt).folder)
+            run_training(hurt)
+        saved = last_saved(hurt.folder)
         assert saved is not None
         assert saved.name == ("checkpoint-11" if is_killed else "checkpoint-12")
-        train(TrainingSpec(**hurt))
+        run_training(hurt)
     assert began[12] == int(saved.name.rpartition("-")[2])
     _check_same_model(folders[1], folders[0], hurt)
 

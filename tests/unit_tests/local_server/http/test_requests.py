@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-_BODIES = {
+_BODIES: dict[str, dict[str, object]] = {
     "fine_tuning/jobs": {"model": "tiny", "training_file": "file-1"},
     "chat/completions": {"model": "tiny", "messages": [{"role": "user"}]},
 }

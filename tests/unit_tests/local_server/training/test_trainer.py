@@ -11,7 +11,6 @@ import shutil
 import stat
 import sys
 import time
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,21 +35,23 @@ from langchain_chatexports.local_server.bases import (
 )
 from langchain_chatexports.local_server.engines.transformers import LoadedBase
 from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
     read_json,
     write_json,
 )
-from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
 from langchain_chatexports.local_server.training.trainer import (
     TrainingError,
-    TrainingSpec,
     _precision,
-    train,
 )
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.trainings import (
+    events_of,
+    run_training,
+    training_spec,
+)
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
 if TYPE_CHECKING:
@@ -70,16 +71,12 @@ _HELLO: list[ChatCompletionMessageParam] = [
 ]
 
 
-def _train_here(order: TrainingSpec) -> None:
-    """Train in this process: the same code as the trainer's, without its start."""
+@pytest.fixture(autouse=True)
+def _private_files() -> Iterator[None]:
+    """The trainer's own umask."""
     before = os.umask(0o077)
-    try:
-        with warnings.catch_warnings():
-            # PEFT asks for an attribute that transformers is about to drop.
-            warnings.simplefilter("ignore", FutureWarning)
-            train(order)
-    finally:
-        os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +91,7 @@ def trained(
         queue = service.queue
         service.jobs.update(job_id, only_from=("queued",), status="running")
         service.jobs.folder(job_id).mkdir()
-        _train_here(queue._spec(job_id))
+        run_training(queue._spec(job_id))
         queue._conclude(job_id, failure=None)
 
     service.queue._train = train_here
@@ -203,11 +200,11 @@ def test_a_resumed_training_is_not_measured_again(
 ) -> None:
     monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
     numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
-    order = _spec_for(tmp_path, tiny_base, hyperparameters=numbers)
-    _train_here(order)
+    order = training_spec(tmp_path, tiny_base, hyperparameters=numbers)
+    run_training(order)
     shutil.rmtree(tmp_path / "model")
-    _train_here(order)
-    messages = [event["message"] for event in _events_of(order)]
+    run_training(order)
+    messages = [event["message"] for event in events_of(order)]
     assert sum("Measured" in message for message in messages) == 1
 
 
@@ -216,7 +213,7 @@ def test_measuring_changes_nothing_that_is_learned(
 ) -> None:
     for name in ("measured", "plain"):
         (tmp_path / name).mkdir()
-        _train_here(_spec_for(tmp_path / name, tiny_base))
+        run_training(training_spec(tmp_path / name, tiny_base))
         monkeypatch.setattr(trainer, "_estimate", lambda *_: None)
     written = [
         (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
@@ -242,7 +239,7 @@ def test_little_memory_changes_nothing_that_is_learned(
                 return models[-1]
 
             patch.setattr(weights, "load_base", note)
-            _train_here(_spec_for(tmp_path / name, tiny_base))
+            run_training(training_spec(tmp_path / name, tiny_base))
         learned.append(
             load_file(tmp_path / name / "model" / "adapter_model.safetensors")
         )
@@ -543,39 +540,6 @@ def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
     assert score(None) == plain
 
 
-def _spec_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingSpec:
-    data = DataDirectory(tmp_path / "data")
-    data.prepare()
-    jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
-    jobs.folder(job_id).mkdir()
-    file = tmp_path / "train.jsonl"
-    file.write_bytes(as_jsonl(dialogues()))
-    settings = {
-        "data_dir": str(data.root),
-        "job_id": job_id,
-        "base_directory": str(base),
-        "training_file": str(file),
-        "validation_file": None,
-        "hyperparameters": {
-            "n_epochs": 1,
-            "batch_size": 4,
-            "learning_rate_multiplier": 1.0,
-        },
-        "seed": 2**60,
-        "max_length": 100,
-        "stops_early": True,
-        "dtype": "float32",
-        "model_folder": str(tmp_path / "model"),
-        "model_record": {},
-    }
-    return TrainingSpec(**{**settings, **changes})
-
-
-def _events_of(order: TrainingSpec) -> list[dict[str, Any]]:
-    return JobStore(DataDirectory(order.data_dir)).events(order.job_id)
-
-
 def test_a_model_keeps_the_system_message_of_its_training(
     tmp_path: Path, tiny_base: Path
 ) -> None:
@@ -586,9 +550,9 @@ def test_a_model_keeps_the_system_message_of_its_training(
                 message["content"] = f"Hare: {message['content']}"
         shown = f"Be slow.\n\n{REPLIES}\n> Ready?\nAlways."
         example["messages"].insert(0, {"role": "system", "content": shown})
-    spec = _spec_for(tmp_path, tiny_base)
+    spec = training_spec(tmp_path, tiny_base)
     (tmp_path / "train.jsonl").write_bytes(as_jsonl(examples))
-    _train_here(spec)
+    run_training(spec)
     record = read_json(tmp_path / "model" / "model.json")
     assert record is not None
     assert record["system_prompt"] == "Be slow."
@@ -599,8 +563,8 @@ def test_a_model_keeps_the_system_message_of_its_training(
 def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
     tmp_path: Path, tiny_base: Path
 ) -> None:
-    order = _spec_for(tmp_path, tiny_base)
-    _train_here(order)
+    order = training_spec(tmp_path, tiny_base)
+    run_training(order)
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
     assert not (order.folder / "model").exists()
 
@@ -610,7 +574,7 @@ def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
 ) -> None:
     """Issue 36: each model kept 121 MB, and its adapter has 19.5."""
     numbers = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
-    _train_here(_spec_for(tmp_path, tiny_base, hyperparameters=numbers))
+    run_training(training_spec(tmp_path, tiny_base, hyperparameters=numbers))
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
     large = {path.name for path in files if path.stat().st_size > 50_000}
     assert large == {"adapter_model.safetensors", "adapter.gguf"}
@@ -622,11 +586,11 @@ def test_a_training_that_does_not_fit_on_the_disk_does_not_start(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    order = _spec_for(tmp_path, tiny_base)
+    order = training_spec(tmp_path, tiny_base)
     with pytest.raises(TrainingError, match=r"needs \d+ MB .* 1 MB free") as caught:
-        _train_here(order)
+        run_training(order)
     assert caught.value.code == "disk_full"
-    assert not any("step" in event["data"] for event in _events_of(order))
+    assert not any("step" in event["data"] for event in events_of(order))
 
 
 def test_a_disk_that_was_full_at_the_end_costs_no_steps_but_the_last(
@@ -634,7 +598,7 @@ def test_a_disk_that_was_full_at_the_end_costs_no_steps_but_the_last(
 ) -> None:
     monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
     numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
-    order = _spec_for(tmp_path, tiny_base, hyperparameters=numbers)
+    order = training_spec(tmp_path, tiny_base, hyperparameters=numbers)
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -642,11 +606,11 @@ def test_a_disk_that_was_full_at_the_end_costs_no_steps_but_the_last(
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "replace", full)
         with pytest.raises(OSError, match="No space"):
-            _train_here(order)
+            run_training(order)
     assert last_saved(order.folder) == order.folder / "saves" / "checkpoint-9"
-    _train_here(order)
+    run_training(order)
     assert (tmp_path / "model" / "model.json").exists()
-    steps = [e["data"]["step"] for e in _events_of(order) if "step" in e["data"]]
+    steps = [e["data"]["step"] for e in events_of(order) if "step" in e["data"]]
     assert steps == list(range(1, 11))
 
 
@@ -665,16 +629,16 @@ def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
 ) -> None:
     """Both epochs are trained, as asked for, and the second one is worse."""
     numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    order = _spec_for(
+    order = training_spec(
         tmp_path,
         tiny_base,
         hyperparameters=numbers,
         validation_file=str(_write_another_voice(tmp_path)),
         stops_early=False,
     )
-    _train_here(order)
+    run_training(order)
     record = read_json(tmp_path / "model" / "model.json") or {}
-    events = _events_of(order)
+    events = events_of(order)
     losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
     assert losses[0] < losses[1]
     assert (record["step"], record["metrics"]) == (10, {"full_valid_loss": losses[0]})
@@ -694,14 +658,14 @@ def test_a_validation_loss_that_rises_ends_the_training(
 ) -> None:
     """Held out is another voice: each step away from it is a step to the worse."""
     wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    order = _spec_for(
+    order = training_spec(
         tmp_path,
         tiny_base,
         hyperparameters=wild,
         validation_file=str(_write_another_voice(tmp_path)),
     )
-    _train_here(order)
-    events = _events_of(order)
+    run_training(order)
+    events = events_of(order)
     losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
     assert len(losses) < 9
     assert losses[-1] > min(losses)
