@@ -30,17 +30,6 @@ def serve_in_process(
 
     Training still runs in a child process. A stream arrives when it is complete.
     Needs openai 3, whose clients accept this HTTP client.
-
-    Args:
-        settings: The settings, without effect of host and port; the defaults if `None`.
-
-    Yields:
-        The server.
-
-    Raises:
-        LocalServerError: If another server uses the data directory, or the base cannot
-            be read.
-        MissingExtraError: If the extra `local` is not installed.
     """
     check_extra()
     settings = (settings or ServerSettings()).with_absolute_base()

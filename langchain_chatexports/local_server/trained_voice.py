@@ -11,14 +11,6 @@ def voice_of(model: TunedModel, *, replies: int | None = None) -> VoicePrompt:
     """Return the prompt that `chatexports chat` puts before a chat with a tuned model.
 
     Earlier replies are read from what the model was trained on, and kept nowhere else.
-
-    Args:
-        model: A tuned model.
-        replies: Maximum number of earlier replies in the prompt; `None` for as many as
-            the model was trained with, or four where it was trained without.
-
-    Returns:
-        The prompt; its `k` is 0 if the training examples were deleted.
     """
     k = (model.prompt.replies or SHOWN_REPLIES) if replies is None else replies
     examples = training_examples(model) if k else []

@@ -38,13 +38,7 @@ _ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound.
 def create_app(
     service: LocalService, *, api_key: str, host: str = "127.0.0.1"
 ) -> ASGIApp:
-    """Return the application of a service, which it starts and stops.
-
-    Args:
-        service: The files, jobs, models and engine.
-        api_key: The key that requests must have.
-        host: The address that the server listens on.
-    """
+    """Return the application of a service, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -252,12 +252,7 @@ _NAMES = frozenset(
 
 
 def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
-    """Return the error for an invalid parameter of a body, a query or a form.
-
-    Args:
-        errors: FastAPI's validation errors, in pydantic's shape. What was sent is not
-            repeated.
-    """
+    """Return the error for an invalid parameter of a body, a query or a form."""
     # Each member of a union reports its own errors: show the one that matched furthest.
     first = _path(errors[0])
     same = [each for each in errors if _path(each)[:1] == first[:1]]

@@ -79,11 +79,7 @@ class ServerInfo:
 
 
 def check_extra() -> None:
-    """Check that the extra is installed, before something long begins.
-
-    Raises:
-        MissingExtraError: If one of its packages is missing.
-    """
+    """Check that the extra is installed, before something long begins."""
     if any(find_spec(name) is None for name in _PACKAGES):
         feature = "The local server"
         raise MissingExtraError(feature, "local")
@@ -163,19 +159,7 @@ def _serve(
 
 @contextmanager
 def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
-    """Open a data directory with a base; nothing is trained or loaded.
-
-    Args:
-        settings: Checked settings.
-
-    Yields:
-        The service; the data directory is locked until the context ends.
-
-    Raises:
-        LocalServerError: If another server uses the data directory, or the base cannot
-            be read.
-        MissingExtraError: If the base needs the extra `qlora`.
-    """
+    """Open a data directory with a base; nothing is trained or loaded."""
     description = describe_base(settings.base)
     data = DataDirectory(settings.data_dir)
     data.prepare()
@@ -257,15 +241,7 @@ def run_app(
     should_stop: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> None:
-    """Run an ASGI application until Ctrl-C, or until it should stop.
-
-    Args:
-        app: The application.
-        listener: The bound socket.
-        on_ready: Called once, when the server accepts requests.
-        should_stop: Called ten times a second.
-        options: Further settings of uvicorn.
-    """
+    """Run an ASGI application until Ctrl-C, or until it should stop."""
     import uvicorn
 
     class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is untyped here.
@@ -297,11 +273,7 @@ def run_app(
 
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind a port; 0 is a free one.
-
-    Raises:
-        LocalServerError: If the port is taken.
-    """
+    """Bind a port; 0 is a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two

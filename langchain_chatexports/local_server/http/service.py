@@ -108,21 +108,7 @@ class LocalService:
         batch_threads: int | None = None,
         resume_jobs: bool = True,
     ) -> None:
-        """Open a data directory; `start` starts the queued jobs.
-
-        Args:
-            data: The data directory, prepared and locked.
-            base: The base, as the user gave it.
-            base_model: Its short name.
-            base_directory: Its directory in transformers' format.
-            signature: The dimensions that adapter and base must share.
-            engine: Which engine answers; transformers if `None`.
-            aliases: More names for the base.
-            threads: The number of CPU threads.
-            batch_threads: That of llama.cpp for prompts, and for several answers at the
-                same time; `threads` if `None`.
-            resume_jobs: Whether to train the jobs that an earlier server left.
-        """
+        """Open a data directory; `start` starts the queued jobs."""
         self.base_model = base_model
         self.aliases = sorted(aliases or {})
         self.data = data
@@ -202,11 +188,7 @@ class LocalService:
                 self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
-        """Return a model by its name, which is never a path or hub id.
-
-        Raises:
-            ApiError: With status 404 if this server does not have it.
-        """
+        """Return a model by its name, which is never a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
         record = self.models.get(name)
@@ -222,11 +204,7 @@ class LocalService:
         raise ApiError(msg, status=404, code="model_not_found", param="model")
 
     def delete_model(self, name: str) -> None:
-        """Delete a tuned model with its job, and the uploads that only it used.
-
-        Raises:
-            ApiError: If it does not exist, or is the base.
-        """
+        """Delete a tuned model with its job, and the uploads that only it used."""
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
@@ -239,16 +217,7 @@ class LocalService:
                 engine.forget(self.models.folder(record["id"]))
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
-        """Validate a job and its files, and queue it.
-
-        Returns:
-            The job; of an order that is sent again while its job is not finished, that
-            job. A client that had no answer in time looks for the job before it does
-            so, and may have looked before the job was there.
-
-        Raises:
-            ApiError: If the job cannot be trained.
-        """
+        """Validate a job and its files, and queue it."""
         if self.find_model(request.model).adapter is not None:
             msg = f"Tuned models cannot be tuned again here; use {self.base_model}."
             raise ApiError(msg, code="model_not_available", param="model")

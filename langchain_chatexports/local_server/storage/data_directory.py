@@ -44,11 +44,7 @@ _BRIEF_LOCK_SECONDS = 1.0
 
 
 def default_data_dir() -> Path:
-    """Return the default data directory of a server.
-
-    Raises:
-        MissingExtraError: If the extra `local` is not installed.
-    """
+    """Return the default data directory of a server."""
     return _platform_directory("user_data_path") / "local-server"
 
 
@@ -97,11 +93,7 @@ class DataDirectory:
         )
 
     def prepare(self) -> None:
-        """Create the directory and its folders, or reuse existing ones.
-
-        Raises:
-            LocalServerError: If that fails, or it contains other files.
-        """
+        """Create the directory and its folders, or reuse existing ones."""
         try:
             if not self.is_empty and not self.is_own:
                 self._refuse("Choose an empty or a new directory with data_dir")
@@ -131,11 +123,7 @@ class DataDirectory:
 
     @contextmanager
     def locked(self, *, is_brief: bool = False) -> Iterator[None]:
-        """Keep servers from using the directory, which must be prepared.
-
-        Raises:
-            LocalServerError: If one uses it, also after some seconds.
-        """
+        """Keep servers from using the directory, which must be prepared."""
         lock = ProcessLock(self.lock)
         seconds = _BRIEF_LOCK_SECONDS if is_brief else _LOCK_SECONDS
         if not lock.acquire(timeout=seconds):
@@ -209,11 +197,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Rename a folder out of the way, then delete it.
-
-    Raises:
-        OSError: If it cannot be deleted completely; it can be called again.
-    """
+    """Rename a folder out of the way, then delete it."""
     trash = folder.with_name(f"{_TRASH}{re.sub(r'[^a-zA-Z0-9-]', '', folder.name)}")
     if folder.exists():
         shutil.rmtree(trash, ignore_errors=True)

@@ -49,14 +49,7 @@ class KeptData:
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
-    """Count what a data directory contains; nothing is changed.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If it is not a local server's directory.
-    """
+    """Count what a data directory contains; nothing is changed."""
     data = DataDirectory(data_dir)
     if data.is_empty:
         return KeptData(0, 0, 0)
@@ -112,15 +105,6 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
 
     The empty folders stay, and so do the base models in the caches and any files that
     are not the server's.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-
-    Returns:
-        How much was deleted.
-
-    Raises:
-        LocalServerError: If it is not a local server's directory, or a server uses it.
     """
     data = DataDirectory(data_dir)
     deleted = count_kept(data.root)

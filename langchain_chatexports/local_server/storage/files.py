@@ -32,11 +32,7 @@ class FileStore:
     def create(
         self, stream: BinaryIO, *, filename: str, lifetime: int | None = None
     ) -> dict[str, Any]:
-        """Store an upload, if every line of it is a JSON object.
-
-        Raises:
-            JsonLinesError: If a line is not a JSON object.
-        """
+        """Store an upload, if every line of it is a JSON object."""
         file_id = new_id("file-")
         path = self.path(file_id)
         # First, so that no text is here of which there is no record.

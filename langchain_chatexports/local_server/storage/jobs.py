@@ -73,11 +73,7 @@ class KeptJob:
 
 
 def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
-    """Return the jobs of a data directory, newest first.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-    """
+    """Return the jobs of a data directory, newest first."""
     data = DataDirectory(data_dir)
     if not data.is_own:
         return []
@@ -87,12 +83,7 @@ def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
 
 
 def job_events(job_id: str, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
-    """Return the events of a job as clients see them, oldest first.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-    """
+    """Return the events of a job as clients see them, oldest first."""
     data = DataDirectory(data_dir)
     return JobStore(data).events(job_id) if data.is_own else []
 
@@ -120,28 +111,12 @@ def _kept_job(job: dict[str, Any], jobs: "JobStore", *, has_server: bool) -> Kep
 
 
 def cancel_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Cancel a job, whether a server runs or not; its saves are deleted.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If there is no such job, or it has finished.
-    """
+    """Cancel a job, whether a server runs or not; its saves are deleted."""
     _change(job_id, data_dir, "cancelled")
 
 
 def pause_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Pause a job, whether a server runs or not, until it is resumed.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If there is no such job, or it has finished.
-    """
+    """Pause a job, whether a server runs or not, until it is resumed."""
     _change(job_id, data_dir, "paused")
 
 
@@ -180,16 +155,7 @@ class JobStore:
         private: dict[str, Any],
         events: Collection[str],
     ) -> dict[str, Any]:
-        """Create a queued job.
-
-        Args:
-            record: OpenAI's fields, without id, time and status.
-            private: Fields for the trainer, which clients do not see.
-            events: Warnings for the job's events.
-
-        Returns:
-            The job, as clients see it.
-        """
+        """Create a queued job."""
         job = {
             **record,
             "id": new_id("ftjob-"),
@@ -267,9 +233,6 @@ class JobStore:
         """Cancel or pause a job, and wait until its trainer has ended.
 
         The server's queue stops the trainer as soon as the job is not `running`.
-
-        Returns:
-            Whether the job is cancelled or paused; `False` if it had finished before.
         """
         if not self.update(job_id, only_from=UNFINISHED, status=status):
             return False

@@ -175,14 +175,6 @@ def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -
     """Label a tuned model; its name in requests stays.
 
     A server that is running need not be stopped.
-
-    Args:
-        name: The model's name, `ft:…`.
-        label: What to call it; empty to remove the label.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If there is no such model, or the label is too long.
     """
     line = " ".join(label.split())
     plain = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
@@ -207,12 +199,7 @@ def name_suffix(text: str | None) -> str:
 
 
 def names_of_job(person: str | None, source: str) -> tuple[str | None, dict[str, str]]:
-    """Return the suffix and the metadata of a job on this machine.
-
-    Args:
-        person: Whose voice it learns.
-        source: What its examples were made from.
-    """
+    """Return the suffix and the metadata of a job on this machine."""
     suffix = name_suffix(person)
     # A number is no name, and may be a phone's.
     is_name = any(letter.isalpha() for letter in suffix)
@@ -235,13 +222,7 @@ class ModelStore:
     """The tuned models of one data directory, for a server with one base."""
 
     def __init__(self, data: DataDirectory, *, base_model: str, signature: str) -> None:
-        """Initialize the store.
-
-        Args:
-            data: The data directory.
-            base_model: The short name of the server's base.
-            signature: The dimensions that adapter and base must share.
-        """
+        """Initialize the store."""
         self._data = data
         self._base = (base_model, signature)
 

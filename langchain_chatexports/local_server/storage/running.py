@@ -30,15 +30,7 @@ class RunningServer:
 
 
 def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
-    """Return the server that runs on a data directory, if its record can be trusted.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-
-    Returns:
-        The server; `None` if none runs, or its record is missing, damaged, or not this
-        user's alone.
-    """
+    """Return the server that runs on a data directory, if its record can be trusted."""
     data = DataDirectory(data_dir)
     # A killed server leaves its record, but not its lock.
     return _read_record(data.running) if is_locked(data.lock) else None

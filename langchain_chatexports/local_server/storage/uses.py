@@ -32,11 +32,7 @@ class KeptSet:
 
 
 def list_sets(data_dir: str | Path | None = None) -> list[KeptSet]:
-    """Return the uploaded examples of a data directory, newest first.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-    """
+    """Return the uploaded examples of a data directory, newest first."""
     data = DataDirectory(data_dir)
     if not data.is_own:
         return []
@@ -55,12 +51,7 @@ def list_sets(data_dir: str | Path | None = None) -> list[KeptSet]:
 def jobs_that_used_set(
     hashes: Collection[str], data_dir: str | Path | None = None
 ) -> list[JobUse]:
-    """Return the jobs of a data directory that used a set of training examples.
-
-    Args:
-        hashes: SHA-256 of every version of the set, as `ForgetReport.hashes`.
-        data_dir: The directory; the default one if `None`.
-    """
+    """Return the jobs of a data directory that used a set of training examples."""
     try:
         data = DataDirectory(data_dir)
     except MissingExtraError:

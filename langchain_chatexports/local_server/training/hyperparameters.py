@@ -54,13 +54,7 @@ class Hyperparameters:
 def resolve_hyperparameters(
     requested: dict[str, Any], *, examples: int, device: str = "cpu"
 ) -> Hyperparameters:
-    """Return hyperparameters with `"auto"` and missing values resolved.
-
-    Args:
-        requested: The client's hyperparameters, already validated.
-        examples: Number of training examples.
-        device: The device of the training.
-    """
+    """Return hyperparameters with `"auto"` and missing values resolved."""
     values = {name: value for name, value in requested.items() if value != "auto"}
     return Hyperparameters(
         n_epochs=values.get("n_epochs") or _epochs(examples),
@@ -73,13 +67,7 @@ def resolve_hyperparameters(
 
 
 def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> float:
-    """Return the peak learning rate of a job.
-
-    Args:
-        numbers: The job's hyperparameters.
-        parameters: Size of the base model.
-        steps: Optimizer steps of the whole job.
-    """
+    """Return the peak learning rate of a job."""
     if parameters <= _SMALL_MODEL:
         rate = 1e-3 if steps <= _FEW_STEPS else 5e-4
     else:

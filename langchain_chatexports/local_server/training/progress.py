@@ -45,15 +45,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         has_validation: bool,
         stops_early: bool = False,
     ) -> None:
-        """Initialize the callback.
-
-        Args:
-            jobs: The job, which gets the events.
-            job_id: Its id.
-            has_validation: Whether a validation follows each epoch; its loss is part of
-                the event of the epoch's last step.
-            stops_early: Whether to stop when the validation loss no longer decreases.
-        """
+        """Initialize the callback."""
         self._jobs = jobs
         self._job_id = job_id
         self.is_stopping = False
@@ -111,11 +103,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark a save as complete, because the trainer can be killed while saving.
-
-        Raises:
-            StoppedError: If the training is to stop.
-        """
+        """Mark a save as complete, because the trainer can be killed while saving."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / COMPLETE, {"step": int(state.global_step)})

@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import subprocess
 import threading
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,7 @@ from langchain_chatexports.local_server.training.trainer import STOP, TrainingSp
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
+_POLLS_PER_EXPIRY = 50
 _IDLE_SECONDS = 1.0
 # A step and a save of a large base; LocalServer waits for it, too.
 _SAVE_SECONDS = 12.0
@@ -66,17 +68,7 @@ class TrainingQueue:
         threads: int,
         resumes: bool = True,
     ) -> None:
-        """Initialize the queue; `start` starts its thread.
-
-        Args:
-            jobs: The jobs to train.
-            files: The uploaded files.
-            models: The tuned models.
-            data_dir: The data directory.
-            base_directory: The base model.
-            threads: The number of CPU threads of a trainer.
-            resumes: Whether to train what an earlier server left.
-        """
+        """Initialize the queue; `start` starts its thread."""
         self._jobs = jobs
         self._files = files
         self._models = models
@@ -94,7 +86,9 @@ class TrainingQueue:
         """Update the jobs that an earlier server left, and start the thread."""
         self._files.delete_incomplete()
         for job_id in self._jobs.with_status("running"):
-            self._conclude(job_id, failure=None)
+            self._conclude(job_id, self._model_of(job_id), continues=self._resumes)
+        for job_id in self._jobs.with_status("succeeded", "cancelled"):
+            shutil.rmtree(self._jobs.folder(job_id), ignore_errors=True)
         for job_id in self._jobs.with_status("queued"):
             if not self._resumes:
                 self._jobs.update(job_id, only_from=("queued",), status="paused")
@@ -156,6 +150,7 @@ class TrainingQueue:
         if not self._jobs.update(job_id, only_from=("queued",), status="running"):
             return
         self._log(job_id, "Fine-tuning job started")
+        model = self._model_of(job_id)
         folder = self._jobs.folder(job_id)
         before = last_saved(folder)
         try:
@@ -163,10 +158,17 @@ class TrainingQueue:
         except Exception as error:
             logger.exception("A job could not be started")
             failure = _start_failure(error)
-        if failure is not None and "signal" in failure and last_saved(folder) != before:
-            self._requeue(job_id, "The trainer was killed; the job continues")
-            return
-        self._conclude(job_id, failure=failure)
+        if failure and "signal" in failure and last_saved(folder) != before:
+            failure = None
+        while True:
+            try:
+                continues = self._resumes or not self._stopping.is_set()
+                self._conclude(job_id, model, failure, continues=continues)
+            except sqlite3.OperationalError:  # noqa: PERF203 - the disk is full.
+                if self._stopping.wait(_IDLE_SECONDS):
+                    return
+            else:
+                return
 
     def _start_trainer(self, job_id: str) -> subprocess.Popen[bytes]:
         folder = self._jobs.folder(job_id)
@@ -209,32 +211,37 @@ class TrainingQueue:
     def _watch(
         self, job_id: str, trainer: subprocess.Popen[bytes]
     ) -> dict[str, Any] | None:
-        """Wait for a trainer; stop it if its job is not to be trained any more.
-
-        Returns:
-            Why it failed; `None` if it did not, or was stopped.
-        """
-        while True:
-            try:
+        """Wait for a trainer; stop it if its job is not to be trained any more."""
+        for poll in count():
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 code = trainer.wait(_POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                status = (self._jobs.get(job_id) or {}).get("status")
-                if status == "running" and not self._stopping.is_set():
-                    # Files can expire during a long training.
-                    self._files.delete_expired()
-                    continue
+                with trainer:
+                    output = trainer.stdout.read() if trainer.stdout else b""
+                return _failure(code, output)
+            status = (self._jobs.get(job_id) or {}).get("status")
+            if status != "running" or self._stopping.is_set():
                 _stop(trainer, saves=status in {"running", "paused"})
                 return None
-            with trainer:
-                output = trainer.stdout.read() if trainer.stdout else b""
-            return _failure(code, output)
+            if poll % _POLLS_PER_EXPIRY == 0:
+                self._files.delete_expired()
+        raise AssertionError
 
-    def _conclude(self, job_id: str, *, failure: dict[str, Any] | None) -> None:
+    def _model_of(self, job_id: str) -> Path:
+        return self._models.folder(self._jobs.private(job_id)["model"]["id"])
+
+    def _conclude(
+        self,
+        job_id: str,
+        model: Path,
+        failure: dict[str, Any] | None = None,
+        *,
+        continues: bool,
+    ) -> None:
         """Record how a training ended; without a failure or a model it was stopped."""
         folder = self._jobs.folder(job_id)
-        model = self._models.folder(self._jobs.private(job_id)["model"]["id"])
         result = read_json(model / "model.json")
         if result is not None:
+            shutil.rmtree(folder, ignore_errors=True)
             self._log(job_id, f"New fine-tuned model created: {result['name']}")
             self._log(job_id, "The job has successfully completed")
             is_kept = self._jobs.update(
@@ -247,7 +254,6 @@ class TrainingQueue:
             )
             if not is_kept:  # It was cancelled or deleted in the last moment.
                 remove_folder(model)
-            shutil.rmtree(folder, ignore_errors=True)
         elif failure is not None:
             _delete_incomplete_saves(folder)
             self._log(job_id, failure["message"], level="error")
@@ -255,13 +261,10 @@ class TrainingQueue:
             self._jobs.update(
                 job_id, only_from=("running",), status="failed", error=error
             )
-        elif self._resumes:
-            self._requeue(job_id, "The server stopped; the job is queued again")
-        else:
+        elif not continues:
             self._jobs.update(job_id, only_from=("running",), status="paused")
-
-    def _requeue(self, job_id: str, message: str) -> None:
-        if self._jobs.update(job_id, only_from=("running",), status="queued"):
+        elif self._jobs.update(job_id, only_from=("running",), status="queued"):
+            message = "The training was interrupted; the job is queued again"
             self._log(job_id, message, level="warn")
 
     def _log(

@@ -166,12 +166,7 @@ def main() -> None:
 def train(
     spec: TrainingSpec, *, on_begin: "Callable[[ProgressWriter], None] | None" = None
 ) -> None:
-    """Train one job in this process.
-
-    Raises:
-        StoppedError: If it was stopped.
-        TrainingError: If its data is deleted or cannot be used, or the disk is full.
-    """
+    """Train one job in this process."""
     # Before the imports, which take seconds: the files can be deleted meanwhile.
     examples = {"training_file": _read(spec.training_file, "training_file")}
     if spec.validation_file is not None:
@@ -212,11 +207,7 @@ def train(
 
 
 def _check_disk(spec: TrainingSpec, model: Any) -> None:
-    """Check that the saves and the model will fit on the disk.
-
-    Raises:
-        TrainingError: If they will not.
-    """
+    """Check that the saves and the model will fit on the disk."""
     adapter = sum(
         parameter.numel() * parameter.element_size()
         for parameter in model.parameters()

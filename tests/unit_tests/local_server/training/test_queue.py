@@ -1,5 +1,6 @@
 """The training queue, with a script in place of the trainer."""
 
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -253,7 +254,7 @@ def test_a_killed_trainer_continues_from_its_save(make: Callable[..., _Server]) 
     job_id = server.create()
     server.wait_for(job_id, "succeeded")
     assert server.began == [job_id, job_id]
-    assert "The trainer was killed; the job continues" in server.messages(job_id)
+    assert any("queued again" in text for text in server.messages(job_id))
 
 
 @pytest.mark.parametrize(
@@ -292,3 +293,24 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
     fine = server.create()
     server.wait_for(fine, "succeeded")
     assert server.jobs.require(broken)["error"]["code"] == "server_error"
+
+
+def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
+    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    job_id = server.create()
+    _wait(lambda: server.began == [job_id])
+    update, tries = server.jobs.update, []
+
+    def update_on_a_full_disk(*args: Any, **changes: Any) -> bool:
+        tries.append(changes)
+        if len(tries) < 3:
+            msg = "database or disk is full"
+            raise sqlite3.OperationalError(msg)
+        return update(*args, **changes)
+
+    monkeypatch.setattr(server.jobs, "update", update_on_a_full_disk)
+    server.let_trainers("succeed")
+    server.wait_for(job_id, "succeeded")
+    assert len(tries) == 3

@@ -92,7 +92,7 @@ def trained(
         service.jobs.update(job_id, only_from=("queued",), status="running")
         service.jobs.folder(job_id).mkdir()
         run_training(queue._spec(job_id))
-        queue._conclude(job_id, failure=None)
+        queue._conclude(job_id, queue._model_of(job_id), continues=True)
 
     service.queue._train = train_here
     with asking(service) as http:
