@@ -57,12 +57,6 @@ if TYPE_CHECKING:  # Names that are not in `__all__` are for the rooms above.
     from langchain_chatexports.local_server.http.server import (
         serve_forever,
     )
-    from langchain_chatexports.local_server.in_process import (
-        InProcessServer as InProcessServer,
-    )
-    from langchain_chatexports.local_server.in_process import (
-        serve_in_process as serve_in_process,
-    )
     from langchain_chatexports.local_server.launcher import (
         LocalServer,
     )
@@ -144,7 +138,6 @@ _MODULES = {
     "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
     "export": ("export_model",),
     "http.server": ("ServerInfo", "check_extra", "serve_forever"),
-    "in_process": ("InProcessServer", "serve_in_process"),
     "engines.scoring": ("TurnScore", "score_conversations"),
     "launcher": ("LocalServer",),
     "settings": ("ServerSettings",),

@@ -260,7 +260,7 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     name = ".".join(map(str, _path(best)))
     param = next((str(part) for part in errors[0]["loc"][1:]), None)
     if best["type"] == "json_invalid" or (not name and best["loc"] == ("body",)):
-        msg = "The body is not valid JSON, or not an object."
+        msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
     if name == "file":
         msg = "'file' must be an uploaded file."

@@ -63,21 +63,6 @@ _WARM_UP_SECONDS = 30.0
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
-# In the words of langchain-core's `ModelProfile`. A request with anything else is
-# refused, see `ChatRequest`.
-_ABILITIES = {
-    "text_inputs": True,
-    "image_inputs": False,
-    "image_url_inputs": False,
-    "pdf_inputs": False,
-    "audio_inputs": False,
-    "video_inputs": False,
-    "text_outputs": True,
-    "image_outputs": False,
-    "audio_outputs": False,
-    "video_outputs": False,
-    "reasoning_output": False,
-}
 
 
 @dataclass(frozen=True)
@@ -258,11 +243,7 @@ class LocalService:
             "finished_at": None,
             "estimated_finish": None,
             "error": None,
-            "profile": {
-                **self.abilities(),
-                "max_input_tokens": self.tokenizer.context,
-                "max_output_tokens": self.tokenizer.context,
-            },
+            "profile": self.profile(),
         }
         private = {
             "max_length": max_length,
@@ -326,12 +307,20 @@ class LocalService:
             }
         ]
 
-    def abilities(self) -> dict[str, bool]:
-        """Return what its models can do, in the words of LangChain's profiles."""
+    def profile(self) -> dict[str, Any]:
+        """Return the limits and abilities of its models, as LangChain names them."""
         has_llama_cpp = self.llama_cpp is not None
         can_call = has_llama_cpp and self.tokenizer.template.has_tools
         return {
-            **_ABILITIES,
+            "max_input_tokens": self.tokenizer.context,
+            "max_output_tokens": self.tokenizer.context,
+            "text_inputs": True,
+            "text_outputs": True,
+            "image_inputs": False,
+            "image_outputs": False,
+            "audio_inputs": False,
+            "audio_outputs": False,
+            "reasoning_output": False,
             "tool_calling": can_call,
             "tool_choice": can_call,
             "structured_output": has_llama_cpp,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 
+_JSON_TYPE = {"content-type": "application/json"}
 _ALLOWED = {200, 400, 403, 404, 405, 429}
 _ROUTES = (
     ("GET", "/v1/files"),
@@ -161,7 +162,7 @@ def test_any_body_on_any_route(
 ) -> None:
     method, path = route
     url = path.replace("{id}", _quoted(name))
-    _check(open_http.request(method, url, content=body))
+    _check(open_http.request(method, url, content=body, headers=_JSON_TYPE))
 
 
 @given(
@@ -170,7 +171,7 @@ def test_any_body_on_any_route(
 def test_any_body_where_bodies_are_read(
     open_http: TestClient, route: tuple[str, str], body: bytes
 ) -> None:
-    _check(open_http.request(*route, content=body))
+    _check(open_http.request(*route, content=body, headers=_JSON_TYPE))
 
 
 @given(
@@ -199,6 +200,8 @@ def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None
         '{"model": "tiny", "max_tokens": 1, "messages": '
         f'[{{"role": "assistant", "content": "a", "{key}": {nested}}}]}}'
     )
-    response = open_http.post("/v1/chat/completions", content=text.encode())
+    response = open_http.post(
+        "/v1/chat/completions", content=text.encode(), headers=_JSON_TYPE
+    )
     assert response.status_code == 400
     _check(response)

@@ -14,7 +14,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
-    remove_folder,
     write_json,
 )
 
@@ -69,27 +68,10 @@ def test_json_is_written_for_this_user_only(tmp_path: Path) -> None:
     assert read_json(tmp_path / "x.json") == {"a": 1}
 
 
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "x.json", {"a": object()})
-    assert read_json(tmp_path / "x.json") == {"a": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100_000])
 def test_damaged_json_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     assert read_json(tmp_path / "x.json") is None
-
-
-def test_a_removed_folder_is_gone_and_may_be_removed_twice(tmp_path: Path) -> None:
-    folder = tmp_path / "file-1"
-    folder.mkdir()
-    (folder / "content").write_text("text")
-    remove_folder(folder)
-    remove_folder(folder)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
@@ -99,11 +81,6 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
         assert not ProcessLock(tmp_path / "lock").acquire()
         assert is_locked(tmp_path / "lock")
     assert not is_locked(tmp_path / "lock")
-
-
-def test_a_lock_that_was_never_made_is_free(tmp_path: Path) -> None:
-    assert not is_locked(tmp_path / "lock")
-    assert not (tmp_path / "lock").exists()
 
 
 def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:

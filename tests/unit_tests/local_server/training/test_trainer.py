@@ -10,7 +10,6 @@ import re
 import shutil
 import stat
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,25 +137,6 @@ def _model_of(job: FineTuningJob) -> str:
 def _data(event: FineTuningJobEvent) -> dict[str, Any]:
     data: Any = event.data or {}
     return dict(data)
-
-
-def test_the_model_is_named_after_base_and_suffix(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, job, _ = trained
-    prefix, _, last = _model_of(job).rpartition(":")
-    assert prefix == "ft:tiny:local:hare-co"
-    assert len(last) == 12
-
-
-def test_a_finished_job_says_when_and_how_much(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, job, _ = trained
-    assert job.trained_tokens is not None
-    assert job.trained_tokens > 0
-    assert job.finished_at is not None
-    assert job.created_at <= job.finished_at <= time.time()
 
 
 def test_the_precision_of_a_job_is_chosen_once(
@@ -315,16 +295,6 @@ def test_the_served_adapter_is_the_one_that_was_trained(
             expected = plain(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
         expected = torch.log_softmax(expected.float(), -1)[8]
         assert served == pytest.approx(-float(expected), abs=1e-4)
-
-
-def test_a_tuned_model_cannot_be_tuned_again(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    _, client, job, _ = trained
-    with pytest.raises(openai.BadRequestError, match="tiny"):
-        client.fine_tuning.jobs.create(
-            model=_model_of(job), training_file=job.training_file
-        )
 
 
 def test_everything_is_private_and_nothing_is_a_pickle(
