@@ -70,7 +70,7 @@ _HELLO: list[ChatCompletionMessageParam] = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _private_files() -> Iterator[None]:
     """The trainer's own umask."""
     before = os.umask(0o077)
