@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import facebook_messenger, imessage
 from benchmarks.floors import repaired
-from benchmarks.harness import Contender, median, turns
+from benchmarks.harness import ROOT, Contender, median, turns
 from benchmarks.recipes import OWNER
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         _PREPARE: (
             *("-m", "langchain_chatexports.cli", "prepare", str(path)),
             *("--gap", "none", "--keep-trailing", "--learn-twice"),
-            *("--no-label-groups", "--system", "none", *speaker, "-o"),
+            *("--no-label-groups", "--system", "none", *speaker, "--force", "-o"),
         ),
     }
     contenders = [
@@ -95,15 +95,17 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
 
 
 def _export(folder: Path, kind: str, messages: int) -> Path:
+    name, app, suffix = "messenger", "facebook_messenger", ""
     if kind == "imessage":
-        database = folder / f"imessage-{messages}.db"
-        if not database.exists():
-            imessage.generate(database, messages, _CONVERSATIONS)
-        return database
-    export = folder / f"messenger-{messages}"
+        name, app, suffix = "imessage", "imessage", ".db"
+    export = folder / f"{name}-{messages}{suffix}"
     if not export.exists():
-        facebook_messenger.generate(export, messages, _CONVERSATIONS)
-    return export if kind.endswith("folder") else Path(f"{export}.zip")
+        # In a process of its own: Linux counts the memory of this one, at its peak, as
+        # that of each process that it starts.
+        arguments = ("-m", "benchmarks.loaders", "generate", app, str(export))
+        sizes = (f"--messages={messages}", f"--conversations={_CONVERSATIONS}")
+        subprocess.run([sys.executable, *arguments, *sizes], check=True, cwd=ROOT)  # noqa: S603 - our own file
+    return Path(f"{export}.zip") if kind.endswith("zip") else export
 
 
 def tables(found: Sequence[Measured]) -> Iterator[str]:

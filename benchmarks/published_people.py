@@ -17,17 +17,14 @@ from langchain_chatexports import (
     TableChatLoader,
 )
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
-from langchain_chatexports.evaluation.contestants import (
-    PairIndex,
+from langchain_chatexports.evaluation.conversations import (
+    PERSON,
+    Dialogue,
+    HeldOutData,
+    Utterance,
     replies_in,
-    training_pairs,
 )
-from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
-from langchain_chatexports.evaluation.held_out import (
-    HeldOutTurn,
-    choose_excerpts,
-    without_near_duplicates,
-)
+from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.steps.select_sessions import has_several_others
 
@@ -65,11 +62,6 @@ class Person:
         return [dialogue_of(session) for session in self.training]
 
     @cached_property
-    def index(self) -> PairIndex:
-        """The training half's pairs."""
-        return PairIndex(training_pairs(self.past))
-
-    @cached_property
     def replies(self) -> ReplyIndex:
         """The training half's replies, as the package's prompts show them."""
         return replies_in(self.past)
@@ -87,7 +79,7 @@ class Person:
     @cached_property
     def style(self) -> str | None:
         """How they write."""
-        return style_card(pair.reply for pair in training_pairs(self.past))
+        return style_card(text for talk in self.past for text in talk.replies())
 
     @cached_property
     def held_out(self) -> list[Dialogue]:
@@ -95,12 +87,10 @@ class Person:
         return [dialogue_of(session) for session in self.own[-_HELD_OUT:]]
 
     def turns(self, most: int) -> list[HeldOutTurn]:
-        """Return turns of the newest conversations, no near copies of earlier ones."""
-        chosen = choose_excerpts(
-            self.held_out, max_turns=most, min_conversations=most, seed=0
-        )
-        kept, _ = without_near_duplicates(chosen, self.past)
-        return [HeldOutTurn(excerpt, at) for excerpt in kept for at in excerpt.turns]
+        """Return turns of the newest conversations, no copies of earlier ones."""
+        data = HeldOutData(self.past, self.held_out)
+        chosen = choose_excerpts(data, max_turns=most, min_conversations=most, seed=0)
+        return [HeldOutTurn(excerpt, at) for excerpt in chosen for at in excerpt.turns]
 
 
 def dialogue_of(session: ChatSession) -> Dialogue:

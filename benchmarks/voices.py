@@ -4,7 +4,7 @@
 python -m benchmarks.voices ARCHIVES -o RESULTS                # twelve speakers: hours
 python -m benchmarks.voices ARCHIVES -o RESULTS --speakers series-1 channel-1
 python -m benchmarks.voices ARCHIVES -o RESULTS --contestants tuned hybrid
-python -m benchmarks.voices ARCHIVES -o RESULTS --replies      # style and copies, too
+python -m benchmarks.voices ARCHIVES -o RESULTS --replies      # talk and copies, too
 ```
 
 `ARCHIVES` is a folder with clones of the repositories in `published_chats.py`. Nothing
@@ -39,7 +39,6 @@ import argparse
 import json
 import re
 import sys
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ from langchain_chatexports import (
     LocalServer,
     to_training_examples,
 )
-from langchain_chatexports.datasets.chat_prompts import OTHERS_REPLIES, chatting_with
+from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     add_replies,
@@ -68,14 +67,14 @@ from langchain_chatexports.datasets.replies import (
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.evaluation.answers import reply_token_limit
 from langchain_chatexports.evaluation.contestants import NEAREST
-from langchain_chatexports.evaluation.conversations import PERSON, HeldOutData
-from langchain_chatexports.evaluation.detector import detect
-from langchain_chatexports.evaluation.held_out import HeldOutTurn, replies_of_others
+from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.copies import CopyIndex, copied
+from langchain_chatexports.evaluation.detector import told_apart
+from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
-from langchain_chatexports.evaluation.loss import ScoredTurn, compare_losses
-from langchain_chatexports.evaluation.memorization import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.loss import bits, compare_losses, size
 from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
-from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
+from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +95,7 @@ COMPARED = (
 )
 _REPLIES = 4
 _LINES = 8
+OTHERS_REPLIES = "How others answered, which is not how you write:"
 _WITH_REPLIES = re.compile(
     r"(?:hybrid|instant|shown)(?P<replies>\d*)"
     r"(?:-contrast(?P<contrast>\d+))?(?:-last(?P<lines>\d+))?"
@@ -148,7 +148,7 @@ class Recipe:
             for line in history
         ]
         if self.name == "few-shot":
-            near = person.index.nearest(history[-1].text, NEAREST)
+            near = person.replies.nearest(history[-1].text, NEAREST)
             shown = [
                 {"role": role, "content": content}
                 for pair in near
@@ -209,7 +209,7 @@ class Bench:
             for turn, prompt in zip(turns, prompts, strict=True):
                 reply = {"role": "assistant", "content": turn.reply}
                 scored = server.score(model, [*prompt, reply])[-1]
-                rows.append((turn.excerpt.conversation, asdict_of(scored)))
+                rows.append((turn.conversation, asdict(scored)))
             write_private(path, rows)
             if self.limits.replies:
                 limit = reply_token_limit(row["tokens"] for _, row in rows)
@@ -249,24 +249,22 @@ class Bench:
         )
 
 
-def asdict_of(reply: ScoredReply) -> dict[str, Any]:
-    """Return a scored reply as JSON types."""
-    return dict(reply._asdict()) if hasattr(reply, "_asdict") else asdict(reply)
-
-
 def write_private(path: Path, value: Any) -> None:
     """Write a result that only its owner may read."""
     path.write_text(json.dumps(value), encoding="utf-8")
     path.chmod(0o600)
 
 
-def scores_of(results: Path, speaker: str) -> dict[str, list[ScoredTurn]]:
-    """Return what was measured of a speaker, by contestant."""
+Scored = list[tuple[int, ScoredReply]]
+
+
+def scores_of(results: Path, speaker: str) -> dict[str, Scored]:
+    """Return what was measured of a speaker, by contestant, with conversations."""
     found = {}
     for path in sorted(results.glob(f"{speaker}.*.scores.json")):
         rows = json.loads(path.read_text())
         name = path.name.removeprefix(f"{speaker}.").removesuffix(".scores.json")
-        found[name] = [ScoredTurn(number, ScoredReply(**row)) for number, row in rows]
+        found[name] = [(number, ScoredReply(**row)) for number, row in rows]
     return found
 
 
@@ -275,16 +273,15 @@ def print_speaker(results: Path, speaker: str) -> None:
     found = scores_of(results, speaker)
     if not found:
         return
-    number = max(turn.conversation for turns in found.values() for turn in turns) + 1
-    losses, differences = compare_losses(found, conversations=number)
-    turns = Counter(each.turns for each in losses)
-    print(f"\n## {speaker}: {max(turns)} turns of {number} conversations\n")
+    groups = [number for number, _ in next(iter(found.values()))]
+    scores = {name: [reply for _, reply in turns] for name, turns in found.items()}
+    losses, differences = compare_losses(scores, groups)
+    number = max(groups) + 1
+    print(f"\n## {speaker}: {len(groups)} turns of {number} conversations\n")
     print("| contestant | bits a byte |\n| --- | --- |")
-    for each in losses:
-        low, high = each.interval or (0.0, 0.0)
-        print(
-            f"| {each.contestant} | {each.bits_per_byte:.3f} [{low:.3f}, {high:.3f}] |"
-        )
+    for name, each in losses.items():
+        low, high = each.interval
+        print(f"| {name} | {each.value:.3f} [{low:.3f}, {high:.3f}] |")
     print("\n| difference | bits a byte |\n| --- | --- |")
     for each_ in differences:
         low, high = each_.interval
@@ -315,67 +312,38 @@ def print_means(results: Path, speakers: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def _resampled_bits(
-    turns: Sequence[ScoredTurn], seed: int
-) -> tuple[float, NDArray[np.float64]]:
+def _resampled_bits(turns: Scored, seed: int) -> tuple[float, NDArray[np.float64]]:
     """Return bits a byte, and those of rounds in which conversations are redrawn."""
-    numbers = sorted({turn.conversation for turn in turns})
-    bits = [sum(t.bits for t in turns if t.conversation == n) for n in numbers]
-    sizes = [sum(t.size for t in turns if t.conversation == n) for n in numbers]
-    weights = resampled(len(numbers), 2000, np.random.default_rng(seed))
-    return ratio(bits, sizes, weights)
+    groups, replies = zip(*turns, strict=True)
+    weights = resampled(max(groups) + 1, 2000, seed)
+    return ratio([*map(bits, replies)], [*map(size, replies)], groups, weights)
 
 
 def print_replies(results: Path, person: Person, limits: Limits) -> None:
     """Print what a speaker's contestants wrote, as the measures see it."""
     turns = person.turns(limits.turns)
-    numbers = sorted({turn.excerpt.conversation for turn in turns})
-
-    def grouped(texts: Sequence[str]) -> list[list[str]]:
-        pairs = list(zip(turns, texts, strict=True))
-        return [
-            [text for turn, text in pairs if turn.excerpt.conversation == number]
-            for number in numbers
-        ]
-
+    groups = [turn.conversation for turn in turns]
+    weights = resampled(max(groups) + 1, 500, 0)
+    index = CopyIndex(line.text for talk in person.past for line in talk.lines)
+    own = [turn.reply for turn in turns]
+    past = [text for talk in person.past for text in talk.replies()][-len(own) :]
     suffix = ".said.json"
     said = {
-        path.name.removeprefix(f"{person.speaker}.").removesuffix(suffix): grouped(
-            json.loads(path.read_text())
+        path.name.removeprefix(f"{person.speaker}.").removesuffix(suffix): json.loads(
+            path.read_text()
         )
         for path in sorted(results.glob(f"{person.speaker}.*{suffix}"))
     }
-    if not said:
-        return
-    own = grouped([turn.reply for turn in turns])
-    others = replies_of_others(
-        HeldOutData(person.past, person.held_out),
-        conversations=len(numbers),
-        min_turns=25,
-        max_people=8,
-    )
-    past = [found.replies() for found in person.past]
-    samples = StyleSamples(past, own, said, others)
-    styles = {each.contestant: each for each in compare_styles(samples).summary}
-    found = detect(samples)
-    index = CopyIndex([line.text for line in talk.lines] for talk in person.past)
-    copies = {each.contestant: each for each in compare_copies(index, own, said)}
-    print("\n| contestant | style | told apart | copied whole (the person) |")
-    print("| --- | --- | --- | --- |")
-    for name in said:
-        style, copy = styles[name], copies[name]
-        told = "-"
-        if not isinstance(found, str):
-            told = next(
-                f"{e.told_apart:.2f}" for e in found.contestants if e.name == name
-            )
+    print("\n| contestant | told apart | copied | looping | distinct | characters |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, texts in {**said, "the person": past}.items():
+        told = told_apart(own[: len(texts)], texts, groups[: len(texts)])
+        copies = copied(index, texts, groups, weights)
+        talk = measure_talk([TalkReply(text) for text in texts])
         print(
-            f"| {name} | {style.median_score} of {style.measures_used} | {told} "
-            f"| {copy.exact} ({copy.person.exact}) |"
+            f"| {name} | {told.value:.2f} | {copies.value if copies else '-'} | "
+            f"{talk.looping:.2f} | {talk.distinct:.2f} | {talk.characters:.0f} |"
         )
-    if not isinstance(found, str):
-        print(f"| the person, earlier | | {found.ceiling:.2f} | |")
-        print(f"| others | | {found.floor} | |")
     sys.stdout.flush()
 
 

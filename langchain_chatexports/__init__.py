@@ -7,7 +7,7 @@ loader = IMessageChatLoader(path="chat.db") | MergeChatRuns() | MapAIMessages()
 ```
 
 Every public name is resolved on first use, so importing the package imports neither
-openai nor anything of an extra.
+openai nor anything of an extra. Errors are in `langchain_chatexports.exceptions`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from langchain_chatexports._version import __version__
 
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
     from langchain_chatexports.chat_loaders.conversation import ExportSession
     from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
@@ -39,24 +40,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.examples import to_training_examples
     from langchain_chatexports.datasets.jsonl import write_jsonl
     from langchain_chatexports.datasets.validation import validate_examples
-    from langchain_chatexports.exceptions import (
-        ChatExportError,
-        EncryptedExportError,
-        ExportAccessError,
-        ExportFormatError,
-        ExportNotFoundError,
-        FileProcessingError,
-        FineTuningCancelledError,
-        FineTuningError,
-        FineTuningFailedError,
-        FineTuningTimeoutError,
-        FineTuningUnavailableError,
-        LocalServerError,
-        MissingExtraError,
-        SenderNotFoundError,
-        TrainingBudgetError,
-        TrainingDataError,
-    )
+    from langchain_chatexports.exceptions import *  # noqa: F403 - it lists its names
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
@@ -75,35 +59,23 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "ChatExportError",
+    "ChatExportError",  # noqa: F405 - as above
+    "ChatExportLoader",
     "ChatExportRetriever",
     "ChatFineTuner",
     "ChunkSessions",
     "DiscordChatLoader",
-    "EncryptedExportError",
-    "ExportAccessError",
-    "ExportFormatError",
-    "ExportNotFoundError",
     "ExportSession",
     "ExportSummary",
-    "FileProcessingError",
-    "FineTuningCancelledError",
-    "FineTuningError",
-    "FineTuningFailedError",
     "FineTuningRun",
-    "FineTuningTimeoutError",
-    "FineTuningUnavailableError",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
     "LabelSpeakers",
     "LocalServer",
-    "LocalServerError",
     "MapAIMessages",
     "MergeChatRuns",
-    "MissingExtraError",
     "Redact",
     "SelectSessions",
-    "SenderNotFoundError",
     "SessionPipeline",
     "SessionTransform",
     "SignalChatLoader",
@@ -112,8 +84,6 @@ __all__ = [
     "SplitSessions",
     "TableChatLoader",
     "TelegramChatLoader",
-    "TrainingBudgetError",
-    "TrainingDataError",
     "WhatsAppChatLoader",
     "__version__",
     "convert_messages_for_finetuning",
@@ -127,6 +97,7 @@ __all__ = [
 
 _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
+    "chat_loaders.base": ("ChatExportLoader",),
     "chat_loaders.conversation": ("ExportSession",),
     "chat_loaders.discord": ("DiscordChatLoader",),
     "chat_loaders.facebook_messenger": (

@@ -1,14 +1,13 @@
 """Write files whole or not at all, with errors that name a remedy."""
 
-from __future__ import annotations
-
 import errno
 import os
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -16,18 +15,6 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-__all__ = [
-    "cannot_write",
-    "explained_writing",
-    "is_pipe",
-    "require_place",
-    "whole_file",
-    "write_whole",
-]
 
 _Item = TypeVar("_Item")
 
@@ -40,15 +27,7 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write a file that is readable by its owner only, whole or not at all.
 
-    Args:
-        path: The file to write or replace; `~` is expanded.
-        data: The content to write.
-
-    Raises:
-        ExportNotFoundError: If the file's folder does not exist.
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If the path is a folder or below a file, its name is too
-            long, or the disk is full.
+    A `ChatExportError` says why it cannot be written.
     """
     path = Path(path).expanduser()
     with explained_writing(path), whole_file(path) as file:
@@ -56,14 +35,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 
 def require_place(path: str | Path) -> None:
-    """Make sure that a file can be written, before something long begins.
-
-    Args:
-        path: The file; `~` is expanded.
-
-    Raises:
-        ChatExportError: As `write_whole`.
-    """
+    """Raise the error of `write_whole` before something long begins."""
     path = Path(path).expanduser()
     with explained_writing(path):
         if path.is_dir():
@@ -76,16 +48,10 @@ def require_place(path: str | Path) -> None:
 def explained_writing(
     path: Path,
 ) -> Iterator[Callable[[Iterable[_Item]], Iterator[_Item]]]:
-    """Explain why a path could not be written; errors of its content pass through.
+    """Explain why a path could not be written, by a `ChatExportError`.
 
-    Args:
-        path: The path that the user named.
-
-    Yields:
-        A function to wrap what is written, if reading it can raise errors, too.
-
-    Raises:
-        ChatExportError: In place of the system's error.
+    Errors of its content pass through: the function that is yielded wraps what is
+    written, if reading it can raise errors, too.
     """
     errors_of_items: list[OSError] = []
 
@@ -108,18 +74,10 @@ def explained_writing(
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its place only when it is written to its end.
+    """Open a file (mode 0600) that takes its place when it is written to its end.
 
-    Args:
-        path: The file to write or replace. A link's target is replaced, and a pipe or
-            a device is written to.
-
-    Yields:
-        The file to write to, with mode 0600.
-
-    Raises:
-        ExportFormatError: If the path is a folder.
-        OSError: As the system says; `cannot_write` explains it.
+    A link's target is replaced, and a pipe or a device is written to. What the system
+    says is raised as it is; `cannot_write` explains it.
     """
     if path.is_dir():
         msg = f"{path} is a folder. Name the file to write."
@@ -184,15 +142,7 @@ def is_pipe(path: Path) -> bool:
 
 
 def cannot_write(path: Path, error: OSError) -> ChatExportError:
-    """Build the error for a path that could not be written.
-
-    Args:
-        path: The path that the user named.
-        error: The system's error.
-
-    Returns:
-        The error to raise from it.
-    """
+    """Build the error for a path that could not be written."""
     if isinstance(error, FileNotFoundError):
         msg = f"{path} cannot be written: its folder does not exist. Create it first."
         return ExportNotFoundError(msg, path=path)

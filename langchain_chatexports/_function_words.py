@@ -1,9 +1,5 @@
 """English function words, which say little about a topic and much about a style."""
 
-from __future__ import annotations
-
-__all__ = ["ENGLISH"]
-
 _ENGLISH = """
 a about above after again against all almost also although always am among an and
 another any anybody anyone anything anyway are aren't around as at away back be

@@ -1,26 +1,15 @@
 """Packages whose public names are imported on first use."""
 
-from __future__ import annotations
-
 import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-__all__ = ["lazy_names"]
+from typing import Any
 
 
 def lazy_names(
     package: str, modules: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return a package's `__getattr__` and `__dir__`.
-
-    Args:
-        package: The package's `__name__`.
-        modules: The public names of each of its modules.
-    """
+    """Return the `__getattr__` and `__dir__` of a package, by its modules' names."""
     module_of = {name: module for module, names in modules.items() for name in names}
 
     def get_attribute(name: str) -> Any:

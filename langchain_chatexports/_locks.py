@@ -1,17 +1,12 @@
 """File locks that end with the process that holds them, on POSIX and Windows."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
+from typing_extensions import Self
 
 if sys.platform == "win32":
     import msvcrt
@@ -34,14 +29,7 @@ class ProcessLock:
         self._descriptor: int | None = None
 
     def acquire(self, *, timeout: float = 0.0) -> bool:
-        """Try to take the lock.
-
-        Args:
-            timeout: How many seconds to try.
-
-        Returns:
-            Whether this object holds the lock.
-        """
+        """Try for `timeout` seconds to take the lock; return whether it is held."""
         if self._descriptor is not None:
             return True
         deadline = time.monotonic() + timeout

@@ -1,28 +1,19 @@
 """Names of people as the `name` of a message, which providers restrict."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata
-
-__all__ = ["safe_name"]
 
 _MAX_NAME = 64
 _HASH_DIGITS = 6
 
 
 def safe_name(name: str) -> str:
-    """Map a person's name to one that every provider accepts.
+    """Map a name such as `Ann Lee` or `李雷` to one that every provider accepts.
 
-    Accents are dropped and other characters become `_`. Where letters are lost, a part
-    of a hash keeps two people apart.
-
-    Args:
-        name: The name, such as `Ann Lee` or `李雷`.
-
-    Returns:
-        1 to 64 of the characters a-z, A-Z, 0-9, `_` and `-`.
+    That is 1 to 64 of the characters a-z, A-Z, 0-9, `_` and `-`. Accents are dropped
+    and other characters become `_`. Where letters are lost, a part of a hash keeps two
+    people apart.
     """
     plain = unicodedata.normalize("NFKD", name)
     lossy = any(not char.isascii() and char.isalnum() for char in plain)

@@ -4,22 +4,20 @@ Opening a pipe waits for a writer, and a device such as `/dev/zero` never ends: 
 hang a program that expects a file.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from langchain_chatexports.exceptions import ExportFormatError
-
-__all__ = [
-    "MAX_FOLDER_DEPTH",
-    "cannot_read",
-    "check_regular_file",
-    "open_regular_file",
-]
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
 
 MAX_FOLDER_DEPTH = 100
 """How deep folders are walked: a recursion of Python ends at 1,000."""
@@ -35,9 +33,6 @@ _FLAGS = (
 
 def open_regular_file(path: str | Path) -> BinaryIO:
     """Return a file opened for reading bytes; never wait for a writer.
-
-    Args:
-        path: The file. A link is followed.
 
     Raises:
         ExportFormatError: If it is a pipe, a socket or a device.
@@ -57,16 +52,29 @@ def open_regular_file(path: str | Path) -> BinaryIO:
 
 
 def check_regular_file(path: str | Path) -> None:
-    """Refuse a path that is not a regular file, without opening it.
-
-    Args:
-        path: The file. A link is followed.
-
-    Raises:
-        ExportFormatError: If it is a pipe, a socket or a device.
-        OSError: If there is none, it is a folder, or the system refuses.
-    """
+    """Refuse a path as `open_regular_file` does, without opening it."""
     _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
+
+
+@contextmanager
+def system_errors(path: Path, remedy: str) -> Iterator[None]:
+    """Raise our errors in place of the system's; of one that refuses, with a remedy."""
+    try:
+        yield
+    except ChatExportError:
+        raise
+    except FileNotFoundError as error:
+        msg = f"There is nothing at {path}. Check the path."
+        raise ExportNotFoundError(msg, path=path) from error
+    except PermissionError as error:
+        raise no_access(path, path, remedy) from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def no_access(label: object, path: Path, remedy: str) -> ExportAccessError:
+    """Build the error for a path that the system refuses to read."""
+    return ExportAccessError(f"{label} may not be read. {remedy}", path=path)
 
 
 def cannot_read(path: Path, error: OSError) -> ExportFormatError:

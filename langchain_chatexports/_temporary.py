@@ -1,7 +1,5 @@
 """Private temporary folders, which no end of a process leaves behind for long."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat

@@ -1,17 +1,6 @@
 """Text in lines: one for each message, counts with their words, no terminal codes."""
 
-from __future__ import annotations
-
 import unicodedata
-
-__all__ = [
-    "escaped",
-    "message_line",
-    "one_line",
-    "plural",
-    "printable",
-    "short_duration",
-]
 
 # They join letters and emoji, and say nothing to a terminal: U+200C and U+200D.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
@@ -28,13 +17,7 @@ def one_line(text: str) -> str:
 
 
 def message_line(time: str, sender: str, text: str) -> str:
-    """Return the line of a message; nothing in it looks like another message.
-
-    Args:
-        time: When it was sent; empty if that is not known.
-        sender: Who sent it.
-        text: What it says.
-    """
+    """Return the line of a message; nothing in it looks like another message."""
     return f"{one_line(f'{time} {sender}')}: {one_line(text)}"
 
 
@@ -43,9 +26,6 @@ def printable(text: str) -> str:
 
     Names in an export can hold line breaks, escape sequences and marks that change the
     direction of the text after them.
-
-    Args:
-        text: The text.
     """
     if text.isprintable():
         return text
@@ -56,9 +36,6 @@ def escaped(text: str) -> str:
     r"""Return a text with terminal codes escaped, such as `\x1b`.
 
     For errors and warnings: two different paths still look different.
-
-    Args:
-        text: The text.
     """
     if text.isprintable():
         return text

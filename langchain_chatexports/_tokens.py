@@ -1,28 +1,14 @@
 """Token counters that download nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ChatExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = [
-    "BYTES_PER_TOKEN",
-    "MIN_BYTES_PER_TOKEN",
-    "TOKEN_COUNTERS",
-    "has_encoding",
-    "token_counter",
-    "tokens_by_bytes",
-]
 
 BYTES_PER_TOKEN = 4.0
 """UTF-8 bytes a token: the estimate. Measured with o200k_base on chat text in ten
@@ -72,11 +58,7 @@ def token_counter(name: str) -> Callable[[str], int]:
 
 
 def tokens_by_bytes(text: str) -> int:
-    """Estimate a text's tokens by its UTF-8 bytes, on average; some texts have more.
-
-    Args:
-        text: The text.
-    """
+    """Estimate a text's tokens by its UTF-8 bytes, on average; some texts have more."""
     return _by_bytes(text, BYTES_PER_TOKEN)
 
 

@@ -1,18 +1,10 @@
 """What callbacks and traces get of a run: counts, what it returns, or nothing."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_core.runnables import RunnableConfig
-
-__all__ = ["traces_outputs", "untraced"]
 
 _SWITCH = "trace_outputs"
 

@@ -11,8 +11,11 @@ print(count_exports(["exports/a.zip", "exports/b.zip"], steps))
 ```
 
 Ray runs the task of a dead worker again and takes its rows once; nothing here keeps
-anything between two tasks. One export needs none of this: a million messages take one
-process less than half a minute. Needs the extra `ray`.
+anything between two tasks. So a message in two exports is learned once only where one
+task reads both: put the exports of one person into a folder, and give that.
+
+One export needs none of this: a million messages take one process less than half a
+minute. Needs the extra `ray`.
 """
 
 import hashlib
@@ -33,7 +36,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import message_to_dict, messages_from_dict
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary, add_summaries
-from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
@@ -75,8 +78,6 @@ class ClusterCounts:
         lines = [f"exports   {self.exports:,} read, {len(self.failed):,} not readable"]
         named = islice(self.failed.items(), _MAX_SHOWN)
         lines += [f"          {path}: {error}" for path, error in named]
-        if len(self.failed) > _MAX_SHOWN:
-            lines.append("          … and more in `failed`")
         return "\n".join([*lines, *([str(self.summary)] if self.summary else [])])
 
 
@@ -90,12 +91,12 @@ def read_exports(
 ) -> "Dataset":
     """Read exports as a Ray dataset, one row per conversation.
 
-    Nothing is read before the dataset is used. A task reads an export as a loader does
+    Nothing is read before the dataset is used. A task reads one path as a loader does
     on one machine: one conversation at a time.
 
     Args:
-        paths: Exports on a file system that all machines have. One that is named twice
-            is read once.
+        paths: Exports, or folders of several, on a file system that all machines have.
+            One that is named twice is read once.
         steps: Steps for the sessions to pass through in the same task.
         open_loader: Returns the loader for a path; by default the format is recognized
             by its content.
@@ -111,13 +112,8 @@ def read_exports(
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
-    read = partial(
-        _session_rows,
-        steps=steps,
-        open_loader=open_loader,
-        skip_unreadable=skip_unreadable,
-    )
-    return _items(paths).flat_map(read, **ray_remote_args)
+    task = _Task(steps, open_loader, skip_unreadable=skip_unreadable)
+    return _items(paths).flat_map(partial(_session_rows, task), **ray_remote_args)
 
 
 def read_examples(
@@ -146,13 +142,8 @@ def read_examples(
         A dataset with the columns `example` (JSON, for `JsonLines`), `conversation` (an
         id, for `part_of`), `first` and `last` (Unix seconds of the outermost messages).
     """
-    read = partial(
-        _example_rows,
-        steps=steps,
-        open_loader=open_loader,
-        skip_unreadable=skip_unreadable,
-        options=dict(example_options or {}),
-    )
+    task = _Task(steps, open_loader, skip_unreadable=skip_unreadable)
+    read = partial(_example_rows, task, dict(example_options or {}))
     return _items(paths).flat_map(read, **ray_remote_args)
 
 
@@ -174,7 +165,7 @@ def count_exports(
     Returns:
         The sums, and the exports that cannot be read.
     """
-    count = partial(_count, steps=steps, open_loader=open_loader)
+    count = partial(_count, _Task(steps, open_loader))
     rows = _items(paths).map(count, **ray_remote_args).take_all()
     found = [json.loads(row["summary"]) for row in rows if not row["error"]]
     return ClusterCounts(
@@ -200,11 +191,9 @@ def part_of(
 
     Args:
         conversation_id: The session's id; its thread's, where a step split it.
-        parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`.
+        parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`; `None` is
+            returned for what is left of one.
         salt: Changes the split.
-
-    Returns:
-        The part's name; `None` for the rest, where the shares add up to less than one.
 
     Raises:
         ValueError: If a share is negative, or if they add up to more than one.
@@ -231,7 +220,7 @@ def _ray_data() -> ModuleType:
 
 
 def _items(paths: Iterable[str | Path]) -> "Dataset":
-    listed = dict.fromkeys(str(Path(path).expanduser().absolute()) for path in paths)
+    listed = dict.fromkeys(os.path.realpath(Path(path).expanduser()) for path in paths)
     if not listed:
         msg = "There must be at least one path."
         raise ValueError(msg)
@@ -240,28 +229,34 @@ def _items(paths: Iterable[str | Path]) -> "Dataset":
     )
 
 
-def _loader(row: Mapping[str, Any], open_loader: OpenLoader | None) -> BaseChatLoader:
-    path = Path(row["path"])
-    return open_export(path).loader if open_loader is None else open_loader(path)
+@dataclass(frozen=True)
+class _Task:
+    """What to do with a path."""
+
+    steps: SessionTransform | None
+    open_loader: OpenLoader | None
+    skip_unreadable: bool = False
+
+    def loaders(self, path: str) -> list[BaseChatLoader]:
+        if self.open_loader is not None:
+            return [self.open_loader(Path(path))]
+        return [export.loader for export in open_exports([path])]
+
+    def sessions(self, path: str) -> Iterator[ChatSession]:
+        sessions = self._loaded(path)
+        return self.steps.lazy_transform(sessions) if self.steps else sessions
+
+    def _loaded(self, path: str) -> Iterator[ChatSession]:
+        try:
+            for loader in self.loaders(path):
+                yield from loader.lazy_load()
+        except _UNREADABLE:
+            if not self.skip_unreadable:
+                raise
 
 
-def _sessions(
-    row: Mapping[str, Any],
-    steps: SessionTransform | None,
-    open_loader: OpenLoader | None,
-    *,
-    skip_unreadable: bool,
-) -> Iterator[ChatSession]:
-    try:
-        loader = _loader(row, open_loader)
-        yield from steps.lazy_transform(loader) if steps else loader.lazy_load()
-    except _UNREADABLE:
-        if not skip_unreadable:
-            raise
-
-
-def _session_rows(row: Mapping[str, Any], **options: Any) -> Iterator[dict[str, Any]]:
-    for session in _sessions(row, **options):
+def _session_rows(task: _Task, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for session in task.sessions(row["path"]):
         values: dict[str, Any] = {**session}
         values["messages"] = [message_to_dict(m) for m in session["messages"]]
         metadata = values.get("metadata", {})
@@ -273,10 +268,10 @@ def _session_rows(row: Mapping[str, Any], **options: Any) -> Iterator[dict[str, 
 
 
 def _example_rows(
-    row: Mapping[str, Any], *, options: Mapping[str, Any], **given: Any
+    task: _Task, options: Mapping[str, Any], row: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     try:
-        for example, origin in trace_examples(_sessions(row, **given), **options):
+        for example, origin in trace_examples(task.sessions(row["path"]), **options):
             yield {
                 "example": json_line(example).decode(),
                 "conversation": origin.thread_id or origin.session_id,
@@ -288,17 +283,16 @@ def _example_rows(
         return
 
 
-def _count(
-    row: Mapping[str, Any],
-    steps: SessionTransform | None,
-    open_loader: OpenLoader | None,
-) -> dict[str, Any]:
+def _count(task: _Task, row: Mapping[str, Any]) -> dict[str, Any]:
+    steps = [task.steps] if task.steps else []
     try:
-        reading = read_loader(_loader(row, open_loader), [steps] if steps else [])
-        summary = json.dumps(reading.finish().to_dict())
+        found = [
+            read_loader(loader, steps).finish() for loader in task.loaders(row["path"])
+        ]
     except _UNREADABLE as error:
         return {"path": row["path"], "summary": "", "error": type(error).__name__}
-    return {"path": row["path"], "summary": summary, "error": ""}
+    summary = found[0] if len(found) == 1 else add_summaries(found)
+    return {"path": row["path"], "summary": json.dumps(summary.to_dict()), "error": ""}
 
 
 def __getattr__(name: str) -> Any:

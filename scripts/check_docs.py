@@ -38,6 +38,7 @@ ROOMS = [
     "langchain_chatexports.samples",
     "langchain_chatexports.standard_tests",
     "langchain_chatexports.steps",
+    "langchain_chatexports.workflows",
 ]
 ANCHOR = re.compile(r'id="(langchain_chatexports[\w.]*)"')
 # A code block, a note or a folded part that no extension has rendered.

@@ -104,7 +104,6 @@ SMOKE = {
     "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
     "cli": "from langchain_chatexports.cli.app import app; assert app",
-    "community": "import langchain_community.chat_loaders",
     "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
     "mcp": "from langchain_chatexports import retrieval\n"

@@ -40,19 +40,6 @@ _set_state, _set_fields_set, _set_extra, _set_private = _SETTERS
 
 _HUMAN = vars(HumanMessage(content=""))
 _AI = vars(AIMessage(content=""))
-
-
-def _containers(state: Mapping[str, Any]) -> list[tuple[str, type]]:
-    """List the fields that no two messages may share."""
-    return [
-        (name, type(value))
-        for name, value in state.items()
-        if isinstance(value, (dict, list, set)) and name != "additional_kwargs"
-    ]
-
-
-_CONTAINERS_OF_HUMAN = _containers(_HUMAN)
-_CONTAINERS_OF_AI = _containers(_AI)
 # The fields that are given here are set, as the constructors would note.
 _SET_OF_HUMAN = {"content", "additional_kwargs", "id"}
 _SET_OF_AI = {*_SET_OF_HUMAN, "response_metadata", "name"}
@@ -61,19 +48,9 @@ _SET_OF_AI = {*_SET_OF_HUMAN, "response_metadata", "name"}
 def _human_message(
     content: str, additional_kwargs: dict[str, Any], message_id: str | None
 ) -> HumanMessage:
-    """Return a person's message.
-
-    Args:
-        content: The text.
-        additional_kwargs: The message's own; it is not copied.
-        message_id: Its id.
-
-    Returns:
-        The message.
-    """
+    """Return a person's message; its `additional_kwargs` are not copied."""
     state = _HUMAN.copy()
-    for name, container in _CONTAINERS_OF_HUMAN:
-        state[name] = container()
+    state["response_metadata"] = {}
     state["content"] = content
     state["additional_kwargs"] = additional_kwargs
     state["id"] = message_id
@@ -92,20 +69,10 @@ def _ai_message(
     message_id: str | None,
     name: str | None,
 ) -> AIMessage:
-    """Return a message of the AI without tool calls.
-
-    Args:
-        content: The text.
-        additional_kwargs: The message's own; it is not copied.
-        message_id: Its id.
-        name: Its name.
-
-    Returns:
-        The message.
-    """
+    """Return a message of the AI without tool calls."""
     state = _AI.copy()
-    for field, container in _CONTAINERS_OF_AI:
-        state[field] = container()
+    state["response_metadata"] = {}
+    state["tool_calls"], state["invalid_tool_calls"] = [], []
     state["content"] = content
     state["additional_kwargs"] = additional_kwargs
     state["id"] = message_id
@@ -119,15 +86,7 @@ def _ai_message(
 
 
 def _changed_copy(message: _Message, changes: Mapping[str, Any]) -> _Message:
-    """Copy a message of any kind with other values in some fields.
-
-    Args:
-        message: The message.
-        changes: Values by the name of their field; they are not checked.
-
-    Returns:
-        What `message.model_copy(update=changes)` gives.
-    """
+    """Return what `message.model_copy(update=changes)` does."""
     extra = message.__pydantic_extra__
     if extra or message.__pydantic_private__ is not None:
         return message.model_copy(update=changes)
@@ -168,13 +127,25 @@ def _copy_by_pydantic(message: _Message, changes: Mapping[str, Any]) -> _Message
 
 
 def _faster(fast: _Builder, plain: _Builder, *given: Any, **options: Any) -> _Builder:
-    """Return the fast builder if it builds what the plain one does."""
+    """Return the fast builder if it builds what the plain one does.
+
+    No two messages may share a list or a dictionary that the plain one makes anew.
+    """
     expected = plain(*given, **options)
     try:
-        built = fast(*given, **options)
-        is_same = type(built) is type(expected) and all(
-            getattr(built, part) == getattr(expected, part) for part in _PARTS
+        built, other = (vars(fast(*given, **options)) for _ in range(2))
+        is_same = all(
+            getattr(fast(*given, **options), part) == getattr(expected, part)
+            for part in _PARTS
         )
+        shared = [
+            name
+            for name, value in built.items()
+            if name != "additional_kwargs"
+            and isinstance(value, (dict, list))
+            and value is other[name]
+        ]
+        is_same &= all(built[name] is vars(expected)[name] for name in shared)
     except (AttributeError, KeyError, TypeError):
         return plain
     return fast if is_same else plain

@@ -22,14 +22,7 @@ _DAY_SECONDS = 86_400
 
 
 def iso_time(microseconds: int) -> str | None:
-    """Return a moment as `datetime.isoformat` writes it, put together from parts.
-
-    Args:
-        microseconds: Microseconds since 1970-01-01 UTC.
-
-    Returns:
-        ISO 8601 in UTC, or `None` outside the years 1 to 9999.
-    """
+    """Return a moment in ISO 8601; `None` outside the years 1 to 9999."""
     seconds = microseconds // 1_000_000
     day = _iso_date(seconds // _DAY_SECONDS)
     if day is None:
@@ -53,7 +46,7 @@ def _iso_date(days: int) -> str | None:
 
 
 # Line ends to `str.splitlines`, which readers of JSON lines use, but not to JSON.
-_ENDS = [end.encode() for end in ("\x85", "\u2028", "\u2029")]
+_NEL, _LINE, _PARAGRAPH = (end.encode() for end in ("\x85", "\u2028", "\u2029"))
 _KEYS = ("role", "content")
 _STARTS = {
     role: f'{{"role": "{role}", "content": '.encode()
@@ -62,14 +55,7 @@ _STARTS = {
 
 
 def line_of_texts(example: Mapping[str, Any]) -> bytes | None:
-    """Return the JSON line of an example that holds roles and texts only.
-
-    Args:
-        example: An example.
-
-    Returns:
-        What `json_line` writes; `None` for an example of another shape.
-    """
+    """Return the JSON line of an example that holds roles and texts only."""
     parts: list[bytes] = []
     try:
         (messages_key, messages), *others = example.items()
@@ -83,5 +69,7 @@ def line_of_texts(example: Mapping[str, Any]) -> bytes | None:
     except (AttributeError, KeyError, TypeError, ValueError):
         return None  # Another shape, or half of a surrogate pair.
     line = b"".join((b'{"messages": [', b"}, ".join(parts), b"}]}\n"))
-    has_end = not line.isascii() and any(end in line for end in _ENDS)
+    if line.isascii():
+        return line
+    has_end = _NEL in line or _LINE in line or _PARAGRAPH in line
     return None if has_end else line

@@ -59,14 +59,7 @@ class AsyncLoading(BaseChatLoader):
 async def read_on_one_thread(
     sessions: Generator[ChatSession, None, None],
 ) -> AsyncGenerator[ChatSession, None]:
-    """Read sessions off the event loop.
-
-    Args:
-        sessions: A generator that has not started; it is closed at the end.
-
-    Yields:
-        The sessions.
-    """
+    """Read a generator of sessions off the event loop, and close it at the end."""
     # One thread for the whole pass: SQLite connections are bound to theirs.
     loop, context = asyncio.get_running_loop(), copy_context()
     with ThreadPoolExecutor(1) as thread:

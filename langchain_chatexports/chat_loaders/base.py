@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, closing
 from copy import copy
 from datetime import date, datetime, time, timedelta, timezone
 from functools import cached_property
+from inspect import isfunction
 from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar, cast
@@ -161,11 +162,7 @@ class ChatExportLoader(AsyncLoading):
     def open_export(
         self, *, is_quiet: bool = False
     ) -> AbstractContextManager[ExportFiles]:
-        """Open the files of the export, for `conversations`.
-
-        Args:
-            is_quiet: Count skipped files without a warning.
-        """
+        """Open the files of the export; `is_quiet` warns of nothing."""
         return open_files(self.paths, self.suffixes, is_quiet=is_quiet)
 
     def lazy_load(self) -> Iterator[ChatSession]:
@@ -213,9 +210,8 @@ class ChatExportLoader(AsyncLoading):
     def share_seen_messages(self, seen: dict[int, int]) -> None:
         """Skip messages, from the next pass on, that another loader has read before.
 
-        Args:
-            seen: Which loader has read which message, by a number that this one and
-                its copies have (`selecting`, `unrestricted`); the loaders share it.
+        The loaders share `seen`: which loader has read which message. The loader's
+        number is also that of its copies (`selecting`, `unrestricted`).
         """
         self._seen, self._number = seen, next(_numbers)
 
@@ -230,9 +226,8 @@ class ChatExportLoader(AsyncLoading):
     def estimate_message_count(self) -> int | None:
         """Estimate how many messages the export holds, for the progress of a pass.
 
-        Returns:
-            About how many rows or records a pass will find; `None` where that is not
-            known within a moment. What is wrong with an export is not reported here.
+        `None` where that is not known within a moment. What is wrong with an export is
+        not reported here.
         """
         try:
             return self._count_messages()
@@ -246,13 +241,8 @@ class ChatExportLoader(AsyncLoading):
     def names_of(self, person: str) -> frozenset[str]:
         """Return the senders in this export that a name or handle belongs to.
 
-        Args:
-            person: A name as in the sessions, or a handle if the format has them, in
-                any case; a phone number in any notation.
-
-        Returns:
-            The names to look for in messages; the given one where nothing else is
-            known.
+        Names and handles are compared in any case, and phone numbers in any notation.
+        Where nothing is known of the person, the given name is returned.
         """
         row = self.people.row_of([person]) if self.people else ()
         wanted = name_key(person)
@@ -299,8 +289,7 @@ class ChatExportLoader(AsyncLoading):
     def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         with self.open_export() as files:
             selection, names = self._what_to_keep(), Names(self.people)
-            reading.details = files.details
-            skipped = 0
+            reading.counts, reading.details = files.counts, files.details
             with closing(_generator(self.conversations(files))) as conversations:
                 for conversation in conversations:
                     session = to_session(
@@ -318,8 +307,6 @@ class ChatExportLoader(AsyncLoading):
                         held = [cast("ChatSession", session)]
                         del session
                         yield held.pop()  # The consumer is the only one to hold it.
-                    skipped = _count_files(files, skipped, reading)
-            _count_files(files, skipped, reading)
 
     def _is_new(self, conversation_id: str, row: Message) -> bool:
         """Return whether no other loader has read the message."""
@@ -378,24 +365,23 @@ def check_is_step(value: object) -> None:
     # A method of the class: what `step.with_config(...)` returns passes on the methods
     # of its step as its own.
     if not callable(getattr(type(value), "lazy_transform", None)):
+        remedy = (
+            "(steps | other).invoke(loader), or other.invoke(loader | steps), such as "
+            "tuner.invoke(loader | steps)"
+        )
+        if isfunction(value):
+            remedy = f"{value.__name__}(loader | steps)"
         msg = (
             f"A chat loader can only be joined with session steps, "
-            f"not with {type(value).__name__}. "
-            "Write (steps | other).invoke(loader), or other.invoke(loader | steps), "
-            "such as tuner.invoke(loader | steps)."
+            f"not with {type(value).__name__}. Write {remedy}."
         )
         raise TypeError(msg)
 
 
 def time_bound(value: datetime | date | None, name: str) -> datetime | None:
-    """Return a bound of time that a user gave as an aware datetime in UTC.
+    """Return a bound of time as an aware datetime in UTC; a date means all of that day.
 
-    Args:
-        value: An aware datetime, or a date, which means all of that day in UTC.
-        name: `start` or `end`.
-
-    Raises:
-        ValueError: If it is a datetime without a time zone.
+    A `ValueError` is raised for a datetime without a time zone.
     """
     if value is None:
         return None
@@ -412,13 +398,6 @@ def time_bound(value: datetime | date | None, name: str) -> datetime | None:
 
 def _names(given: str | Collection[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _count_files(files: ExportFiles, counted: int, reading: Reading) -> int:
-    """Count each skipped file as a record that cannot be read."""
-    reading.counts.found += files.unreadable - counted
-    reading.counts.skip("unreadable", files.unreadable - counted)
-    return files.unreadable
 
 
 def _generator(

@@ -1,12 +1,12 @@
 """From a conversation of an export to a session: the same for every format."""
 
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -95,8 +95,7 @@ class Names:
     def enter(self, conversation: Conversation) -> bool:
         """Turn to a conversation; namesakes are told apart by handles or ids.
 
-        Returns:
-            Whether its people are other than those of the conversation before.
+        Returns whether its people are other than those of the conversation before.
         """
         self._members = conversation.members
         self._shown: dict[str, str] = {}
@@ -112,7 +111,7 @@ class Names:
             return False
         self._handles, self._found = handles, {}
         self._names, self._names_size = names, len(names)
-        self._distinct = _told_apart(names, handles)
+        self._distinct = distinct_names(names, handles)
         return True
 
     def of(self, person: str) -> str:
@@ -168,7 +167,7 @@ class Names:
         return row[0]
 
 
-def _told_apart(
+def distinct_names(
     names: Mapping[str, str], handles: Mapping[str, Collection[str]]
 ) -> dict[str, str]:
     """Return a name of its own for each id, such as `Ann (ann.two)`."""
@@ -194,21 +193,11 @@ def to_session(
     names_met: set[str] | None = None,
     is_new: Callable[[str, Message], bool] | None = None,
 ) -> ExportSession | None:
-    """Return a conversation as a session, and count its messages.
+    """Return a conversation as a session, and count its messages in `reading`.
 
-    Args:
-        conversation: The conversation; its messages are read.
-        platform: The loader's platform.
-        selection: What to keep.
-        names: The names of the export's people.
-        reading: Where to count, and to note the owner.
-        files: The export's files, whose size bounds how many messages are read.
-        names_met: Where to note by which names the conversation can be chosen.
-        is_new: Whether a message of the conversation with an id is in no other export
-            that is read.
-
-    Returns:
-        The session, or `None` if no message is kept.
+    `names_met` notes by which names the conversation can be chosen, and `is_new` knows
+    whether no other export that is read has a message. `None` is returned if no message
+    is kept.
 
     Raises:
         ExportFormatError: If it has more messages than an export of this size can.
@@ -220,6 +209,7 @@ def to_session(
         files.check_count(counts.found)
     if not conversation.is_ordered:
         rows.sort(key=_time_order)
+    _note_system_kinds(rows, reading.details)
     names.enter(conversation)
     owner, owner_name = _owner(conversation, names, selection, reading)
     shown = {
@@ -284,14 +274,23 @@ def _mark_duplicates(
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
-    limit, rows = files.max_messages if files else sys.maxsize, []
-    for row in conversation.messages:
-        rows.append(row)
+    rows: list[Message] = []
+    messages = iter(conversation.messages)
+    if files:
+        rows += islice(messages, files.max_messages + 1)
+        files.check_count(len(rows))
+    rows += messages
+    for row in rows:
         if row.extra and not row.text.strip():
             _set_placeholder(row)
-        if files and len(rows) > limit:
-            files.check_count(len(rows))
     return rows
+
+
+def _note_system_kinds(rows: Iterable[Message], details: dict[str, Any]) -> None:
+    """Count what the app wrote by its own words, such as `channel_join`."""
+    written = (row.extra.get("system") for row in rows if row.kind == "system")
+    if kinds := Counter(str(kind) for kind in written if kind):
+        details.setdefault("system", Counter()).update(kinds)
 
 
 def _set_placeholder(row: Message) -> None:
@@ -303,7 +302,7 @@ def _set_placeholder(row: Message) -> None:
 
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
     """Count the rows, and return each message once: exports list some twice."""
-    counts.found += sum(not row.is_repeat for row in rows)
+    counts.found += len(rows) - sum([row.is_repeat for row in rows])
     if len({row.id for row in rows}) == len(rows):
         return rows
     seen: set[str] = set()
@@ -342,9 +341,8 @@ def _owner(
 def _people(
     conversation: Conversation, rows: Iterable[Message], keep: Collection[str]
 ) -> list[str]:
-    wrote = (
-        row.sender for row in rows if row.kind not in _NOT_WRITTEN or row.kind in keep
-    )
+    unwritten = _NOT_WRITTEN.difference(keep)
+    wrote = [row.sender for row in rows if row.kind not in unwritten]
     return [
         person for person in dict.fromkeys([*conversation.members, *wrote]) if person
     ]
@@ -366,20 +364,17 @@ def _messages(
     selection: Selection,
     counts: Counts,
 ) -> list[BaseMessage]:
-    start, end = _microseconds(selection.start), _microseconds(selection.end)
     owner_name = None if owner is None else names.of(owner)
     messages: list[BaseMessage] = []
+    rows[:] = _kept(rows, selection, counts)
+    counts.kept += len(rows) - sum([row.is_repeat for row in rows])
+    shown = {sender: names.of(sender) for sender in {row.sender for row in rows}}
     rows.reverse()
     while rows:  # Each row is freed when its message is there.
         row = rows.pop()
-        if reason := _reason_to_skip(row, selection.keep, start, end):
-            _skip(row, reason, counts)
-            continue
-        sender = names.of(row.sender)
+        sender = shown[row.sender]
         # By name: a table of people may know the owner under several ids.
         is_from_me = None if owner is None else sender == owner_name
-        if not row.is_repeat:
-            counts.kept += 1
         if row.extra:
             _show_names(row.extra, names)
         messages.append(human_message(row, sender, is_from_me))
@@ -395,20 +390,28 @@ def _show_names(extra: dict[str, Any], names: Names) -> None:
                 item["sender"] = names.of(item["sender"])
 
 
-def _reason_to_skip(
-    row: Message, keep: Collection[str], start: int | None, end: int | None
-) -> str | None:
-    if row.kind != "text" and row.kind not in keep:
-        return row.kind
-    if not row.text or row.text.isspace():
-        return "empty" if row.kind == "text" else row.kind
-    if start is not None or end is not None:
-        time = row.time
-        if time is None or iso_time(time) is None:
-            return "excluded"
-        if (start is not None and time < start) or (end is not None and time >= end):
-            return "excluded"
-    return None
+def _kept(rows: list[Message], selection: Selection, counts: Counts) -> list[Message]:
+    """Return the rows that become messages, and count the others."""
+    kinds = {"text", *selection.keep}
+    start, end = _microseconds(selection.start), _microseconds(selection.end)
+    is_bounded = start is not None or end is not None
+    kept = []
+    for row in rows:
+        if row.kind not in kinds:
+            _skip(row, row.kind, counts)
+        elif not row.text or row.text.isspace():
+            _skip(row, "empty" if row.kind == "text" else row.kind, counts)
+        elif is_bounded and not _is_between(row.time, start, end):
+            _skip(row, "excluded", counts)
+        else:
+            kept.append(row)
+    return kept
+
+
+def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
+    if time is None or iso_time(time) is None:
+        return False
+    return (start is None or time >= start) and (end is None or time < end)
 
 
 def human_message(row: Message, sender: str, is_from_me: bool | None) -> HumanMessage:

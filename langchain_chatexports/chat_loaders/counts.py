@@ -1,7 +1,7 @@
 """Found = kept + skipped, counted once, from the export to the rows of a set."""
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -117,9 +117,8 @@ def sum_of(counts: Iterable[Counts], name: str, unit: str = _MESSAGES) -> Counts
 def total_of(counts: Iterable[Counts]) -> Counts | None:
     """Return what became of the messages of all exports, from first stage to last.
 
-    Returns:
-        The total; `None` if no messages were counted, or the stages do not follow on
-        each other because they were counted in different passes.
+    `None` if no messages were counted, or if the stages do not follow on each other
+    because they were counted in different passes.
     """
     stages = [stage for stage in counts if stage.unit == _MESSAGES]
     if not stages:
@@ -241,6 +240,7 @@ class Reading:
         self._last: int | None = None
         self._steps: list[tuple[CountedStep, Counts]] = []
         self._is_counted = True
+        self._repeats = 0  # Of the session that is passing.
         self._sessions: Iterator[ChatSession] = iter(())
 
     def start(
@@ -250,20 +250,13 @@ class Reading:
         *,
         is_counted: bool = True,
     ) -> "Reading":
-        """Set what to read; nothing is read yet.
+        """Set what to read, and the steps that it passes; nothing is read yet.
 
-        Args:
-            sessions: The sessions of a loader.
-            steps: The steps to pass the sessions through, in order; a pipeline is
-                counted step by step.
-            is_counted: Whether the loader writes the counts; otherwise all messages
-                count as found and kept.
-
-        Returns:
-            This reading.
+        Unless the loader itself writes the counts (`is_counted`), all messages count as
+        found and kept.
         """
         self._is_counted = is_counted
-        self._sessions = self._watched(sessions, is_counted=is_counted)
+        self._sessions = _tapped(sessions, self._count)
         for step in steps:
             for single in step.flattened():
                 self._sessions = self._passed(self._sessions, single)
@@ -301,31 +294,20 @@ class Reading:
             details=dict(self.details),
         )
 
-    def _watched(
-        self, sessions: Iterable[ChatSession], *, is_counted: bool
-    ) -> Generator[ChatSession, None, None]:
-        for session in sessions:
-            self._count(session, is_counted=is_counted)
-            held = [session]
-            del session
-            yield held.pop()  # The consumer is the only one to hold it.
-
-    def _count(self, session: ChatSession, *, is_counted: bool) -> None:
+    def _count(self, session: ChatSession) -> None:
         messages = session.get("messages", ())
-        repeats = _repeats(session) if is_counted else 0
-        extras = [
-            message.additional_kwargs
-            for message in messages
-            if not repeats or message.additional_kwargs.get("weight") != 0
-        ]
+        extras = [message.additional_kwargs for message in messages]
+        if self._is_counted:  # What stands in another session, too, is counted there.
+            extras = [extra for extra in extras if extra.get("weight") != 0]
+        self._repeats = len(messages) - len(extras)
         self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
-        found = (extra.get("message_time") for extra in extras)
+        found = [extra.get("message_time") for extra in extras]
         times = [time for time in found if isinstance(time, int)]
         if times:
             first, last = min(times), max(times)
             self._first = first if self._first is None else min(first, self._first)
             self._last = last if self._last is None else max(last, self._last)
-        if not is_counted:
+        if not self._is_counted:
             self.counts.found += len(extras)
             self.counts.kept += len(extras)
             self.counts.sessions_kept += 1
@@ -337,37 +319,30 @@ class Reading:
         takes_export = self._is_counted and not self._steps
         self._steps.append((step, counts))
 
-        def taken() -> Iterator[ChatSession]:
-            for session in sessions:
-                counts.sessions_found += 1
-                repeats = _repeats(session) if takes_export else 0
-                counts.found += len(session.get("messages", ())) - repeats
-                counts.added.update({"repeated": repeats} if repeats else {})
-                counts.skipped.update(step.skipped(session))
-                held = [session]
-                del session
-                yield held.pop()
+        def found(session: ChatSession) -> None:
+            repeats = self._repeats if takes_export else 0
+            counts.sessions_found += 1
+            counts.found += len(session.get("messages", ())) - repeats
+            counts.added.update({"repeated": repeats} if repeats else {})
+            counts.skipped.update(step.skipped(session))
 
-        return _given(step.counting_transform(taken(), counts.replaced), counts)
+        def kept(session: ChatSession) -> None:
+            counts.sessions_kept += 1
+            counts.kept += len(session.get("messages", ()))
+
+        given = step.counting_transform(_tapped(sessions, found), counts.replaced)
+        return _tapped(given, kept)
 
 
-def _given(
-    sessions: Iterator[ChatSession], counts: Counts
+def _tapped(
+    sessions: Iterable[ChatSession], note: Callable[[ChatSession], None]
 ) -> Generator[ChatSession, None, None]:
+    """Note each session and pass it on: the consumer is the only one to hold it."""
     for session in sessions:
-        counts.sessions_kept += 1
-        counts.kept += len(session.get("messages", ()))
+        note(session)
         held = [session]
         del session
         yield held.pop()
-
-
-def _repeats(session: ChatSession) -> int:
-    """Count the messages of an export that stand in another session, too."""
-    return sum(
-        message.additional_kwargs.get("weight") == 0
-        for message in session.get("messages", ())
-    )
 
 
 def _settled(step: CountedStep, counts: Counts) -> Counts:
@@ -391,25 +366,16 @@ def read_counted(
 
 
 def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
-    """Return the sum of the counts of several exports, or of parts of one.
+    """Return the sum of the counts of several exports that passed the same steps.
 
     Args:
         summaries: At least one; the platform and the owner are those that all agree on.
 
     Returns:
-        Their sum, with the sum of each step.
-
-    Raises:
-        ValueError: If there is none, or if they did not pass through the same steps.
+        Their sum, with the sum of each step, and without the details of a format.
     """
     parts = list(summaries)
-    if not parts:
-        msg = "There is no summary to add up."
-        raise ValueError(msg)
     columns = [part.steps for part in parts]
-    if len({tuple(step.name for step in steps) for steps in columns}) > 1:
-        msg = "Only counts of the same steps can be added up."
-        raise ValueError(msg)
     export = Counts()
     senders: Counter[str] = Counter()
     for part in parts:
@@ -429,32 +395,12 @@ def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
         steps=tuple(
             sum_of(steps, steps[0].name) for steps in zip(*columns, strict=True)
         ),
-        details=_add_details([part.details for part in parts]),
     )
 
 
 def _agreed(values: Sequence[str | None]) -> str | None:
     """Return the value that all agree on."""
     return values[0] if len(set(values)) == 1 else None
-
-
-def _add_details(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add numbers, add counts by name, and unite lists."""
-    added: dict[str, Any] = {}
-    for one in details:
-        for key, value in one.items():
-            before = added.get(key)
-            if before is None:
-                added[key] = value
-            elif isinstance(value, int):
-                added[key] = before + value
-            elif isinstance(value, list):
-                added[key] = sorted({*before, *value})
-            else:
-                total = Counter(before)
-                total.update(value)
-                added[key] = dict(sorted(total.items()))
-    return added
 
 
 def _table_lines(summary: ExportSummary) -> Iterator[str]:

@@ -108,11 +108,7 @@ class _Reading(NamedTuple):
 
 
 def checked_order(order: str | None) -> str | None:
-    """Return an order that the user gave.
-
-    Raises:
-        ValueError: If it is none of `ORDERS`.
-    """
+    """Return an order that the user gave."""
     if order is not None and order not in ORDERS:
         msg = f"date_order is one of {', '.join(ORDERS)}, not {order!r}."
         raise ValueError(msg)
@@ -120,18 +116,9 @@ def checked_order(order: str | None) -> str | None:
 
 
 def day_of(stamp: DateStamp, order: str) -> int | None:
-    """Return the day of a date.
+    """Return the days since 1970; `None` for a calendar that is not read (Islamic).
 
-    Args:
-        stamp: The date.
-        order: `dmy`, `mdy` or `ymd`.
-
-    Returns:
-        Days since 1970-01-01; `None` where the date exists, but in a calendar that is
-        not read (the Islamic one: its months begin by a decree).
-
-    Raises:
-        ValueError: If there is no such day.
+    Raises a `ValueError` if there is no such day.
     """
     if order == "ymd":
         year, month, day = stamp[:3]
@@ -160,17 +147,8 @@ def find_order(
 ) -> Order:
     """Find the order of day, month and year in a file.
 
-    Args:
-        stamps: The file's different dates.
-        runs: Their places in the order of the file, where the date changes.
-        form: How the dates are written.
-        counts: The messages of each date.
-        chosen: The order that the user gave. It counts unless there are dates that do
-            not exist in it.
-        may_descend: Whether the newest message can come first.
-
-    Returns:
-        The order. It is a guess if all orders fit equally.
+    `runs` are the places of its dates in `stamps` where the date changes, `counts` the
+    messages of each. What the user has chosen counts, unless dates do not exist in it.
     """
     orders = _possible_orders(form)
     places = set(runs)

@@ -21,22 +21,20 @@ from typing import IO, Any
 
 from langchain_chatexports._regular_files import (
     MAX_FOLDER_DEPTH,
-    cannot_read,
+    no_access,
     open_regular_file,
+    system_errors,
 )
 from langchain_chatexports._terminal import escaped
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.exceptions import (
     ChatExportError,
     EncryptedExportError,
-    ExportAccessError,
     ExportFormatError,
-    ExportNotFoundError,
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
-# A directory entry is 46 bytes and its name; real exports have some 100,000 at most.
-_MAX_DIRECTORY_BYTES = 32 * 2**20
-_MAX_ENTRIES = 100_000
+_MAX_ENTRIES = 100_000  # Of a zip's list of files: more than real exports have.
 # Chats pack 4 to 30 times smaller; deflate reaches 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
@@ -55,13 +53,14 @@ _BROKEN_ZIP = (
     struct.error,
     ValueError,
 )
-_TOO_LARGE = "it is larger than any export file"
 _NOT_INSIDE = "it is not a file of the export itself"
+_TOO_LARGE = "it is larger than any export file"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
 # More than anybody has, unless the export is as large as that.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
+_REMEDY = "Grant the program access to it, or copy the export to a folder of your own."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,9 @@ class ExportFile:
 
     size: int
     """Its length in bytes."""
+
+    packed_size: int
+    """The space that it takes up."""
 
     path: Path
     """The file, or the zip that holds it."""
@@ -135,11 +137,7 @@ class ExportFile:
         except ChatExportError:
             raise
         except PermissionError as error:
-            msg = (
-                f"{self.label} may not be read ({error.strerror}). Grant the program "
-                "access to it, or copy the export to a folder of your own."
-            )
-            raise ExportAccessError(msg, path=self.path) from error
+            raise no_access(self.label, self.path, _REMEDY) from error
         except (OSError, *_BROKEN_ZIP) as error:
             msg = (
                 f"{self.label} is damaged ({type(error).__name__}: {error}). "
@@ -160,6 +158,9 @@ class ExportFiles:
     details: dict[str, Any] = field(default_factory=dict)
     """What `inspect` shows of the format beyond counts, in JSON types."""
 
+    counts: Counts = field(default_factory=Counts)
+    """What was found and skipped; each file that cannot be read counts as a record."""
+
     unreadable: int = 0
     """How many files were skipped."""
 
@@ -167,7 +168,7 @@ class ExportFiles:
     """How much space the listed files take up; bounds how many messages are real."""
 
     is_quiet: bool = False
-    """Whether skipped files are counted without a warning."""
+    """Whether nothing is warned of, such as files that are skipped."""
 
     is_single_file: bool = False
     """Whether the user named one file that is not a zip."""
@@ -180,12 +181,17 @@ class ExportFiles:
         if self.is_single_file:
             raise error
         self.unreadable += 1
-        if self.is_quiet:
-            return
+        self.counts.found += 1
+        self.counts.skip("unreadable")
         if self.unreadable <= _MAX_WARNINGS:
-            warnings.warn(f"Skipped: {error}", stacklevel=3)
+            self.warn(f"Skipped: {error}")
         elif self.unreadable == _MAX_WARNINGS + 1:
-            warnings.warn("Skipped: further files that cannot be read.", stacklevel=3)
+            self.warn("Skipped: further files that cannot be read.")
+
+    def warn(self, msg: str) -> None:
+        """Warn of something that the user should change."""
+        if not self.is_quiet:
+            warnings.warn(msg, stacklevel=3)
 
     @property
     def max_messages(self) -> int:
@@ -193,12 +199,9 @@ class ExportFiles:
         return max(_MAX_MESSAGES, (self.packed_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
 
     def check_count(self, count: int) -> None:
-        """Raise an error if there are more messages than is possible.
+        """Raise an `ExportFormatError` if there are more messages than is possible.
 
         A format that holds a conversation's messages before it yields them calls it.
-
-        Raises:
-            ExportFormatError: If it has.
         """
         if count > self.max_messages and self.packed_bytes is not None:
             msg = (
@@ -206,10 +209,6 @@ class ExportFiles:
                 f"{self.packed_bytes:,} bytes: it is not a real one. Download it again."
             )
             raise ExportFormatError(msg, path=self.path)
-
-    def add_bytes(self, size: int) -> None:
-        """Count what a file takes up."""
-        self.packed_bytes = (self.packed_bytes or 0) + size
 
     def __iter__(self) -> Iterator[ExportFile]:
         """Iterate over the files."""
@@ -239,65 +238,46 @@ def open_files(
         ExportFormatError: If a path is a pipe or a device, or a zip that is damaged or
             unpacks to far more than a chat does.
     """
-    given = list(paths)
-    export = ExportFiles(given[0], packed_bytes=0, is_quiet=is_quiet)
-    with ExitStack() as stack:
-        part = 0
-        for path in given:
-            for place in _parts(path):
-                found = _files_of(
-                    place, part, suffixes, stack, export, is_named=place == path
-                )
-                export.files += found
-                part += 1
-        export.is_single_file = _is_single(given)
+    first, *others = paths
+    export = ExportFiles(first, packed_bytes=0, is_quiet=is_quiet)
+    places = [(path, place) for path in paths for place in _parts(path)]
+    with ExitStack() as zips:
+        for part, (path, place) in enumerate(places):
+            try:
+                with system_errors(place, _REMEDY):
+                    if place != path and place.is_symlink():
+                        raise _refused(str(place), _NOT_INSIDE)
+                    export.files += _files_of(place, part, suffixes, export, zips)
+            except ChatExportError as error:  # noqa: PERF203 - a zip, not a message
+                if place == path:
+                    raise
+                export.skip(error)
+        export.packed_bytes = sum(file.packed_size for file in export)
+        export.is_single_file = not others and not first.is_dir() and not is_zip(first)
         yield export
 
 
-def _is_single(paths: list[Path]) -> bool:
-    return len(paths) == 1 and not paths[0].is_dir() and not is_zip(paths[0])
-
-
-def _parts(path: Path) -> Iterator[Path]:
-    """Yield the path, and the zips in it if it is a folder."""
-    with _system_errors(path):
-        if not path.exists():
-            msg = f"{path} does not exist. Check the path to the export."
-            raise ExportNotFoundError(msg, path=path)
-        yield path
-        if path.is_dir():
-            yield from (
-                inner
-                for inner in sorted(path.iterdir())
-                if inner.suffix.lower() == ".zip" and not _is_noise(inner.name)
-            )
+def _parts(path: Path) -> list[Path]:
+    """Return the path, and the zips in it if it is a folder."""
+    with system_errors(path, _REMEDY):
+        path.stat()
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+    zips = [inner for inner in inside if inner.suffix.lower() == ".zip"]
+    return [path, *(inner for inner in zips if not _is_noise(inner.name))]
 
 
 def _files_of(
     path: Path,
     part: int,
     suffixes: tuple[str, ...],
-    stack: ExitStack,
     export: ExportFiles,
-    *,
-    is_named: bool,
+    zips: ExitStack,
 ) -> list[ExportFile]:
-    try:
-        with _system_errors(path):
-            if path.is_dir():
-                return list(_files_in_folder(path, part, suffixes, export))
-            if not is_named and path.is_symlink():
-                raise _refused(escaped(str(path)), _NOT_INSIDE)
-            if is_zip(path):
-                return list(_files_in_zip(path, part, suffixes, stack, export))
-            file = _file_on_disk(path, path.parent, part, path.name)
-            export.add_bytes(file.size)
-            return [file]
-    except ChatExportError as error:
-        if is_named:
-            raise
-        export.skip(error)
-        return []
+    if path.is_dir():
+        return list(_files_in_folder(path, part, suffixes, export))
+    if is_zip(path):
+        return list(_files_in_zip(path, part, suffixes, export, zips))
+    return [_file_on_disk(path, path.parent, part, path.name)]
 
 
 def is_zip(path: Path) -> bool:
@@ -314,23 +294,19 @@ def is_zip(path: Path) -> bool:
 def walk_files(root: Path, skip: Callable[[ChatExportError], None]) -> Iterator[Path]:
     """Yield the files in a folder and below it, hidden ones of macOS excepted.
 
-    Args:
-        root: The folder.
-        skip: Called for each folder that cannot be read or is too deep.
-
-    Raises:
-        ExportAccessError: If the system refuses.
+    `skip` is called for each folder that cannot be read or is too deep; where the
+    system refuses, an `ExportAccessError` is raised.
     """
 
     def on_error(error: OSError) -> None:
         if isinstance(error, PermissionError):
-            raise _no_access(Path(error.filename)) from error
-        skip(_refused(escaped(error.filename), f"the system says {error.strerror}"))
+            raise no_access(error.filename, Path(error.filename), _REMEDY) from error
+        skip(_refused(error.filename, f"the system says {error.strerror}"))
 
     for folder, folders, names in os.walk(root, onerror=on_error):
         if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH and folders:
             folders.clear()
-            skip(_refused(escaped(folder), "it is deeper than any export's folders"))
+            skip(_refused(folder, "it is deeper than any export's folders"))
         folders[:] = sorted(name for name in folders if not _is_noise(name))
         yield from (Path(folder, name) for name in sorted(names) if not _is_noise(name))
 
@@ -340,34 +316,31 @@ def _files_in_folder(
 ) -> Iterator[ExportFile]:
     inside = _resolved(root)
     for path in walk_files(root, export.skip):
-        if not path.name.lower().endswith(suffixes):
-            continue
-        label = escaped(str(path))
-        # A link may lead out of the export, and a pipe never ends.
-        if not _resolved(path).is_relative_to(inside) or not path.is_file():
-            export.skip(_refused(label, _NOT_INSIDE))
-            continue
-        file = _file_on_disk(path, root, part, root.name)
-        if file.size > _MAX_FILE_BYTES:
-            export.skip(_refused(label, _TOO_LARGE))
-        else:
-            export.add_bytes(file.size)
-            yield file
+        if path.name.lower().endswith(suffixes):
+            try:
+                # A link may lead out of the export, and a pipe never ends.
+                if not _resolved(path).is_relative_to(inside) or not path.is_file():
+                    raise _refused(str(path), _NOT_INSIDE)
+                file = _file_on_disk(path, root, part, root.name)
+            except ExportFormatError as error:
+                export.skip(error)
+            else:
+                yield file
 
 
 def _file_on_disk(path: Path, root: Path, part: int, part_name: str) -> ExportFile:
     given = _resolved(root).parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
-    if path.parent == root and part_name == path.name and size > _MAX_FILE_BYTES:
-        raise _refused(escaped(str(path)), _TOO_LARGE)
-    inner = path.relative_to(root).parts[:-1]
+    if size > _MAX_FILE_BYTES:
+        raise _refused(str(path), _TOO_LARGE)
     return ExportFile(
-        folders=tuple(map(_readable, (*given, *inner))),
+        folders=tuple(map(_readable, (*given, *path.relative_to(root).parts[:-1]))),
         name=_readable(path.name),
         given=len(given),
         part=part,
         part_name=part_name,
         size=size,
+        packed_size=size,
         path=path,
         label=escaped(str(path)),
         opener=partial(open_regular_file, path),
@@ -378,34 +351,26 @@ def _files_in_zip(
     path: Path,
     part: int,
     suffixes: tuple[str, ...],
-    stack: ExitStack,
     export: ExportFiles,
+    zips: ExitStack,
 ) -> Iterator[ExportFile]:
-    if _directory_bytes(path) > _MAX_DIRECTORY_BYTES:
-        raise _too_many_files(path)
+    file = zips.enter_context(open_regular_file(path))
     try:
-        archive = stack.enter_context(zipfile.ZipFile(path))
+        archive = zips.enter_context(zipfile.ZipFile(file))
     except _BROKEN_ZIP as error:
         msg = (
             f"{path} is not a complete zip file ({error}); its download was probably "
             "interrupted. Download it again."
         )
         raise ExportFormatError(msg, path=path) from error
-    entries = sorted(
-        _entries(archive, suffixes), key=lambda x: (str(x[0]), x[1].header_offset)
-    )
-    if len(entries) > _MAX_ENTRIES:
-        raise _too_many_files(path)
-    sane = []
-    for name, info in entries:
-        label = escaped(f"{path}/{name}")
+    entries = []
+    for name, info in _entries(archive, suffixes):
         if reason := _reason_to_refuse(name, info):
-            export.skip(_refused(label, reason))
+            export.skip(_refused(f"{path}/{name}", reason))
         else:
-            sane.append((name, info, label))
-    _check_total(path, [info for _, info, _ in sane])
-    for name, info, label in sane:
-        export.add_bytes(info.compress_size)
+            entries.append((name, info))
+    _check_zip(path, [info for _, info in entries])
+    for name, info in entries:
         yield ExportFile(
             folders=name.parts[:-1],
             name=name.name,
@@ -413,24 +378,28 @@ def _files_in_zip(
             part=part,
             part_name=path.name,
             size=info.file_size,
+            packed_size=info.compress_size,
             path=path,
-            label=label,
+            label=escaped(f"{path}/{name}"),
             opener=partial(_open_entry, archive, info),
         )
 
 
 def _entries(
     archive: zipfile.ZipFile, suffixes: tuple[str, ...]
-) -> Iterator[tuple[PurePosixPath, zipfile.ZipInfo]]:
-    for info in archive.infolist():
-        # Some packers write backslashes.
-        name = PurePosixPath(info.filename.replace("\\", "/"))
-        if (
-            not info.is_dir()
-            and name.name.lower().endswith(suffixes)
-            and not any(map(_is_noise, name.parts))
-        ):
-            yield name, info
+) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
+    # Some packers write backslashes.
+    named = (
+        (PurePosixPath(info.filename.replace("\\", "/")), info)
+        for info in archive.infolist()
+        if not info.is_dir()
+    )
+    found = [
+        (name, info)
+        for name, info in named
+        if name.name.lower().endswith(suffixes) and not any(map(_is_noise, name.parts))
+    ]
+    return sorted(found, key=lambda entry: (str(entry[0]), entry[1].header_offset))
 
 
 def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
@@ -452,7 +421,10 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+    if len(infos) > _MAX_ENTRIES:
+        msg = f"{path} lists more files than any export has. Download the export again."
+        raise ExportFormatError(msg, path=path)
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
         msg = (
             f"{path} is protected by a password. Exports are not: unpack it and give "
@@ -471,23 +443,6 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
         raise ExportFormatError(msg, path=path)
 
 
-def _directory_bytes(path: Path) -> int:
-    # The end record (APPNOTE.TXT 4.3.14 to 4.3.16) has the length of the list of files,
-    # which `zipfile` reads all at once.
-    with open_regular_file(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 22 - 0xFFFF - 76))
-        tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) < end + 22:
-        return 0
-    (directory,) = struct.unpack_from("<L", tail, end + 12)
-    large = tail.rfind(b"PK\x06\x06", 0, end)
-    if large >= 0 and len(tail) >= large + 48:
-        (directory,) = struct.unpack_from("<Q", tail, large + 40)
-    return int(directory)
-
-
 def _is_noise(name: str) -> bool:
     return name.startswith("._") or name in {"__MACOSX", ".DS_Store"}
 
@@ -498,35 +453,9 @@ def _resolved(path: Path) -> Path:
 
 
 def _readable(name: str) -> str:
-    # In the C locale Python does not decode names beyond ASCII; ids need them decoded.
+    # Bytes that are not UTF-8 are surrogates, which no JSON can have.
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    """Raise our errors, which name a remedy, in place of the system's."""
-    try:
-        yield
-    except ChatExportError:
-        raise
-    except PermissionError as error:
-        raise _no_access(path) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
-def _refused(label: str, reason: str) -> ExportFormatError:
-    return ExportFormatError(f"{label} is not read: {reason}.")
-
-
-def _too_many_files(path: Path) -> ExportFormatError:
-    msg = f"{path} lists more files than any export has. Download the export again."
-    return ExportFormatError(msg, path=path)
-
-
-def _no_access(path: Path) -> ExportAccessError:
-    msg = (
-        f"{path} may not be read. Grant the program access to it, or copy the export "
-        "to a folder of your own."
-    )
-    return ExportAccessError(msg, path=path)
+def _refused(place: str, reason: str) -> ExportFormatError:
+    return ExportFormatError(f"{escaped(place)} is not read: {reason}.")

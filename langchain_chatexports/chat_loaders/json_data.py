@@ -16,6 +16,8 @@ NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The errors of msgspec for a record that is damaged or of another shape."""
 
 _T = TypeVar("_T")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # An undecoded item of a list takes up 64 bytes, and real ones have at least 20.
 _MIN_BYTES_PER_VALUE = 12
@@ -28,16 +30,10 @@ def decode_json(
     label: str,
     path: Path | None = None,
 ) -> _T:
-    """Decode a JSON file into the types of a format.
+    """Decode a JSON file into the types of a format; `label` names it in errors.
 
-    Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one:
-    a bad record then costs itself only.
-
-    Args:
-        data: The content of the file.
-        decoder: The decoder of the type.
-        label: The name of the file, for errors.
-        path: The file, or the zip that holds it.
+    Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one: a
+    bad record then costs itself only.
 
     Raises:
         msgspec.ValidationError: If it is JSON of another shape.
@@ -50,6 +46,19 @@ def decode_json(
         raise
     except NOT_DECODED:
         return decoder.decode(_repaired(data, label, path))
+
+
+def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
+    """Decode the head of an object, up to its `messages`; `None` if it is another."""
+    head = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    found = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
+    if found is None:
+        return None
+    before = head[: found.start()].rstrip().removesuffix(b",")
+    try:
+        return decoder.decode(before + b"}")
+    except NOT_DECODED:
+        return None
 
 
 def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:
@@ -65,21 +74,12 @@ def _repaired(data: bytes, label: str, path: Path | None) -> bytes:
         value = json.loads(data, parse_constant=lambda _: None)
         text = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error, label, path) from None
+        raise not_json(error, label, path) from None
     return without_lone_surrogates(text).encode()
 
 
 def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
-    """Parse a JSON file.
-
-    Args:
-        data: What it holds.
-        label: What to call it in an error.
-        path: The file, or the zip that holds it.
-
-    Raises:
-        ExportFormatError: If it is not JSON, or cut off.
-    """
+    """Parse a JSON file; an `ExportFormatError` names it by `label`."""
     with suppress(orjson.JSONDecodeError):
         return orjson.loads(data)
     # Halves of emoji, another encoding than UTF-8, NaN: it takes more, in twice the
@@ -87,10 +87,11 @@ def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error, label, path) from None
+        raise not_json(error, label, path) from None
 
 
-def _not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
+def not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
+    """Return the error for a file that is not JSON."""
     # The error's own text shows nothing of the file but a position.
     where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
     msg = (

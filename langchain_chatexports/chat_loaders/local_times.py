@@ -13,15 +13,7 @@ _MAX_SWAP = 300
 
 
 def find_time_zone(name: str | tzinfo | None) -> tzinfo | None:
-    """Return a time zone by its name.
-
-    Args:
-        name: A name such as `Europe/Berlin`, or a zone itself; `None` stands for this
-            machine's, as for `datetime.astimezone`.
-
-    Raises:
-        ValueError: If there is no such zone.
-    """
+    """Return a time zone by its name; `None` stands for this machine's."""
     if name is None or isinstance(name, tzinfo):
         return name
     if name == "UTC":
@@ -74,14 +66,7 @@ class LocalClock:
         self._is_second = False
 
     def utc(self, local: int) -> int | None:
-        """Convert a local time.
-
-        Args:
-            local: Seconds since 1970-01-01 on that clock.
-
-        Returns:
-            Unix seconds; `None` outside the years that can be converted.
-        """
+        """Return Unix seconds; `None` outside the years that can be converted."""
         hour = local // HOUR
         if hour not in self.offsets and hour not in self._changes:
             offset = self._offset_of_hour(hour)

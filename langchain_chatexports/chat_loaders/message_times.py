@@ -8,14 +8,10 @@ from langchain_core.messages import BaseMessage
 
 
 def end_time(message: BaseMessage, begin: float) -> float:
-    """Return when the last bubble of a message was sent.
+    """Return when the last bubble of a message was sent, in Unix seconds.
 
-    Args:
-        message: The message; a merged one has the times of its bubbles as `events`.
-        begin: When its first bubble was sent, in Unix seconds.
-
-    Returns:
-        Unix seconds.
+    A merged message has the times of its bubbles as `events`; its first one was sent at
+    `begin`.
     """
     events = message.additional_kwargs.get("events")
     if not isinstance(events, list) or len(events) < 2:  # noqa: PLR2004 - a run of two

@@ -1,6 +1,6 @@
 """What a format yields: conversations and their messages, as the export has them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,20 @@ class Conversation:
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the session's metadata, in JSON types."""
+
+
+def reactions(
+    shown: str, senders: Sequence[str], count: int | None
+) -> Iterator[dict[str, Any]]:
+    """Yield items of the key `reactions` of a message's `extra`, for one emoji.
+
+    `senders` are the ids of who reacted, as far as the export lists them, and `count`
+    is how many people did.
+    """
+    for sender in senders:
+        yield {"reaction": shown, "sender": sender}
+    if (rest := (count or 0) - len(senders)) > 0:
+        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": rest}
 
 
 def attachment(name: str = "", mime_type: str = "", kind: str = "") -> dict[str, str]:

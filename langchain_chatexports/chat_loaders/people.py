@@ -1,19 +1,14 @@
 """One person, many names: a table of people, and one name for each in sessions."""
 
 import csv
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from langchain_chatexports._regular_files import cannot_read, open_regular_file
-from langchain_chatexports.exceptions import (
-    ExportAccessError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
+from langchain_chatexports._regular_files import open_regular_file, system_errors
+from langchain_chatexports.exceptions import ExportFormatError
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MIN_DIGITS = 7
@@ -21,11 +16,6 @@ _NATIONAL_DIGITS = 10
 _MAX_DIGITS = 15  # ITU-T E.164; longer ones are ids, such as Discord's.
 _COMMENT = "#"
 _DELIMITERS = ";\t,"
-_QUOTED = re.compile(r'"[^"]*"')
-_COMMENT_CELL = re.compile(r"(?<=[;\t,]) {0,8}#.*")
-# A spreadsheet takes these for the beginning of a formula, and we for a comment.
-_NOT_AT_BEGINNING = ("=", "-", "@", _COMMENT)
-_PROTECTION = "'"
 
 
 class PeopleTable:
@@ -42,12 +32,7 @@ class PeopleTable:
         path: Path | None = None,
         lines: Sequence[int] = (),
     ) -> None:
-        """Initialize the table.
-
-        Args:
-            rows: The names and handles of each person.
-            path: The file that they were read from, for errors.
-            lines: The line of each row in the file.
+        """Initialize the table; errors name `path` and the lines of its rows.
 
         Raises:
             ExportFormatError: If two rows have a name or handle in common, or if there
@@ -77,9 +62,7 @@ class PeopleTable:
     def row_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the names of the one person that has any of some names and handles.
 
-        Returns:
-            The person's row; empty if none of them is in the table, or they belong to
-            several people.
+        Empty if none of them is in the table, or if they belong to several people.
         """
         positions = {self._find(name_key(name)) for name in names} - {None}
         if len(positions) != 1:
@@ -100,17 +83,11 @@ PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | st
 
 
 def people_table(given: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
-    """Return a table of people from any form of it.
-
-    Args:
-        given: A table, the path of its file, a mapping from the name to show to other
-            names and handles, or rows.
+    """Return a table of people from any form of it, such as rows or a path.
 
     Raises:
         ExportNotFoundError: If there is no such file.
-        ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it cannot be read, names nobody, or gives two people one
-            name.
+        ExportFormatError: If it is not a table of people.
     """
     if isinstance(given, PeopleTable):
         return given
@@ -144,30 +121,15 @@ def address_key(address: str) -> str | None:
 
 
 def comparable_number(key: str) -> str:
-    """Return a phone number's last ten digits, or all if it is short.
-
-    Args:
-        key: What `name_key` returns.
-
-    Returns:
-        The digits; empty for anything but a phone number.
-    """
+    """Return the last ten digits of a phone number's `name_key`, or nothing."""
     is_number = key.isdecimal() and _MIN_DIGITS <= len(key) <= _MAX_DIGITS
     return key[-_NATIONAL_DIGITS:] if is_number else ""
 
 
 def _read(path: Path) -> PeopleTable:
-    try:
-        with open_regular_file(path) as file:
-            data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        msg = f"There is no table of people at {path}. Check the path."
-        raise ExportNotFoundError(msg, path=path) from error
-    except PermissionError as error:
-        msg = f"The system refuses to read {path}. Allow it, or copy it elsewhere."
-        raise ExportAccessError(msg, path=path) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    remedy = "Allow it, or copy it elsewhere."
+    with system_errors(path, remedy), open_regular_file(path) as file:
+        data = file.read(_MAX_BYTES + 1)
     text = None
     with suppress(UnicodeDecodeError):
         text = data.decode("utf-8-sig")
@@ -187,34 +149,25 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     lines = [
         (number, line)
         for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.lstrip(' "').startswith(_COMMENT)
+        if not line.startswith(_COMMENT)
     ]
     # A spreadsheet writes the one that its user's country uses.
-    unquoted = [_COMMENT_CELL.sub("", _QUOTED.sub("", line)) for _, line in lines]
-    used = (one for one in _DELIMITERS if any(one in line for line in unquoted))
+    used = (one for one in _DELIMITERS if any(one in line for _, line in lines))
     delimiter = next(used, ";")
     for number, line in lines:
+        row = csv.reader(
+            [line], delimiter=delimiter, skipinitialspace=True, strict=True
+        )
         try:
-            (cells,) = csv.reader(
-                [line], delimiter=delimiter, skipinitialspace=True, strict=True
-            )
+            cells = next(row, [])
         except csv.Error as error:
             msg = (
                 f"Line {number} of {path} cannot be read ({error}). Close each "
                 "quotation mark, or leave them out."
             )
             raise ExportFormatError(msg, path=path) from None
-        comments = [i for i, cell in enumerate(cells) if cell.startswith(_COMMENT)]
-        end = comments[0] if comments else len(cells)
-        names = [_without_protection(cell) for cell in cells[:end]]
-        if any(names):
-            yield number, names
-
-
-def _without_protection(cell: str) -> str:
-    plain = cell.strip()
-    bare = plain.removeprefix(_PROTECTION)
-    return bare if bare.startswith(_NOT_AT_BEGINNING) else plain
+        if any(map(str.strip, cells)):
+            yield number, cells
 
 
 def _claimed_twice(

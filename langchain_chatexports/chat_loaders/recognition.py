@@ -4,16 +4,17 @@ import json
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import Unpack
 
-from langchain_chatexports._regular_files import cannot_read, open_regular_file
+from langchain_chatexports._regular_files import open_regular_file, system_errors
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.files import (
@@ -23,9 +24,7 @@ from langchain_chatexports.chat_loaders.files import (
 )
 from langchain_chatexports.exceptions import (
     ChatExportError,
-    ExportAccessError,
     ExportFormatError,
-    ExportNotFoundError,
 )
 
 PLATFORM_NAMES = {
@@ -74,20 +73,9 @@ _HELD_OUT = frozenset({"validation", "valid", "test"})
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _MAX_NAMED = 5
-_OTHER_FILES = (
-    (b"\xff\xd8\xff", "a photo"),
-    (b"\x89PNG", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-)
-_OTHER_ZIPS = (
-    ("word/", "a Word document"),
-    ("xl/", "an Excel workbook"),
-    ("ppt/", "a PowerPoint file"),
-    ("Takeout/", "a Google Takeout archive"),
+_REMEDY = (
+    "For ~/Library/Messages: copy chat.db, chat.db-wal and chat.db-shm together in "
+    "Finder and name the copy, or give your terminal Full Disk Access."
 )
 
 
@@ -262,28 +250,16 @@ def _own(options: ExportOptions, loader: type[ChatExportLoader]) -> dict[str, An
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
-    """Estimate how many messages exports hold, without reading them.
-
-    Args:
-        exports: The exports.
-
-    Returns:
-        About how many; `None` where the loader of one has no estimate.
-    """
+    """Estimate how many messages exports hold; `None` if a loader has no estimate."""
     counts = [export.loader.estimate_message_count() for export in exports]
     known = [count for count in counts if count is not None]
     return (sum(known) or None) if len(known) == len(counts) else None
 
 
 def is_examples_file(path: str | Path) -> bool:
-    """Return whether a file holds training examples (JSON lines with `messages`).
-
-    Raises:
-        ExportNotFoundError: If there is nothing at the path.
-        ExportAccessError: If the system refuses.
-    """
+    """Return whether a file holds training examples (JSON lines with `messages`)."""
     path = Path(path).expanduser()
-    with _system_errors(path):
+    with system_errors(path, _REMEDY):
         if path.is_dir():
             return False
         with open_regular_file(path) as file:
@@ -301,14 +277,10 @@ def is_examples_file(path: str | Path) -> bool:
 
 
 def set_parts(path: str | Path) -> dict[str, Path]:
-    """Return the files of a set of examples, as `prepare --split` writes it.
+    """Return the files of a set of examples, as `prepare --split` writes it, by part.
 
-    Args:
-        path: A folder, or anything else.
-
-    Returns:
-        The files by part: `train`, and `validation` and `test` where there are any;
-        empty if it is something else.
+    The parts are `train`, and `validation` and `test` where there are any; without a
+    `train` part it is something else, and the result is empty.
     """
     folder = Path(path).expanduser()
     files = {part: folder / f"{part}.jsonl" for part in _PARTS}
@@ -322,7 +294,7 @@ def _module(name: str) -> Any:
 
 def _recognized(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     """Return the exports at a path, at least one."""
-    with _system_errors(path):
+    with system_errors(path, _REMEDY):
         found = _in_folder(path, columns) if path.is_dir() else _in_file(path, columns)
     if not found:
         raise _unknown(path)
@@ -417,9 +389,7 @@ def _refuse_examples(folder: Path) -> None:
 def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
     """Return the error for examples in place of an export.
 
-    Args:
-        path: What was named.
-        candidates: Where to train from; a held-out part is not proposed.
+    It proposes one of `candidates` to train on, but never a held-out part.
     """
     wanted = next((file for file in candidates if file.stem not in _HELD_OUT), None)
     msg = f"{path} is not an export: it holds examples that were made from one."
@@ -429,55 +399,12 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 
 
 def _unknown(path: Path) -> ExportFormatError:
-    kind = _other_kind(path)
-    what = (
-        f"{path} is {kind}, not an export of chats."
-        if kind
-        else (f"{path} is not an export that can be read.")
-    )
+    kind, _ = guess_type(path.name)  # By its name alone, such as image/jpeg.
     msg = (
-        f"{what} Supported are an iMessage database (chat.db) or its folder, exports "
-        "in JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, "
-        "a folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
+        f"{path}{f' ({kind})' if kind else ''} is not an export that can be read. "
+        "Supported are an iMessage database (chat.db) or its folder, exports in "
+        "JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, a "
+        "folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
         "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)
-
-
-def _other_kind(path: Path) -> str | None:
-    if path.is_dir():
-        return None
-    with open_regular_file(path) as file:
-        head = file.read(_HEAD_BYTES)
-    if not head:
-        return "empty"
-    for magic, words in _OTHER_FILES:
-        if head.startswith(magic):
-            return words
-    if is_zip(path):
-        # The first names stand in the head.
-        return next(
-            (words for name, words in _OTHER_ZIPS if name.encode() in head), None
-        )
-    return None
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    """Raise our errors, which name a remedy, in place of the system's."""
-    try:
-        yield
-    except ChatExportError:
-        raise
-    except FileNotFoundError as error:
-        msg = f"There is nothing at {path}. Check the path."
-        raise ExportNotFoundError(msg, path=path) from error
-    except PermissionError as error:
-        msg = (
-            f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
-            "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
-            "your terminal Full Disk Access."
-        )
-        raise ExportAccessError(msg, path=path) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error

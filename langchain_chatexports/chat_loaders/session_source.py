@@ -17,15 +17,8 @@ SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
 def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
     """Iterate over the sessions of a loader, a session or an iterable, one at a time.
 
-    Args:
-        source: A chat loader, one session, or any nesting of iterables of sessions
-            (an upstream Runnable streams lists of sessions).
-
-    Yields:
-        The sessions, in order. Closing the iterator closes the loader's.
-
-    Raises:
-        TypeError: If the source is something else.
+    Iterables may be nested: an upstream Runnable streams lists of sessions. Closing the
+    iterator closes the loader's.
     """
     given: Any = source  # What users pass is checked here, whatever its type says.
     if isinstance(given, BaseChatLoader):

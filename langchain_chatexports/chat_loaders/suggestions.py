@@ -12,9 +12,7 @@ _MIN_SIMILARITY = 0.6
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:
     """Return the known names most similar to one that does not occur, nearest first.
 
-    Args:
-        asked: The name as typed; case does not matter, and a part of a name is enough.
-        known: The names that occur.
+    Case does not matter, and a part of a name is enough.
     """
     folded = asked.casefold().strip()
     by_key: dict[str, str] = {}
@@ -29,12 +27,7 @@ def nearest_names(asked: str, known: Collection[str]) -> list[str]:
 
 
 def did_you_mean(asked: Iterable[str], known: Collection[str]) -> str:
-    """Return a sentence that suggests the nearest names; empty if none is similar.
-
-    Args:
-        asked: The names as typed.
-        known: The names that occur.
-    """
+    """Return a sentence that suggests the nearest names; empty if none is similar."""
     found = dict.fromkeys(n for name in asked for n in nearest_names(name, known))
     if not found:
         return ""

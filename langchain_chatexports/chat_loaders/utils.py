@@ -19,15 +19,7 @@ from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
 def merge_chat_runs_in_session(
     chat_session: ChatSession, delimiter: str = "\n\n"
 ) -> ChatSession:
-    """Merge each run of one sender's messages in a session into one message.
-
-    Args:
-        chat_session: The session.
-        delimiter: What stands between the texts of a run.
-
-    Returns:
-        A new session.
-    """
+    """Merge each run of one sender's messages in a session; return a new one."""
     (merged,) = MergeChatRuns(delimiter=delimiter).transform_session(chat_session)
     return merged
 
@@ -49,15 +41,7 @@ def merge_chat_runs(
 
 
 def map_ai_messages_in_session(chat_sessions: ChatSession, sender: str) -> ChatSession:
-    """Turn one sender's messages in a session into AI messages.
-
-    Args:
-        chat_sessions: The session.
-        sender: The sender's name.
-
-    Returns:
-        A new session.
-    """
+    """Turn one sender's messages in a session into AI messages; return a new one."""
     (mapped,) = MapAIMessages(sender=sender).transform_session(chat_sessions)
     return mapped
 

@@ -168,7 +168,7 @@ def refuse_to_replace(output: Path, *, force: bool) -> None:
     Raises:
         typer.BadParameter: If it would and may not.
     """
-    from langchain_chatexports.datasets.formats.trace_file import card_path, trace_path
+    from langchain_chatexports.datasets.trace_file import card_path, trace_path
 
     path = output.expanduser()
     if force or not path.name:  # `.` or the root: writing there fails.

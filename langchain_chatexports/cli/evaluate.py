@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._chat_options import ChatOptions
+from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.cli._console import (
     print_json,
     printable_lines,
@@ -21,144 +20,50 @@ from langchain_chatexports.cli._console import (
     stderr_console,
     stdin_is_terminal,
 )
-from langchain_chatexports.cli._durations import parse_duration
-from langchain_chatexports.cli._example_options import ExampleOptions, Validation
 from langchain_chatexports.cli._options import (
     AsJson,
-    Base,
     DataDir,
-    Epochs,
     Force,
-    Time,
     command,
-    refuse_to_overwrite,
     refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.cli._evaluate_inputs import Models, OwnTraining
-    from langchain_chatexports.evaluation import BlindPair, BlindResult, Evaluation
-    from langchain_chatexports.evaluation.contestants import Kind
-    from langchain_chatexports.evaluation.halves import Halves
+    from typing_extensions import Self
 
-__all__ = ["evaluate", "guess"]
+    from langchain_chatexports.evaluation.blind_test import BlindPair
+    from langchain_chatexports.evaluation.results import BlindFinding
+    from langchain_chatexports.workflows.evaluate import EvaluationEvent
 
-_TEMPERATURES = (1.0, 0.7)
-_CONTESTANTS = "base,few-shot,hybrid"
-_KNOWN_CONTESTANTS: tuple[Kind, ...] = ("base", "few_shot", "hybrid", "persona")
 _LETTERS, _SURE = "ab", "123"
 
 
 @command
 def evaluate(
-    paths: Annotated[
-        list[Path] | None,
+    model: Annotated[
+        str | None,
         typer.Argument(
-            metavar="[PATH...]",
-            help="The folder of a set that prepare --split has written; or exports; or "
-            "files of held-out examples (with --training). Without it: what the "
-            "model's own training held out.",
+            metavar="[MODEL]",
+            help="The tuned model, or the beginning of its name. Default: the newest "
+            "one on this machine.",
             show_default=False,
-            readable=False,
         ),
     ] = None,
     *,
-    training: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The examples that the model was trained on, where PATH holds the "
-            "held-out ones only.",
-            show_default=False,
-        ),
-    ] = None,
-    options: ExampleOptions,
-    chats: ChatOptions,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="The tuned model. Without it: the newest one on this machine.",
-            show_default=False,
-        ),
-    ] = None,
-    finetune: Annotated[
-        bool,
-        typer.Option(
-            "--finetune",
-            help="First train on the earlier part, on this machine, so that nothing "
-            "held out was trained on.",
-        ),
-    ] = False,
     wrong_person: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="With --finetune: also train on another person's words in the same "
-            "chats, as a control. What that model gains is not the person's.",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Epochs = None,
-    time: Time = None,
-    validation: Validation = "auto",
-    base: Base = None,
-    data_dir: DataDir = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Another server that has the models; its key is read from "
-            "OPENAI_API_KEY. Held-out messages are sent to it; the loss is not "
-            "measured.",
-            show_default=False,
-        ),
-    ] = None,
-    base_model: Annotated[
-        str | None,
-        typer.Option(
             metavar="MODEL",
-            help="The base model on the other server, to compare with.",
+            help="A model of another person, as a control: what it gains, too, is not "
+            "the person's. Train it on the same chats and base.",
             show_default=False,
         ),
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Send, or download a base, without asking.")
-    ] = False,
-    contestants: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="Who is compared with the tuned model, with commas between them: "
-            "base; few-shot, the base with examples; hybrid, the tuned model with "
-            "earlier replies as in chat; persona, the base as the person, without a "
-            "training. Each of them takes its time.",
-        ),
-    ] = _CONTESTANTS,
     turns: Annotated[
         int,
-        typer.Option(metavar="N", min=1, help="Held-out turns to answer, at most."),
+        typer.Option(metavar="N", min=1, help="Held-out messages to answer, at most."),
     ] = 200,
-    temperature: Annotated[
-        list[float] | None,
-        typer.Option(
-            metavar="T",
-            min=0,
-            max=2,
-            help="How much the models' answers vary; may be given several times. The "
-            "first one counts.",
-            show_default="1 and 0.7",
-        ),
-    ] = None,
-    secrets: Annotated[
-        bool,
-        typer.Option(
-            "--secrets",
-            help="Also train a second model on examples with planted secrets, try to "
-            "get them out of it, and delete it. Takes longer than everything else.",
-        ),
-    ] = False,
     blind: Annotated[
         int | None,
         typer.Option(
@@ -170,6 +75,7 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Random seed.")] = 0,
+    data_dir: DataDir = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -185,231 +91,117 @@ def evaluate(
 ) -> None:
     """Measure how much a tuned model sounds like the person.
 
-    The base model, the base with examples in its prompt, and the tuned model without
-    and with earlier replies answer the same held-out messages. What they write is
-    counted and compared with what the person wrote there; no model judges. The page
-    holds figures only, no text of any message.
+    The tuned model, its base, and the base with examples in its prompt answer messages
+    that the training held out. What they write is counted and compared with what the
+    person wrote there; no model judges. The page holds figures only, no text of any
+    message.
 
     For example:
-        chatexports evaluate set
-        chatexports evaluate chat.db --ai Tortoise --finetune
+        chatexports evaluate
+        chatexports evaluate tortoise --blind 20
     """
-    from langchain_chatexports.evaluation import check_extra
-
-    check_extra()
-    paths = paths or []
-    _check(base_url, base=base, finetune=finetune, secrets=secrets, model=model)
-    _check_paths(paths, needs_them=bool(base_url or finetune or training))
-    compared = _contestants(contestants)
-    own = None
-    if finetune:
-        own = _own_training(
-            base,
-            epochs=epochs,
-            time=time,
-            validation=validation,
-            wrong_person=wrong_person,
-            agreed=yes,
-        )
-    elif wrong_person or epochs or time or validation != "auto":
-        msg = "--wrong-person, --epochs, --time and --validation go with --finetune."
-        raise typer.BadParameter(msg)
     from langchain_chatexports import evaluation, local_server
-    from langchain_chatexports.cli import _evaluate_inputs
-    from langchain_chatexports.evaluation.time_left import TimeLeft
 
-    if not base_url:
-        local_server.check_extra()
+    evaluation.check_extra()
+    local_server.check_extra()
     if blind and not stdin_is_terminal():
         msg = "--blind asks you to guess, and there is no terminal. Leave it out."
         raise ChatExportError(msg)
-    target = _place(output, paths, as_json=as_json, force=force)
-    settings = evaluation.EvaluationSettings(
-        temperatures=tuple(temperature or _TEMPERATURES),
-        turns=turns,
-        seed=seed,
-        contestants=compared,
-    )
-    left = TimeLeft(settings.passes(has_wrong_person=bool(wrong_person)))
-    stages = _evaluate_inputs.Stages(left, has_unknown=secrets)
-    halves = None
-    if paths:
-        halves = _evaluate_inputs.read_halves(
-            paths,
-            training,
-            replace(options.prepare_options(), chats=chats.choice()),
-            holds_out_enough=finetune
-            or (not base_url and _evaluate_inputs.held_out_enough(model, data_dir)),
-        )
-        _say_halves(halves)
-    if base_url and halves:
-        opened = _evaluate_inputs.models_elsewhere(
-            halves, model=model, base_model=base_model, base_url=base_url, agreed=yes
-        )
-    else:
-        opened = _evaluate_inputs.models_here(
-            halves,
-            model=model,
+    target = _place(output, as_json=as_json, force=force)
+    from langchain_chatexports.evaluation.page import headline, table
+    from langchain_chatexports.workflows.evaluate import evaluate_model
+
+    with _Display() as display:
+
+        def ask(pairs: list[BlindPair]) -> BlindFinding | None:
+            display.pause()
+            return guess(pairs, blind or 0)
+
+        findings = evaluate_model(
+            model,
+            wrong_person=wrong_person,
+            settings=evaluation.EvaluationSettings(turns=turns, seed=seed),
             data_dir=data_dir,
-            training=own,
-            stages=stages,
-            turns=turns,
-        )
-
-    def ask(pairs: list[BlindPair]) -> BlindResult | str:
-        stages.pause()
-        return guess(pairs, blind or 0)
-
-    with opened as models, stages:
-        halves = halves or _said_halves(models)
-        settings = settings.for_model(replies=models.replies)
-        left.start(settings.passes(has_wrong_person=bool(wrong_person)))
-        findings = evaluation.evaluate(
-            halves.data,
-            models.server,
-            tuned=models.tuned,
-            base=models.base,
-            wrong_person=models.wrong_person,
-            settings=settings,
-            secrets=(
-                partial(
-                    _evaluate_inputs.probed_secrets,
-                    halves,
-                    models,
-                    seed=seed,
-                    progress=stages,
-                )
-                if secrets
-                else "no test run was asked for (--secrets)"
-            ),
-            blind=ask if blind else "nobody was asked (--blind)",
-            progress=stages,
+            blind=ask if blind else None,
+            on_event=display,
         )
     if target is not None:
         evaluation.write_evaluation_page(findings, target)
     if as_json:
         print_json(findings.model_dump(mode="json"))
         return
-    _print_findings(findings)
+    show_rows(table(findings))
+    say(headline(findings))
+    for note in findings.notes:
+        say(f"note: {note}")
     say(f"Written: {target}. Open it in a browser.")
 
 
-def _contestants(names: str) -> tuple[Kind, ...]:
-    """Return the contestants that are named.
-
-    Raises:
-        typer.BadParameter: If one is not known.
-    """
-    asked = {name.strip().replace("-", "_") for name in names.split(",")} - {""}
-    if unknown := sorted(asked.difference(_KNOWN_CONTESTANTS)):
-        known = ", ".join(_KNOWN_CONTESTANTS).replace("_", "-")
-        msg = f"--contestants: {unknown[0]!r} is none of {known}."
-        raise typer.BadParameter(msg)
-    return tuple(kind for kind in _KNOWN_CONTESTANTS if kind in asked)
-
-
-def _check_paths(paths: list[Path], *, needs_them: bool) -> None:
-    if needs_them and not paths:
-        msg = "Without PATH a model of this machine is compared, on what was held out."
-        raise typer.BadParameter(msg)
-
-
-def _place(
-    output: Path | None, paths: list[Path], *, as_json: bool, force: bool
-) -> Path | None:
+def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
     from langchain_chatexports._files import require_place
 
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
-        refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
         require_place(target)
     return target
 
 
-def _said_halves(models: Models) -> Halves:
-    from langchain_chatexports.evaluation.halves import halves_of_job
+class _Display:
+    """Shows the events of an evaluation, its stages as a bar or in lines."""
 
-    halves = halves_of_job(models.server, models.tuned)
-    _say_halves(halves)
-    return halves
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._stage = ""
 
+    def __enter__(self) -> Self:
+        return self
 
-def _say_halves(halves: Halves) -> None:
-    trained = plural(len(halves.data.training), "conversation")
-    say(f"{trained} trained on, {len(halves.data.held_out):,} held out")
+    def __exit__(self, *exception: object) -> None:
+        self.pause()
 
+    def pause(self) -> None:
+        """Show nothing until the next stage."""
+        self._stack.close()
+        self._progress = None
 
-def _check(
-    base_url: str | None,
-    *,
-    base: str | None,
-    finetune: bool,
-    secrets: bool,
-    model: str | None,
-) -> None:
-    if base_url and (base or finetune or secrets):
-        msg = "--base, --finetune and --secrets belong to the local server."
-        raise typer.BadParameter(msg)
-    if finetune and model:
-        msg = "--finetune trains a model of its own: leave --model out."
-        raise typer.BadParameter(msg)
-    if base and not finetune:
-        msg = "--base goes with --finetune: a tuned model knows its base."
-        raise typer.BadParameter(msg)
+    def __call__(self, event: EvaluationEvent) -> None:
+        from langchain_chatexports.workflows.evaluate import DataEvent, StageEvent
 
+        if isinstance(event, DataEvent):
+            trained = plural(event.trained, "conversation")
+            say(f"{trained} trained on, {event.held_out:,} held out")
+        elif isinstance(event, StageEvent):
+            self._show(event.name, event.done, event.total, event.seconds_left)
+        else:
+            say(f"Starting {event.model.name} …")
 
-def _own_training(
-    base: str | None,
-    *,
-    epochs: int | None,
-    time: str | None,
-    validation: str,
-    wrong_person: str | None,
-    agreed: bool,
-) -> OwnTraining:
-    from langchain_chatexports.cli._evaluate_inputs import OwnTraining
-    from langchain_chatexports.cli._finetune_data import parse_share
-
-    if time is not None and base is not None:
-        msg = "--time chooses the base: leave --base or --time out."
-        raise typer.BadParameter(msg)
-    limit = None if time is None else parse_duration(time, "--time")
-    return OwnTraining(
-        base=base,
-        seconds=None if limit is None else limit.total_seconds(),
-        epochs=epochs,
-        share=parse_share(validation),
-        wrong_person=wrong_person,
-        agreed=agreed,
-    )
+    def _show(self, name: str, done: int, total: int, left: float | None) -> None:
+        rest = "" if left is None else f", about {short_duration(left)} left in all"
+        if not stderr_console.is_terminal:
+            if name != self._stage:
+                say(f"  {name}{rest}")
+            self._stage = name
+            return
+        if self._progress is None:
+            columns = (TextColumn("{task.description}"), BarColumn())
+            self._progress = self._stack.enter_context(
+                Progress(*columns, console=stderr_console, transient=True)
+            )
+            self._task = self._progress.add_task(name)
+        self._progress.update(
+            self._task, description=f"{name}{rest}", completed=done, total=total
+        )
 
 
-def _print_findings(findings: Evaluation) -> None:
-    from langchain_chatexports.evaluation.page import (
-        headline,
-        overview,
-        validation_sentence,
-    )
-
-    show_rows(overview(findings))
-    say(headline(findings))
-    if sentence := validation_sentence(findings):
-        say(sentence)
-    for note in findings.notes:
-        say(f"note: {note}")
-
-
-def guess(pairs: list[BlindPair], most: int) -> BlindResult | str:
+def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:
     """Show pairs one by one, and say at the end how many were told apart.
 
-    Args:
-        pairs: The pairs that there are.
-        most: How many to show; the number is fixed before the first.
-
     Returns:
-        The result, or why there is none: there is none of some of the pairs, as people
-        stop at a moment that suits them.
+        The result; `None` if it was stopped, as people stop at a moment that suits
+        them.
     """
     from langchain_chatexports.evaluation.blind_test import BlindTest
 
@@ -422,17 +214,15 @@ def guess(pairs: list[BlindPair], most: int) -> BlindResult | str:
         found = _guessed(len(test.guesses) + 1, total, pair)
         if found is None:
             say("\nStopped. There is no result for only some of the pairs.")
-            break
+            return None
         test.guess(*found)
-    if test.result is None:
-        return "the guessing was stopped before the last pair"
     say(test.result)
     return test.result
 
 
 def _guessed(number: int, total: int, pair: BlindPair) -> tuple[int, int] | None:
     from langchain_chatexports.evaluation.conversations import PERSON
-    from langchain_chatexports.evaluation.text_features import bubbles
+    from langchain_chatexports.evaluation.talk_measures import bubbles
 
     stderr_console.rule(f"{number} of {total}")
     for line in pair.before:

@@ -148,7 +148,7 @@ def finetune(
 
     For example:
         chatexports finetune chat.db --ai Tortoise
-        chatexports finetune examples.jsonl --base Qwen/Qwen2.5-0.5B-Instruct
+        chatexports finetune examples.jsonl --base Qwen/Qwen3.5-0.8B
     """
     from langchain_chatexports import local_server
 

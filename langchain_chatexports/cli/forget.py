@@ -17,7 +17,7 @@ from langchain_chatexports.exceptions import FineTuningError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from langchain_chatexports.datasets._forget import ForgetReport
+    from langchain_chatexports.datasets.removal import ForgetReport
     from langchain_chatexports.finetuning.training_file import JobUse
 
 __all__ = ["forget"]
@@ -94,7 +94,7 @@ def forget(
         chatexports forget set --person Hare --mentions
         chatexports forget --person Hare
     """
-    from langchain_chatexports.datasets.forget_by_name import forget_by_name
+    from langchain_chatexports.datasets import removal
     from langchain_chatexports.local_server import jobs_that_used_set
     from langchain_chatexports.retrieval.index_files import delete_indexes_with
 
@@ -109,7 +109,7 @@ def forget(
             print_json(_indexes_as_json(deleted))
         _say_indexes(deleted)
         return
-    report = forget_by_name(
+    report = removal.forget(
         path,
         people=people,
         conversations=conversations,
@@ -141,8 +141,9 @@ def _indexes_as_json(deleted: Sequence[Path]) -> dict[str, Any]:
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     say(str(report))
-    if report.forgotten_before:
-        say(f"Taken out earlier: {', '.join(report.forgotten_before)}")
+    if report.not_found:
+        names = ", ".join(report.not_found)
+        say(f"Not in this set, or taken out earlier: {names}")
     if report.mentions:
         mention = "row mentions" if report.mentions == 1 else "rows mention"
         say(f"{report.mentions:,} {mention} the name: --mentions takes out those, too")

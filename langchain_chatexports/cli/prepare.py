@@ -58,7 +58,7 @@ _SET = "What is written"
 
 def _formats() -> list[str]:
     """Return the names of formats, for shells to complete."""
-    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+    from langchain_chatexports.datasets.formats import FORMATS
 
     return [*FORMATS]
 
@@ -194,7 +194,7 @@ def _say_set(done: Preparation, result: PreparedSet) -> None:
 
 
 def _set_options(format_name: str, *, split: bool, dedup: bool) -> SetOptions:
-    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+    from langchain_chatexports.datasets.formats import FORMATS
     from langchain_chatexports.datasets.set_writer import SetOptions
 
     if format_name not in FORMATS:
@@ -214,8 +214,7 @@ def _say_warnings(result: PreparedSet, output: Path) -> None:
         say(
             f"warning: {parts}: no examples are left. {skipped} repeating texts of "
             "older ones would test only what was memorized. You can still train; to "
-            "evaluate, add conversations, or let chatexports evaluate split the "
-            "export itself."
+            "evaluate, add conversations."
         )
 
 

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.preparation import Gap as GapLength
     from langchain_chatexports.report import ExportReport
 
-__all__ = ["report"]
-
 
 @command
 def report(
@@ -72,22 +70,6 @@ def report(
             "this machine's.",
         ),
     ] = "UTC",
-    no_redaction: Annotated[
-        bool,
-        typer.Option(
-            "--no-redaction",
-            help="Do not count what redaction would replace, so that the export is "
-            "read only once.",
-        ),
-    ] = False,
-    token_limit: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Tokens after which an example is cut off; OpenAI's is 65536.",
-        ),
-    ] = 1024,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -103,7 +85,7 @@ def report(
     """
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.report import render_report
-    from langchain_chatexports.report.svg import require_extra
+    from langchain_chatexports.report.html import require_extra
 
     require_extra()
     cut_at, chosen = parse_gap(gap), chats.choice()
@@ -120,8 +102,6 @@ def report(
         gap=cut_at,
         anonymous=anonymous,
         time_zone=time_zone,
-        redaction=not no_redaction,
-        token_limit=token_limit,
     )
     if target is not None:
         write_whole(target, render_report(figures).encode("utf-8", "replace"))
@@ -140,8 +120,6 @@ def _figures(
     gap: GapLength,
     anonymous: bool,
     time_zone: str,
-    redaction: bool,
-    token_limit: int,
 ) -> ExportReport:
     from langchain_chatexports.chat_loaders.recognition import estimate_message_count
     from langchain_chatexports.chat_loaders.suggestions import did_you_mean
@@ -160,16 +138,13 @@ def _figures(
         done = messages
 
     total = estimate_message_count(exports)
-    passes = 2 if redaction else 1
-    with watching_count("messages", lambda: done, total and passes * total):
+    with watching_count("messages", lambda: done, total):
         figures = build_report(
             [export.loader for export in exports],
             ai=ai,
             gap=gap,
             time_zone=time_zone,
             anonymous=anonymous,
-            redaction=redaction,
-            token_limit=token_limit,
             on_messages=count,
         )
     chats.check_names(exports)

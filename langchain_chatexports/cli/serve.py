@@ -74,7 +74,7 @@ def serve(
 
     For example:
         chatexports serve --list-bases
-        chatexports serve --base Qwen/Qwen2.5-0.5B-Instruct
+        chatexports serve --base Qwen/Qwen3.5-0.8B
         chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
     """
     from langchain_chatexports import local_server
@@ -121,6 +121,9 @@ def _print_bases(*, as_json: bool) -> None:
                 "download_bytes": base.download_bytes,
                 "memory_bytes": base.memory_bytes,
                 "license": base.license,
+                "languages": base.languages,
+                "context": base.context,
+                "is_open": base.is_open,
                 "needs_agreement": base.needs_agreement,
                 "is_suggested": base == suggested,
             }
@@ -132,6 +135,7 @@ def _print_bases(*, as_json: bool) -> None:
     for base in list_bases():
         notes = [
             base.note,
+            "" if base.is_open else "not open source",
             "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
         ]

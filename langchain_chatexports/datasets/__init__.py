@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.datasets._forget import forget
     from langchain_chatexports.datasets.card import CardNotes, hash_source
     from langchain_chatexports.datasets.deduplication import deduplicate_examples
     from langchain_chatexports.datasets.estimate import estimate_training
@@ -18,15 +17,16 @@ if TYPE_CHECKING:
         TrainingExample,
         to_training_examples,
     )
-    from langchain_chatexports.datasets.formats import write_dataset
     from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
     from langchain_chatexports.datasets.persona_prompts import persona_prompt
+    from langchain_chatexports.datasets.removal import forget
     from langchain_chatexports.datasets.splits import split_examples
     from langchain_chatexports.datasets.trace import trace_examples
     from langchain_chatexports.datasets.validation import (
         TrainingProblem,
         validate_examples,
     )
+    from langchain_chatexports.datasets.write import write_dataset
 
 __all__ = [
     "CardNotes",
@@ -47,12 +47,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "_forget": ("forget",),
+    "removal": ("forget",),
     "card": ("CardNotes", "hash_source"),
     "deduplication": ("deduplicate_examples",),
     "estimate": ("estimate_training",),
     "examples": ("TrainingExample", "to_training_examples"),
-    "formats": ("write_dataset",),
+    "write": ("write_dataset",),
     "jsonl": ("read_jsonl", "write_jsonl"),
     "persona_prompts": ("persona_prompt",),
     "splits": ("split_examples",),

@@ -1,14 +1,12 @@
 """What became of the messages of an export, in one sentence for people."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import MERGED
 from langchain_chatexports.datasets.card_reasons import short_reason
-from langchain_chatexports.datasets.formats import WrittenSet
+from langchain_chatexports.datasets.write import WrittenSet
 
 # The card has the others, too.
 _MAX_REASONS = 5
@@ -16,7 +14,7 @@ _MAX_REASONS = 5
 
 def accounting_sentence(written: WrittenSet, *, conversations: int = 0) -> str:
     """Return how many examples were made of how much, and what was skipped."""
-    text = plural(written.examples_written, "example")
+    text = plural(written.examples.kept, "example")
     if len(written.files) > 1:
         parts = (f"{name} {rows:,}" for name, rows in written.files.items())
         text += f" ({', '.join(parts)})"
@@ -30,18 +28,16 @@ def accounting_sentence(written: WrittenSet, *, conversations: int = 0) -> str:
 
 
 def _skipped(written: WrittenSet) -> Iterator[str]:
-    examples: Counter[str] = Counter()
-    for stage in written.stages:
-        if stage.unit == "examples":
-            examples.update(stage.skipped)
     total = written.total
     if total is None:
+        stages = [stage for stage in written.stages if stage.unit == "examples"]
+        examples = sum((stage.skipped for stage in stages), Counter[str]())
         yield from _counted(examples, "example")
     else:
         # The text of what is merged is kept.
         lost = {why: n for why, n in total.skipped.items() if why != MERGED}
         yield from _counted(lost)
-    yield from _counted(written.answers_skipped, "answer")
+    yield from _counted(written.answers.skipped, "answer")
 
 
 def _counted(counts: Mapping[str, int], what: str | None = None) -> Iterator[str]:

@@ -1,15 +1,13 @@
 """The data card of a set: sources, counts and consent, without any message text."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
 from langchain_chatexports._terminal import plural
@@ -38,17 +36,35 @@ _NOT_REDACTED = (
 )
 
 
-@dataclass(frozen=True)
-class SourceFile:
+class SourceFile(msgspec.Struct, frozen=True):
     """An export that a set was made from, without its path, which may hold a name."""
 
     platform: str
     sha256: str
     size: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON types."""
-        return {"platform": self.platform, "sha256": self.sha256, "bytes": self.size}
+
+class FileFacts(msgspec.Struct, frozen=True):
+    """A file of a set."""
+
+    rows: int
+    size: int
+    sha256: str
+
+
+class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a card says; it is kept in the header of the trace."""
+
+    sources: list[SourceFile] = []
+    people: int = 0
+    first: str | None = None
+    last: str | None = None
+    redacted: bool = False
+    replaced: dict[str, int] = {}
+    consent: str | None = None
+    stages: list[Counts] = []
+    files: dict[str, FileFacts] = {}
+    forgotten: int = 0
 
 
 @dataclass
@@ -72,29 +88,34 @@ class CardNotes:
     consent: str | None = None
     """Who agreed to what."""
 
-    earlier: Iterable[Mapping[str, Any]] = ()
-    """The facts of the cards of the sets that this one is made from."""
+    earlier: Iterable[CardFacts] = ()
+    """The facts of the sets that this one is made from."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the card's facts in JSON types, as far as they are counted."""
-        summaries = [_summary(counted) for counted in self.passes]
-        counted = [stage for found in summaries for stage in found.stages()]
-        steps = [step for summary in summaries for step in summary.steps]
-        names = list(dict.fromkeys(step.name for step in steps))
-        replaced = sum((Counter(step.replaced) for step in steps), Counter[str]())
-        facts = {
-            "sources": [source.to_dict() for source in self.sources],
-            "people": len({name for found in summaries for name in found.senders}),
-            "first": min((_iso(s.first) for s in summaries if s.first), default=None),
-            "last": max((_iso(s.last) for s in summaries if s.last), default=None),
-            "steps": names,
-            "redacted": "Redact" in names,
-            "replaced": dict(sorted(replaced.items())),
-            "consent": self.consent,
-            "stages": [stage.to_dict() for stage in (*counted, *self.counts)],
-        }
+    def facts(self) -> CardFacts:
+        """Return the card's facts, as far as they are counted."""
         earlier = list(self.earlier)
-        return _joined([*earlier, facts]) if earlier else facts
+        found = [
+            one.summary() if isinstance(one, Reading) else one for one in self.passes
+        ]
+        stages = [stage for summary in found for stage in summary.stages()]
+        replaced: Counter[str] = Counter()
+        for counts in (*(e.replaced for e in earlier), *(s.replaced for s in stages)):
+            replaced.update(counts)
+        firsts = [one.first.isoformat() for one in found if one.first]
+        lasts = [one.last.isoformat() for one in found if one.last]
+        consents = dict.fromkeys([*(one.consent for one in earlier), self.consent])
+        people = {name for summary in found for name in summary.senders}
+        return CardFacts(
+            sources=[*(s for one in earlier for s in one.sources), *self.sources],
+            people=max([len(people), *(one.people for one in earlier)]),
+            first=min([*firsts, *(e.first for e in earlier if e.first)], default=None),
+            last=max([*lasts, *(e.last for e in earlier if e.last)], default=None),
+            redacted=any(one.redacted for one in earlier)
+            or any(stage.name == "Redact" for stage in stages),
+            replaced=dict(sorted(replaced.items())),
+            consent=" ".join(filter(None, consents)) or None,
+            stages=[*(s for one in earlier for s in one.stages), *stages, *self.counts],
+        )
 
 
 def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
@@ -117,70 +138,75 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     if not path.exists():
         msg = f"There is nothing at {path} to hash. Check the path."
         raise ExportNotFoundError(msg)
+    if not path.is_dir():
+        log = path.with_name(f"{path.name}-wal")
+        parts = [path, log] if log.is_file() and log.stat().st_size else [path]
+        size = sum(part.stat().st_size for part in parts)
+        return SourceFile(platform, hash_files(parts), size)
     total = hashlib.sha256()
     size = 0
-    files = sorted(_files_below(path)) if path.is_dir() else ()
-    for file in files:
+    for file in sorted(_files_below(path)):
         length = file.stat().st_size
         name = file.relative_to(path).as_posix()
         is_text = file.suffix.lower() in _HASHED_SUFFIXES
-        digest = _hash_files([file]) if is_text else ""
+        digest = hash_files([file]) if is_text else ""
         total.update(f"{name}\0{length}\0{digest}\n".encode("utf-8", "surrogatepass"))
         size += length
-    if path.is_dir():
-        return SourceFile(platform, total.hexdigest(), size)
-    log = path.with_name(f"{path.name}-wal")
-    parts = [path, log] if log.is_file() and log.stat().st_size else [path]
-    size = sum(part.stat().st_size for part in parts)
-    return SourceFile(platform, _hash_files(parts), size)
+    return SourceFile(platform, total.hexdigest(), size)
 
 
-def card_markdown(facts: Mapping[str, Any]) -> str:
+def hash_files(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 of files, one behind the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open_regular_file(path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH:
+            folders.clear()
+        yield from filter(Path.is_file, (Path(folder, name) for name in names))
+
+
+def card_markdown(facts: CardFacts, format_name: str) -> str:
     """Render the facts of a card as Markdown."""
-    return "\n".join(_card_lines(facts)) + "\n"
+    return "\n".join(_card_lines(facts, format_name)) + "\n"
 
 
-def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+def _card_lines(facts: CardFacts, format_name: str) -> Iterator[str]:
     yield "# Data card"
     yield ""
-    yield f"Format: `{facts['format']}`. Written by langchain-chatexports."
+    yield f"Format: `{format_name}`. Written by langchain-chatexports."
     yield ""
     yield "| file | rows | bytes | SHA-256 |"
     yield "|---|---:|---:|---|"
-    for name, file in facts["files"].items():
-        size, digest = file["bytes"], file["sha256"]
-        yield f"| `{name}` | {file['rows']:,} | {size:,} | `{digest}` |"
-    yield from _origin_lines(facts)
-    yield from _accounting_lines([*map(Counts.from_dict, facts["stages"])])
+    for name, file in facts.files.items():
+        yield f"| `{name}` | {file.rows:,} | {file.size:,} | `{file.sha256}` |"
+    yield from _section("Sources")
+    if not facts.sources:
+        yield "Not named."
+    for source in facts.sources:
+        yield f"- {source.platform}: {source.size:,} bytes, SHA-256 `{source.sha256}`"
+    if facts.first and facts.last:
+        yield ""
+        people = plural(facts.people, "person", "people")
+        yield f"Messages of {people}, {facts.first:.10} to {facts.last:.10} (UTC)."
+    yield from _accounting_lines(facts.stages)
     yield from _section("Redaction", _redaction(facts))
-    yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
-    forgotten = facts.get("forgotten", 0)
-    if forgotten:
-        rows = "row was" if forgotten == 1 else "rows were"
-        text = f"{forgotten:,} {rows} taken out on request after the set was written."
+    yield from _section("Consent", facts.consent or _NO_CONSENT_NOTE)
+    if facts.forgotten:
+        rows = plural(facts.forgotten, "row was", "rows were")
+        text = f"{rows} taken out on request after the set was written."
         yield from _section("Forgotten", text)
 
 
-def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield from _section("Sources")
-    sources = facts.get("sources", ())
-    if not sources:
-        yield "Not named."
-    for source in sources:
-        yield (
-            f"- {source['platform']}: {source['bytes']:,} bytes, SHA-256 "
-            f"`{source['sha256']}`"
-        )
-    if facts.get("first") and facts.get("last"):
-        yield ""
-        when = f"{facts['first']:.10} to {facts['last']:.10} (UTC)"
-        people = plural(facts["people"], "person", "people")
-        yield f"Messages of {people}, {when}."
-
-
-def _accounting_lines(counts: list[Counts]) -> Iterator[str]:
+def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     yield from _section("Accounting")
-    total = total_of(counts)
+    total = total_of(stages)
     if total is None:
         yield "The rows below were not counted in one pass: they have no total."
     else:
@@ -188,8 +214,15 @@ def _accounting_lines(counts: list[Counts]) -> Iterator[str]:
     yield ""
     yield "Counts by stage. In each row: in + added = out + skipped."
     yield ""
-    yield from _stage_lines(counts)
-    met = {r for stage in counts for r in (*stage.skipped, *stage.added)}
+    yield "| stage | of | in | added | out | skipped |"
+    yield "|---|---|---:|---|---:|---|"
+    for stage in stages:
+        yield (
+            f"| {stage_in_words(stage.name)} | {stage.unit} | {stage.found:,} "
+            f"| {_reasons(stage.added)} | {stage.kept:,} "
+            f"| {_reasons(stage.skipped)} |"
+        )
+    met = {r for stage in stages for r in (*stage.skipped, *stage.added)}
     if met & REASONS.keys():
         yield ""
         yield "What the words mean:"
@@ -211,17 +244,6 @@ def _total_lines(total: Counts) -> Iterator[str]:
     yield f"| **in the examples** | **{total.kept:,}** |"
 
 
-def _stage_lines(stages: Iterable[Counts]) -> Iterator[str]:
-    yield "| stage | of | in | added | out | skipped |"
-    yield "|---|---|---:|---|---:|---|"
-    for stage in stages:
-        yield (
-            f"| {stage_in_words(stage.name)} | {stage.unit} | {stage.found:,} "
-            f"| {_reasons(stage.added)} | {stage.kept:,} "
-            f"| {_reasons(stage.skipped)} |"
-        )
-
-
 def _section(title: str, *lines: str) -> Iterator[str]:
     yield ""
     yield f"## {title}"
@@ -233,56 +255,11 @@ def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "0"
 
 
-def _redaction(facts: Mapping[str, Any]) -> str:
-    if not facts.get("redacted"):
+def _redaction(facts: CardFacts) -> str:
+    if not facts.redacted:
         return _NOT_REDACTED
-    replaced = facts.get("replaced") or {}
-    counts = f" Places in texts: {_reasons(replaced)}." if replaced else ""
+    counts = f" Places in texts: {_reasons(facts.replaced)}." if facts.replaced else ""
     return (
         "Names, numbers, addresses and secrets that the rules find were replaced."
         f"{counts} Rules miss some: read a sample before the set leaves your hands."
     )
-
-
-def _joined(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Join the facts of sets with those of the set that is made from them."""
-    notes = dict.fromkeys(card["consent"] for card in cards if card.get("consent"))
-    replaced = sum((Counter(card.get("replaced", {})) for card in cards), Counter())
-    return {
-        "sources": [source for card in cards for source in card.get("sources", ())],
-        "people": max(card.get("people", 0) for card in cards),
-        "first": min((c["first"] for c in cards if c.get("first")), default=None),
-        "last": max((c["last"] for c in cards if c.get("last")), default=None),
-        "steps": list(
-            dict.fromkeys(s for card in cards for s in card.get("steps", ()))
-        ),
-        "redacted": any(card.get("redacted") for card in cards),
-        "replaced": dict(sorted(replaced.items())),
-        "consent": " ".join(notes) or None,
-        "stages": [stage for card in cards for stage in card.get("stages", ())],
-    }
-
-
-def _summary(counted: Reading | ExportSummary) -> ExportSummary:
-    summary = getattr(counted, "summary", None)
-    return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat()
-
-
-def _files_below(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH:
-            folders.clear()
-        yield from filter(Path.is_file, (Path(folder, name) for name in names))
-
-
-def _hash_files(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with open_regular_file(path) as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()

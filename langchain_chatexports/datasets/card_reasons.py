@@ -1,55 +1,8 @@
 """Stages, and why something was skipped or added, in words for people."""
 
-from __future__ import annotations
-
 import re
 
 REASONS = {
-    # Of the loaders.
-    "auto_reply": "an automatic reply",
-    "bot": "written by a bot or an app",
-    "channel": "in a channel that only its owners write in",
-    "deleted": "in the trash of the app",
-    "draft": "never sent",
-    "duplicate": "in another file of the export, too",
-    "empty": "no text and nothing else",
-    "excluded": "excluded by name, conversation or date",
-    "media": "a photo, video, sound or file without a text",
-    "orphan": "belongs to no conversation",
-    "reaction": "a reaction; it stays with the message that it is about",
-    "section": "in a part of the export that is not read (spam, requests)",
-    "spam": "marked as spam",
-    "system": "written by the app (a call, a new member, a new title)",
-    "unreadable": "damaged",
-    "unsent": "taken back by its sender",
-    # Of the steps.
-    "ai_share": "in a conversation in which the AI says too little",
-    "dates": "in a conversation outside the dates",
-    "group": "in a group, or in a conversation that is not a group",
-    "merged": "joined with its neighbor of the same sender; its text is kept",
-    "not_trained": "in examples whose answers are all context",
-    "participants": "in a conversation skipped by who takes part",
-    "repeated": "repeated in a window that overlaps the one before",
-    "tail": "at the end of a conversation, too few for a window",
-    "too_long": "longer alone than an example may be",
-    "turns": "in a conversation with too few turns",
-    "unnamed": "skipped by a step that does not say why",
-    # Of the examples.
-    "forgotten": "taken out on request, after the set was written",
-    "exact": "in an example that is the same as another one",
-    "leading": "by the AI, before anybody else has spoken",
-    "lone": "alone in its example, where nobody is answered",
-    "older_text": "in an example whose text an earlier part holds, too",
-    "no_assistant": "in a conversation or window in which the AI says nothing",
-    "older": "in an example older than the newest ones that were asked for",
-    "no_prompt": "an answer before anybody has said anything",
-    "system_prompt": "put before a conversation",
-    "trailing": "after the last answer, where nothing is learned from it",
-    "unsupported": "a sound, file, reasoning or other content besides texts and images",
-}
-"""What each reason means, by the name that loaders and steps count under."""
-
-SHORT_REASONS = {
     "ai_share": "where the AI says too little",
     "auto_reply": "sent automatically",
     "bot": "by bots and apps",
@@ -61,9 +14,9 @@ SHORT_REASONS = {
     "empty": "without text",
     "exact": "repeated",
     "excluded": "excluded by options",
-    "forgotten": "taken out on request",
+    "forgotten": "removed on request",
     "group": "skipped as groups, or as no groups",
-    "leading": "before the first message of somebody else",
+    "leading": "before anybody else wrote",
     "lone": "alone in a conversation",
     "media": "media without text",
     "merged": "joined with the message before",
@@ -89,7 +42,7 @@ SHORT_REASONS = {
     "unsent": "unsent",
     "unsupported": "parts besides texts and images",
 }
-"""The same in two or three words, behind a count of messages."""
+"""What each reason means, behind a count of messages."""
 
 _STAGES = {
     "ChunkSessions": "cut into windows",
@@ -109,7 +62,7 @@ _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 def short_reason(name: str) -> str:
     """Return in words why messages were skipped."""
-    return SHORT_REASONS.get(name, name.replace("_", " "))
+    return REASONS.get(name, name.replace("_", " "))
 
 
 def stage_in_words(name: str) -> str:

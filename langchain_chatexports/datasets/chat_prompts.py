@@ -3,8 +3,6 @@
 The prompt is the same in the examples, in chats with the model and in its evaluation.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +21,6 @@ PERSONA_REPLIES = 8
 
 REPLIES = "Some of your earlier replies, each after what it answered:"
 """The line before replies in a system prompt."""
-
-OTHERS_REPLIES = "How others answered, which is not how you write:"
-"""The line before other people's replies."""
 
 _MAX_OTHERS = 8
 _OTHERS = "You are chatting with "
@@ -55,7 +50,7 @@ class ChatPrompt(NamedTuple):
     replies: int = 0
     """How many earlier replies of the person the system message shows."""
 
-    def with_user(self, name: str) -> ChatPrompt:
+    def with_user(self, name: str) -> "ChatPrompt":
         """Return the prompt for a chat with somebody else."""
         who, with_others, _ = (self.system or "").partition(_OTHERS)
         system = f"{who}{chatting_with([name])}" if with_others else self.system

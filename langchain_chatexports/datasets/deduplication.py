@@ -1,20 +1,12 @@
-"""Examples without those that repeat another one, and texts in comparable form."""
-
-from __future__ import annotations
+"""Examples without those that repeat another one, or are older than others."""
 
 import hashlib
+import heapq
 import json
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
-from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.trace import AnyExample, TracedExample
-
-_SPACES = re.compile(r"\s+")
 
 
 def deduplicate_examples(
@@ -38,7 +30,9 @@ def deduplicate_examples(
             size = len(example["messages"])
             passed.found += 1
             messages.found += size
-            digest = _digest(example)
+            # ASCII, so that halves of surrogate pairs pass.
+            text = json.dumps(example, sort_keys=True).encode()
+            digest = hashlib.blake2b(text, digest_size=16).digest()
             if digest in seen:
                 passed.skip("exact")
                 messages.skip("exact", size)
@@ -49,34 +43,29 @@ def deduplicate_examples(
             yield item
 
 
-def example_text(example: TrainingExample) -> str:
-    """Return an example's normalized text without system prompts.
+def newest_examples(
+    examples: Iterable[TracedExample], limit: int, *, counts: list[Counts]
+) -> Iterator[TracedExample]:
+    """Keep the newest examples only, by the time of their last message, in order.
 
-    A digest stands for each image: examples about two pictures are not copies.
+    Those without a time count as the oldest, and of one time the later one as the
+    newer. No more than `limit` are in memory.
     """
-    texts: list[str] = []
-    for message in example["messages"]:
-        if message["role"] not in PROMPT_ROLES:
-            texts.append(message_text(message))
-            if isinstance(message.get("content"), list):
-                texts += _image_digests(message)
-    return normalized_text("\n".join(texts))
-
-
-def _image_digests(message: Mapping[str, Any]) -> Iterator[str]:
-    for part in message["content"]:
-        if part.get("type") == "image_url":
-            image = json.dumps(part, sort_keys=True)
-            yield hashlib.blake2b(image.encode(), digest_size=32).hexdigest()
-
-
-def normalized_text(text: str) -> str:
-    """Return a text for comparison, without differences of case and spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return _SPACES.sub(" ", folded).strip()
-
-
-def _digest(example: TrainingExample) -> bytes:
-    # ASCII, so that halves of surrogate pairs pass.
-    text = json.dumps(example, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    messages, passed = Counts("Newest"), Counts("Newest", "examples")
+    newest: list[tuple[float, int, TracedExample]] = []
+    with entered_at_end(counts, messages, passed):
+        for number, item in enumerate(examples):
+            passed.found += 1
+            messages.found += len(item.example["messages"])
+            last = item.origin.last
+            entry = (float("-inf") if last is None else last, number, item)
+            if len(newest) < limit:
+                heapq.heappush(newest, entry)
+                continue
+            _, _, older = heapq.heappushpop(newest, entry)
+            passed.skip("older")
+            messages.skip("older", len(older.example["messages"]))
+        for _, _, item in sorted(newest, key=lambda entry: entry[1]):
+            passed.kept += 1
+            messages.kept += len(item.example["messages"])
+            yield item

@@ -4,8 +4,6 @@ Exact if tiktoken's file for the model is on this machine, otherwise counted by 
 Nothing is downloaded.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +16,6 @@ from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by
 _MAX_EXAMPLE_TOKENS = 65_536
 
 _TOKENS_PER_MESSAGE = 3
-_TOKENS_PER_NAME = 1
 _TOKENS_PER_EXAMPLE = 3
 
 # OpenAI's guide to vision: 85 tokens an image and 170 for each 512 pixels square, after
@@ -117,41 +114,21 @@ def automatic_epochs(examples: int) -> int:
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
     """Count the tokens of an example, with those of the chat format and of images."""
-    given = example.get("input", {})
     total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
-    for message in _messages(example):
-        total += _TOKENS_PER_MESSAGE + _TOKENS_PER_NAME * ("name" in message)
-        total += sum(
-            count(_text(_without_images(value) if key == "content" else value))
-            for key, value in message.items()
-            if key != "weight"
-        )
-    for tools in (example.get("tools") or given.get("tools"), example.get("functions")):
-        total += count(_text(tools)) if tools else 0
+    for message in example["messages"]:
+        total += _TOKENS_PER_MESSAGE + ("name" in message)
+        total += sum(count(_text(message[key])) for key in message if key != "weight")
+    for key in ("tools", "functions"):
+        total += count(_text(example[key])) if example.get(key) else 0
     return total
-
-
-def _messages(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    given = example.get("input", {})
-    return [
-        *(example.get("messages") or given.get("messages") or ()),
-        *example.get("preferred_output", ()),
-        *example.get("non_preferred_output", ()),
-    ]
 
 
 def _images_in(example: Mapping[str, Any]) -> int:
     return sum(
         sum(map(_is_image, message["content"]))
-        for message in _messages(example)
+        for message in example["messages"]
         if isinstance(message.get("content"), list)
     )
-
-
-def _without_images(content: object) -> object:
-    if not isinstance(content, list) or not any(map(_is_image, content)):
-        return content
-    return "\n".join(_text(part.get("text")) for part in content if not _is_image(part))
 
 
 def _is_image(part: Any) -> bool:
@@ -159,9 +136,11 @@ def _is_image(part: Any) -> bool:
 
 
 def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list) and any(map(_is_image, value)):
+        return "\n".join(_text(part.get("text")) for part in value if "text" in part)
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _counter(model: str) -> Callable[[str], int] | None:

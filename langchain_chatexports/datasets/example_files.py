@@ -1,46 +1,51 @@
 """Read files of examples, each example with its origin."""
 
-from __future__ import annotations
-
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from langchain_chatexports.datasets.card import CardNotes, hash_source
+from langchain_chatexports.datasets.card import CardFacts, hash_source
 from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.formats.containers import row_digest
-from langchain_chatexports.datasets.formats.trace_file import (
-    read_header,
-    read_trace,
-    trace_path,
-)
 from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
 from langchain_chatexports.datasets.trace import (
     UNKNOWN_ORIGIN,
     ExampleOrigin,
     TracedExample,
 )
+from langchain_chatexports.datasets.trace_file import (
+    read_header,
+    read_trace,
+    row_digest,
+    trace_path,
+)
 
 
 def read_prepared(path: str | Path) -> Iterator[TracedExample]:
     """Read a file of examples, each with its origin if a trace has it."""
     path = Path(path).expanduser()
-    origins = _origins(path)
-    for row in read_jsonl(path):
+    origins: defaultdict[str, list[ExampleOrigin]] = defaultdict(list)
+    if (found := _set_of(path)) is not None:
+        for row in read_trace(found):
+            if row.file == path.name:
+                origins[row.digest].append(row.origin)
+    for example in read_jsonl(path):
+        listed = origins.get(row_digest(json_line(example))) if origins else None
+        origin = listed.pop(0) if listed else UNKNOWN_ORIGIN
         # Not checked here: validation, formats and the tuner do it.
-        example = cast("TrainingExample", row)
-        listed = origins.get(row_digest(json_line(row))) if origins else None
-        yield TracedExample(example, listed.pop(0) if listed else UNKNOWN_ORIGIN)
+        yield TracedExample(cast("TrainingExample", example), origin)
 
 
-def facts_of_prepared(path: str | Path) -> dict[str, Any]:
+def facts_of_prepared(path: str | Path) -> CardFacts:
     """Return the facts of the data card of a file of examples, or the file's hash."""
     path = Path(path).expanduser()
     found = _set_of(path)
     if found is None:
-        return CardNotes(sources=[hash_source(path, platform="examples")]).to_dict()
+        return CardFacts(sources=[hash_source(path, platform="examples")])
     facts = read_header(found).facts
-    return facts if found == path else {**facts, "stages": []}
+    if found != path:
+        facts.stages = []  # They are those of the whole set.
+    return facts
 
 
 def _set_of(path: Path) -> Path | None:
@@ -51,13 +56,3 @@ def _set_of(path: Path) -> Path | None:
     if trace_path(folder).is_file() and path.name in read_header(folder).files:
         return folder
     return None
-
-
-def _origins(path: Path) -> dict[str, list[ExampleOrigin]]:
-    found = _set_of(path)
-    origins: dict[str, list[ExampleOrigin]] = {}
-    if found is not None:
-        for row in read_trace(found):
-            if row.file == path.name:
-                origins.setdefault(row.digest, []).append(row.origin)
-    return origins

@@ -1,13 +1,9 @@
 """Training examples made from sessions, in OpenAI's shape."""
 
-from __future__ import annotations
-
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from langchain_core.chat_sessions import ChatSession
@@ -15,9 +11,7 @@ from langchain_core.messages import (
     AIMessage,
     BaseMessage,
     ChatMessage,
-    FunctionMessage,
     HumanMessage,
-    SystemMessage,
     ToolMessage,
     convert_to_openai_messages,
 )
@@ -35,11 +29,12 @@ from langchain_chatexports.exceptions import SenderNotFoundError
 _ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
 _PROMPT_ROLES = frozenset({"system", "developer"})
-_ASSISTANT_KEYS = frozenset({"weight", "tool_calls", "function_call", "refusal"})
+_ASSISTANT_KEYS = ("weight", "tool_calls", "function_call", "refusal")
 # langchain-core converts these to parts that OpenAI's training files cannot hold.
 _KINDS_WITHOUT_IMAGE = frozenset({"audio", "file", "video", "reasoning", "thinking"})
 # What these say is in the message's `tool_calls`, too.
 _KINDS_OF_CALLS = frozenset({"tool_call", "tool_use", "function_call"})
+_NO_CONTENT = {"content": ""}
 _FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
 
 
@@ -182,55 +177,40 @@ class SessionConverter:
         counts = self.messages
         counts.found += len(given)
         self.sessions.found += 1
-        listed: list[BaseMessage] = []
-        items = map(training_message, given, repeat(listed))
-        messages = [item for item in items if item is not None]
+        messages: list[TrainingMessage] = []
+        kept: list[BaseMessage] = []
+        dropped: Counter[str] = Counter()
+        for message in given:
+            item = training_message(message, self.parts)
+            if item is not None:
+                messages.append(item)
+                kept.append(message)
+            else:
+                is_empty = isinstance(message.content, str) or not message.content
+                dropped["empty" if is_empty else "unsupported"] += 1
         start = 0 if self._keep_leading else _start_of_first_prompt(messages)
-        reason = _reason_to_skip(given, messages, start)
+        end = len(messages) if self._keep_trailing else _end_of_last_answer(messages)
+        reason = "empty" if not given else _reason_to_skip(messages, start)
+        if reason is None and not self._keep_lone and _is_lone(messages[start:end]):
+            reason = "lone"
         if reason is not None:
             self.sessions.skip(reason)
             counts.skip(reason, len(given))
             if reason == "no_assistant":
                 self._senders.update(map(_sender, given))
             return None
-        end = len(messages) if self._keep_trailing else _end_of_last_answer(messages)
-        if not self._keep_lone and _is_lone(messages[start:end]):
-            self.sessions.skip("lone")
-            counts.skip("lone", len(given))
-            return None
-        kept: Sequence[BaseMessage] = given
-        if len(messages) < len(given):
-            kept = [one for one in given if training_message(one) is not None]
-            self._count_dropped(given)
+        counts.skipped.update(dropped)
         counts.skip("leading", start)
         counts.skip("trailing", len(messages) - end)
-        if start or end < len(messages):
-            messages, kept = messages[start:end], kept[start:end]
-        has_prompt = messages[0]["role"] in _PROMPT_ROLES
-        if self._system is not None and not has_prompt:
+        messages, kept = messages[start:end], kept[start:end]
+        if self._system is not None and messages[0]["role"] not in _PROMPT_ROLES:
             prompt = system_prompt(self._system, session, kept)
             if prompt:
                 messages.insert(0, {"role": "system", "content": prompt})
                 counts.added["system_prompt"] += 1
         counts.kept += len(messages)
         self.sessions.kept += 1
-        if listed:
-            self._count_parts(kept)
         return ConvertedSession({"messages": messages}, session, kept)
-
-    def _count_dropped(self, given: Sequence[BaseMessage]) -> None:
-        for message in given:
-            if training_message(message) is None:
-                _, unsupported = _parts(message)
-                self.messages.skip("unsupported" if unsupported else "empty")
-
-    def _count_parts(self, kept: Sequence[BaseMessage]) -> None:
-        for message in kept:
-            if type(message.content) is list:
-                parts, unsupported = _parts(message)
-                self.parts.found += len(parts) + unsupported
-                self.parts.kept += len(parts)
-                self.parts.skip("unsupported", unsupported)
 
     def require_assistant(self) -> None:
         """Raise an error if no session so far had anything to learn from."""
@@ -245,59 +225,49 @@ class SessionConverter:
 
 
 def training_message(
-    message: BaseMessage, listed: list[BaseMessage] | None = None
+    message: BaseMessage, parts: Counts | None = None
 ) -> TrainingMessage | None:
-    """Return a message in OpenAI's shape."""
+    """Return a message in OpenAI's shape, and count the parts of list content."""
     content, extra = message.content, message.additional_kwargs
-    # The common case first: a text and nothing else.
-    role = _ROLE_OF_TYPE.get(type(message)) or _role(message)
+    kind = type(message)
+    role = _ROLE_OF_TYPE.get(kind) or _role(message)
     item: dict[str, Any] = {"role": role, "content": content}
     name = message.name or extra.get("name")
     if name:
         item["name"] = safe_name(str(name))
-    if isinstance(message, AIMessage):
-        if message.tool_calls or not _ASSISTANT_KEYS.isdisjoint(extra):
-            _add_assistant_keys(item, message)
-    elif isinstance(message, ToolMessage):
-        item["tool_call_id"] = message.tool_call_id
-    if isinstance(content, list):
-        item["content"], _ = _parts(message)
-        if listed is not None:
-            listed.append(message)
-    elif content and not content.isspace():
-        return cast("TrainingMessage", item)
-    if not _has_content(item["content"]):
-        if not any(key in item for key in ("tool_calls", "function_call", "refusal")):
+    if kind is not HumanMessage:  # The common case has no other keys.
+        _add_other_keys(item, message)
+    if isinstance(content, str):
+        has_content = bool(content) and not content.isspace()
+    else:
+        listed = _parts(message, parts if parts is not None else Counts())
+        item["content"] = listed
+        has_content = any(p["type"] != "text" or p["text"].strip() for p in listed)
+    if not has_content:
+        if not any(key in item for key in _ASSISTANT_KEYS[1:]):
             return None
         item["content"] = None
     return cast("TrainingMessage", item)
 
 
-def _reason_to_skip(
-    given: Sequence[BaseMessage], messages: Sequence[TrainingMessage], start: int
-) -> str | None:
-    if not given:
-        return "empty"
-    # Answers before `start` are not given. Nearly always the first look ends it.
-    for message in messages[start:] if start else messages:
-        if message["role"] == "assistant" and message.get("weight") != 0:
-            return None
+def _reason_to_skip(messages: Sequence[TrainingMessage], start: int) -> str | None:
     answers = [i for i, item in enumerate(messages) if item["role"] == "assistant"]
     if not answers:
         return "no_assistant"
-    return "leading" if answers[-1] < start else "not_trained"
+    if answers[-1] < start:
+        return "leading"
+    learned = (messages[i].get("weight") != 0 for i in answers if i >= start)
+    return None if any(learned) else "not_trained"
 
 
 def _start_of_first_prompt(messages: Sequence[TrainingMessage]) -> int:
-    start = 0
-    while start < len(messages) and messages[start]["role"] == "assistant":
-        start += 1
-    return start
+    others = (i for i, one in enumerate(messages) if one["role"] != "assistant")
+    return next(others, len(messages))
 
 
 def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
     end = len(messages)
-    while messages[end - 1]["role"] != "assistant":
+    while end and messages[end - 1]["role"] != "assistant":
         end -= 1
     return end
 
@@ -307,101 +277,73 @@ def _is_lone(messages: Sequence[TrainingMessage]) -> bool:
 
 
 def _role(message: BaseMessage) -> str:
-    if isinstance(message, HumanMessage):
-        return "user"
-    if isinstance(message, AIMessage):
-        return "assistant"
-    if isinstance(message, SystemMessage):
-        return str(message.additional_kwargs.get("__openai_role__", "system"))
-    if isinstance(message, ToolMessage):
-        return "tool"
-    if isinstance(message, FunctionMessage):
-        return "function"
     if isinstance(message, ChatMessage):
         return _ROLE_OF_CHAT_MESSAGE.get(message.role, message.role)
-    msg = f"A {type(message).__name__} has no role in a training example."
-    raise TypeError(msg)
+    try:
+        converted = convert_to_openai_messages([message.model_copy(update=_NO_CONTENT)])
+    except ValueError as error:
+        msg = f"A {type(message).__name__} cannot be trained on."
+        raise TypeError(msg) from error
+    return str(converted[0]["role"])
 
 
-def _add_assistant_keys(item: dict[str, Any], message: AIMessage) -> None:
+def _add_other_keys(item: dict[str, Any], message: BaseMessage) -> None:
+    if isinstance(message, ToolMessage):
+        item["tool_call_id"] = message.tool_call_id
+    if not isinstance(message, AIMessage):
+        return
     extra = message.additional_kwargs
-    weight = extra.get("weight")
-    if weight is not None:
-        item["weight"] = weight
+    if not message.tool_calls and extra.keys().isdisjoint(_ASSISTANT_KEYS):
+        return
+    if extra.get("weight") is not None:
+        item["weight"] = extra["weight"]
     if message.tool_calls:
-        item["tool_calls"] = [
-            {
-                "id": call["id"],
-                "type": "function",
-                "function": {
-                    "name": call["name"],
-                    "arguments": json.dumps(call["args"], ensure_ascii=False),
-                },
-            }
-            for call in message.tool_calls
-        ]
-    elif extra.get("tool_calls"):
-        item["tool_calls"] = extra["tool_calls"]
-    for key in ("function_call", "refusal"):
+        (converted,) = convert_to_openai_messages(
+            [message.model_copy(update=_NO_CONTENT)]
+        )
+        item["tool_calls"] = converted["tool_calls"]
+    for key in _ASSISTANT_KEYS[1:]:
         if extra.get(key):
-            item[key] = extra[key]
+            item.setdefault(key, extra[key])
 
 
-def _parts(message: BaseMessage) -> tuple[list[dict[str, Any]], int]:
-    """Return what a training file can hold of list content, and how much it cannot."""
+def _parts(message: BaseMessage, counts: Counts) -> list[dict[str, Any]]:
+    """Return what a training file can hold of list content."""
     parts: list[dict[str, Any]] = []
-    unsupported = 0
-    for given in message.content if isinstance(message.content, list) else ():
+    has_calls = isinstance(message, AIMessage) and bool(message.tool_calls)
+    for given in message.content:
         part = {"type": "text", "text": given} if isinstance(given, str) else given
+        if has_calls and str(part.get("type")) in _KINDS_OF_CALLS:
+            continue
+        counts.found += 1
         converted = _openai_part(part)
-        if converted is not None:
+        if converted is None:
+            counts.skip("unsupported")
+        else:
+            counts.kept += 1
             parts.append(converted)
-        elif not _is_carried_call(part, message):
-            unsupported += 1
-    return parts, unsupported
+    return parts
 
 
 def _openai_part(part: dict[Any, Any]) -> dict[str, Any] | None:
     kind = str(part.get("type"))
     if kind in _KINDS_WITHOUT_IMAGE:
         return None
-    if kind not in {"text", "image_url"}:
-        part = _converted_part(part)
-        kind = str(part.get("type"))
-    value_type = {"text": str, "image_url": dict}.get(kind)
-    if value_type is None or not isinstance(part.get(kind), value_type):
-        return None
-    return {"type": kind, kind: part[kind]}
-
-
-def _converted_part(part: dict[Any, Any]) -> dict[Any, Any]:
     try:
-        converted = convert_to_openai_messages(
+        converted: list[Any] = convert_to_openai_messages(
             [HumanMessage([part])], text_format="block"
         )
     except (AttributeError, KeyError, TypeError, ValueError):
-        return {}  # The converter knows no such part, or it lacks something.
-    parts = [
-        one
-        for message in converted
-        if message["role"] == "user"  # Results of tools become messages of their own.
-        for one in message["content"]
-    ]
-    return parts[0] if len(parts) == 1 else {}
-
-
-def _is_carried_call(part: dict[Any, Any], message: BaseMessage) -> bool:
-    return (
-        str(part.get("type")) in _KINDS_OF_CALLS
-        and isinstance(message, AIMessage)
-        and bool(message.tool_calls)
-    )
-
-
-def _has_content(content: str | list[dict[str, Any]]) -> bool:
-    if isinstance(content, str):
-        return bool(content) and not content.isspace()
-    return any(part["type"] != "text" or part["text"].strip() for part in content)
+        return None  # The converter knows no such part, or it lacks something.
+    # Results of tools become messages of their own.
+    parts = [p for one in converted if one["role"] == "user" for p in one["content"]]
+    if len(parts) != 1:
+        return None
+    kind = str(parts[0].get("type"))
+    value_type = {"text": str, "image_url": dict}.get(kind)
+    if value_type is None or not isinstance(parts[0].get(kind), value_type):
+        return None
+    return {"type": kind, kind: parts[0][kind]}
 
 
 def _sender(message: BaseMessage) -> str:

@@ -1,7 +1,5 @@
 """Read examples, sessions, dialogues or a path as training examples."""
 
-from __future__ import annotations
-
 import os
 import weakref
 from collections import deque
@@ -23,9 +21,14 @@ from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
 
 TrainingInput: TypeAlias = (
-    "SessionSource | Iterable[TrainingExample] | Iterable[TracedExample] "
-    "| Iterable[Mapping[str, Any]] | Iterable[Iterable[BaseMessage]] "
-    "| Iterable[Iterable[Mapping[str, Any]]] | str | Path"
+    SessionSource
+    | Iterable[TrainingExample]
+    | Iterable[TracedExample]
+    | Iterable[Mapping[str, Any]]
+    | Iterable[Iterable[BaseMessage]]
+    | Iterable[Iterable[Mapping[str, Any]]]
+    | str
+    | Path
 )
 """Examples, sessions, a loader, lists of messages or of dicts, or a JSONL path."""
 

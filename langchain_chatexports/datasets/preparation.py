@@ -1,7 +1,5 @@
 """From exports, or files of examples, to training examples."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import (
     Callable,
@@ -32,9 +30,9 @@ from langchain_chatexports.chat_loaders.recognition import (
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.chat_prompts import DEFAULT_REPLIES
+from langchain_chatexports.datasets.deduplication import newest_examples
 from langchain_chatexports.datasets.example_files import read_prepared
 from langchain_chatexports.datasets.examples import SystemPrompt, TrainingExample
-from langchain_chatexports.datasets.newest import newest_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.trace import TracedExample, trace_examples

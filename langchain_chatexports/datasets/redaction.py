@@ -1,7 +1,5 @@
 """Redacted copies of exports and examples, their key file, and how to undo them."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections import Counter
@@ -12,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._files import is_pipe, write_whole
@@ -23,15 +22,15 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
 )
 from langchain_chatexports.chat_loaders.table import table_rows
-from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.card import CardFacts, CardNotes
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.example_files import (
     facts_of_prepared,
     read_prepared,
 )
-from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.trace import ExampleOrigin
+from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
@@ -208,20 +207,16 @@ class ExampleRedactor:
 
     def origin(self, origin: ExampleOrigin) -> ExampleOrigin:
         """Redact an origin: names and ids of conversations."""
-        return replace(
+        name, identifier = self._redactor.name, self._redactor.identifier
+        return msgspec.structs.replace(
             origin,
-            session_id=self._identifier(origin.session_id),
-            thread_id=self._identifier(origin.thread_id),
-            senders=tuple(map(self._redactor.name, origin.senders)),
-            participants=tuple(map(self._redactor.name, origin.participants)),
-            quoted_people=tuple(map(self._redactor.name, origin.quoted_people)),
-            quoted_sessions=tuple(
-                map(self._redactor.identifier, origin.quoted_sessions)
-            ),
+            session_id=origin.session_id and identifier(origin.session_id),
+            thread_id=origin.thread_id and identifier(origin.thread_id),
+            senders=tuple(map(name, origin.senders)),
+            participants=tuple(map(name, origin.participants)),
+            quoted_people=tuple(map(name, origin.quoted_people)),
+            quoted_sessions=tuple(map(identifier, origin.quoted_sessions)),
         )
-
-    def _identifier(self, found: str | None) -> str | None:
-        return found and self._redactor.identifier(found)
 
     def _value(self, value: Any, key: str) -> Any:
         if key in _KEPT_KEYS:
@@ -243,31 +238,24 @@ class ExampleRedactor:
 
 def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str, Any]:
     """Write a redacted copy of examples, with the names that their trace knows."""
-    people = {
-        name
-        for item in read_prepared(path)
-        for name in (
-            *item.origin.senders,
-            *item.origin.participants,
-            *item.origin.quoted_people,
-        )
-    }
-    redactor = ExampleRedactor(redaction.key, {*people, *redaction.names})
+    names = {*redaction.names}
+    for origin in (item.origin for item in read_prepared(path)):
+        names.update(origin.senders, origin.participants, origin.quoted_people)
+    redactor = ExampleRedactor(redaction.key, names)
     redacted = (
         (redactor.example(item.example), redactor.origin(item.origin))
         for item in read_prepared(path)
     )
 
-    def facts() -> Iterator[Mapping[str, Any]]:
+    def facts() -> Iterator[CardFacts]:
         yield facts_of_prepared(path)
-        replaced = dict(sorted(redactor.replaced.items()))
-        yield {"steps": ["Redact"], "redacted": True, "replaced": replaced}
+        yield CardFacts(redacted=True, replaced=dict(redactor.replaced))
 
     if is_pipe(output):
         rows = write_jsonl((example for example, _ in redacted), output)
     else:
         notes = CardNotes(earlier=facts())
-        rows = write_dataset(redacted, output, notes=notes).examples_written
+        rows = write_dataset(redacted, output, notes=notes).examples.kept
     redaction.write_key_file(redactor.stand_ins)
     return {"kind": "examples", "rows": rows}
 

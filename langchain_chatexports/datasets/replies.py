@@ -3,15 +3,14 @@
 Training sees replies of earlier conversations only, as chats with the model do.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
+
+import msgspec
 
 from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.datasets.examples import (
@@ -203,4 +202,6 @@ def _quoting(origin: ExampleOrigin, replies: Sequence[EarlierReply]) -> ExampleO
         people.update(dict.fromkeys((*quoted.senders, *quoted.participants)))
         ids = (quoted.session_id, quoted.thread_id)
         sessions.update(dict.fromkeys(filter(None, ids)))
-    return replace(origin, quoted_people=tuple(people), quoted_sessions=tuple(sessions))
+    return msgspec.structs.replace(
+        origin, quoted_people=tuple(people), quoted_sessions=tuple(sessions)
+    )

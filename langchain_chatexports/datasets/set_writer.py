@@ -1,34 +1,24 @@
 """Write a preparation as a set: examples, data card and trace."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.counts import Reading
-from langchain_chatexports.chat_loaders.recognition import Export
-from langchain_chatexports.datasets.card import CardNotes, hash_source
-from langchain_chatexports.datasets.deduplication import (
-    deduplicate_examples,
-)
+from langchain_chatexports.datasets.card import CardNotes, SourceFile, hash_source
+from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.example_files import facts_of_prepared
-from langchain_chatexports.datasets.formats import FormatName, WrittenSet, write_dataset
-from langchain_chatexports.datasets.formats.containers import require_duckdb
-from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+from langchain_chatexports.datasets.formats import FORMATS, FormatName
 from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.datasets.parquet import require_duckdb
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.replies import add_replies
-from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
+from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import TracedExample
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-)
-
-_PLAIN: FormatName = "openai"
-_HELD_OUT = ("validation", "test")
+from langchain_chatexports.datasets.write import WrittenSet, write_dataset
+from langchain_chatexports.exceptions import ExportFormatError
 
 
 @dataclass(frozen=True)
@@ -61,22 +51,21 @@ class SetOptions:
 
 
 class PreparedSet(NamedTuple):
-    """What `write_set` has written.
-
-    Attributes:
-        written: The set; `None` for what went into a pipe.
-        empty_parts: Parts that were to be held out and have no examples.
-        repeated: Newer examples skipped because they repeat texts of older ones.
-    """
+    """What `write_set` has written."""
 
     written: WrittenSet | None
+    """The set; `None` for what went into a pipe."""
+
     empty_parts: tuple[str, ...] = ()
+    """Parts that were to be held out and have no examples."""
+
     repeated: int = 0
+    """Newer examples skipped because they repeat texts of older ones."""
 
     @property
     def training_file(self) -> Path | None:
         """The file that a model can be fine-tuned on here, if the set has one."""
-        if self.written is None or self.written.format != _PLAIN:
+        if self.written is None or self.written.format != "openai":
             return None
         path = self.written.path
         return path / next(iter(self.written.files)) if path.is_dir() else path
@@ -95,63 +84,52 @@ def write_set(
 def _write_examples(
     preparation: Preparation, output: Path, options: SetOptions
 ) -> PreparedSet:
-    notes = _notes(preparation, options)
-    examples = preparation.traced(notes.counts)
-    if preparation.reads_examples():
+    # Generators: the passes begin, and are counted, while the set is written.
+    notes = CardNotes(
+        sources=_sources(preparation),
+        passes=_passes(preparation),
+        consent=options.consent,
+    )
+    reads_examples = preparation.reads_examples()
+    if reads_examples:
         notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
+    replies = 0 if reads_examples else preparation.options.replies
+    examples: Iterator[TracedExample] = preparation.traced(notes.counts)
     if options.dedup:
         examples = deduplicate_examples(examples, counts=notes.counts)
     examples = preparation.newest(examples, notes.counts)
-    replies = 0 if preparation.reads_examples() else preparation.options.replies
-    if replies and not options.split:
+    if not options.split and replies:
         examples = iter(add_replies(examples, replies))
     if is_pipe(output):
-        _write_to_pipe(examples, output, options)
+        if options.split or options.format != "openai":
+            msg = f"{output} is not a file: leave --split and --format out."
+            raise ExportFormatError(msg)
+        write_jsonl((item.example for item in examples), output)
         return PreparedSet(None)
     if not options.split:
         return PreparedSet(
             write_dataset(examples, output, format=options.format, notes=notes)
         )
-    splits = _with_replies(split_examples(examples), replies)
-    written = write_dataset(splits, output, format=options.format, notes=notes)
-    empty = tuple(name for name in _HELD_OUT if name not in splits.parts())
-    return PreparedSet(written, empty, sum(splits.skipped.values()))
-
-
-def _with_replies(splits: ExampleSplits, replies: int) -> ExampleSplits:
-    """Show the replies of the training part in all prompts."""
-    if not replies:
-        return splits
-    return replace(
+    splits = split_examples(examples)
+    # Replies of the training part only.
+    splits = replace(
         splits,
         train=add_replies(splits.train, replies),
         validation=add_replies(splits.validation, replies, training=splits.train),
         test=add_replies(splits.test, replies, training=splits.train),
     )
+    written = write_dataset(splits, output, format=options.format, notes=notes)
+    empty = [name for name in ("validation", "test") if name not in splits.parts()]
+    return PreparedSet(written, tuple(empty), splits.skipped.total())
 
 
-def _write_to_pipe(
-    examples: Iterable[TracedExample], output: Path, options: SetOptions
-) -> None:
-    if options.split or options.format != _PLAIN:
-        msg = f"{output} is not a file: leave --split and --format out."
-        raise ExportFormatError(msg)
-    write_jsonl((item.example for item in examples), output)
+def _sources(preparation: Preparation) -> Iterator[SourceFile]:
+    for export, counted in preparation.passes:
+        platform = counted.summary().platform
+        yield from (hash_source(path, platform=platform) for path in export.paths)
 
 
-def _notes(preparation: Preparation, options: SetOptions) -> CardNotes:
-    # Generators: the passes begin, and are counted, while the set is written.
-    return CardNotes(
-        sources=(
-            hash_source(path, platform=counted.summary().platform)
-            for export, counted in _passes(preparation)
-            for path in export.paths
-        ),
-        passes=(counted for _, counted in _passes(preparation)),
-        consent=options.consent,
-    )
-
-
-def _passes(preparation: Preparation) -> Iterator[tuple[Export, Reading]]:
+def _passes(preparation: Preparation) -> Iterator[Reading]:
     # `passes` is replaced when the reading begins.
-    yield from preparation.passes
+    for _, counted in preparation.passes:
+        yield counted

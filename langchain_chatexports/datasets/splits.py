@@ -1,19 +1,17 @@
 """Train, validation and test examples that share no conversation and no text."""
 
-from __future__ import annotations
-
+import hashlib
+import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts, sum_of
-from langchain_chatexports.datasets.deduplication import (
-    example_text,
-    normalized_text,
-)
+from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.trace import TracedExample
@@ -28,8 +26,7 @@ _MIN_LINE_LENGTH = 40
 # and little of what there is to learn from.
 _MIN_VALIDATION, _MAX_VALIDATION = 5, 200
 _SHARE, _MAX_SHARE = 0.1, 0.25
-_KNOWN = "older_text"
-_SPLIT, _EXAMPLES = "Split", "examples"
+_SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,12 @@ class ExampleSplits:
     test: list[TracedExample]
     conversations: int = 0
     stages: tuple[Counts, ...] = ()
-    """What became of the examples and of the messages in them, as `Split`."""
+    """What became of the messages and of the examples, as `Split`."""
 
     @property
     def examples(self) -> int:
         """The examples that were split."""
-        return self._counts.found
+        return self.stages[-1].found if self.stages else 0
 
     @property
     def skipped(self) -> Counter[str]:
@@ -57,11 +54,7 @@ class ExampleSplits:
 
         The reason: `older_text` (text that an earlier part holds, too).
         """
-        return self._counts.skipped
-
-    @property
-    def _counts(self) -> Counts:
-        return sum_of(self.stages, _SPLIT, _EXAMPLES)
+        return self.stages[-1].skipped if self.stages else Counter()
 
     def parts(self) -> dict[str, list[TracedExample]]:
         """Return the parts by name, without those that are empty."""
@@ -80,18 +73,6 @@ class ExampleSplits:
     def __repr__(self) -> str:
         """Show counts, never content."""
         return f"ExampleSplits({self.to_dict()})"
-
-
-@dataclass
-class _Conversation:
-    first: int | None
-    order: int
-    examples: list[TracedExample] = field(default_factory=list)
-
-    @property
-    def age(self) -> tuple[int, int, int]:
-        # Conversations without a time come first, as such messages do in a session.
-        return (0, 0, self.order) if self.first is None else (1, self.first, self.order)
 
 
 def split_examples(
@@ -127,20 +108,23 @@ def split_examples(
             "some examples to train on."
         )
         raise ValueError(msg)
-    texts: set[str] = set()
-    conversations = sorted(_conversations(examples), key=lambda found: found.age)
-    train, valid, tests = _cut(conversations, validation, test)
-    texts.update(*(_texts(item.example) for item in train))
-    valid, known = _by_known_text(texts, valid)
-    texts.update(*(_texts(item.example) for item in valid))
-    tests, known_too = _by_known_text(texts, tests)
-    return ExampleSplits(
-        train=train,
-        validation=valid,
-        test=tests,
-        conversations=len(conversations),
-        stages=_stages([*train, *valid, *tests], [*known, *known_too]),
-    )
+    conversations = _conversations(examples)
+    sizes = [len(found) for found in conversations]
+    start, middle = part_borders(sizes, validation=validation, test=test)
+    train = list(chain.from_iterable(conversations[:start]))
+    texts = {text for item in train for text in _texts(item.example)}
+    valid, known = _by_known_text(texts, conversations[start:middle])
+    texts.update(text for item in valid for text in _texts(item.example))
+    tests, known_too = _by_known_text(texts, conversations[middle:])
+    skipped = known + known_too
+    messages, passed = Counts("Split"), Counts("Split", "examples")
+    messages.kept = sum(len(e.example["messages"]) for e in (*train, *valid, *tests))
+    messages.skip("older_text", sum(len(e.example["messages"]) for e in skipped))
+    passed.kept = len(train) + len(valid) + len(tests)
+    passed.skip("older_text", len(skipped))
+    for stage in (messages, passed):
+        stage.found = stage.kept + stage.skipped.total()
+    return ExampleSplits(train, valid, tests, len(conversations), (messages, passed))
 
 
 def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | None:
@@ -160,58 +144,6 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
     return splits if is_enough and not is_most else None
 
 
-def _stages(
-    kept: Sequence[TracedExample], left: Sequence[TracedExample]
-) -> tuple[Counts, Counts]:
-    messages, examples = Counts(_SPLIT), Counts(_SPLIT, _EXAMPLES)
-    for stage, given, gone in (
-        (messages, _message_count(kept), _message_count(left)),
-        (examples, len(kept), len(left)),
-    ):
-        stage.found, stage.kept = given + gone, given
-        stage.skip(_KNOWN, gone)
-    return messages, examples
-
-
-def _message_count(examples: Iterable[TracedExample]) -> int:
-    return sum(len(item.example["messages"]) for item in examples)
-
-
-def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
-    # Joined by session and by message: two exports can contain the same one.
-    parents: dict[object, object] = {}
-
-    def root(key: object) -> object:
-        parents.setdefault(key, key)
-        while parents[key] != key:
-            parents[key] = key = parents[parents[key]]
-        return key
-
-    items = []
-    for item in examples:
-        if not isinstance(item, TracedExample) or item.origin.session_id is None:
-            msg = (
-                "The examples do not say which session they come from, so windows of "
-                "one conversation could end up on both sides. Make them from "
-                "the export with their origins, or keep their trace beside them."
-            )
-            raise TrainingDataError(msg)
-        key = root(("session", item.origin.session_id))
-        for message_id in item.origin.message_ids:
-            parents[root(("message", message_id))] = key
-        items.append(item)
-    found: dict[object, _Conversation] = {}
-    for item in items:
-        key = root(("session", item.origin.session_id))
-        first = item.origin.first
-        conversation = found.setdefault(key, _Conversation(first, len(found)))
-        conversation.examples.append(item)
-        if first is not None:
-            known = conversation.first
-            conversation.first = first if known is None else min(known, first)
-    return list(found.values())
-
-
 def part_borders(
     sizes: Sequence[int], *, validation: float, test: float
 ) -> tuple[int, int]:
@@ -229,18 +161,6 @@ def part_borders(
     return _start_of_part(sizes, middle, validation * total, 1), middle
 
 
-def _cut(
-    conversations: Sequence[_Conversation], validation: float, test: float
-) -> tuple[list[TracedExample], list[TracedExample], list[TracedExample]]:
-    sizes = [len(found.examples) for found in conversations]
-    start, middle = part_borders(sizes, validation=validation, test=test)
-    return (
-        _examples(conversations[:start]),
-        _examples(conversations[start:middle]),
-        _examples(conversations[middle:]),
-    )
-
-
 def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> int:
     # As near to the wanted size as whole conversations allow, at least one of them,
     # and `keep` of them stay for the parts before.
@@ -255,29 +175,74 @@ def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> 
     return start
 
 
-def _examples(conversations: Iterable[_Conversation]) -> list[TracedExample]:
-    return list(chain.from_iterable(found.examples for found in conversations))
+def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample]]:
+    """Return the examples of each conversation, the oldest conversation first."""
+    # Joined by session and by message: two exports can contain the same one.
+    parents: dict[object, object] = {}
+
+    def root(key: object) -> object:
+        parents.setdefault(key, key)
+        while parents[key] != key:
+            parents[key] = key = parents[parents[key]]
+        return key
+
+    items = list(examples)
+    for item in items:
+        if not isinstance(item, TracedExample) or item.origin.session_id is None:
+            msg = (
+                "The examples do not say which session they come from, so windows of "
+                "one conversation could end up on both sides. Make them from "
+                "the export with their origins, or keep their trace beside them."
+            )
+            raise TrainingDataError(msg)
+        key = root(("session", item.origin.session_id))
+        for message_id in item.origin.message_ids:
+            parents[root(("message", message_id))] = key
+    found: dict[object, list[TracedExample]] = {}
+    for item in items:
+        found.setdefault(root(("session", item.origin.session_id)), []).append(item)
+    return sorted(found.values(), key=_age)
+
+
+def _age(conversation: Sequence[TracedExample]) -> float:
+    # Conversations without a time come first, as such messages do in a session.
+    times = [one.origin.first for one in conversation if one.origin.first is not None]
+    return min(times, default=float("-inf"))
 
 
 def _by_known_text(
-    texts: set[str], examples: Iterable[TracedExample]
+    texts: set[str], conversations: Iterable[Iterable[TracedExample]]
 ) -> tuple[list[TracedExample], list[TracedExample]]:
     new: list[TracedExample] = []
     known: list[TracedExample] = []
-    for item in examples:
+    for item in chain.from_iterable(conversations):
         is_known = not texts.isdisjoint(_texts(item.example))
         (known if is_known else new).append(item)
     return new, known
 
 
 def _texts(example: TrainingExample) -> Iterator[str]:
-    yield example_text(example)
-    for message in example["messages"]:
-        if message["role"] in PROMPT_ROLES:
-            continue
+    """Yield the whole text of an example, and pieces that are long enough."""
+    said = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
+    yield _normalized("\n".join(chain(map(message_text, said), _images(said))))
+    for whole in map(message_text, said):
         # Piece by piece, too: a merged run holds several bubbles.
-        whole = message_text(message)
         pieces = dict.fromkeys([whole, *whole.split("\n\n"), *whole.splitlines()])
-        for text in map(normalized_text, pieces):
+        for text in map(_normalized, pieces):
             if len(text) >= _MIN_LINE_LENGTH:
                 yield text
+
+
+def _images(messages: Iterable[Any]) -> Iterator[str]:
+    # A digest stands for each image: examples about two pictures are not copies.
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part.get("type") == "image_url":
+                image = json.dumps(part, sort_keys=True).encode()
+                yield hashlib.blake2b(image).hexdigest()
+
+
+def _normalized(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return _SPACES.sub(" ", folded).strip()

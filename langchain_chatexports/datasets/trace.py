@@ -3,14 +3,12 @@
 A `TrainingExample` is a plain dict for training; its origin is kept beside it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
+import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
@@ -23,8 +21,7 @@ from langchain_chatexports.datasets.examples import (
 )
 
 
-@dataclass(frozen=True)
-class ExampleOrigin:
+class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an example was made from.
 
     Names and ids are personal data: they are not in the `repr`, and in the trace file
@@ -68,42 +65,6 @@ class ExampleOrigin:
             f"{len(self.senders)} senders, first={self.first}, last={self.last})"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the origin in JSON types, without what is not known."""
-        values: dict[str, Any] = {
-            "session": self.session_id,
-            "thread": self.thread_id,
-            "messages": list(self.message_ids),
-            "senders": list(self.senders),
-            "participants": list(self.participants),
-            "is_group": self.is_group,
-            "first": self.first,
-            "last": self.last,
-            "quoted_people": list(self.quoted_people),
-            "quoted_sessions": list(self.quoted_sessions),
-        }
-        return {
-            key: value
-            for key, value in values.items()
-            if value is not None and value != []
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ExampleOrigin:
-        """Read what `to_dict` gave."""
-        return cls(
-            session_id=values.get("session"),
-            thread_id=values.get("thread"),
-            message_ids=tuple(values.get("messages", ())),
-            senders=tuple(values.get("senders", ())),
-            participants=tuple(values.get("participants", ())),
-            is_group=bool(values.get("is_group")),
-            first=values.get("first"),
-            last=values.get("last"),
-            quoted_people=tuple(values.get("quoted_people", ())),
-            quoted_sessions=tuple(values.get("quoted_sessions", ())),
-        )
-
 
 class TracedExample(NamedTuple):
     """A training example and what it was made from."""
@@ -134,15 +95,7 @@ def trace_examples(
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
 
-    The examples are those of `to_training_examples`.
-
-    Args:
-        sessions: A chat loader, a session, or an iterable of sessions.
-        system: As for `to_training_examples`.
-        keep_leading: As for `to_training_examples`.
-        keep_trailing: As for `to_training_examples`.
-        keep_lone: As for `to_training_examples`.
-        counts: As for `to_training_examples`.
+    The examples and the arguments are those of `to_training_examples`.
 
     Yields:
         Examples with their origins, lazily; closing the iterator closes the loader.
@@ -165,12 +118,10 @@ def trace_examples(
 
 
 def origin_of_session(
-    session: ChatSession, messages: Sequence[BaseMessage] | None = None
+    session: ChatSession, messages: Sequence[BaseMessage]
 ) -> ExampleOrigin:
     """Return the origin of messages of a session."""
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
-    if messages is None:
-        messages = session.get("messages", ())
     ids: list[str] = []
     senders: dict[str, None] = {}
     times: list[int] = []

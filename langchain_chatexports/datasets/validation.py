@@ -3,17 +3,12 @@
 Standard library only: the local server checks what it is given with the same rules.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from typing_extensions import Self
-
-TrainingMethod: TypeAlias = Literal["supervised", "dpo"]
-"""How to train: on the answers themselves, or on pairs of answers."""
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MESSAGE_KEYS = frozenset(
@@ -30,7 +25,6 @@ _MESSAGE_KEYS = frozenset(
 )
 _ASSISTANT_KEYS = ("weight", "tool_calls", "function_call", "refusal")
 _EXAMPLE_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
-_PAIR_KEYS = frozenset({"input", "preferred_output", "non_preferred_output"})
 
 # Narrower than what chat completions accept: this one is accepted everywhere.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -81,7 +75,6 @@ def validate_examples(
     examples: Iterable[Any],
     *,
     minimum: int = 10,
-    method: TrainingMethod = "supervised",
     allow_trailing: bool = False,
     limit: int | None = None,
 ) -> list[TrainingProblem]:
@@ -90,8 +83,6 @@ def validate_examples(
     Args:
         examples: The examples, as in the lines of a training file.
         minimum: The least number of examples.
-        method: `supervised` for examples with `messages`, `dpo` for pairs of a
-            preferred and a non-preferred output.
         allow_trailing: Accept examples that do not end with the assistant, which the
             local server does and OpenAI does not.
         limit: How many problems are enough to stop at; all are found if `None`.
@@ -99,20 +90,13 @@ def validate_examples(
     Returns:
         All problems, in order; empty if there are none. They name lines, places and
         rules, never text.
-
-    Raises:
-        ValueError: If the method is not known.
     """
-    if method not in {"supervised", "dpo"}:
-        msg = f"method must be 'supervised' or 'dpo', got {method!r}."
-        raise ValueError(msg)
-    check = _check_pair if method == "dpo" else _check_dialogue
     problems: list[TrainingProblem] = []
     count = 0
     for count, example in enumerate(examples, 1):
         found = (
             TrainingProblem(rule, line=count, where=where)
-            for where, rule in check(example, allow_trailing=allow_trailing)
+            for where, rule in _check_dialogue(example, allow_trailing=allow_trailing)
         )
         problems.extend(
             found if limit is None else islice(found, limit - len(problems))
@@ -131,13 +115,14 @@ def _check_dialogue(
     if not isinstance(example, Mapping):
         yield "", "an example must be an object with `messages`"
         return
-    yield from _unknown_keys(example, _EXAMPLE_KEYS)
+    for rule in _unknown_keys(example, _EXAMPLE_KEYS):
+        yield "", rule
     yield from _check_tools(example)
     messages = example.get("messages")
     if not isinstance(messages, list) or not messages:
         yield "", "`messages` must be a list with at least one message"
         return
-    yield from _check_messages(messages, "messages")
+    yield from _check_messages(messages)
     answers = [m for m in messages if _role(m) == "assistant"]
     if not answers:
         yield "", "at least one message must be the assistant's"
@@ -148,74 +133,35 @@ def _check_dialogue(
         yield where, "the last message must be the assistant's"
 
 
-def _check_pair(example: object, *, allow_trailing: bool) -> Iterator[tuple[str, str]]:
-    del allow_trailing  # A pair's input ends with the user anyway.
-    if not isinstance(example, Mapping):
-        yield "", "an example must be an object with `input` and two outputs"
-        return
-    yield from _unknown_keys(example, _PAIR_KEYS)
-    given = example.get("input")
-    if not isinstance(given, Mapping):
-        yield "input", "it must be an object with `messages`"
-        given = {}
-    else:
-        yield from _unknown_keys(given, _EXAMPLE_KEYS - {"functions"}, "input")
-        yield from _check_tools(given, "input.")
-        if not isinstance(given.get("messages"), list) or not given["messages"]:
-            yield "input", "`messages` must be a list with at least one message"
-    messages = given.get("messages")
-    before = messages if isinstance(messages, list) else []
-    yield from _check_messages(before, "input.messages", text_only=True)
-    for key in ("preferred_output", "non_preferred_output"):
-        output = example.get(key)
-        if not isinstance(output, list) or not output:
-            yield key, "it must be a list with at least one assistant message"
-            continue
-        yield from _check_messages(output, key, text_only=True, before=before)
-        if not any(_role(message) == "assistant" for message in output):
-            yield key, "at least one message must be the assistant's"
-        for index, message in enumerate(output):
-            if _role(message) in ("system", "developer", "user", "function"):
-                yield f"{key}[{index}]", "an output holds assistant and tool messages"
-
-
-def _unknown_keys(
-    item: Mapping[Any, Any], known: frozenset[str], where: str = ""
-) -> Iterator[tuple[str, str]]:
+def _unknown_keys(item: Mapping[Any, Any], known: frozenset[str]) -> Iterator[str]:
     # The keys could be private text, so only their number is shown.
     unknown = sum(key not in known for key in item)
     if unknown:
         listed = ", ".join(sorted(known))
-        yield where, f"{unknown} unknown key{'s' * (unknown > 1)} (known: {listed})"
+        yield f"{unknown} unknown key{'s' * (unknown > 1)} (known: {listed})"
 
 
-def _check_tools(
-    item: Mapping[Any, Any], prefix: str = ""
-) -> Iterator[tuple[str, str]]:
+def _check_tools(item: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     for key in ("tools", "functions"):
         value = item.get(key, [])
         if not isinstance(value, list) or not all(
             isinstance(v, Mapping) for v in value
         ):
-            yield f"{prefix}{key}", "it must be a list of objects"
+            yield key, "it must be a list of objects"
     if not isinstance(item.get("parallel_tool_calls", True), bool):
-        yield f"{prefix}parallel_tool_calls", "it must be true or false"
+        yield "parallel_tool_calls", "it must be true or false"
 
 
 def _check_messages(
     messages: list[Any],
-    place: str,
-    *,
-    text_only: bool = False,
-    before: Iterable[Any] = (),
 ) -> Iterator[tuple[str, str]]:
-    called = {call for message in before for call in _call_ids(message)}
+    called: set[str] = set()
     for index, message in enumerate(messages):
-        where = f"{place}[{index}]"
+        where = f"messages[{index}]"
         if not isinstance(message, Mapping):
             yield where, "a message must be an object with `role` and `content`"
             continue
-        for rule in _check_message(message, text_only=text_only):
+        for rule in _check_message(message):
             yield where, rule
         if _role(message) == "tool":
             answered = message.get("tool_call_id")
@@ -224,13 +170,12 @@ def _check_messages(
         called.update(_call_ids(message))
 
 
-def _check_message(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[str]:
-    for _, rule in _unknown_keys(message, _MESSAGE_KEYS):
-        yield rule
+def _check_message(message: Mapping[Any, Any]) -> Iterator[str]:
+    yield from _unknown_keys(message, _MESSAGE_KEYS)
     role = message.get("role")
     if role not in _ROLES:
         yield f"`role` must be one of {', '.join(_ROLES)}"
-    yield from _check_content(message, text_only=text_only)
+    yield from _check_content(message)
     yield from _check_name(message)
     if role != "assistant":
         for key in _ASSISTANT_KEYS:
@@ -245,7 +190,7 @@ def _check_message(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[s
         yield "a special token such as <|endoftext|> stands in the text"
 
 
-def _check_content(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[str]:
+def _check_content(message: Mapping[Any, Any]) -> Iterator[str]:
     content = message.get("content")
     can_be_empty = message.get("role") == "assistant" and any(
         message.get(key) for key in ("tool_calls", "function_call", "refusal")
@@ -257,7 +202,7 @@ def _check_content(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[s
         if not content and not can_be_empty:
             yield "`content` is empty"
         for part in content:
-            yield from _check_part(part, message.get("role"), text_only=text_only)
+            yield from _check_part(part, message.get("role"))
         if content and not can_be_empty and all(map(_is_blank, content)):
             yield "`content` is empty"
     elif content is not None:
@@ -266,7 +211,7 @@ def _check_content(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[s
         yield "`content` is missing"
 
 
-def _check_part(part: Any, role: object, *, text_only: bool) -> Iterator[str]:
+def _check_part(part: Any, role: object) -> Iterator[str]:
     kind = _part_type(part)
     if kind == "text":
         if not isinstance(part.get("text"), str):
@@ -274,14 +219,12 @@ def _check_part(part: Any, role: object, *, text_only: bool) -> Iterator[str]:
     elif kind == "refusal" and role == "assistant":
         if not isinstance(part.get("refusal"), str):
             yield "a refusal part must have `refusal`, a string"
-    elif kind == "image_url" and role == "user" and not text_only:
+    elif kind == "image_url" and role == "user":
         image = part.get("image_url")
         if not isinstance(image, Mapping) or not isinstance(image.get("url"), str):
             yield "an image part must have `image_url` with `url`"
     elif kind == "image_url":
-        yield (
-            "pairs hold text only" if text_only else "images are for user messages only"
-        )
+        yield "images are for user messages only"
     else:
         yield "a content part must be text, or an image in a user message"
 

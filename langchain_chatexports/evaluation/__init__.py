@@ -4,8 +4,8 @@
 from langchain_chatexports.evaluation import evaluate, write_evaluation_page
 ```
 
-Replies to held-out messages are counted and compared with the person's own; no model
-judges another one. Needs the extra `evaluate`.
+Models reply to messages that the training held out. Their replies are counted and
+compared with the person's own; no model judges another one. Needs the extra `evaluate`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,6 @@ from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.blind_test import (
-        BlindGuess,
-        BlindPair,
-        BlindResult,
-        blind_result,
-    )
     from langchain_chatexports.evaluation.comparison import (
         EvaluationSettings,
         evaluate,
@@ -31,44 +25,34 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.conversations import (
         HeldOutData,
         data_from_examples,
-        data_from_sessions,
+        data_of_job,
     )
     from langchain_chatexports.evaluation.model_server import ModelServer
-    from langchain_chatexports.evaluation.page import (
-        evaluation_page,
-        write_evaluation_page,
-    )
+    from langchain_chatexports.evaluation.page import write_evaluation_page
     from langchain_chatexports.evaluation.results import Evaluation
 
 __all__ = [
-    "BlindGuess",
-    "BlindPair",
-    "BlindResult",
     "Evaluation",
     "EvaluationSettings",
     "HeldOutData",
     "ModelServer",
     "WrongPerson",
-    "blind_result",
     "check_extra",
     "data_from_examples",
-    "data_from_sessions",
+    "data_of_job",
     "evaluate",
-    "evaluation_page",
     "write_evaluation_page",
 ]
 
 _MODULES = {
-    "blind_test": ("BlindGuess", "BlindPair", "BlindResult", "blind_result"),
     "comparison": ("EvaluationSettings", "evaluate"),
     "contestants": ("WrongPerson",),
-    "conversations": ("HeldOutData", "data_from_examples", "data_from_sessions"),
+    "conversations": ("HeldOutData", "data_from_examples", "data_of_job"),
     "model_server": ("ModelServer",),
-    "page": ("evaluation_page", "write_evaluation_page"),
+    "page": ("write_evaluation_page",),
     "results": ("Evaluation",),
 }
-_NEEDED = ("numpy", "emoji")
-_NEEDED_FOR_PAGES = ("jinja2", "matplotlib")
+_NEEDED = ("jinja2", "numpy", "scipy", "sklearn")
 
 
 def check_extra() -> None:
@@ -77,11 +61,7 @@ def check_extra() -> None:
     Raises:
         MissingExtraError: If it is not.
     """
-    _check((*_NEEDED, *_NEEDED_FOR_PAGES))
-
-
-def _check(needed: tuple[str, ...]) -> None:
-    if not all(map(find_spec, needed)):
+    if not all(map(find_spec, _NEEDED)):
         feature = "The evaluation"
         raise MissingExtraError(feature, "evaluate")
 
@@ -91,5 +71,5 @@ _get_own, __dir__ = lazy_names(__name__, _MODULES)
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        _check(_NEEDED)
+        check_extra()
     return _get_own(name)

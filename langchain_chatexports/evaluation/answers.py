@@ -1,45 +1,25 @@
 """Scores and replies of all contestants for the same held-out turns."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from langchain_chatexports._tokens import BYTES_PER_TOKEN
-from langchain_chatexports.evaluation.contestants import (
-    TITLES,
-    PairIndex,
-    Prompt,
-    replies_in,
-    training_pairs,
+from langchain_chatexports.datasets.replies import ReplyIndex
+from langchain_chatexports.evaluation.contestants import TITLES, Contestant, Prompt
+from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
+from langchain_chatexports.evaluation.model_server import (
+    CannotScoreError,
+    Message,
+    ModelServer,
+    Reply,
+    ScoredReply,
 )
-from langchain_chatexports.evaluation.held_out import HeldOutTurn
-from langchain_chatexports.evaluation.loss import ScoredTurn, foreign_excerpts
-from langchain_chatexports.evaluation.model_server import CannotScoreError, Reply
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.personas import style_card
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from langchain_chatexports.datasets.replies import ReplyIndex
-    from langchain_chatexports.evaluation.contestants import Contestant
-    from langchain_chatexports.evaluation.conversations import Dialogue
-    from langchain_chatexports.evaluation.held_out import Excerpt
-    from langchain_chatexports.evaluation.model_server import (
-        Message,
-        ModelServer,
-        ScoredReply,
-    )
-
-    Progress = Callable[[str, int, int], None]
-    Scores = dict[int, ScoredReply] | str
-
-__all__ = ["SCORED_TWICE", "CollectedAnswers", "collect_answers", "reply_token_limit"]
-
-SCORED_TWICE = frozenset({"base", "tuned", "wrong_person"})
-"""Who is scored after another conversation, too."""
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how many of its turns are done, and how many there are."""
 
 _MIN_LIMIT, _MAX_LIMIT = 16, 256
 _NEARLY_ALL = 0.99
@@ -47,138 +27,120 @@ _NOT_SCORED = "the replies were not scored"
 
 
 @dataclass(frozen=True)
-class CollectedAnswers:
-    """Scores and replies for the turns that fit into every contestant's context.
-
-    Attributes:
-        turns: The turns; their conversations are numbered from 0 without gaps.
-        scores: By kind of contestant, a score a turn, or why there is none.
-        foreign: The same with another conversation's history. Not of those whose
-            examples, or replies, would change with the history.
-        replies: By contestant, a reply a turn.
-        max_tokens: The token limit of a reply.
-        too_long: How many turns were left out, as they did not fit for somebody.
-        shortened: How many prompts have fewer examples, or replies, than planned.
-    """
+class Answers:
+    """Scores and replies for the turns that fit into every contestant's context."""
 
     turns: list[HeldOutTurn]
-    scores: Mapping[str, list[ScoredTurn] | str]
-    foreign: Mapping[str, list[ScoredTurn | None] | str]
+    """The turns; their conversations are numbered from 0 without gaps."""
+
+    scores: Mapping[str, list[ScoredReply] | str]
+    """By kind of contestant a score for each turn, or why there is none."""
+
     replies: Mapping[str, list[Reply]]
+    """By kind of contestant a reply to each turn."""
+
     max_tokens: int
     too_long: int
+    """How many turns were left out, as they did not fit for some contestant."""
+
     shortened: int
+    """How many prompts show fewer replies than planned."""
 
     @property
-    def conversations(self) -> int:
-        """How many conversations the turns are of."""
-        return len({turn.excerpt.conversation for turn in self.turns})
+    def groups(self) -> list[int]:
+        """The conversation of each turn."""
+        return [turn.conversation for turn in self.turns]
 
     @property
     def person(self) -> list[str]:
         """What the person replied."""
         return [turn.reply for turn in self.turns]
 
-    def texts(self, contestant: str) -> list[str]:
-        """Return what a contestant replied."""
-        return [reply.text for reply in self.replies[contestant]]
-
-    def by_conversation(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return texts, one a turn, as a list for each conversation."""
-        grouped: list[list[str]] = [[] for _ in range(self.conversations)]
-        for turn, text in zip(self.turns, texts, strict=True):
-            grouped[turn.excerpt.conversation].append(text)
-        return grouped
-
 
 def collect_answers(
     excerpts: Sequence[Excerpt],
-    training: Sequence[Dialogue],
+    earlier: ReplyIndex,
     server: ModelServer,
     contestants: Sequence[Contestant],
     *,
     seed: int,
+    temperature: float,
     progress: Progress,
     with_scores: bool = True,
-) -> CollectedAnswers:
-    """Score the turns once for each kind of contestant, and let each one answer.
+) -> Answers:
+    """Score the turns for each contestant, and let each one answer.
 
     Args:
         excerpts: The excerpts whose turns are answered.
-        training: The training half, for the few-shot examples.
+        earlier: The person's replies in the training half, for prompts that show some.
         server: The server that has the models.
-        contestants: Who answers.
+        contestants: Who answers; the first one's tokens limit the replies.
         seed: The random seed.
-        progress: Called with what is done, how much of it, and how much there is.
+        temperature: The sampling temperature.
+        progress: Called with what is done.
         with_scores: Whether to score at all; a blind test needs the replies only.
-
-    Returns:
-        Scores and replies for the same turns.
 
     Raises:
         TrainingDataError: If no turn fits into the context of all contestants.
         ChatExportError: If the server cannot be asked.
     """
     turns = [HeldOutTurn(excerpt, at) for excerpt in excerpts for at in excerpt.turns]
-    run = _Run(
-        server,
-        PairIndex(training_pairs(training)),
-        replies_in(training),
-        style_card(text for found in training for text in found.replies()),
-        excerpts,
-        turns,
-        progress,
-    )
-    # The loss does not depend on the temperature.
-    kinds = {each.kind: each for each in contestants}
-    scores = {
-        kind: run.scores(each) if with_scores else _NOT_SCORED
-        for kind, each in kinds.items()
+    prompts = {each.kind: Prompt(each, earlier) for each in contestants}
+    scores: dict[str, list[ScoredReply | None] | str] = {}
+    for each in contestants:
+        scores[each.kind] = _NOT_SCORED
+        if with_scores:
+            prompt = prompts[each.kind]
+            scores[each.kind] = _scores(server, each, prompt, excerpts, progress)
+    limit = reply_token_limit(_tokens(turns, scores[contestants[0].kind]))
+    replies: dict[str, list[Reply | None]] = {
+        each.kind: _replies(
+            partial(
+                server.reply,
+                each.model,
+                temperature=temperature,
+                max_tokens=limit,
+            ),
+            prompts[each.kind],
+            turns,
+            seed=seed,
+            progress=partial(progress, f"answering: {TITLES[each.kind]}"),
+        )
+        for each in contestants
     }
-    foreign: dict[str, Scores] = {
-        kind: found
-        if isinstance(found := scores[kind], str)
-        else run.foreign_scores(each, seed)
-        for kind, each in kinds.items()
-        if kind in SCORED_TWICE
-    }
-    limit = reply_token_limit(_sizes(turns, scores["tuned"]))
-    replies = {each.name: run.replies(each, limit, seed) for each in contestants}
-    kept = [at for at in range(len(turns)) if at not in run.too_long]
-    if not kept:
+    results: list[Sequence[object]] = [
+        found for found in scores.values() if not isinstance(found, str)
+    ]
+    results += replies.values()
+    fits = [
+        at
+        for at in range(len(turns))
+        if all(found[at] is not None for found in results)
+    ]
+    if not fits:
         msg = "No held-out turn fits into the model's context. Use a larger base model."
         raise TrainingDataError(msg)
-    order = dict.fromkeys(turns[at].excerpt.conversation for at in kept)
-    numbers = {old: new for new, old in enumerate(order)}
-    excerpt_of = {
-        at: replace(excerpt, conversation=numbers[excerpt.conversation])
-        for at in kept
-        for excerpt in (turns[at].excerpt,)
-    }
-
-    def scored(at: int, reply: ScoredReply) -> ScoredTurn:
-        return ScoredTurn(excerpt_of[at].conversation, reply)
-
-    return CollectedAnswers(
-        turns=[
-            HeldOutTurn(excerpt, turns[at].line) for at, excerpt in excerpt_of.items()
-        ],
+    numbers: dict[int, int] = {}
+    kept = []
+    for turn in (turns[at] for at in fits):
+        number = numbers.setdefault(turn.conversation, len(numbers))
+        excerpt = replace(turn.excerpt, conversation=number)
+        kept.append(HeldOutTurn(excerpt, turn.line))
+    return Answers(
+        turns=kept,
         scores={
             kind: found
             if isinstance(found, str)
-            else [scored(at, found[at]) for at in kept]
+            else [score for at in fits if (score := found[at]) is not None]
             for kind, found in scores.items()
         },
-        foreign={
-            kind: found
-            if isinstance(found, str)
-            else [scored(at, found[at]) if at in found else None for at in kept]
-            for kind, found in foreign.items()
+        replies={
+            kind: [reply for at in fits if (reply := found[at]) is not None]
+            for kind, found in replies.items()
         },
-        replies={name: [found[at] for at in kept] for name, found in replies.items()},
         max_tokens=limit,
-        too_long=len(run.too_long),
-        shortened=run.shortened,
+        too_long=len(turns) - len(fits),
+        shortened=sum(prompt.shortened for prompt in prompts.values()),
     )
 
 
@@ -189,111 +151,59 @@ def reply_token_limit(tokens: Iterable[float]) -> int:
     return max(_MIN_LIMIT, min(_MAX_LIMIT, 2 * math.ceil(size)))
 
 
-def _sizes(turns: Sequence[HeldOutTurn], scores: Scores) -> list[float]:
-    """Return the replies' tokens: the tuned model's own, or else by their bytes."""
-    if isinstance(scores, dict) and scores:
-        return [found.tokens for found in scores.values()]
+def _tokens(
+    turns: Sequence[HeldOutTurn], scores: list[ScoredReply | None] | str
+) -> list[float]:
+    """Return the replies' tokens: the model's own, or else by their bytes."""
+    if not isinstance(scores, str):
+        sizes: list[float] = [found.tokens for found in scores if found is not None]
+        if sizes:
+            return sizes
     bytes_each = [len(turn.reply.encode("utf-8", "replace")) for turn in turns]
     return [size / BYTES_PER_TOKEN for size in bytes_each]
 
 
-@dataclass
-class _Run:
-    """Asks one contestant after the other; turns go by their place in the list."""
+def _scores(
+    server: ModelServer,
+    contestant: Contestant,
+    prompt: Prompt,
+    excerpts: Sequence[Excerpt],
+    progress: Progress,
+) -> list[ScoredReply | None] | str:
+    found: list[ScoredReply | None] = []
+    total = sum(len(excerpt.turns) for excerpt in excerpts)
 
-    server: ModelServer
-    index: PairIndex
-    earlier: ReplyIndex
-    style: str | None
-    excerpts: Sequence[Excerpt]
-    turns: Sequence[HeldOutTurn]
-    progress: Progress
-    too_long: set[int] = field(default_factory=set)
-    shortened: int = 0
+    def up_to(excerpt: Excerpt, line: int) -> dict[int, ScoredReply]:
+        def use(messages: list[Message]) -> dict[int, ScoredReply]:
+            before = len(messages) - line - 1
+            scored = server.score(contestant.model, messages)
+            return {reply.index - before: reply for reply in scored}
 
-    def _prompt(self, contestant: Contestant) -> Prompt:
-        return Prompt(contestant, self.index, self.earlier, self.style)
+        return prompt.ask(HeldOutTurn(excerpt, line), use, with_reply=True) or {}
 
-    def scores(self, contestant: Contestant) -> Scores:
-        prompt = self._prompt(contestant)
-        found: dict[int, ScoredReply] = {}
-        number = 0
-        for excerpt in self.excerpts:
-            try:
-                by_line = self._score(prompt, excerpt, contestant.model)
-            except CannotScoreError as error:
-                return str(error)
-            for line in excerpt.turns:
-                if line in by_line:
-                    found[number] = by_line[line]
-                else:
-                    self.too_long.add(number)
-                number += 1
-            what = f"scoring replies: {TITLES[contestant.kind]}"
-            self.progress(what, number, len(self.turns))
-        self.shortened += prompt.shortened
-        return found
+    for excerpt in excerpts:
+        try:
+            # One request scores all turns, unless each has replies of its own.
+            by_line = up_to(excerpt, excerpt.turns[-1]) if prompt.is_alike else {}
+            found += [
+                (by_line or up_to(excerpt, line)).get(line) for line in excerpt.turns
+            ]
+        except CannotScoreError as error:
+            return str(error)
+        progress(f"scoring: {TITLES[contestant.kind]}", len(found), total)
+    return found
 
-    def _score(
-        self, prompt: Prompt, excerpt: Excerpt, model: str
-    ) -> dict[int, ScoredReply]:
-        def up_to(line: int) -> dict[int, ScoredReply]:
-            def use(messages: list[Message]) -> dict[int, ScoredReply]:
-                before = len(messages) - line - 1
-                scored = self.server.score(model, messages)
-                return {reply.index - before: reply for reply in scored}
 
-            return prompt.ask(HeldOutTurn(excerpt, line), use, with_reply=True) or {}
-
-        # One request scores all turns, unless each has examples or replies of its own.
-        is_alike = prompt.kind != "few_shot" and not prompt.replies
-        if is_alike and (whole := up_to(excerpt.turns[-1])):
-            return whole
-        found = {line: up_to(line).get(line) for line in excerpt.turns}
-        return {line: reply for line, reply in found.items() if reply is not None}
-
-    def foreign_scores(
-        self, contestant: Contestant, seed: int
-    ) -> dict[int, ScoredReply]:
-        """Score each turn after the history of a turn of another conversation."""
-        prompt = self._prompt(contestant)
-        found: dict[int, ScoredReply] = {}
-        for number, excerpt in enumerate(foreign_excerpts(self.turns, seed=seed)):
-            if excerpt is not None and number not in self.too_long:
-                (line,) = excerpt.turns
-                scored = self._score(prompt, excerpt, contestant.model)
-                if reply := scored.get(line):
-                    found[number] = reply
-            what = "scoring replies after another conversation: "
-            what += TITLES[contestant.kind]
-            self.progress(what, number + 1, len(self.turns))
-        return found
-
-    def replies(
-        self, contestant: Contestant, limit: int, seed: int
-    ) -> dict[int, Reply]:
-        prompt = self._prompt(contestant)
-        temperature = contestant.name.partition("@")[2]
-        what = f"writing replies: {TITLES[contestant.kind]}"
-        what += f", T {temperature}" if temperature else ""
-        found: dict[int, Reply] = {}
-        for number, turn in enumerate(self.turns):
-
-            def use(messages: list[Message], number: int = number) -> Reply:
-                return self.server.reply(
-                    contestant.model,
-                    messages,
-                    temperature=contestant.temperature,
-                    max_tokens=limit,
-                    seed=seed + number,
-                )
-
-            if number not in self.too_long:
-                reply = prompt.ask(turn, use)
-                if reply is None:
-                    self.too_long.add(number)
-                else:
-                    found[number] = reply
-            self.progress(what, number + 1, len(self.turns))
-        self.shortened += prompt.shortened
-        return found
+def _replies(
+    answer: Callable[..., Reply],
+    prompt: Prompt,
+    turns: Sequence[HeldOutTurn],
+    *,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> list[Reply | None]:
+    found: list[Reply | None] = []
+    for number, turn in enumerate(turns):
+        found.append(prompt.ask(turn, partial(answer, seed=seed + number)))
+        progress(number + 1, len(turns))
+    return found

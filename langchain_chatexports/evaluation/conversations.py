@@ -1,44 +1,22 @@
-"""Dialogues of the training half and of the held-out half, and how they are read.
+"""Conversations that a model was trained on, and others that its training held out."""
 
-`data_from_sessions` reads sessions of an export, `data_from_examples` files of
-training examples.
-"""
-
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
-
-from langchain_core.messages import AIMessage, SystemMessage
+from itertools import pairwise
+from typing import Any
 
 from langchain_chatexports.datasets.chat_prompts import without_replies
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
-from langchain_chatexports.steps.select_sessions import has_several_others
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.datasets.examples import TrainingMessage
-    from langchain_chatexports.datasets.trace import TracedExample
-
-__all__ = [
-    "PERSON",
-    "UNKNOWN_SPEAKER",
-    "Dialogue",
-    "HeldOutData",
-    "Utterance",
-    "data_from_examples",
-    "data_from_sessions",
-]
+from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
+from langchain_chatexports.evaluation.model_server import ModelServer
+from langchain_chatexports.exceptions import TrainingDataError
 
 PERSON = ""
 """Speaker of the utterances of the person whom the model imitates."""
 
-UNKNOWN_SPEAKER = "?"
-"""Speaker where several people talk and the data does not say which one."""
+OTHER = "other"
+"""Speaker of everybody else's."""
 
 _BUBBLES = "\n\n"
 # A shorter text at the border of two windows may be the same by chance.
@@ -50,12 +28,12 @@ class Utterance:
     """A turn of the person, or a message of somebody else, merged as in training."""
 
     speaker: str
-    """`PERSON`, or the id of somebody else: `p1`, `p2`, …"""
-
     text: str = field(repr=False)
     is_forwarded: bool = False
+    """Whether it is somebody else's text, which the model does not learn."""
+
     label: str | None = field(default=None, repr=False)
-    """The name that models read before the text, as in training."""
+    """The name that models read before the text, if it is not a part of it."""
 
     @property
     def as_read(self) -> str:
@@ -65,26 +43,16 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A conversation with the person.
-
-    Attributes:
-        lines: The utterances, oldest first; no two neighbors are the person's.
-        system: The system prompt of its training examples.
-        participants: Names of those who take part.
-    """
+    """A conversation with the person."""
 
     lines: tuple[Utterance, ...] = field(repr=False)
+    """The utterances, oldest first; no two neighbors are the person's."""
+
     system: str | None = field(default=None, repr=False)
-    participants: frozenset[str] = field(default=frozenset(), repr=False)
+    """The system prompt of its training examples."""
 
     @classmethod
-    def of(
-        cls,
-        lines: Iterable[Utterance],
-        *,
-        system: str | None = None,
-        participants: Iterable[str] = (),
-    ) -> Dialogue:
+    def of(cls, lines: Iterable[Utterance], *, system: str | None = None) -> "Dialogue":
         """Return a dialogue in which the person's neighboring lines are one turn.
 
         Others' lines stay as they are: the model was trained on each as a message.
@@ -98,210 +66,149 @@ class Dialogue:
                 joined.append(Utterance(PERSON, text, is_forwarded))
             else:
                 joined.append(line)
-        return cls(tuple(joined), system, frozenset(participants))
+        return cls(tuple(joined), system)
+
+    def exchanges(self) -> Iterator[tuple[Utterance, Utterance]]:
+        """Yield what the person wrote themselves, after what each replies to."""
+        for before, line in pairwise(self.lines):
+            if line.speaker == PERSON and not line.is_forwarded:
+                yield before, line
 
     def replies(self) -> list[str]:
         """Return what the person wrote in reply to others."""
-        return [
-            line.text
-            for line in self.lines[1:]
-            if line.speaker == PERSON and not line.is_forwarded
-        ]
+        return [line.text for _, line in self.exchanges()]
 
 
 @dataclass(frozen=True)
 class HeldOutData:
-    """Conversations that a model was trained on, and others that it was not.
-
-    Attributes:
-        training: The training half, oldest first.
-        held_out: Later conversations, oldest first.
-        names: Names of the export's people; `None` where they are not known.
-        person: Identifies the person; only its hash is stored in results.
-    """
+    """Conversations that a model was trained on, and others that it was not."""
 
     training: Sequence[Dialogue] = field(repr=False)
     held_out: Sequence[Dialogue] = field(repr=False)
-    names: frozenset[str] | None = field(default=None, repr=False)
-    person: str | None = field(default=None, repr=False)
-
-
-class _SpeakerIds:
-    """Ids in place of names, numbered in order of appearance."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
-
-    def id_of(self, name: str) -> str:
-        return self._ids.setdefault(name, f"p{len(self._ids) + 1}")
-
-
-def data_from_sessions(
-    sessions: Iterable[ChatSession],
-    parts: Mapping[str, str],
-    *,
-    person: str | None = None,
-    prompts: Mapping[str, str] | None = None,
-    labels_groups: bool = False,
-) -> HeldOutData:
-    """Return both halves of an export.
-
-    Args:
-        sessions: Conversations, merged and with the AI's messages mapped.
-        parts: `train` or `test` by session id; other sessions are left out.
-        person: Identifies the person; only its hash is stored in results.
-        prompts: The system prompts of the training examples, by session id.
-        labels_groups: Whether the examples have names before texts in groups.
-
-    Returns:
-        The two halves, with the names of all who take part.
-    """
-    ids = _SpeakerIds()
-    names: set[str] = set()
-    halves: dict[str, list[tuple[int, Dialogue]]] = {"train": [], "test": []}
-    for session in sessions:
-        metadata = cast("Mapping[str, Any]", session).get("metadata", {})
-        messages = session.get("messages", ())
-        participants = {*map(str, metadata.get("participants") or ())}
-        participants.update(filter(None, map(_sender, messages)))
-        names |= participants
-        session_id = str(metadata.get("id"))
-        half = halves.get(parts.get(session_id, ""))
-        if half is not None:
-            is_labeled = labels_groups and has_several_others(session)
-            lines = (_utterance(m, ids, is_labeled=is_labeled) for m in messages)
-            found = Dialogue.of(
-                filter(None, lines),
-                system=(prompts or {}).get(session_id),
-                participants=participants,
-            )
-            half.append((_time(messages), found))
-    return HeldOutData(
-        training=_by_time(halves["train"]),
-        held_out=_by_time(halves["test"]),
-        names=frozenset(names),
-        person=person,
-    )
 
 
 def data_from_examples(
-    training: Iterable[TracedExample], held_out: Iterable[TracedExample]
+    training: Iterable[TrainingExample], held_out: Iterable[TrainingExample]
 ) -> HeldOutData:
-    """Return both halves as examples have them; overlapping windows are joined again.
+    """Return examples as conversations; overlapping windows are joined again.
 
     Args:
         training: What the model was trained on.
         held_out: What it was not.
 
     Returns:
-        The two halves. Names are known where every example says who takes part.
+        Both as conversations.
+
+    Raises:
+        TrainingDataError: If the person says nothing in one of them.
     """
-    halves = [list(training), list(held_out)]
-    origins = [item.origin for half in halves for item in half]
-    known = [set(origin.senders) for origin in origins if origin.senders]
-    own = set.intersection(*known) if known else set()
-    ids = _SpeakerIds()
-    before, after = (
-        [_dialogue(items, own, ids) for items in _overlapping(half)] for half in halves
+    halves = {"trained on": training, "held out": held_out}
+    found = []
+    for what, examples in halves.items():
+        found.append([_dialogue(group) for group in _overlapping(examples)])
+        if not any(dialogue.replies() for dialogue in found[-1]):
+            msg = (
+                f"There is no turn of the person that was {what}, so there is nothing "
+                "to compare. Train on more chats."
+            )
+            raise TrainingDataError(msg)
+    return HeldOutData(*found)
+
+
+def data_of_job(server: ModelServer, model: str) -> HeldOutData:
+    """Return what the job that made a model was trained on, and what it held out.
+
+    Args:
+        server: The server that has the model.
+        model: The tuned model's name.
+
+    Raises:
+        TrainingDataError: If the job held nothing out, or its files are gone.
+    """
+    examples, held_out = server.job_files(model)
+    if isinstance(examples, str) or isinstance(held_out, str):
+        reason = examples if isinstance(examples, str) else held_out
+        msg = (
+            f"There is nothing to compare the model with: {reason}. A training holds a "
+            "part out where there are 50 examples and more that do not repeat each "
+            "other: train on more chats."
+        )
+        raise TrainingDataError(msg)
+    return data_from_examples(examples, held_out)
+
+
+def replies_of_job(server: ModelServer, model: str) -> ReplyIndex:
+    """Index what the person answered to whom in what a model was trained on.
+
+    Raises:
+        TrainingDataError: If the examples of its training are gone, or are without an
+            answer.
+    """
+    examples, _ = server.job_files(model)
+    if isinstance(examples, str):
+        msg = f"There are no examples of its training: {examples}."
+        raise TrainingDataError(msg)
+    index = replies_in(map(_dialogue, _overlapping(examples)))
+    if not len(index):
+        msg = "There are no examples of its training that answer anybody."
+        raise TrainingDataError(msg)
+    return index
+
+
+def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
+    """Index the person's replies in conversations."""
+    return ReplyIndex(
+        EarlierReply(before.as_read, line.text)
+        for dialogue in dialogues
+        for before, line in dialogue.exchanges()
     )
-    names = {name for o in origins for name in (*o.senders, *o.participants)}
-    is_known = bool(origins) and len(known) == len(origins)
-    return HeldOutData(before, after, names=frozenset(names) if is_known else None)
 
 
-def _utterance(
-    message: BaseMessage, ids: _SpeakerIds, *, is_labeled: bool
-) -> Utterance | None:
-    text = message.text
-    if isinstance(message, SystemMessage) or not text.strip():
-        return None
-    is_own = isinstance(message, AIMessage)
-    sender = _sender(message)
-    return Utterance(
-        PERSON if is_own else ids.id_of(sender),
-        text,
-        bool(message.additional_kwargs.get("forwarded")),
-        label=sender if is_labeled and not is_own and sender else None,
-    )
+def _chat(example: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return role, text and whether it has no weight, of messages with a text."""
+    return [
+        (message["role"], text, message.get("weight") == 0)
+        for message in example["messages"]
+        if message["role"] not in PROMPT_ROLES
+        and (text := message_text(message)).strip()
+    ]
 
 
-def _sender(message: BaseMessage) -> str:
-    return str(message.additional_kwargs.get("sender") or "")
-
-
-def _time(messages: Sequence[BaseMessage]) -> int:
-    times = (message.additional_kwargs.get("message_time") for message in messages)
-    return min((time for time in times if isinstance(time, int)), default=0)
-
-
-def _by_time(half: list[tuple[int, Dialogue]]) -> list[Dialogue]:
-    return [found for _, found in sorted(half, key=lambda item: item[0])]
-
-
-def _overlapping(half: Sequence[TracedExample]) -> Iterator[list[TracedExample]]:
+def _overlapping(
+    examples: Iterable[TrainingExample],
+) -> Iterator[list[TrainingExample]]:
     """Group windows whose first messages are the last of the one before."""
-    group: list[TracedExample] = []
-    for item in half:
-        if group and not _shared(group[-1], item):
+    group: list[TrainingExample] = []
+    for example in examples:
+        if group and not _shared(group[-1], example):
             yield group
             group = []
-        group.append(item)
+        group.append(example)
     if group:
         yield group
 
 
-def _shared(before: TracedExample, after: TracedExample) -> int:
-    if before.origin.session_id != after.origin.session_id:
-        return 0
-    first, second = _chat(before), _chat(after)
+def _shared(before: TrainingExample, after: TrainingExample) -> int:
+    # Overlapping windows may weigh the same message differently.
+    first = [said[:2] for said in _chat(before)]
+    second = [said[:2] for said in _chat(after)]
     for count in range(min(len(first), len(second)), 0, -1):
         if first[-count:] == second[:count]:
-            is_sure = after.origin.session_id is not None or count > 1
-            is_long = len(message_text(second[0])) >= _MIN_BORDER_LENGTH
-            return count if is_sure or is_long else 0
+            is_long = len(second[0][1]) >= _MIN_BORDER_LENGTH
+            return count if is_long or count > 1 else 0
     return 0
 
 
-def _chat(item: TracedExample) -> list[TrainingMessage]:
-    # Overlapping windows may weigh the same message differently.
-    return [
-        cast("TrainingMessage", {**message, "weight": 1})
-        for message in item.example["messages"]
-        if message["role"] not in PROMPT_ROLES
-    ]
-
-
-def _dialogue(
-    items: Sequence[TracedExample], own: set[str], ids: _SpeakerIds
-) -> Dialogue:
+def _dialogue(windows: Sequence[TrainingExample]) -> Dialogue:
     lines: list[Utterance] = []
-    participants: set[str] = set()
-    for number, item in enumerate(items):
-        shared = _shared(items[number - 1], item) if number else 0
-        others = [name for name in item.origin.senders if name not in own]
-        participants.update(item.origin.senders, item.origin.participants)
-        for message in _chat(item)[shared:]:
-            text = message_text(message)
-            if text.strip():
-                lines.append(_line(message, text, others, ids))
-    first = items[0].example["messages"][0]
+    for number, window in enumerate(windows):
+        shared = _shared(windows[number - 1], window) if number else 0
+        for role, text, has_no_weight in _chat(window)[shared:]:
+            is_own = role == "assistant"
+            speaker = PERSON if is_own else OTHER
+            lines.append(Utterance(speaker, text, is_own and has_no_weight))
+    first = windows[0]["messages"][0]
     # The replies that it shows belong to one window, and are found again.
     is_prompt = first["role"] in PROMPT_ROLES
     system = without_replies(message_text(first))[0] if is_prompt else None
-    return Dialogue.of(lines, system=system, participants=participants)
-
-
-def _line(
-    message: TrainingMessage, text: str, others: Sequence[str], ids: _SpeakerIds
-) -> Utterance:
-    if message["role"] == "assistant":
-        return Utterance(PERSON, text)
-    if name := message.get("name"):
-        return Utterance(ids.id_of(name), text)
-    for name in others:
-        if text.startswith(f"{name}: "):
-            said = text.removeprefix(f"{name}: ")
-            return Utterance(ids.id_of(name), said, label=name)
-    if len(others) > 1:
-        return Utterance(UNKNOWN_SPEAKER, text)
-    return Utterance(ids.id_of(others[0] if others else ""), text)
+    return Dialogue.of(lines, system=system)

@@ -4,53 +4,29 @@ OpenAI's chat route returns likelihoods of generated tokens only, so given text 
 scored by the local server's own route, and nowhere else.
 """
 
-from __future__ import annotations
-
-import base64
-import csv
-import io
 import json
-import math
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from langchain_chatexports.evaluation.results import ValidationLoss
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.connection import public_url
 from langchain_chatexports.finetuning.errors import is_too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from openai import OpenAI
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-
-__all__ = [
-    "NO_SCORES",
-    "CannotScoreError",
-    "JobFacts",
-    "Message",
-    "ModelServer",
-    "PromptTooLongError",
-    "Reply",
-    "ScoredReply",
-]
 
 Message = dict[str, str]
 
 NO_SCORES = "this endpoint cannot score given text"
 """Why there is no loss on other servers."""
 
-_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _NO_ROUTE = frozenset({404, 405, 501})
 _MAX_JOBS = 1000
-_MAX_EVENTS = 2000
 _MAX_BYTES = 64 * 2**20
-_LOSS = "full_valid_loss"
 _CHECKPOINT = ":ckpt-step-"
 
 
@@ -84,27 +60,10 @@ class ScoredReply:
     tokens: int
 
 
-@dataclass(frozen=True)
-class JobFacts:
-    """What is known of the job that made a model.
-
-    Attributes:
-        validation: The loss of its validation file, or why there is none.
-        examples: What the model was trained on, or why that is not known.
-        held_out: The examples of its validation file, or why there are none.
-    """
-
-    validation: ValidationLoss | str
-    examples: list[TrainingExample] | str = field(repr=False)
-    held_out: list[TrainingExample] | str = field(
-        default="its job had no validation file", repr=False
-    )
-
-
 class ModelServer:
     """A server that is asked with one OpenAI client."""
 
-    def __init__(self, client: OpenAI) -> None:
+    def __init__(self, client: "OpenAI") -> None:
         self._client = client
         self._name = public_url(str(client.base_url))
         host = urlsplit(self._name).hostname or ""
@@ -159,11 +118,16 @@ class ModelServer:
             ScoredReply(*(turn[name] for name in names)) for turn in answer["turns"]
         ]
 
-    def job_facts(self, model: str) -> JobFacts:
-        """Look up the job that made a model; no message is sent.
+    def job_files(
+        self, model: str
+    ) -> tuple[list[TrainingExample] | str, list[TrainingExample] | str]:
+        """Download what a model was trained on, and what its training held out.
 
         Args:
             model: The tuned model's name, or that of one of its checkpoints.
+
+        Returns:
+            The examples of both files, or why there are none.
         """
         import openai
 
@@ -173,27 +137,11 @@ class ModelServer:
             job = None
         if job is None:
             reason = "the server has no job that made this model"
-            return JobFacts(reason, reason, reason)
-        return JobFacts(
-            _validation(self._client, job, model),
+            return reason, reason
+        return (
             _examples(self._client, job.training_file, "training"),
             _examples(self._client, job.validation_file, "validation"),
         )
-
-    def discard_jobs(self, suffix: str) -> None:
-        """Cancel unfinished jobs that have a suffix, and delete their files."""
-        import openai
-
-        with suppress(openai.OpenAIError):
-            for job in self._client.fine_tuning.jobs.list():
-                is_of_it = getattr(job, "user_provided_suffix", None) == suffix
-                if is_of_it and job.status not in _ENDED:
-                    self._client.fine_tuning.jobs.cancel(job.id)
-                    self._client.files.delete(job.training_file)
-
-    def delete_model(self, model: str) -> None:
-        """Delete a tuned model."""
-        self._client.models.delete(model)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         import openai
@@ -230,75 +178,15 @@ class ModelServer:
         )
 
 
-def _job_of(client: OpenAI, model: str) -> Any:
+def _job_of(client: "OpenAI", model: str) -> Any:
     jobs = client.fine_tuning.jobs.list(limit=100)
     names = {model, model.partition(_CHECKPOINT)[0]}
     found = (job for job in islice(jobs, _MAX_JOBS) if job.fine_tuned_model in names)
     return next(found, None)
 
 
-_StepLoss = tuple[int, float] | None
-
-
-def _validation(client: OpenAI, job: Any, model: str) -> ValidationLoss | str:
-    import openai
-
-    if not job.validation_file:
-        return "its job had no validation file"
-    sources: tuple[tuple[str, Callable[[], Iterable[_StepLoss]]], ...] = (
-        ("checkpoints", lambda: _of_checkpoints(client, job, model)),
-        ("events", lambda: _of_events(client, job)),
-        ("result file", lambda: _of_result_files(client, job)),
-    )
-    for source, read in sources:
-        with suppress(openai.OpenAIError, AttributeError, TypeError, ValueError):
-            if losses := [each for each in read() if each is not None]:
-                step, loss = max(losses)
-                return ValidationLoss(
-                    contestant="tuned",
-                    full_valid_loss=loss,
-                    unit="nats per token",
-                    step=step,
-                    source=source,
-                )
-    return "its job reports no loss of its validation file"
-
-
-def _of_checkpoints(client: OpenAI, job: Any, model: str) -> Iterator[_StepLoss]:
-    found = list(client.fine_tuning.jobs.checkpoints.list(job.id, limit=100))
-    own = [each for each in found if each.fine_tuned_model_checkpoint == model]
-    for checkpoint in own or found:
-        metrics = checkpoint.metrics
-        yield _step_loss(checkpoint.step_number, getattr(metrics, _LOSS, None))
-
-
-def _of_events(client: OpenAI, job: Any) -> Iterator[_StepLoss]:
-    events = client.fine_tuning.jobs.list_events(job.id, limit=100)
-    for event in islice(events, _MAX_EVENTS):
-        data = event.data if isinstance(event.data, dict) else {}
-        yield _step_loss(data.get("step"), data.get(_LOSS))
-
-
-def _of_result_files(client: OpenAI, job: Any) -> Iterator[_StepLoss]:
-    for file_id in job.result_files or ():
-        text = client.files.content(file_id).read().decode("utf-8", "replace")
-        if "," not in text:
-            # OpenAI encodes the table in base64.
-            text = base64.b64decode(text).decode("utf-8", "replace")
-        for row in csv.DictReader(io.StringIO(text)):
-            yield _step_loss(row.get("step"), row.get(_LOSS))
-
-
-def _step_loss(step: Any, loss: Any) -> _StepLoss:
-    try:
-        found = int(step), float(loss)
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found[1]) else None
-
-
 def _examples(
-    client: OpenAI, file_id: str | None, kind: str
+    client: "OpenAI", file_id: str | None, kind: str
 ) -> list[TrainingExample] | str:
     import openai
 

@@ -311,7 +311,7 @@ class Connection:
 
     def chat_model(self, name: str, base_model: str, **kwargs: Any) -> ChatOpenAI:
         """Build a chat model that asks this server, whatever the environment says."""
-        from langchain_openai import ChatOpenAI
+        from langchain_chatexports.finetuning.chat_model import chat_model_class
 
         client, http_clients = self._client, _http_clients()
         # langchain-openai takes a proxy or HTTP clients, not both.
@@ -332,7 +332,7 @@ class Connection:
             "http_client": http_clients[0](proxy=proxy or None),
             "http_async_client": http_clients[1](proxy=proxy or None),
         }
-        return ChatOpenAI(**arguments | kwargs)
+        return chat_model_class(base_model)(**arguments | kwargs)
 
 
 def jittered(seconds: float) -> float:

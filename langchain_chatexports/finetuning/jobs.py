@@ -71,7 +71,6 @@ class NewJob:
         parts: dict[str, Any] = {
             "files": [file.digest for file in files],
             "model": settings.model,
-            "method": settings.method,
             "hyperparameters": settings.hyperparameters(),
             "suffix": settings.suffix,
             "seed": settings.seed,
@@ -193,7 +192,7 @@ class NewJob:
             "seed": settings.seed,
             "extra_body": settings.extra_body,
             "metadata": {**(settings.metadata or {}), **own},
-            "method": {"type": settings.method, settings.method: inner},
+            "method": {"type": "supervised", "supervised": inner},
         }
         body = {name: value for name, value in body.items() if value is not None}
         while True:
@@ -204,11 +203,7 @@ class NewJob:
                 # sent before there were methods.
                 if "metadata" in body and blames(error, "metadata"):
                     del body["metadata"]
-                elif (
-                    settings.method == "supervised"
-                    and "method" in body
-                    and blames(error, "method", "hyperparameters")
-                ):
+                elif "method" in body and blames(error, "method", "hyperparameters"):
                     del body["method"]
                     body |= inner
                 else:

@@ -21,7 +21,6 @@ from pydantic import (
 )
 
 from langchain_chatexports.datasets.estimate import TrainingEstimate
-from langchain_chatexports.datasets.validation import TrainingMethod
 from langchain_chatexports.finetuning.connection import Clock, Connection, public_url
 
 logger = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     base_url: str | None = None
     """The server; without it `OPENAI_BASE_URL`, else OpenAI."""
 
-    api_key: SecretStr | None = None
+    api_key: SecretStr | str | None = None
     """The server's key; without it `OPENAI_API_KEY`."""
 
     organization: str | None = None
@@ -82,9 +81,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     seed: int | None = None
     """Random seed, where the server supports one."""
-
-    method: TrainingMethod = "supervised"
-    """`supervised` on answers, or `dpo` on pairs of answers."""
 
     n_epochs: Literal["auto"] | PositiveInt = "auto"
     """Passes over the examples."""
@@ -147,6 +143,11 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     _clock: Clock = PrivateAttr(default_factory=Clock)
 
+    @field_validator("api_key")
+    @classmethod
+    def _is_secret(cls, value: SecretStr | str | None) -> SecretStr | None:
+        return SecretStr(value) if isinstance(value, str) else value
+
     @field_validator("metadata", "extra_body")
     @classmethod
     def _has_no_field_of_ours(
@@ -180,7 +181,8 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         """Return a connection to the server for one call."""
         names = ("base_url", "organization", "project", "default_headers")
         settings = {name: getattr(self, name) for name in names}
-        settings["api_key"] = self.api_key and self.api_key.get_secret_value()
+        if isinstance(key := self.api_key, SecretStr):
+            settings["api_key"] = key.get_secret_value()
         given = {name: value for name, value in settings.items() if value is not None}
         return Connection(given, self.client, self._clock, self.timeout)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.estimate import estimate_training
-from langchain_chatexports.datasets.inputs import read_examples
+from langchain_chatexports.datasets.inputs import TrainingInput, read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
@@ -23,7 +23,6 @@ from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSetting
 if TYPE_CHECKING:
     from openai import OpenAI
 
-    from langchain_chatexports.datasets.inputs import TrainingInput
 
 logger = logging.getLogger(__name__)
 
@@ -95,10 +94,7 @@ def _read_checked(
     if skipped := sum(stage.skipped["unsupported"] for stage in counts):
         logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
     problems = validate_examples(
-        examples,
-        minimum=minimum,
-        method=settings.method,
-        allow_trailing=settings.allow_trailing,
+        examples, minimum=minimum, allow_trailing=settings.allow_trailing
     )
     if problems:
         rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"

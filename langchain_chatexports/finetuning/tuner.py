@@ -18,6 +18,7 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import PrivateAttr, ValidationError
 
 from langchain_chatexports._tracing import traces_outputs
+from langchain_chatexports.datasets.inputs import TrainingInput
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
@@ -31,7 +32,6 @@ from langchain_chatexports.finetuning.training_file import training_files
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
-    from langchain_chatexports.datasets.inputs import TrainingInput
 
 _EVENT = "fine_tuning_event"
 # Traces can leave the machine: they hold counts and ids, never the examples.

@@ -28,10 +28,7 @@ from langchain_chatexports.local_server.bases.gguf_file import (
     gguf_of_adapter,
     gguf_of_base,
 )
-from langchain_chatexports.local_server.bases.modelfile import (
-    find_turn_texts,
-    modelfile,
-)
+from langchain_chatexports.local_server.bases.modelfile import modelfile
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.http.server import check_extra
@@ -261,12 +258,10 @@ def _write_modelfile(
     adapter: str | None = None,
 ) -> None:
     tokenizer, _ = load_tokenizer(directory)
-    turns = find_turn_texts(tokenizer)
     text = modelfile(
         model=model_file,
         adapter=adapter,
-        turns=turns,
-        system=model.prompt.system or (turns.default_system if turns else None),
+        system=model.prompt.system,
         stops=_stops(tokenizer),
     )
     descriptor = os.open(

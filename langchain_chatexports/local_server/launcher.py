@@ -17,6 +17,7 @@ from langchain_chatexports.local_server.bases.description import (
     describe_base,
     needs_download,
 )
+from langchain_chatexports.local_server.bases.download import download_model
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
@@ -190,7 +191,7 @@ class LocalServer:
         return True
 
     def _start_process(self) -> None:
-        self._announce_download()
+        self._download_base()
         if self._settings.api_key is None:
             self.api_key = secrets.token_urlsafe(32)
         settings = {**json.loads(self._settings.to_json()), "api_key": self.api_key}
@@ -253,14 +254,12 @@ class LocalServer:
         where = self._base_url or "stopped"
         return f"LocalServer(base_model={self.base_model!r}, {where})"
 
-    def _announce_download(self) -> None:
+    def _download_base(self) -> None:
+        # Not in the server, whose start is waited for.
         description = describe_base(self._settings.base)
         if needs_download(description):
-            size = description.size_bytes
-            size_text = f" ({size / 1e6:.0f} MB)" if size else ""
-            logger.warning(
-                "Downloading %s%s from huggingface.co", description.source, size_text
-            )
+            logger.warning("Downloading %s from the hub", description.source)
+            download_model(description.source)
 
     def _exchange_settings(self, settings: str) -> str:
         process = self._process

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.evaluation.comparison import (
-    EvaluationSettings,
-    blind_finding,
-)
+from langchain_chatexports.evaluation.comparison import EvaluationSettings
 from langchain_chatexports.evaluation.conversations import PERSON
-from langchain_chatexports.evaluation.tables import blind_rows
-from langchain_chatexports.evaluation.text_features import bubbles
+from langchain_chatexports.evaluation.talk_measures import bubbles
 from langchain_chatexports.page.guess_state import (
     NEEDED,
     evaluation_path,
@@ -29,8 +25,8 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.model_choice import kept_models, model_select
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation import BlindPair, BlindResult
-    from langchain_chatexports.evaluation.blind_test import BlindTest
+    from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
+    from langchain_chatexports.evaluation.results import BlindFinding
     from langchain_chatexports.local_server import TunedModel
     from langchain_chatexports.page.guess_state import Guess
     from langchain_chatexports.page.session import PageSession
@@ -164,7 +160,7 @@ def _confidence(guess: Guess, level: int) -> Any:
     return ui.button(_SURE[level], on_click=lambda: guess.be_sure(level))
 
 
-def _show_result(test: BlindTest, result: BlindResult) -> None:
+def _show_result(test: BlindTest, result: BlindFinding) -> None:
     text("Your result", tag="h2")
     text(f"{result}")
     text(
@@ -172,8 +168,7 @@ def _show_result(test: BlindTest, result: BlindResult) -> None:
         "cannot be told apart.",
         classes="quiet",
     )
-    rows = blind_rows(blind_finding(result))
-    show_table([(what[:1].upper() + what[1:], share) for what, share in rows])
+    show_table([(what[:1].upper() + what[1:], share) for what, share in result.rows()])
     with ui.expansion(f"See {plural(len(test.pairs), 'pair')} again").classes("again"):
         for number, pair in enumerate(test.pairs, 1):
             _show_answers(number, pair, is_right=test.guesses[number - 1].is_right)
@@ -195,10 +190,9 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
     text("Evaluate", tag="h2")
     text(
         "How much is it like the person? The model as it was before the training (the "
-        "base model), the same with examples to imitate, and your trained one, with "
-        "and without earlier replies of the person, answer messages that the training "
-        "held out. What they write is counted and compared with what the person wrote; "
-        "no model judges."
+        "base model), the same with examples to imitate, and your trained one answer "
+        "messages that the training held out. What they write is counted and compared "
+        "with what the person wrote; no model judges."
     )
     text(
         "It can take long. You may close this page, but leave the window open from "

@@ -10,15 +10,12 @@ from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.evaluation import (
     EvaluationSettings,
     ModelServer,
+    data_of_job,
     evaluate,
     write_evaluation_page,
 )
 from langchain_chatexports.evaluation.blind_test import BlindTest
-from langchain_chatexports.evaluation.comparison import (
-    blind_finding,
-    pairs_for_blind_test,
-)
-from langchain_chatexports.evaluation.halves import halves_of_job
+from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.local_server.client import client_of
 from langchain_chatexports.page.work import Work
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from langchain_chatexports.evaluation import BlindResult, Evaluation
+    from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
     from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
 
     HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
@@ -42,7 +39,6 @@ NEEDED = (
 """What it takes that a training keeps conversations apart, to guess and evaluate."""
 
 _TIMEOUT_SECONDS = 600.0
-_NOT_ASKED = "nobody has played Guess with this model"
 _COMPARING = "comparing"
 
 
@@ -89,10 +85,11 @@ class Guess:
             self.end()
             with self._asking(model) as (server, _):
                 found = pairs_for_blind_test(
-                    halves_of_job(server, model.name).data,
+                    data_of_job(server, model.name),
                     server,
                     tuned=model.name,
                     pairs=pairs,
+                    replies=model.prompt.replies,
                     seed=seed,
                     progress=lambda _, done, total: _count(self.making, done, total),
                 )
@@ -124,7 +121,7 @@ class Guess:
         if self._evaluated and (result := self._result_of(self._evaluated[0])):
             model, found = self._evaluated
             reasons = {k: why for k, why in found.reasons.items() if k != "blind"}
-            guessed = {"blind": blind_finding(result), "reasons": reasons}
+            guessed = {"blind": result, "reasons": reasons}
             self._keep(model, found.model_copy(update=guessed))
 
     def end(self) -> None:
@@ -146,10 +143,9 @@ class Guess:
         Returns:
             Whether that was started.
         """
-        # As `chatexports evaluate` does.
-        settings = EvaluationSettings(
-            turns=turns, contestants=("base", "few_shot", "hybrid")
-        ).for_model(replies=model.prompt.replies)
+        # Scores and answers: of the base, asked in two ways, and of the tuned model,
+        # with earlier replies, too, unless it has learned so.
+        stage_count = 2 * (3 if model.prompt.replies else 4)
         stages: list[str] = []
 
         def progress(what: str, done: int, total: int) -> None:
@@ -159,17 +155,18 @@ class Guess:
             # Comparing is short beside the stages before, and counts no turns.
             if what != _COMPARING:
                 before = (len(stages) - 1) * total
-                _count(self.evaluating, before + done, settings.stages * total)
+                _count(self.evaluating, before + done, stage_count * total)
 
         def work() -> None:
             with self._asking(model) as (server, base):
                 found = evaluate(
-                    halves_of_job(server, model.name).data,
+                    data_of_job(server, model.name),
                     server,
                     tuned=model.name,
                     base=base,
-                    settings=settings,
-                    blind=lambda _: self._result_of(model) or _NOT_ASKED,
+                    replies=model.prompt.replies,
+                    settings=EvaluationSettings(turns=turns),
+                    blind=lambda _: self._result_of(model),
                     progress=progress,
                 )
             self._keep(model, found)
@@ -180,7 +177,7 @@ class Guess:
         write_evaluation_page(found, evaluation_path(model))
         self._evaluated = model, found
 
-    def _result_of(self, model: TunedModel) -> BlindResult | None:
+    def _result_of(self, model: TunedModel) -> BlindFinding | None:
         is_it = self.model is not None and self.model.name == model.name
         return self.test.result if self.test and is_it else None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports import local_server
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.datasets.forget_by_name import forget_by_name
+from langchain_chatexports.datasets import removal
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server.export import export_in_child, how_to_run
 from langchain_chatexports.page.work import Work
@@ -153,7 +153,7 @@ class Manage:
             people = [person.strip()]
             lines = []
             if path.strip():
-                report = forget_by_name(
+                report = removal.forget(
                     Path(path.strip().strip("\"'")).expanduser(),
                     people=people,
                     mentions=mentions,

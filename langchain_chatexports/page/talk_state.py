@@ -17,7 +17,7 @@ from langchain_chatexports.evaluation.contestants import (
     PLAIN_PROMPT,
     TITLES,
 )
-from langchain_chatexports.evaluation.halves import pairs_of_job
+from langchain_chatexports.evaluation.conversations import replies_of_job
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -39,7 +39,7 @@ from langchain_chatexports.personas.talk import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from langchain_chatexports.evaluation.contestants import PairIndex
+    from langchain_chatexports.datasets.replies import ReplyIndex
     from langchain_chatexports.local_server import LocalServer, TunedModel
 
 __all__ = ["Talk"]
@@ -74,7 +74,7 @@ class Talk:
         self.voices: list[Voice] = []
         self.answering = Work()
         self._use_server = use_server
-        self._index: PairIndex | None = None
+        self._index: ReplyIndex | None = None
         self._is_stopped = threading.Event()
 
     @property
@@ -115,7 +115,7 @@ class Talk:
         self._index, self.no_examples = None, ""
         with client_of(self._use_server(model.base)) as client:
             try:
-                self._index = pairs_of_job(ModelServer(client), model.name)
+                self._index = replies_of_job(ModelServer(client), model.name)
             except TrainingDataError as error:
                 self.no_examples = str(error)
 

@@ -1,59 +1,110 @@
 """A chat model with a person's voice before another chat model."""
 
-from __future__ import annotations
-
-from functools import partial
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 from langchain_core.caches import BaseCache
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.language_models import (
+    BaseChatModel,
+    LangSmithParams,
+    LanguageModelInput,
+)
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBinding,
+    RunnableParallel,
+    RunnableSequence,
+)
 from langchain_core.runnables.config import run_in_executor
-from pydantic import Field
+from langchain_core.tools import BaseTool
+from pydantic import Field, model_validator
 
-from langchain_chatexports._tracing import untraced
 from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForLLMRun,
-        CallbackManagerForLLMRun,
-    )
-    from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.runnables import RunnableConfig
-    from langchain_core.tools import BaseTool
-
-__all__ = ["PersonaChatModel", "with_voice"]
+# What core does for a model, and what its own runs are to do alike.
+_SHARED = (
+    "callbacks",
+    "disable_streaming",
+    "metadata",
+    "output_version",
+    "profile",
+    "rate_limiter",
+    "tags",
+)
 
 
 class PersonaChatModel(BaseChatModel):
-    """Any chat model with a person's voice, wherever a chat model is expected.
+    """A chat model with a person's voice, wherever a chat model is expected.
 
     With an untuned model it is the person at once; with a tuned one the hybrid of both.
-    Nothing is sent before it is called, and then the model gets what `VoicePrompt`
-    returns, with messages of the person's chats; with fewer earlier replies, if a
-    server of OpenAI's API says that they do not fit into the model's context. Callbacks
-    and traces get the chat as it was given, and the answer.
+    The model gets what `VoicePrompt` returns, with messages of the person's chats; with
+    fewer earlier replies, if a server of OpenAI's API says that they do not fit into
+    the model's context. A call is one run, whose callbacks and traces get the chat as
+    it was given and the answer: the prompt is in none. Tools, structured output, token
+    counts, profile and tracing parameters are the model's own.
+
+    In an agent, use `VoiceMiddleware`.
     """
 
-    model: Runnable[LanguageModelInput, Any]
+    model: BaseChatModel
     """The chat model that answers."""
 
     voice: VoicePrompt = Field(repr=False, exclude=True)
     """What is put before the chat."""
 
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
-    """Off: the model's own cache knows the whole prompt."""
+    """Off: a cache does not know the voice."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_settings(cls, values: dict[str, Any]) -> dict[str, Any]:
+        shared = {name: getattr(values.get("model"), name, None) for name in _SHARED}
+        known = {name: value for name, value in shared.items() if value is not None}
+        return {**known, **values}
 
     @property
     def _llm_type(self) -> str:
         return "chatexports-persona"
+
+    @property
+    def model_name(self) -> str:
+        """The model's name, which agents read what it can do from."""
+        names = (getattr(self.model, name, None) for name in ("model_name", "model"))
+        return next((name for name in names if isinstance(name, str)), self._llm_type)
+
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        return self.model._get_invocation_params(stop=stop, **kwargs)  # noqa: SLF001 - what subclasses override
+
+    def _get_ls_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> LangSmithParams:
+        return self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - as above
+
+    def _should_stream(self, **kwargs: Any) -> bool:
+        return self.model._should_stream(**kwargs)  # noqa: SLF001 - as above
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the model's token ids of a text."""
+        return self.model.get_token_ids(text)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return how many of the model's tokens a text has."""
+        return self.model.get_num_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Return how many of the model's tokens a chat has, without the voice."""
+        return self.model.get_num_tokens_from_messages(messages, tools)
 
     def bind_tools(
         self,
@@ -62,19 +113,46 @@ class PersonaChatModel(BaseChatModel):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return the persona before the model with tools.
-
-        Raises:
-            NotImplementedError: If the model takes no tools.
-        """
-        if not isinstance(self.model, BaseChatModel):
-            msg = "The model behind this persona takes no tools: bind them to it first."
-            raise NotImplementedError(msg)
+        """Return the persona with tools, bound as the model binds them."""
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        return type(self)(
-            model=self.model.bind_tools(tools, **kwargs), voice=self.voice
+        return self._instead_of_model(self.model.bind_tools(tools, **kwargs))
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Return the persona with answers of a schema, in the way of the model."""
+        structured = self.model.with_structured_output(
+            schema, include_raw=include_raw, **kwargs
         )
+        return self._instead_of_model(structured)
+
+    def _instead_of_model(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
+        """Return what was made of the model with the persona in its place."""
+        if runnable is self.model:
+            return self
+        if isinstance(runnable, BaseChatModel):  # A copy that has the tools.
+            return self.model_copy(update={"model": runnable})
+        if isinstance(runnable, RunnableBinding):
+            bound = self._instead_of_model(runnable.bound)
+            return runnable.model_copy(update={"bound": bound})
+        if isinstance(runnable, RunnableSequence):
+            first, *rest = runnable.steps
+            return RunnableSequence(self._instead_of_model(first), *rest)
+        if isinstance(runnable, RunnableParallel):
+            steps = runnable.steps__.items()
+            return RunnableParallel(
+                {name: self._instead_of_model(step) for name, step in steps}
+            )
+        msg = (
+            f"{type(self.model).__name__} binds tools and schemas in a way of its own, "
+            "which PersonaChatModel cannot follow. Bind them first: voice | bound."
+        )
+        raise NotImplementedError(msg)
 
     def _generate(
         self,
@@ -83,10 +161,13 @@ class PersonaChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        del run_manager
-        options = _options(stop, kwargs)
-        answer = self._ask(messages, partial(self.model.invoke, **options))
-        return ChatResult(generations=[ChatGeneration(message=answer)])
+        del run_manager  # Core reports what comes back.
+        prompt = _Prompt(self.voice, messages)
+        while True:
+            try:
+                return self.model._generate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - `invoke` would be a run with the prompt
+            except Exception as error:  # noqa: BLE001, PERF203 - raised again
+                prompt.shorten(error)
 
     async def _agenerate(
         self,
@@ -96,9 +177,12 @@ class PersonaChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        options = _options(stop, kwargs)
-        answer = await self._aask(messages, partial(self.model.ainvoke, **options))
-        return ChatResult(generations=[ChatGeneration(message=answer)])
+        prompt = await run_in_executor(None, _Prompt, self.voice, messages)
+        while True:
+            try:
+                return await self.model._agenerate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
+            except Exception as error:  # noqa: BLE001, PERF203 - raised again
+                await run_in_executor(None, prompt.shorten, error)
 
     def _stream(
         self,
@@ -108,13 +192,20 @@ class PersonaChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         del run_manager
-
-        def begin(prompt: list[BaseMessage]) -> Iterator[AIMessage]:
-            chunks = self.model.stream(prompt, **_options(stop, kwargs))
-            return chain([*islice(chunks, 1)], chunks)
-
-        for chunk in self._ask(messages, begin):
-            yield ChatGenerationChunk(message=_as_chunk(chunk))
+        if type(self.model)._stream is BaseChatModel._stream:  # noqa: SLF001 - as core asks
+            yield _as_chunk(self._generate(messages, stop, **kwargs))
+            return
+        prompt = _Prompt(self.voice, messages)
+        while True:
+            chunks = self.model._stream(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
+            try:
+                first = next(chunks, None)
+                break
+            except Exception as error:  # noqa: BLE001 - raised again
+                prompt.shorten(error)
+        if first is not None:
+            yield first
+        yield from chunks
 
     async def _astream(
         self,
@@ -124,41 +215,23 @@ class PersonaChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         del run_manager
-
-        async def begin(prompt: list[BaseMessage]) -> tuple[Any, AsyncIterator[Any]]:
-            chunks = self.model.astream(prompt, **_options(stop, kwargs))
-            return await anext(chunks, None), chunks
-
-        first, rest = await self._aask(messages, begin)
+        kind = type(self.model)
+        is_sync = kind._astream is BaseChatModel._astream  # noqa: SLF001 - as core asks
+        if is_sync and kind._stream is BaseChatModel._stream:  # noqa: SLF001 - as above
+            yield _as_chunk(await self._agenerate(messages, stop, **kwargs))
+            return
+        prompt = await run_in_executor(None, _Prompt, self.voice, messages)
+        while True:
+            chunks = self.model._astream(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
+            try:
+                first = await anext(chunks, None)
+                break
+            except Exception as error:  # noqa: BLE001 - raised again
+                await run_in_executor(None, prompt.shorten, error)
         if first is not None:
-            yield ChatGenerationChunk(message=_as_chunk(first))
-        async for chunk in rest:
-            yield ChatGenerationChunk(message=_as_chunk(chunk))
-
-    def _ask(self, messages: list[BaseMessage], ask: Callable[..., Any]) -> Any:
-        """Ask the model, with fewer replies where they do not fit.
-
-        Of a stream, `ask` returns the first piece: after it, nothing is asked again.
-        """
-        voice = self.voice
-        prompt = voice.invoke(messages)
-        while True:
-            try:
-                with untraced():
-                    return ask(prompt)
-            except Exception as error:  # noqa: BLE001, PERF203 - raised again
-                voice, prompt = _shorter(voice, messages, prompt, error)
-
-    async def _aask(self, messages: list[BaseMessage], ask: Callable[..., Any]) -> Any:
-        voice = self.voice
-        prompt = await voice.ainvoke(messages)
-        while True:
-            try:
-                with untraced():
-                    return await ask(prompt)
-            except Exception as error:  # noqa: BLE001, PERF203 - raised again
-                given = voice, messages, prompt, error
-                voice, prompt = await run_in_executor(None, _shorter, *given)
+            yield first
+        async for chunk in chunks:
+            yield chunk
 
 
 def with_voice(voice: VoicePrompt) -> Callable[[BaseChatModel], BaseChatModel] | None:
@@ -171,37 +244,36 @@ def with_voice(voice: VoicePrompt) -> Callable[[BaseChatModel], BaseChatModel] |
     Returns:
         A function from a chat model to one with the voice; `None` if nothing is added.
     """
-    if not (voice.style or voice.k or voice.contrast):
+    if not (voice.style or voice.k):
         return None
     added = voice.model_copy(update={"persona": None, "label": None})
     return lambda model: PersonaChatModel(model=model, voice=added)
 
 
-def _shorter(
-    voice: VoicePrompt,
-    messages: list[BaseMessage],
-    prompt: list[BaseMessage],
-    error: Exception,
-) -> tuple[VoicePrompt, list[BaseMessage]]:
-    """Return the voice and a prompt with fewer replies, if the prompt was too long."""
-    shorter = voice.shorter() if is_too_long(error) else None
-    while shorter is not None:
-        # It may have shown fewer replies than it could.
-        if (fewer := shorter.invoke(messages)) != prompt:
-            return shorter, fewer
-        shorter = shorter.shorter()
-    raise error
+class _Prompt:
+    """A chat with a voice before it, which can become shorter."""
+
+    def __init__(self, voice: VoicePrompt, chat: list[BaseMessage]) -> None:
+        self._voice = voice
+        self._chat = chat
+        self.messages = voice.invoke(chat)
+
+    def shorten(self, error: Exception) -> None:
+        """Show half as many replies; raise the error if that is not the remedy."""
+        while is_too_long(error) and self._voice.k:
+            self._voice = self._voice.model_copy(update={"k": self._voice.k // 2})
+            before, self.messages = self.messages, self._voice.invoke(self._chat)
+            # It may have shown fewer replies than it could.
+            if self.messages != before:
+                return
+        raise error
 
 
-def _as_chunk(answer: AIMessage) -> AIMessageChunk:
-    # A model that does not stream yields its whole answer.
-    if isinstance(answer, AIMessageChunk):
-        return answer
-    return AIMessageChunk(**answer.model_dump(exclude={"type"}))
-
-
-def _options(stop: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
-    options = given if stop is None else {**given, "stop": stop}
-    # The persona's own run has the answer; the prompt is in no callback or trace.
-    config: RunnableConfig = {"callbacks": []}
-    return {**options, "config": config}
+def _as_chunk(result: ChatResult) -> ChatGenerationChunk:
+    (generation,) = result.generations
+    answer = generation.message
+    if not isinstance(answer, AIMessageChunk):
+        answer = AIMessageChunk(**answer.model_dump(exclude={"type"}))
+    return ChatGenerationChunk(
+        message=answer, generation_info=generation.generation_info
+    )

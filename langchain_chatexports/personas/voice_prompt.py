@@ -1,9 +1,7 @@
 """The prompt that gives any chat model a person's voice."""
 
-from __future__ import annotations
-
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import (
@@ -15,10 +13,11 @@ from langchain_core.messages import (
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict, Field
+from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
+from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import (
-    OTHERS_REPLIES,
     PERSONA_REPLIES,
     SHOWN_REPLIES,
     common_prompt,
@@ -27,10 +26,8 @@ from langchain_chatexports.datasets.examples import (
     to_training_examples,
     training_message,
 )
-from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
-    EarlierReply,
     ReplyIndex,
     question_of,
     replies_of,
@@ -38,15 +35,6 @@ from langchain_chatexports.datasets.replies import (
 )
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.steps import LabelSpeakers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from typing_extensions import Self
-
-    from langchain_chatexports.chat_loaders.session_source import SessionSource
-
-__all__ = ["VoicePrompt"]
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
@@ -76,14 +64,8 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     k: int = Field(default=PERSONA_REPLIES, ge=0)
     """Maximum number of earlier replies in the prompt."""
 
-    contrast: int = Field(default=0, ge=0)
-    """Maximum number of replies of others to the like, as what the person is not."""
-
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
-
-    others: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
-    """Others' replies, for `contrast`."""
 
     @classmethod
     def from_examples(
@@ -91,7 +73,6 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         examples: Iterable[Mapping[str, Any]],
         *,
         k: int = PERSONA_REPLIES,
-        contrast: int = 0,
         style: bool = True,
     ) -> Self:
         """Return the voice of training examples' assistant.
@@ -99,21 +80,17 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         Args:
             examples: The examples, such as `read_jsonl` returns them.
             k: Maximum number of earlier replies in the prompt.
-            contrast: Maximum number of others' replies; 0 for none.
             style: Whether the prompt says how the person writes.
         """
         listed = list(examples)
         prompt = common_prompt(listed)
         replies = [reply for example in listed for reply in replies_of(example)]
-        others = [pair for one in listed for pair in _pairs_of_others(one)]
         return cls(
             persona=prompt.system,
             label=prompt.label,
             style=style_card(one.reply for one in replies) if style else None,
             k=k,
-            contrast=contrast,
             replies=ReplyIndex(replies),
-            others=ReplyIndex(others if contrast else ()),
         )
 
     @classmethod
@@ -141,7 +118,6 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         sessions: SessionSource,
         *,
         k: int = PERSONA_REPLIES,
-        contrast: int = 0,
         style: bool = True,
     ) -> Self:
         """Return the voice of the AI in sessions.
@@ -150,7 +126,6 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             sessions: A chat loader, a session, or an iterable of sessions, with the
                 person's messages mapped to the AI, see `MapAIMessages`.
             k: Maximum number of earlier replies in the prompt.
-            contrast: Maximum number of others' replies; 0 for none.
             style: Whether the prompt says how the person writes.
 
         Raises:
@@ -158,7 +133,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         """
         labeled = LabelSpeakers().lazy_transform(sessions)
         examples = to_training_examples(labeled, system=persona_prompt)
-        return cls.from_examples(examples, k=k, contrast=contrast, style=style)
+        return cls.from_examples(examples, k=k, style=style)
 
     def invoke(
         self,
@@ -187,21 +162,10 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         system = self._system(given, labeled)
         return [SystemMessage(system), *labeled] if system else labeled
 
-    def shorter(self) -> Self | None:
-        """Return the voice with half as many replies; `None` if it shows none."""
-        if not (self.k or self.contrast):
-            return None
-        return self.model_copy(
-            update={"k": self.k // 2, "contrast": self.contrast // 2}
-        )
-
     def _system(self, given: list[str], chat: list[BaseMessage]) -> str | None:
         parts = [self.persona, *given, self.style]
         converted = (training_message(message) for message in chat)
         question = question_of(one for one in converted if one is not None)
-        if self.contrast:
-            unlike = self.others.nearest(question, self.contrast)
-            parts.append(show_replies(None, unlike, OTHERS_REPLIES))
         system = "\n\n".join(filter(None, parts)) or None
         return show_replies(system, self.replies.nearest(question, self.k))
 
@@ -221,12 +185,3 @@ def _messages(given: LanguageModelInput) -> list[BaseMessage]:
     if isinstance(given, PromptValue):
         return given.to_messages()
     return convert_to_messages(given)
-
-
-def _pairs_of_others(example: Mapping[str, Any]) -> Iterator[EarlierReply]:
-    """Yield what others wrote after somebody's message."""
-    for before, message in pairwise(example["messages"]):
-        if message["role"] == "user" and before["role"] in {"user", "assistant"}:
-            said, reply = message_text(before), message_text(message)
-            if said.strip() and reply.strip():
-                yield EarlierReply(said, reply)

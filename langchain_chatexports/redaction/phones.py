@@ -1,18 +1,15 @@
 """Find telephone numbers: by their shape, behind a word, or known to `phonenumbers`.
 
-`phonenumbers` has the national numbers of every region, but nearly any 8 digits are a
-number somewhere. So a national number counts in the regions below if its digits are in
-groups as people write them there; in the regions of the export's own contacts, however
-it is written; and anywhere behind a word for telephones.
+Nearly any 8 digits are a national number somewhere. So one counts in the regions below
+if it is grouped as people write it there, in the regions of the export's own contacts
+however it is written, and anywhere behind a word for telephones.
 """
 
 # ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from itertools import pairwise, product
-from typing import Any
+from itertools import pairwise
 
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.redaction.spans import Span, without_spans
@@ -24,11 +21,10 @@ _REGIONS = (
     *("IT", "MX", "NO", "PL", "PT", "RU"),
 )
 _UNGROUPED = ("BR", "CN", "ES", "IN", "IT", "RU")
-_MAX_DROPPED = 2
 _MAX_STEP = 10
 _NEARBY = 32
 _MIN_DIGITS = 7
-_MAX_DIGITS_OF_TWO_YEARS = 8
+_MAX_TRIES = 100
 
 _SHAPES = (
     # With a country code.
@@ -56,12 +52,6 @@ LABELED = re.compile(
 )
 """A number of any region behind a word for telephones; the group is the number."""
 
-# A run of digits that may be a national number.
-RUN = re.compile(
-    r"(?<![\w.,+/#:-])\(?\d(?:[ .\-/()]{0,3}\d){6,14}(?![\w€$£%₹₽:-]|[.,]\d)"
-    r"(?! ?(?:eur|euros?|usd|dollars?|rs|inr|rupees|руб|km)\b)",
-    re.ASCII | re.IGNORECASE,
-)
 _NO_PHONE_BEFORE = re.compile(
     r"(?:\b(?:order|invoice|tracking|ticket|booking|reference|ref|case|serial|model|id"
     r"|isbn|bestell\w{0,20}|auftrag\w{0,20}|rechnung\w{0,20}|sendungs\w{0,20}|pedido|factura"
@@ -69,11 +59,18 @@ _NO_PHONE_BEFORE = re.compile(
     r"(?: (?:no|nr|n[°º]|number|nummer|número|numéro|id|is|ist))?|#|№)[ .:#]{0,3}\Z",
     re.IGNORECASE,
 )
-_GROUP = re.compile(r"\(\\d(?:\{(\d+)(?:,(\d+))?\})?\)")
-# Brazilians write "9 8765-4321" for "98765-4321".
-_SINGLE_DIGIT = re.compile(r"(?<!\d)(\d) (?=\d)")
-_THOUSANDS = re.compile(r"\d{1,2}(?: \d{3})+")
-_DATES = re.compile(r"\d{1,3}\.\d+|(?:19|20)\d\d\D?(?:(?:19|20)\d\d|[01]\d\D?[0-3]\d)")
+_YEAR_BEFORE = re.compile(r"(?<=[^\W\d] )(?:19|20)\d\d(?= \d)")
+_RUN = re.compile(r"\d(?:[ .\-/()]{0,3}\d){6}")
+_NO_PHONE_AFTER = re.compile(
+    r" ?(?:eur|euros?|usd|dollars?|rs|inr|rupees|руб|km|people|views)\b"
+    r"|[€$£%₹₽:]|[.,]\d",
+    re.IGNORECASE,
+)
+# Thousands in groups, dates, and ranges of years.
+_NO_PHONE = re.compile(
+    r"\d{1,3}(?: \d{3})*(?: 000)+|\d{1,2}(?: \d{3})+|\d{1,3}\.\d+"
+    r"|(?:19|20)\d\d\D?(?:(?:19|20)\d\d|[01]\d\D?[0-3]\d).*"
+)
 
 
 def check_extra() -> None:
@@ -110,98 +107,37 @@ def find_phones(text: str, home: tuple[str, ...] = ()) -> list[Span]:
         for pattern in (*SHAPES, LABELED)
         for match in pattern.finditer(text)
     ]
-    text_left = without_spans(text, found)
-    run = RUN.search(text_left)
-    while run is not None:
-        start, end = _national_number(run[0], home) or (0, 0)
-        if end:
-            found.append(Span(run.start() + start, run.start() + end, "phone"))
-        run = RUN.search(text_left, run.start() + (end or len(run[0])))
-    return [span for span in found if _may_be_phone(text, span.start)]
+    found += _national_numbers(without_spans(text, found), home)
+    return [span for span in found if _may_be_phone(text, span)]
 
 
-def _may_be_phone(text: str, start: int) -> bool:
-    if text[start] in "+(":
+def _national_numbers(text: str, home: tuple[str, ...]) -> Iterator[Span]:
+    from phonenumbers import Leniency, PhoneNumberMatcher
+
+    if _RUN.search(text) is None:
+        return
+    text = _YEAR_BEFORE.sub("xxxx", text)
+    for region in (*_REGIONS, *home):
+        is_home = region in home
+        leniency = Leniency.VALID if is_home else Leniency.STRICT_GROUPING
+        for match in PhoneNumberMatcher(text, region, leniency, _MAX_TRIES):
+            is_grouped = not match.raw_string.isdigit()
+            if is_grouped or is_home or region in _UNGROUPED:
+                yield Span(match.start, match.end, "phone")
+
+
+def _may_be_phone(text: str, span: Span) -> bool:
+    if text[span.start] in "+(":
         return True
-    return _NO_PHONE_BEFORE.search(text[max(0, start - _NEARBY) : start]) is None
-
-
-@lru_cache(maxsize=1024)
-def _national_number(run: str, home: tuple[str, ...]) -> tuple[int, int] | None:
-    """Return the place of a national number in a run, less some groups at its ends.
-
-    Where several places are possible, all of them are private.
-    """
-    groups = [match.span() for match in re.finditer("[^ ]+", run)]
-    if _THOUSANDS.fullmatch(run):
-        return None
-    for dropped in range(min(_MAX_DROPPED + 1, len(groups))):
-        places = [
-            (groups[left][0], groups[len(groups) - 1 - dropped + left][1])
-            for left in range(dropped + 1)
-        ]
-        found = [place for place in places if _is_national(run[slice(*place)], home)]
-        if found:
-            return found[0][0], found[-1][1]
-    return None
-
-
-def _is_national(written: str, home: tuple[str, ...]) -> bool:
+    written = text[span.start : span.end]
     groups = re.findall(r"\d+", written)
-    digits = "".join(groups)
-    if len(digits) < _MIN_DIGITS or "00000" in digits:
-        return False
-    if _DATES.fullmatch(written) or _is_count(groups):
-        return False
-    if home and _numbers_of(home).fullmatch(digits):
-        return True
-    if len(groups) == 1:
-        return _numbers_of(_UNGROUPED, only_mobile=True).fullmatch(digits) is not None
-    if groups[0] in {"0", "8"}:  # The prefix of national numbers.
-        del groups[0]
-    joined = re.findall(r"\d+", _SINGLE_DIGIT.sub(r"\1", written))
-    is_grouped = any(tuple(map(len, g)) in _groupings() for g in (groups, joined))
-    return is_grouped and _numbers_of(_REGIONS).fullmatch(digits) is not None
-
-
-def _is_count(groups: list[str]) -> bool:
-    """Return whether numbers count in steps of ten at most: "20 30 40 50"."""
     steps = {int(after) - int(before) for before, after in pairwise(groups)}
-    return len(steps) == 1 and abs(*steps) <= _MAX_STEP
-
-
-@lru_cache(maxsize=8)
-def _numbers_of(
-    regions: tuple[str, ...], *, only_mobile: bool = False
-) -> re.Pattern[str]:
-    """Return the pattern of the national numbers of regions, in digits only."""
-    numbers = []
-    for metadata in _metadata(regions):
-        kinds = [metadata.mobile]
-        if not only_mobile:
-            kinds += (metadata.fixed_line, metadata.toll_free)
-        patterns = (kind.national_number_pattern for kind in kinds if kind)
-        prefix = metadata.national_prefix or ""
-        numbers.append(f"(?:{prefix})?(?:{'|'.join(filter(None, patterns))})")
-    return re.compile("|".join(numbers))
-
-
-@lru_cache(maxsize=1)
-def _groupings() -> frozenset[tuple[int, ...]]:
-    """Return how the regions group the digits of national numbers: their lengths."""
-    found: set[tuple[int, ...]] = set()
-    for metadata in _metadata(_REGIONS):
-        for form in metadata.number_format:
-            lengths = (
-                range(int(least or 1), int(most or least or 1) + 1)
-                for least, most in _GROUP.findall(form.pattern)
-            )
-            found.update(product(*lengths))
-    # Not two short groups: "2019 2024" are years.
-    return frozenset(g for g in found if g[2:] or sum(g) > _MAX_DIGITS_OF_TWO_YEARS)
-
-
-def _metadata(regions: Iterable[str]) -> Iterator[Any]:
-    from phonenumbers import PhoneMetadata
-
-    return filter(None, map(PhoneMetadata.metadata_for_region, regions))
+    is_count = len(steps) == 1 and abs(*steps) <= _MAX_STEP  # "20 30 40 50"
+    before = text[max(0, span.start - _NEARBY) : span.start]
+    return not (
+        is_count
+        or len("".join(groups)) < _MIN_DIGITS
+        or _NO_PHONE.fullmatch(written)
+        or _NO_PHONE_BEFORE.search(before)
+        or _NO_PHONE_AFTER.match(text, span.end)
+    )

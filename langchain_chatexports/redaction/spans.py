@@ -4,18 +4,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 KINDS = (
-    "account",
-    "address",
-    "card",
-    "code",
-    "email",
-    "handle",
-    "link",
-    "name",
-    "password",
-    "path",
-    "phone",
-    "secret",
+    *("account", "address", "card", "code", "email", "handle", "link", "name"),
+    *("password", "path", "phone", "secret"),
 )
 """The kinds of private data that are found."""
 

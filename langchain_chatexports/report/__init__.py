@@ -12,14 +12,22 @@ write_report(report, "report.html")
 
 from __future__ import annotations
 
-from langchain_chatexports.report.build import TOKEN_LIMIT, build_report
-from langchain_chatexports.report.figures import ExportReport
-from langchain_chatexports.report.page import render_report, write_report
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "TOKEN_LIMIT",
-    "ExportReport",
-    "build_report",
-    "render_report",
-    "write_report",
-]
+from langchain_chatexports._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from langchain_chatexports.report.build import build_report
+    from langchain_chatexports.report.figures import ExportReport
+    from langchain_chatexports.report.page import render_report, write_report
+
+__all__ = ["ExportReport", "build_report", "render_report", "write_report"]
+
+# The pages need an extra, the figures do not.
+_MODULES = {
+    "build": ("build_report",),
+    "figures": ("ExportReport",),
+    "page": ("render_report", "write_report"),
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

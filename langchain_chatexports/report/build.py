@@ -1,52 +1,60 @@
-"""`build_report`: the figures of a report, counted in exports."""
+"""`build_report`: the figures of a report, counted in one pass over exports.
 
-from __future__ import annotations
+Memory does not grow with the messages: numbers are kept by how often they occur.
+"""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import pairwise
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports._tokens import token_counter
-from langchain_chatexports.chat_loaders.counts import Counts, sum_of
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.counts import (
+    Counts,
+    ExportSummary,
+    Reading,
+    read_counted,
+    sum_of,
+)
+from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
-from langchain_chatexports.datasets.splits import part_borders
-from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.report.counts import (
-    ExampleSizes,
-    MessageCounts,
-    MessageProgress,
-    ReportCounts,
-    private_counts,
-)
-from langchain_chatexports.report.distributions import (
-    DOUBLINGS,
-    RUN_EDGES,
-    SECOND_EDGES,
-    bins_of,
-    rank,
-    values_of,
-)
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.figures import (
+    Bin,
     ExampleFigures,
     ExportReport,
     PauseFigures,
     PersonFigures,
-    RedactionFigures,
+    Sides,
     SourceFigures,
-    SplitPart,
     StageFigures,
+    Values,
 )
-from langchain_chatexports.report.times import TimeCounts, find_time_zone, moment_of
-from langchain_chatexports.steps import SessionTransform
+from langchain_chatexports.report.times import TimeCounts, find_time_zone
+from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SessionTransform
+from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
+from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 
-TOKEN_LIMIT = 1024
-"""Maximum tokens of an example on the local server; OpenAI's is 65,536."""
-
-_VALIDATION = _TEST = 0.1
+_Number = TypeVar("_Number", int, float)
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_PAUSE_EDGES = (
+    *(0, 10, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE),
+    *(_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 7 * _DAY, 28 * _DAY),
+)
 
 
 def build_report(
@@ -55,17 +63,13 @@ def build_report(
     ai: str | Collection[str] = (),
     time_zone: str = "UTC",
     anonymous: bool = False,
-    redaction: bool = True,
-    token_limit: int = TOKEN_LIMIT,
-    count_tokens: str | Callable[[str], int] = "bytes",
     gap: Gap = "auto",
-    windows: SessionTransform | None = None,
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
     """Return counts of what is in exports, and of the examples made from them.
 
-    The sessions are read once, with `redaction` twice: first for the names to look for.
-    Memory does not grow with the messages beyond the loader's own.
+    The sessions are read once. Memory does not grow with the messages beyond the
+    loader's own.
 
     Args:
         loaders: The loader of an export, or several. Their own steps come before all
@@ -75,67 +79,213 @@ def build_report(
         time_zone: The zone of hours and days, such as `Europe/Berlin`; `local` for this
             machine's.
         anonymous: Leave out names of people and files.
-        redaction: Count what `Redact` would replace.
-        token_limit: Tokens after which an example would be cut off.
-        count_tokens: As for `ChunkSessions`.
         gap: The silence at which threads are cut into conversations; `"auto"` finds it
             in each thread, `None` never cuts.
-        windows: The step that cuts conversations into examples; by default as in
-            `chatexports prepare`: `ChunkSessions`, with `keep_tail` where threads are
-            cut.
-        on_messages: Called after each session with the number of messages read so
-            far, in both passes together.
+        on_messages: Called after each session with the number of messages read so far.
 
     Returns:
         The figures.
 
     Raises:
-        ValueError: If there is no such time zone or token counter.
+        ValueError: If there is no such time zone.
         ChatExportError: If an export cannot be read.
     """
     listed = list(loaders) if isinstance(loaders, Sequence) else [loaders]
-    if isinstance(count_tokens, str):
-        counter, counted_by = token_counter(count_tokens), count_tokens
-    else:
-        counter, counted_by = count_tokens, "function"
-    zone = find_time_zone(time_zone)
-    progress = MessageProgress(on_messages)
-    private = private_counts(listed, progress) if redaction else None
-    prepared = PrepareOptions(gap=gap)
-    counts = ReportCounts(
-        messages=MessageCounts(TimeCounts(zone), private, gap),
-        sizes=ExampleSizes(counter),
-        split=prepared.split_steps(),
-        windows=(
-            (*prepared.label_steps(), *prepared.window_steps())
-            if windows is None
-            else (windows,)
-        ),
-        system=prepared.system_prompt(),
-        progress=progress,
-    )
     names = (ai,) if isinstance(ai, str) else tuple(ai)
+    counts = _Counts(TimeCounts(find_time_zone(time_zone)), gap, on_messages)
     for loader in listed:
         counts.read(loader, names)
+    aliases = _aliases(counts, anonymous=anonymous)
     return ExportReport(
         anonymous=anonymous,
-        sources=tuple(_sources(counts, listed, anonymous=anonymous)),
-        messages=counts.messages.messages,
-        people=tuple(_people(counts.messages, anonymous=anonymous)),
+        sources=tuple(_sources(counts, listed, aliases, anonymous=anonymous)),
+        messages=counts.messages,
+        people=tuple(
+            PersonFigures(
+                name=alias,
+                is_ai=name in counts.ai_senders,
+                messages=counts.senders[name],
+                characters=counts.characters[name],
+            )
+            for name, alias in aliases.items()
+        ),
         ai_is_owner=not names,
-        time=counts.messages.times.figures(),
-        lengths=counts.messages.lengths.figures(DOUBLINGS),
-        replies=counts.conversations.replies.figures(SECOND_EDGES),
-        runs=counts.conversations.runs.figures(RUN_EDGES),
+        time=counts.times.figures(),
+        lengths=counts.lengths.figures(),
+        replies=counts.replies.figures(),
+        runs=counts.runs.figures(),
         pauses=_pauses(counts),
         stages=tuple(_stages(counts)),
-        examples=_examples(counts.sizes, token_limit, counted_by),
-        split=tuple(_split(counts.sizes)),
-        redaction=_redaction(counts.messages),
+        examples=_examples(counts),
     )
 
 
-def _aliases(counts: MessageCounts, *, anonymous: bool) -> dict[str, str]:
+@dataclass
+class _Numbers:
+    """How often each number occurs, on the AI's side and on that of the others."""
+
+    ai: Counter[int] = field(default_factory=Counter)
+    others: Counter[int] = field(default_factory=Counter)
+
+    def add(self, number: int, *, is_ai: bool) -> None:
+        (self.ai if is_ai else self.others)[number] += 1
+
+    def figures(self) -> Sides:
+        return Sides(ai=values_of(self.ai), others=values_of(self.others))
+
+
+@dataclass
+class _Counts:
+    """All counts of a report."""
+
+    times: TimeCounts
+    gap: Gap
+    on_messages: Callable[[int], None] | None
+    messages: int = 0
+    threads: int = 0
+    conversations: int = 0
+    senders: Counter[str] = field(default_factory=Counter)
+    characters: Counter[str] = field(default_factory=Counter)
+    ai_senders: set[str] = field(default_factory=set)
+    lengths: _Numbers = field(default_factory=_Numbers)
+    replies: _Numbers = field(default_factory=_Numbers)
+    runs: _Numbers = field(default_factory=_Numbers)
+    pauses: Counter[int] = field(default_factory=Counter)
+    gaps: Counter[float] = field(default_factory=Counter)
+    example_messages: int = 0
+    answers: int = 0
+    tokens: Counter[int] = field(default_factory=Counter)
+    stages: list[Counts] = field(default_factory=list)
+    """What became of the windows, as `Examples`."""
+
+    summaries: list[ExportSummary] = field(default_factory=list)
+    steps: list[tuple[Counts, ...]] = field(default_factory=list)
+    """For each export the counts of each step."""
+
+    def read(self, loader: BaseChatLoader, names: Collection[str]) -> None:
+        """Read an export to its end, through the steps of `prepare`."""
+        inner = loader.loader if isinstance(loader, TransformedChatLoader) else loader
+        if isinstance(inner, ChatExportLoader):
+            names = {found for name in names for found in inner.names_of(name)}
+
+        def is_ai(message: BaseMessage) -> bool:
+            extra = message.additional_kwargs
+            if names:
+                return extra.get("sender") in names
+            return extra.get("is_from_me") is True
+
+        prepared = PrepareOptions(gap=self.gap)
+        source = read_loader(loader)
+        threads = _watched(source, partial(self._add_thread, is_ai))
+        split = _counted(threads, *prepared.split_steps())
+        parts = _watched(split, partial(self._add_conversation, is_ai))
+        as_ai = MapAIMessages(sender=tuple(names) or None)
+        steps = (*prepared.label_steps(), *prepared.window_steps())
+        windows = _counted(parts, MergeChatRuns(), as_ai, *steps)
+        count_tokens = token_counter("bytes")
+        # Without an AI there are no examples, but all other counts.
+        with suppress(SenderNotFoundError):
+            for item in trace_examples(
+                windows,
+                system=prepared.system_prompt(),
+                keep_lone=False,
+                counts=self.stages,
+            ):
+                messages = item.example["messages"]
+                self.example_messages += len(messages)
+                self.answers += sum(one["role"] == "assistant" for one in messages)
+                self.tokens[example_tokens(item.example, count_tokens)] += 1
+        summary = source.summary()
+        rows = (*summary.steps, *split.summary().steps, *windows.summary().steps)
+        self.summaries.append(summary)
+        self.steps.append(rows)
+
+    def _add_thread(
+        self, is_ai: Callable[[BaseMessage], bool], messages: Sequence[BaseMessage]
+    ) -> None:
+        """Count the messages and pauses of a whole thread."""
+        self.threads += 1
+        self.messages += len(messages)
+        for message in messages:
+            extra = message.additional_kwargs
+            content = message.content
+            size = len(content if isinstance(content, str) else str(message.text))
+            sender, by_ai = str(extra.get("sender", "unknown")), is_ai(message)
+            self.senders[sender] += 1
+            self.characters[sender] += size
+            if by_ai:
+                self.ai_senders.add(sender)
+            self.lengths.add(size, is_ai=by_ai)
+            self.times.add(extra.get("message_time"), is_ai=by_ai)
+        known = [pause for pause in pauses_before(messages) if pause is not None]
+        # By their bin: there are as many different pauses as messages.
+        self.pauses.update(
+            _PAUSE_EDGES[bisect_right(_PAUSE_EDGES, pause) - 1] for pause in known
+        )
+        if known and self.gap is not None:
+            is_given = isinstance(self.gap, timedelta)
+            gap = self.gap.total_seconds() if is_given else automatic_gap(known)  # type: ignore[union-attr] # checked in the same line
+            self.gaps[gap] += 1
+        if self.on_messages is not None:
+            self.on_messages(self.messages)
+
+    def _add_conversation(
+        self, is_ai: Callable[[BaseMessage], bool], messages: Sequence[BaseMessage]
+    ) -> None:
+        """Count the replies and runs of a conversation, before runs are merged."""
+        self.conversations += 1
+        run = 0
+        pauses = pauses_before(messages)
+        for place, (message, pause) in enumerate(zip(messages, pauses, strict=True)):
+            run += 1
+            following = messages[place + 1 : place + 2]
+            if run == 1 and place and pause is not None:
+                self.replies.add(int(pause), is_ai=is_ai(message))
+            if not following or _sender(following[0]) != _sender(message):
+                self.runs.add(run, is_ai=is_ai(message))
+                run = 0
+
+
+def _sender(message: BaseMessage) -> object:
+    return message.additional_kwargs.get("sender")
+
+
+def _watched(
+    sessions: Iterable[ChatSession], count: Callable[[Sequence[BaseMessage]], None]
+) -> Iterator[ChatSession]:
+    for session in sessions:
+        count(session.get("messages", ()))
+        yield session
+        del session
+
+
+def _counted(sessions: Iterator[ChatSession], *steps: SessionTransform) -> Reading:
+    return read_counted(sessions, "", steps)
+
+
+def values_of(numbers: Counter[int]) -> Values:
+    """Return percentiles (nearest rank) and mean, from how often numbers occur."""
+    count = numbers.total()
+    if not count:
+        return Values(count=0, mean=None, p10=None, median=None, p90=None, most=None)
+    return Values(
+        count=count,
+        mean=sum(number * times for number, times in numbers.items()) / count,
+        p10=_rank(numbers, 10),
+        median=_rank(numbers, 50),
+        p90=_rank(numbers, 90),
+        most=max(numbers),
+    )
+
+
+def _rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
+    wanted = -(-percent * sum(numbers.values()) // 100)
+    ordered = sorted(numbers)
+    reached = list(accumulate(numbers[number] for number in ordered))
+    return ordered[bisect_left(reached, wanted)]
+
+
+def _aliases(counts: _Counts, *, anonymous: bool) -> dict[str, str]:
     ranked = sorted(counts.senders.items(), key=lambda item: (-item[1], item[0]))
     return {
         name: f"Person {number}" if anonymous else printable(name)
@@ -143,20 +293,13 @@ def _aliases(counts: MessageCounts, *, anonymous: bool) -> dict[str, str]:
     }
 
 
-def _people(counts: MessageCounts, *, anonymous: bool) -> Iterator[PersonFigures]:
-    for name, alias in _aliases(counts, anonymous=anonymous).items():
-        yield PersonFigures(
-            name=alias,
-            is_ai=name in counts.ai_senders,
-            messages=counts.senders[name],
-            characters=counts.characters[name],
-        )
-
-
 def _sources(
-    counts: ReportCounts, loaders: Sequence[BaseChatLoader], *, anonymous: bool
+    counts: _Counts,
+    loaders: Sequence[BaseChatLoader],
+    aliases: dict[str, str],
+    *,
+    anonymous: bool,
 ) -> Iterator[SourceFigures]:
-    aliases = _aliases(counts.messages, anonymous=anonymous)
     pairs = zip(loaders, counts.summaries, strict=True)
     for number, (loader, summary) in enumerate(pairs, 1):
         name = f"Export {number}"
@@ -182,98 +325,55 @@ def _sources(
         )
 
 
-def _pauses(counts: ReportCounts) -> PauseFigures:
-    pauses, gaps = counts.messages.pauses, counts.messages.gaps
-    conversations = counts.conversations.conversations
+def _pauses(counts: _Counts) -> PauseFigures:
+    gaps, used = counts.gaps, sorted(counts.pauses)
+    edges = [e for e in _PAUSE_EDGES if used and used[0] <= e <= used[-1]]
+    below = dict(zip(_PAUSE_EDGES, (*_PAUSE_EDGES[1:], None), strict=True))
     return PauseFigures(
-        pauses=pauses.ai.total() + pauses.others.total(),
-        bins=bins_of(pauses.ai, pauses.others, SECOND_EDGES),
-        threads=gaps.total(),
+        pauses=counts.pauses.total(),
+        bins=tuple(
+            Bin(least=edge, below=below[edge], count=counts.pauses[edge])
+            for edge in edges
+        ),
         shortest_gap=min(gaps, default=None),
-        median_gap=rank(gaps, 50) if gaps else None,
+        median_gap=_rank(gaps, 50) if gaps else None,
         longest_gap=max(gaps, default=None),
-        boundaries=conversations - counts.messages.threads,
-        conversations=conversations,
+        boundaries=counts.conversations - counts.threads,
+        conversations=counts.conversations,
     )
 
 
-def _stages(counts: ReportCounts) -> Iterator[StageFigures]:
+def _stages(counts: _Counts) -> Iterator[StageFigures]:
     exports = Counts("Export")
     for summary in counts.summaries:
         exports.add(summary.stages()[0])
-    yield _stage(exports)
     alike: dict[tuple[int, str], Counts] = {}
     for steps in counts.steps:
         for place, step in enumerate(steps):
             alike.setdefault((place, step.name), Counts(step.name)).add(step)
-    for _, stage in sorted(alike.items(), key=itemgetter(0)):
-        yield _stage(stage)
-    yield _stage(sum_of(counts.stages, "Examples"))
-    yield _stage(sum_of(counts.stages, "Examples", "sessions"))
+    steps_in_order = (stage for _, stage in sorted(alike.items(), key=itemgetter(0)))
+    examples = (sum_of(counts.stages, "Examples", unit) for unit in _UNITS)
+    for stage in (exports, *steps_in_order, *examples):
+        yield StageFigures(
+            name=stage.name,
+            unit=stage.unit,
+            found=stage.found,
+            kept=stage.kept,
+            skipped=dict(sorted(stage.skipped.items())),
+            added=dict(sorted(stage.added.items())),
+        )
 
 
-def _stage(stage: Counts) -> StageFigures:
-    return StageFigures(
-        name=stage.name,
-        unit=stage.unit,
-        found=stage.found,
-        kept=stage.kept,
-        skipped=dict(sorted(stage.skipped.items())),
-        added=dict(sorted(stage.added.items())),
-    )
+_UNITS = ("messages", "sessions")
 
 
-def _examples(
-    sizes: ExampleSizes, token_limit: int, counted_by: str
-) -> ExampleFigures | None:
-    if not sizes.examples:
+def _examples(counts: _Counts) -> ExampleFigures | None:
+    if not counts.tokens:
         return None
-    tokens = sizes.tokens
     return ExampleFigures(
-        examples=sizes.examples,
-        messages=sizes.messages,
-        answers=sizes.answers,
-        tokens=values_of(tokens),
-        bins=bins_of(tokens, {}, DOUBLINGS),
-        total_tokens=sum(number * times for number, times in tokens.items()),
-        counted_by=counted_by,
-        token_limit=token_limit,
-        over_limit=sum(n for number, n in tokens.items() if number > token_limit),
-    )
-
-
-def _split(sizes: ExampleSizes) -> Iterator[SplitPart]:
-    order = sorted(range(len(sizes.sizes)), key=sizes.begins.__getitem__)
-    if not order:
-        return
-    try:
-        borders = part_borders(
-            [sizes.sizes[i] for i in order], validation=_VALIDATION, test=_TEST
-        )
-    except TrainingDataError:  # Fewer conversations than parts.
-        return
-    names = ("train", "validation", "test")
-    ends = pairwise((0, *borders, len(order)))
-    for name, (start, end) in zip(names, ends, strict=True):
-        part = order[start:end]
-        begins = [sizes.begins[i] for i in part if sizes.begins[i] > float("-inf")]
-        utc = find_time_zone("UTC")
-        yield SplitPart(
-            name=name,
-            examples=sum(sizes.sizes[i] for i in part),
-            conversations=len(part),
-            first=moment_of(begins[0], utc) if begins else None,
-            last=moment_of(begins[-1], utc) if begins else None,
-        )
-
-
-def _redaction(counts: MessageCounts) -> RedactionFigures | None:
-    private = counts.private
-    if private is None:
-        return None
-    return RedactionFigures(
-        texts=private.texts,
-        changed=private.changed,
-        before=dict(sorted(private.before.items())),
-        after=dict(sorted(private.after.items())),
+        examples=counts.tokens.total(),
+        messages=counts.example_messages,
+        answers=counts.answers,
+        tokens=values_of(counts.tokens),
+        total_tokens=sum(number * times for number, times in counts.tokens.items()),
     )

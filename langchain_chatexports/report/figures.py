@@ -1,7 +1,5 @@
 """The figures of a report as pydantic models; counts only, no message text."""
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from typing import Literal
 
@@ -15,54 +13,29 @@ class _Figures(BaseModel):
 
 
 class Values(_Figures):
-    """Statistics of a distribution; percentiles are by nearest rank."""
+    """Statistics of numbers; percentiles are by nearest rank, `None` without any."""
 
     count: int
-    """How many there are."""
-
     mean: float | None
-    """The mean; like all that follows `None` without numbers."""
-
     p10: int | None
-    """The 10th percentile."""
-
     median: int | None
-    """The 50th percentile."""
-
     p90: int | None
-    """The 90th percentile."""
-
     most: int | None
-    """The largest."""
 
 
-class Bin(_Figures):
-    """Numbers from `least` to before `below`."""
-
-    least: int
-    """The smallest number that belongs here."""
-
-    below: int | None
-    """The next bin's `least`; `None` for the last bin, which has no end."""
-
-    ai: int
-    """How many of the AI's there are."""
-
-    others: int
-    """How many of the other people's there are."""
-
-
-class Distribution(_Figures):
+class Sides(_Figures):
     """Numbers of the AI (the person whom the model learns) and of the others."""
 
     ai: Values
-    """The AI's."""
-
     others: Values
-    """All other people's."""
 
-    bins: tuple[Bin, ...]
-    """From the first bin with a number to the last, without a gap."""
+
+class Bin(_Figures):
+    """Numbers from `least` to before `below`, which the last bin has not."""
+
+    least: int
+    below: int | None
+    count: int
 
 
 class PersonFigures(_Figures):
@@ -75,10 +48,7 @@ class PersonFigures(_Figures):
     """Whether the model learns from this person."""
 
     messages: int
-    """Messages kept."""
-
     characters: int
-    """Characters in them."""
 
 
 class SourceFigures(_Figures):
@@ -88,14 +58,8 @@ class SourceFigures(_Figures):
     """The name of its file or folder, or `Export 1`, …"""
 
     platform: str
-    """Where it comes from."""
-
     owner: str | None
-    """Whose it is, if that is known."""
-
     owner_found_by: str | None
-    """How the owner was found."""
-
     threads: int
     """Conversations as the export has them, with a message kept."""
 
@@ -103,16 +67,11 @@ class SourceFigures(_Figures):
     """Message rows or records read; `found` = `kept` + the sum of `skipped`."""
 
     kept: int
-    """Messages that the loader returns."""
-
     skipped: dict[str, int]
     """Messages skipped, by reason."""
 
     first: datetime | None
-    """Time of the oldest message kept, in UTC."""
-
     last: datetime | None
-    """Time of the newest message kept, in UTC."""
 
 
 class StageFigures(_Figures):
@@ -128,11 +87,7 @@ class StageFigures(_Figures):
     """What is counted: `messages`, or `sessions` for the second row of examples."""
 
     found: int
-    """What went in."""
-
     kept: int
-    """What came out."""
-
     skipped: dict[str, int]
     """What was skipped or merged, by reason."""
 
@@ -147,24 +102,15 @@ class TimePoint(_Figures):
     """Its first day; weeks begin on Mondays."""
 
     ai: int
-    """The AI's messages."""
-
     others: int
-    """The others' messages."""
 
 
 class TimeFigures(_Figures):
     """When messages were sent, in one time zone."""
 
     zone: str
-    """The time zone of all days and hours."""
-
     first: datetime | None
-    """Time of the oldest message."""
-
     last: datetime | None
-    """Time of the newest message."""
-
     active_days: int
     """Days with a message."""
 
@@ -183,22 +129,15 @@ class TimeFigures(_Figures):
     by_weekday: tuple[int, ...]
     """7 counts, from Monday on."""
 
-    by_weekday_and_hour: tuple[tuple[int, ...], ...]
-    """7 rows, from Monday on, of 24 counts."""
-
 
 class PauseFigures(_Figures):
-    """Pauses in the threads, and where these are cut."""
+    """Silences in the threads, and where these are cut."""
 
     pauses: int
     """Pauses between neighbors with known times."""
 
     bins: tuple[Bin, ...]
-    """The pauses in seconds; `ai` counts those before the AI's messages."""
-
-    threads: int
-    """Threads with a pause, if threads are cut; each has its own gap, unless one was
-    given."""
+    """The pauses in seconds."""
 
     shortest_gap: float | None
     """The shortest pause, in seconds, after which a thread is cut."""
@@ -207,8 +146,6 @@ class PauseFigures(_Figures):
     """The middle thread's (the lower one's of two)."""
 
     longest_gap: float | None
-    """The longest."""
-
     boundaries: int
     """Cuts in all threads."""
 
@@ -217,11 +154,9 @@ class PauseFigures(_Figures):
 
 
 class ExampleFigures(_Figures):
-    """The training examples."""
+    """What is learned: the training examples."""
 
     examples: int
-    """How many."""
-
     messages: int
     """Messages in them; one in two windows counts twice."""
 
@@ -229,57 +164,9 @@ class ExampleFigures(_Figures):
     """The AI's messages among them."""
 
     tokens: Values
-    """Tokens of an example."""
-
-    bins: tuple[Bin, ...]
-    """The same, as `ai`."""
+    """Tokens of an example, at most: by bytes."""
 
     total_tokens: int
-    """Tokens of all examples together."""
-
-    counted_by: str
-    """How tokens are counted; `bytes` is an upper bound for chat text."""
-
-    token_limit: int
-    """Tokens after which an example is cut off."""
-
-    over_limit: int
-    """Examples that are longer."""
-
-
-class SplitPart(_Figures):
-    """One part of the split by time, before texts that repeat are skipped."""
-
-    name: Literal["train", "validation", "test"]
-    """Its name."""
-
-    examples: int
-    """Examples in it."""
-
-    conversations: int
-    """Conversations that they come from."""
-
-    first: datetime | None
-    """Time of its oldest conversation's first message."""
-
-    last: datetime | None
-    """Time of its newest conversation's first message."""
-
-
-class RedactionFigures(_Figures):
-    """What `Redact` would replace in texts."""
-
-    texts: int
-    """Messages searched."""
-
-    changed: int
-    """Messages in which something would be replaced."""
-
-    before: dict[str, int]
-    """Private places that the rules find, by kind."""
-
-    after: dict[str, int]
-    """Private places that they find again after redaction."""
 
 
 class ExportReport(_Figures):
@@ -293,8 +180,6 @@ class ExportReport(_Figures):
     """Whether names of people and files are replaced by numbers."""
 
     sources: tuple[SourceFigures, ...]
-    """The exports."""
-
     messages: int
     """Messages kept, in all exports."""
 
@@ -305,28 +190,18 @@ class ExportReport(_Figures):
     """Whether the AI is each export's owner, because nobody was named."""
 
     time: TimeFigures
-    """When they were sent."""
-
-    lengths: Distribution
+    lengths: Sides
     """Characters of a message."""
 
-    replies: Distribution
+    replies: Sides
     """Seconds until somebody else's message is answered, within a conversation."""
 
-    runs: Distribution
+    runs: Sides
     """Messages that a person sends in a row, within a conversation."""
 
     pauses: PauseFigures
-    """Pauses and conversations."""
-
     stages: tuple[StageFigures, ...]
     """What each step kept and skipped, from the export to the examples."""
 
     examples: ExampleFigures | None
     """The examples; `None` where there are none."""
-
-    split: tuple[SplitPart, ...]
-    """Train, validation and test; empty where there are too few conversations."""
-
-    redaction: RedactionFigures | None
-    """What redaction would replace; `None` if that was not asked for."""

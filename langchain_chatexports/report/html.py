@@ -16,7 +16,7 @@ A page is a template that extends `base.html` and fills its blocks:
 {% endblock %}
 ```
 
-Everything is escaped but what `svg.chart_svg` returns. The style sheet's colors are
+Everything is escaped but the charts of `svg`. The style sheet's colors are
 variables: `--ink`, `--muted`, `--grid`, `--series-1` to `--series-4`, `--alert`.
 Classes: `lead`, `note`, `alert`, `cards` (a grid of charts), `wide` (a whole row).
 """
@@ -40,12 +40,23 @@ def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
     return page.render(version=__version__, **values)
 
 
-def _environment(package: str) -> Environment:
+def require_extra() -> None:
+    """Check that pages can be made, before something long begins.
+
+    Raises:
+        MissingExtraError: If they cannot.
+    """
     try:
-        import jinja2
+        import jinja2  # noqa: F401 - only whether it is there
     except ImportError as error:
         feature = "Writing an HTML page"
         raise MissingExtraError(feature, "report") from error
+
+
+def _environment(package: str) -> Environment:
+    require_extra()
+    import jinja2
+
     packages = dict.fromkeys((package, _HERE))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),

@@ -1,289 +1,145 @@
-"""Charts as inline SVG: columns, bars, heat maps, and what matplotlib draws.
+"""Charts as inline SVG: columns over an axis, and bars with a label each.
 
-Colors are in `templates/style.css`. Charts name its variables, so that one chart fits
-light, dark and print:
-
-```python
-def draw(axes: Axes) -> None:
-    axes.errorbar(scores, rows, xerr=errors, color=SERIES[1], fmt="o")
-
-
-markup = chart_svg(draw, name="scores", description="Seven scores, 0.83 to 0.97")
-```
-
-The same data results in the same bytes.
+Colors are variables of `templates/style.css`, so that one chart fits light, dark and
+print. The same data results in the same bytes.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-from markupsafe import Markup
-
-from langchain_chatexports.exceptions import MissingExtraError
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from markupsafe import Markup
 
-# Unusual colors that stand for the style sheet's variables.
-INK, MUTED, GRID, PAPER = "#010203", "#010204", "#010205", "#010206"
-"""Colors of text and axes; of labels; of grid lines; of the background."""
-
-SERIES = ("#010211", "#010212", "#010213", "#010214")
-"""Colors of data."""
-
-ALERT = "#010220"
-"""The color of limits and warnings."""
-
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--grid)",
-    PAPER: "var(--card)",
-    ALERT: "var(--alert)",
-    **{color: f"var(--series-{n})" for n, color in enumerate(SERIES, 1)},
-}
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": ["sans-serif"],
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": GRID,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.unicode_minus": False,
-    "figure.facecolor": "none",
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.color": GRID,
-    "ytick.labelcolor": MUTED,
-    "ytick.left": False,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "text.parse_math": False,
-}
-_WIDTH = 4.8
-_MAX_LABEL = 24
-_VIEW_BOX = re.compile(r'viewBox="[^"]*"')
-_FONT_FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
-_INNER_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
-_ID = re.compile(r'\sid="([^"]*)"')
-_USED_ID = re.compile(r'(?:href="#|url\(#)([^")]+)')
+_WIDTH, _HEIGHT = 480, 200
+_LEFT, _BOTTOM, _TOP = 44, 22, 22
+_ROW = 24
+_MAX_TITLE = 24
+_MAX_LABELS = 8
+_GRID_LINES = 4
 
 
-def chart_svg(
-    draw: Callable[[Axes], None], *, name: str, description: str, height: float = 2.4
-) -> Markup:
-    """Return a chart as inline SVG that fits a card of the page, and a phone."""
-    require_extra()
-    import matplotlib as mpl
-    from markupsafe import Markup, escape
-    from matplotlib.figure import Figure
+class Bar(NamedTuple):
+    """A horizontal bar."""
 
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    buffer = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The page's fonts show glyphs that matplotlib's font, used to measure, lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure.subplots())
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    text = buffer.getvalue()
-    head, _, rest = text[text.index("<svg") :].partition(">")
-    box = _VIEW_BOX.search(head)
-    start = (
-        f'<svg {box[0] if box else ""} role="img" aria-label="{escape(description)}">'
-    )
-    # Matplotlib escapes the texts in it.
-    return Markup(start + _with_own_ids(_in_page_style(rest), name))  # noqa: S704
+    label: str
+    value: float
+    text: str
+    """What stands behind it."""
 
+    interval: tuple[float, float] | None = None
+    """The ends of a line over it."""
 
-def require_extra() -> None:
-    """Check that pages and charts can be made, before something long begins."""
-    try:
-        import jinja2  # noqa: F401 - only whether they are there
-        import matplotlib as mpl  # noqa: F401
-    except ImportError as error:
-        feature = "Drawing charts"
-        raise MissingExtraError(feature, "report") from error
+    series: int = 1
+    """The number of its color; 0 for the rest."""
 
 
 def columns(
     labels: Sequence[str],
-    series: Sequence[tuple[str, Sequence[float]]],
+    series: Sequence[tuple[str, Sequence[int]]],
     *,
-    name: str,
     description: str,
-    xlabel: str = "",
-    ylabel: str = "",
-    max_labels: int = 12,
-    at_edges: bool = False,
-    mark: tuple[float, str] | None = None,
-    colors: Sequence[str] = SERIES,
 ) -> Markup:
-    """Return columns, one for each label; several series are stacked."""
-
-    def draw(axes: Axes) -> None:
-        places = range(len(labels))
-        below = [0.0] * len(labels)
-        for (title, values), color in zip(series, colors, strict=False):
-            axes.bar(places, values, bottom=below, width=0.86, color=color, label=title)
-            below = [low + value for low, value in zip(below, values, strict=True)]
-        step = -(-len(labels) // max_labels) or 1
-        shift = 0.5 if at_edges else 0.0
-        axes.set_xticks([place - shift for place in places[::step]], labels[::step])
-        axes.set_xlim(-0.6, max(len(labels), 1) - 0.4)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
-        _count_axis(axes, max(below, default=0))
-        if mark is not None:
-            _draw_mark(axes, *mark)
-        if len(series) > 1:
-            _draw_legend(axes, [title for title, _ in series], colors)
-
-    return chart_svg(draw, name=name, description=description)
-
-
-def bars(
-    rows: Sequence[tuple[str, float]],
-    *,
-    name: str,
-    description: str,
-    colors: Sequence[str] = SERIES[:1],
-) -> Markup:
-    """Return horizontal bars with their labels and values; colors are cycled."""
-
-    def draw(axes: Axes) -> None:
-        places, values = range(len(rows)), [value for _, value in rows]
-        drawn = axes.barh(places, values, height=0.72, color=list(colors))
-        axes.bar_label(drawn, [f"{value:,}" for value in values], padding=3, color=INK)
-        axes.set_yticks(places, [_shortened(label) for label, _ in rows])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1.2 * max(values, default=0) or 1)
-        axes.set_xticks([])
-        _without_frame(axes)
-
-    height = 0.2 + 0.26 * max(len(rows), 1)
-    return chart_svg(draw, name=name, description=description, height=height)
+    """Return a column for each label; several series are stacked."""
+    totals = [sum(values) for values in zip(*(v for _, v in series), strict=True)]
+    step = _grid_step(max(totals, default=0))
+    most = step * max(1, -(-max(totals, default=0) // step))
+    plot_height = _HEIGHT - _TOP - _BOTTOM
+    slot = (_WIDTH - _LEFT) / max(len(labels), 1)
+    parts = []
+    for value in range(0, most + 1, step):
+        y = _HEIGHT - _BOTTOM - plot_height * value / most
+        parts.append(_line(_LEFT, y, _WIDTH, y, "grid"))
+        parts.append(_text(_LEFT - 6, y + 4, f"{value:,}", anchor="end"))
+    every = -(-len(labels) // _MAX_LABELS) or 1
+    for place, label in enumerate(labels):
+        x = _LEFT + place * slot
+        y = float(_HEIGHT - _BOTTOM)
+        for number, (_, values) in enumerate(series, 1):
+            height = plot_height * values[place] / most
+            y -= height
+            if height:
+                parts.append(
+                    _rectangle(x + slot * 0.08, y, slot * 0.84, height, number)
+                )
+        if place % every == 0:
+            parts.append(_text(x + slot / 2, _HEIGHT - 6, label, anchor="middle"))
+    if len(series) > 1:
+        x = float(_LEFT)
+        for number, (title, _) in enumerate(series, 1):
+            parts.append(_rectangle(x, 2, 10, 10, number))
+            parts.append(_text(x + 15, 12, _shortened(title), color="ink"))
+            x += 35 + 7 * min(len(title), _MAX_TITLE)
+    return _chart(parts, _HEIGHT, description)
 
 
-def heat_map(
-    values: Sequence[Sequence[float]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    name: str,
-    description: str,
-    color: str = SERIES[0],
-) -> Markup:
-    """Return a table of numbers as squares, stronger in color for larger numbers."""
-
-    def draw(axes: Axes) -> None:
-        most = max((max(row, default=0) for row in values), default=0) or 1
-        _draw_squares(axes, [[0.35] * len(columns)] * len(rows), GRID, 0)
-        shares = [[value / most for value in row] for row in values]
-        _draw_squares(axes, shares, color, 0.08)
-        axes.set_xlim(-0.6, len(columns) - 0.4)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        step = -(-len(columns) // 8) or 1
-        axes.set_xticks(range(0, len(columns), step), columns[::step])
-        axes.set_yticks(range(len(rows)), rows)
-        axes.tick_params(length=0)
-        _without_frame(axes)
-
-    height = 0.6 + 0.21 * len(rows)
-    return chart_svg(draw, name=name, description=description, height=height)
+def bars(rows: Sequence[Bar], *, description: str, most: float | None = None) -> Markup:
+    """Return horizontal bars, from 0 to the largest value or `most`."""
+    ends = (end for row in rows for end in (row.value, *(row.interval or ())))
+    most = most or max(ends, default=0) or 1
+    left, right = 150, 60
+    scale = (_WIDTH - left - right) / most
+    parts = []
+    for place, row in enumerate(rows):
+        y = place * _ROW + 4
+        middle = y + _ROW / 2 - 4
+        label = _shortened(row.label)
+        parts.append(_text(left - 8, middle + 4, label, anchor="end", color="ink"))
+        parts.append(_rectangle(left, y, row.value * scale, _ROW - 8, row.series))
+        end = row.value
+        if row.interval is not None:
+            low, end = row.interval[0], max(row.interval[1], row.value)
+            parts.append(
+                _line(left + low * scale, middle, left + end * scale, middle, "ink")
+            )
+        parts.append(_text(left + end * scale + 6, middle + 4, row.text, color="ink"))
+    return _chart(parts, len(rows) * _ROW + 6, description)
 
 
-def _draw_legend(axes: Axes, titles: Sequence[str], colors: Sequence[str]) -> None:
-    from matplotlib.patches import Patch
+def _grid_step(most: int) -> int:
+    """Return 1, 2 or 5 times a power of ten, so that few lines cover a number."""
+    wanted = max(1, -(-most // _GRID_LINES))
+    power: int = 10 ** (len(str(wanted)) - 1)
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted)
 
-    # A chart without columns has no handles of its own.
-    handles = [Patch(color=color) for _, color in zip(titles, colors, strict=False)]
-    axes.legend(
-        handles, titles, ncols=len(titles), loc="lower left", bbox_to_anchor=(0, 1)
+
+def _chart(parts: Iterable[str], height: int, description: str) -> Markup:
+    from markupsafe import Markup, escape
+
+    start = (
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-label="{escape(description)}">'
+    )
+    # Texts are escaped where they are written.
+    return Markup(f"{start}{''.join(parts)}</svg>")  # noqa: S704
+
+
+def _rectangle(x: float, y: float, width: float, height: float, series: int) -> str:
+    color = f"series-{series}" if series else "muted"
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'style="fill:var(--{color})"/>'
     )
 
 
-def _draw_squares(
-    axes: Axes, strengths: Sequence[Sequence[float]], color: str, least: float
-) -> None:
-    from matplotlib.collections import PatchCollection
-    from matplotlib.colors import to_rgba
-    from matplotlib.patches import Rectangle
-
-    squares, colors = [], []
-    for y, row in enumerate(strengths):
-        for x, strength in enumerate(row):
-            if strength:
-                squares.append(Rectangle((x - 0.46, y - 0.45), 0.92, 0.9))
-                # Small numbers stay visible.
-                colors.append(to_rgba(color, round(max(least, strength), 3)))
-    axes.add_collection(PatchCollection(squares, facecolors=colors, edgecolors="none"))
-
-
-def _without_frame(axes: Axes) -> None:
-    axes.grid(visible=False)
-    axes.spines["bottom"].set_visible(False)
-
-
-def _draw_mark(axes: Axes, place: float, text: str) -> None:
-    axes.axvline(place, color=ALERT, linewidth=1.2, linestyle=(0, (4, 2)))
-    low, high = axes.get_xlim()
-    is_left = place < (low + high) / 2
-    axes.annotate(
-        text,
-        (place, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4 if is_left else -4, -2),
-        textcoords="offset points",
-        ha="left" if is_left else "right",
-        va="top",
-        color=ALERT,
-        fontsize=9,
+def _line(x1: float, y1: float, x2: float, y2: float, color: str) -> str:
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
+        f'style="stroke:var(--{color})"/>'
     )
 
 
-def _count_axis(axes: Axes, most: float) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def _text(
+    x: float, y: float, text: str, *, anchor: str = "start", color: str = "muted"
+) -> str:
+    from markupsafe import escape
 
-    axes.set_ylim(0, 1.12 * most or 1)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'style="fill:var(--{color});font-size:11px">{escape(text)}</text>'
+    )
 
 
 def _shortened(label: str) -> str:
-    if len(label) <= _MAX_LABEL:
-        return label
-    return f"{label[: _MAX_LABEL - 1]}…"
-
-
-def _in_page_style(svg: str) -> str:
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    return _INNER_STYLE.sub("", _FONT_FAMILY.sub("", svg))
-
-
-def _with_own_ids(svg: str, name: str) -> str:
-    # Ids must be unique on a page; most of matplotlib's are not used.
-    used = set(_USED_ID.findall(svg))
-    svg = _ID.sub(
-        lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg
-    )
-    svg = svg.replace("xlink:href=", "href=")
-    return _USED_ID.sub(
-        lambda found: f"{found[0][: -len(found[1])]}{name}-{found[1]}", svg
-    )
+    return label if len(label) <= _MAX_TITLE else f"{label[: _MAX_TITLE - 1]}…"

@@ -1,7 +1,5 @@
 """Counts of messages by day, weekday and hour in one time zone."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,7 +74,6 @@ class TimeCounts:
             points=tuple(self._points(unit)),
             by_hour=tuple(map(sum, zip(*week, strict=True))),
             by_weekday=tuple(map(sum, week)),
-            by_weekday_and_hour=tuple(map(tuple, week)),
         )
 
     def _points(self, unit: TimeUnit) -> Iterator[TimePoint]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -144,7 +145,12 @@ def _content(documents: list[Document]) -> str:
     if not documents:
         return "Nothing was found in the chats."
     found = plural(len(documents), "passage")
-    return "\n\n".join([f"{found}, best first:", *map(_passage, documents)])
+    return f"{found}, best first:\n\n{passages_text(documents)}"
+
+
+def passages_text(documents: Iterable[Document]) -> str:
+    """Return what a retriever found as text, with ids to cite."""
+    return "\n\n".join(map(_passage, documents))
 
 
 def _passage(document: Document) -> str:

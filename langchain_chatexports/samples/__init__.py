@@ -8,8 +8,10 @@ folder = write_messenger("hogwarts")  # nine Messenger threads of one owner
 ```
 
 These two stand where LangChain's chat-loader tutorials download theirs; samples of the
-other apps hold the ten talks of Tortoise and Hare. The characters' names are borrowed,
-the text is invented, and we are affiliated with nobody's work.
+other apps hold the ten talks of Tortoise and Hare. Each function takes a path, makes
+missing folders, leaves the same sample there as it is, and raises `ExportFormatError`
+before anything is written if something else is there. The names are borrowed, the
+text is invented, and we are affiliated with nobody's work.
 """
 
 from langchain_chatexports.samples.chats import (

@@ -29,6 +29,10 @@ class _Line(NamedTuple):
     speaker: str
     text: str
 
+    @property
+    def unix_time(self) -> int:
+        return int(self.moment.timestamp())
+
 
 def _lines() -> Iterator[_Line]:
     scenes = read_scenes("tortoise_and_hare.txt")
@@ -40,24 +44,12 @@ def _lines() -> Iterator[_Line]:
 
 
 def write_discord(folder: str | Path = "discord") -> Path:
-    """Write ten talks of Tortoise with Hare, as DiscordChatExporter saves them.
-
-    Args:
-        folder: A new or empty folder; the same sample there is left as it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
-    """
-    messages: list[dict[str, Any]] = [
+    """Write a direct chat as DiscordChatExporter saves it, and return the folder."""
+    messages = [
         {
-            "id": str(int(line.moment.timestamp()) * 1000 - _DISCORD_EPOCH_MS << 22),
+            "id": str(line.unix_time * 1000 - _DISCORD_EPOCH_MS << 22),
             "type": "Default",
             "timestamp": line.moment.isoformat(),
-            "timestampEdited": None,
             "content": line.text,
             "author": {
                 "id": f"10000000000000{_IDS[line.speaker]}",
@@ -65,45 +57,22 @@ def write_discord(folder: str | Path = "discord") -> Path:
                 "nickname": line.speaker,
                 "isBot": False,
             },
-            "attachments": [],
-            "embeds": [],
-            "reactions": [],
-            "mentions": [],
         }
         for line in _lines()
     ]
+    channel = {"id": "100000000000000010", "type": "DirectTextChat", "name": "Hare"}
     content = {
-        "guild": {"id": "0", "name": "Direct Messages", "iconUrl": ""},
-        "channel": {
-            "id": "100000000000000010",
-            "type": "DirectTextChat",
-            "categoryId": None,
-            "category": None,
-            "name": "Hare",
-            "topic": None,
-        },
-        "dateRange": {"after": None, "before": None},
-        "exportedAt": "2023-10-01T00:00:00+00:00",
+        "guild": {"id": "0", "name": "Direct Messages"},
+        "channel": channel,
         "messages": messages,
         "messageCount": len(messages),
     }
-    name = "Direct Messages - Hare [100000000000000010].json"
+    name = f"Direct Messages - Hare [{channel['id']}].json"
     return write_folder(folder, {name: _json(content)})
 
 
 def write_signal(folder: str | Path = "signal") -> Path:
-    """Write ten talks of Tortoise with Hare, as Signal exports them as JSON.
-
-    Args:
-        folder: A new or empty folder; the same sample there is left as it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
-    """
+    """Write a chat as Signal exports it as JSON, and return the folder."""
     hare = {"aci": "AAAAAAAAAAAAAAAAAAAAAg==", "profileGivenName": "Hare"}
     frames: list[dict[str, Any]] = [
         {"version": "1", "backupTimeMs": "1696118400000"},
@@ -113,7 +82,7 @@ def write_signal(folder: str | Path = "signal") -> Path:
         {"chat": {"id": "1", "recipientId": f"{_IDS['Hare']}"}},
     ]
     for line in _lines():
-        sent = f"{int(line.moment.timestamp())}000"
+        sent = f"{line.unix_time}000"
         direction = "outgoing" if line.speaker == "Tortoise" else "incoming"
         item = {
             "chatId": "1",
@@ -128,18 +97,7 @@ def write_signal(folder: str | Path = "signal") -> Path:
 
 
 def write_slack(folder: str | Path = "slack") -> Path:
-    """Write ten talks of Tortoise and Hare as a Slack export: channels, and a thread.
-
-    Args:
-        folder: A new or empty folder; the same sample there is left as it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
-    """
+    """Write a Slack export of channels and one thread, and return the folder."""
     channels: dict[str, dict[str, Any]] = {}
     days: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in _lines():
@@ -152,18 +110,13 @@ def write_slack(folder: str | Path = "slack") -> Path:
             "type": "message",
             "user": _SLACK_USERS[line.speaker],
             "text": text,
-            "ts": _ts(line.moment),
+            "ts": _slack_time(line.moment),
         }
         if line.talk == _SLACK_THREAD:
-            message["thread_ts"] = _ts(line.begins)
+            message["thread_ts"] = _slack_time(line.begins)
         days[f"{name}/{line.moment.date()}.json"].append(message)
     users = [
-        {
-            "id": user,
-            "name": name.lower(),
-            "real_name": name,
-            "profile": {"display_name": name, "real_name": name},
-        }
+        {"id": user, "name": name.lower(), "profile": {"display_name": name}}
         for name, user in _SLACK_USERS.items()
     ]
     contents: dict[str, Any] = {"users.json": users, **days}
@@ -172,28 +125,16 @@ def write_slack(folder: str | Path = "slack") -> Path:
 
 
 def write_telegram(folder: str | Path = "telegram") -> Path:
-    """Write ten talks of Tortoise with Hare, as Telegram Desktop exports them.
-
-    Args:
-        folder: A new or empty folder; the same sample there is left as it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
-    """
-    messages: list[dict[str, Any]] = [
+    """Write a chat as Telegram Desktop exports it, and return the folder."""
+    messages = [
         {
             "id": number,
             "type": "message",
             "date": line.moment.replace(tzinfo=None).isoformat(),
-            "date_unixtime": str(int(line.moment.timestamp())),
+            "date_unixtime": str(line.unix_time),
             "from": line.speaker,
             "from_id": f"user{_IDS[line.speaker]}",
             "text": line.text,
-            "text_entities": [{"type": "plain", "text": line.text}],
         }
         for number, line in enumerate(_lines(), start=1)
     ]
@@ -207,18 +148,7 @@ def write_telegram(folder: str | Path = "telegram") -> Path:
 
 
 def write_whatsapp(folder: str | Path = "whatsapp") -> Path:
-    """Write ten talks of Tortoise with Hare, as an Android phone in UTC exports them.
-
-    Args:
-        folder: A new or empty folder; the same sample there is left as it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
-    """
+    """Write a chat as an Android phone in UTC exports it, and return the folder."""
     rows = [f"{_BEGINS:%d/%m/%Y, %H:%M} - {_WHATSAPP_NOTICE}"]
     rows += [
         f"{line.moment:%d/%m/%Y, %H:%M} - {line.speaker}: {line.text}"
@@ -228,7 +158,7 @@ def write_whatsapp(folder: str | Path = "whatsapp") -> Path:
     return write_folder(folder, {"WhatsApp Chat with Hare.txt": text})
 
 
-def _ts(moment: datetime) -> str:
+def _slack_time(moment: datetime) -> str:
     return f"{int(moment.timestamp())}.000100"
 
 

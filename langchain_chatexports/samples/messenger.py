@@ -1,7 +1,9 @@
 """Nine Messenger threads of one owner, Harry Potter, as an export's folder."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +22,8 @@ class _Thread(NamedTuple):
     friend: str
     file_name: str
     exchanges: int
-    common: str | None = None
-    is_owner_first: bool = True
+    common: str | None = _CLASSMATES
+    owner_first: bool = True
     path_end: str = ""
     ties: Sequence[int] = ()
 
@@ -30,71 +32,54 @@ class _Thread(NamedTuple):
 _TIES = (1, 2, 6) * 8 + (1, 5)
 
 _THREADS = (
-    _Thread("GinnyWeasley", "Ginny Weasley", "Ginny_Weasley", 33, _CLASSMATES),
+    _Thread("GinnyWeasley", "Ginny Weasley", "Ginny_Weasley", 33),
     _Thread(
-        "HermioneGranger",
-        "Hermione Granger",
-        "Hermione_Granger",
-        30,
-        _CLASSMATES,
-        is_owner_first=False,
+        "HermioneGranger", "Hermione Granger", "Hermione_Granger", 30, owner_first=False
     ),
-    _Thread("LunaLovegood", "Luna Lovegood", "Luna_Lovegood", 39, _CLASSMATES),
-    _Thread("RonWeasley", "Ron Weasley", "Harry_Potter", 39, _CLASSMATES),
+    _Thread("LunaLovegood", "Luna Lovegood", "Luna_Lovegood", 39),
+    _Thread("RonWeasley", "Ron Weasley", "Harry_Potter", 39),
     _Thread(
         "SiriusBlack",
         "Sirius Black",
         "Sirius_Black",
         33,
         _GROWN_UPS,
-        is_owner_first=False,
+        owner_first=False,
         ties=_TIES,
     ),
-    _Thread("dracomalfoy", "Draco Malfoy", "Draco_Malfoy", 36, _CLASSMATES),
-    _Thread("hagrid", "Rubeus Hagrid", "Hagrid", 32, _GROWN_UPS, is_owner_first=False),
-    _Thread("nevillelongbottom", "Neville Longbottom", "Neville", 34, _CLASSMATES),
+    _Thread("dracomalfoy", "Draco Malfoy", "Draco_Malfoy", 36),
+    _Thread("hagrid", "Rubeus Hagrid", "Hagrid", 32, _GROWN_UPS, owner_first=False),
+    _Thread("nevillelongbottom", "Neville Longbottom", "Neville", 34),
     _Thread(
         "severussnape",
         "Severus Snape",
         "Severus_Snape",
         25,
-        is_owner_first=False,
+        None,
+        owner_first=False,
         path_end="/",
     ),
 )
 
 _SLOTS = {
-    "subject": (
-        "Charms",
-        "Herbology",
-        "Potions",
-        "Astronomy",
-        "Transfiguration",
+    slot: words.split(", ")
+    for slot, words in {
+        "subject": "Charms, Herbology, Potions, Astronomy, Transfiguration, "
         "History of Magic",
-    ),
-    "place": (
-        "the library",
-        "the courtyard",
-        "the greenhouse",
-        "the great hall",
-        "the clock tower",
-        "the boathouse",
-    ),
-    "food": (
-        "pumpkin soup",
-        "shepherd's pie",
-        "apple crumble",
-        "mushroom stew",
-        "porridge",
-    ),
-    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
-    "thing": ("scarf", "lantern", "quill", "kettle", "notebook", "compass", "raincoat"),
-    "weather": ("raining", "snowing", "foggy", "windy", "far too warm"),
+        "place": "the library, the courtyard, the greenhouse, the great hall, "
+        "the clock tower, the boathouse",
+        "food": "pumpkin soup, shepherd's pie, apple crumble, mushroom stew, porridge",
+        "day": "Monday, Tuesday, Wednesday, Thursday, Friday",
+        "thing": "scarf, lantern, quill, kettle, notebook, compass, raincoat",
+        "weather": "raining, snowing, foggy, windy, far too warm",
+    }.items()
 }
 
 # Shares no factor with the number of exchanges in any bank, so all are drawn in turn.
 _STRIDE = 5
 _EXCHANGES_BETWEEN_AFTERTHOUGHTS = 4
+
+_UTF8_BYTES = re.compile(r"[^\x00-\x7f]")
 
 _MILLISECONDS_A_MINUTE = 60_000
 _FIRST_THREAD_BEGINS = 1_693_555_200_000  # 2023-09-01 08:00 UTC
@@ -120,10 +105,11 @@ def write_messenger(folder: str | Path = "hogwarts") -> Path:
     scenes = read_scenes("hogwarts.txt")
     files = {}
     for number, thread in enumerate(_THREADS):
-        # Escapes, as the exporter writes them, keep the file ASCII.
-        text = json.dumps(_as_exported(_thread_json(thread, number, scenes)), indent=2)
+        text = json.dumps(
+            _thread_json(thread, number, scenes), indent=2, ensure_ascii=False
+        )
         name = f"inbox/{thread.folder}/messages_{thread.file_name}.json"
-        files[name] = f"{text}\n"
+        files[name] = f"{_UTF8_BYTES.sub(_as_exported, text)}\n"
     return write_folder(folder, files)
 
 
@@ -131,7 +117,7 @@ def _thread_json(
     thread: _Thread, number: int, scenes: Mapping[str, list[SceneLine]]
 ) -> dict[str, Any]:
     people = [_OWNER, thread.friend]
-    if not thread.is_owner_first:
+    if not thread.owner_first:
         people.reverse()
     lines = list(_lines(thread, number, scenes))
     return {
@@ -155,7 +141,8 @@ def _lines(
     thread: _Thread, number: int, scenes: Mapping[str, list[SceneLine]]
 ) -> Iterator[SceneLine]:
     own, common = scenes[f"{thread.friend}: exchanges"], scenes.get(thread.common or "")
-    bank = _pairs([*own, *(common or ())])
+    spoken = [*own, *(common or ())]
+    bank = list(zip(spoken[::2], spoken[1::2], strict=True))
     afterthoughts = iter(scenes.get(f"{thread.friend}: afterthoughts", ()))
     yield from scenes[f"{thread.friend}: opening"]
     for index in range(thread.exchanges):
@@ -164,19 +151,9 @@ def _lines(
         words = _words(place + draw + number)
         yield SceneLine(question.speaker, question.text.format_map(words))
         if index % _EXCHANGES_BETWEEN_AFTERTHOUGHTS == 0:
-            yield from _at_most_one(afterthoughts)
+            yield from islice(afterthoughts, 1)
         yield SceneLine(answer.speaker, answer.text.format_map(words))
     yield from scenes.get(f"{thread.friend}: closing", ())
-
-
-def _pairs(lines: Sequence[SceneLine]) -> list[tuple[SceneLine, SceneLine]]:
-    return list(zip(lines[::2], lines[1::2], strict=True))
-
-
-def _at_most_one(lines: Iterator[SceneLine]) -> Iterator[SceneLine]:
-    for line in lines:
-        yield line
-        return
 
 
 def _words(index: int) -> dict[str, str]:
@@ -199,15 +176,6 @@ def _moments(thread: _Thread, number: int) -> Iterator[int]:
         moment += pause * _MILLISECONDS_A_MINUTE + index * 37 % 1_000
 
 
-def _as_exported(value: Any) -> Any:
-    """Turn each text into the form of Messenger's exporter.
-
-    The exporter writes each UTF-8 byte as a character of its own.
-    """
-    if isinstance(value, str):
-        return value.encode("utf-8").decode("latin-1")
-    if isinstance(value, list):
-        return [_as_exported(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _as_exported(item) for key, item in value.items()}
-    return value
+def _as_exported(match: re.Match[str]) -> str:
+    """Escape each UTF-8 byte as a character of its own, as the exporter does."""
+    return "".join(f"\\u{byte:04x}" for byte in match[0].encode())

@@ -20,16 +20,11 @@ class SceneLine(NamedTuple):
 
 
 def read_scenes(file_name: str) -> dict[str, list[SceneLine]]:
-    """Return the lines of each scene of a text file of this folder, by its heading."""
+    """Return the lines (`Hare: Speed is key!`) below each heading (`# The race`)."""
     text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
-    return parse_scenes(text.decode("utf-8"))
-
-
-def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
-    """Parse scenes: a heading (`# The race`) and its lines (`Hare: Speed is key!`)."""
     scenes: dict[str, list[SceneLine]] = {}
     lines: list[SceneLine] = []
-    for row in text.splitlines():
+    for row in text.decode().splitlines():
         if row.startswith("# "):
             lines = scenes.setdefault(row.removeprefix("# "), [])
         elif row:
@@ -39,15 +34,7 @@ def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
 
 
 def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
-    """Write a sample of several files.
-
-    Args:
-        folder: A new or empty folder; missing ones above it are made. A folder that
-            holds the same files already is left as it is.
-        contents: The text of each file, by its path in the folder.
-
-    Returns:
-        The folder.
+    """Write files by their paths in a folder, unless the same ones are there already.
 
     Raises:
         ExportAccessError: If the system refuses to write there.
@@ -71,11 +58,7 @@ def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
 
 @contextmanager
 def draft_of(target: Path) -> Iterator[Path]:
-    """Provide a path beside the target to write to, and move it there at the end.
-
-    Raises:
-        ExportFormatError: If there is another file at the target by then.
-    """
+    """Provide a path beside the target to write to, and move it there at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".chatexports-{secrets.token_hex(4)}.tmp")
     try:

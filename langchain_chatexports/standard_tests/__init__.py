@@ -4,8 +4,6 @@ Subclass a suite, say what it tests, and run pytest; the docstrings have example
 pytest and langchain-tests come with `pip install "langchain-chatexports[tests]"`.
 """
 
-from __future__ import annotations
-
 from langchain_chatexports.exceptions import MissingExtraError
 
 try:
@@ -16,23 +14,18 @@ except ImportError as error:
     raise MissingExtraError(feature, "tests") from error
 
 # Before the suites are imported: their asserts then explain themselves when they fail.
-for _module in (
-    "base",
-    "chat_loaders",
-    "integration",
-    "resources",
-    "session_transforms",
-):
-    pytest.register_assert_rewrite(f"langchain_chatexports.standard_tests.{_module}")
+pytest.register_assert_rewrite(
+    "langchain_chatexports.standard_tests.base",
+    "langchain_chatexports.standard_tests.chat_loaders",
+    "langchain_chatexports.standard_tests.session_transforms",
+)
 
 from langchain_chatexports.standard_tests.chat_loaders import (  # noqa: E402 - see above
+    ChatLoaderIntegrationTests,
     ChatLoaderUnitTests,
 )
-from langchain_chatexports.standard_tests.integration import (  # noqa: E402 - see above
-    ChatLoaderIntegrationTests,
-    SessionTransformIntegrationTests,
-)
 from langchain_chatexports.standard_tests.session_transforms import (  # noqa: E402 - see above
+    SessionTransformIntegrationTests,
     SessionTransformUnitTests,
 )
 

@@ -1,18 +1,20 @@
-"""Unit tests that every chat loader should pass."""
+"""Tests that every chat loader should pass."""
 
-from __future__ import annotations
-
+import gc
+import hashlib
 import os
 import pickle
 import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, zip_longest
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +25,11 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from langchain_chatexports.standard_tests.base import ChatExportStandardTests
-from langchain_chatexports.standard_tests.resources import (
+from langchain_chatexports.standard_tests.base import (
+    Bounds,
+    ChatExportStandardTests,
     close,
-    collection_paused,
-    folder_state,
-    made_read_only,
     memory_traced,
-    open_files,
-    peak_while,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 
@@ -41,6 +39,7 @@ _THREADS = 4
 _NO_PATH = "`source_param` is None: the loader takes no path"
 # With summer time on one half of the globe and on the other.
 _ZONES = ("UTC0", "NZST-12NZDT,M9.5.0,M4.1.0/3", "EST5EDT,M3.2.0,M11.1.0")
+_DESCRIPTORS = Path("/dev/fd")
 
 
 class ChatLoaderTests(ChatExportStandardTests):
@@ -94,14 +93,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     A subclass says which loader it tests, and builds a small export:
 
     ```python
-    import json
-
-    import pytest
-
-    from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-    from my_package import MyChatLoader
-
-
     class TestMyChatLoader(ChatLoaderUnitTests):
         @property
         def chat_loader_class(self):
@@ -152,7 +143,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             if path.is_file():
                 os.truncate(path, path.stat().st_size // 2)
 
-    # --- making a loader
+    # --- making a loader, and laziness
 
     @pytest.mark.parametrize("kind", [Path, str])
     def test_init_takes_path_and_str(
@@ -160,20 +151,15 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     ) -> None:
         """Test that the source may be a `Path` or a `str`.
 
-        ??? note "Troubleshooting"
-
-            If this fails, wrap the argument: `self.path = Path(path)`, and check that
-            `source_param` and `chat_loader_params` name real arguments.
+        If it fails: `self.path = Path(path)`; check `source_param`, too.
         """
         assert self.make_loader(kind(source)).load()
 
     def test_missing_source_is_an_error_that_names_it(self, tmp_path: Path) -> None:
         """Test that a source that is not there gives `FileNotFoundError` with its path.
 
-        ??? note "Troubleshooting"
-
-            Raise it in `__init__` or on first use. `sqlite3.connect` creates a missing
-            file, and an empty folder and no folder look alike to `glob`.
+        If it fails: `sqlite3.connect` creates a missing file, and an empty folder and
+        no folder look alike to `glob`.
         """
         if self.source_param is None:
             pytest.skip(_NO_PATH)
@@ -183,12 +169,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert missing.name in str(caught.value)
         assert not missing.exists(), "the loader created the missing source"
 
-    # --- laziness
-
-    def test_load_is_not_overridden(self) -> None:
-        """Test that `load` is langchain-core's."""
-        assert self.chat_loader_class.load is BaseChatLoader.load
-
     def test_lazy_load_returns_an_iterator(self, loader: BaseChatLoader) -> None:
         """Test that `lazy_load` returns an iterator."""
         sessions = loader.lazy_load()
@@ -196,52 +176,33 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert iter(sessions) is sessions
 
     def test_load_gives_what_lazy_load_gives(self, loader: BaseChatLoader) -> None:
-        """Test that `load` and `lazy_load` agree, on at least one session.
+        """Test that `load` is langchain-core's, and gives the same again and again.
 
-        ??? note "Troubleshooting"
-
-            Check that `source` holds sessions that `chat_loader_params` do not leave
-            out, and that the order does not depend on the file system: sort what you
-            list.
+        If it fails: open the source inside `lazy_load`, keep no position on `self`, and
+        sort what you list.
         """
+        assert type(loader).load is BaseChatLoader.load
         sessions = loader.load()
         assert sessions, "the source holds no session"
         assert sessions == list(loader.lazy_load())
-
-    def test_loads_twice_the_same(self, loader: BaseChatLoader) -> None:
-        """Test that a loader can be read again.
-
-        ??? note "Troubleshooting"
-
-            Open the source inside `lazy_load`, not in `__init__`, and keep no position
-            on `self`.
-        """
-        assert loader.load() == loader.load()
+        assert sessions == loader.load()
 
     def test_interleaved_iterations_are_independent(
         self, loader: BaseChatLoader
     ) -> None:
         """Test that two passes at the same time do not disturb each other.
 
-        ??? note "Troubleshooting"
-
-            Each call of `lazy_load` needs a connection, cursor or file of its own.
+        If it fails: each call of `lazy_load` needs its own connection, cursor or file.
         """
         expected = loader.load()
-        first, second = [], []
-        for left, right in zip_longest(loader.lazy_load(), loader.lazy_load()):
-            first.append(left)
-            second.append(right)
-        assert first == expected
-        assert second == expected
+        pairs = list(zip_longest(loader.lazy_load(), loader.lazy_load()))
+        assert pairs == [(session, session) for session in expected]
 
     def test_threads_are_independent(self, loader: BaseChatLoader) -> None:
         """Test that several threads can read a loader at the same time.
 
-        ??? note "Troubleshooting"
-
-            Keep what belongs to one pass in the local variables of `lazy_load`, not on
-            `self`. A connection of SQLite serves only the thread that opened it.
+        If it fails: keep what belongs to one pass in local variables of `lazy_load`. A
+        connection of SQLite serves only the thread that opened it.
         """
         expected = loader.load()
         barrier = threading.Barrier(_THREADS, timeout=60)
@@ -263,12 +224,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         """Test that reading session by session needs less than half of `load`'s memory.
 
         Runs where `many_sessions_source` (by default `source`) holds 100 sessions or
-        more.
-
-        ??? note "Troubleshooting"
-
-            Something keeps all sessions, or all rows: look for `fetchall`, `json.load`
-            of the whole export, a list that is filled before the first `yield`.
+        more. If it fails: look for `fetchall`, `json.load` of the whole export, or a
+        list that is filled before the first `yield`.
         """
         loader = self.make_loader(many_sessions_source)
         count = sum(1 for _ in loader.lazy_load())  # Warms up imports and caches, too.
@@ -278,57 +235,32 @@ class ChatLoaderUnitTests(ChatLoaderTests):
                 f"give {_MIN_SESSIONS_FOR_MEMORY} or more in `many_sessions_source`"
             )
         with memory_traced():
-            lazily = peak_while(lambda: _drain(loader.lazy_load()))
-            at_once = peak_while(loader.load)
+            lazily = _peak_while(lambda: _drain(loader.lazy_load()))
+            at_once = _peak_while(loader.load)
         assert lazily < at_once / 2, f"{lazily:,} of {at_once:,} bytes"
 
     # --- what is loaded
 
-    def test_sessions_are_dicts_of_messages(self, loader: BaseChatLoader) -> None:
-        """Test that a session is a plain dict with a non-empty `messages`.
+    def test_sessions_are_dicts_of_human_messages(self, loader: BaseChatLoader) -> None:
+        """Test that a session is a plain dict with `messages`, all human and with text.
 
-        ??? note "Troubleshooting"
-
-            Yield no session for a conversation without messages.
+        If it fails: yield no session without messages. Everybody in an export is a
+        person, also its owner; a step such as `MapAIMessages` decides later whose
+        messages become the AI's. Join the texts of formatted messages, and skip those
+        without text or write a placeholder such as `[photo]`.
         """
         for session in loader.load():
             assert type(session) is dict
             assert session.get("messages"), "a session without messages"
             for message in session["messages"]:
-                assert isinstance(message, BaseMessage)
-
-    def test_messages_are_human(self, loader: BaseChatLoader) -> None:
-        """Test that each message is a `HumanMessage`.
-
-        ??? note "Troubleshooting"
-
-            Everybody in an export is a person, also its owner. Whose messages become
-            those of the AI is decided later, by a step such as `MapAIMessages`. Give
-            the speaker as `additional_kwargs["sender"]`, not as the role of a
-            `ChatMessage`.
-        """
-        for message in _messages(loader.load()):
-            assert isinstance(message, HumanMessage), f"a {type(message).__name__}"
-
-    def test_messages_are_not_empty(self, loader: BaseChatLoader) -> None:
-        """Test that each message says something.
-
-        ??? note "Troubleshooting"
-
-            Leave out what has no text (a picture, a call), or write a placeholder such
-            as `[photo]`: chat models refuse messages that are empty or white space.
-        """
-        for message in _messages(loader.load()):
-            assert str(message.content).strip(), "an empty message"
+                assert isinstance(message, HumanMessage), f"a {type(message).__name__}"
+                assert isinstance(message.content, str), type(message.content).__name__
+                assert message.content.strip(), "an empty message"
 
     def test_loads_the_expected_messages(self, loader: BaseChatLoader) -> None:
         """Test that no message is lost, doubled, misattributed or altered.
 
-        Runs where `expected` is set.
-
-        ??? note "Troubleshooting"
-
-            `expected` lists the messages of all sessions as pairs of sender and text.
+        Runs where `expected` is set: pairs of sender and text, of all sessions.
         """
         if self.expected is None:
             pytest.skip("`expected` is not set")
@@ -338,23 +270,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         ]
         assert loaded == self.expected
 
-    def test_content_is_text(self, loader: BaseChatLoader) -> None:
-        """Test that each message's content is a string.
-
-        ??? note "Troubleshooting"
-
-            Some exports give formatted text as a list of parts: join their texts.
-        """
-        for message in _messages(loader.load()):
-            assert isinstance(message.content, str), type(message.content).__name__
-
     def test_messages_name_their_sender(self, loader: BaseChatLoader) -> None:
         """Test that `additional_kwargs["sender"]` is a non-empty string.
 
-        ??? note "Troubleshooting"
-
-            Steps find a person's messages by it. Give `"unknown"` where the export
-            does not say who wrote; set `has_sender` to `False` if it never does.
+        If it fails: give `"unknown"` where the export does not say who wrote; set
+        `has_sender` to `False` if it never does.
         """
         if not self.has_sender:
             pytest.skip("`has_sender` is False")
@@ -366,62 +286,44 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_messages_are_in_order_of_time(self, loader: BaseChatLoader) -> None:
         """Test that each session starts with its oldest message.
 
-        Runs where `time_key` is set. Messages without a time are passed over.
-
-        ??? note "Troubleshooting"
-
-            Some exports are newest first; sort stably, so that messages of the same
-            moment keep the export's order.
+        Runs where `time_key` is set; messages without a time are passed over. If it
+        fails: some exports are newest first. Sort stably.
         """
         if self.time_key is None:
             pytest.skip("`time_key` is not set")
-        timed = False
+        is_timed = False
         for session in loader.load():
             kwargs = [message.additional_kwargs for message in session["messages"]]
             times = [k[self.time_key] for k in kwargs if k.get(self.time_key)]
             assert times == sorted(times)
-            timed = timed or len(times) > 1
-        assert timed, f"no session has two messages with {self.time_key!r}"
+            is_timed = is_timed or len(times) > 1
+        assert is_timed, f"no session has two messages with {self.time_key!r}"
 
     def test_no_object_is_in_two_places(self, loader: BaseChatLoader) -> None:
         """Test that no message, list or `additional_kwargs` is shared.
 
-        ??? note "Troubleshooting"
-
-            Whoever changes one message would change another one. Build the message and
-            its `additional_kwargs` anew for each row.
+        If it fails: build the message and its `additional_kwargs` anew for each row.
         """
         sessions = loader.load()
         messages = list(_messages(sessions))
-        assert _all_distinct(session["messages"] for session in sessions)
-        assert _all_distinct(messages)
-        assert _all_distinct(message.additional_kwargs for message in messages)
+        for objects in (
+            [session["messages"] for session in sessions],
+            messages,
+            [message.additional_kwargs for message in messages],
+        ):
+            assert len({id(item) for item in objects}) == len(objects)
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
-        """Test that sessions come back the same from `dumps` and `loads`.
+        """Test that sessions come back the same from `dumps` and `loads`, and pickle.
 
-        ??? note "Troubleshooting"
-
-            Everything in a session must be a message or a JSON type: write times as
-            integers or ISO 8601 strings (no `datetime`), and lists instead of tuples
-            and sets.
+        If it fails: write times as integers or ISO 8601 strings (no `datetime`), lists
+        in place of tuples and sets, and nothing that belongs to this process.
         """
         sessions = loader.load()
         kinds = {type(message) for message in _messages(sessions)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LangChainBetaWarning)
-            again = loads(dumps(sessions), allowed_objects=list(kinds))
-        assert again == sessions
-
-    def test_sessions_pickle(self, loader: BaseChatLoader) -> None:
-        """Test that sessions can be sent to another process.
-
-        ??? note "Troubleshooting"
-
-            Something in a session belongs to this process: an open file, a lock, a
-            function. Write what it stands for, in JSON types.
-        """
-        sessions = loader.load()
+            assert loads(dumps(sessions), allowed_objects=list(kinds)) == sessions
         assert pickle.loads(pickle.dumps(sessions)) == sessions
 
     @pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs time.tzset (POSIX)")
@@ -430,11 +332,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     ) -> None:
         """Test that the machine's time zone changes nothing.
 
-        ??? note "Troubleshooting"
-
-            `datetime.fromtimestamp(x)` and `datetime(...).timestamp()` use the local
-            zone: pass `timezone.utc`. One does not undo the other where there is
-            summer time.
+        If it fails: `datetime.fromtimestamp(x)` and `datetime(...).timestamp()` use the
+        local zone: pass `timezone.utc`.
         """
         loaded = []
         try:
@@ -449,69 +348,40 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
     # --- what a loader leaves as it was
 
-    def test_source_is_unchanged_after_a_full_read(
-        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("read", ["full", "partial", "failed"])
+    def test_source_is_unchanged(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
         """Test that bytes and times of the source stay, and nothing appears beside it.
 
-        The working directory counts as beside it.
-
-        ??? note "Troubleshooting"
-
-            `sqlite3.connect(path)` may write: open with `mode=ro`, and mind `-wal` and
-            `-shm`. `ZipFile.extract` writes into the working directory: read members
-            in place with `ZipFile.open`.
+        The working directory counts as beside it. It holds after a whole read, after
+        one that stops at the first session, and after one of an export that `damage`
+        broke. If it fails: open databases with `mode=ro` and mind `-wal` and `-shm`;
+        `ZipFile.extract` writes into the working directory; clean up in a `with`.
         """
-        monkeypatch.chdir(_folder_for_litter(tmp_path))
-        before = folder_state(tmp_path)
-        self.make_loader(source).load()
-        assert folder_state(tmp_path) == before
-
-    def test_source_is_unchanged_after_a_partial_read(
-        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Test the same for a read that stops after the first session.
-
-        ??? note "Troubleshooting"
-
-            What is cleaned up after the last `yield` is not cleaned up when the reader
-            stops early: use `with` or `try: … finally:`.
-        """
-        monkeypatch.chdir(_folder_for_litter(tmp_path))
-        before = folder_state(tmp_path)
-        _read_one(self.make_loader(source))
-        assert folder_state(tmp_path) == before
-
-    def test_source_is_unchanged_after_a_failed_read(
-        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Test the same for an export that `damage` broke.
-
-        Whether the loader raises, warns or goes on is its own decision.
-
-        ??? note "Troubleshooting"
-
-            What is cleaned up only on success stays after an error: use `with` or
-            `try: … finally:`. Write no log or report beside the export.
-        """
-        monkeypatch.chdir(_folder_for_litter(tmp_path))
-        self.damage(source)
-        before = folder_state(tmp_path)
-        _try_to_read(self, source)
-        assert folder_state(tmp_path) == before
+        litter = tmp_path / "working-directory"
+        litter.mkdir()
+        monkeypatch.chdir(litter)
+        if read == "failed":
+            self.damage(source)
+        before = _folder_state(tmp_path)
+        if read == "full":
+            self.make_loader(source).load()
+        elif read == "partial":
+            _read_one(self.make_loader(source))
+        else:
+            _try_to_read(self, source)
+        assert _folder_state(tmp_path) == before
 
     def test_reads_from_a_read_only_folder(self, source: Path) -> None:
         """Test that nothing but the right to read is needed.
 
-        Skipped on Windows and for root, where permissions do not bind.
-
-        ??? note "Troubleshooting"
-
-            Open files with `"rb"` or `"r"`, databases with `mode=ro` (a database with a
-            `-wal` needs more care: see `immutable=1`), and make no lock file.
+        Skipped on Windows and for root, where permissions do not bind. If it fails:
+        open files with `"rb"` or `"r"`, databases with `mode=ro` (one with a `-wal`
+        needs more care: see `immutable=1`), and make no lock file.
         """
         expected = self.make_loader(source).load()
-        with made_read_only(source):
+        with _made_read_only(source):
             sessions = self.make_loader(source).load()
         assert sessions == expected
 
@@ -520,10 +390,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     ) -> None:
         """Test that no copy of the export stays in the folder for temporary files.
 
-        ??? note "Troubleshooting"
-
-            Hold a `TemporaryDirectory` in a `with` inside the generator, so that it
-            goes when the reader stops early.
+        If it fails: hold a `TemporaryDirectory` in a `with` inside the generator.
         """
         temporary = tmp_path / "temporary"
         temporary.mkdir()
@@ -539,33 +406,25 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     ) -> None:
         """Test that a reader that stops leaves no file of the source open.
 
-        Skipped where the system does not list open descriptors (Windows).
-
-        ??? note "Troubleshooting"
-
-            Open the source in a `with` inside the generator. The `with` of
-            `sqlite3.connect` closes nothing: use `contextlib.closing`.
+        Skipped on Windows. If it fails: open the source in a `with` inside the
+        generator; for `sqlite3.connect` that is `contextlib.closing`.
         """
-        with collection_paused(), warnings.catch_warnings(record=True) as caught:
+        with _collection_paused(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _read_one(loader)
-            assert not open_files(source)
+            assert not _open_files(source)
         assert not [w for w in caught if issubclass(w.category, ResourceWarning)]
 
     def test_failed_read_closes_the_source(self, source: Path) -> None:
         """Test that a read that fails leaves no file of the source open.
 
-        Skipped where the system does not list open descriptors (Windows).
-
-        ??? note "Troubleshooting"
-
-            Open the source in a `with`, also where its first bytes are checked, and
-            hold no open file on `self`.
+        Skipped on Windows. If it fails: open the source in a `with`, also where its
+        first bytes are checked, and hold no open file on `self`.
         """
         self.damage(source)
-        with collection_paused():
+        with _collection_paused():
             attempt = _try_to_read(self, source)
-            assert not open_files(source)
+            assert not _open_files(source)
         assert not [told for told in attempt.told if "unclosed" in told]
 
     # --- privacy
@@ -579,10 +438,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_errors_show_no_content(self, source: Path) -> None:
         """Test that errors and warnings about a damaged export hold no message text.
 
-        ??? note "Troubleshooting"
-
-            Name the path, the row or the line number, not the row or the line itself.
-            Chain with `from None` where the cause shows its input.
+        If it fails: name the path and the line number, not the line itself; chain with
+        `from None` where the cause shows its input.
         """
         texts = _distinctive_texts(self.make_loader(source).load())
         self.damage(source)
@@ -602,9 +459,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_joins_with_steps(self, loader: BaseChatLoader) -> None:
         """Test that `loader | step` is a chat loader of the step's sessions.
 
-        ??? note "Troubleshooting"
-
-            Leave `__or__` to the steps, or give a `TransformedChatLoader`.
+        If it fails: leave `__or__` to the steps, or give a `TransformedChatLoader`.
         """
         merge, split = MergeChatRuns(), ChunkSessions(size=1, overlap=0)
         joined = loader | merge
@@ -616,10 +471,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         """Test that `inspect` counts what is loaded, and accounts for the rest.
 
         Runs where the loader has `inspect`, as the loaders of langchain-chatexports do.
-
-        ??? note "Troubleshooting"
-
-            Yield every record of the export as a `Message`, with its `kind`.
+        If it fails: yield every record of the export as a `Message`, with its `kind`.
         """
         if not hasattr(loader, "inspect"):
             pytest.skip("the loader has no `inspect`")
@@ -636,6 +488,70 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert not any(text in shown for text in _distinctive_texts(sessions))
 
 
+class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
+    """Base class for chat loader integration tests, on a real or large export.
+
+    The same properties and the same fixture `source` as in `ChatLoaderUnitTests`; here
+    the source holds at least 20 sessions, best of about the same size. The bounds are
+    properties. Select the timed test with `-m benchmark`.
+
+    ```python
+    class TestMyChatLoaderAtScale(ChatLoaderIntegrationTests):
+        @property
+        def chat_loader_class(self):
+            return MyChatLoader
+
+        @property
+        def expected_sessions(self):
+            return 500
+
+        @pytest.fixture
+        def source(self, tmp_path):
+            return build_large_export(tmp_path, sessions=500)
+    ```
+    """
+
+    @property
+    def expected_sessions(self) -> int | None:
+        """How many sessions the export holds, if known."""
+        return None
+
+    @property
+    def expected_messages(self) -> int | None:
+        """How many messages are loaded from the export, if known."""
+        return None
+
+    def test_holds_the_expected_sessions(self, loader: BaseChatLoader) -> None:
+        """Test the numbers of sessions and messages, where these are set.
+
+        If it fails: count in the export with other means (`sqlite3`, `jq`), and look
+        at what the loader leaves out: reactions, events, empty messages.
+        """
+        if self.expected_sessions is None and self.expected_messages is None:
+            pytest.skip("neither `expected_sessions` nor `expected_messages` is set")
+        sizes = [len(session["messages"]) for session in loader.lazy_load()]
+        if self.expected_sessions is not None:
+            assert len(sizes) == self.expected_sessions
+        if self.expected_messages is not None:
+            assert sum(sizes) == self.expected_messages
+
+    def test_memory_is_flat(self, loader: BaseChatLoader) -> None:
+        """Test that what was read does not stay in memory.
+
+        If it fails: something of each message stays behind, such as a set of ids, a
+        cache without a bound, a list of rows.
+        """
+        self.check_memory(loader.lazy_load)
+
+    @pytest.mark.benchmark
+    def test_throughput(self, loader: BaseChatLoader) -> None:
+        """Test that messages are loaded fast enough, in processor time.
+
+        If it fails: building messages should be most of the work.
+        """
+        self.check_speed(loader.lazy_load())
+
+
 def _messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:
     for session in sessions:
         yield from session.get("messages", ())
@@ -648,11 +564,6 @@ def _distinctive_texts(sessions: list[ChatSession]) -> set[str]:
     return distinctive
 
 
-def _all_distinct(objects: Iterator[object] | list[BaseMessage]) -> bool:
-    kept = list(objects)
-    return len({id(item) for item in kept}) == len(kept)
-
-
 def _drain(sessions: Iterator[ChatSession]) -> None:
     for session in sessions:
         del session
@@ -660,19 +571,18 @@ def _drain(sessions: Iterator[ChatSession]) -> None:
 
 def _read_one(loader: BaseChatLoader) -> None:
     sessions = loader.lazy_load()
-    for _ in islice(sessions, 1):
-        pass
+    next(sessions, None)
     close(sessions)
 
 
 class _Attempt(NamedTuple):
-    """What became of reading a damaged export."""
+    """The result of reading a damaged export."""
 
     loader: BaseChatLoader | None
     """Held, so that a file that the loader holds stays open."""
 
     told: list[str]
-    """What the reader is told: an error with its causes, and warnings."""
+    """Texts that the reader sees: an error with its causes, and warnings."""
 
 
 def _try_to_read(suite: ChatLoaderTests, source: Path) -> _Attempt:
@@ -696,7 +606,70 @@ def _error_texts(error: BaseException | None) -> list[str]:
     return texts
 
 
-def _folder_for_litter(tmp_path: Path) -> Path:
-    folder = tmp_path / "working-directory"
-    folder.mkdir()
-    return folder
+def _folder_state(folder: Path) -> dict[str, tuple[int, str]]:
+    """Describe a folder and everything in it; its own time shows what came and went."""
+
+    def content(path: Path) -> str:
+        if path.is_symlink():
+            return f"link to {path.readlink()}"
+        is_file = path.is_file()
+        return hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "folder"
+
+    return {
+        path.relative_to(folder).as_posix(): (path.lstat().st_mtime_ns, content(path))
+        for path in (folder, *sorted(folder.rglob("*")))
+    }
+
+
+def _open_files(source: Path) -> list[str]:
+    """List the files of a source that this process holds open, or skip the test."""
+    if not _DESCRIPTORS.is_dir():
+        pytest.skip("this system does not list a process's open files in /dev/fd")
+    paths = [source, *source.rglob("*")] if source.is_dir() else [source]
+    statuses = {path.name: path.stat() for path in paths}
+    held = []
+    for descriptor in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - numbers, not paths
+        try:
+            status = os.fstat(int(descriptor))
+        except OSError:  # The listing's own descriptor is closed by now.
+            continue
+        held += [n for n, other in statuses.items() if os.path.samestat(status, other)]
+    return held
+
+
+@contextmanager
+def _made_read_only(source: Path) -> Iterator[None]:
+    """Make a source and its folder read-only, or skip where that has no effect."""
+    inside = [path for path in source.rglob("*") if not path.is_symlink()]
+    modes = {path: path.stat().st_mode for path in (source.parent, source, *inside)}
+    try:
+        for path, mode in modes.items():
+            path.chmod(mode & ~0o222)
+        if os.access(source.parent, os.W_OK):
+            pytest.skip("a read-only folder does not bind root, nor anybody on Windows")
+        yield
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Keep the garbage collector from closing what was left open."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _peak_while(action: Callable[[], object]) -> int:
+    """Return the most bytes that an action held at a time beyond what was there."""
+    gc.collect()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    action()
+    return tracemalloc.get_traced_memory()[1] - before

@@ -1,6 +1,4 @@
-"""Unit tests that every session transform (step) should pass."""
-
-from __future__ import annotations
+"""Tests that every session transform (step) should pass."""
 
 import asyncio
 import pickle
@@ -9,35 +7,32 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core._api import LangChainBetaWarning
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langchain_chatexports.standard_tests.base import ChatExportStandardTests
-from langchain_chatexports.standard_tests.fakes import (
-    CountingChatLoader,
-    Recorder,
-    example_session,
+from langchain_chatexports.standard_tests.base import (
+    Bounds,
+    ChatExportStandardTests,
+    close,
 )
-from langchain_chatexports.standard_tests.resources import close
-from langchain_chatexports.steps import (
-    MergeChatRuns,
-    SessionSource,
-    SessionTransform,
-)
+from langchain_chatexports.steps import MergeChatRuns, SessionSource, SessionTransform
 
 _EXTRA_KEY = "x_standard_tests"
 _NOTHING_CAME_OUT = "no session came out: override the fixture `sessions`"
+_START = 1_693_182_723  # The first message of LangChain's iMessage tutorial.
+_DAY = 86_400
 
 
 class SessionTransformTests(ChatExportStandardTests):
-    """Properties and fixtures of the session transform suite."""
+    """Properties and fixtures of the session transform suites."""
 
     @property
     @abstractmethod
@@ -68,10 +63,6 @@ class SessionTransformUnitTests(SessionTransformTests):
     """Base class for session transform unit tests.
 
     ```python
-    from langchain_chatexports.standard_tests import SessionTransformUnitTests
-    from my_package import DropShortSessions
-
-
     class TestDropShortSessions(SessionTransformUnitTests):
         @property
         def transform_class(self):
@@ -93,13 +84,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_gives_something_for_the_sessions(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that the step gives sessions for `sessions`: plain dicts of messages.
-
-        ??? note "Troubleshooting"
-
-            If nothing comes out, the other checks check nothing: override the fixture
-            `sessions`.
-        """
+        """Test that the step gives sessions for `sessions`: plain dicts of messages."""
         output = step.invoke(sessions)
         assert isinstance(output, list)
         assert output, _NOTHING_CAME_OUT
@@ -111,11 +96,9 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_every_input_form_gives_the_same(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test a list, a tuple, a generator, a chat loader and chunks of sessions.
+        """Test a list, a tuple, a generator, a chat loader, chunks and one session.
 
-        ??? note "Troubleshooting"
-
-            If `lazy_transform` is overridden, read its input with `iter_sessions`.
+        If it fails: read the input of `lazy_transform` with `iter_sessions`.
         """
         expected = step.invoke(sessions)
         assert step.invoke(tuple(sessions)) == expected
@@ -124,11 +107,6 @@ class SessionTransformUnitTests(SessionTransformTests):
         chunks: Any = [[session] for session in sessions]
         assert step.invoke(chunks) == expected
         assert list(step.lazy_transform(sessions)) == expected
-
-    def test_one_session_gives_a_list(
-        self, step: SessionTransform, sessions: list[ChatSession]
-    ) -> None:
-        """Test that a single session may be given instead of a list of one."""
         assert step.invoke(sessions[0]) == step.invoke([sessions[0]])
 
     @pytest.mark.parametrize(
@@ -139,48 +117,26 @@ class SessionTransformUnitTests(SessionTransformTests):
         with pytest.raises(TypeError, match=r"[Ss]ession"):
             step.invoke(bad)
 
-    def test_no_sessions_give_an_empty_list(self, step: SessionTransform) -> None:
-        """Test that an export without sessions is no error.
-
-        ??? note "Troubleshooting"
-
-            Do not ask for a first session or a first message before it is known to be
-            there.
-        """
-        assert step.invoke([]) == []
-
-    @pytest.mark.parametrize("session", [{"messages": []}, {}], ids=repr)
-    def test_session_without_messages_is_no_error(
-        self, step: SessionTransform, session: ChatSession
+    @pytest.mark.parametrize("given", [[], [{"messages": []}], [{}]], ids=repr)
+    def test_nothing_to_transform_is_no_error(
+        self, step: SessionTransform, given: list[ChatSession]
     ) -> None:
-        """Test a session that is empty, or lacks `messages` (its keys are optional).
+        """Test no session, an empty one, and one without `messages` (optional).
 
-        ??? note "Troubleshooting"
-
-            Read the messages with `session.get("messages", ())`.
+        If it fails: read the messages with `session.get("messages", ())`.
         """
-        for output in step.invoke([session]):
-            assert not output.get("messages")
+        output = step.invoke(given)
+        assert given or output == []
+        assert not any(session.get("messages") for session in output)
 
-    def test_unknown_parameter_is_rejected(self) -> None:
-        """Test that a misspelled parameter is an error.
+    def test_parameters_are_checked_and_fixed(self, step: SessionTransform) -> None:
+        """Test that a misspelled parameter is an error, and that none can be changed.
 
-        ??? note "Troubleshooting"
-
-            Keep `extra="forbid"` in the `model_config` of `SessionTransform`.
+        If it fails: keep the `model_config` of `SessionTransform`.
         """
         params = {**self.transform_params, "no_such_parameter": 1}
         with pytest.raises((TypeError, ValueError), match="no_such_parameter"):
             self.transform_class(**params)
-
-    def test_is_frozen(self, step: SessionTransform) -> None:
-        """Test that a step cannot be changed, so that threads may share it.
-
-        ??? note "Troubleshooting"
-
-            Keep `frozen=True` in the `model_config` of `SessionTransform`; what depends
-            on the parameters is computed in a validator or in `transform_session`.
-        """
         for name in type(step).model_fields:
             with pytest.raises((TypeError, ValueError, AttributeError)):
                 setattr(step, name, getattr(step, name))
@@ -192,10 +148,8 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that sessions, messages and their `additional_kwargs` stay as they were.
 
-        ??? note "Troubleshooting"
-
-            Change copies: `message.model_copy(update={"content": …})`, with a new dict
-            for `additional_kwargs` and new lists in it.
+        If it fails: change copies, `message.model_copy(update={"content": …})`, with a
+        new dict for `additional_kwargs` and new lists in it.
         """
         before = deepcopy(sessions)
         step.invoke(sessions)
@@ -206,10 +160,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that no message, list or `additional_kwargs` is twice in the output.
 
-        ??? note "Troubleshooting"
-
-            A message that goes into a second session is copied for it, with its own
-            `additional_kwargs`.
+        If it fails: copy a message that goes into a second session.
         """
         output = step.invoke(sessions)
         messages = [m for session in output for m in session.get("messages", ())]
@@ -226,9 +177,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that sessions keep what they hold beside `messages`.
 
-        ??? note "Troubleshooting"
-
-            Build sessions as `{**session, "messages": messages}`.
+        If it fails: build sessions as `{**session, "messages": messages}`.
         """
         for session in sessions:
             given: Any = {**session, "functions": [], _EXTRA_KEY: "kept"}
@@ -243,26 +192,21 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that the same sessions give the same, again and with an equal step.
 
-        ??? note "Troubleshooting"
-
-            Draw random numbers from a `random.Random` with a seed that is a parameter,
-            made anew for each session, and sort what comes out of a set.
+        If it fails: draw random numbers from a `random.Random` with a seed that is a
+        parameter, and sort what comes out of a set.
         """
         expected = step.invoke(sessions)
         assert step.invoke(sessions) == expected
-        assert self.transform_class(**self.transform_params).invoke(sessions) == (
-            expected
-        )
+        again = self.transform_class(**self.transform_params)
+        assert again.invoke(sessions) == expected
 
     def test_sessions_do_not_influence_each_other(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
         """Test that each session is transformed as if it were alone.
 
-        ??? note "Troubleshooting"
-
-            A step keeps nothing between sessions. Work over all sessions (finding
-            duplicates, splitting off a validation set) is a function over an iterable.
+        If it fails: work over all sessions (finding duplicates, splitting off a
+        validation set) is a function over an iterable, not a step.
         """
         alone = [step.invoke(session) for session in sessions]
         backwards = step.invoke(sessions[::-1])
@@ -276,11 +220,10 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that streamed chunks are lists that add up to what `invoke` gives."""
         expected = step.invoke(sessions)
-        streamed = list(step.stream(sessions))
-        transformed = list(step.transform(iter([*sessions])))
-        assert all(isinstance(chunk, list) for chunk in streamed + transformed)
-        assert [s for chunk in streamed for s in chunk] == expected
-        assert [s for chunk in transformed for s in chunk] == expected
+        for chunks in (step.stream(sessions), step.transform(iter([*sessions]))):
+            streamed = list(chunks)
+            assert all(isinstance(chunk, list) for chunk in streamed)
+            assert [s for chunk in streamed for s in chunk] == expected
 
     def test_reads_only_what_an_output_needs(
         self, step: SessionTransform, sessions: list[ChatSession]
@@ -301,10 +244,8 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that a session that was passed on is not kept alive.
 
-        ??? note "Troubleshooting"
-
-            Something keeps sessions or messages: a list on the step, a cache, a
-            variable of a generator that waits at its `yield` (`del` it before).
+        If it fails: look for a list on the step, a cache, or a variable of a generator
+        that waits at its `yield` (`del` it before).
         """
         last, refs = sessions[-1], []
 
@@ -324,11 +265,9 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_early_stop_closes_the_source(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that whoever stops reading closes the loader.
+        """Test that whoever stops reading closes the loader, also with `astream`.
 
-        ??? note "Troubleshooting"
-
-            Iterate over the source in `with closing(…)`, as `lazy_transform` does.
+        If it fails: iterate in `with closing(…)`, as `lazy_transform` does.
         """
         loader = CountingChatLoader(sessions)
         for open_output in (step.stream, lambda it: (it | step).lazy_load()):
@@ -338,13 +277,8 @@ class SessionTransformUnitTests(SessionTransformTests):
             close(output)
             assert loader.closed == 1
 
-    def test_early_stop_closes_the_source_async(
-        self, step: SessionTransform, sessions: list[ChatSession]
-    ) -> None:
-        """Test the same for `astream`."""
-        loader = CountingChatLoader(sessions)
-
         async def read_one() -> None:
+            loader.closed = 0
             async for _ in step.astream(loader):
                 break
             assert loader.closed == 1
@@ -357,8 +291,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
         """Test that `loader | step` is a chat loader that can be read again."""
-        loader = CountingChatLoader(sessions)
-        joined = loader | step
+        joined = CountingChatLoader(sessions) | step
         assert isinstance(joined, BaseChatLoader)
         assert joined.load() == step.invoke(sessions)
         assert joined.load() == step.invoke(sessions)
@@ -366,13 +299,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_joining_is_associative(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that `loader | (a | b)` is `(loader | a) | b`, on either side.
-
-        ??? note "Troubleshooting"
-
-            A step whose output depends on how its input was joined keeps something
-            between sessions.
-        """
+        """Test that `loader | (a | b)` is `(loader | a) | b`, on either side."""
         loader = CountingChatLoader(sessions)
         for left, right in ((step, MergeChatRuns()), (MergeChatRuns(), step)):
             expected = right.invoke(left.invoke(sessions))
@@ -393,21 +320,14 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_batch_gives_a_list_per_input(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `batch` and `abatch`, over loaders and over single sessions.
-
-        ??? note "Troubleshooting"
-
-            `batch` and `abatch` run `invoke` in threads: a step must keep nothing on
-            itself.
-        """
+        """Test `batch` and `abatch`, over loaders and over single sessions."""
         loaders: list[SessionSource] = [
             CountingChatLoader(sessions),
             CountingChatLoader(sessions[:1]),
         ]
         expected = [step.invoke(sessions), step.invoke(sessions[:1])]
-        alone = [step.invoke(session) for session in sessions]
         assert step.batch(loaders) == expected
-        assert step.batch([*sessions]) == alone
+        assert step.batch([*sessions]) == [step.invoke(s) for s in sessions]
         assert asyncio.run(step.abatch(loaders)) == expected
 
     def test_async_gives_what_sync_gives(
@@ -430,40 +350,31 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that a traced run says how many sessions came out, and nothing of them.
 
-        ??? note "Troubleshooting"
-
-            Traces leave the machine when LangSmith is switched on: `SessionTransform`
-            makes the run, and puts no text on it.
+        Traces leave the machine when LangSmith is switched on.
         """
         for is_async in (False, True):
-            trace = Recorder()
+            trace = _Recorder()
             config: RunnableConfig = {"callbacks": [trace]}
             if is_async:
                 output = asyncio.run(step.ainvoke(sessions, config))
             else:
                 output = step.invoke(sessions, config)
-            assert trace.names == [step.get_name()]
+            assert [start["name"] for _, _, start in trace.starts] == [step.get_name()]
             assert trace.outputs == [{"sessions": len(output)}]
             assert not trace.errors
-            told = trace.everything()
+            told = repr((trace.starts, trace.outputs))
             for message in (m for s in sessions for m in s.get("messages", ())):
                 assert not message.text or str(message.text) not in told
 
     def test_error_is_on_the_run(self, step: SessionTransform) -> None:
-        """Test that a failing source is recorded as the run's error, once.
-
-        ??? note "Troubleshooting"
-
-            Let errors pass; an export that is cut without a word is worse than an
-            error.
-        """
+        """Test that a failing source is recorded as the run's error, once."""
 
         def failing() -> Iterator[ChatSession]:
             yield {"messages": []}
             msg = "the source failed"
             raise OSError(msg)
 
-        trace = Recorder()
+        trace = _Recorder()
         with pytest.raises(OSError, match="the source failed"):
             step.invoke(failing(), {"callbacks": [trace]})
         assert [type(error) for error in trace.errors] == [OSError]
@@ -474,12 +385,9 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_serializes(self, step: SessionTransform) -> None:
         """Test that `dumps` and `loads` give an equal step.
 
-        Skipped for steps that say that they cannot (`is_lc_serializable`).
-
-        ??? note "Troubleshooting"
-
-            Parameters are JSON types or can be parsed from them. The class must be
-            importable from the module in `get_lc_namespace`.
+        Skipped for steps that say that they cannot (`is_lc_serializable`). If it fails:
+        parameters must be JSON types or parsed from them, and the class importable from
+        the module in `get_lc_namespace`.
         """
         if not step.is_lc_serializable():
             pytest.skip("`is_lc_serializable` is False")
@@ -494,44 +402,122 @@ class SessionTransformUnitTests(SessionTransformTests):
             )
         assert again == step
 
-    def test_pickles(self, step: SessionTransform, sessions: list[ChatSession]) -> None:
-        """Test that a step can be sent to another process, and does the same there.
+    def test_pickles_and_hashes(
+        self, step: SessionTransform, sessions: list[ChatSession]
+    ) -> None:
+        """Test that a step can be sent to another process, and be a key of a dict.
 
-        ??? note "Troubleshooting"
-
-            Parameters and private attributes must pickle: no lambda, no open file.
+        If it fails: no lambda and no open file among the parameters and private
+        attributes; declare collections as tuples.
         """
-        again = pickle.loads(pickle.dumps(step))
-        assert again == step
-        assert again.invoke(sessions) == step.invoke(sessions)
+        sent = pickle.loads(pickle.dumps(step))
+        assert sent.invoke(sessions) == step.invoke(sessions)
+        for again in (sent, self.transform_class(**self.transform_params)):
+            assert again == step
+            assert hash(again) == hash(step)
 
-    def test_is_hashable(self, step: SessionTransform) -> None:
-        """Test that equal steps have equal hashes.
+    def test_is_shown(self, step: SessionTransform) -> None:
+        """Test `repr`, the schemas and the graph that LangChain's tools ask for.
 
-        ??? note "Troubleshooting"
-
-            Declare collections as tuples, and turn what users give into them in a
-            validator.
-        """
-        again = self.transform_class(**self.transform_params)
-        assert again == step
-        assert hash(again) == hash(step)
-
-    def test_repr_names_the_class(self, step: SessionTransform) -> None:
-        """Test that `repr` shows what the step is."""
-        for single in step.flattened():
-            assert type(single).__name__ in repr(step)
-
-    def test_has_schemas_and_a_graph(self, step: SessionTransform) -> None:
-        """Test the schemas and the drawing that LangChain's tools ask for.
-
-        ??? note "Troubleshooting"
-
-            Keep the `InputType` and `OutputType` of `SessionTransform`: pydantic
-            refuses `ChatSession` below Python 3.12.
+        If it fails: keep the `InputType` and `OutputType` of `SessionTransform`;
+        pydantic refuses `ChatSession` below Python 3.12.
         """
         assert step.get_input_jsonschema()["type"] == "array"
         assert step.get_output_jsonschema()["type"] == "array"
         drawn = step.get_graph().draw_mermaid()
         for single in step.flattened():
+            assert type(single).__name__ in repr(step)
             assert single.get_name() in drawn
+
+
+class SessionTransformIntegrationTests(Bounds, SessionTransformTests):
+    """Base class for session transform integration tests, on many sessions.
+
+    The same properties as in `SessionTransformUnitTests`; the fixture `sessions` is
+    read again and again, as often as `repetitions` says.
+    """
+
+    @property
+    def repetitions(self) -> int:
+        """How often the sessions are repeated."""
+        return 20
+
+    def test_memory_is_flat(
+        self, step: SessionTransform, sessions: list[ChatSession]
+    ) -> None:
+        """Test that sessions that were passed on do not stay in memory."""
+        self.check_memory(lambda: step.lazy_transform(self._copies(sessions)))
+
+    @pytest.mark.benchmark
+    def test_throughput(
+        self, step: SessionTransform, sessions: list[ChatSession]
+    ) -> None:
+        """Test that messages come out fast enough, in processor time.
+
+        If it fails: look for a loop over all messages within a loop over messages.
+        """
+        self.check_speed(step.lazy_transform(list(self._copies(sessions))))
+
+    def _copies(self, sessions: list[ChatSession]) -> Iterator[ChatSession]:
+        for _ in range(self.repetitions):
+            for session in sessions:
+                yield deepcopy(session)
+
+
+class CountingChatLoader(BaseChatLoader):
+    """A loader of given sessions that counts what is read and closed."""
+
+    def __init__(self, sessions: list[ChatSession]) -> None:
+        self.sessions = sessions
+        self.reads = 0
+        self.closed = 0
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        """Yield the sessions one by one."""
+        try:
+            for session in self.sessions:
+                self.reads += 1
+                yield session
+        finally:
+            self.closed += 1
+
+
+class _Recorder(BaseCallbackHandler):
+    """Records all events of a run."""
+
+    def __init__(self) -> None:
+        self.starts: list[tuple[Any, Any, dict[str, Any]]] = []
+        self.outputs: list[Any] = []
+        self.errors: list[BaseException] = []
+
+    def on_chain_start(
+        self, serialized: dict[str, Any], inputs: dict[str, Any], **kwargs: Any
+    ) -> None:
+        self.starts.append((serialized, inputs, kwargs))
+
+    def on_chain_end(self, outputs: dict[str, Any], **kwargs: Any) -> None:
+        del kwargs
+        self.outputs.append(outputs)
+
+    def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
+        del kwargs
+        self.errors.append(error)
+
+
+def example_session(number: int) -> ChatSession:
+    """Build a conversation of 24 messages, with runs, half of it a day later."""
+    senders = ("Tortoise", "Hare", "Hare", "Tortoise", "Tortoise", "Hare")
+    messages = []
+    for index in range(24):
+        sender = senders[(index + number) % len(senders)]
+        kwargs = {
+            "message_time": _START + index * 30 + (_DAY if index >= 12 else 0),
+            "sender": sender,
+            "is_from_me": sender == "Tortoise",
+            "events": [{"message_time": f"2023-08-28T00:00:{index:02}+00:00"}],
+        }
+        text = f"Line {index} of race {number}, by {sender}."
+        name = f"race-{number}-{index}"
+        messages.append(HumanMessage(text, additional_kwargs=kwargs, id=name))
+    session: Any = {"messages": messages, "metadata": {"id": f"race-{number}"}}
+    return cast("ChatSession", session)

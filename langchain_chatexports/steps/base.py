@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import (
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, time, timedelta
+from inspect import isgeneratorfunction
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, ClassVar, cast, overload
 
-from langchain_core.callbacks import (
-    CallbackManager,
-    CallbackManagerForChainRun,
-)
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
+from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.base import RunnableLike, RunnableSerializable
 from langchain_core.runnables.config import (
     ensure_config,
@@ -40,6 +32,7 @@ from langchain_chatexports.chat_loaders.session_source import (
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 _AS_TEXT = (timedelta, date, time, PurePath)
+_PACKAGE = "langchain_chatexports."
 
 
 class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
@@ -125,14 +118,11 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         return [s for chunk in self.stream(input, config, **kwargs) for s in chunk]
 
     def stream(
-        self,
-        input: SessionSource,
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
+        self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[list[ChatSession]]:
         """Transform lazily; each chunk is a list of one session."""
-        # Not the loader itself: `transform` must fail inside its run on bad input.
-        yield from self.transform(_one_chunk(input), config, **kwargs)
+        # One chunk, so that `transform` fails inside its run on bad input.
+        yield from self.transform(iter((input,)), config, **kwargs)
 
     def transform(
         self,
@@ -146,35 +136,45 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         this one holds a single session.
         """
         self._refuse_arguments(kwargs)
-        run = _start_run(self, config)
-        told = _Told(config)
+        config = ensure_config(config)
+        run = get_callback_manager_for_config(config).on_chain_start(
+            None,
+            {"input": ""},
+            name=config.get("run_name") or self.get_name(),
+            run_id=config.pop("run_id", None),
+        )
+        count = 0
+        traced: list[ChatSession] | None = [] if traces_outputs(config) else None
         try:
-            with closing(_sessions_of(self, input)) as outputs:
+            with closing(_outputs(self, input)) as outputs:
                 for session in outputs:
-                    told.note(session)
+                    count += 1
+                    if traced is not None:
+                        traced.append(session)
                     yield [session]
                     del session
         except GeneratorExit:
-            run.on_chain_end(told.outputs())
+            run.on_chain_end(
+                cast("Any", {"sessions": count} if traced is None else traced)
+            )
             raise
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end(told.outputs())
+        run.on_chain_end(cast("Any", {"sessions": count} if traced is None else traced))
 
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # `bind(delimiter=" ")` must not be ignored in silence.
         if kwargs:
-            names = sorted(kwargs)
+            written = ", ".join(f"{name}=..." for name in sorted(kwargs))
             owners = [
                 type(step).__name__
                 for step in self.flattened()
                 if kwargs.keys() <= type(step).model_fields.keys()
             ]
-            written = ", ".join(f"{name}=..." for name in names)
             msg = (
-                f"Unknown arguments: {', '.join(names)}. Settings belong to the step: "
-                f"{[*owners, type(self).__name__][0]}({written})."
+                f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to "
+                f"the step: {[*owners, type(self).__name__][0]}({written})."
             )
             raise TypeError(msg)
 
@@ -182,30 +182,30 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def __or__(self, other: SessionTransform) -> SessionPipeline: ...
     @overload
     def __or__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
-    def __or__(
-        self, other: SessionTransform | RunnableLike[Any, Any]
-    ) -> SessionPipeline | RunnableSequence[Any, Any]:
+    def __or__(self, other: Any) -> SessionPipeline | RunnableSequence[Any, Any]:
         """Return a step if joined with a step, otherwise an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
-        given: Any = other  # What users write is checked here, whatever its type says.
-        if isinstance(given, BaseChatLoader):
+        if isinstance(other, BaseChatLoader):
             msg = "A chat loader stands left of its steps: loader | step."
             raise TypeError(msg)
+        if isgeneratorfunction(other) and other.__module__.startswith(_PACKAGE):
+            # As a Runnable it would add up examples, and show them in traces.
+            name = other.__name__
+            msg = f"{name} reads sessions itself: write {name}(loader | steps)."
+            raise TypeError(msg)
         # langchain-core declares the wider `Runnable`.
-        return cast("RunnableSequence[Any, Any]", super().__or__(cast("Any", other)))
+        return cast("RunnableSequence[Any, Any]", super().__or__(other))
 
     @overload
     def __ror__(self, other: BaseChatLoader) -> TransformedChatLoader: ...
     @overload
     def __ror__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
-    def __ror__(
-        self, other: BaseChatLoader | RunnableLike[Any, Any]
-    ) -> TransformedChatLoader | RunnableSequence[Any, Any]:
+    def __ror__(self, other: Any) -> TransformedChatLoader | RunnableSequence[Any, Any]:
         """Return a chat loader if joined with a chat loader of any package."""
         if isinstance(other, BaseChatLoader):
             return TransformedChatLoader(other, self)
-        return cast("RunnableSequence[Any, Any]", super().__ror__(cast("Any", other)))
+        return cast("RunnableSequence[Any, Any]", super().__ror__(other))
 
     @overload
     def pipe(
@@ -218,12 +218,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def pipe(
         self, *others: Any, name: str | None = None
     ) -> RunnableSerializable[Any, Any]:
-        """Return what `|` returns: a step if joined with steps.
-
-        Args:
-            *others: Steps, or other Runnables.
-            name: The name of the run in traces.
-        """
+        """Return what `|` returns, with an optional name for its run in traces."""
         joined: RunnableSerializable[Any, Any] = self
         for other in others:
             joined = joined | other
@@ -290,10 +285,10 @@ class SessionPipeline(SessionTransform):
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         """Draw the pipeline as the sequence of its steps."""
-        steps: tuple[Runnable[Any, Any], ...] = self.steps
-        if len(steps) > 1:
-            return RunnableSequence(*steps).get_graph(config)
-        return steps[0].get_graph(config) if steps else super().get_graph(config)
+        if len(self.steps) > 1:
+            return RunnableSequence(*self.steps).get_graph(config)
+        drawn = self.steps[0].get_graph if self.steps else super().get_graph
+        return drawn(config)
 
     def __repr__(self) -> str:
         """Return the steps as they are written in code."""
@@ -311,47 +306,10 @@ def _given_away(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
         yield from sessions
 
 
-def _one_chunk(source: SessionSource) -> Iterator[SessionSource]:
-    yield source
-
-
-def _sessions_of(
+def _outputs(
     step: SessionTransform, chunks: Iterator[SessionSource]
 ) -> Generator[ChatSession, None, None]:
     with closing(closing_iterator(chunks)) as open_chunks:
         for chunk in open_chunks:
             yield from step.lazy_transform(chunk)
             del chunk
-
-
-class _Told:
-    """What the callbacks of a run get at its end."""
-
-    def __init__(self, config: RunnableConfig | None) -> None:
-        self._count = 0
-        self._sessions: list[ChatSession] | None = (
-            [] if traces_outputs(config) else None
-        )
-
-    def note(self, session: ChatSession) -> None:
-        """Note a session that the run returns."""
-        self._count += 1
-        if self._sessions is not None:
-            self._sessions.append(session)
-
-    def outputs(self) -> Any:
-        """Return the number of sessions, or the sessions if they are asked for."""
-        return {"sessions": self._count} if self._sessions is None else self._sessions
-
-
-def _start_run(
-    step: SessionTransform, config: RunnableConfig | None
-) -> CallbackManagerForChainRun:
-    config = ensure_config(config)
-    manager: CallbackManager = get_callback_manager_for_config(config)
-    return manager.on_chain_start(
-        None,
-        {"input": ""},
-        name=config.get("run_name") or step.get_name(),
-        run_id=config.pop("run_id", None),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Any, ClassVar, cast
 
 from langchain_core.chat_sessions import ChatSession
@@ -57,20 +58,17 @@ class MergeChatRuns(SessionTransform):
     def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
         if type(message) is not type(last):
             return False
-        # Somebody else's words do not become a part of the sender's own.
-        if ("forwarded" in message.additional_kwargs) != (
-            "forwarded" in last.additional_kwargs
-        ):
-            return False
-        # Nor does context become learned, or the other way round.
-        if last.additional_kwargs.get("weight") != message.additional_kwargs.get(
+        earlier, extra = last.additional_kwargs, message.additional_kwargs
+        # Somebody else's words do not become a part of the sender's own, nor does
+        # context become learned, or the other way round.
+        if ("forwarded" in extra) != ("forwarded" in earlier) or extra.get(
             "weight"
-        ):
+        ) != earlier.get("weight"):
             return False
         if self.max_gap is None:
             return True
-        before = last.additional_kwargs.get("message_time")
-        after = message.additional_kwargs.get("message_time")
+        before = earlier.get("message_time")
+        after = extra.get("message_time")
         if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
             return True
         return after - before <= self.max_gap.total_seconds()
@@ -80,33 +78,30 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     first = run[0]
     if len(run) == 1:
         return first
-    kwargs: dict[str, Any] = dict(first.additional_kwargs)
-    texts: list[str] = []
+    extras = [message.additional_kwargs for message in run]
+    kwargs: dict[str, Any] = dict(extras[0])
+    for key in _JOINED_LISTS:
+        if lists := [extra[key] for extra in extras if extra.get(key)]:
+            kwargs[key] = [*chain.from_iterable(lists)]
     ids: list[str] = []
-    joined: dict[str, list[Any]] = {}
-    has_other_parts = False
-    for message in run:
-        content, extra = message.content, message.additional_kwargs
-        # `text` joins the text parts of list content, and costs more than a look.
-        if isinstance(content, str):
-            texts.append(content)
-        else:
-            texts.append(str(message.text))
-            has_other_parts = has_other_parts or not _is_text_only(content)
-        for key in _JOINED_LISTS:
-            if listed := extra.get(key):
-                joined.setdefault(key, []).extend(listed)
+    for message, extra in zip(run, extras, strict=True):
         if extra.get("message_ids"):
             ids += extra["message_ids"]
         elif message.id:
             ids.append(message.id)
-    kwargs.update(joined)
     if ids:
         kwargs["message_ids"] = ids
-    merged: Any = _joined(texts, delimiter)
-    if has_other_parts:
-        merged = _joined_parts(run, delimiter)
+    merged = _joined_contents(run, delimiter)
     return changed_copy(first, {"content": merged, "additional_kwargs": kwargs})
+
+
+def _joined_contents(run: Sequence[BaseMessage], delimiter: str) -> Any:
+    contents = [message.content for message in run]
+    if set(map(type, contents)) == {str}:
+        return _joined(cast("list[str]", contents), delimiter)
+    if all(map(_is_text_only, contents)):
+        return _joined([str(message.text) for message in run], delimiter)
+    return _joined_parts(run, delimiter)
 
 
 def _joined(texts: Sequence[str], delimiter: str) -> str:

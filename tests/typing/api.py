@@ -15,6 +15,7 @@ from langchain_openai import ChatOpenAI
 from typing_extensions import assert_type
 
 from langchain_chatexports import (
+    ChatExportLoader,
     ChatFineTuner,
     ChunkSessions,
     ExportSummary,
@@ -63,6 +64,10 @@ def steps(loader: BaseChatLoader, session: ChatSession) -> None:
     assert_type(map_ai_messages([session], "Me"), Iterator[ChatSession])
 
 
+def prepare(loader: ChatExportLoader) -> None:
+    assert_type(loader | MergeChatRuns(), TransformedChatLoader)
+
+
 class Own(SessionTransform):
     """A step of somebody's own."""
 
@@ -87,8 +92,7 @@ def tuner(loader: BaseChatLoader) -> None:
         tuner = ChatFineTuner(
             model=server.base_model,
             base_url=server.base_url,
-            # As with langchain-openai's models, pydantic makes a SecretStr of it.
-            api_key=server.api_key,  # pyright: ignore[reportArgumentType]
+            api_key=server.api_key,
         )
         assert_type(tuner.invoke(loader), ChatOpenAI)
         run = tuner.submit(loader)

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
     "trl": ("local_server",),
-    "matplotlib": ("report",),
-    "emoji": ("evaluation",),
+    "jinja2": ("report",),
+    "sklearn": ("evaluation", "cli/test_evaluate.py", "page/test_guess.py"),
     "nicegui": ("page",),
 }
 

@@ -9,38 +9,26 @@ import sys
 import pytest
 
 import langchain_chatexports
-from langchain_chatexports import chat_loaders, finetuning
+from langchain_chatexports import chat_loaders, exceptions, finetuning
 
 EXPECTED_ALL = [
     "ChatExportError",
+    "ChatExportLoader",
     "ChatExportRetriever",
     "ChatFineTuner",
     "ChunkSessions",
     "DiscordChatLoader",
-    "EncryptedExportError",
-    "ExportAccessError",
-    "ExportFormatError",
-    "ExportNotFoundError",
     "ExportSession",
     "ExportSummary",
-    "FileProcessingError",
-    "FineTuningCancelledError",
-    "FineTuningError",
-    "FineTuningFailedError",
     "FineTuningRun",
-    "FineTuningTimeoutError",
-    "FineTuningUnavailableError",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
     "LabelSpeakers",
     "LocalServer",
-    "LocalServerError",
     "MapAIMessages",
     "MergeChatRuns",
-    "MissingExtraError",
     "Redact",
     "SelectSessions",
-    "SenderNotFoundError",
     "SessionPipeline",
     "SessionTransform",
     "SignalChatLoader",
@@ -49,8 +37,6 @@ EXPECTED_ALL = [
     "SplitSessions",
     "TableChatLoader",
     "TelegramChatLoader",
-    "TrainingBudgetError",
-    "TrainingDataError",
     "WhatsAppChatLoader",
     "__version__",
     "convert_messages_for_finetuning",
@@ -85,6 +71,11 @@ def test_all_names_what_users_may_rely_on() -> None:
 @pytest.mark.parametrize("name", EXPECTED_ALL)
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(langchain_chatexports, name) is not None
+
+
+@pytest.mark.parametrize("name", exceptions.__all__)
+def test_every_error_can_be_imported_from_the_package(name: str) -> None:
+    assert getattr(langchain_chatexports, name) is getattr(exceptions, name)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -19,8 +19,8 @@ PAGES = (
     ("steps.md", 8, None),
     ("privacy.md", 3, None),
     ("examples.md", 8, None),
-    ("report.md", 1, "matplotlib"),
-    ("evaluation.md", 1, "emoji"),
+    ("report.md", 1, "jinja2"),
+    ("evaluation.md", 1, None),
 )
 
 

@@ -21,8 +21,8 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What a core install does not bring: each is in an extra, or comes with one.
 EXTRAS = [
-    *("accelerate", "datasets", "emoji", "fastapi", "gguf", "jinja2", "matplotlib"),
-    *("numpy", "pandas", "peft", "psutil", "duckdb", "pyarrow", "ray"),
+    *("accelerate", "datasets", "fastapi", "gguf", "jinja2", "numpy", "pandas"),
+    *("peft", "psutil", "duckdb", "pyarrow", "ray", "scipy", "sklearn"),
     *(
         "prompt_toolkit",
         "rich",

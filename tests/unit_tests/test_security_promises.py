@@ -70,7 +70,7 @@ def test_from_export_to_set_no_connection_is_opened(
     speaker = MapAIMessages(sender=step.pseudonym("Hare"))
     piped = loader | step | MergeChatRuns() | speaker | ChunkSessions()
     written = write_dataset(trace_examples(piped), tmp_path / "set.jsonl")
-    assert written.examples_written > 0
+    assert written.examples.kept > 0
     assert opened == []
 
 

@@ -1,6 +1,5 @@
 """The Messenger loaders: one file, or a whole export."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -55,7 +54,7 @@ class _MessengerChatLoader(ChatExportLoader):
         if not export.threads:
             raise _no_thread(files, export)
         owner = None if self.owner else find_owner(export)
-        _describe(files, export)
+        files.details["other_files"] = len(export.others)
         has_read = False
         for thread in export.threads:
             if conversation := _conversation(thread, files, owner, self.owner):
@@ -198,21 +197,6 @@ def _conversation(
         owner=owner,
         owner_found_by=found_by,
     )
-
-
-def _describe(files: ExportFiles, export: MessengerExport) -> None:
-    entries = {
-        (thread.id, entry.section or "none")
-        for thread in export.threads
-        for entry in thread.files
-    }
-    files.details |= {
-        "threads": len(export.threads),
-        "files": sum(len(thread.files) for thread in export.threads),
-        "other_files": len(export.others),
-        "html_files": export.html_files,
-        "sections": dict(sorted(Counter(section for _, section in entries).items())),
-    }
 
 
 def _no_thread(files: ExportFiles, export: MessengerExport) -> ExportFormatError:

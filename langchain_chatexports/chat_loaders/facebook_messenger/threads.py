@@ -97,12 +97,21 @@ class ThreadFile:
 
     @property
     def thread_folder(self) -> str:
-        """The thread folder's name; by the file's own word where it lies elsewhere."""
-        if self.folder.lower() not in {*_SECTIONS, "messages", ""}:
-            return self.folder
-        with suppress(ChatExportError):  # Reading it later shows what is wrong.
-            return (self.full_head and self.full_head.folder) or self.folder
+        """The thread folder's name; by the file's own word where it lies elsewhere.
+
+        Meta's names have no spaces, and those of copies do (`ada_1 (1)`).
+        """
+        is_elsewhere = self.folder.lower() in {*_SECTIONS, "messages", ""}
+        if is_elsewhere or " " in self.folder:
+            return self.named_folder or self.folder
         return self.folder
+
+    @property
+    def named_folder(self) -> str | None:
+        """The thread folder's name that stands in the file."""
+        with suppress(ChatExportError):  # Reading it later shows what is wrong.
+            return self.full_head.folder if self.full_head else None
+        return None
 
 
 @dataclass
@@ -147,6 +156,7 @@ class MessengerExport:
         self._by_key: dict[str, Thread] = {}
         encrypted: list[ThreadFile] = []
         copies: list[ThreadFile] = []
+        renamed: list[ThreadFile] = []
         for entry in self._thread_files(files):
             if entry.number:
                 folder = entry.thread_folder
@@ -156,7 +166,8 @@ class MessengerExport:
             elif entry.section == _GROUP_SECTION:
                 copies.append(entry)
             else:
-                self._add(entry, entry.own_name, (entry.folder, entry.file.name))
+                renamed.append(entry)
+        self._place_renamed(renamed)
         if copies:
             self._place_copies(copies)
         self._find_instagram()
@@ -186,6 +197,18 @@ class MessengerExport:
         thread.order = min(thread.order, order)
         thread.files.append(entry)
         return thread
+
+    def _place_renamed(self, renamed: list[ThreadFile]) -> None:
+        """Add files of other names to the threads that they say they are of."""
+        originals = dict(self._by_key)
+        for entry in renamed:
+            key = _key(entry.named_folder or "")
+            if original := originals.get(key):
+                original.files.append(entry)
+                continue
+            thread = self._add(entry, entry.own_name, (entry.folder, entry.file.name))
+            if key:
+                originals[key] = thread
 
     def _place_copies(self, copies: list[ThreadFile]) -> None:
         """Add copies of group messages to the threads that they repeat."""

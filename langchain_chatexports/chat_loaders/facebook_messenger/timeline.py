@@ -143,7 +143,8 @@ def _placeholders(messages: Collection[Message]) -> set[str]:
     on_shares = Counter(
         message.text
         for message in messages
-        if message.kind == "text"
+        if message.extra  # Nearly always there is none, so look at that first.
+        and message.kind == "text"
         and _has_share(message.extra)
         and len(message.text) <= _MAX_PLACEHOLDER_LENGTH
     )

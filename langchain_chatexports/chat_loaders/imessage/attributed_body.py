@@ -49,15 +49,9 @@ class AttributedText(NamedTuple):
 
 
 def decode_attributed_body(blob: bytes) -> str | None:
-    """Return the text of an `attributedBody`, as it stands.
+    """Return the text of an `attributedBody`, or `None` where none is whole.
 
-    Placeholders of attachments (U+FFFC) are kept.
-
-    Args:
-        blob: The raw column value; any bytes are allowed.
-
-    Returns:
-        The text, or `None` where the bytes hold none that is whole.
+    Any bytes are allowed. Placeholders of attachments (U+FFFC) are kept.
     """
     if not blob.startswith(_HEADER):
         return None

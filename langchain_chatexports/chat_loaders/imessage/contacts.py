@@ -135,11 +135,7 @@ class Contacts:
 def find_contacts(
     contacts: Mapping[str, str] | str | Path | None, database: Path
 ) -> Contacts:
-    """Read the contacts that the user gives, or else those beside the database.
-
-    Raises:
-        ChatExportError: If contacts that the user gives cannot be read.
-    """
+    """Read the contacts that the user gives, or else those beside the database."""
     if isinstance(contacts, Mapping):
         return Contacts(cards_of_mapping(contacts))
     if contacts is not None:

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from itertools import chain
+from itertools import islice
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ _MAX_STEPS_PER_BYTE = 50
 _MIN_STEPS = 20_000_000
 # SQLite's errors where the system blocks it, though plain reads may be allowed.
 _BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
+_BAD_TEXT = "Could not decode to UTF-8"
 # Texts of SQLite that quote nothing of the file.
 _KNOWN = ("disk I/O error", "database or disk is full", "out of memory", "too big")
 
@@ -71,7 +72,6 @@ class Database:
                 check_same_thread=False,
             )
             try:
-                connection.text_factory = methodcaller("decode", "utf-8", "replace")
                 connection.set_progress_handler(self._is_used_up, _STEPS_BETWEEN_CHECKS)
                 if sys.version_info >= (3, 11):
                     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
@@ -87,15 +87,22 @@ class Database:
     def query(self, sql: str, values: Any = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query; badly encoded text is read with U+FFFD."""
         with self._our_errors():
-            # A cursor that is left early would be closed after its connection.
-            yield from chain(self._connection.execute(sql, values))
+            count = 0
+            try:
+                for row in self._connection.execute(sql, values):
+                    yield row
+                    count += 1
+            except sqlite3.OperationalError as error:
+                if _BAD_TEXT not in str(error):
+                    raise
+            else:
+                return
+            # Decoding with replacement makes each text cost a call: only where needed.
+            self._connection.text_factory = methodcaller("decode", "utf-8", "replace")
+            yield from islice(self._connection.execute(sql, values), count, None)
 
     def columns(self, table: str) -> frozenset[str]:
-        """Return the columns of a stored table, in lower case; none if it is missing.
-
-        Raises:
-            ExportFormatError: If it is a view, a virtual table or has computed columns.
-        """
+        """Return the columns of a stored table in lower case; none if there is none."""
         # What is not stored has no page.
         sql = (
             "SELECT type IS 'table' AND coalesce(rootpage, 0) > 0 "
@@ -150,13 +157,7 @@ class Database:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Database]:
-    """Open a database as it is now, and leave it and its neighbors unchanged.
-
-    Raises:
-        ExportNotFoundError: If the file is missing.
-        ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it is not a database, or a damaged one.
-    """
+    """Open a database as it is now, and leave it and its neighbors unchanged."""
     path_status(path)
     real = Path(os.path.realpath(path))  # The log is beside what a link leads to.
     with ExitStack() as stack:
@@ -176,12 +177,7 @@ def path_status(
     *,
     wanted: str = "chat.db, sms.db, a folder that holds one, or a Finder backup",
 ) -> os.stat_result:
-    """Return the status of a path that the user named.
-
-    Raises:
-        ExportNotFoundError: If there is nothing.
-        ExportAccessError: If the system refuses to look.
-    """
+    """Return the status of a path that the user named."""
     # Not `Path.exists`: since Python 3.14 it hides a refusal.
     try:
         return path.stat()
@@ -209,12 +205,7 @@ def is_sqlite_file(path: Path) -> bool:
 
 
 def read_head(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file; none where there is nothing.
-
-    Raises:
-        ExportFormatError: If it is something other than a file.
-        ExportAccessError: If the system refuses.
-    """
+    """Return the first bytes of a file; none where there is nothing."""
     try:
         with open_regular_file(path) as file:
             return file.read(count)

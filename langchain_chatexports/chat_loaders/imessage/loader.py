@@ -7,6 +7,7 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.conversation import distinct_names
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import (
     CONTACTS_WANTED,
@@ -127,8 +128,9 @@ class IMessageChatLoader(ChatExportLoader):
             files.details["owner_addresses"] = sorted(own)
             found_by = "is_from_me" if has_own else "name" if own_handles else None
             reader = Reader(queries, people, owner, own_handles, queries.shared())
+            shown = distinct_names(people.names, people.handles)
             for chats in conversations:
-                yield _conversation(chats, people, reader, found_by)
+                yield _conversation(chats, people, shown, reader, found_by)
 
     def _count_messages(self) -> int:
         with open_database(find_database(self.path)) as database:
@@ -138,11 +140,15 @@ class IMessageChatLoader(ChatExportLoader):
 
 
 def _conversation(
-    chats: MergedChats, people: People, reader: Reader, found_by: str | None
+    chats: MergedChats,
+    people: People,
+    shown: Mapping[str, str],
+    reader: Reader,
+    found_by: str | None,
 ) -> Conversation:
     title = chats.title
     if title is None and chats.only_other is not None and not chats.is_group:
-        title = people.names[chats.only_other]
+        title = shown[chats.only_other]
     members = [] if chats.is_with_oneself else list(chats.people)
     if found_by:
         members = [*(who for who in members if who != reader.owner), reader.owner]

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ _logger = logging.getLogger(__name__)
 
 # Databases have some of these in lower case, too.
 _SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
+_BEFORE_ALL = -(2**80)
 _NOTE_COPY_MICROSECONDS = 60_000_000
 _FIRST_ADDED, _FIRST_REMOVED = 2000, 3000
 # By the number of the type, with the words of English phones for those that cannot show
@@ -52,8 +53,6 @@ _QUOTING = re.compile(
     r" “(?P<quoted>.+)”\s*",
     re.DOTALL,
 )
-# What all of them begin with: cheaper to check than the pattern.
-_BEGINNINGS = (*_VERBS, "Reacted ", "Removed ")
 
 
 class _Reaction(NamedTuple):
@@ -83,59 +82,68 @@ class Reader:
     def read(self, chats: MergedChats, services: list[str]) -> Iterator[Message]:
         """Yield the messages of a conversation, oldest first; note their services."""
         found_services = dict.fromkeys(chat.service for chat in chats.chats)
-        earlier = _Earlier()
-        notes = _NotesToOneself() if chats.is_with_oneself else None
-        reactions: list[tuple[_Reaction, str]] = []
-        last_row_id = None
+        is_all_own, only_other = chats.is_with_oneself, chats.only_other or ""
+        people, owner_handles = self.people.ids, self.owner_handles
+        numbers: set[int] = set()
+        found: list[tuple[int, int, int, Message]] = []
+        reactions: list[tuple[int, int, _Reaction, str]] = []
         for row in self.queries.messages([chat.row_id for chat in chats.chats]):
-            row_id, place = row[0], row[-1]
-            if row_id == last_row_id:  # Merged chats can share a message.
+            number, time, is_own, handle_id, guid, service, text, body, kind, *more = (
+                row
+            )
+            if number in numbers:  # Merged chats can share a message.
                 continue
-            last_row_id = row_id
-            found_services[row[5]] = None
-            message, reaction = self._message(row, chats)
+            numbers.add(number)
+            found_services[service] = None
+            if body is not None:
+                text = decode_attributed_body(body) if type(body) is bytes else None
+            # An own row names the other party in `handle_id`, or nobody.
+            if is_own or is_all_own or handle_id in owner_handles:
+                sender = self.owner
+            else:
+                sender = people.get(handle_id) or only_other
+            order = _BEFORE_ALL if time is None else time
+            has_details, place = more
+            if kind is None and not has_details and is_plain(text):
+                message = Message(time, sender, text, "text", guid or "", {})
+            else:
+                message, reaction = self._detailed(number, time, sender, text, kind)
+                message.id = guid or ""
+                if reaction and place is None:
+                    reactions.append((order, number, reaction, message.sender))
             if place is not None:
                 message.text = message.text if message.kind == "text" else ""
                 message.kind = place
-            elif reaction is not None:
-                reactions.append((reaction, message.sender))
-            elif "“" in message.text and message.kind == "text":
-                earlier.react(message)
-            if notes and message.text and notes.has(message, is_from_me=row[2]):
-                message.kind = "duplicate"
-            if row_id in self.shared:
-                message.is_repeat = row_id in self.seen
-                self.seen.add(row_id)
-            earlier.messages.append(message)
-            yield message
-        _attach(reactions, earlier.messages)
+            if number in self.shared:
+                message.is_repeat = number in self.seen
+                self.seen.add(number)
+            found.append((order, number, is_own, message))
+        found.sort()
+        if is_all_own:
+            _mark_copied_notes(found)
+        messages = [message for *_, message in found]
+        del found
+        _apply_words(messages)
+        _attach(sorted(reactions), messages)
         names = (
             _SERVICES.get(name.casefold(), name) for name in found_services if name
         )
         services += dict.fromkeys(names)
+        yield from messages
 
-    def _message(
-        self, row: tuple[Any, ...], chats: MergedChats
+    def _detailed(
+        self, number: int, time: int | None, sender: str, text: object, kind: str | None
     ) -> tuple[Message, _Reaction | None]:
-        row_id, time, is_mine, handle_id, guid, _, text, body, kind, has_more, _ = row
-        if body is not None:
-            text = decode_attributed_body(body) if type(body) is bytes else None
-        # An own row names the other party in `handle_id`, or nobody.
-        if is_mine or chats.is_with_oneself or handle_id in self.owner_handles:
-            sender = self.owner
-        else:
-            sender = self.people.ids.get(handle_id) or chats.only_other or ""
-        if kind is None and not has_more and is_plain(text):
-            return Message(time, sender, text, "text", guid or "", {}), None
-        details = self.queries.details(row_id)
+        """Read what is not plain speech; a reaction leads to another message, too."""
+        details = self.queries.details(number)
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
         said = None if text is None else str(text)
-        content = self._content(row_id, kind, details, said)
+        content = self._content(number, kind, details, said)
         if is_own_location(details):
             sender = self.owner
         reaction = _reaction_of(details) if kind == "reaction" else None
-        return Message(time, sender, *content[:2], guid or "", content.extra), reaction
+        return Message(time, sender, *content[:2], extra=content.extra), reaction
 
     def _content(
         self, row_id: int, kind: str | None, details: Details, text: str | None
@@ -166,48 +174,40 @@ class Reader:
         return Content(said, kind, content.extra)
 
 
-class _Earlier:
-    """The messages of a conversation so far, found by their text."""
+def _apply_words(messages: Sequence[Message]) -> None:
+    """Turn messages into reactions that are reactions in words, as SMS has them.
 
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self._latest: dict[str, Message] = {}
-        self._indexed = 0
-
-    def react(self, message: Message) -> None:
-        """Turn a message into a reaction if it is one in words, as it comes over SMS.
-
-        That is safe only where the quoted text is an earlier message.
-        """
+    That is safe only where the quoted text is an earlier message.
+    """
+    latest: dict[str, Message] = {}
+    indexed = 0
+    for at, message in enumerate(messages):
+        if "“" not in message.text or message.kind != "text":
+            continue
         reaction = _reaction_in_words(message.text)
         if reaction is None:
-            return
-        for earlier in self.messages[self._indexed :]:
-            if earlier.kind == "text":
-                self._latest[earlier.text] = earlier
-        self._indexed = len(self.messages)
-        target = self._latest.get(reaction.target)
-        if target is not None:
+            continue
+        latest |= {one.text: one for one in messages[indexed:at] if one.kind == "text"}
+        indexed = at
+        if target := latest.get(reaction.target):
             message.kind = "reaction"
             _apply(target, reaction, message.sender)
 
 
-class _NotesToOneself:
-    """Finds the copies in a chat with oneself.
+def _mark_copied_notes(found: Iterable[tuple[int, int, int, Message]]) -> None:
+    """Mark the copies in a chat with oneself.
 
     Depending on device and version a note is one row, or two: from me, and to me.
     """
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, int], int | None] = {}
-
-    def has(self, message: Message, *, is_from_me: int) -> bool:
-        """Return whether this is the second row of a pair."""
-        twin = (message.text, 1 - is_from_me)
-        if twin in self._waiting and _near(self._waiting.pop(twin), message.time):
-            return True
-        self._waiting[message.text, is_from_me] = message.time
-        return False
+    waiting: dict[tuple[str, int], int | None] = {}
+    for _, _, is_own, message in found:
+        twin = (message.text, 1 - is_own)
+        if not message.text:
+            continue
+        if twin in waiting and _near(waiting.pop(twin), message.time):
+            message.kind = "duplicate"
+        else:
+            waiting[message.text, is_own] = message.time
 
 
 def _near(one: int | None, other: int | None) -> bool:
@@ -228,7 +228,7 @@ def _reaction_of(details: Details) -> _Reaction | None:
 
 
 def _reaction_in_words(text: str) -> _Reaction | None:
-    match = _QUOTING.fullmatch(text) if text.startswith(_BEGINNINGS) else None
+    match = _QUOTING.fullmatch(text)
     if match is None:
         return None
     if removed := match["removed"]:
@@ -238,10 +238,14 @@ def _reaction_in_words(text: str) -> _Reaction | None:
     return _Reaction(match["quoted"], emoji, is_removal=False)
 
 
-def _attach(reactions: list[tuple[_Reaction, str]], messages: list[Message]) -> None:
-    wanted = {reaction.target for reaction, _ in reactions}
+def _attach(
+    reactions: Sequence[tuple[int, int, _Reaction, str]], messages: Iterable[Message]
+) -> None:
+    wanted = {reaction.target for _, _, reaction, _ in reactions}
+    if not wanted:
+        return
     targets = {message.id: message for message in messages if message.id in wanted}
-    for reaction, sender in reactions:
+    for _, _, reaction, sender in reactions:
         if target := targets.get(reaction.target):
             _apply(target, reaction, sender)
 

@@ -243,30 +243,23 @@ class Queries:
         return frozenset(message_id for (message_id,) in rows)
 
     def messages(self, chat_ids: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """Return the messages of some chats, oldest first, those without a time before.
+        """Return the messages of some chats, in any order.
 
-        A message that is in two of the chats comes twice in a row. Each is a tuple
-        (names would cost as much as reading the values): number, microseconds since
-        1970 or `None`, whether it is the owner's, `handle_id`, `guid`, `service`,
-        `text`, `attributedBody` if there is no text, the kind (see `_KIND`), whether
-        `Details` may say more, and its place (`deleted`, `orphan`) if not in a chat.
+        A message that is in two of the chats comes twice. Each is a tuple (names would
+        cost as much as reading the values): number, microseconds since 1970 or `None`,
+        whether it is the owner's, `handle_id`, `guid`, `service`, `text`,
+        `attributedBody` if there is no text, the kind (see `_KIND`), whether `Details`
+        may say more, and its place (`deleted`, `orphan`) if not in a chat.
         """
-        chosen = f"j.chat_id IN ({', '.join('?' * len(chat_ids))})"
-        # Sorted by their numbers first: SQLite's sorter would carry each text, once for
-        # every row that leads to it. The limit keeps SQLite from merging the two.
+        # Sorting is left to the caller: SQLite's sorter would carry each text, once for
+        # every row that leads to it.
+        chosen = f"""JOIN messages AS m ON m.number = j.message_id
+            WHERE j.chat_id IN ({", ".join("?" * len(chat_ids))})"""
+        values = """m.number, m.time, m.is_own, m.handle_id, m.guid, m.service, m.text,
+            m.body, m.kind, m.has_details"""
         return self._database.query(
-            f"""
-            SELECT m.number, sorted.time, m.is_own, m.handle_id, m.guid, m.service,
-                   m.text, m.body, m.kind, m.has_details, sorted.place
-            FROM (
-                SELECT m.number, m.time, NULL AS place FROM {self._join} AS j
-                CROSS JOIN messages AS m ON m.number = j.message_id WHERE {chosen}
-                UNION ALL
-                SELECT m.number, m.time, j.place FROM other_rows AS j
-                CROSS JOIN messages AS m ON m.number = j.message_id WHERE {chosen}
-                ORDER BY 2, 1 LIMIT -1
-            ) AS sorted
-            CROSS JOIN messages AS m ON m.number = sorted.number""",
+            f"SELECT {values}, NULL FROM {self._join} AS j CROSS {chosen} UNION ALL "
+            f"SELECT {values}, j.place FROM other_rows AS j CROSS {chosen}",
             (*chat_ids, *chat_ids),
         )
 
@@ -369,7 +362,7 @@ class Queries:
         """Create a temporary table with an index by its first two columns."""
         first, second, *_ = columns.split(", ")
         self._run(f"CREATE TEMP TABLE {table} ({columns})")
-        self._run(f"INSERT INTO {table} {select}")
+        self._run(f"INSERT INTO {table} SELECT DISTINCT * FROM ({select})")
         self._run(f"CREATE INDEX temp.{table}_index ON {table} ({first}, {second})")
 
     def _is_indexed(self, table: str, column: str) -> bool:

@@ -36,13 +36,7 @@ def default_path() -> Path:
 
 
 def find_database(path: Path) -> Path:
-    """Return the database that a file, a folder or a backup is or holds.
-
-    Raises:
-        ExportNotFoundError: If there is none.
-        ExportAccessError: If the system refuses to look.
-        EncryptedExportError: If it is in an encrypted backup.
-    """
+    """Return the database that a file, a folder or a backup is or holds."""
     is_folder = S_ISDIR(path_status(path).st_mode)
     database = _find_in(path) if is_folder else path
     if database is None:
@@ -97,11 +91,7 @@ def is_backup(folder: Path) -> bool:
 
 
 def exists(path: Path, *, is_file: bool = False) -> bool:
-    """Return whether there is something at a path, or a file.
-
-    Raises:
-        ExportAccessError: If the system refuses to look.
-    """
+    """Return whether there is something at a path, or a file."""
     try:
         status = path.stat()
     except PermissionError as error:

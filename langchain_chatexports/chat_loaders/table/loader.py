@@ -1,6 +1,5 @@
 """The chat loader for tables."""
 
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -32,15 +31,9 @@ from langchain_chatexports.chat_loaders.local_times import (
     warn_of_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.chat_loaders.table.cells import (
-    CSV_SUFFIXES,
-    Cells,
-    Database,
-    checked_columns,
-    is_parquet,
-    parquet_length,
-    read_cells,
-)
+from langchain_chatexports.chat_loaders.table.cells import CSV_SUFFIXES, read_cells
+from langchain_chatexports.chat_loaders.table.columns import Cells, checked_columns
+from langchain_chatexports.chat_loaders.table.parquet import PARQUET_MAGIC, Database
 from langchain_chatexports.chat_loaders.table.times import DateOrders, TimeReader
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 
@@ -164,22 +157,17 @@ class TableChatLoader(ChatExportLoader):
                 used_zone |= reader.used_zone
         if used_zone:
             files.details["time_zone"] = [name_of_zone(self.timezone)]
-        if not files.is_quiet:
-            self._warn_of_times(tables, used_zone=used_zone)
+        self._warn_of_times(tables, files, used_zone=used_zone)
 
     def handles(self) -> Mapping[str, Collection[str]]:
         """Return nothing: a table has no names of people but those of its rows."""
         return {}
 
-    def _count_messages(self) -> int:
+    def _count_messages(self) -> int | None:
         with self.open_export(is_quiet=True) as files:
-            parquet = [file for file in files if is_parquet(file)]
-            lines = (file for file in files if file not in parquet)
-            count = sum(file.estimate_count(b"\n") for file in lines)
-            if parquet:
-                with _database(map(_Table, parquet)) as database:
-                    count += sum(parquet_length(file, database) for file in parquet)
-            return count
+            if any(file.read(4) == PARQUET_MAGIC for file in files):
+                return None
+            return sum(file.estimate_count(b"\n") for file in files)
 
     def _insert(
         self, number: int, table: _Table, database: Database, files: ExportFiles
@@ -205,18 +193,19 @@ class TableChatLoader(ChatExportLoader):
             table.order = order.order
             _note_order(order, table, files)
 
-    def _warn_of_times(self, tables: list[_Table], *, used_zone: bool) -> None:
-        if used_zone and self.timezone is None:
+    def _warn_of_times(
+        self, tables: list[_Table], files: ExportFiles, *, used_zone: bool
+    ) -> None:
+        if used_zone and self.timezone is None and not files.is_quiet:
             warn_of_local_times(self.path)
         unread = [table for table in tables if table.unread]
         if unread:
             total = plural(sum(table.unread for table in unread), "time")
-            msg = (
+            files.warn(
                 f"{total} cannot be read, the first in row {unread[0].first_unread:,} "
                 f"of {unread[0].file.label}: these messages have no time, and come "
                 "first. Write times such as 2024-05-31 14:30."
             )
-            warnings.warn(msg, stacklevel=2)
 
 
 def _note_order(order: Order, table: _Table, files: ExportFiles) -> None:
@@ -224,13 +213,12 @@ def _note_order(order: Order, table: _Table, files: ExportFiles) -> None:
     key = f"{words} (a guess)" if order.is_guess else words
     orders = files.details.setdefault("date_orders", {})
     orders[key] = orders.get(key, 0) + 1
-    if order.is_guess and not files.is_quiet:
-        msg = (
+    if order.is_guess:
+        files.warn(
             f"The dates of {table.file.label} do not show which number is the day; "
             f"they are read with the {words}. If that is wrong, give date_order "
             "(--date-order)."
         )
-        warnings.warn(msg, stacklevel=3)
 
 
 @contextmanager

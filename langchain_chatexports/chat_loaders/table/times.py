@@ -41,10 +41,11 @@ _WRITTEN = re.compile(
     rf"(?:(?:,?\s+|T){_CLOCK}(?:\s*(?P<period>[AP])\.?\s?M\.?)? ?{_ZONE})?",
     re.IGNORECASE,
 )
-# What `email.utils` passes over: it reads 10:00 PM as 10:00, and no offset in
-# JavaScript's `GMT+0200`.
-_PERIOD = re.compile(r"\b(\d\d?)(:\d\d(?::\d\d)?)\s*([AP])\.?\s?M\b\.?", re.IGNORECASE)
-_BEFORE_OFFSET = re.compile(r"\b(?:GMT|UTC)(?=[+-]\d)")
+# The form of e-mail headers (RFC 5322).
+_MAIL = re.compile(
+    r"(?:[a-z]{3}, )?\d\d? [a-z]{3} \d{4} \d\d:\d\d(?::\d\d)? (?:[+-]\d{4}|GMT|UTC)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _MAX_LENGTH = 100
 # A number of this size or more is in the next smaller unit: in seconds, 10**11 is in
@@ -64,13 +65,7 @@ class TimeReader:
     """Reads the times of a conversation in one file."""
 
     def __init__(self, clock: LocalClock, order: str | None = None) -> None:
-        """Initialize the reader.
-
-        Args:
-            clock: Reads times without a zone.
-            order: `dmy` or `mdy`, for dates such as `01/05/2024`; `ymd` for
-                `24/05/01`.
-        """
+        """Initialize the reader with a clock for times without a zone, and an order."""
         self.used_zone = False
         """Whether a time had no zone."""
 
@@ -87,23 +82,15 @@ class TimeReader:
         text = text.strip()
         if len(text) > _MAX_LENGTH:
             return None
-        for read in (self._of_basic, self._of_number, self._of_iso, self._of_written):
+        if basic := _BASIC.fullmatch(text):
+            year, month, day, hour, minute, second, rest = basic.groups(default="")
+            clock = f" {hour}:{minute}:{second}{rest}" if hour else ""
+            text = f"{year}-{month}-{day}{clock}"
+        for read in (self._of_number, self._of_iso, self._of_written, self._of_mail):
             with suppress(ValueError, OverflowError):
                 if (found := read(text)) is not None:
                     return found
-        try:
-            text = _BEFORE_OFFSET.sub("", _PERIOD.sub(_on_24_hours, text))
-            return self._of_datetime(parsedate_to_datetime(text), 0)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return None
-
-    def _of_basic(self, text: str) -> int | None:
-        basic = _BASIC.fullmatch(text)
-        if basic is None:
-            return None
-        year, month, day, hour, minute, second, rest = basic.groups(default="")
-        clock = f" {hour}:{minute}:{second}{rest}" if hour else ""
-        return self._of_iso(f"{year}-{month}-{day}{clock}")
+        return None
 
     def _of_number(self, text: str) -> int | None:
         if not _NUMBER.fullmatch(text):
@@ -135,6 +122,11 @@ class TimeReader:
             return None
         day = datetime(1970, 1, 1) + timedelta(days=number)  # noqa: DTZ001 - see above
         return self._of_parts(day, written.groupdict())
+
+    def _of_mail(self, text: str) -> int | None:
+        if not _MAIL.fullmatch(text):
+            return None
+        return self._of_datetime(parsedate_to_datetime(text), 0)
 
     def _of_parts(self, day: datetime, parts: Mapping[str, str | None]) -> int | None:
         hour, minute, second = (
@@ -202,8 +194,7 @@ class DateOrders:
     def find(self, path: Path) -> Order | None:
         """Return the order; `None` where no time needs it.
 
-        Raises:
-            ExportFormatError: If the file mixes two orders.
+        A file that mixes two orders raises an `ExportFormatError`.
         """
         if not self._stamps:
             return None
@@ -247,7 +238,3 @@ def _hour_of_24(hour: int, period: str) -> int:
         msg = "no hour of the 12-hour clock"
         raise ValueError(msg)
     return hour % _NOON + (_NOON if period in "Pp" else 0)
-
-
-def _on_24_hours(clock: re.Match[str]) -> str:
-    return f"{_hour_of_24(int(clock[1]), clock[3])}{clock[2]}"

@@ -19,8 +19,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
     check_value_count,
     dicts_of,
-    read_json,
-    without_lone_surrogates,
+    not_json,
 )
 from langchain_chatexports.chat_loaders.telegram.records import (
     CHAT_TYPES,
@@ -53,8 +52,8 @@ _BARE_VALUE = re.compile(
 )
 # Telegram indents by one space a level and has no line breaks in strings: the list of
 # a single chat is at one space, those of an account are at four.
-_LIST = re.compile(rb'^( |    )"messages": \[\n', re.MULTILINE)
-_CLOSINGS = {b" ": b"]}", b"    ": b"]}]}}"}
+_LIST = re.compile(rb'^( |    )"messages": \[(?=\r?\n)', re.MULTILINE)
+_CLOSINGS = {b" ": b"null]}", b"    ": b"null]}]}}"}
 
 
 class _Account(msgspec.Struct):
@@ -128,11 +127,7 @@ class JsonFiles:
         self._shared.update(chat.place for chat in chats)
 
     def read(self, file: ExportFile) -> JsonExport | None:
-        """Read a file; `None` if it is not Telegram's.
-
-        Raises:
-            ChatExportError: If it cannot be read.
-        """
+        """Read a file; `None` if it is not Telegram's."""
         if file.label not in self._exports:
             for label in self._exports.keys() - self._shared:
                 del self._exports[label]  # Before the next one is in memory.
@@ -172,15 +167,11 @@ def _parse(file: ExportFile) -> JsonExport | None:
     data = _BARE_VALUE.sub(_quoted, _ESCAPE.sub(_mended, data))
     with suppress(*NOT_DECODED):
         return _export(data)
-    salvaged, is_cut_off = _salvaged(data.replace(b"\r\n", b"\n"))
-    with suppress(*NOT_DECODED):
-        export = _export(salvaged)
-        return export and export._replace(is_cut_off=is_cut_off)
-    # Another encoding, or NaN; else this raises the error that names the file.
-    text = json.dumps(read_json(data, file.label, file.path), ensure_ascii=False)
-    with suppress(*NOT_DECODED):
-        return _export(without_lone_surrogates(text).encode())
-    return None
+    try:
+        export = _export(_closed(data))
+    except NOT_DECODED as error:
+        raise not_json(error, file.label, file.path) from None
+    return export and export._replace(is_cut_off=True)
 
 
 def _export(data: bytes) -> JsonExport | None:
@@ -217,44 +208,17 @@ def _quoted(match: re.Match[bytes]) -> bytes:
     return key + json.dumps(value.decode("utf-8", "replace")).encode() + rest
 
 
-def _salvaged(data: bytes) -> tuple[bytes, bool]:
-    """Return a file with `null` for each damaged record, and its end if that is lost.
-
-    Returns:
-        The repaired file, and whether its end was lost.
-    """
-    kept: list[bytes] = []
-    at = 0
-    closing = b""
-    while head := _LIST.search(data, at):
-        indent = head[1]
-        kept.append(data[at : head.end()])
-        at = head.end()
-        records: list[bytes] = []
-        is_closed = False
-        while not is_closed:
-            is_closed = data.startswith(indent + b"]", at)
-            end = -1 if is_closed else data.find(b"\n" + indent + b" }", at)
-            if end < 0:
-                break
-            end += len(indent) + 3
-            records.append(_record_or_null(data[at:end]))
-            at = end + data.startswith(b",", end) + 1
-        kept.append(b",\n".join(records))
-        closing = _CLOSINGS[indent]
-        if not is_closed:
-            return b"".join((*kept, closing)), True
-    if closing and not data.rstrip().endswith(b"\n}"):
-        return b"".join(kept) + closing, True
-    return b"".join((*kept, data[at:])), False
-
-
-def _record_or_null(data: bytes) -> bytes:
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except NOT_DECODED:
-        return b"null"
-    return data
+def _closed(data: bytes) -> bytes:
+    """Return a file that was cut off, with `null` in place of what is lost."""
+    lists = list(_LIST.finditer(data))
+    if not lists:
+        return data
+    *_, last = lists
+    indent = last[1]
+    record_end = b"\n" + indent + b" }"
+    end = data.rfind(record_end, last.end())
+    whole = data[: end + len(record_end)] + b"," if end > 0 else data[: last.end()]
+    return whole + _CLOSINGS[indent]
 
 
 def is_json_export(file: ExportFile) -> bool:

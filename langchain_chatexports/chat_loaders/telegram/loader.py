@@ -1,7 +1,5 @@
 """The Telegram loader: a chat or an account that Telegram Desktop exported."""
 
-import warnings
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import tzinfo
@@ -26,7 +24,6 @@ from langchain_chatexports.chat_loaders.telegram.records import (
     Clock,
     Reader,
     Record,
-    action_of,
     author_of,
     is_forwarded,
     name_of,
@@ -39,8 +36,6 @@ _MAX_LOOKED_AT = 100
 _FIRST_RECORDS = 100  # Of a chat: both sides have written by then.
 _MAX_NAMESAKES = 20
 _PAGE_RECORDS = 1000  # Telegram writes so many messages into a page.
-# So many messages of one person alone in a group are no accident.
-_MIN_ONE_SIDED = 10
 _TWO_PEOPLE = 2
 
 
@@ -97,8 +92,6 @@ class TelegramChatLoader(ChatExportLoader):
         export = _Export(files)
         owner = _find_owner(export) if self.owner is None else None
         bots, handles = export.bots, export.handles
-        types: Counter[str] = Counter()
-        files.details["types"] = types
         clocks: list[Clock] = []
         one_sided = 0
         for chats in export.chats.values():
@@ -107,10 +100,9 @@ class TelegramChatLoader(ChatExportLoader):
             reader = Reader(chat, clocks[-1], bots, handles)
             if (known := owner or export.user) and not chat.is_html:
                 reader.meet(known.id, known.name)
-            rows = _Rows(chats, reader, types, files)
             yield Conversation(
                 id=chat.id,
-                messages=rows,
+                messages=_messages(chats, reader, files),
                 title=chat.title,
                 names=reader.names,
                 handles=reader.handles,
@@ -119,17 +111,16 @@ class TelegramChatLoader(ChatExportLoader):
                 owner=owner and (owner.name if chat.is_html else owner.id),
                 owner_found_by=owner and owner.found_by,
             )
-            one_sided += rows.are_one_sided
+            one_sided += reader.is_one_sided
         if any(clock.used_zone for clock in clocks):
             files.details["time_zone"] = [name_of_zone(self.timezone)]
-        if not files.is_quiet:
-            self._warn(clocks, one_sided)
+        self._warn(clocks, one_sided, files)
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
-    def _warn(self, clocks: list[Clock], one_sided: int) -> None:
+    def _warn(self, clocks: list[Clock], one_sided: int, files: ExportFiles) -> None:
         what = ""
         if self.timezone is None and any(clock.used_zone for clock in clocks):
             here = name_of_zone(None)
@@ -137,78 +128,34 @@ class TelegramChatLoader(ChatExportLoader):
         elif any(clock.used_offset for clock in clocks):
             what = "have an offset that may ignore daylight saving. If they are wrong"
         if what:
-            msg = (
+            files.warn(
                 f"Times in {self.path} {what}, give the zone of the computer that "
                 "exported: timezone='Europe/Berlin' (--export-zone), for example. Or "
                 "export again as JSON."
             )
-            warnings.warn(msg, stacklevel=2)
         if one_sided:
-            msg = (
+            files.warn(
                 f"In {one_sided} of the groups in {self.path} one person wrote all "
                 "messages. If others wrote there, export again without "
                 '"Only my messages".'
             )
-            warnings.warn(msg, stacklevel=2)
 
 
-class _Rows:
-    """The messages of a chat, which can be in several exports."""
-
-    def __init__(
-        self, chats: list[Chat], reader: Reader, types: Counter[str], files: ExportFiles
-    ) -> None:
-        self._chats = chats
-        self._reader = reader
-        self._types = types
-        self._files = files
-        self._senders: Counter[str] = Counter()
-
-    @property
-    def are_one_sided(self) -> bool:
-        """Whether one person wrote all messages of a group."""
-        chat, counts = self._chats[0], self._senders
-        is_group = chat.is_group and not chat.is_channel
-        return bool(is_group and len(counts) == 1 and counts.total() >= _MIN_ONE_SIDED)
-
-    def __iter__(self) -> Iterator[Message]:
-        """Yield the messages; where several exports have one, the latest comes first.
-
-        JSON says more than HTML, whichever of the two is later.
-        """
-        if len(self._chats) == 1:
-            yield from self._of(self._chats[0])
-            return
-        latest: dict[str, Message] = {}
-        repeated: list[Message] = []
-        for chat in self._chats:
-            is_better = chat.is_html is self._chats[0].is_html
-            for message in self._of(chat):
-                known = latest.get(message.id) if message.id else message
-                if known is None or (known is not message and is_better):
-                    latest[message.id] = message
-                if known is not None:
-                    repeated.append(known if is_better else message)
-                    self._files.check_count(len(repeated))
-        yield from latest.values()
-        yield from repeated
-
-    def _of(self, chat: Chat) -> Iterator[Message]:
+def _messages(
+    chats: list[Chat], reader: Reader, files: ExportFiles
+) -> Iterator[Message]:
+    """Yield the messages of a chat in all exports; the first one of an id counts."""
+    for chat in chats:
         ids: dict[str, str] = {}
-        if chat.is_html and not self._chats[0].is_html:
-            ids = {name: person for person, name in self._reader.names.items()}
+        if chat.is_html and not chats[0].is_html:
+            ids = {name: person for person, name in reader.names.items()}
         try:
             for record in chat.records():
                 if record and ids:
                     record.from_id = ids.get(name_of(record), record.from_id)
-                message = self._reader.message(record)
-                if message.kind == "text":
-                    self._senders[message.sender] += 1
-                elif record and record.type != "message":
-                    self._types[action_of(record)] += 1
-                yield message
+                yield reader.message(record)
         except ChatExportError as error:
-            self._files.skip(error)
+            files.skip(error)
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
@@ -239,7 +186,7 @@ class _Export:
         """
         self.user: User | None = None
         self.chats: dict[str, list[Chat]] = {}
-        """By id; a chat can be in several files, and in HTML, too."""
+        """By id. A chat can be in several files: JSON before HTML, the latest first."""
 
         self.handles: dict[str, set[str]] = {}
         """User names and phone numbers by id."""
@@ -263,8 +210,9 @@ class _Export:
             self._json.keep(chats if len(chats) > 1 else ())
         for chat in html:
             self.chats.setdefault(_id_in_json(chat, in_json), []).append(chat)
-        files.details["chats"] = len(self.chats)
-        files.details["files"] = len(read) + len({chat.place for chat in html})
+        for chats in self.chats.values():
+            chats.reverse()
+            chats.sort(key=lambda chat: chat.is_html)
         files.details["other_files"] = len(files.files) - len(read) - len(alone)
 
     @property
@@ -288,13 +236,10 @@ class _Export:
         for chat in self._json.chats(file, found):
             self.chats.setdefault(chat.id, []).append(chat)
         if found.is_cut_off:
-            files.unreadable += 1
-            if not files.is_quiet:
-                msg = (
-                    f"{file.label} was cut off: Telegram stopped while it wrote the "
-                    "file. Export again to have the rest."
-                )
-                warnings.warn(msg, stacklevel=2)
+            files.warn(
+                f"{file.label} was cut off: Telegram stopped while it wrote the file. "
+                "Export again to have the rest."
+            )
         return True
 
 

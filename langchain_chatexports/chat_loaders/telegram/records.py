@@ -3,6 +3,7 @@
 Telegram Desktop's writer names the keys. Pages in HTML are read into the same records.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Message,
     attachment,
+    reactions,
 )
 
 _UNSET = msgspec.UNSET
@@ -218,35 +220,18 @@ _others = attrgetter(*_OTHER_TYPES)
 _NONE = (_UNSET,) * len(_OTHER_TYPES)
 _REACTIONS = {"custom_emoji": ":custom_emoji:", "paid": "⭐"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# So many messages of one person alone in a group are no accident.
+_MIN_ONE_SIDED = 10
 _MAX_DIGITS = 15  # Far after the year 9999.
 _DECODER = msgspec.json.Decoder(Record)
-_FIELDS = msgspec.structs.fields(Record)
 
 
 def read_record(raw: msgspec.Raw) -> Record | None:
-    """Decode a record; `None` if it is not an object.
-
-    A field of another type, and bytes that are not UTF-8, cost only themselves.
-    """
-    with suppress(*NOT_DECODED):
-        return _DECODER.decode(raw)
+    """Decode a record; `None` if it is damaged, or of another shape."""
     try:
-        values = msgspec.json.decode(bytes(raw).decode("utf-8", "replace"))
+        return _DECODER.decode(raw)
     except NOT_DECODED:
         return None
-    if not isinstance(values, dict):
-        return None
-    known: dict[str, Any] = {}
-    for field in _FIELDS:
-        value = values.get(field.encode_name, _UNSET)
-        if field.type is msgspec.Raw:
-            known[field.name] = msgspec.Raw(
-                msgspec.json.encode([] if value is _UNSET else value)
-            )
-        elif value is not _UNSET:
-            with suppress(msgspec.ValidationError):
-                known[field.name] = msgspec.convert(value, field.type)
-    return Record(**known)
 
 
 def peer_of(kind: str, number: object, name: str) -> str:
@@ -384,6 +369,14 @@ class Reader:
         self._bots = bots
         self._known = known
         self._kind = "channel" if chat.is_channel else "bot" if chat.is_of_bot else ""
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether one person wrote all messages of a group."""
+        is_group = self._chat.is_group and not self._chat.is_channel
+        total = self._counts.total()
+        return bool(is_group and len(self._counts) == 1 and total >= _MIN_ONE_SIDED)
 
     def message(self, record: Record | None) -> Message:
         """Return a record as a message."""
@@ -399,13 +392,15 @@ class Reader:
             kind = "empty"
         elif record.type != "message":
             kind = "system"
-            extra["system"] = action_of(record)
+            extra["system"] = clean(record.action) or record.type or "unknown"
             text = text or clean(record.information_text)
             text = text or f"[{extra['system'].replace('_', ' ')}]"
         elif self._kind:
             kind = self._kind
         elif author in self._bots or (text and record.via_bot):
             kind = "bot"
+        if kind == "text":
+            self._counts[author] += 1
         return Message(
             self._clock.microseconds(record),
             author,
@@ -443,23 +438,17 @@ class Reader:
             extra["reactions"] = list(self._reactions(record.reactions))
         return extra
 
-    def _reactions(self, reactions: list[Reaction]) -> Iterator[dict[str, Any]]:
-        for item in reactions:
+    def _reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
+        for item in items:
             reaction = _REACTIONS.get(item.type) or clean(item.emoji)
             if not reaction:
                 continue
-            recent = item.recent or []
-            for person in recent:
+            senders = []
+            for person in item.recent or []:
                 name = clean(person.from_)
-                sender = _person(person.from_id, name) if name else UNKNOWN_SENDER
-                if name and sender not in self.names:
-                    self.meet(sender, name)
-                yield {"reaction": reaction, "sender": sender}
-            if item.count > len(recent):
-                rest = item.count - len(recent)
-                yield {"reaction": reaction, "sender": UNKNOWN_SENDER, "count": rest}
-
-
-def action_of(record: Record) -> str:
-    """Return what a record without a typed text is about."""
-    return clean(record.action) or record.type or "unknown"
+                senders.append(
+                    _person(person.from_id, name) if name else UNKNOWN_SENDER
+                )
+                if name and senders[-1] not in self.names:
+                    self.meet(senders[-1], name)
+            yield from reactions(reaction, senders, item.count)

@@ -132,7 +132,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         for group in self._groups(found, phone):
             chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
             if len(chats) > 1:
-                chats = _merged(chats, files)
+                chats = _merged(chats)
             while chats:
                 chat = chats.pop(0)
                 ids[chat.id] += 1
@@ -219,13 +219,11 @@ class WhatsAppChatLoader(ChatExportLoader):
                 files.skip(error)
                 continue
             days = records.days(orders)
-            # Late messages, and headers that somebody pasted.
-            _add(files, steps_back=records.steps_back(days))
             _warn_of_dates(records, orders, days, file, files)
             chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
             if self.owner and chat.form == "web":
                 chat.rename(YOU, self.owner)
-            _warn_of_limit(chat, file, files)
+            _warn_of_limit(chat, file)
             yield chat
 
     def _conversation(self, chat: Chat, phone: _Phone) -> Conversation:
@@ -295,7 +293,7 @@ def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
             raise ExportFormatError(msg, path=file.path)
 
 
-def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
+def _merged(chats: list[Chat]) -> list[Chat]:
     """Merge exports of one chat; those of other chats of its name stay."""
     merged = merge_exports(chats)
     if len(merged) > 1:
@@ -307,7 +305,6 @@ def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
             f"{len(merged)} sessions. If they are of one chat, keep the newest one.",
             stacklevel=3,
         )
-    _add(files, merged_exports=len(chats) - len(merged))
     return merged
 
 
@@ -348,18 +345,12 @@ def _warn_of_dates(
         )
 
 
-def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
+def _warn_of_limit(chat: Chat, file: ExportFile) -> None:
     length, is_web = len(chat.messages), chat.form == "web"
     if any(length in one for one in (_LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES)):
-        _add(files, cut_chats=1)
         newest = "100,000" if is_web else "40,000 (10,000 with media)"
         warnings.warn(
             f"{file.label} has {length:,} messages: WhatsApp exports the newest "
             f"{newest}, so older ones are probably missing.",
             stacklevel=4,
         )
-
-
-def _add(files: ExportFiles, **counts: int) -> None:
-    for key, count in counts.items():
-        files.details[key] = files.details.get(key, 0) + count

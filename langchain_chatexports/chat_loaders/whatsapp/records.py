@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import chain, pairwise
+from itertools import chain
 from typing import IO, NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import (
@@ -120,11 +120,6 @@ class Records:
             None if place in foreign else day_of(stamp, orders[layout].order)
             for place, (stamp, layout) in enumerate(self.dates)
         ]
-
-    def steps_back(self, days: list[int | None]) -> int:
-        """Count how often a day is followed by an older one."""
-        known = [day for date in self.runs if (day := days[date]) is not None]
-        return sum(day < before for before, day in pairwise(known))
 
     def _read(self, lines: Iterable[str], check_count: Callable[[int], object]) -> None:
         readers = [

@@ -1,41 +1,22 @@
-"""A base model's chat template: token ids of chats, and which of them are learned.
+"""A base model's chats as token ids, and which of them are learned.
 
-Only the assistant's messages carry loss, with the token that ends their turn. They are
-located by rendering prefixes of a chat, which works for every template that renders a
-prefix of a chat as a prefix of the whole. Messages that a template refuses (a system
-message, an assistant message at the start) are rewritten, in training and in chats.
+Only the assistant's messages carry loss, with the token that ends their turn.
 """
 
-from __future__ import annotations
-
 import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from langchain_chatexports.local_server.bases.rendering import (
-    RefusedError,
-    RenderingError,
-    render_chat,
+from langchain_chatexports.local_server.bases.derived_template import (
+    TemplateError,
+    derive_template,
 )
 from langchain_chatexports.local_server.bases.template_messages import (
-    MessageError,
     TemplateMessage,
-    fold_system_messages,
-    merge_repeated_roles,
     to_template_messages,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-__all__ = [
-    "IGNORED",
-    "AnswerSpan",
-    "ChatTemplate",
-    "LabeledExample",
-    "TemplateError",
-    "TooLongError",
-]
 
 IGNORED = -100
 """The label of a token that carries no loss."""
@@ -46,14 +27,6 @@ _CHUNK_CHARACTERS = 1 << 16
 _MAX_SPLIT_TOKENS = 64
 # The longest token of a chat model is 128 spaces (Llama 3, Qwen 2.5).
 _MAX_TOKEN_CHARACTERS = 256
-
-# A tokenizer may merge the last characters of a prefix with the first ones after it
-# (two line breaks, for example), so this many tokens may differ at its end.
-_BORDER_TOKENS = 3
-
-
-class TemplateError(ValueError):
-    """The model's chat template cannot be used; the text says why."""
 
 
 class TooLongError(ValueError):
@@ -68,10 +41,7 @@ class AnswerSpan(NamedTuple):
 
     start: int
     end: int
-    """The token after its text: the one that ends its turn, if there is one."""
-
-    has_end: bool
-    """Whether a token ends its turn."""
+    """The token after its text, which ends its turn."""
 
     size_bytes: int
 
@@ -85,9 +55,6 @@ class LabeledExample:
     is_cut: bool
     """Whether learned tokens beyond the maximum length were left out."""
 
-    dropped_openers: int
-    """Assistant messages at the start that the template refuses."""
-
     @property
     def learned_tokens(self) -> int:
         """How many tokens carry loss."""
@@ -95,73 +62,45 @@ class LabeledExample:
 
 
 class ChatTemplate:
-    """The chat template of a tokenizer.
+    """The derived chat template of a tokenizer.
 
     Attributes:
-        end_of_turn: The token that ends a turn; `None` if the template has none.
+        derived: The pieces that chats are joined from.
+        publisher: The base's own template, in Jinja.
+        end_of_turn: The token that ends an answer.
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        """Initialize the template, and test which messages it accepts.
-
-        Raises:
-            TemplateError: If there is no template, or it cannot render a simple chat.
-        """
+        """Derive the template."""
         self._tokenizer = tokenizer
-        self._template = _template_of(tokenizer)
-        if not self._template:
+        self.publisher = _template_of(tokenizer)
+        if not self.publisher:
             msg = (
                 "the base model has no chat template; use an instruction-tuned model "
                 "(its name often ends in -Instruct, -Chat or -it)"
             )
             raise TemplateError(msg)
-        self._special_tokens = _special_tokens(tokenizer)
-        self._token_characters = _longest_token(tokenizer)
-        user = TemplateMessage("user", "one", False)
-        assistant = TemplateMessage("assistant", "two", True)
-        system = TemplateMessage("system", "sys", False)
-        if not self._renders([user, assistant, user]):
-            msg = "the base model's chat template cannot render a simple chat"
+        if not tokenizer.is_fast:
+            msg = "the base model's tokenizer has no tokenizer.json"
             raise TemplateError(msg)
-        self._accepts_system = self._renders([system, user])
-        self._accepts_leading_assistant = all(
-            self._renders(opening) for opening in ([assistant], [assistant, user])
+        self._control_tokens = _control_tokens(tokenizer)
+        self._token_characters = _longest_token(tokenizer)
+        self.derived = derive_template(
+            self.publisher, tokenizer.special_tokens_map, self._control_tokens
         )
-        self._accepts_repeated_roles = self._renders([user, user, assistant, assistant])
-        self.end_of_turn = self._find_end_of_turn()
-
-    def prompt_ids(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
-    ) -> list[int]:
-        """Return the token ids of a chat, up to where the assistant's answer begins.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens.
-
-        Raises:
-            MessageError: If a message, or their order, cannot be rendered.
-            TooLongError: If there are clearly more tokens.
-        """
-        turns, _ = self._adapted(to_template_messages(messages))
-        if not turns:
-            msg = "the model's chat template needs a user message"
-            raise MessageError(msg)
-        self._check_length(turns, max_length)
-        return self._encode(turns, for_answer=True)
-
-    @property
-    def source(self) -> str:
-        """The template, in Jinja."""
-        return self._template
+        self.end_of_turn = int(tokenizer.convert_tokens_to_ids(self.derived.end_token))
 
     @property
     def has_tools(self) -> bool:
-        """Whether it renders tools and their calls."""
-        return re.search(r"\btools\b", self._template) is not None
+        """Whether the base's own template renders tools and their calls."""
+        return re.search(r"\btools\b", self.publisher) is not None
+
+    @property
+    def source(self) -> str:
+        """The template for llama.cpp, in Jinja."""
+        return self.derived.to_jinja(
+            with_tools=self.publisher if self.has_tools else None
+        )
 
     def as_rendered(
         self,
@@ -169,72 +108,35 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> list[dict[str, str]]:
-        """Return a chat as the template gets it, in training and for answers.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens.
-
-        Returns:
-            Messages with role and text, rewritten where the template refuses them, and
-            without control tokens.
-
-        Raises:
-            MessageError: If a message, or their order, cannot be rendered.
-            TooLongError: If there are clearly more tokens.
-        """
-        turns, _ = self._adapted(to_template_messages(messages))
-        if not turns:
-            msg = "the model's chat template needs a user message"
-            raise MessageError(msg)
+        """Return a chat as the template renders it, in training and for answers."""
+        turns = to_template_messages(messages)
         self._check_length(turns, max_length)
         return self._messages(turns)
 
-    def check_trainable(self) -> None:
-        """Refuse a template that does not keep earlier messages as they were.
-
-        Raises:
-            TemplateError: If assistant messages cannot be located.
-        """
-        chat = [
-            {"role": "user", "content": "one"},
-            {"role": "assistant", "content": "two"},
-            {"role": "user", "content": "three"},
-            {"role": "assistant", "content": "four"},
-        ]
-        self.label(chat, max_length=1 << 30)
+    def prompt_ids(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        max_length: int | None = None,
+    ) -> list[int]:
+        """Return the token ids of a chat, up to where the assistant's answer begins."""
+        chat = self.as_rendered(messages, max_length=max_length)
+        return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
     def label(
         self, messages: Sequence[Mapping[str, Any]], *, max_length: int
     ) -> LabeledExample:
-        """Return the token ids and labels of a chat.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens; the rest is cut off.
-
-        Returns:
-            The example, which ends with its last learned token.
-
-        Raises:
-            MessageError: If a message, or their order, cannot be rendered.
-            TemplateError: If the template does not keep earlier messages as they were.
-        """
-        turns, dropped = self._adapted(to_template_messages(messages))
-        turns, left_out = self._shortened(turns, max_length)
-        full = self._encode(turns) if turns else []
+        """Return the token ids and labels of a chat."""
+        turns, left_out = self._shortened(to_template_messages(messages), max_length)
+        full, spans = self._encode(turns)
         labels = [IGNORED] * len(full)
-        for index, turn in enumerate(turns):
-            if not turn.is_learned:
-                continue
-            start, end = self._answer_span(turns, index, full)
-            labels[start:end] = full[start:end]
-            if end > max_length:
-                break
+        for turn, (start, end) in zip(turns, spans, strict=True):
+            if turn.is_learned:
+                labels[start:end] = full[start:end]
         is_cut = left_out or any(label != IGNORED for label in labels[max_length:])
         learned = [i for i, x in enumerate(labels[:max_length]) if x != IGNORED]
         end = learned[-1] + 1 if learned else 0
-        return LabeledExample(full[:end], labels[:end], is_cut, dropped)
+        return LabeledExample(full[:end], labels[:end], is_cut)
 
     def answer_spans(
         self,
@@ -242,87 +144,60 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> tuple[list[int], list[AnswerSpan]]:
-        """Locate all of the assistant's messages in the tokens of a chat.
-
-        Args:
-            messages: The chat in OpenAI's shape.
-            max_length: The maximum number of tokens.
-
-        Returns:
-            The token ids of the chat, and the spans in order.
-
-        Raises:
-            MessageError: If a message, or their order, cannot be rendered.
-            TooLongError: If there are more tokens.
-            TemplateError: If the template does not keep earlier messages as they were.
-        """
-        turns, _ = self._adapted(to_template_messages(messages))
+        """Locate all of the assistant's messages in the tokens of a chat."""
+        turns = to_template_messages(messages)
         self._check_length(turns, max_length)
-        full = self._encode(turns) if turns else []
+        full, spans = self._encode(turns)
         if max_length is not None and len(full) > max_length:
-            # Locating an answer renders all messages before it again.
             raise TooLongError
-        found = []
-        for index, turn in enumerate(turns):
-            if turn.role == "assistant":
-                start, end = self._answer_span(turns, index, full)
-                has_end = end > start and full[end - 1] == self.end_of_turn
-                size = len(turn.text.encode("utf-8"))
-                found.append(
-                    AnswerSpan(turn.number, start, end - has_end, has_end, size)
-                )
-        return full, found
+        return full, [
+            AnswerSpan(turn.number, start, end - 1, len(turn.text.encode("utf-8")))
+            for turn, (start, end) in zip(turns, spans, strict=True)
+            if turn.role == "assistant"
+        ]
 
-    def _answer_span(
-        self, turns: list[TemplateMessage], index: int, full: list[int]
-    ) -> tuple[int, int]:
-        through = self._encode(turns[: index + 1])
-        if index:
-            before = self._encode(turns[:index], for_answer=True)
-        else:
-            # No template renders an empty chat: compare two first messages.
-            mark = "@" if turns[0].text.startswith("#") else "#"
-            other = self._encode([turns[0]._replace(text=mark)])
-            before = through[: _common_length(through, other)]
-        start, end = _common_length(full, before), _common_length(full, through)
-        if len(before) - start > _BORDER_TOKENS or len(through) - end > _BORDER_TOKENS:
-            msg = (
-                "the base model's chat template rewrites earlier messages (thinking "
-                "models do), so its answers cannot be located; use a model "
-                "whose template keeps them, such as SmolLM2, Qwen2.5, Llama 3 or Gemma"
-            )
-            raise TemplateError(msg)
-        # Learn the token that ends the turn, not the line break after it.
-        last = end
-        while last > start and full[last - 1] != self.end_of_turn:
-            last -= 1
-        return start, (last if last > start else end)
+    def without_control_tokens(self, text: str) -> str:
+        """Return a text whose control tokens are split by a space.
 
-    def _adapted(
-        self, turns: list[TemplateMessage]
-    ) -> tuple[list[TemplateMessage], int]:
-        if not self._accepts_system:
-            turns = fold_system_messages(turns)
-        if not self._accepts_repeated_roles:
-            turns = merge_repeated_roles(turns)
-        dropped = 0
-        if not self._accepts_leading_assistant:
-            first = 1 if turns and turns[0].role == "system" else 0
-            while len(turns) > first and turns[first].role == "assistant":
-                turns = turns[:first] + turns[first + 1 :]
-                dropped += 1
-            if len(turns) == first:
-                turns = []
-        return turns, dropped
+        A control token in a message would end its turn and start another role's.
+        """
+        for token in self._control_tokens:
+            if token in text:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+    def _messages(self, turns: Sequence[TemplateMessage]) -> list[dict[str, str]]:
+        return [
+            {"role": turn.role, "content": self.without_control_tokens(turn.text)}
+            for turn in turns
+        ]
+
+    def _encode(
+        self, turns: Sequence[TemplateMessage]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the token ids of a chat, and which are of each message and its end."""
+        text = ""
+        characters = []
+        for written in self.derived.turns(self._messages(turns)):
+            start = len(text) + len(written.before)
+            end = start + len(written.text) + len(self.derived.learned_end)
+            characters.append((start, end))
+            text += "".join(written)
+        encoded = self._tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True
+        )
+        begins = [start for start, _ in encoded["offset_mapping"]]
+        # A token of which a part is the header's is the prompt's.
+        spans = [
+            (bisect_left(begins, start), bisect_left(begins, end))
+            for start, end in characters
+        ]
+        return list(encoded["input_ids"]), spans
 
     def _shortened(
         self, turns: list[TemplateMessage], max_length: int
     ) -> tuple[list[TemplateMessage], bool]:
-        """Leave out text that is certainly beyond the maximum number of tokens.
-
-        Returns:
-            The messages, and whether a learned one was left out.
-        """
+        """Leave out text that is certainly beyond the maximum number of tokens."""
         room = max_length * self._token_characters
         kept = []
         # A template adds at least one token to each message.
@@ -352,61 +227,6 @@ class ChatTemplate:
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _encode(
-        self, turns: Sequence[TemplateMessage], *, for_answer: bool = False
-    ) -> list[int]:
-        return self._ids(self._render(turns, for_answer=for_answer))
-
-    def _render(
-        self, turns: Sequence[TemplateMessage], *, for_answer: bool = False
-    ) -> str:
-        try:
-            return render_chat(
-                self._template,
-                self._messages(turns),
-                for_answer=for_answer,
-                special_tokens=self._tokenizer.special_tokens_map,
-            )
-        except RefusedError as error:
-            msg = "the model's chat template refuses the order or kind of the messages"
-            raise MessageError(msg) from error
-        except RenderingError as error:
-            msg = f"the base model's chat template cannot be used: {error}"
-            raise TemplateError(msg) from error
-
-    def _messages(self, turns: Sequence[TemplateMessage]) -> list[dict[str, str]]:
-        return [
-            {"role": turn.role, "content": self.without_control_tokens(turn.text)}
-            for turn in turns
-        ]
-
-    def _renders(self, turns: Sequence[TemplateMessage]) -> bool:
-        try:
-            text = self._render(turns, for_answer=turns[-1].role != "assistant")
-        except MessageError:
-            return False
-        return all(turn.text in text for turn in turns)
-
-    def without_control_tokens(self, text: str) -> str:
-        """Return a text whose control tokens are split by a space.
-
-        A control token in a message would end its turn and start another role's.
-        """
-        for special in self._special_tokens:
-            if special in text:
-                text = text.replace(special, f"{special[0]} {special[1:]}")
-        return text
-
-    def _find_end_of_turn(self) -> int | None:
-        prompt = [TemplateMessage("user", "one", False)]
-        answered = [*prompt, TemplateMessage("assistant", "two", True)]
-        start = len(self._encode(prompt, for_answer=True))
-        specials = set(self._tokenizer.all_special_ids)
-        for token in self._encode(answered)[start:]:
-            if token in specials:
-                return int(token)
-        return None
-
 
 def _template_of(tokenizer: Any) -> str:
     if not getattr(tokenizer, "chat_template", None):
@@ -426,15 +246,7 @@ def _longest_token(tokenizer: Any) -> int:
     return min(longest, _MAX_TOKEN_CHARACTERS)
 
 
-def _special_tokens(tokenizer: Any) -> list[str]:
+def _control_tokens(tokenizer: Any) -> list[str]:
     added = tokenizer.added_tokens_decoder.values()
     texts = {token.content for token in added if token.special}
     return sorted(text for text in texts | set(tokenizer.all_special_tokens) if text)
-
-
-def _common_length(first: list[int], second: list[int]) -> int:
-    length = min(len(first), len(second))
-    for index in range(length):
-        if first[index] != second[index]:
-            return index
-    return length

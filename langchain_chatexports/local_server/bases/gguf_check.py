@@ -8,10 +8,8 @@ It runs in a child process: some damage to a file makes llama.cpp end its proces
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    TemplateError,
-)
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.llama_cpp_server import (
     http_options,

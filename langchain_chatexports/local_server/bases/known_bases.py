@@ -1,19 +1,18 @@
-"""Base models that are known to work, with their size, memory and license.
+"""Base models that are known to work, with their size, memory, license and languages.
 
-Sizes are those of bfloat16 weights. Memory is for training with chats of 1024 tokens
-on a CPU: measured for the default, estimated from the size for the others.
+They are the lines of `known_bases.csv`, from small to large; of similar size, the best
+comes last. Sizes are those of bfloat16 weights. Memory is for training with chats of
+1024 tokens on a CPU: measured for the default, estimated from the size for the others.
 """
 
-from __future__ import annotations
-
+import csv
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from langchain_chatexports.local_server.bases.description import DEFAULT_HUB_ID
 
-__all__ = ["KnownBase", "fitting_bases", "list_bases", "suggest_base"]
-
-_APACHE = "Apache-2.0"
 # Python with its libraries, and what training adds to the weights: a second copy while
 # they are read, activations, the logits of the whole vocabulary.
 _LIBRARIES_BYTES = 700_000_000
@@ -32,11 +31,25 @@ class KnownBase:
 
     hub_id: str
     parameters: int
+    """How many there are in the download, parts that see or hear included."""
+
+    languages: str
+    """The languages, or how many there are."""
+
+    context: int
+    """The longest chat in tokens."""
+
     license: str
-    needs_agreement: bool = False
+    is_open: bool
+    """Whether the license is an open-source one."""
+
+    needs_agreement: bool
     """Whether its owner requires an agreement on the hub before the download."""
 
-    note: str = ""
+    gguf: str | None
+    """The hub id of its weights for llama.cpp, by its publisher or llama.cpp's."""
+
+    note: str
 
     @property
     def download_bytes(self) -> int:
@@ -60,54 +73,50 @@ class KnownBase:
         return float(seconds_of_default * ratio**_TIME_EXPONENT)
 
 
-_BASES = (
-    KnownBase(
-        DEFAULT_HUB_ID, 134_515_008, _APACHE, note="the default; a tiny demo model"
-    ),
-    KnownBase("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, _APACHE),
-    KnownBase("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, _APACHE),
-    KnownBase(
-        "google/gemma-3-1b-it", 999_885_952, "Gemma terms of use", needs_agreement=True
-    ),
-    KnownBase(
-        "meta-llama/Llama-3.2-1B-Instruct",
-        1_235_814_400,
-        "Llama 3.2 Community License",
-        needs_agreement=True,
-    ),
-    KnownBase("Qwen/Qwen2.5-1.5B-Instruct", 1_543_714_304, _APACHE),
-    KnownBase("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, _APACHE),
-    KnownBase("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512, _APACHE, note="needs a GPU"),
-)
+def _read_table() -> Iterator[KnownBase]:
+    table = Path(__file__).with_name("known_bases.csv").read_text("utf-8")
+    for row in csv.DictReader(table.splitlines()):
+        yield KnownBase(
+            hub_id=row["hub_id"],
+            parameters=int(row["parameters"]),
+            languages=row["languages"],
+            context=int(row["context"]),
+            license=row["license"],
+            is_open=row["is_open"] == "yes",
+            needs_agreement=row["needs_agreement"] == "yes",
+            gguf=row["gguf"] or None,
+            note=row["note"],
+        )
+
+
+_BASES = tuple(_read_table())
 
 
 def list_bases() -> tuple[KnownBase, ...]:
-    """Return the known bases, smallest first."""
+    """Return the known bases, from small to large; of similar size, the best last."""
     return _BASES
 
 
 def fitting_bases(memory_bytes: int | None = None) -> list[KnownBase]:
-    """Return the freely licensed bases that half of the memory can train.
+    """Return the open-source bases that half of the memory can train.
 
     Args:
         memory_bytes: The machine's memory; this machine's if `None`.
 
     Returns:
-        The bases, smallest first; the default at least.
+        The bases in the order of `list_bases`; the default at least.
     """
     memory = machine_memory() if memory_bytes is None else memory_bytes
     return [
         base
         for base in _BASES
         if base.hub_id == DEFAULT_HUB_ID
-        or (
-            not base.needs_agreement and base.memory_bytes <= memory * _SHARE_OF_MACHINE
-        )
+        or (base.is_open and base.memory_bytes <= memory * _SHARE_OF_MACHINE)
     ]
 
 
 def suggest_base(memory_bytes: int | None = None) -> KnownBase:
-    """Return the largest freely licensed base that half of the memory can train.
+    """Return the best open-source base that half of the memory can train.
 
     Args:
         memory_bytes: The machine's memory; this machine's if `None`.

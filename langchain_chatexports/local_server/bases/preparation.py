@@ -1,7 +1,5 @@
 """Preparing a base model: its directory, converted or downloaded if needed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -14,6 +12,7 @@ from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
     describe_base,
 )
+from langchain_chatexports.local_server.bases.download import download_model
 from langchain_chatexports.local_server.bases.wheel import WHEEL_SHA256, check_wheel
 from langchain_chatexports.local_server.processes import (
     child_command,
@@ -21,8 +20,6 @@ from langchain_chatexports.local_server.processes import (
     json_object,
 )
 from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
-
-__all__ = ["CONVERSION_WAIT_SECONDS", "file_key", "prepare_base", "run_conversion"]
 
 # Other than of an earlier release if the same file is converted in another way.
 _FORM = 2
@@ -47,9 +44,9 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
     if description.kind == "directory":
         return Path(description.source)
     if description.kind == "hub":
-        found = _directory_of({"kind": "hub", "source": description.source})
-        describe_base(Path(found))
-        return Path(found)
+        found = download_model(description.source)
+        describe_base(found)
+        return found
     source = Path(description.source)
     if description.kind == "wheel":
         check_wheel(source)
@@ -78,22 +75,13 @@ def file_key(file: Path) -> str:
 
 
 def run_conversion(task: dict[str, str]) -> dict[str, str]:
-    """Run a task of `conversion` in a child process.
-
-    Args:
-        task: The task.
-
-    Returns:
-        Its `directory`, or the `error` that it ended with.
-    """
+    """Run a task of `conversion` in a child; its result has `directory` or `error`."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
         child_command("langchain_chatexports.local_server.bases.conversion"),
         input=json.dumps(task).encode("ascii"),
         capture_output=True,
         check=False,
-        env=child_environment(
-            threads=os.cpu_count() or 1, offline=task["kind"] != "hub"
-        ),
+        env=child_environment(threads=os.cpu_count() or 1, offline=True),
     )
     # Libraries may print more lines.
     lines = map(json_object, reversed(finished.stdout.splitlines()))

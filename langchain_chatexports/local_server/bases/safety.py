@@ -1,18 +1,11 @@
 """Checks of a base model's directory: what is missing, and what is unsafe to load."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from langchain_chatexports._regular_files import check_regular_file
 from langchain_chatexports.exceptions import ExportFormatError, LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import read_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["check_safe", "missing_parts", "refuse_adapter"]
 
 _SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
 # The largest open models have about 130. transformers builds as many as config.json
@@ -21,11 +14,7 @@ _MAX_LAYERS = 1000
 
 
 def missing_parts(directory: Path) -> list[str]:
-    """Return what a directory lacks to be a base, in words.
-
-    Args:
-        directory: A directory, perhaps of an incomplete download.
-    """
+    """Return what a directory lacks to be a base, in words."""
     missing = [
         wanted
         for wanted, pattern in (
@@ -46,12 +35,6 @@ def check_safe(directory: Path) -> None:
 
     transformers loads any file that an index names, by its suffix, an adapter that is
     in the same directory, and the weights that `config.json` names.
-
-    Args:
-        directory: The base in transformers' format.
-
-    Raises:
-        LocalServerError: If there is such a file, or a pipe or device among the files.
     """
     _refuse_pipes(directory)
     named = {
@@ -80,11 +63,7 @@ def check_safe(directory: Path) -> None:
 
 
 def refuse_adapter(directory: Path) -> None:
-    """Refuse a directory with an adapter, which transformers would load too.
-
-    Raises:
-        LocalServerError: If there is one.
-    """
+    """Refuse a directory with an adapter, which transformers would load too."""
     if (directory / "adapter_config.json").exists():
         msg = (
             f"There is an adapter (adapter_config.json) in {directory}, which would be "

@@ -1,17 +1,7 @@
 """OpenAI's messages reduced to roles and text, as chat templates render them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-
-__all__ = [
-    "MessageError",
-    "TemplateMessage",
-    "fold_system_messages",
-    "merge_repeated_roles",
-    "to_template_messages",
-]
 
 _ROLES = {
     "system": "system",
@@ -32,7 +22,7 @@ class TemplateMessage(NamedTuple):
     text: str
     is_learned: bool
     number: int = 0
-    """Its index in the chat, from 0; the first one where several were merged."""
+    """Its index in the chat, from 0."""
 
 
 def to_template_messages(
@@ -40,17 +30,10 @@ def to_template_messages(
 ) -> list[TemplateMessage]:
     """Reduce OpenAI's messages to roles and text.
 
-    Args:
-        messages: Messages with `role` and `content`, a string or a list of text parts.
-
-    Returns:
-        The messages; `developer` counts as `system`, `weight` 0 as not learned, and a
-        refusal as its text.
-
-    Raises:
-        MessageError: If a message has a tool call, an image or no text.
+    `developer` counts as `system`, `weight` 0 as not learned, and a refusal as its
+    text. Several system messages at the start become one.
     """
-    reduced = []
+    reduced: list[TemplateMessage] = []
     for index, message in enumerate(messages):
         role = _ROLES.get(str(message.get("role")))
         if role is None or message.get("tool_calls") or message.get("function_call"):
@@ -61,39 +44,11 @@ def to_template_messages(
             content = message["refusal"]
         text = _text_of(content, index)
         is_learned = role == "assistant" and message.get("weight", 1) != 0
-        reduced.append(TemplateMessage(role, text, is_learned, index))
+        if role == "system" and len(reduced) == 1 and reduced[0].role == "system":
+            reduced[0] = reduced[0]._replace(text=f"{reduced[0].text}\n\n{text}")
+        else:
+            reduced.append(TemplateMessage(role, text, is_learned, index))
     return reduced
-
-
-def fold_system_messages(messages: list[TemplateMessage]) -> list[TemplateMessage]:
-    """Prepend the text of system messages to the next user message."""
-    folded: list[TemplateMessage] = []
-    waiting: list[str] = []
-    for message in messages:
-        if message.role == "system":
-            waiting.append(message.text)
-        elif message.role == "user" and waiting:
-            folded.append(message._replace(text="\n\n".join([*waiting, message.text])))
-            waiting = []
-        else:
-            folded.append(message)
-    return folded
-
-
-def merge_repeated_roles(messages: list[TemplateMessage]) -> list[TemplateMessage]:
-    """Merge consecutive messages of the same role."""
-    merged: list[TemplateMessage] = []
-    for message in messages:
-        if merged and merged[-1].role == message.role:
-            last = merged[-1]
-            merged[-1] = last._replace(
-                text=f"{last.text}\n\n{message.text}",
-                # If one of them must not be learned, the merged one is not.
-                is_learned=last.is_learned and message.is_learned,
-            )
-        else:
-            merged.append(message)
-    return merged
 
 
 def _text_of(content: Any, index: int) -> str:

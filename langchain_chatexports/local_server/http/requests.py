@@ -246,6 +246,16 @@ class ScoreRequest(_Strict):
     messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
 
 
+class TokenizeRequest(_Strict):
+    """Body of `POST /tokenize`, which OpenAI does not have, and vLLM has."""
+
+    model: str
+    prompt: str = ""
+    messages: (
+        Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)] | None
+    ) = None
+
+
 _NAMES = frozenset(
     name for model in _Strict.__subclasses__() for name in model.model_fields
 )

@@ -15,7 +15,11 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from langchain_chatexports.local_server.http.chat import complete_chat, score_messages
+from langchain_chatexports.local_server.http.chat import (
+    complete_chat,
+    score_messages,
+    tokenize,
+)
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     JsonResponse,
@@ -25,6 +29,7 @@ from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
     JobRequest,
     ScoreRequest,
+    TokenizeRequest,
 )
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.json_lines import JsonLinesError
@@ -279,6 +284,12 @@ async def create_chat_completion(
 async def score_chat(service: Service, body: ScoreRequest) -> Response:
     """Score the assistant's messages of a given chat."""
     return JsonResponse(await score_messages(service, body))
+
+
+@router.post("/tokenize")
+def tokenize_text(service: Service, body: TokenizeRequest) -> Response:
+    """Return the tokens of a text, or of a chat up to where the answer begins."""
+    return JsonResponse(tokenize(service, body))
 
 
 @router.get("/checked_examples")

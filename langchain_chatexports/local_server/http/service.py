@@ -13,7 +13,7 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.local_server.bases.chat_template import TemplateError
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.gguf_file import gguf_of_adapter
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
@@ -57,6 +57,7 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 from langchain_chatexports.local_server.training.queue import TrainingQueue
+from langchain_chatexports.local_server.training.trial import check_trainable
 
 _MAX_EXAMPLE_TOKENS = 1024
 _WARM_UP_SECONDS = 30.0
@@ -100,6 +101,7 @@ class LocalService:
         self.files = FileStore(data)
         self.jobs = JobStore(data)
         self.models = ModelStore(data, base_model=base_model, signature=signature)
+        self._base_directory = base_directory
         self.tokenizer = ChatTokenizer(base_directory)
         self.scorer = TransformersEngine(
             base_directory, self.tokenizer, threads=threads
@@ -333,7 +335,8 @@ class LocalService:
 
     def _max_example_length(self) -> int:
         try:
-            self.tokenizer.template.check_trainable()
+            self.tokenizer.template  # noqa: B018 - derives it.
+            check_trainable(self._base_directory)
         except (TemplateError, LocalServerError) as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
@@ -416,12 +419,6 @@ def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
         warnings.append(
             f"{plural(dataset.without_loss, example)} left out: no answer can be "
             "learned"
-        )
-    if dataset.dropped_openers:
-        openers = plural(dataset.dropped_openers, "assistant message")
-        warnings.append(
-            f"{openers} at the start of {what} dialogues left out: the model's chat "
-            "template starts with the user"
         )
     if dataset.trailing:
         warnings.append(

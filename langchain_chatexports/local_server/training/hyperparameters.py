@@ -17,19 +17,11 @@ base's after 3 epochs at 1e-3, and well below it after 2 at 5e-4
 (`benchmarks/held_out_loss.py`).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "LORA_RANK",
-    "Hyperparameters",
-    "learning_rate",
-    "lora_config",
-    "resolve_hyperparameters",
-]
+from langchain_chatexports.local_server.bases.weights import adapted_layers
 
 LORA_RANK = 16
 """The rank of the adapters; their alpha is twice the rank."""
@@ -75,15 +67,15 @@ def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> f
     return rate * numbers.learning_rate_multiplier
 
 
-def lora_config() -> Any:
-    """Return PEFT's configuration of the adapters."""
+def lora_config(model: Any) -> Any:
+    """Return PEFT's configuration of a model's adapters."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=LORA_RANK,
         lora_alpha=2 * LORA_RANK,
         lora_dropout=0.0,
-        target_modules="all-linear",
+        target_modules=adapted_layers(model),
         task_type="CAUSAL_LM",
     )
 

@@ -1,21 +1,14 @@
 """The examples of a training file as token ids and labels, which the trainer reads."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     LabeledExample,
-    TemplateError,
 )
 from langchain_chatexports.local_server.bases.template_messages import MessageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-__all__ = ["LabeledDataset", "label_examples"]
 
 _MAX_PROBLEMS = 1000
 
@@ -37,14 +30,11 @@ class LabeledDataset:
     without_loss: int = 0
     """Examples without learned tokens, which are left out."""
 
-    dropped_openers: int = 0
-    """Assistant messages at the start of a chat that the template refuses."""
-
     trailing: int = 0
     """Examples that do not end with the assistant."""
 
     leading: int = 0
-    """Examples that begin with the assistant, if the template accepts that."""
+    """Examples that begin with the assistant."""
 
     @property
     def tokens(self) -> int:
@@ -59,14 +49,7 @@ def label_examples(
     max_length: int,
     keep: bool = True,
 ) -> LabeledDataset:
-    """Label examples, and collect the problems of those that cannot be labeled.
-
-    Args:
-        examples: Examples with `messages`.
-        template: The base model's chat template.
-        max_length: The maximum number of tokens of an example.
-        keep: Whether to keep the examples, or only count them.
-    """
+    """Label examples, and collect the problems of those that cannot be labeled."""
     dataset = LabeledDataset()
     for number, example in enumerate(examples, 1):
         if len(dataset.problems) >= _MAX_PROBLEMS:
@@ -79,14 +62,13 @@ def label_examples(
         messages: Sequence[Mapping[str, Any]] = example["messages"]
         try:
             labeled = template.label(messages, max_length=max_length)
-        except (MessageError, TemplateError) as error:
+        except MessageError as error:
             dataset.problems.append(f"line {number}: {error}")
             continue
         dataset.cut += labeled.is_cut
-        dataset.dropped_openers += labeled.dropped_openers
         dataset.trailing += messages[-1].get("role") != "assistant"
         roles = [m["role"] for m in messages if m.get("role") in {"user", "assistant"}]
-        dataset.leading += roles[:1] == ["assistant"] and not labeled.dropped_openers
+        dataset.leading += roles[:1] == ["assistant"]
         if labeled.learned_tokens:
             dataset.count += 1
             if keep:

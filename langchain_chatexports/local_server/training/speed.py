@@ -160,6 +160,6 @@ def _print_speed() -> None:
     dtype = getattr(torch, choose_dtype(device))
     model = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
     tokens = list(range(_TOKENS))
-    example = LabeledExample(tokens, tokens, is_cut=False, dropped_openers=0)
-    speed = measure_speed(get_peft_model(model, lora_config()), [example])
+    example = LabeledExample(tokens, tokens, is_cut=False)
+    speed = measure_speed(get_peft_model(model, lora_config(model)), [example])
     sys.stdout.write(f"{json.dumps(speed._asdict())}\n")

@@ -202,6 +202,8 @@ def train(
         on_begin(progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
+    # The tuned model goes with the template that it was trained with.
+    tokenizer.chat_template = template.source
     _log_choice(trainer.state, epochs, progress)
     _publish(spec, trainer, data.tokens * epochs, examples["training_file"])
 
@@ -372,7 +374,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=lora_config(),
+        peft_config=lora_config(model),
     )
 
 

@@ -131,6 +131,26 @@ def test_export_named_twice_is_read_once(exports: list[Path]) -> None:
     assert len(rows) == len(lines_of_one_process(exports[:1], STEPS))
 
 
+def test_exports_of_one_folder_are_read_in_one_task_and_learned_once(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "ann"
+    for name in ("2023", "2024"):
+        (folder / name).mkdir(parents=True)
+        write_imessage(folder / name / "chat.db")
+    write_messenger(folder / "messenger")
+    steps = MapAIMessages(sender="Tortoise")
+    rows = read_exports([folder], steps).take_all()
+    alone = [folder / "2023" / "chat.db", folder / "messenger"]
+    sessions = [one for path in alone for one in open_export(path).loader | steps]
+    found = sorted(str(session_of_row(row)) for row in rows)
+    assert found == sorted(map(str, sessions))
+    counts = count_exports([folder], steps)
+    assert counts.exports == 1
+    assert counts.summary
+    assert counts.summary.skipped["duplicate"] > 0
+
+
 def test_unreadable_exports_are_named_and_cost_nothing_else(
     exports: list[Path], tmp_path: Path
 ) -> None:

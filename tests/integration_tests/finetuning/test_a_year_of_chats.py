@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.cli.app import run
-from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
+from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from tests.unit_tests.builders.messenger import Export
 
 if TYPE_CHECKING:
@@ -106,17 +106,16 @@ def test_every_format_is_loaded_and_accounted_for(
     assert len(header.files) == 3
     rows = _load(tmp_path, [path / file for file in header.files])
     assert rows.num_rows == sum(1 for _ in read_trace(path)) > 100
-    stages = header.facts["stages"]
+    stages = header.facts.stages
     found = sum(
         len(json.loads(file.read_bytes())["messages"])
         for file in year.rglob("message_1.json")
     )
-    assert stages[0]["found"] == found
-    assert {"system", "media"} & set(stages[0]["skipped"])
+    assert stages[0].found == found
+    assert {"system", "media"} & set(stages[0].skipped)
     for stage in stages:
-        went = stage["kept"] + sum(stage["skipped"].values())
-        assert stage["found"] + sum(stage["added"].values()) == went, stage
-    total = total_of(map(Counts.from_dict, stages))
+        assert stage.adds_up, stage
+    total = total_of(stages)
     assert total is not None
     assert total.found == found
     assert total.skipped.keys() >= {"merged", "system", "media"}

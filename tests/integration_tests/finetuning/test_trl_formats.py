@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.write import write_dataset
 from tests.unit_tests.builders.dialogues import dialogue
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 

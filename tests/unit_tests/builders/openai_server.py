@@ -114,6 +114,7 @@ class OpenAIServer:
         self.tells_more = True
         self.obeys_after = True
         self.words: Sequence[str] = ("Slow", " and", " steady")
+        self.tokens: list[int] | None = None
         self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
@@ -158,7 +159,7 @@ class OpenAIServer:
             http.server_close()
             thread.join()
 
-    def answer(
+    def answer(  # noqa: PLR0911 - one for each route.
         self, method: str, path: str, query: dict[str, list[str]], body: Any
     ) -> tuple[int, Any]:
         parts = [unquote(part) for part in path.strip("/").split("/")]
@@ -176,6 +177,8 @@ class OpenAIServer:
                 return 200, _completion(body, self.words)
             if parts == ["hold"]:
                 return 200, {}
+            if parts == ["tokenize"] and self.tokens is not None:
+                return 200, {"count": len(self.tokens), "tokens": self.tokens}
         return _error(404, "no such route")
 
     def _files(

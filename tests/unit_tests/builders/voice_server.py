@@ -12,7 +12,6 @@ from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utt
 from langchain_chatexports.evaluation.model_server import (
     NO_SCORES,
     CannotScoreError,
-    JobFacts,
     Message,
     PromptTooLongError,
     Reply,
@@ -40,11 +39,6 @@ class Voices:
         self.longest = math.inf
         self.longest_prompt = math.inf
         self.scores = True
-        self.job = JobFacts("its job had no validation file", [])
-
-    def job_facts(self, model: str) -> JobFacts:
-        del model
-        return self.job
 
     def reply(
         self, model: str, messages: Sequence[Message], **options: object
@@ -93,7 +87,7 @@ def talks(count: int, seed: int, *, terse: bool = False) -> list[Dialogue]:
         speaker = f"p{number % 3 + 1}"
         for at, turn in enumerate(turns):
             lines += [Utterance(speaker, said[at % len(said)]), Utterance(PERSON, turn)]
-        made.append(Dialogue.of(lines, participants={friend.name}))
+        made.append(Dialogue.of(lines))
     return made
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 _FRAMES = (
     "i think the {n} is {a}",
@@ -145,16 +145,6 @@ DISTINCT = (
 )
 """Four people whom everybody tells apart."""
 
-CLOSE = (
-    replace(
-        DISTINCT[2], name="nora", taste=5, dots=0.4, openers=("hm", "sure", "yeah")
-    ),
-    replace(
-        DISTINCT[2], name="nele", taste=6, dots=0.3, openers=("hm", "fine", "yeah")
-    ),
-)
-"""Two people who are much alike."""
-
 
 def conversations(
     voice: Voice, count: int, seed: int, *, mean_turns: int = 4
@@ -168,44 +158,6 @@ def conversations(
         turns = rng.randint(max(1, mean_turns - 2), mean_turns + 2)
         made.append([_turn(today, liked, rng) for _ in range(turns)])
     return made
-
-
-def turns_of(talk: list[list[str]]) -> list[str]:
-    """List the turns of all conversations."""
-    return [turn for turns in talk for turn in turns]
-
-
-def drawn(own: list[list[str]], replies: Sequence[str], seed: int) -> list[list[str]]:
-    """Answer each turn with one from a pool."""
-    rng = random.Random(seed)
-    return [[rng.choice(replies) for _ in turns] for turns in own]
-
-
-def half_right(
-    own: list[list[str]], foreign: list[list[str]], share: float, seed: int
-) -> list[list[str]]:
-    """Mix turns of the person with turns of somebody else."""
-    rng = random.Random(seed)
-    pool = turns_of(foreign)
-    return [
-        [turn if rng.random() < share else rng.choice(pool) for turn in turns]
-        for turns in own
-    ]
-
-
-def shuffled(own: list[list[str]], seed: int) -> list[list[str]]:
-    """Shuffle the words of each bubble; what stands at its ends stays there."""
-    rng = random.Random(seed)
-
-    def mixed(turn: str) -> str:
-        parts = []
-        for bubble in turn.split("\n\n"):
-            words = bubble.split(" ")
-            rng.shuffle(words)
-            parts.append(" ".join(words))
-        return "\n\n".join(parts)
-
-    return [[mixed(turn) for turn in turns] for turns in own]
 
 
 def _taste(voice: Voice) -> list[float]:

@@ -28,7 +28,6 @@ from langchain_chatexports.exceptions import (
     ChatExportError,
     EncryptedExportError,
     ExportFormatError,
-    ExportNotFoundError,
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
@@ -185,16 +184,6 @@ def test_a_number_that_python_refuses_costs_its_record(path: Path) -> None:
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
-def test_a_directory_larger_than_any_exports_is_refused(path: Path) -> None:
-    # Only the end record says so: nothing of that size is read.
-    end = path.read_bytes().rfind(b"PK\x05\x06")
-    with path.open("r+b") as file:
-        file.seek(end + 12)
-        file.write(struct.pack("<L", 2**30))
-    with pytest.raises(ExportFormatError, match="more files than any export"):
-        inspect(path)
-
-
 def test_more_files_than_any_exports_are_refused(
     path: Path, thread: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,27 +273,6 @@ def test_a_zip_that_was_cut_off_is_an_error_that_says_so(
 def test_a_page_that_was_saved_as_a_zip_is_no_whole_zip(path: Path) -> None:
     path.write_bytes(b"<html>Log in to continue</html>")
     with pytest.raises(ExportFormatError, match="not a complete zip"):
-        inspect(path)
-
-
-def test_a_zip_with_a_list_of_files_for_more_than_65535_is_read(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 0)
-    add(path, "photos/1.jpg", b"")
-    assert b"PK\x06\x06" in path.read_bytes()  # Of the format's extension, zip64.
-    assert inspect(path).kept == 1
-
-
-def test_a_long_list_in_that_record_is_refused_too(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 0)
-    add(path, "photos/1.jpg", b"")
-    with path.open("r+b") as file:
-        file.seek(path.read_bytes().rfind(b"PK\x06\x06") + 40)
-        file.write(struct.pack("<Q", 2**33))
-    with pytest.raises(ExportFormatError, match="more files than any export"):
         inspect(path)
 
 
@@ -424,10 +392,9 @@ class TestFoldersOnDisk:
         self, tmp_path: Path, name: str
     ) -> None:
         (tmp_path / name).symlink_to(name)
-        with pytest.raises(ExportNotFoundError):
-            inspect(tmp_path / name)
-        with pytest.raises(ChatExportError, match="cannot be read"):
-            open_export(tmp_path / name)
+        for read in (inspect, open_export):
+            with pytest.raises(ChatExportError, match="cannot be read"):
+                read(tmp_path / name)
 
     @pytest.mark.parametrize("name", ["message_1.json", "export.zip", "export"])
     def test_a_pipe_as_the_export_is_refused(

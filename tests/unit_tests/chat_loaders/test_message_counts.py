@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.recognition import (
     open_export,
 )
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.unit_tests.builders.tables import conversation_rows
 
 
 def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
@@ -72,11 +71,3 @@ def test_a_loader_that_cannot_tell_leaves_the_total_unknown(tmp_path: Path) -> N
     other = Export(path=tmp_path, format="", loader=ForeignLoader(tmp_path))
     assert other.loader.estimate_message_count() is None
     assert estimate_message_count([chats, other]) is None
-
-
-def test_rows_of_parquet_are_counted(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    pyarrow = pytest.importorskip("pyarrow")
-    rows = list(conversation_rows("c", 5, 1_700_000_000))
-    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "t.parquet")
-    assert open_export(tmp_path / "t.parquet").loader.estimate_message_count() == 5

@@ -89,10 +89,7 @@ def test_the_end_of_a_number_that_two_people_have_is_nobodys() -> None:
         "Ann;Ann Ode;annie\nBo",
         "Ann, Ann Ode, annie\nBo\n",
         'Ann\t"Ann Ode"\tannie\t\nBo\t\t\t\n',
-        "\ufeff# people\r\n\r\nAnn;Ann Ode;annie;# same name in a and b\r\nBo;;;\r\n",
-        '"# people; all";;\nAnn;Ann Ode;annie\nBo',
-        'Ann,Ann Ode,annie,"# same name in a; b"\nBo',
-        "Ann,Ann Ode,annie,# same name in a; b\nBo",
+        "\ufeff# people\r\n\r\nAnn;Ann Ode;annie;\r\nBo;;;\r\n",
     ],
 )
 def test_a_file_is_read_as_people_and_spreadsheets_write_it(
@@ -132,9 +129,9 @@ def test_a_file_of_delimiters_is_read_in_linear_time(tmp_path: Path) -> None:
     assert time.process_time() - start < 2
 
 
-def test_a_name_may_have_a_comma_before_a_comment(tmp_path: Path) -> None:
-    path = written(tmp_path / "people.csv", "Ode, Ann;# a friend\n")
-    assert people_table(path).rows == (("Ode, Ann",),)
+def test_a_name_may_have_a_comma(tmp_path: Path) -> None:
+    path = written(tmp_path / "people.csv", "Ode, Ann;Annie\n")
+    assert people_table(path).rows == (("Ode, Ann", "Annie"),)
 
 
 def test_two_people_of_a_mapping_with_one_name_are_an_error() -> None:

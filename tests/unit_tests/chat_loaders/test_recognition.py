@@ -199,41 +199,11 @@ def test_a_folder_of_nothing_is_told_what_is_known(tmp_path: Path) -> None:
         open_export(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        (b"", "empty"),
-        (b"hello", "not an export that can be read"),
-        (b"\x89PNG\r\n\x1a\n", "a picture, not an export"),
-        (b"\xff\xd8\xff\xe0", "a photo, not an export"),
-        (b"%PDF-1.7", "a PDF, not an export"),
-    ],
-)
-def test_another_file_is_told_what_is_known(
-    tmp_path: Path, content: bytes, what: str
-) -> None:
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8\xff\xe0", b"PK\x05\x06"])
+def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
-    path.write_bytes(content)
-    with pytest.raises(ExportFormatError, match=rf"notes\.txt is {what}.*Supported"):
-        open_export(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [
-        ("word/document.xml", "a Word document"),
-        ("xl/workbook.xml", "an Excel workbook"),
-        ("Takeout/Google Chat/Groups/x.json", "a Google Takeout archive"),
-        ("photo.jpg", "not an export that can be read"),
-    ],
-)
-def test_unknown_zip_is_told_as_what_it_is(
-    tmp_path: Path, name: str, what: str
-) -> None:
-    path = tmp_path / "file.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(name, b"{}")
-    with pytest.raises(ExportFormatError, match=f"is {what}"):
+    path.write_bytes(content + bytes(18))
+    with pytest.raises(ExportFormatError, match=r"notes\.txt \(text/plain\) is not an"):
         open_export(path)
 
 
@@ -380,3 +350,9 @@ def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Skipped"):
         exports = open_exports([folder])
     assert [export.path.name for export in exports] == ["chat.db", "discord"]
+
+
+def test_what_is_no_export_is_named_by_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 and more")
+    with pytest.raises(ExportFormatError, match=r"a\.jpg \(image/jpeg\) is not"):
+        open_export(tmp_path / "a.jpg")

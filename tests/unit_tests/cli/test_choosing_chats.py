@@ -10,13 +10,11 @@ import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli._chat_options import ChatOptions
-from langchain_chatexports.cli._evaluate_inputs import read_halves
 from langchain_chatexports.cli._finetune_data import read_training_data
 from langchain_chatexports.cli.app import app
-from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -259,9 +257,9 @@ def test_a_limit_keeps_the_newest_examples_in_their_order(
     assert sorted(newest) == ["burrow 10", "pond 10", "race 10", "race 8"]
     assert newest == [text for text in every if text in newest]
     assert told["examples_written"] == told["examples"] == 4
-    stages = read_header(tmp_path / "set.jsonl").facts["stages"]
-    (stage,) = (s for s in stages if (s["name"], s["unit"]) == ("Newest", "examples"))
-    assert stage["skipped"] == {"older": len(every) - 4}
+    stages = read_header(tmp_path / "set.jsonl").facts.stages
+    (stage,) = (s for s in stages if (s.name, s.unit) == ("Newest", "examples"))
+    assert stage.skipped == {"older": len(every) - 4}
 
 
 def test_a_limit_counts_before_the_split(
@@ -294,35 +292,10 @@ def test_a_limit_of_examples_without_times_keeps_the_last_ones(
     assert answers == ["7", "8"]
 
 
-def test_evaluate_reads_the_chosen_chats(chats: Path) -> None:
-    chosen = ChatChoice(people=("Hare",))
-    options = PrepareOptions(ai=("Me",), chats=chosen, gap=None)
-    data = read_halves([chats], None, options, holds_out_enough=True).data
-    read = {line.text.split()[0] for talk in data.training for line in talk.lines}
-    read |= {line.text.split()[0] for talk in data.held_out for line in talk.lines}
-    assert read == {"pond", "race"}
-
-
-def test_evaluate_keeps_the_newest_examples(chats: Path) -> None:
-    options = PrepareOptions(ai=("Me",), size=2, overlap=0, gap=None, limit=8)
-    halves = read_halves([chats], None, options, holds_out_enough=True)
-    assert len(halves.examples) < 8
-
-
 def test_finetune_trains_on_the_newest_examples(chats: Path) -> None:
     options = PrepareOptions(ai=("Me",), size=2, overlap=0, gap=None, limit=10)
     data = read_training_data([chats], options, None)
     assert len(data.examples) == 10
-
-
-def test_evaluate_of_a_set_refuses_chats(
-    chatexports: Callable[..., Any], chats: Path
-) -> None:
-    size = ("--size", 2, "--overlap", 0, "--gap", "36h")
-    chatexports("prepare", chats, *size, "--split", "-o", "set")
-    done = chatexports("evaluate", "set", "--exclude", "Fox")
-    assert done.status == 1
-    assert "chosen of exports" in done.err
 
 
 def test_a_date_is_a_day_in_utc() -> None:
@@ -332,10 +305,10 @@ def test_a_date_is_a_day_in_utc() -> None:
     assert (chosen.start, chosen.end) == (date(2024, 1, 2), date(2024, 1, 3))
 
 
-@pytest.mark.parametrize("name", [*READING, "redact", "finetune", "evaluate"])
+@pytest.mark.parametrize("name", [*READING, "redact", "finetune"])
 def test_every_command_that_reads_exports_can_choose(name: str) -> None:
     group: TyperGroup = get_command(app)  # type: ignore[assignment] # typer builds it
     options = {opt for item in group.commands[name].params for opt in item.opts}
     asked = {"--with", "--since", "--until", "--no-groups", "--include", "--exclude"}
     assert asked <= options
-    assert ("--limit" in options) == (name in {"prepare", "finetune", "evaluate"})
+    assert ("--limit" in options) == (name in {"prepare", "finetune"})

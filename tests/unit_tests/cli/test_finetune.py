@@ -447,10 +447,10 @@ def test_larger_bases_are_proposed_by_memory_and_time(
     rows = [line.split() for line in lines[at + 1 : at + 4]]
     assert rows == [
         ["HuggingFaceTB/SmolLM2-360M-Instruct", "0.7", "GB", "7", "min", "Apache-2.0"],
-        ["Qwen/Qwen2.5-0.5B-Instruct", "1.0", "GB", "9", "min", "Apache-2.0"],
-        ["Qwen/Qwen2.5-1.5B-Instruct", "3.1", "GB", "21", "min", "Apache-2.0"],
+        ["openbmb/MiniCPM5-1B", "2.2", "GB", "16", "min", "Apache-2.0"],
+        ["Qwen/Qwen3.5-0.8B", "1.7", "GB", "14", "min", "Apache-2.0"],
     ]
-    assert lines[at + 4].endswith("in an hour: --base Qwen/Qwen2.5-1.5B-Instruct")
+    assert lines[at + 4].endswith("in an hour: --base Qwen/Qwen3.5-0.8B")
     assert max(map(len, lines[at : at + 5])) <= 80
 
 
@@ -458,7 +458,7 @@ def test_nothing_is_proposed_to_somebody_who_chose_a_base(
     here: Callable[..., Any], server: OpenAIServer
 ) -> None:
     measure(server)
-    done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen2.5-0.5B-Instruct")
+    done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen3.5-0.8B")
     assert "  Measured\n" in done.err
     assert "Larger bases" not in done.err
 
@@ -477,7 +477,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ("time", "said"),
     [
         ("1m", "Even the smallest base takes longer than that: about "),
-        ("4h", "Best base in that time: Qwen/Qwen2.5-1.5B-Instruct, about "),
+        ("4h", "Best base in that time: Qwen/Qwen3.5-0.8B, about "),
     ],
 )
 def test_the_best_base_that_trains_in_the_time_is_taken(
@@ -486,13 +486,13 @@ def test_the_best_base_that_trains_in_the_time_is_taken(
     done = here("chat.db", "--ai", "Tortoise", "--time", time, "--yes")
     assert done.status == 0
     assert said in done.err
-    base = "Qwen2.5-1.5B" if "Qwen" in said else "SmolLM2-135M"
-    assert f"Base model: {base}-Instruct" in done.err
+    base = "Qwen3.5-0.8B" if "Qwen" in said else "SmolLM2-135M"
+    assert f"Base model: {base}" in done.err
 
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
-    ("epochs", "base"), [("2", "Qwen2.5-1.5B"), ("50", "SmolLM2-135M")]
+    ("epochs", "base"), [("2", "Qwen3.5-0.8B"), ("50", "SmolLM2-135M")]
 )
 def test_more_passes_leave_time_for_a_smaller_base(
     here: Callable[..., Any], epochs: str, base: str
@@ -508,7 +508,7 @@ def test_a_base_is_not_downloaded_without_being_asked_for(
 ) -> None:
     done = here("chat.db", "--ai", "Tortoise", "--time", "4h")
     assert done.status == 1
-    assert "not on this machine: 3.1 GB from huggingface.co" in done.err
+    assert "not on this machine: 1.7 GB from huggingface.co" in done.err
     assert "--yes" in done.err.splitlines()[-1]
     assert server.requests == []
 
@@ -533,8 +533,8 @@ def test_a_time_is_checked_before_an_export_is_read(
 def test_a_known_base_is_named_with_its_size_and_license(
     here: Callable[..., Any],
 ) -> None:
-    done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen2.5-0.5B-Instruct")
-    assert "Base model: Qwen2.5-0.5B-Instruct, 988 MB, from huggingface.co" in done.err
+    done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen3.5-0.8B")
+    assert "Base model: Qwen3.5-0.8B, 1,740 MB, from huggingface.co" in done.err
     assert "License: Apache-2.0\n" in done.err
 
 

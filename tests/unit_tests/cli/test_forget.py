@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.datasets.formats.containers import file_sha256
-from langchain_chatexports.datasets.formats.trace_file import read_trace
+from langchain_chatexports.datasets.card import hash_files
+from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
@@ -29,7 +29,7 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
-    digest = file_sha256(tmp_path / "set.jsonl")
+    digest = hash_files([tmp_path / "set.jsonl"])
     data = DataDirectory(tmp_path / "data")
     data.prepare()
     job = {
@@ -75,7 +75,7 @@ def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
         *("--data-dir", "data", "--json"),
     )
     told = json.loads(done.out)
-    assert (told["rows"], told["jobs"], told["forgotten_before"]) == (87, [], [])
+    assert (told["rows"], told["jobs"], told["not_found"]) == (87, [], [])
     assert 0 < told["removed"] == told["rows"] - told["rows_left"]
 
 
@@ -100,7 +100,7 @@ def test_forget_runs_again_after_a_server_that_did_not_answer(
     assert (failed.status, "run the command again" in failed.err) == (1, True)
     done = chatexports(*again)
     assert done.status == 0, done.err
-    assert "Taken out earlier: Hermione Granger" in done.err
+    assert "taken out earlier: Hermione Granger" in done.err
 
 
 def test_forget_wants_to_know_whom(chatexports: Callable[..., Any]) -> None:

@@ -12,7 +12,6 @@ import pytest
 import typer
 
 from langchain_chatexports.cli._durations import parse_gap
-from langchain_chatexports.cli._evaluate_inputs import read_halves
 from langchain_chatexports.cli._finetune_data import read_training_data
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
@@ -80,15 +79,6 @@ def test_no_example_of_prepare_spans_a_silence(
 def test_no_example_that_finetune_trains_on_spans_a_silence(thread: Path) -> None:
     data = read_training_data([thread], PrepareOptions(ai=("Me",)), None)
     assert_no_silence_inside(texts_of(data.examples), days=DAYS)
-
-
-def test_no_conversation_of_evaluate_spans_a_silence(thread: Path) -> None:
-    speaker = PrepareOptions(ai=("Me",))
-    halves = read_halves([thread], None, speaker, holds_out_enough=True)
-    conversations = (*halves.data.training, *halves.data.held_out)
-    texts = [[line.text for line in found.lines] for found in conversations]
-    assert_no_silence_inside(texts, days=DAYS)
-    assert all(len(days_of(text)) == 1 for text in texts_of(halves.examples)[0])
 
 
 def test_without_a_gap_threads_stay_whole_as_in_the_tutorials(
@@ -213,18 +203,6 @@ def test_a_gap_that_changes_nothing_in_examples_is_said(
     done = chatexports("prepare", "set.jsonl", "--gap", "6h", "-o", "again.jsonl")
     assert done.status == 0, done.err
     assert "warning: --gap: for exports only" in done.err
-
-
-def test_a_gap_that_changes_nothing_in_a_set_is_said(
-    chatexports: Callable[..., Any],
-    thread: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    chatexports("prepare", thread, "--ai", "Me", "--split", "-o", "set")
-    options = PrepareOptions(gap=None)
-    read_halves([tmp_path / "set"], None, options, holds_out_enough=False)
-    assert "warning: --gap: for exports only" in capsys.readouterr().err
 
 
 def test_pauses_of_the_thread_are_as_the_tests_suppose(thread: Path) -> None:

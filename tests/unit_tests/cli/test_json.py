@@ -48,7 +48,7 @@ def test_the_keys_are_those_of_the_page(
 
 def test_a_report_is_its_model(chatexports: Callable[..., Any], tmp_path: Path) -> None:
     write_imessage(tmp_path / "chat.db")
-    done = chatexports("report", "chat.db", "--json", "--no-redaction")
+    done = chatexports("report", "chat.db", "--json")
     assert ExportReport.model_validate_json(done.out).messages == 223
 
 

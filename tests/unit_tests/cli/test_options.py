@@ -101,16 +101,6 @@ def test_finetune_takes_contacts(
     assert "1 example is too few" in done.err
 
 
-def test_evaluate_takes_contacts(
-    chatexports: Callable[..., Any], named: tuple[Path, Path]
-) -> None:
-    chats, contacts = named
-    options = ("--finetune", "--contacts", contacts, "--ai", "Harriet Hase")
-    done = chatexports("evaluate", chats, *options)
-    assert done.status == 1
-    assert "Harriet Hare" in done.err
-
-
 def test_contacts_of_nobody_there_are_a_usage_error(
     chatexports: Callable[..., Any], named: tuple[Path, Path], tmp_path: Path
 ) -> None:

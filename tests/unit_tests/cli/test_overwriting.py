@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 NOTES = "my notes"
 COMMANDS = [
     "prepare chat.db --ai Tortoise",
-    "report chat.db --no-redaction",
+    "report chat.db",
     "redact chat.db --key my.key",
     "redact --undo notes.redacted --key my.key",
-    "evaluate chat.db --ai Tortoise",
+    "evaluate",
 ]
 TABLE = '{"conversation_id":"7","sender":"Hare","text":"mine"}\n'
 # A page and a table that this program could have written.
@@ -114,7 +114,7 @@ def test_a_key_file_is_never_replaced_by_something_else(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     key = (tmp_path / "my.key").read_bytes()
-    done = chatexports("report", "chat.db", "--no-redaction", "-o", "my.key")
+    done = chatexports("report", "chat.db", "-o", "my.key")
     assert done.status == 2
     assert (tmp_path / "my.key").read_bytes() == key
 

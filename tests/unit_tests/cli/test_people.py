@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.datasets.formats.trace_file import read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.trace_file import read_trace
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.slack import SlackExport
 
@@ -135,7 +135,7 @@ def test_redaction_shows_one_stand_in_and_leaves_no_other_name(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("finetune", "--ai", "Ann"), ("evaluate", "--finetune", "--ai", "Ann")],
+    [("finetune", "--ai", "Ann")],
 )
 def test_the_commands_that_train_take_the_table(
     chatexports: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...]

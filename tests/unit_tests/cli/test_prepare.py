@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
@@ -330,12 +330,10 @@ def test_the_card_accounts_for_the_export(
 ) -> None:
     chatexports("prepare", threads, "--consent", "All agreed.", "-o", "set")
     facts = read_header(tmp_path / "set").facts
-    assert facts["consent"] == "All agreed."
-    assert facts["sources"][0]["platform"] == "facebook_messenger"
-    assert facts["stages"][0]["name"] == "Export (facebook_messenger)"
-    for stage in facts["stages"]:
-        went = stage["kept"] + sum(stage["skipped"].values())
-        assert stage["found"] + sum(stage["added"].values()) == went
+    assert facts.consent == "All agreed."
+    assert facts.sources[0].platform == "facebook_messenger"
+    assert facts.stages[0].name == "Export (facebook_messenger)"
+    assert all(stage.adds_up for stage in facts.stages)
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert "Potter" not in card
 
@@ -392,7 +390,7 @@ def test_a_part_of_which_nothing_is_left_is_said(
             line for line in done.err.splitlines() if line.startswith("warning: ")
         ]
         assert warning.startswith("warning: test: no examples are left. 15 newer")
-        assert "chatexports evaluate" in warning
+        assert "add conversations" in warning
     assert not (tmp_path / "set" / "test.jsonl").exists()
     assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.datasets.chat_prompts import REPLIES
-from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -103,9 +103,7 @@ def test_a_system_prompt_is_filled_in_and_accounted_for(
 ) -> None:
     examples = prepared(chats, *VOICE, "--system", "You write to {others}.")
     assert {texts[0] for texts in examples} == {"You write to Hare."}
-    total = total_of(
-        map(Counts.from_dict, read_header(tmp_path / "set.jsonl").facts["stages"])
-    )
+    total = total_of(read_header(tmp_path / "set.jsonl").facts.stages)
     assert total is not None
     assert total.added["system_prompt"] == len(examples)
 
@@ -243,9 +241,7 @@ def test_the_card_accounts_for_every_message_of_two_exports(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     examples = prepared(chats, threads, *VOICE, "--ai", "Harry Potter")
-    total = total_of(
-        map(Counts.from_dict, read_header(tmp_path / "set.jsonl").facts["stages"])
-    )
+    total = total_of(read_header(tmp_path / "set.jsonl").facts.stages)
     assert total is not None
     assert total.found == 223 + 663
     assert total.kept == sum(map(len, examples))
@@ -264,9 +260,9 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     origins = [[row.origin for row in read_trace(path)] for path in (first, second)]
     assert origins[0] == origins[1]
     facts = read_header(second).facts
-    assert facts["sources"] == read_header(first).facts["sources"]
-    assert facts["consent"] == "Yes."
-    total = total_of(map(Counts.from_dict, facts["stages"]))
+    assert facts.sources == read_header(first).facts.sources
+    assert facts.consent == "Yes."
+    total = total_of(facts.stages)
     assert total is not None
     assert total.found == 223
 
@@ -330,9 +326,9 @@ def test_examples_of_other_programs_are_a_source_by_hash(
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
     write_jsonl([{"messages": turns}], tmp_path / "theirs.jsonl")
     chatexports("prepare", "theirs.jsonl", "-o", "set.jsonl")
-    (source,) = read_header(tmp_path / "set.jsonl").facts["sources"]
+    (source,) = read_header(tmp_path / "set.jsonl").facts.sources
     size = (tmp_path / "theirs.jsonl").stat().st_size
-    assert (source["platform"], source["bytes"]) == ("examples", size)
+    assert (source.platform, source.size) == ("examples", size)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.cli import _console
 from langchain_chatexports.datasets import redaction
-from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps.redact import names_of_export
@@ -133,9 +133,9 @@ def test_redacted_examples_are_a_set_that_forgets(
     chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
     chatexports("redact", "set.jsonl", "-o", "red.jsonl")
     facts = read_header(tmp_path / "red.jsonl").facts
-    assert facts["redacted"]
-    assert facts["replaced"]["name"] > 0
-    total = total_of(map(Counts.from_dict, facts["stages"]))
+    assert facts.redacted
+    assert facts.replaced["name"] > 0
+    total = total_of(facts.stages)
     assert total is not None
     assert total.found == 223
     for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):
@@ -188,10 +188,10 @@ def test_prepare_redacts_the_voice_that_was_named_by_its_name(
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert not any(person in text for person in PEOPLE), name
     facts = read_header(tmp_path / "set.jsonl").facts
-    assert facts["redacted"]
-    assert facts["replaced"]["name"] > 0
+    assert facts.redacted
+    assert facts.replaced["name"] > 0
     card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert f"Places in texts: {facts['replaced']['name']} name." in card
+    assert f"Places in texts: {facts.replaced['name']} name." in card
     assert set(read_key_file(tmp_path / "set.jsonl.key").stand_ins.values()) >= {
         *PEOPLE
     }
@@ -211,7 +211,7 @@ def test_forget_finds_a_person_by_the_name_in_the_export(
     assert done.status == 0, done.err
     assert 0 < sum(1 for _ in read_trace(tmp_path / "set.jsonl")) < before
     again = chatexports(*arguments, "--key", "set.jsonl.key", "--data-dir", "data")
-    assert "Taken out earlier: hermione granger" in again.err
+    assert "taken out earlier: hermione granger" in again.err
 
 
 def test_forget_suggests_names_of_the_export_and_no_stand_ins(

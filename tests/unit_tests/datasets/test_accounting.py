@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.accounting import accounting_sentence
-from langchain_chatexports.datasets.card_reasons import REASONS, SHORT_REASONS
-from langchain_chatexports.datasets.formats import WrittenSet
+from langchain_chatexports.datasets.write import WrittenSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +21,10 @@ def stage(name: str, unit: str, taken: int, **skipped: int) -> Counts:
 
 def written(*stages: Counts, files: Mapping[str, int] | None = None) -> WrittenSet:
     place: Any = Path("set")
-    return WrittenSet(place, "openai", files or {"set": 1}, place, place, stages)
+    by_unit = {stage.unit: stage for stage in stages}
+    examples, answers = by_unit["examples"], by_unit["answers"]
+    files = files or {"set": 1}
+    return WrittenSet(place, "openai", files, place, place, examples, answers, stages)
 
 
 EXPORT = stage("Export (imessage)", "messages", 12_345, reaction=2_000, media=300)
@@ -82,8 +82,3 @@ def test_more_than_five_reasons_are_in_the_card() -> None:
         stage("Written (openai)", "answers", 8),
     )
     assert accounting_sentence(found).endswith(", 2 for other reasons.")
-
-
-@pytest.mark.parametrize("reason", sorted(REASONS))
-def test_each_reason_of_the_card_has_its_short_words(reason: str) -> None:
-    assert SHORT_REASONS[reason]

@@ -14,12 +14,12 @@ from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
-from langchain_chatexports.datasets.formats import write_dataset
-from langchain_chatexports.datasets.formats.trace_file import read_header
-from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+from langchain_chatexports.datasets.formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.trace_file import read_header
+from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from langchain_chatexports.steps import (
     ChunkSessions,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.datasets.formats.write import WrittenSet
+    from langchain_chatexports.datasets.write import WrittenSet
 
 
 PEOPLE = ("Ambrosius", "Balthazar", "Cornelius")
@@ -73,31 +73,28 @@ def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
 
 def test_every_message_is_accounted_for(tmp_path: Path, loader: ListLoader) -> None:
     written = _written(loader, tmp_path / "set")
-    stages = read_header(tmp_path / "set").facts["stages"]
-    for stage in stages:
-        went = sum(stage["skipped"].values()) + stage["kept"]
-        assert stage["found"] + sum(stage["added"].values()) == went, stage
-    flow = [(s["name"], s["unit"], s["found"], s["kept"]) for s in stages]
-    assert flow[0][2] == sum(len(session["messages"]) for session in loader.lazy_load())
+    stages = read_header(tmp_path / "set").facts.stages
+    assert all(stage.adds_up for stage in stages)
+    assert stages[0].found == sum(
+        len(session["messages"]) for session in loader.lazy_load()
+    )
     # What one stage gives is what the next one of the same unit takes.
-    messages = [stage for stage in stages if stage["unit"] == "messages"]
-    examples = [stage for stage in stages if stage["unit"] == "examples"]
+    messages = [stage for stage in stages if stage.unit == "messages"]
+    examples = [stage for stage in stages if stage.unit == "examples"]
     for chain in (messages, examples):
         for before, after in pairwise(chain):
-            assert before["kept"] == after["found"]
-    sessions = next(stage for stage in stages if stage["unit"] == "sessions")
-    assert sessions["kept"] == examples[0]["found"]
-    assert examples[-1]["kept"] == written.examples_written
-    assert {s["name"] for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
+            assert before.kept == after.found
+    sessions = next(stage for stage in stages if stage.unit == "sessions")
+    assert sessions.kept == examples[0].found
+    assert examples[-1].kept == written.examples.kept
+    assert {s.name for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
 
 
 def test_the_card_has_one_total_from_the_export_to_the_examples(
     tmp_path: Path, loader: Any
 ) -> None:
     written = _written(loader, tmp_path / "set")
-    total = total_of(
-        map(Counts.from_dict, read_header(tmp_path / "set").facts["stages"])
-    )
+    total = total_of(read_header(tmp_path / "set").facts.stages)
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     skipped = sum(total.skipped.values())
@@ -127,9 +124,7 @@ def test_the_total_adds_up_in_every_format(
     card = CardNotes(passes=[counted])
     records = trace_examples(counted, system="To {others}.", counts=card.counts)
     write_dataset(records, tmp_path / "set", format=name, notes=card)
-    total = total_of(
-        map(Counts.from_dict, read_header(tmp_path / "set").facts["stages"])
-    )
+    total = total_of(read_header(tmp_path / "set").facts.stages)
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     assert total.kept
@@ -222,9 +217,9 @@ def test_every_reason_of_ours_is_explained() -> None:
 def test_the_card_shows_the_same_numbers(tmp_path: Path, loader: ListLoader) -> None:
     _written(loader, tmp_path / "set")
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
-    for stage in read_header(tmp_path / "set").facts["stages"]:
-        name, found = stage_in_words(stage["name"]), f"{stage['found']:,}"
-        assert f"| {name} | {stage['unit']} | {found} |" in card
+    for stage in read_header(tmp_path / "set").facts.stages:
+        name = stage_in_words(stage.name)
+        assert f"| {name} | {stage.unit} | {stage.found:,} |" in card
 
 
 def test_the_card_names_no_class(tmp_path: Path, loader: ListLoader) -> None:
@@ -283,16 +278,14 @@ def test_a_redacting_step_is_named() -> None:
 
     counted = read_loader(ListLoader([]) | Redact())
     list(counted)
-    facts = CardNotes(passes=[counted]).to_dict()
-    assert facts["redacted"]
-    assert facts["steps"] == ["Redact"]
+    assert CardNotes(passes=[counted]).facts().redacted
 
 
 def test_a_finished_summary_is_as_good_as_a_pass(loader: ListLoader) -> None:
     summary = (loader | MergeChatRuns()).inspect()
     assert isinstance(summary.steps[0], Counts)
-    stages = CardNotes(passes=[summary]).to_dict()["stages"]
-    assert [stage["name"] for stage in stages][1:] == ["MergeChatRuns"]
+    stages = CardNotes(passes=[summary]).facts().stages
+    assert [stage.name for stage in stages][1:] == ["MergeChatRuns"]
 
 
 def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:

@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
-from langchain_chatexports.datasets.deduplication import (
-    deduplicate_examples,
-    example_text,
-    normalized_text,
-)
+from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
 
 if TYPE_CHECKING:
@@ -54,25 +50,6 @@ def test_the_order_of_keys_makes_no_difference() -> None:
 def test_a_copy_but_for_case_stays() -> None:
     examples = [_example(STORY, "Ha!"), _example(STORY.upper(), "Ha!")]
     assert list(deduplicate_examples(examples)) == examples
-
-
-def _picture(url: str) -> list[dict[str, Any]]:
-    return [{"type": "image_url", "image_url": {"url": url}}]
-
-
-def test_other_pictures_with_the_same_answer_are_other_texts() -> None:
-    one, other = (example_text(_example(_picture(u), "Nice!")) for u in ("a", "b"))
-    assert one != other
-    assert one == example_text(_example(_picture("a"), "nice! "))
-
-
-def test_a_system_prompt_is_no_part_of_a_text() -> None:
-    text = example_text(_example("Ready?", "Always", system=STORY))
-    assert text == example_text(_example("Ready?", "Always"))
-
-
-def test_one_text_in_two_codings_is_one() -> None:
-    assert normalized_text("Cafe\u0301  \uff21") == normalized_text(" caf\u00e9 a")
 
 
 def test_traced_examples_keep_their_origins() -> None:

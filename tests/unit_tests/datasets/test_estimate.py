@@ -84,7 +84,7 @@ def test_images_make_an_estimate_inexact(monkeypatch: pytest.MonkeyPatch) -> Non
     assert counted.billed_tokens_at_most == 3 + 3 + 4 + 1_445
 
 
-def test_names_tools_calls_and_pairs_count() -> None:
+def test_names_tools_and_calls_count() -> None:
     def tokens(example: dict[str, Any]) -> int:
         return estimate_training([example], model="tiny-1").tokens
 
@@ -94,12 +94,6 @@ def test_names_tools_calls_and_pairs_count() -> None:
     assert tokens({"messages": [{**plain, "weight": 0}]}) == base
     assert tokens({"messages": [plain], "tools": [{"type": "function"}]}) > base
     assert tokens({"messages": [{**plain, "content": None}]}) < base
-    pair = {
-        "input": {"messages": [plain]},
-        "preferred_output": [plain],
-        "non_preferred_output": [plain],
-    }
-    assert tokens(pair) == 3 + 3 * (base - 3)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import (
     UNKNOWN_ORIGIN,
+    ExampleOrigin,
     TracedExample,
     trace_examples,
 )
@@ -268,3 +269,30 @@ def test_nothing_is_held_out_of_examples_without_origin() -> None:
     windows = [item.example for item in _traced(_sessions(30))]
     unknown = [TracedExample(example, UNKNOWN_ORIGIN) for example in windows]
     assert hold_out_validation(unknown) is None
+
+
+def _picture(name: str) -> list[dict[str, Any]]:
+    return [{"type": "image_url", "image_url": {"url": name}}]
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "is_copy"),
+    [
+        ((_picture("a"), "Nice!"), (_picture("b"), "Nice!"), False),
+        ((_picture("a"), "Nice!"), (_picture("a"), "nice! "), True),
+        (("Cafe\u0301  \uff21", "Yes"), (" caf\u00e9 a", "yes"), True),
+    ],
+)
+def test_pictures_count_and_codings_do_not(
+    older: tuple[Any, str], newer: tuple[Any, str], is_copy: bool
+) -> None:
+    traced: list[TracedExample] = []
+    for number, (said, answer) in enumerate((older, newer)):
+        messages: Any = [
+            {"role": "user", "content": said},
+            {"role": "assistant", "content": answer},
+        ]
+        origin = ExampleOrigin(session_id=str(number), first=number)
+        traced.append(TracedExample({"messages": messages}, origin))
+    splits = split_examples(traced, validation=0, test=0.5)
+    assert len(splits.test) == (not is_copy)

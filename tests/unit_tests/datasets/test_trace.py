@@ -10,7 +10,6 @@ from langchain_chatexports.datasets.examples import (
 from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.trace import (
     UNKNOWN_ORIGIN,
-    ExampleOrigin,
     speaker_of,
     trace_examples,
 )
@@ -103,14 +102,6 @@ def test_sessions_of_other_packages_have_an_unknown_session() -> None:
     (item,) = trace_examples(MapAIMessages().invoke(session))
     assert item.origin.session_id is None
     assert item.origin.senders == ("Hare", "Me")
-
-
-def test_an_origin_survives_its_dictionary() -> None:
-    (item,) = trace_examples(
-        MapAIMessages().invoke(conversation("Hi", "Ho", thread_id="chat"))
-    )
-    assert ExampleOrigin.from_dict(item.origin.to_dict()) == item.origin
-    assert ExampleOrigin.from_dict(UNKNOWN_ORIGIN.to_dict()) == UNKNOWN_ORIGIN
 
 
 def test_the_repr_shows_no_name_no_id_and_no_text() -> None:

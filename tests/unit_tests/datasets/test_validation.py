@@ -213,61 +213,6 @@ def test_problems_hold_no_text_and_no_names() -> None:
     assert private not in " ".join(problems_of(*messages, **{private: private}))
 
 
-PAIR = {
-    "input": {"messages": [USER], "tools": [], "parallel_tool_calls": True},
-    "preferred_output": [ANSWER],
-    "non_preferred_output": [{"role": "assistant", "content": "Never."}],
-}
-
-
-def test_good_pairs_have_no_problems() -> None:
-    assert validate_examples([PAIR] * 10, method="dpo") == []
-    with_tools = {
-        **PAIR,
-        "input": {"messages": [USER, CALLING]},
-        "preferred_output": [RESULT, ANSWER],
-    }
-    assert validate_examples([with_tools], method="dpo", minimum=1) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "rule"),
-    [
-        ({"input": None}, "input: it must be an object"),
-        ({"input": {"messages": []}}, "at least one message"),
-        ({"preferred_output": []}, "preferred_output: it must be a list"),
-        ({"non_preferred_output": [USER]}, "at least one message must be"),
-        ({"preferred_output": [USER, ANSWER]}, "assistant and tool messages"),
-        ({"messages": [USER]}, "unknown key"),
-        (
-            {
-                "input": {
-                    "messages": [
-                        {
-                            "role": "user",
-                            "content": [
-                                {"type": "image_url", "image_url": {"url": "x"}}
-                            ],
-                        }
-                    ]
-                }
-            },
-            "text only",
-        ),
-    ],
-)
-def test_each_broken_rule_of_pairs_is_a_problem(
-    changes: dict[str, Any], rule: str
-) -> None:
-    problems = validate_examples([{**PAIR, **changes}], method="dpo", minimum=1)
-    assert any(rule in problem for problem in problems), problems
-
-
-def test_an_unknown_method_is_an_error() -> None:
-    with pytest.raises(ValueError, match="supervised"):
-        validate_examples([], method="reinforcement")  # type: ignore[arg-type] # on purpose
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
@@ -284,12 +229,12 @@ JSON = st.recursive(
 )
 
 
-@given(st.lists(JSON, max_size=3), st.sampled_from(["supervised", "dpo"]))
+@given(st.lists(JSON, max_size=3))
 def test_any_json_gives_a_list_of_problems_and_is_not_changed(
-    examples: list[Any], method: Any
+    examples: list[Any],
 ) -> None:
     before = copy.deepcopy(examples)
-    problems = validate_examples(examples, method=method)
+    problems = validate_examples(examples)
     assert all(isinstance(problem, str) for problem in problems)
     assert repr(examples) == repr(before)
 

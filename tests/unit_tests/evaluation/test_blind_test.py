@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from math import comb
-
 import pytest
 
-from langchain_chatexports.evaluation import blind_result
-from langchain_chatexports.evaluation.answers import CollectedAnswers
+from langchain_chatexports.evaluation.answers import Answers
 from langchain_chatexports.evaluation.blind_test import (
     BlindGuess,
     BlindPair,
     BlindTest,
     blind_pairs,
+    blind_result,
 )
 from langchain_chatexports.evaluation.conversations import PERSON, Utterance
+from langchain_chatexports.evaluation.copies import CopyIndex
 from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
-from langchain_chatexports.evaluation.intervals import exact_interval
-from langchain_chatexports.evaluation.memorization import CopyIndex
 from langchain_chatexports.evaluation.model_server import Reply
+from langchain_chatexports.evaluation.results import BlindFinding
+
+
+def result(right: int, pairs: int) -> BlindFinding:
+    return blind_result([BlindGuess(n < right, 9, 1) for n in range(pairs)])
 
 
 @pytest.mark.parametrize(
@@ -26,94 +28,56 @@ from langchain_chatexports.evaluation.model_server import Reply
     [(10, 20, 0.27, 0.73), (50, 100, 0.40, 0.60)],
 )
 def test_intervals_are_exact(right: int, pairs: int, low: float, high: float) -> None:
-    found = blind_result(right, pairs).interval
-    assert found == pytest.approx((low, high), abs=0.005)
+    assert result(right, pairs).interval == pytest.approx((low, high), abs=0.005)
 
 
 @pytest.mark.parametrize(
     ("first", "pairs"), [(9, 10), (15, 20), (20, 30), (32, 50), (59, 100)]
 )
 def test_the_first_rate_above_chance(first: int, pairs: int) -> None:
-    assert blind_result(first, pairs).p < 0.05
-    assert blind_result(first - 1, pairs).p >= 0.05
-
-
-def test_23_of_40_may_well_be_chance() -> None:
-    assert blind_result(23, 40).p == pytest.approx(0.21, abs=0.005)
-
-
-def power(rate: float, pairs: int) -> float:
-    """Return how likely a true rate is noticed."""
-    first = next(k for k in range(pairs + 1) if blind_result(k, pairs).p < 0.05)
-    return sum(
-        comb(pairs, k) * rate**k * (1 - rate) ** (pairs - k)
-        for k in range(first, pairs + 1)
-    )
-
-
-@pytest.mark.parametrize(
-    ("rate", "pairs"), [(0.6, 158), (0.65, 69), (0.7, 37), (0.75, 23), (0.8, 18)]
-)
-def test_so_many_pairs_notice_a_true_rate_in_four_of_five_tests(
-    rate: float, pairs: int
-) -> None:
-    assert power(rate, pairs) >= 0.8
-    assert power(rate, pairs - 2) < 0.81
-
-
-@pytest.mark.parametrize(("rate", "pairs"), [(0.65, 68), (0.7, 39), (0.75, 26)])
-def test_so_many_pairs_show_that_a_rate_of_a_half_is_below(
-    rate: float, pairs: int
-) -> None:
-    shown = [k for k in range(pairs + 1) if exact_interval(k, pairs, 0.05)[1] < rate]
-    assert sum(comb(pairs, k) for k in shown) / 2**pairs >= 0.8
+    assert result(first, pairs).p < 0.05
+    assert result(first - 1, pairs).p >= 0.05
 
 
 def test_the_interval_of_none_and_of_all_ends_at_the_edge() -> None:
-    assert exact_interval(0, 8)[0] == 0
-    assert exact_interval(8, 8)[1] == 1
-
-
-@pytest.mark.parametrize("right", [-1, 5])
-def test_impossible_counts_are_refused(right: int) -> None:
-    with pytest.raises(ValueError, match="cannot be right"):
-        blind_result(right, 4)
-
-
-def test_no_pairs_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be right"):
-        blind_result(0, 0)
+    assert result(0, 8).interval[0] == 0
+    assert result(8, 8).interval[1] == 1
 
 
 def test_length_and_confidence_are_told_of_the_guesses() -> None:
-    guesses = [
-        BlindGuess(is_right=size > 60, size=size, confidence=1 + size // 40)
-        for size in (90, 10, 50, 70, 30, 20, 80)
-    ]
-    found = blind_result(3, 7, guesses)
+    found = blind_result(
+        [
+            BlindGuess(is_right=size > 60, size=size, confidence=1 + size // 40)
+            for size in (90, 10, 50, 70, 30, 20, 80)
+        ]
+    )
     # 10 20 | 30 50 70 | 80 90, by characters.
-    assert found.by_length() == [(2, 0), (3, 1), (2, 2)]
-    assert found.by_confidence() == {1: (3, 0), 2: (2, 1), 3: (2, 2)}
+    assert found.rows() == [
+        ("the shortest third", "0 of 2"),
+        ("the middle third", "1 of 3"),
+        ("the longest third", "2 of 2"),
+        ("guessed", "0 of 3"),
+        ("rather sure", "1 of 2"),
+        ("sure", "2 of 2"),
+    ]
 
 
 def test_of_two_pairs_there_are_no_thirds() -> None:
-    guesses = [BlindGuess(is_right=True, size=5, confidence=3)] * 2
-    assert blind_result(2, 2, guesses).by_length() == []
+    assert result(2, 2).by_length == []
 
 
 def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str]]:
     """Return the answers of the pairs that are shown of one turn."""
     excerpt = Excerpt(0, (Utterance("p1", "and?"), Utterance(PERSON, real)), (1,))
-    answers = CollectedAnswers(
+    answers = Answers(
         turns=[HeldOutTurn(excerpt, 1)],
         scores={},
-        foreign={},
         replies={"tuned": [Reply(model, is_cut=is_cut)]},
         max_tokens=9,
         too_long=0,
         shortened=0,
     )
-    index = CopyIndex([["the key lies under the third pot"]])
+    index = CopyIndex(["the key lies under the third pot"])
     pairs = blind_pairs(answers, "tuned", index, max_pairs=9, seed=0)
     return [(p.answers[p.real], p.answers[1 - p.real]) for p in pairs]
 
@@ -134,6 +98,7 @@ def test_both_answers_have_the_same_format() -> None:
         ("see you", "mail me@x.example"),
         ("no", "the key lies under the third pot"),
         ("no", "a" * 601),
+        ("no", "dad is here. dad is here. dad is here."),
     ],
 )
 def test_pairs_that_give_themselves_away_are_not_shown(real: str, model: str) -> None:
@@ -159,8 +124,7 @@ def test_a_test_ends_with_the_result_of_all_its_pairs() -> None:
         assert test.pair == test.pairs[len(test.guesses)]
         test.guess(chosen, confidence)
     assert test.pair is None
-    assert test.result == blind_result(2, 3, test.guesses)
-    assert test.result.by_confidence() == {1: (1, 0), 2: (1, 1), 3: (1, 1)}
+    assert test.result == blind_result(test.guesses)
     assert str(test.result).startswith("2 of 3 told apart: a true rate of 9% to 99%.")
     test.guess(0, 3)
     assert len(test.guesses) == 3

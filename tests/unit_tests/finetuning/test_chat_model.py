@@ -8,7 +8,8 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
 from langchain.chat_models import init_chat_model
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.load import dumpd
+from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_openai import ChatOpenAI
 from openai import APIStatusError, AzureOpenAI, OpenAI
 
@@ -30,7 +31,7 @@ def _misleading(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_misleading")
 def test_the_model_talks_to_the_server_that_trained_it(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
-    assert type(model) is ChatOpenAI
+    assert isinstance(model, ChatOpenAI)
     assert model.openai_api_base == server.base_url
     assert chat(model) == "Slow and steady"
     assert server.requests[-1] == "POST /chat/completions"
@@ -285,3 +286,44 @@ def test_init_chat_model_makes_it_from_its_name(server: OpenAIServer) -> None:
         name, model_provider="openai", base_url=server.base_url, api_key=KEY
     )
     assert chat(model) == "Slow and steady"
+
+
+@pytest.fixture
+def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*_: Any) -> bytes:
+        pytest.fail("tiktoken downloads an encoding")
+
+    monkeypatch.setattr("tiktoken.load.read_file", download)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
+
+
+CHAT = [HumanMessage("Are you ready?"), AIMessage("Always."), HumanMessage("Now?")]
+
+
+@pytest.mark.usefixtures("no_download")
+def test_tokens_are_counted_by_the_models_own_server(server: OpenAIServer) -> None:
+    model = make_tuner(server).invoke(make_examples())
+    server.tokens = [5, 6, 7]
+    assert model.get_token_ids("Ready?") == [5, 6, 7]
+    assert model.get_num_tokens("Ready?") == 3
+    assert model.get_num_tokens_from_messages(CHAT) == 3
+    assert model.get_num_tokens_from_messages(CHAT, tools=[{"name": "race"}]) > 3
+    assert len(trim_messages(CHAT, max_tokens=2, token_counter=model)) == 0
+    assert dumpd(model)["id"][-1] == "ChatOpenAI"
+
+
+@pytest.mark.usefixtures("no_download")
+def test_a_server_that_counts_no_tokens_has_them_estimated(
+    server: OpenAIServer,
+) -> None:
+    model = make_tuner(server).invoke(make_examples())
+    assert model.get_num_tokens("Are you ready?") == 4
+    assert model.get_num_tokens_from_messages(CHAT) > 8
+    with pytest.raises(NotImplementedError, match="get_num_tokens"):
+        model.get_token_ids("Ready?")
+    own = (
+        make_tuner(server)
+        .get(next(iter(server.jobs)))
+        .chat_model(custom_get_token_ids=lambda text: [*map(ord, text)])
+    )
+    assert own.get_num_tokens("four") == 4

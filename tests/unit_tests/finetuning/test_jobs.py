@@ -348,31 +348,6 @@ def test_the_old_form_holds_the_same_numbers() -> None:
         assert "method" not in server.bodies[-1]
 
 
-def pairs() -> list[dict[str, Any]]:
-    return [
-        {
-            "input": {"messages": example["messages"][:1]},
-            "preferred_output": example["messages"][1:],
-            "non_preferred_output": [{"role": "assistant", "content": "No idea."}],
-        }
-        for example in make_examples()
-    ]
-
-
-def test_pairs_are_trained_by_dpo(server: OpenAIServer) -> None:
-    make_tuner(server, method="dpo", n_epochs=1).submit(pairs())
-    method = {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 1}}}
-    assert server.bodies[0]["method"] == method
-
-
-def test_dpo_is_not_sent_in_the_old_form() -> None:
-    """There it would be a supervised job, and paid for."""
-    with OpenAIServer(refuses_field="method").running() as server:
-        with pytest.raises(FineTuningError, match="method"):
-            make_tuner(server, method="dpo").submit(pairs())
-        assert server.jobs == {}
-
-
 @pytest.mark.parametrize(("days", "warns"), [(30, True), (-300, True), (365, False)])
 def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
     from datetime import datetime, timedelta, timezone

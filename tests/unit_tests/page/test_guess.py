@@ -141,16 +141,16 @@ def test_the_result_is_in_the_page_of_the_evaluation(
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
     assert guess.evaluating.error == ""
-    assert "nobody has played Guess" in page.read_text("utf-8")
+    assert "nobody has guessed all pairs" in page.read_text("utf-8")
     if os.name != "nt":
         assert page.stat().st_mode & 0o777 == 0o600
     _play(guess, model)
     _guess_all(guess)
-    assert "4 of 4 pairs were guessed right" in page.read_text("utf-8")
+    assert "4 of 4 told apart" in page.read_text("utf-8")
     page.unlink()
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
-    assert "4 of 4 pairs were guessed right" in page.read_text("utf-8")
+    assert "4 of 4 told apart" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("replies", [0, 4])

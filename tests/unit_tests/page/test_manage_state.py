@@ -13,7 +13,7 @@ from langchain_chatexports import (
     samples,
 )
 from langchain_chatexports.datasets import trace_examples, write_dataset
-from langchain_chatexports.datasets.formats.trace_file import read_trace
+from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.local_server import count_kept, list_models
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile, index_files

@@ -179,7 +179,6 @@ def test_the_base_answers_after_examples_of_the_training_only(
     shown = [message["content"] for message in few_shot["messages"]]
     assert shown == [
         PLAIN_PROMPT,
-        *("When?", "at eight\n\nor nine"),
         *("Is there soup?", "with beans"),
         "Any soup?",
     ]

@@ -1,18 +1,21 @@
 """PersonaChatModel: a person's voice wherever a chat model is expected."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import (
+    BaseCallbackHandler,
+    get_usage_metadata_callback,
+)
 from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tracers.context import collect_runs
 from langchain_openai import ChatOpenAI
 from openai import APIError, BadRequestError
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
@@ -25,9 +28,6 @@ from tests.unit_tests.builders.openai_server import (
     refused,
 )
 from tests.unit_tests.builders.tracers import traced
-
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
 
 VOICE = VoicePrompt(
     persona="You are Ann.", replies=ReplyIndex([EarlierReply("more tea?", "always")])
@@ -120,16 +120,82 @@ async def test_traces_get_the_chat_and_not_the_prompt(
     assert not any("Ann" in text or "always" in text for text in sent)
 
 
-def test_tools_are_bound_to_the_model_behind_it() -> None:
+def test_tools_are_bound_as_the_model_binds_them() -> None:
     persona = PersonaChatModel(model=_Echo(), voice=VOICE)
     bound = persona.bind_tools([{"name": "look"}], tool_choice="any")
     answer = bound.invoke("tea?")
     assert answer.additional_kwargs["tools"] == ["look"]
     assert answer.additional_kwargs["tool_choice"] == "any"
     assert answer.additional_kwargs["sent"] == PROMPT
-    chain = PersonaChatModel(model=_Echo().bind(x=1), voice=VOICE)
-    with pytest.raises(NotImplementedError, match="takes no tools"):
-        chain.bind_tools([{"name": "look"}])
+    again = cast("Any", bound).bind_tools([{"name": "hear"}]).invoke("tea?")
+    assert again.additional_kwargs["tools"] == ["hear"]
+    assert again.additional_kwargs["sent"] == PROMPT
+
+
+class _Race(BaseModel):
+    """Who won."""
+
+    winner: str
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_structured_output_is_asked_for_as_the_model_does(
+    method: Any, include_raw: bool
+) -> None:
+    bodies = []
+    with OpenAIServer(words=('{"winner": "Tortoise"}',)).running() as server:
+        model = _client(server)
+        for chat in (model, PersonaChatModel(model=model, voice=VOICE)):
+            structured = chat.with_structured_output(
+                _Race, method=method, include_raw=include_raw
+            )
+            answer = structured.invoke("Who won? (JSON)")
+            bodies.append(
+                {k: v for k, v in server.chats[-1].items() if k != "messages"}
+            )
+            if method != "function_calling":
+                race = answer["parsed"] if include_raw else answer
+                assert race == _Race(winner="Tortoise")
+        assert server.chats[-1]["messages"][0]["role"] == "system"
+    assert bodies[0] == bodies[1]
+
+
+async def test_usage_counts_once_and_no_run_has_the_prompt() -> None:
+    with OpenAIServer().running() as server:
+        persona = PersonaChatModel(model=_client(server), voice=VOICE)
+        with get_usage_metadata_callback() as usage, collect_runs() as collected:
+            persona.invoke("tea?")
+            await persona.ainvoke("tea?")
+            assert [*persona.stream("tea?")]
+            assert [one async for one in persona.astream("tea?")]
+    assert len(collected.traced_runs) == 4
+    for run in collected.traced_runs:
+        assert "tea?" in str(run.inputs)
+        assert "always" not in f"{run.inputs}{run.outputs}{run.serialized}{run.extra}"
+    counted = usage.usage_metadata[BASE_MODEL]
+    assert (counted["input_tokens"], counted["output_tokens"]) == (12, 8)
+
+
+def test_it_counts_limits_and_is_traced_as_the_model() -> None:
+    limiter = InMemoryRateLimiter(requests_per_second=100)
+    model = ChatOpenAI(
+        model=BASE_MODEL,
+        api_key=SecretStr(KEY),
+        temperature=0.5,
+        rate_limiter=limiter,
+        profile={"max_input_tokens": 99},
+        custom_get_token_ids=lambda text: [*range(len(text))],
+        metadata={"job": 1},
+    )
+    persona = PersonaChatModel(model=model, voice=VOICE)
+    assert persona.profile == {"max_input_tokens": 99}
+    assert persona.get_num_tokens("four") == 4
+    assert persona.rate_limiter is limiter
+    assert persona.metadata == model.metadata
+    params = persona._get_ls_params(stop=["!"])
+    assert params == model._get_ls_params(stop=["!"])
+    assert params["ls_model_name"] == BASE_MODEL
 
 
 def test_no_text_is_in_its_repr() -> None:
@@ -142,13 +208,17 @@ def _hosted(server: OpenAIServer, voice: VoicePrompt) -> PersonaChatModel:
     too_long = "context_length_exceeded"
     fault = refused("POST /chat/completions", 400, code=too_long, times=2)
     server.faults.append(fault)
-    model = ChatOpenAI(
+    return PersonaChatModel(model=_client(server), voice=voice)
+
+
+def _client(server: OpenAIServer) -> ChatOpenAI:
+    return ChatOpenAI(
         model=BASE_MODEL,
         base_url=server.base_url,
         api_key=SecretStr(KEY),
         use_responses_api=False,
+        stream_usage=True,
     )
-    return PersonaChatModel(model=model, voice=voice)
 
 
 def _shown(server: OpenAIServer) -> list[int]:

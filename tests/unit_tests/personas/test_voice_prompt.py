@@ -64,15 +64,6 @@ def test_a_system_message_of_the_chat_comes_behind_the_persona() -> None:
     assert human.text == "hi"
 
 
-def test_others_are_shown_as_what_the_person_is_not() -> None:
-    voice = VoicePrompt.from_examples(EXAMPLES, k=0, contrast=1)
-    text = str(voice.invoke("always tea")[0].text)
-    assert "How others answered" in text
-    assert "right, thank you" in text
-    plain = VoicePrompt.from_examples(EXAMPLES, k=0)
-    assert "others" not in str(plain.invoke("always tea")[0].text)
-
-
 def test_it_takes_what_chat_models_take() -> None:
     voice = VoicePrompt.from_examples(EXAMPLES)
     prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
@@ -130,17 +121,8 @@ def test_a_model_that_was_trained_without_replies_sees_four() -> None:
     assert VoicePrompt.as_trained(EXAMPLES, k=1).k == 1
 
 
-def test_a_shorter_voice_has_half_as_many_replies_and_in_the_end_none() -> None:
-    voice: VoicePrompt | None = VoicePrompt(k=4, contrast=1)
-    shown = []
-    while voice is not None:
-        shown.append((voice.k, voice.contrast))
-        voice = voice.shorter()
-    assert shown == [(4, 1), (2, 0), (1, 0), (0, 0)]
-
-
 def test_no_text_is_in_what_is_printed_or_stored() -> None:
-    voice = VoicePrompt.from_examples(EXAMPLES * 10, contrast=1)
+    voice = VoicePrompt.from_examples(EXAMPLES * 10)
     for text in (repr(voice), dumps(voice)):
         assert "tea" not in text
         assert "Ben" not in text

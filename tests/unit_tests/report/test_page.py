@@ -48,7 +48,7 @@ def test_no_word_of_a_message_is_in_page_or_figures(
     assert not words & set(re.findall(r"\w+", shown))
     for private in ("pond.example", "555 010", "ask Ottoline", "again"):
         assert any(private in text for text in texts_of(loader))
-        assert private not in shown.replace("found again", "")
+        assert private not in shown
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_every_chart_has_its_figures_as_text(page: str, loader: ExportLoader) ->
     report = build_report(loader)
     for person in report.people:
         assert f'<td class="number">{person.messages:,}</td>' in page
-    assert page.count("<svg") == page.count("<summary>Figures</summary>") == 13
+    assert page.count("<svg") == page.count("<summary>Figures</summary>") == 5
 
 
 def test_one_message_has_a_page() -> None:

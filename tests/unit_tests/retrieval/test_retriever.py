@@ -99,3 +99,12 @@ def test_ids_of_hits_lead_back_to_the_messages_of_every_app(
                 sender, text = texts[row["id"]]
                 assert sender == row["sender"]
                 assert text.split("\n")[0] in around.page_content
+
+
+@pytest.mark.parametrize("filters", [{"person": []}, {"chat": []}, {"k": 0}])
+async def test_filters_that_allow_nothing_find_nothing(filters: Any) -> None:
+    retriever = ChatExportRetriever.from_sessions(talk(*LINES))
+    assert retriever.invoke("race")
+    assert retriever.invoke("race", **filters) == []
+    assert await retriever.ainvoke("race", **filters) == []
+    assert retriever.model_copy(update=filters).invoke("race") == []

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.conversation import ExportSession
@@ -54,6 +54,15 @@ def expected_lines(number: int, lines: int = 4) -> list[tuple[str, str]]:
 def expected_messages(sessions: int = 3) -> list[tuple[str, str]]:
     """Return what is to be loaded from the default export."""
     return [line for number in range(sessions) for line in expected_lines(number)]
+
+
+def parameters_of(method: Any) -> list[dict[str, Any]]:
+    """Return the arguments of each run of a parametrized check."""
+    for mark in getattr(method, "pytestmark", ()):
+        if mark.name == "parametrize":
+            name, values = mark.args
+            return [{name: value} for value in values]
+    return [{}]
 
 
 class SoundLoader(ChatExportLoader):
@@ -145,11 +154,6 @@ class ReturnsAList(SoundLoader):
         return list(super().lazy_load())
 
 
-class LoadsInAnotherOrder(SoundLoader):
-    def load(self) -> list[ChatSession]:
-        return list(self.lazy_load())[::-1]
-
-
 class LoadsNothing(SoundLoader):
     def files(self) -> list[Path]:
         super().files()
@@ -209,11 +213,6 @@ class GivesEmptySessions(SoundLoader):
         return {"messages": []}
 
 
-class GivesTextsForMessages(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> Any:
-        return {"messages": [str(message.content) for message in messages]}
-
-
 class GivesAIMessages(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         message = super().message(row)
@@ -221,15 +220,6 @@ class GivesAIMessages(SoundLoader):
             return message
         kwargs = message.additional_kwargs
         return AIMessage(message.content, additional_kwargs=kwargs)
-
-
-class GivesChatMessages(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        kwargs = message.additional_kwargs
-        return ChatMessage(
-            content=message.content, role=row["by"], additional_kwargs=kwargs
-        )
 
 
 class GivesEmptyMessages(SoundLoader):
@@ -242,20 +232,10 @@ class LosesAMessage(SoundLoader):
         return super().session(messages[:-1])
 
 
-class DoublesAMessage(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> ExportSession:
-        return super().session([*messages, messages[-1].model_copy(deep=True)])
-
-
 class MisattributesMessages(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         other = {"Tortoise": "Hare", "Hare": "Tortoise"}[row["by"]]
         return super().message({**row, "by": other})
-
-
-class AltersTexts(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        return super().message({**row, "text": row["text"].strip()})
 
 
 class GivesContentAsParts(SoundLoader):
@@ -317,11 +297,6 @@ class GivesMetadataThatJsonChanges(SoundLoader):
         return {"messages": messages, "metadata": {"participants": ("Tortoise",)}}
 
 
-class GivesLocks(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> Any:
-        return {"messages": messages, "lock": threading.Lock()}
-
-
 class GivesLocalTimes(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         message = super().message(row)
@@ -335,12 +310,6 @@ class WritesBeside(SoundLoader):
         files = super().files()
         self.path.with_name("index.txt").touch()
         return files
-
-
-class WritesIntoTheWorkingDirectory(SoundLoader):
-    def files(self) -> list[Path]:
-        Path("extracted.txt").touch()
-        return super().files()
 
 
 class TouchesTheSource(SoundLoader):

@@ -50,28 +50,28 @@ def test_override_with_a_reason_passes() -> None:
 
 
 class Silent(Suite):
-    def test_content_is_text(self, loader: Any) -> None:
+    def test_repr_shows_no_content(self, loader: Any) -> None:
         pass
 
 
 class Unreasoned(Suite):
     @pytest.mark.xfail
-    def test_content_is_text(self, loader: Any) -> None:
+    def test_repr_shows_no_content(self, loader: Any) -> None:
         pass
 
 
 class Skipping(Suite):
     @pytest.mark.skip(reason="tedious")
-    def test_content_is_text(self, loader: Any) -> None:
+    def test_repr_shows_no_content(self, loader: Any) -> None:
         pass
 
 
 class Removing(Suite):
-    test_content_is_text: Any = None
+    test_repr_shows_no_content: Any = None
 
 
 class Mixin:
-    def test_content_is_text(self, loader: Any) -> None:
+    def test_repr_shows_no_content(self, loader: Any) -> None:
         pass
 
 
@@ -87,7 +87,7 @@ class Below(Silent):
     "suite", [Silent, Unreasoned, Skipping, Removing, Mixed, Below]
 )
 def test_override_without_a_reason_fails(suite: type[ChatExportStandardTests]) -> None:
-    with pytest.raises(AssertionError, match="test_content_is_text"):
+    with pytest.raises(AssertionError, match="test_repr_shows_no_content"):
         guard(suite)
 
 

@@ -133,7 +133,9 @@ def test_counting_redacts_as_the_step_alone_does() -> None:
 
 
 def _summary(steps: Any, *sessions: Any) -> Any:
-    from langchain_chatexports.standard_tests.fakes import CountingChatLoader
+    from langchain_chatexports.standard_tests.session_transforms import (
+        CountingChatLoader,
+    )
     from langchain_chatexports.steps.pipe import inspect_loader
 
     return inspect_loader(CountingChatLoader(list(sessions)), steps)

@@ -23,6 +23,7 @@ from langchain_core.runnables import (
     RunnableSequence,
 )
 
+from langchain_chatexports import to_training_examples
 from langchain_chatexports.chat_loaders.counts import read_counted
 from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
@@ -216,6 +217,18 @@ def test_loader_on_the_right_is_an_error_that_says_so() -> None:
     loader: Any = ListLoader(RACES)
     with pytest.raises(TypeError, match="loader stands left of its steps"):
         MergeChatRuns() | loader
+
+
+def test_a_function_over_sessions_says_how_it_is_called() -> None:
+    step = MergeChatRuns()
+    remedy = r"to_training_examples\(loader \| steps\)"
+    for write in (
+        lambda: step | to_training_examples,
+        lambda: step.pipe(to_training_examples),
+        lambda: ListLoader([]) | step | to_training_examples,
+    ):
+        with pytest.raises(TypeError, match=remedy):
+            write()
 
 
 def test_loader_with_steps_reads_nothing_before_iteration() -> None:

@@ -198,21 +198,6 @@ class TestNicknames:
         assert inspect().skipped == {"media": 1}
 
 
-class TestAccounting:
-    def test_the_export_is_described(
-        self, export: Export, chat: Thread, inspect: Callable[..., Any]
-    ) -> None:
-        chat.per_file = 1
-        chat.says("Grace Hopper", "more", NOON + 1)
-        export.thread("bob", section="archived_threads").says("Bob", "x", NOON)
-        export.file("settings.json", {})
-        details = inspect().details
-        assert details["threads"] == 2
-        assert details["files"] == 3
-        assert details["other_files"] == 1
-        assert details["sections"] == {"archived_threads": 1, "inbox": 1}
-
-
 class TestBadInput:
     def test_a_folder_without_an_export_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(ExportFormatError, match="holds no Messenger thread"):

@@ -256,3 +256,18 @@ def test_conversation_is_chosen_by_who_speaks_in_it(path: Path) -> None:
         db.chat(FOX, listed=False).message("fox")
         db.run("DROP TABLE chat; DROP TABLE chat_handle_join")
     assert texts(path, include=HARE) == [["hare"]]
+
+
+def test_chats_with_two_people_of_one_name_have_two_titles(path: Path) -> None:
+    with ChatDb(path) as db:
+        db.chat(HARE).message("one")
+        db.chat(FOX).message("other")
+    cards = path.with_name("cards.vcf")
+    cards.write_text(
+        "".join(
+            f"BEGIN:VCARD\nFN:Ann\nTEL:{address}\nEND:VCARD\n"
+            for address in (HARE, FOX)
+        )
+    )
+    titles = {each["title"] for each in metadata(path, contacts=cards)}
+    assert titles == {f"Ann ({HARE})", f"Ann ({FOX})"}

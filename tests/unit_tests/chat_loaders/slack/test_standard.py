@@ -103,14 +103,6 @@ def test_any_records_are_sessions_or_counts(records: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["users.json", "dms.json", "channels.json", "general/2024-05-09.json"]
-)
-@given(data=st.binary() | any_json.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_sessions_or_our_error(name: str, data: bytes) -> None:
-    check(name, data)
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "<" + "a" * 1_000_000 + ">",
@@ -131,15 +123,13 @@ def test_any_megabyte_of_markup_is_read_in_time(tmp_path: Path, text: str) -> No
     assert time.process_time() - before < 5
 
 
-@pytest.mark.filterwarnings("ignore:Skipped")
-@pytest.mark.parametrize("record", ["1,", '{"ts":"1.0","text":"a"},'])
 def test_more_records_than_an_export_of_this_size_has_are_refused(
-    tmp_path: Path, record: str
+    tmp_path: Path,
 ) -> None:
     """What packs to little must not fill the memory."""
     path = tmp_path / "export.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        text = "[" + record * (7_500_000 // len(record)) + "{}]"
+        text = "[" + '{"ts":"1.0","text":"a"},' * 312_500 + "{}]"
         archive.writestr("general/2024-05-01.json", text)
     loader = SlackChatLoader(path)
     with pytest.raises(ExportFormatError):

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from langchain_chatexports.chat_loaders.table import (
     TableChatLoader,
     matches_head,
 )
-from langchain_chatexports.chat_loaders.table.cells import Database
+from langchain_chatexports.chat_loaders.table.parquet import Database
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
@@ -221,19 +221,6 @@ def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     summary = _inspected(tmp_path, *rows)
     assert (summary.found, summary.kept) == (7, 1)
     assert summary.skipped == {"empty": 2, "orphan": 1, "unreadable": 3}
-
-
-def test_include_and_exclude_take_participants_and_ids(tmp_path: Path) -> None:
-    rows = [*conversation_rows("a"), {**ROW, "conversation_id": "b", "sender": "Dan"}]
-    assert _inspected(tmp_path, *rows, include="DAN").skipped == {"excluded": 4}
-    assert _inspected(tmp_path, *rows, exclude="a").kept == 1
-
-
-def test_start_and_end_bound_the_messages(tmp_path: Path) -> None:
-    rows = conversation_rows("a", 5)
-    start = datetime.fromtimestamp(START + 120, timezone.utc)
-    assert _inspected(tmp_path, *rows, start=start).kept == 3
-    assert _inspected(tmp_path, *rows, end=date(2023, 11, 13)).sessions == 0
 
 
 # --- errors

@@ -163,13 +163,13 @@ def test_a_call_is_what_the_app_wrote(tmp_path: Path) -> None:
     path = page.write(tmp_path / "messages.html")
     summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert dict(summary.skipped) == {"system": 1}
-    assert summary.details["types"] == {"phone_call": 1}
+    assert summary.details["system"] == {"phone_call": 1}
 
 
 def test_what_the_app_wrote_is_counted_without_its_text(tmp_path: Path) -> None:
     path = page_of_two().write(tmp_path / "messages.html")
     loader = TelegramChatLoader(path, timezone=BERLIN_SUMMER)
-    assert loader.inspect().details["types"] == {"service": 1}
+    assert loader.inspect().details["system"] == {"service": 1}
     assert messages_of(path, keep="system")[0].content == "1 May 2024"
 
 

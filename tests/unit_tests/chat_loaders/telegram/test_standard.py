@@ -106,30 +106,6 @@ def test_any_messages_are_sessions_or_counts(
     check({"a.json": data} | ({"b.json": data} if is_twice else {}), **OPTIONS)
 
 
-@given(messages=st.lists(any_message))
-def test_blocks_and_whole_files_give_the_same_of_any_messages(
-    messages: list[object],
-) -> None:
-    chat = TelegramChat("Race", "private_group")
-    chat.messages = messages
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        lines = chat.write(Path(folder) / "lines.json", ascii_only=True)
-        whole = chat.write(Path(folder) / "whole.json", indent=None, ascii_only=True)
-        first, second = TelegramChatLoader(lines), TelegramChatLoader(whole)
-        assert first.load() == second.load()
-        assert first.inspect() == second.inspect()
-
-
-@given(st.binary(), st.sampled_from([0, 1, 2, 3]))
-def test_any_bytes_are_sessions_or_our_error(data: bytes, begins: int) -> None:
-    chat = TelegramChat()
-    for _ in range(3):
-        chat.says(ANN, "Hello")
-    text = account_text([chat, chat], user=USER).encode()
-    check({"any.json": text[: len(text) // 3 * begins] + data})
-
-
 @given(st.text() | st.sampled_from(["</div>" * 9, "<div class='text'>", "<!--", "<a"]))
 def test_any_page_is_sessions_or_counts(text: str) -> None:
     page = Page()

@@ -69,14 +69,12 @@ def test_messages_of_several_lines(tmp_path: Path) -> None:
     assert texts(path)[-1] == text
 
 
-def test_a_pasted_header_of_the_same_layout_is_a_message_and_counted(
+def test_a_pasted_header_of_the_same_layout_is_a_message(
     tmp_path: Path,
 ) -> None:
     chat = two().says("Ann", "look:\n17/03/2022, 10:00 - Cleo: pasted")
     path = chat.says("Bob", "I see").to_file(tmp_path / NAME)
     assert texts(path) == ["Hi!", "Yes?", "look:", "pasted", "I see"]
-    details = WhatsAppChatLoader(path, timezone="UTC").inspect().details
-    assert details["steps_back"] == 1
 
 
 def test_messages_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -343,7 +341,6 @@ def test_an_export_that_was_probably_cut_is_told(
         summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
     assert summary.found == length
     assert any("40,000" in str(one.message) for one in caught) is is_cut
-    assert summary.details.get("cut_chats", 0) == is_cut
 
 
 @pytest.mark.parametrize(("length", "is_cut"), [(40_000, False), (100_000, True)])
@@ -352,9 +349,8 @@ def test_the_web_cuts_longer_exports(length: int, is_cut: bool, tmp_path: Path) 
     path.write_text("Encrypted.\n" + "[3/18/22, 2:56:01 PM] Ann: Hi!\n" * length)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+        WhatsAppChatLoader(path, timezone="UTC").inspect()
     assert any("100,000" in str(one.message) for one in caught) is is_cut
-    assert summary.details.get("cut_chats", 0) == is_cut
 
 
 def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:

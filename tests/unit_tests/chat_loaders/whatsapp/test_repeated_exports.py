@@ -64,7 +64,6 @@ def test_what_two_exports_have_in_common_comes_once(
     assert skipped(tmp_path) == {"duplicate": 4}
     loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
     assert loader.inspect().found == 16
-    assert loader.inspect().details["merged_exports"] == 1
     (session,) = sessions(tmp_path)
     assert metadata_of(session) == {
         "id": newer,

@@ -1,10 +1,6 @@
-"""Token ids and labels of chats, for several templates and orders of roles."""
+"""Token ids and labels of chats."""
 
-from __future__ import annotations
-
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,23 +9,14 @@ from hypothesis import strategies as st
 from langchain_chatexports.local_server.bases.chat_template import (
     IGNORED,
     ChatTemplate,
-    TemplateError,
     TooLongError,
 )
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.template_messages import (
     MessageError,
     to_template_messages,
 )
-from tests.unit_tests.builders.tiny_base import (
-    ALTERNATING,
-    CHATML,
-    REWRITING,
-    tiny_tokenizer,
-)
-
-if TYPE_CHECKING:
-    from typing import Any
-
+from tests.unit_tests.builders.tiny_base import CHATML, tiny_tokenizer
 
 _TOKENIZER = tiny_tokenizer()
 
@@ -150,54 +137,14 @@ def test_what_is_no_text_is_refused_by_its_index(message: dict[str, Any]) -> Non
         to_template_messages([_user("a"), message])
 
 
-def test_a_template_that_wants_alternation_gets_merged_runs() -> None:
-    chat = [_user("a"), _user("b"), _assistant("c"), _assistant("d")]
-    assert _learned(chat, _template(ALTERNATING)) == ["c\n\nd<|im_end|>"]
-
-
-def test_a_template_that_lets_the_user_begin_drops_the_opening_answers() -> None:
-    chat = [_assistant("hello"), _assistant("you"), _user("a"), _assistant("b")]
-    template = _template(ALTERNATING)
-    assert _learned(chat, template) == ["b<|im_end|>"]
-    assert template.label(chat, max_length=100).dropped_openers == 1
-
-
-def test_a_template_without_a_system_role_puts_it_into_the_first_message() -> None:
-    chat = [{"role": "system", "content": "rules"}, _user("a"), _assistant("b")]
-    template = _template(ALTERNATING)
-    assert not template._accepts_system
-    labeled = template.label(chat, max_length=100)
-    assert "rules\n\na" in _TOKENIZER.decode(labeled.input_ids)
-
-
-def test_merged_with_an_answer_that_must_not_be_learned_none_of_it_is() -> None:
-    chat = [_user("a"), _assistant("b", weight=0), _assistant("c")]
-    assert _learned(chat, _template(ALTERNATING)) == []
-
-
-def test_a_template_that_rewrites_earlier_answers_is_refused() -> None:
-    with pytest.raises(TemplateError, match="rewrites"):
-        _template(REWRITING).check_trainable()
-
-
 def test_a_tokenizer_without_a_template_is_refused() -> None:
     with pytest.raises(TemplateError, match="no chat template"):
         ChatTemplate(tiny_tokenizer(None))
 
 
-def test_a_template_that_cannot_render_a_dialogue_is_refused() -> None:
-    with pytest.raises(TemplateError, match="simple chat"):
-        _template("{{ raise_exception('no') }}")
-
-
 def test_a_prompt_ends_where_the_answer_begins() -> None:
     ids = _template().prompt_ids([_user("one")])
     assert _TOKENIZER.decode(ids).endswith("one<|im_end|>\n<|im_start|>assistant\n")
-
-
-def test_a_prompt_without_a_user_is_refused_where_the_template_needs_one() -> None:
-    with pytest.raises(MessageError, match="user"):
-        _template(ALTERNATING).prompt_ids([_assistant("a")])
 
 
 _TEXT = st.text(alphabet="ab \n#@<|>ü😀", max_size=8)
@@ -236,41 +183,6 @@ def test_a_cut_example_is_the_beginning_of_the_whole_one(
     assert length <= max_length
     assert cut.input_ids == whole.input_ids[:length]
     assert cut.labels == whole.labels[:length]
-
-
-def _published(name: str) -> str:
-    """Read a template that the field's trainer ships for a family of models."""
-    spec = find_spec("trl")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "chat_templates"
-    return (folder / f"{name}.jinja").read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    "family", ["qwen2_5", "llama3", "llama3_2", "lfm2", "qwen3_instruct_2507", "phi3"]
-)
-def test_families_that_keep_their_prefixes_learn_every_answer(family: str) -> None:
-    chat = [_assistant("# lo"), _user("a"), _assistant("b"), _user("c")]
-    template = _template(_published(family))
-    template.check_trainable()
-    learned = "".join(_learned(chat, template))
-    assert "# lo" in learned
-    assert "b" in learned
-    assert "c" not in learned
-
-
-@pytest.mark.parametrize("family", ["gemma", "gemma3", "cohere2", "qwen3_8_training"])
-def test_families_where_the_user_begins_drop_the_opening_answer(family: str) -> None:
-    template = _template(_published(family))
-    chat = [_assistant("# lo"), _user("a"), _assistant("b")]
-    assert template.label(chat, max_length=1000).dropped_openers == 1
-
-
-@pytest.mark.parametrize("family", ["qwen3", "qwen3_5_think", "deepseekv3"])
-def test_families_that_think_are_refused(family: str) -> None:
-    with pytest.raises(TemplateError, match="rewrites"):
-        _template(_published(family)).check_trainable()
 
 
 class _Noting:

@@ -22,8 +22,8 @@ from langchain_chatexports.local_server import (
     score_conversations,
     suggest_base,
 )
-from langchain_chatexports.local_server.bases import conversion, wheel
-from langchain_chatexports.local_server.bases.chat_template import TemplateError
+from langchain_chatexports.local_server.bases import download, wheel
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
     BaseDescription,
@@ -34,6 +34,7 @@ from langchain_chatexports.local_server.bases.description import (
 )
 from langchain_chatexports.local_server.bases.known_bases import machine_memory
 from langchain_chatexports.local_server.bases.preparation import prepare_base
+from tests.unit_tests.builders.twins import TWINS, twin_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -240,8 +241,8 @@ def test_a_gguf_file_is_named_without_its_quantization(
 
 
 def test_a_hub_id_is_named_by_its_model() -> None:
-    found = describe_base("Qwen/Qwen2.5-0.5B-Instruct")
-    assert (found.name, found.kind) == ("Qwen2.5-0.5B-Instruct", "hub")
+    found = describe_base("Qwen/Qwen3.5-0.8B")
+    assert (found.name, found.kind) == ("Qwen3.5-0.8B", "hub")
 
 
 def test_the_default_says_its_size_license_and_that_it_is_a_toy() -> None:
@@ -285,48 +286,16 @@ def test_only_a_hub_model_that_is_not_here_has_to_be_fetched(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     hub = describe_base("someone/something")
     assert needs_download(hub)
-    snapshots = tmp_path / "models--someone--something" / "snapshots"
-    (snapshots / "1").mkdir(parents=True)
-    (snapshots / "1" / "config.json").write_text("{}")
+    folder = tmp_path / "models--someone--something"
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(snapshot.name)
+    (snapshot / "config.json").write_text("{}")
     assert needs_download(hub)
-    shutil.copytree(tiny_base, snapshots / "2")
+    shutil.copytree(tiny_base, snapshot, dirs_exist_ok=True)
     assert not needs_download(hub)
     assert not needs_download(describe_base(tiny_base))
-
-
-def test_a_fetch_that_was_cut_off_is_taken_up_again(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    snapshot = tmp_path / "snapshot"
-    shutil.copytree(tiny_base, snapshot)
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
-    (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
-    fetched: list[bool] = []
-
-    def download(_: str, *, local_files_only: bool = False, **__: Any) -> str:
-        if not local_files_only:
-            fetched.append(True)
-            (snapshot / "model-2.safetensors").touch()
-        return str(snapshot)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert conversion.fetch("someone/something") == snapshot
-    assert fetched == [True]
-    assert conversion.fetch("someone/something") == snapshot
-    assert fetched == [True]
-
-
-def test_a_hub_model_that_is_not_here_is_fetched(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def download(_: str, *, local_files_only: bool = False, **__: Any) -> str:
-        if local_files_only:
-            msg = "not here"
-            raise LocalEntryNotFoundError(msg)
-        return str(tmp_path)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert conversion.fetch("someone/something") == tmp_path
 
 
 def test_the_signature_tells_bases_of_other_measures_apart(
@@ -337,10 +306,11 @@ def test_the_signature_tells_bases_of_other_measures_apart(
     assert signature_of(tmp_path) == "-5--"
 
 
-def test_known_bases_are_hub_ids_smallest_first() -> None:
+def test_known_bases_are_hub_ids_and_each_has_a_twin() -> None:
     known = list_bases()
-    sizes = [base.parameters for base in known]
-    assert sizes == sorted(sizes)
+    # That each twin can be trained is shown in test_twins.py.
+    for base in known:
+        assert twin_of(base.hub_id) in TWINS
     assert known[0].hub_id == DEFAULT_HUB_ID
     assert "tiny demo model" in known[0].note
     assert all(describe_base(base.hub_id).kind == "hub" for base in known)
@@ -351,9 +321,11 @@ def test_known_bases_are_hub_ids_smallest_first() -> None:
     [
         (0, "SmolLM2-135M-Instruct"),
         (4, "SmolLM2-135M-Instruct"),
-        (8, "Qwen2.5-0.5B-Instruct"),
-        (16, "Qwen2.5-1.5B-Instruct"),
-        (128, "Qwen2.5-7B-Instruct"),
+        (8, "SmolLM2-360M-Instruct"),
+        (16, "Qwen3.5-0.8B"),
+        (32, "granite-4.1-3b"),
+        (64, "Qwen3-4B-Instruct-2507"),
+        (128, "Qwen3.5-9B"),
     ],
 )
 def test_the_suggested_base_takes_half_of_the_memory_at_most(
@@ -362,22 +334,21 @@ def test_the_suggested_base_takes_half_of_the_memory_at_most(
     assert suggest_base(gigabytes * 10**9).hub_id.endswith(name)
 
 
-@pytest.mark.parametrize(("gigabytes", "count"), [(0, 1), (16, 4), (20, 5)])
-def test_bases_that_fit_the_memory_need_no_agreement(
-    gigabytes: int, count: int
-) -> None:
+@pytest.mark.parametrize(("gigabytes", "count"), [(0, 1), (16, 4), (32, 6)])
+def test_bases_that_fit_the_memory_are_open_source(gigabytes: int, count: int) -> None:
     fitting = fitting_bases(gigabytes * 10**9)
     assert len(fitting) == count
     assert fitting[-1] == suggest_base(gigabytes * 10**9)
-    assert not any(base.needs_agreement for base in fitting)
+    assert all(base.is_open and not base.needs_agreement for base in fitting)
 
 
 def test_the_time_of_a_larger_base_is_estimated_from_what_was_measured() -> None:
     """With 1.5 billion parameters a step took 5.2 to 6.5 seconds, and 0.92 with 135."""
     seconds = {base.hub_id: base.training_seconds(0.92) for base in list_bases()}
     assert seconds[DEFAULT_HUB_ID] == 0.92
-    assert 5.2 <= seconds["Qwen/Qwen2.5-1.5B-Instruct"] <= 6.5
-    assert list(seconds.values()) == sorted(seconds.values())
+    smaller, larger = "LiquidAI/LFM2.5-1.2B-Instruct", "Qwen/Qwen3.5-2B"
+    assert seconds[smaller] < 5.2
+    assert seconds[larger] > 6.5
 
 
 def test_this_machine_gets_a_suggestion() -> None:
@@ -400,12 +371,12 @@ def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(_: str) -> None:
+    def refuse(*_: Any) -> None:
         raise error
 
-    order = b'{"kind": "hub", "source": "a/b"}'
+    order = b'{"hub_id": "a/b", "patterns": []}'
     stream = SimpleNamespace(buffer=io.BytesIO(order))
-    monkeypatch.setattr(conversion, "fetch", refuse)
+    monkeypatch.setattr(download, "_download", refuse)
     monkeypatch.setattr("sys.stdin", stream)
-    conversion.main()
+    download.main()
     assert words in json.loads(capsys.readouterr().out)["error"]

@@ -60,7 +60,7 @@ class Family:
         with warnings.catch_warnings():
             # PEFT uses an attribute that transformers deprecates.
             warnings.simplefilter("ignore", FutureWarning)
-            self.model = peft.get_peft_model(model, lora_config()).eval()
+            self.model = peft.get_peft_model(model, lora_config(model)).eval()
         torch.manual_seed(5)
         for parameter, values in self.model.named_parameters():
             if "lora_B" in parameter:

@@ -239,7 +239,7 @@ def test_an_adapter_without_the_file_gets_it_and_a_damaged_one_is_replaced(
 
     folder = tmp_path / "adapter"
     model = load_base(tiny_base, "cpu", "float32")
-    save_adapter(peft.get_peft_model(model, lora_config()), folder)
+    save_adapter(peft.get_peft_model(model, lora_config(model)), folder)
     written = gguf_of_adapter(folder, tiny_base, converted)
     content = written.read_bytes()
     assert write_gguf_adapter(folder, tiny_base).read_bytes() == content

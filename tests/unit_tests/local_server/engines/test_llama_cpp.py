@@ -23,9 +23,6 @@ from langchain_chatexports.local_server.bases.gguf_file import (
     NoGGUFError,
     gguf_of_adapter,
 )
-from langchain_chatexports.local_server.bases.template_messages import (
-    to_template_messages,
-)
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines import llama_cpp, llama_cpp_child
 from langchain_chatexports.local_server.engines.llama_cpp import (
@@ -125,7 +122,7 @@ async def test_the_likeliest_answer_is_that_of_transformers(
     assert found["model"] == "tiny"
 
 
-_TEMPLATES = ("qwen2_5", "llama3_2", "gemma3", "qwen3_instruct_2507")
+_TEMPLATES = ("qwen2_5", "llama3_2", "gemma3", "qwen3_5_nothink")
 
 
 @pytest.mark.parametrize("family", [None, *_TEMPLATES])
@@ -147,9 +144,8 @@ async def test_prompts_of_training_and_of_answers_are_the_same_byte_for_byte(
                 answer = await client.post(
                     "/apply-template", json={"messages": messages}
                 )
-                turns, _ = template._adapted(to_template_messages(chat))
-                assert answer.json()["prompt"] == template._render(
-                    turns, for_answer=True
+                assert answer.json()["prompt"] == template.derived.render(
+                    messages, add_generation_prompt=True
                 )
     finally:
         engine.close()

@@ -38,6 +38,7 @@ _ROUTES = (
     ("DELETE", "/v1/models/{id}"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/score"),
+    ("POST", "/v1/tokenize"),
     ("GET", "/v1/checked_examples"),
 )
 _CHAT = {

@@ -299,3 +299,17 @@ def test_the_base_cannot_be_deleted(client: OpenAI, name: str) -> None:
 def test_a_model_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
     assert http.get(f"/v1/models/{name}").status_code == 404
     assert http.delete(f"/v1/models/{name}").status_code == 404
+
+
+def test_tokens_are_counted_as_the_model_reads_them(client: OpenAI) -> None:
+    """A chat of any length is counted, to be shortened."""
+    answer = _ask(client)
+    assert answer.usage is not None
+    for messages, expected in ((_HELLO, answer.usage.prompt_tokens), (_HELLO * 999, 0)):
+        body = {"model": "tiny", "messages": messages}
+        found: Any = client.post("/tokenize", body=body, cast_to=object)
+        assert found["count"] == len(found["tokens"])
+        assert found["count"] == expected or not expected < found["count"] < 2048
+    body = {"model": "tiny", "prompt": "Are you ready?"}
+    text: Any = client.post("/tokenize", body=body, cast_to=object)
+    assert 0 < text["count"] < answer.usage.prompt_tokens

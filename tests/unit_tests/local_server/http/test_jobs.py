@@ -14,7 +14,7 @@ from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
-from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
 
@@ -328,12 +328,12 @@ def test_a_base_whose_template_cannot_be_labelled_is_refused(
     base.mkdir()
     for file in tiny_base.iterdir():
         (base / file.name).write_bytes(file.read_bytes())
-    make_tokenizer(REWRITING).save_pretrained(base)
+    make_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)
     service = make_service(tmp_path / "data", base=base)
     service.queue.start = lambda: None
     with asking(service) as http:
         client = openai_client(http)
-        with pytest.raises(openai.BadRequestError, match="rewrites"):
+        with pytest.raises(openai.BadRequestError, match="each message of a chat once"):
             client.fine_tuning.jobs.create(
                 model="tiny", training_file=_upload(client, dialogues())
             )

@@ -1,0 +1,148 @@
+"""The formats of a set: functions from an example to its rows.
+
+OpenAI's own has room for everything. The others have less: where leaving something out
+would change what is learned (a tool call, an image), they refuse the example.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+FormatName: TypeAlias = Literal["openai", "trl-prompt-completion", "parquet"]
+"""The formats that can be written."""
+
+PARTS = ("train", "validation", "test")
+
+
+class EncodedRow(NamedTuple):
+    """A row of a set, with counts of what it contains of its example."""
+
+    row: dict[str, Any]
+    answers: int
+    """How many of the example's answers it teaches."""
+
+    messages: int
+    """How many of the example's messages are in it and in the rows before it."""
+
+
+class UnfitError(ValueError):
+    """An example does not fit a format; the text names the rule."""
+
+
+class DatasetFormat(NamedTuple):
+    """A format of rows."""
+
+    name: str
+    suffix: str
+    """The files' suffix, which also names the kind of file."""
+
+    encode: Callable[[Mapping[str, Any]], Iterator[EncodedRow]]
+    row_is_example: bool = True
+    """Whether each example becomes one row, with all of its messages."""
+
+    def file_of(self, part: str) -> str:
+        """Return the name of a part's file."""
+        return f"{part}{self.suffix}"
+
+
+def dataset_format(name: str) -> DatasetFormat:
+    """Return a format by its name; a `ValueError` lists the names."""
+    if name not in FORMATS:
+        msg = f"There is no format {name!r}: choose one of {', '.join(FORMATS)}."
+        raise ValueError(msg)
+    return FORMATS[name]
+
+
+def messages_of(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the messages of an example; anything else is an `UnfitError`."""
+    messages = example.get("messages")
+    if not isinstance(messages, (list, tuple)) or not all(
+        isinstance(message, (dict, Mapping)) and isinstance(message.get("role"), str)
+        for message in messages
+    ):
+        msg = "`messages` must be a list of objects with `role` and `content`"
+        raise UnfitError(msg)
+    return list(messages)
+
+
+def is_learned(message: Mapping[str, Any]) -> bool:
+    """Return whether a message is an answer that is trained on."""
+    return message["role"] == "assistant" and message.get("weight") != 0
+
+
+def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    messages = messages_of(example)
+    yield EncodedRow(dict(example), sum(map(is_learned, messages)), len(messages))
+
+
+def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # Consecutive answers are one completion, if they are trained on.
+    messages = _texts(example)
+    learned = [is_learned(message) for message in example["messages"]]
+    start = 0
+    for index, is_answer in enumerate(learned):
+        if not is_answer:
+            start = index + 1
+        elif index + 1 == len(learned) or not learned[index + 1]:
+            # Chat templates and TRL refuse a prompt without a user's message.
+            if any(message["role"] == "user" for message in messages[:start]):
+                completion = messages[start : index + 1]
+                row = {"prompt": messages[:start], "completion": completion}
+                yield EncodedRow(row, len(completion), index + 1)
+            start = index + 1
+
+
+def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # All columns in one order in each row: that is the table's schema.
+    messages = [
+        {**text, "name": message.get("name"), "weight": message.get("weight")}
+        for text, message in zip(_texts(example), example["messages"], strict=True)
+    ]
+    learned = sum(map(is_learned, example["messages"]))
+    yield EncodedRow({"messages": messages}, learned, len(messages))
+
+
+def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
+    messages = messages_of(example)
+    has_calls = any("tool_calls" in message for message in messages)
+    roles = {message["role"] for message in messages}
+    is_chat = roles <= {"system", "developer", "user", "assistant"}
+    if example.get("tools") or example.get("functions") or has_calls or not is_chat:
+        msg = "tools have no place in this format"
+        raise UnfitError(msg)
+    return [
+        {
+            "role": "system" if one["role"] == "developer" else one["role"],
+            "content": _plain_text(one.get("content")),
+        }
+        for one in messages
+    ]
+
+
+def _plain_text(content: Any) -> str:
+    if isinstance(content, list) and all(
+        isinstance(part, Mapping)
+        and part.get("type") == "text"
+        and isinstance(part.get("text"), str)
+        for part in content
+    ):
+        return "\n".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        msg = "a message must be text in this format, without images"
+        raise UnfitError(msg)
+    return content
+
+
+FORMATS: dict[str, DatasetFormat] = {
+    one.name: one
+    for one in (
+        DatasetFormat("openai", ".jsonl", _openai),
+        DatasetFormat(
+            "trl-prompt-completion",
+            ".jsonl",
+            _trl_prompt_completion,
+            row_is_example=False,
+        ),
+        DatasetFormat("parquet", ".parquet", _parquet),
+    )
+}
+"""The formats by name."""

@@ -1,0 +1,319 @@
+"""Removal of people and conversations from a written set.
+
+A model that was trained on the set keeps what it learned: delete the models that
+`finetuning.find_jobs` lists, and train again.
+"""
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_chatexports._files import explained_writing
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.formats import dataset_format
+from langchain_chatexports.datasets.trace import ExampleOrigin
+from langchain_chatexports.datasets.trace_file import (
+    TraceHeader,
+    TraceRow,
+    read_header,
+    read_trace,
+    row_digest,
+    trace_path,
+)
+from langchain_chatexports.datasets.write import StagedSet, read_rows
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    ExportNotFoundError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.redaction.gazetteer import Gazetteer
+from langchain_chatexports.redaction.key_file import read_key_file, restore
+from langchain_chatexports.redaction.redactor import Redactor
+from langchain_chatexports.steps import Redact
+
+
+@dataclass(frozen=True)
+class ForgetReport:
+    """Counts of removed rows: `rows` = `rows_left` + `removed`."""
+
+    path: Path
+    rows: int
+    rows_left: int
+    removed: int
+    mentions: int
+    """Rows that stay and have one of the names in their text."""
+
+    hashes: tuple[str, ...]
+    """SHA-256 of every version that the set's files have had, for `find_jobs`."""
+
+    not_found: tuple[str, ...] = ()
+    """Names and ids that do not occur: an earlier call may have removed them."""
+
+    def __str__(self) -> str:
+        """Return the set's path with what was removed and what is left."""
+        rows = plural(self.rows, "row")
+        return (
+            f"{self.path}: {self.removed:,} of {rows} taken out, "
+            f"{self.rows_left:,} left"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON types."""
+        lists = {"hashes": list(self.hashes), "not_found": list(self.not_found)}
+        return {**vars(self), "path": str(self.path), **lists}
+
+
+def forget(
+    path: str | Path,
+    *,
+    people: Collection[str] = (),
+    conversations: Collection[str] = (),
+    mentions: bool = False,
+    key: str | Path | None = None,
+) -> ForgetReport:
+    """Rewrite a set without the messages of people, or without conversations.
+
+    Whole rows are removed: with a person, every row that holds a message of theirs, and
+    every row of a chat between them and one other.
+
+    Args:
+        path: The set, as it was given to `write_dataset`; its trace must lie beside it.
+        people: Names or handles, as senders in the export, without regard to case.
+        conversations: Ids of sessions, or of the threads that they were split from.
+        mentions: Also remove rows that have one of the names in their text.
+        key: The key file of a set whose names were replaced; people and conversations
+            are named as in the export.
+
+    Returns:
+        What was removed. The set is rewritten only if something was.
+
+    Raises:
+        ExportFormatError: If the set has rows that are not in its trace, or its names
+            were replaced and there is no key.
+        ExportNotFoundError: If set or trace are not there, or if no conversation has
+            one of the ids. Nothing is removed then.
+        SenderNotFoundError: If nobody has one of the names. Nothing is removed then;
+            its `senders` have the number of rows with a message of theirs. Unless
+            something was removed from the set before: see `ForgetReport.not_found`.
+        ValueError: If neither people nor conversations are given.
+    """
+    if not people and not conversations:
+        msg = "Say whom or what to forget: people or conversations."
+        raise ValueError(msg)
+    path = Path(path).expanduser()
+    header = read_header(path)
+    if not path.exists():
+        msg = f"There is no set at {path}, only its trace. Check the path."
+        raise ExportNotFoundError(msg)
+    if header.facts.redacted and key is None:
+        # Otherwise the report would say that the set has nothing of the person.
+        msg = (
+            f"The names in {path} were replaced, so nobody can be found by name. Name "
+            "the key file of the redaction: --key FILE."
+        )
+        raise ExportFormatError(msg)
+    names = _Names(None if key is None else Path(key))
+    request = _Request(names, people, conversations, mentions=mentions)
+    with explained_writing(path), StagedSet(path, header) as staged:
+        for file in header.files:
+            staged.write(file, request.kept(_rows(path, header, file)))
+        if request.not_found and not header.facts.forgotten:
+            raise _nothing_found(path, request)
+        if request.removed:
+            header.facts.forgotten += request.removed
+            if dataset_format(header.format).row_is_example:
+                header.facts.stages.append(request.messages)
+            staged.publish(rewrites=True)
+    left = sum(staged.files.values())
+    return ForgetReport(
+        path=path,
+        rows=left + request.removed,
+        rows_left=left,
+        removed=request.removed,
+        mentions=request.mentions_left,
+        hashes=tuple(header.hashes),
+        not_found=tuple(request.not_found),
+    )
+
+
+class _Names:
+    """The names of people and conversations in a set that may be redacted."""
+
+    def __init__(self, key_file: Path | None) -> None:
+        self._key = None if key_file is None else read_key_file(key_file)
+
+    def person(self, name: str) -> str:
+        if self._key is None:
+            return name
+        return Redact(key=self._key.key, names=(name,)).pseudonym(name)
+
+    def conversation(self, found: str) -> str:
+        return found if self._key is None else Redactor(self._key.key).identifier(found)
+
+    def original(self, name: str) -> str:
+        return name if self._key is None else restore(name, self._key.stand_ins)
+
+
+class _Request:
+    """The people and conversations to remove."""
+
+    def __init__(
+        self,
+        names: _Names,
+        people: Collection[str],
+        conversations: Collection[str],
+        *,
+        mentions: bool,
+    ) -> None:
+        self.names = names
+        self.people = {name: _folded(names.person(name)) for name in people}
+        self.conversations = {one: names.conversation(one) for one in conversations}
+        self.removed = self.mentions_left = 0
+        self.messages = Counts("Forgotten")
+        self._found: set[str] = set()
+        self._mentions = mentions
+        self._searches = {
+            name: _name_search(names.person(name)) for name in people if name.strip()
+        }
+
+    @property
+    def not_found(self) -> list[str]:
+        asked = {*self.people, *self.conversations}
+        return sorted(asked - self._found)
+
+    def kept(
+        self, rows: Iterator[tuple[TraceRow, bytes | None]]
+    ) -> Iterator[tuple[bytes, ExampleOrigin]]:
+        """Yield the rows that stay, and count the others."""
+        for row, line in rows:
+            is_removed = self._takes(row.origin, line)
+            if line is None:
+                self.removed += 1
+                continue
+            # Of rows that are no examples, each has a part of the messages.
+            size = len(json.loads(line).get("messages", ()))
+            self.messages.found += size
+            if is_removed:
+                self.removed += 1
+                self.messages.skip("forgotten", size)
+            else:
+                self.messages.kept += size
+                yield line, row.origin
+
+    def _takes(self, origin: ExampleOrigin, line: bytes | None) -> bool:
+        spoke = {_folded(name) for name in (*origin.senders, *origin.quoted_people)}
+        there = spoke | {_folded(name) for name in origin.participants}
+        ids = {origin.session_id, origin.thread_id, *origin.quoted_sessions}
+        found = {name for name, folded in self.people.items() if folded in there}
+        spoken = {name for name in found if self.people[name] in spoke}
+        asked = {name for name, one in self.conversations.items() if one in ids}
+        self._found |= found | asked
+        if asked or (spoken if origin.is_group else found):
+            return True
+        if line is None:
+            return False
+        texts = [*_texts(json.loads(line))]
+        named = {n for n, search in self._searches.items() if any(map(search, texts))}
+        if named and self._mentions:
+            self._found |= named
+            return True
+        self.mentions_left += bool(named)
+        return False
+
+
+def _rows(
+    path: Path, header: TraceHeader, file: str
+) -> Iterator[tuple[TraceRow, bytes | None]]:
+    """Yield the rows of a trace, each with its line if the file still has it.
+
+    An interrupted rewriting leaves rows in the trace that the file no longer has.
+    """
+    source = path / file if header.is_folder else path
+    if header.is_folder and source.is_symlink():
+        msg = (
+            f"{source} is a link, so the set does not hold its rows. Copy the file "
+            "into the set's folder, or write the set again."
+        )
+        raise ExportFormatError(msg)
+    lines = enumerate(read_rows(source, header.format), 1)
+    number, line = next(lines, (0, None))
+    for row in read_trace(path):
+        if row.file != file:
+            continue
+        if line is not None and row_digest(line) == row.digest:
+            yield row, line
+            number, line = next(lines, (0, None))
+        else:
+            yield row, None
+    if line is not None:
+        msg = (
+            f"Row {number} of {source} is not one that the trace knows: the "
+            "file was changed after it was written. Write the set again."
+        )
+        raise ExportFormatError(msg)
+
+
+def _nothing_found(
+    path: Path, request: _Request
+) -> SenderNotFoundError | ExportNotFoundError:
+    senders: Counter[str] = Counter()
+    known: set[str] = set()
+    ids: set[str] = set()
+    for row in read_trace(path):
+        senders.update(map(request.names.original, row.origin.senders))
+        known.update(map(request.names.original, row.origin.participants))
+        ids.update(filter(None, (row.origin.session_id, row.origin.thread_id)))
+    people = [name for name in request.not_found if name in request.people]
+    if not people:
+        wanted = request.not_found
+        msg = (
+            f"No conversation in {path} has the id {' or '.join(map(repr, wanted))}, "
+            f"so nothing was taken out.{did_you_mean(wanted, ids)} The ids are in "
+            f"{trace_path(path).name}."
+        )
+        return ExportNotFoundError(msg)
+    msg = (
+        f"Nobody in {path} is called {' or '.join(map(repr, people))}, so nothing was "
+        f"taken out.{did_you_mean(people, known | senders.keys())}"
+    )
+    if count := request.mentions_left:
+        texts = "A text mentions" if count == 1 else f"Texts of {count:,} rows mention"
+        msg += f" {texts} such a name: --mentions (mentions=True) takes them out."
+    return SenderNotFoundError(msg, senders)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def _name_search(name: str) -> Callable[[str], bool]:
+    """Return a function that searches a text for a name, or for a word of it."""
+    written = unicodedata.normalize("NFC", name.strip())
+    # Whole words where the script has spaces between words.
+    before = r"(?<!\w)" if written[0].isascii() else ""
+    after = r"(?!\w)" if written[-1].isascii() else ""
+    pattern = re.compile(f"{before}{re.escape(written)}{after}", re.IGNORECASE)
+    # Of "Ann Lee" people write "Ann", or "anns".
+    words = Gazetteer([name])
+    return lambda text: bool(
+        pattern.search(unicodedata.normalize("NFC", text)) or words.find(text)
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key != "role":  # A person may be called what a role is.
+                yield from _texts(item)

@@ -1,0 +1,381 @@
+"""Write a set of examples: its files, its data card and its trace."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from typing_extensions import Self
+
+from langchain_chatexports._files import explained_writing, is_pipe
+from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.datasets.card import (
+    CardNotes,
+    FileFacts,
+    card_markdown,
+    hash_files,
+)
+from langchain_chatexports.datasets.formats import (
+    DatasetFormat,
+    FormatName,
+    UnfitError,
+    dataset_format,
+    is_learned,
+    messages_of,
+)
+from langchain_chatexports.datasets.jsonl import json_line
+from langchain_chatexports.datasets.parquet import (
+    lines_to_parquet,
+    parquet_to_lines,
+    require_duckdb,
+)
+from langchain_chatexports.datasets.splits import ExampleSplits
+from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, ExampleOrigin
+from langchain_chatexports.datasets.trace_file import (
+    TraceHeader,
+    TraceRow,
+    card_path,
+    read_header,
+    row_digest,
+    trace_line,
+    trace_path,
+)
+from langchain_chatexports.datasets.validation import TrainingProblem
+from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
+
+AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
+"""An example, plain or with its origin."""
+
+_PARQUET = ".parquet"
+_MAX_PROBLEMS = 1_000
+_NO_PROMPT = "no_prompt"
+
+
+@dataclass(frozen=True)
+class WrittenSet:
+    """A written set: where it is, and what was skipped.
+
+    The reason in `examples` and `answers`: `no_prompt` (an answer before the first
+    message of a user, for which the format has no room).
+    """
+
+    path: Path
+    format: str
+    files: Mapping[str, int]
+    """Rows by file."""
+
+    card: Path
+    trace: Path
+    examples: Counts
+    """Examples that were given, and that became rows."""
+
+    answers: Counts
+    """Answers that can be learned (not those of weight 0), and that a row teaches."""
+
+    stages: tuple[Counts, ...]
+    """What became of messages, sessions and examples, from the exports on, as far as
+    they were counted; each one adds up."""
+
+    @property
+    def total(self) -> Counts | None:
+        """What became of all messages; `None` if not all were counted in one pass."""
+        return total_of(self.stages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON types."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "files": dict(self.files),
+            "card": str(self.card),
+            "trace": str(self.trace),
+            "examples": self.examples.found,
+            "examples_written": self.examples.kept,
+            "examples_skipped": dict(self.examples.skipped),
+            "answers": self.answers.found,
+            "answers_written": self.answers.kept,
+            "answers_skipped": dict(self.answers.skipped),
+            "stages": [stage.to_dict() for stage in self.stages],
+        }
+
+    def __str__(self) -> str:
+        """Return it as lines for a terminal."""
+        rows = [f"{name}: {plural(count, 'row')}" for name, count in self.files.items()]
+        if list(self.files) == [self.path.name]:
+            rows = [plural(self.files[self.path.name], "row")]
+        total = self.total
+        lines = [
+            f"{self.path} ({self.format}): {', '.join(rows)}",
+            *([str(total)] if total else ()),
+            *(str(s) for s in self.stages if s.unit != "messages" or not total),
+        ]
+        return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
+
+
+def write_dataset(
+    examples: Iterable[AnyRecord] | ExampleSplits,
+    path: str | Path,
+    *,
+    format: FormatName = "openai",
+    notes: CardNotes | None = None,
+) -> WrittenSet:
+    """Write examples as a set, with a data card and a trace beside them.
+
+    One part becomes a file, several a folder. The set appears whole or not at all,
+    readable by its owner only; an earlier set at the same path is replaced. Beside it
+    lie `<path>.card.md`, which holds no text, and `<path>.trace.jsonl`, which ties
+    each row to its session and messages and is not to be given away.
+
+    Args:
+        examples: Traced examples (`trace_examples`), so that they can be found again;
+            plain ones; or the parts that `split_examples` made. An iterable is read
+            once.
+        path: The file or folder to write.
+        format: `openai`, `trl-prompt-completion` or `parquet`.
+        notes: What the card says of sources, counts and consent.
+
+    Returns:
+        What was written, with counts that add up.
+
+    Raises:
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If something else is at the path, or the disk is full.
+        ExportNotFoundError: If the path's folder does not exist.
+        MissingExtraError: If the format needs an extra that is not installed.
+        TrainingDataError: If there is nothing to write, or examples hold what the
+            format has no place for; all of them are listed.
+        ValueError: If the format is not known.
+    """
+    kind = dataset_format(format)
+    path = Path(path).expanduser()
+    notes = notes if notes is not None else CardNotes()
+    is_folder = isinstance(examples, ExampleSplits)
+    if isinstance(examples, ExampleSplits):
+        parts: Mapping[str, Iterable[AnyRecord]] = examples.parts()
+        split = examples.stages
+    else:
+        parts, split = {"train": examples}, ()
+    names = {part: kind.file_of(part) if is_folder else path.name for part in parts}
+    header = TraceHeader(format=format, is_folder=is_folder, files=list(names.values()))
+    with explained_writing(path) as watched:
+        _refuse_other_files(path, header)
+        encoder = _Encoder(kind)
+        with StagedSet(path, header) as staged:
+            for part, records in parts.items():
+                staged.write(names[part], encoder.rows(watched(records)))
+            encoder.check()
+            # Sources are hashed while the card is made; their errors are not writing's.
+            header.facts = replace(notes, sources=watched(notes.sources)).facts()
+            header.facts.stages += [*split, *encoder.stages]
+            staged.publish()
+    return WrittenSet(
+        path=path,
+        format=format,
+        files=staged.files,
+        card=card_path(path),
+        trace=trace_path(path),
+        examples=encoder.examples,
+        answers=encoder.answers,
+        stages=tuple(header.facts.stages),
+    )
+
+
+class _Encoder:
+    """Turns examples into the rows of a format, and counts what becomes of them."""
+
+    def __init__(self, kind: DatasetFormat) -> None:
+        name = f"Written ({kind.name})"
+        self.examples = Counts(name, "examples")
+        self.answers = Counts(name, "answers")
+        self.messages = Counts(name)
+        self.stages = (self.examples, self.answers, self.messages)
+        self._problems: list[TrainingProblem] = []
+        self._kind = kind
+
+    def rows(
+        self, records: Iterable[AnyRecord]
+    ) -> Iterator[tuple[bytes, ExampleOrigin]]:
+        """Yield the rows of examples, plain or with their origins."""
+        for record in records:
+            example, origin = (
+                record if isinstance(record, tuple) else (record, UNKNOWN_ORIGIN)
+            )
+            self.examples.found += 1
+            try:
+                encoded = [*self._kind.encode(example)]
+            except UnfitError as error:
+                if len(self._problems) < _MAX_PROBLEMS:
+                    number = self.examples.found
+                    self._problems.append(TrainingProblem(str(error), line=number))
+                continue
+            for one in encoded:
+                yield json_line(one.row), origin
+            taught = sum(one.answers for one in encoded)
+            self._count(example, taught, encoded[-1].messages if encoded else 0)
+
+    def check(self) -> None:
+        """Raise an error if examples do not fit the format, or there are none."""
+        if self._problems:
+            msg = f"The format {self._kind.name!r} cannot hold all of the examples:"
+            raise TrainingDataError(msg, self._problems)
+        if not self.examples.kept:
+            msg = (
+                f"There is nothing to write: none of {self.examples.found} examples "
+                f"becomes a row in the format {self._kind.name!r}."
+            )
+            raise TrainingDataError(msg)
+
+    def _count(self, example: Mapping[str, Any], taught: int, kept: int) -> None:
+        messages = messages_of(example)
+        learned = sum(map(is_learned, messages))
+        self.answers.found += learned
+        self.answers.kept += taught
+        self.answers.skip(_NO_PROMPT, learned - taught)
+        self.messages.found += len(messages)
+        self.messages.kept += kept
+        if kept:
+            self.examples.kept += 1
+            self.messages.skip("trailing", len(messages) - kept)
+        else:
+            self.examples.skip(_NO_PROMPT)
+            self.messages.skip(_NO_PROMPT, len(messages))
+
+
+class StagedSet:
+    """A set in a private folder beside its place, until `publish` moves it there."""
+
+    def __init__(self, path: Path, header: TraceHeader) -> None:
+        self.files: dict[str, int] = {}
+        """Rows by file."""
+
+        self._path = path
+        self._header = header
+        self._suffix = dataset_format(header.format).suffix
+        if self._suffix == _PARQUET:
+            require_duckdb()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Create the folder."""
+        # Not based on the target's name, which can be too long to add to.
+        folder = tempfile.mkdtemp(
+            dir=self._path.parent, prefix=".chatexports-", suffix=".part"
+        )
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        self._staging = Path(folder)
+        self._folder = self._staging / "set"
+        self._folder.mkdir(mode=0o700)
+        self._trace = self._stack.enter_context(_private_file(self._staging / "rows"))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove the folder."""
+        self._stack.close()
+
+    def write(self, name: str, rows: Iterable[tuple[bytes, ExampleOrigin]]) -> None:
+        """Write a file of rows, each a line of JSON with its origin."""
+        is_parquet = self._suffix == _PARQUET
+        lines = self._staging / "lines" if is_parquet else self._folder / name
+        count = 0
+        with _private_file(lines) as file:
+            for count, (line, origin) in enumerate(rows, 1):  # noqa: B007 - used below
+                file.write(line)
+                self._trace.write(trace_line(TraceRow(name, row_digest(line), origin)))
+            file.flush()
+            os.fsync(file.fileno())
+        if is_parquet:
+            lines_to_parquet(lines, self._folder / name)
+            lines.unlink()
+        self.files[name] = count
+
+    def publish(self, *, rewrites: bool = False) -> None:
+        """Move the set, its card and its trace to their places.
+
+        Args:
+            rewrites: Whether rows of the set that is there were removed. Its files are
+                replaced first: a trace that knows too many rows is still right.
+        """
+        header, path = self._header, self._path
+        header.facts.files = {
+            name: FileFacts(
+                count,
+                (self._folder / name).stat().st_size,
+                hash_files([self._folder / name]),
+            )
+            for name, count in self.files.items()
+        }
+        new = [file.sha256 for file in header.facts.files.values()]
+        header.hashes = list(dict.fromkeys([*header.hashes, *new]))
+        self._trace.close()
+        with _private_file(self._staging / "trace") as file:
+            file.write(trace_line(header))
+            with (self._staging / "rows").open("rb") as rows:
+                shutil.copyfileobj(rows, file)
+        with _private_file(self._staging / "card") as file:
+            file.write(card_markdown(header.facts, header.format).encode())
+        if rewrites:
+            for name in self.files:
+                target = path / name if header.is_folder else path
+                (self._folder / name).replace(os.path.realpath(target))
+        # Links there are replaced: the user did not choose these names.
+        (self._staging / "trace").replace(trace_path(path))
+        (self._staging / "card").replace(card_path(path))
+        if not rewrites and header.is_folder:
+            self._place_folder()
+        elif not rewrites:
+            (self._folder / path.name).replace(os.path.realpath(path))
+
+    def _place_folder(self) -> None:
+        if not self._path.exists():
+            self._folder.rename(self._path)
+            return
+        aside = self._path.rename(self._staging / "before")
+        try:
+            self._folder.rename(self._path)
+        except OSError:
+            aside.rename(self._path)
+            raise
+
+
+def read_rows(path: Path, format_name: str) -> Iterator[bytes]:
+    """Yield the rows of a set's file, each as its line of JSON."""
+    if dataset_format(format_name).suffix == _PARQUET:
+        yield from parquet_to_lines(path)
+        return
+    with open_regular_file(path) as file:
+        yield from file
+
+
+def _private_file(path: Path) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
+def _refuse_other_files(path: Path, header: TraceHeader) -> None:
+    """Raise an error if writing a set would replace anything but a set."""
+    if not path.exists():
+        return
+    if is_pipe(path):
+        msg = f"{path} is not a file: a set needs a card and a trace beside it."
+        raise ExportFormatError(msg)
+    if path.is_dir() != header.is_folder:
+        kind, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
+        msg = f"{path} is a {kind}, and the set is a {wanted}. Name another path."
+        raise ExportFormatError(msg)
+    if not header.is_folder:
+        return
+    known = {*header.files}
+    if trace_path(path).exists():
+        known.update(read_header(path).files)
+    if others := {entry.name for entry in path.iterdir()} - known:
+        msg = (
+            f"{path} holds {plural(len(others), 'other file')}, which would be lost. "
+            "Name a new folder."
+        )
+        raise ExportFormatError(msg)

@@ -1,0 +1,175 @@
+"""Measures of what a model says in a talk: pure functions over its replies.
+
+```python
+from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
+
+figures = measure_talk([TalkReply("Haha ok!")], language="English")
+```
+
+No model judges another one, and no figure contains text.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from langchain_chatexports._languages import language_of
+
+_BREAK = re.compile(r"\s*\n\s*")
+# Scripts without spaces between words: each letter counts as half a word.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)*")
+_LETTER = re.compile(f"[{_UNSPACED}]")
+_PHRASE, _TIMES = 3, 3
+_QUOTED_WORDS = 6
+_END_MARKS = (".", "!", "?", "…", "\u3002", "\uff01", "\uff1f")
+# What templates and prompts write before a speaker's words.
+_ROLE = re.compile(
+    r"(?:^|\n)\s*(?:> |(?:user|assistant|system|human|ai|you|me)\s*:)"
+    r"|<\|?(?:im_|user|assistant|system|end|eot_id|start_header_id)|\[/?INST\]",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class TalkReply:
+    """A reply, and what is needed to judge it."""
+
+    text: str = field(repr=False)
+    is_cut: bool = False
+    """Whether the token limit ended it."""
+
+    prompt: str = field(default="", repr=False)
+    """The system prompt before the talk, if there was one."""
+
+    names: tuple[str, ...] = field(default=(), repr=False)
+    """Those who talk, as the prompt labels them."""
+
+
+@dataclass(frozen=True)
+class TalkFigures:
+    """Shares of the replies, from 0 to 1, and means."""
+
+    replies: int
+    looping: float
+    """A phrase of three words or more occurs three times."""
+
+    cut: float
+    empty: float
+    other_language: float | None
+    """In another language than the person's; `None` if that is not known."""
+
+    quoting: float
+    """Six words or more of the system prompt are in it."""
+
+    continuing: float
+    """It goes on with somebody else's message."""
+
+    distinct: float
+    """Different replies, as a share of all."""
+
+    characters: float
+    """Mean characters of a message."""
+
+    bubbles: float
+    """Mean messages of a reply."""
+
+    marks: float
+    """Messages that end with a mark such as a period."""
+
+
+def measure_talk(
+    replies: Sequence[TalkReply], *, language: str | None = None
+) -> TalkFigures:
+    """Count what is wrong with replies, and how long they are.
+
+    Args:
+        replies: At least one reply, of a model or a person.
+        language: The person's language, as `language_of` names it.
+
+    Returns:
+        The figures; compare them with those of the person's own replies.
+    """
+
+    def share(holds: Callable[[TalkReply], bool]) -> float:
+        return fmean(map(holds, replies))
+
+    parts = [bubbles(reply.text) for reply in replies]
+    every = [bubble for bubble_list in parts for bubble in bubble_list]
+    same = {" ".join(words(reply.text)) or reply.text.strip() for reply in replies}
+    return TalkFigures(
+        replies=len(replies),
+        looping=share(lambda reply: is_looping(reply.text)),
+        cut=share(lambda reply: reply.is_cut),
+        empty=share(lambda reply: not reply.text.strip()),
+        other_language=None
+        if language is None
+        else share(lambda reply: is_in_other_language(reply.text, language)),
+        quoting=share(lambda reply: is_quoting(reply.text, reply.prompt)),
+        continuing=share(lambda reply: is_continuing(reply.text, reply.names)),
+        distinct=len(same) / len(replies),
+        characters=fmean(map(len, every)),
+        bubbles=fmean(map(len, parts)),
+        marks=fmean(bubble.endswith(_END_MARKS) for bubble in every),
+    )
+
+
+def bubbles(reply: str) -> list[str]:
+    """Return the single messages of a reply; one empty one for an empty reply."""
+    lines = _BREAK.split(unicodedata.normalize("NFC", reply).strip())
+    return [line for line in lines if line] or [""]
+
+
+def words(text: str) -> list[str]:
+    """Return the words in lower case; single letters where a script has no spaces."""
+    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
+
+
+def is_looping(text: str) -> bool:
+    """Return whether a phrase of three words or more occurs three times.
+
+    A phrase of one word, such as laughter, is no loop.
+    """
+    said = words(text)
+    size = 2 * _PHRASE if len(_LETTER.findall(text)) * 2 > len(said) else _PHRASE
+    counts: Counter[tuple[str, ...]] = Counter()
+    last: dict[tuple[str, ...], int] = {}
+    for at in range(len(said) - size + 1):
+        phrase = tuple(said[at : at + size])
+        if len({*phrase}) > 1 and at >= last.get(phrase, -size) + size:
+            counts[phrase] += 1
+            last[phrase] = at
+    return max(counts.values(), default=0) >= _TIMES
+
+
+def is_in_other_language(text: str, language: str) -> bool:
+    """Return whether a text shows a language, and it is another one."""
+    return language_of(text) not in {None, language}
+
+
+def is_quoting(text: str, prompt: str) -> bool:
+    """Return whether six words in a row of a system prompt are in a text."""
+    said, asked = words(text), words(prompt)
+    known = {
+        tuple(asked[at : at + _QUOTED_WORDS])
+        for at in range(len(asked) - _QUOTED_WORDS + 1)
+    }
+    return any(
+        tuple(said[at : at + _QUOTED_WORDS]) in known
+        for at in range(len(said) - _QUOTED_WORDS + 1)
+    )
+
+
+def is_continuing(text: str, names: Sequence[str] = ()) -> bool:
+    """Return whether a text goes on with somebody else's message.
+
+    Its sign is a line that begins with the name of somebody who talks, a role, or what
+    stands before messages in prompts.
+    """
+    lines = bubbles(text)
+    labels = tuple(f"{name.lower()}:" for name in names if name)
+    has_label = any(line.lower().startswith(labels) for line in lines)
+    return has_label or _ROLE.search(text) is not None

@@ -1,0 +1,325 @@
+"""One template for training, answers, scores and exported models.
+
+A base's own template may write an earlier answer in another way than the last one:
+thinking models do. So a few short chats are rendered with it, with thinking switched
+off, and the text between their messages is kept. A chat is these pieces, joined.
+"""
+
+import ctypes
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+_RENDER_SECONDS = 10.0
+# A template that writes today's date would be another one on each day after a training.
+_DATE = date(2026, 1, 1)
+_OFF = {"enable_thinking": False, "thinking": False}
+_THOUGHTS = (
+    ("<think>", "\n\n</think>\n\n"),
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+)
+_QUESTION, _ANSWER, _REPLY, _RULES = "hare-1", "tortoise-1", "hare-2", "rules-1"
+
+
+class TemplateError(ValueError):
+    """The base's chat template cannot be used; the text says why."""
+
+
+class Turn(NamedTuple):
+    """A message as it is written: its text, and what stands around it."""
+
+    before: str
+    text: str
+    after: str
+
+
+@dataclass(frozen=True)
+class DerivedTemplate:
+    """The pieces between the messages of a chat."""
+
+    start: str
+    """What a chat without a system message begins with, up to the first header."""
+
+    user_header: str
+    user_end: str
+    assistant_header: str
+    assistant_end: str
+    """What ends an answer, from the token that ends it."""
+
+    system_start: str
+    system_end: str
+    system_is_in_user_turn: bool
+    """Whether the first user message follows the system's text without a header."""
+
+    end_token: str
+    """The token that ends an answer: the first one in `assistant_end`."""
+
+    @property
+    def learned_end(self) -> str:
+        """What is learned after an answer's text, up to and with the end token."""
+        return self.assistant_end.partition(self.end_token)[0] + self.end_token
+
+    def turns(self, messages: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
+        """Yield each message with what stands around it.
+
+        A system message that is not the first one is written as a user's.
+        """
+        has_system = bool(messages) and messages[0]["role"] == "system"
+        for index, message in enumerate(messages):
+            text = message["content"]
+            before = self.start if index == 0 else ""
+            if message["role"] == "assistant":
+                before += self.assistant_header
+                yield Turn(before, text, self.assistant_end)
+            elif index == 0 and has_system:
+                is_alone = len(messages) == 1 or messages[1]["role"] == "assistant"
+                is_closed = self.system_is_in_user_turn and is_alone
+                after = self.user_end if is_closed else self.system_end
+                yield Turn(self.system_start, text, after)
+            else:
+                is_open = index == 1 and has_system and self.system_is_in_user_turn
+                before += "" if is_open else self.user_header
+                yield Turn(before, text, self.user_end)
+
+    def render(
+        self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
+    ) -> str:
+        """Return a chat as one text."""
+        text = "".join("".join(turn) for turn in self.turns(messages))
+        return text + self.assistant_header if add_generation_prompt else text
+
+    def to_jinja(self, *, with_tools: str | None = None) -> str:
+        """Return a template in Jinja that renders chats as `render` does.
+
+        With the publisher's template as `with_tools`, that one renders the requests
+        that have tools.
+        """
+        start, system_start, system_end, header, end, answer, answered = map(
+            _literal,
+            (
+                self.start,
+                self.system_start,
+                self.system_end,
+                self.user_header,
+                self.user_end,
+                self.assistant_header,
+                self.assistant_end,
+            ),
+        )
+        if self.system_is_in_user_turn:
+            system_end = (
+                f"({end} if messages | length == 1 or messages[1]['role'] == "
+                f"'assistant' else {system_end})"
+            )
+            header = (
+                "('' if loop.index0 == 1 and messages[0]['role'] == 'system' else "
+                f"{header})"
+            )
+        template = (
+            "{%- if messages and messages[0]['role'] == 'system' -%}"
+            f"{{{{- {system_start} + messages[0]['content'] + {system_end} -}}}}"
+            f"{{%- else -%}}{{{{- {start} -}}}}{{%- endif -%}}"
+            "{%- for message in messages -%}"
+            "{%- if message['role'] == 'assistant' -%}"
+            f"{{{{- {answer} + message['content'] + {answered} -}}}}"
+            "{%- elif not (loop.first and message['role'] == 'system') -%}"
+            f"{{{{- {header} + message['content'] + {end} -}}}}"
+            "{%- endif -%}{%- endfor -%}"
+            f"{{%- if add_generation_prompt -%}}{{{{- {answer} -}}}}{{%- endif -%}}"
+        )
+        if with_tools is None:
+            return template
+        return (
+            "{%- if tools -%}{%- set enable_thinking = false -%}"
+            f"{with_tools}{{%- else -%}}{template}{{%- endif -%}}"
+        )
+
+
+def derive_template(
+    source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
+) -> DerivedTemplate:
+    """Derive the pieces from a base's own template.
+
+    A `TemplateError` says why the prompt of a longer chat cannot be built so.
+    """
+    probe = _Probe(source, special_tokens)
+    start, to_answer = probe.split([_QUESTION])
+    chat = [_QUESTION, _ANSWER, _REPLY]
+    _, to_earlier_answer, after_answer, _ = probe.split(chat)
+    to_answer = _without_thinking(to_answer)
+    if to_earlier_answer.startswith(to_answer):
+        # What all answers begin with, such as the name of a channel.
+        to_answer = to_earlier_answer
+    # A space at the end would be a token of its own, which no answer's text follows.
+    to_answer = to_answer.rstrip(" ")
+    user_end = probe.common_end([_QUESTION], to_answer, control_tokens)
+    assistant_end = probe.common_end([_QUESTION, _ANSWER], after_answer, control_tokens)
+    found = _first_of(control_tokens, after_answer)
+    end_token = found or str(special_tokens.get("eos_token") or "")
+    if not end_token:
+        msg = "no token ends an answer in the base model's chat template"
+        raise TemplateError(msg)
+    if found is None:
+        after_answer, assistant_end = end_token + after_answer, end_token
+    elif found not in assistant_end:
+        assistant_end = after_answer.partition(found)[0] + found
+    user_header = after_answer.removeprefix(assistant_end)
+    assistant_header = to_answer.removeprefix(user_end)
+    # A separator before a header is not there at the start of a chat.
+    separator = user_header[: len(user_header) - _common_suffix(start, user_header)]
+    user_header = user_header.removeprefix(separator)
+    if assistant_header.startswith(separator):
+        assistant_header = assistant_header.removeprefix(separator)
+        user_end += separator
+    start = start.removesuffix(user_header)
+    system_start, system_end = start + user_header, "\n\n"
+    is_in_user_turn = True
+    try:
+        system_start, between, _ = probe.split([_RULES, _QUESTION])
+    except TemplateError:
+        pass  # It knows no system messages.
+    else:
+        is_in_user_turn = not between.endswith(user_header)
+        system_end = between if is_in_user_turn else between.removesuffix(user_header)
+    return DerivedTemplate(
+        start=start,
+        user_header=user_header,
+        user_end=user_end,
+        assistant_header=assistant_header,
+        assistant_end=assistant_end + separator,
+        system_start=system_start,
+        system_end=system_end,
+        system_is_in_user_turn=is_in_user_turn,
+        end_token=end_token,
+    )
+
+
+class _Probe:
+    """A base's own template, with which short chats are rendered."""
+
+    def __init__(self, source: str, special_tokens: Mapping[str, Any]) -> None:
+        self._source = source
+        self._variables = {**special_tokens, **_OFF, "strftime_now": _written_date}
+
+    def split(self, texts: list[str]) -> list[str]:
+        """Return what stands around the texts of a chat, in order."""
+        pieces = []
+        rest = self._render(texts, add_generation_prompt=True)
+        for text in texts:
+            before, found, rest = rest.partition(text)
+            if not found or text in rest:
+                msg = (
+                    "the base model's chat template does not write each message of a "
+                    "chat once, and in order"
+                )
+                raise TemplateError(msg)
+            pieces.append(before)
+        return [*pieces, rest]
+
+    def common_end(
+        self, texts: list[str], following: str, control_tokens: Sequence[str]
+    ) -> str:
+        """Return what follows a chat's last text whatever comes after it."""
+        try:
+            rendered = self._render(texts, add_generation_prompt=False)
+        except TemplateError:
+            return ""
+        pattern = re.compile("|".join(map(re.escape, [*control_tokens, "\n"])))
+        end = rendered.rpartition(texts[-1])[2]
+        last = 0
+        for found in pattern.finditer(following):
+            if end[: found.end()] != following[: found.end()]:
+                break
+            last = found.end()
+        return following[:last]
+
+    def _render(self, texts: list[str], *, add_generation_prompt: bool) -> str:
+        roles = {_ANSWER: "assistant", _RULES: "system"}
+        chat = [(roles.get(text, "user"), text) for text in texts]
+        plain = [{"role": role, "content": text} for role, text in chat]
+        # As templates of models that see want it.
+        parts = [
+            {"role": role, "content": [{"type": "text", "text": text}]}
+            for role, text in chat
+        ]
+        options = {**self._variables, "add_generation_prompt": add_generation_prompt}
+        try:
+            rendered = _render(self._source, plain, options)
+            if all(text in rendered for text in texts):
+                return rendered
+        except TemplateError:
+            pass
+        return _render(self._source, parts, options)
+
+
+def _render(source: str, messages: list[dict[str, Any]], options: Any) -> str:
+    """Render in a sandbox, which keeps a template from files and modules."""
+    from jinja2 import nodes
+    from transformers.utils import chat_template_utils
+
+    rendered: list[str] = []
+    failure: list[str] = []
+
+    def run() -> None:
+        try:
+            template = chat_template_utils._compile_jinja_template(source)  # noqa: SLF001 - `render_jinja_template` has no `strftime_now`.
+            if any(template.environment.parse(source).find_all(nodes.Pow)):
+                # A single huge number would stop all threads.
+                failure.append("it computes powers")
+            else:
+                rendered.append(template.render(messages=messages, **options))
+        except BaseException as error:  # noqa: BLE001 - a template may raise anything.
+            failure.append(type(error).__name__)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_RENDER_SECONDS)
+    if thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+        )
+        failure.append(f"it takes more than {_RENDER_SECONDS:g} seconds")
+    if failure:
+        msg = (
+            f"the base model's chat template cannot render a simple chat ({failure[0]})"
+        )
+        raise TemplateError(msg)
+    return rendered[0]
+
+
+def _written_date(form: str) -> str:
+    return _DATE.strftime(form)
+
+
+def _without_thinking(to_answer: str) -> str:
+    """Close a thought that the generation prompt opens."""
+    for tag, end in _THOUGHTS:
+        if to_answer.rfind(tag) > to_answer.rfind(end.strip()):
+            return to_answer[: to_answer.rfind(tag)] + tag + end
+    return to_answer
+
+
+def _first_of(tokens: Sequence[str], text: str) -> str | None:
+    pattern = "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
+    found = re.search(pattern, text) if pattern else None
+    return found.group() if found else None
+
+
+def _common_suffix(first: str, second: str) -> int:
+    length = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            break
+        length += 1
+    return length
+
+
+def _literal(text: str) -> str:
+    # Jinja reads the escapes of JSON.
+    return json.dumps(text, ensure_ascii=False)

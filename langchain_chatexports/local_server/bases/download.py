@@ -1,0 +1,223 @@
+"""Downloads from the hub, in a child process that says how far it is.
+
+The child reads its task as JSON from standard input, and prints a line of JSON for each
+step, and at the end.
+"""
+
+import errno
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.safety import missing_parts
+from langchain_chatexports.local_server.processes import (
+    child_command,
+    child_environment,
+    json_object,
+)
+
+logger = logging.getLogger(__name__)
+
+# Safetensors weights only: pickle files can run code when they are read.
+_MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")
+_SECONDS_BETWEEN_REPORTS = 0.5
+_SECONDS_BETWEEN_LINES = 10.0
+# A full disk keeps other programs from working.
+_MIN_FREE_BYTES = 500_000_000
+# Of httpx and of huggingface_hub, by name: both may be of any release.
+_NO_CONNECTION = {
+    "ConnectError",
+    "ConnectionError",
+    "LocalEntryNotFoundError",
+    "OfflineModeIsEnabled",
+    "TimeoutException",
+}
+_CUT = {"NetworkError", "ProtocolError"}
+
+
+def find_local_copy(hub_id: str) -> Path | None:
+    """Return the complete local copy of a hub model; `None` if there is none."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(
+            hub_id, allow_patterns=list(_MODEL_FILES), local_files_only=True
+        )
+    except LocalEntryNotFoundError:
+        return None
+    # An interrupted download leaves an incomplete snapshot.
+    return None if missing_parts(Path(found)) else Path(found)
+
+
+def download_model(
+    hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Return the local copy of a hub model; download what is missing of it.
+
+    `on_progress` is called with the bytes that are here, and all of them; without it,
+    the log gets a line every ten seconds.
+    """
+    found = find_local_copy(hub_id)
+    if found is not None:
+        return found
+    return download_files(hub_id, _MODEL_FILES, on_progress=on_progress)
+
+
+def download_files(
+    hub_id: str,
+    patterns: Sequence[str],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Return the folder with a hub model's files that match patterns."""
+    report = on_progress or _log_progress(hub_id)
+    result: dict[str, Any] = {}
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
+        child_command("langchain_chatexports.local_server.bases.download"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(threads=1, offline=False),
+    ) as child:
+        try:
+            if child.stdin is None or child.stdout is None:  # pragma: no cover - pipes.
+                raise RuntimeError
+            task = {"hub_id": hub_id, "patterns": list(patterns)}
+            child.stdin.write(json.dumps(task).encode("ascii"))
+            child.stdin.close()
+            for line in child.stdout:
+                result = json_object(line) or result
+                if "total" in result:
+                    report(int(result["done"]), int(result["total"]))
+        finally:
+            child.kill()
+    if "folder" in result:
+        return Path(result["folder"])
+    reason = result.get("error", f"its download ended with status {child.returncode}")
+    msg = f"The base model {hub_id} cannot be used: {reason}"
+    raise LocalServerError(msg)
+
+
+def main() -> None:
+    """Download what the task on standard input says."""
+    task = json.loads(sys.stdin.buffer.read())
+    try:
+        result = {"folder": str(_download(task["hub_id"], task["patterns"]))}
+    except ImportError as error:
+        result = {"error": f"{error}. Install the extra 'local'."}
+    except Exception as error:  # noqa: BLE001 - reported to the parent process.
+        result = {"error": _explain(error, task["hub_id"])}
+    _print(result)
+
+
+def _download(hub_id: str, patterns: list[str]) -> str:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.utils.tqdm import tqdm
+
+    files: Any = snapshot_download(hub_id, allow_patterns=patterns, dry_run=True)
+    total = sum(file.file_size for file in files)
+    missing = sum(file.file_size for file in files if file.will_download)
+    _check_space(Path(constants.HF_HUB_CACHE), missing)
+
+    class Bar(tqdm):
+        """A progress bar that prints nothing but our reports."""
+
+        _reported_at = 0.0
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            # Another bar is of what the network has sent, before it is written.
+            is_of_network = str(options.get("name")).endswith(".transfer")
+            self._counts_bytes = options.get("unit") == "B" and not is_of_network
+            self._done = total - missing
+            options["disable"] = True
+            super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self._done += int(n or 0)
+            now = time.monotonic()
+            if self._counts_bytes and now > Bar._reported_at + _SECONDS_BETWEEN_REPORTS:
+                Bar._reported_at = now
+                _print({"done": min(self._done, total), "total": total})
+            return bool(super().update(n))
+
+    _print({"done": total - missing, "total": total})
+    folder = snapshot_download(hub_id, allow_patterns=patterns, tqdm_class=Bar)
+    _print({"done": total, "total": total})
+    return folder
+
+
+def _check_space(cache: Path, needed: int) -> None:
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if needed and free < needed + _MIN_FREE_BYTES:
+        msg = (
+            f"the disk with {cache} has {free / 1e9:.1f} GB free, and its download "
+            f"needs {(needed + _MIN_FREE_BYTES) / 1e9:.1f} GB. Free some space, or set "
+            "HF_HOME to a folder on another disk."
+        )
+        raise LocalServerError(msg)
+
+
+def _explain(error: Exception, hub_id: str) -> str:
+    from huggingface_hub import constants
+
+    site = constants.ENDPOINT
+    name = site.partition("://")[2]
+    # What failed while the files were listed is the cause of another error.
+    cause = error.__cause__
+    if type(error).__name__ == "DryRunError" and isinstance(cause, Exception):
+        error = cause
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if "GatedRepoError" in kinds:
+        reason = (
+            f"its owner requires an agreement. Accept it at {site}/{hub_id}, and log "
+            "in with: hf auth login"
+        )
+    elif "RepositoryNotFoundError" in kinds:
+        reason = f"there is no such model on {name}, or it is private. Check its name."
+    elif getattr(error, "errno", None) == errno.ENOSPC:
+        reason = "the disk is full. Free some space, and start it again."
+    elif kinds & _NO_CONNECTION:
+        reason = (
+            f"it is not on this machine, and {name} cannot be reached. Check the "
+            "network, or use the directory of a model on this machine."
+        )
+    elif kinds & _CUT:
+        reason = f"{name} cut the connection. Start it again: what has arrived is kept."
+    elif status is not None:
+        reason = f"{name} answered with status {status}. Try again later."
+    elif isinstance(error, LocalServerError):
+        reason = str(error)
+    else:
+        sentence = (str(error).splitlines() or [""])[0][:300]
+        reason = f"{type(error).__name__}: {sentence}"
+    return reason
+
+
+def _log_progress(hub_id: str) -> Callable[[int, int], None]:
+    logged_at = [0.0]
+
+    def log(done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now > logged_at[0] + _SECONDS_BETWEEN_LINES:
+            logged_at[0] = now
+            share = 100 * done // max(total, 1)
+            logger.warning(
+                "Downloading %s: %d %% of %.1f GB", hub_id, share, total / 1e9
+            )
+
+    return log
+
+
+def _print(report: dict[str, Any]) -> None:
+    sys.stdout.write(f"{json.dumps(report)}\n")
+    sys.stdout.flush()

@@ -1,0 +1,154 @@
+"""Measure a model of this machine on the conversations that its training held out."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from langchain_chatexports.evaluation.blind_test import BlindPair
+from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
+from langchain_chatexports.evaluation.contestants import WrongPerson
+from langchain_chatexports.evaluation.conversations import data_of_job
+from langchain_chatexports.evaluation.model_server import ModelServer
+from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import (
+    LocalServer,
+    TunedModel,
+    find_model,
+    list_models,
+)
+from langchain_chatexports.local_server.client import client_of
+
+_TIMEOUT_SECONDS = 600.0
+# An answer takes about as long as three scores.
+_ANSWERING = 3
+_MIN_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class StartEvent:
+    """The server of a model is started; what is held out is read from its job."""
+
+    model: TunedModel
+
+
+@dataclass(frozen=True)
+class DataEvent:
+    """The held-out conversations are known."""
+
+    trained: int
+    held_out: int
+
+
+@dataclass(frozen=True)
+class StageEvent:
+    """A stage got further."""
+
+    name: str
+    done: int
+    total: int
+    seconds_left: float | None
+    """Of all stages together; `None` while nothing is known."""
+
+
+EvaluationEvent = StartEvent | DataEvent | StageEvent
+
+
+def evaluate_model(
+    model: str | None = None,
+    *,
+    wrong_person: str | None = None,
+    settings: EvaluationSettings | None = None,
+    data_dir: str | Path | None = None,
+    blind: Callable[[list[BlindPair]], BlindFinding | None] | None = None,
+    on_event: Callable[[EvaluationEvent], None] = lambda _event: None,
+) -> Evaluation:
+    """Compare a tuned model with its base, with few-shot, and with the person.
+
+    Args:
+        model: The model, or the beginning of one of its names; `None` for the newest.
+        wrong_person: A model that learned another person's words, with the same base:
+            what that gains, too, is not the person's.
+        settings: How to evaluate.
+        data_dir: Where models are kept; `None` for the default.
+        blind: Shows pairs of answers to somebody and returns the result, if there is
+            one.
+        on_event: Called with what happens.
+
+    Returns:
+        The results, without any message text.
+
+    Raises:
+        LocalServerError: If there is no such model, or two bases.
+        TrainingDataError: If the training held nothing out, or its examples are gone.
+    """
+    tuned = _find(model, data_dir)
+    other = None if wrong_person is None else _find(wrong_person, data_dir)
+    if other is not None and other.base != tuned.base:
+        msg = "Both models must have the same base: train the other one on it, too."
+        raise LocalServerError(msg)
+    on_event(StartEvent(tuned))
+    control = None
+    if other is not None:
+        control = WrongPerson(other.name, other.person or "", tuned.person or "")
+    contestants = 3 + (control is not None) + (not tuned.prompt.replies)
+    with (
+        LocalServer(
+            tuned.base, data_dir=data_dir, resume_jobs=False, share=True
+        ) as server,
+        closing(client_of(server, timeout=_TIMEOUT_SECONDS)) as client,
+    ):
+        models = ModelServer(client)
+        data = data_of_job(models, tuned.name)
+        on_event(DataEvent(len(data.training), len(data.held_out)))
+        return evaluate(
+            data,
+            models,
+            tuned=tuned.name,
+            base=server.base_model,
+            wrong_person=control,
+            replies=tuned.prompt.replies,
+            settings=settings,
+            blind=blind,
+            progress=_Progress(contestants, on_event),
+        )
+
+
+def _find(name: str | None, data_dir: str | Path | None) -> TunedModel:
+    if name is not None:
+        return find_model(name, data_dir)
+    models = list_models(data_dir)
+    if not models:
+        msg = (
+            "There is no tuned model on this machine. Train one: "
+            "chatexports finetune PATH --ai NAME"
+        )
+        raise LocalServerError(msg)
+    return next((m for m in models if not m.is_test_run), models[0])
+
+
+class _Progress:
+    """Turns the progress of single stages into events with the time left of all."""
+
+    def __init__(
+        self, contestants: int, on_event: Callable[[EvaluationEvent], None]
+    ) -> None:
+        self._whole = contestants * (1 + _ANSWERING)
+        self._on_event = on_event
+        self._start = time.monotonic()
+        self._finished = 0.0
+        self._stage = ""
+        self._weight = 0
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name != self._stage:
+            self._finished += self._weight
+            self._stage = name
+            self._weight = _ANSWERING if name.startswith("answering") else 1
+        share = (self._finished + self._weight * done / total) / self._whole
+        spent = time.monotonic() - self._start
+        is_known = _MIN_SHARE <= share <= 1 and name != "comparing"
+        left = spent / share * (1 - share) if is_known else None
+        self._on_event(StageEvent(name, done, total, left))

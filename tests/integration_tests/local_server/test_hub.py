@@ -1,0 +1,151 @@
+"""Bases from a hub: what arrives, what continues, and what is said if it does not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases import download
+from langchain_chatexports.local_server.bases.download import download_model
+from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
+from tests.integration_tests.local_server.conftest import client_of
+from tests.unit_tests.builders.hub import CUT_AFTER, Hub
+from tests.unit_tests.builders.twins import write_twin
+
+_HUB_ID = "Qwen/Qwen3.5-0.8B"
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_twin(tmp_path_factory.mktemp("hub") / "twin", "qwen3.5")
+
+
+@pytest.fixture
+def hub(twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    from huggingface_hub import constants
+
+    with Hub(_HUB_ID, twin).running() as hub:
+        cache = tmp_path / "hf"
+        # The child reads the environment, this process has read it already.
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        yield hub
+
+
+def _weights_sent(hub: Hub) -> int:
+    return sum(size for name, _, size in hub.sent if name == "model.safetensors")
+
+
+def test_a_base_is_downloaded_once_with_progress(hub: Hub) -> None:
+    reports: list[tuple[int, int]] = []
+    folder = download_model(
+        _HUB_ID, on_progress=lambda done, total: reports.append((done, total))
+    )
+    size = sum(len(content) for content in hub.files.values())
+    assert reports[0] == (0, size)
+    assert reports[-1] == (size, size)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    tokenizer, _ = load_tokenizer(folder)
+    assert tokenizer.chat_template
+    hub.sent.clear()
+    assert download_model(_HUB_ID) == folder
+    assert hub.sent == []
+
+
+def test_no_pickle_is_downloaded(hub: Hub) -> None:
+    hub.files["pytorch_model.bin"] = b"a pickle"
+    folder = download_model(_HUB_ID)
+    assert not (folder / "pytorch_model.bin").exists()
+    assert "pytorch_model.bin" not in {name for name, _, _ in hub.sent}
+
+
+def _offsets(hub: Hub, name: str) -> list[int]:
+    return [offset for sent, offset, _ in hub.sent if sent == name]
+
+
+def test_a_download_continues_where_the_connection_was_cut(hub: Hub) -> None:
+    hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
+    hub.cuts = 1
+    folder = download_model(_HUB_ID)
+    assert (folder / "more.safetensors").stat().st_size == 2 * CUT_AFTER
+    first, second = _offsets(hub, "more.safetensors")
+    # The client writes ten million bytes at a time.
+    assert first == 0
+    assert second >= 10_000_000
+
+
+def test_files_that_have_arrived_are_not_sent_again(hub: Hub) -> None:
+    hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
+    hub.cuts = 1000
+    with pytest.raises(LocalServerError, match="cut the connection"):
+        download_model(_HUB_ID)
+    hub.cuts = 0
+    hub.sent.clear()
+    folder = download_model(_HUB_ID)
+    assert (folder / "more.safetensors").stat().st_size == 2 * CUT_AFTER
+    assert {name for name, _, _ in hub.sent} == {"more.safetensors"}
+
+
+def test_an_agreement_that_is_missing_is_named_with_its_page(hub: Hub) -> None:
+    hub.is_gated = True
+    with pytest.raises(LocalServerError, match="requires an agreement") as failed:
+        download_model(_HUB_ID)
+    assert f"{hub.url}/{_HUB_ID}" in str(failed.value)
+    assert "hf auth login" in str(failed.value)
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_wrong_name_is_said() -> None:
+    with pytest.raises(LocalServerError, match="no such model") as failed:
+        download_model("Qwen/Qwen3.5-0.7B")
+    assert "Qwen/Qwen3.5-0.7B" in str(failed.value)
+
+
+def test_no_network_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nothing listens on this port.
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(LocalServerError, match=r"cannot be reached\. Check"):
+        download_model(_HUB_ID)
+    assert hub.sent == []
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(hub: Hub) -> None:
+    hub.claimed_size = 10**18
+    with pytest.raises(LocalServerError, match=r"GB free.*HF_HOME"):
+        download_model(_HUB_ID)
+    assert hub.sent == []
+
+
+def test_a_server_starts_with_a_base_from_the_hub(
+    hub: Hub, tmp_path: Path, caplog: Any
+) -> None:
+    with LocalServer(_HUB_ID, data_dir=tmp_path / "data", threads=1) as server:
+        client = client_of(server)
+        answer = client.chat.completions.create(
+            model="Qwen3.5-0.8B",
+            messages=[{"role": "user", "content": "Ready?"}],
+            max_tokens=2,
+        )
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 2
+    assert f"Downloading {_HUB_ID}" in caplog.text
+    assert _weights_sent(hub) == len(hub.files["model.safetensors"])
+
+
+def test_progress_is_a_line_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    seconds = iter(range(100, 1000, 4))
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    report: Callable[[int, int], None] = download._log_progress("a/b")
+    for share in range(0, 101, 10):
+        report(share * 10**7, 10**9)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "Downloading a/b: 0 % of 1.0 GB"
+    assert len(lines) == 4

@@ -1,0 +1,323 @@
+"""Tiny twins of today's bases: architecture and chat template, and random weights.
+
+The weights are larger than a fresh model's, and norms are random, too: otherwise two
+engines agree on anything. The templates are those that TRL ships; where it has none,
+one of our own writes the family's control tokens.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tests.unit_tests.builders.tiny_base import tiny_tokenizer
+
+_SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+    "initializer_range": 0.2,
+}
+_HEADS = {"head_dim": 16}
+_LLAMA_3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 256,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
+_CONTROL_TOKEN = re.compile(r"<\|\w+\|>|<\|turn>|<turn\|>|\[/?(?:INST|SYSTEM_PROMPT)\]")
+
+_SMOLLM2 = (
+    "{% for message in messages %}"
+    "{% if loop.first and message['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a tortoise.<|im_end|>\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+_THINKS = (
+    "{{ '<|im_start|>system\nToday: ' + strftime_now('%d %B %Y') + '\n' }}"
+    "{% if enable_thinking is not defined or enable_thinking %}"
+    "{{ 'Mode: /think' }}{% else %}{{ 'Mode: /no_think' }}{% endif %}"
+    "{% if messages[0]['role'] == 'system' %}"
+    "{{ '\n' + messages[0]['content'] }}{% endif %}{{ '<|im_end|>\n' }}"
+    "{% for message in messages %}{% if message['role'] != 'system' %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{{ '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and not enable_thinking %}"
+    "{{ '<think>\n\n</think>\n' }}{% endif %}{% endif %}"
+)
+_OPEN_THOUGHT = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+)
+_GRANITE = (
+    "{% for message in messages %}"
+    "{{ '<|start_of_role|>' + message['role'] + '<|end_of_role|>' }}"
+    "{{ message['content'] + '<|end_of_text|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|start_of_role|>assistant<|end_of_role|>' }}{% endif %}"
+)
+_MINISTRAL = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}"
+    "{{ '[SYSTEM_PROMPT]' + message['content'] + '[/SYSTEM_PROMPT]' }}"
+    "{% elif message['role'] == 'user' %}"
+    "{% if loop.previtem is defined and loop.previtem['role'] == 'user' %}"
+    "{{ raise_exception('Roles must alternate') }}{% endif %}"
+    "{{ '[INST]' + message['content'] + '[/INST]' }}"
+    "{% else %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}"
+)
+_PHI4 = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
+    "{{ message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}"
+    "{% else %}{{ eos_token }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What a twin is built from."""
+
+    config: str
+    """The name of transformers' configuration."""
+
+    template: str
+    """The name of a template in TRL, or a template."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What differs from the others' sizes, of the text model where there are others."""
+
+    text: str | None = None
+    """The name of the text model's configuration, of a model that also sees."""
+
+    vision: dict[str, Any] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
+    """Control tokens that the template builds from parts."""
+
+
+TWINS = {
+    "smollm2": Twin("LlamaConfig", _SMOLLM2, {"tie_word_embeddings": True}),
+    "qwen3.5": Twin(
+        "Qwen3_5Config",
+        "qwen3_5_nothink",
+        {
+            **_HEADS,
+            "linear_key_head_dim": 16,
+            "linear_value_head_dim": 16,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "layer_types": [*["linear_attention"] * 3, "full_attention"],
+            "tie_word_embeddings": True,
+        },
+        text="Qwen3_5TextConfig",
+        vision={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 64,
+            "num_position_embeddings": 16,
+        },
+    ),
+    "gemma4": Twin(
+        "Gemma4Config",
+        "gemma4_v5",
+        {
+            **_HEADS,
+            "global_head_dim": 32,
+            "num_kv_shared_layers": 0,
+            "hidden_size_per_layer_input": 16,
+            "sliding_window": 64,
+            "layer_types": [*["sliding_attention"] * 3, "full_attention"],
+        },
+        text="Gemma4TextConfig",
+        vision={
+            **_HEADS,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "position_embedding_size": 64,
+        },
+    ),
+    "qwen3-2507": Twin("Qwen3Config", "qwen3_instruct_2507", _HEADS),
+    "llama3.2": Twin(
+        "LlamaConfig",
+        "llama3_2",
+        {**_HEADS, "rope_parameters": _LLAMA_3_ROPE, "tie_word_embeddings": True},
+    ),
+    "lfm2.5": Twin(
+        "Lfm2Config",
+        "lfm2_2_5",
+        {
+            "layer_types": ["conv", "conv", "full_attention", "conv"],
+            "block_auto_adjust_ff_dim": False,
+        },
+    ),
+    "granite4.1": Twin(
+        "GraniteConfig",
+        _GRANITE,
+        {
+            "embedding_multiplier": 6.0,
+            "logits_scaling": 4.0,
+            "residual_multiplier": 0.5,
+            "attention_multiplier": 0.1,
+        },
+    ),
+    "minicpm5": Twin("LlamaConfig", _OPEN_THOUGHT, _HEADS),
+    "smollm3": Twin(
+        "SmolLM3Config",
+        _THINKS,
+        {"no_rope_layer_interval": 4, "tie_word_embeddings": True},
+    ),
+    "ministral3": Twin(
+        "Mistral3Config",
+        _MINISTRAL,
+        {**_HEADS, "rope_parameters": _YARN},
+        text="Ministral3Config",
+        vision={
+            **_HEADS,
+            "model_type": "pixtral",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 28,
+        },
+    ),
+    "phi4-mini": Twin(
+        "Phi3Config",
+        _PHI4,
+        {"sliding_window": None, "tie_word_embeddings": True},
+        controls=("<|system|>", "<|user|>"),
+    ),
+    "falcon-h1": Twin(
+        "FalconH1Config",
+        _SMOLLM2,
+        {
+            "mamba_d_ssm": 64,
+            "mamba_n_heads": 4,
+            "mamba_d_head": 16,
+            "mamba_d_state": 16,
+            "mamba_chunk_size": 16,
+        },
+    ),
+}
+"""The known bases' families, and one whose layers PEFT refuses in part."""
+
+_TWINS_OF_BASES = {
+    "smollm2": "smollm2",
+    "lfm2.5": "lfm2.5",
+    "minicpm5": "minicpm5",
+    "qwen3.5": "qwen3.5",
+    "qwen3-4b-instruct-2507": "qwen3-2507",
+    "llama-3.2": "llama3.2",
+    "granite-4.1": "granite4.1",
+    "gemma-4": "gemma4",
+}
+
+
+def twin_of(hub_id: str) -> str | None:
+    """Return the twin of a base on the hub, by how its name begins."""
+    name = hub_id.rpartition("/")[2].lower()
+    found = [twin for begin, twin in _TWINS_OF_BASES.items() if name.startswith(begin)]
+    return found[0] if found else None
+
+
+def twin_template(name: str) -> str:
+    """Return the chat template of a twin."""
+    template = TWINS[name].template
+    if "{" in template:
+        return template
+    spec = find_spec("trl")
+    assert spec is not None
+    assert spec.origin is not None
+    file = Path(spec.origin).parent / "chat_templates" / f"{template}.jinja"
+    return file.read_text("utf-8")
+
+
+def twin_tokenizer(name: str) -> Any:
+    """Return a byte-level tokenizer with the control tokens of a twin's template."""
+    template = twin_template(name)
+    tokenizer = tiny_tokenizer(template)
+    controls = {*_CONTROL_TOKEN.findall(template), *TWINS[name].controls}
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": sorted(controls - {"<|im_end|>"})}
+    )
+    return tokenizer
+
+
+def write_twin(
+    folder: Path, name: str, *, change: Callable[[Any], None] | None = None
+) -> Path:
+    """Write a twin in transformers' format.
+
+    Args:
+        folder: Where to.
+        name: One of `TWINS`.
+        change: What to do with the model before it is saved.
+    """
+    import torch
+    import transformers
+
+    twin = TWINS[name]
+    tokenizer = twin_tokenizer(name)
+    settings = {**_SIZES, "vocab_size": len(tokenizer), **twin.settings}
+    if "gemma" in name:
+        settings["vocab_size_per_layer_input"] = len(tokenizer)
+    config = getattr(transformers, twin.config)
+    if twin.text is None:
+        made = config(**settings)
+    else:
+        text = getattr(transformers, twin.text)(**settings)
+        tied = bool(text.tie_word_embeddings)
+        made = config(
+            text_config=text.to_dict(),
+            vision_config=twin.vision,
+            tie_word_embeddings=tied,
+            # Otherwise they are beyond the vocabulary.
+            image_token_id=3,
+            video_token_id=3,
+        )
+    torch.manual_seed(3)
+    kind = (
+        transformers.AutoModelForCausalLM
+        if twin.text is None
+        else transformers.AutoModelForImageTextToText
+    )
+    model = kind.from_config(made, dtype=torch.float32)
+    for parameter_name, values in model.named_parameters():
+        if parameter_name.endswith(("norm.weight", "layernorm.weight", ".bias")):
+            torch.nn.init.normal_(values, mean=float(values.detach().mean()), std=0.1)
+    if change is not None:
+        change(model)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

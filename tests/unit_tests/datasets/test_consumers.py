@@ -1,0 +1,77 @@
+"""What is written is loaded by the libraries that read such files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.write import write_dataset
+from langchain_chatexports.steps import MapAIMessages
+from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.dialogues import dialogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_chatexports.datasets.formats import FormatName
+    from langchain_chatexports.datasets.splits import ExampleSplits
+
+
+pytest.importorskip("duckdb")
+datasets = pytest.importorskip("datasets")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+COLUMNS = {
+    "openai": ["messages"],
+    "trl-prompt-completion": ["prompt", "completion"],
+    "parquet": ["messages"],
+}
+
+
+@pytest.fixture(scope="module")
+def splits() -> ExampleSplits:
+    sessions = [
+        conversation(
+            *(f"{n}: what number {i} says, 好的 😀" for i in range(6)),
+            session_id=f"chat-{n}",
+            start=1_700_000_000 + 86_400 * n,
+        )
+        for n in range(10)
+    ]
+    traced = trace_examples(MapAIMessages().invoke(sessions), system="To {others}.")
+    return split_examples(traced)
+
+
+@pytest.mark.parametrize("name", sorted(COLUMNS))
+def test_datasets_loads_what_is_written(
+    tmp_path: Path, splits: ExampleSplits, name: FormatName
+) -> None:
+    written = write_dataset(splits, tmp_path / "set", format=name)
+    files = [str(tmp_path / "set" / file) for file in written.files]
+    loaded = datasets.load_dataset(
+        "parquet" if name == "parquet" else "json",
+        data_files=files,
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert loaded.column_names == COLUMNS[name]
+    assert loaded.num_rows == sum(written.files.values())
+
+
+def test_a_folder_is_loaded_by_its_parts(tmp_path: Path, splits: ExampleSplits) -> None:
+    write_dataset(splits, tmp_path / "set", format="openai")
+    loaded = datasets.load_dataset(
+        str(tmp_path / "set"), cache_dir=str(tmp_path / "cache")
+    )
+    sizes = {name: part.num_rows for name, part in loaded.items()}
+    assert sizes == {name: len(part) for name, part in splits.parts().items()}
+
+
+def test_pyarrow_reads_the_texts_and_weights(tmp_path: Path) -> None:
+    write_dataset([dialogue("uca")], tmp_path / "set.parquet", format="parquet")
+    (row,) = parquet.read_table(tmp_path / "set.parquet").to_pylist()
+    assert [m["content"] for m in row["messages"]] == ["u0", "c1", "a2"]
+    assert [m["weight"] for m in row["messages"]] == [None, 0, None]

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
+from langchain_chatexports.datasets.formats import (
+    FORMATS,
+    UnfitError,
+    dataset_format,
+    is_learned,
+)
+from tests.unit_tests.builders.dialogues import dialogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class Text(TypedDict):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class PromptCompletionRow(TypedDict):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
+    prompt: list[Text]
+    completion: list[Text]
+
+
+class ParquetMessage(Text):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
+    name: str | None
+    weight: int | None
+
+
+class ParquetRow(TypedDict):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
+    messages: list[ParquetMessage]
+
+
+SCHEMAS = {
+    "parquet": ParquetRow,
+    "trl-prompt-completion": PromptCompletionRow,
+}
+TURNS = st.text(alphabet="ua", min_size=1, max_size=8)
+WEIGHTED = st.text(alphabet="uac", min_size=1, max_size=8)
+
+
+def _rows(name: str, example: dict[str, Any]) -> list[dict[str, Any]]:
+    return [encoded.row for encoded in FORMATS[name].encode(example)]
+
+
+def _contents(messages: Iterator[Any] | list[dict[str, Any]]) -> list[str]:
+    return [message["content"] for message in messages]
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+@given(turns=TURNS, system=st.sampled_from(["", "s"]))
+def test_rows_are_of_the_consumers_documented_shape(
+    name: str, turns: str, system: str
+) -> None:
+    for row in _rows(name, dialogue(system + turns)):
+        TypeAdapter(SCHEMAS[name]).validate_python(row)
+
+
+@pytest.mark.parametrize("name", ["parquet", "trl-prompt-completion", "openai"])
+@given(turns=WEIGHTED)
+def test_no_row_teaches_an_answer_of_weight_0(name: str, turns: str) -> None:
+    example = dialogue(turns)
+    encoded = list(FORMATS[name].encode(example))
+    assert sum(one.answers for one in encoded) <= sum(
+        map(is_learned, example["messages"])
+    )
+    for row in (one.row for one in encoded):
+        if name in {"openai", "parquet"}:
+            taught = _contents(
+                m
+                for m in row["messages"]
+                if m["role"] == "assistant" and m.get("weight") != 0
+            )
+        else:
+            taught = _contents(row["completion"])
+        assert all(text.startswith("a") for text in taught)
+
+
+@given(turns=WEIGHTED)
+def test_every_answer_with_a_prompt_is_taught_once(turns: str) -> None:
+    example = dialogue(turns)
+    first = turns.find("u")
+    wanted = [
+        text
+        for index, text in enumerate(_contents(example["messages"]))
+        if text.startswith("a") and 0 <= first < index
+    ]
+    encoded = list(FORMATS["trl-prompt-completion"].encode(example))
+    taught = [text for one in encoded for text in _contents(one.row["completion"])]
+    assert taught == wanted
+    assert sum(one.answers for one in encoded) == len(wanted)
+
+
+@pytest.mark.parametrize("name", [*sorted(SCHEMAS), "openai"])
+@given(turns=TURNS, system=st.sampled_from(["", "s"]))
+def test_a_row_says_which_messages_are_in_it(
+    name: Any, turns: Any, system: Any
+) -> None:
+    example = dialogue(system + turns)
+    encoded = list(FORMATS[name].encode(example))
+    texts = {text for one in encoded for text in re.findall(r"[sua]\d", str(one.row))}
+    if not encoded:
+        return
+    assert encoded[-1].messages == len(texts)
+
+
+def test_answers_in_a_row_are_one_completion() -> None:
+    (row,) = _rows("trl-prompt-completion", dialogue("uaa"))
+    assert _contents(row["prompt"]) == ["u0"]
+    assert _contents(row["completion"]) == ["a1", "a2"]
+
+
+def test_a_completion_begins_where_the_context_ends() -> None:
+    (row,) = _rows("trl-prompt-completion", dialogue("uca"))
+    assert _contents(row["prompt"]) == ["u0", "c1"]
+
+
+def test_parquet_rows_have_all_columns() -> None:
+    (row,) = _rows("parquet", dialogue("uc"))
+    assert row["messages"][0] == {
+        "role": "user",
+        "content": "u0",
+        "name": None,
+        "weight": None,
+    }
+    assert row["messages"][1]["weight"] == 0
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "42", "tool_call_id": "1"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
+    ],
+)
+def test_tools_and_images_are_refused_where_they_have_no_place(
+    name: str, message: dict[str, Any]
+) -> None:
+    example = dialogue("ua")
+    example["messages"].insert(1, message)
+    with pytest.raises(UnfitError):
+        _rows(name, example)
+
+
+def test_text_parts_become_text() -> None:
+    example = dialogue("ua")
+    example["messages"][0]["content"] = [{"type": "text", "text": "Hi"}]
+    (row,) = _rows("trl-prompt-completion", example)
+    assert row["prompt"][0]["content"] == "Hi"
+
+
+def test_an_unknown_format_is_an_error_that_lists_them() -> None:
+    with pytest.raises(ValueError, match="trl-prompt-completion"):
+        dataset_format("yaml")
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [None, "text", {}, [None], [{}], [{"content": "secret"}], [{"role": 5}]],
+)
+@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "parquet"])
+def test_what_is_no_dialogue_is_unfit(name: str, messages: Any) -> None:
+    with pytest.raises(UnfitError, match="a list of objects"):
+        list(dataset_format(name).encode({"messages": messages}))
+
+
+def test_part_without_text_is_unfit() -> None:
+    parts = [{"role": "user", "content": [{"type": "text"}]}]
+    with pytest.raises(UnfitError, match="must be text"):
+        list(dataset_format("parquet").encode({"messages": parts}))

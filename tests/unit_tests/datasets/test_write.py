@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
+from langchain_chatexports.datasets.trace import (
+    ExampleOrigin,
+    TracedExample,
+    trace_examples,
+)
+from langchain_chatexports.datasets.trace_file import (
+    read_header,
+    read_trace,
+    row_digest,
+)
+from langchain_chatexports.datasets.write import read_rows, write_dataset
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    ExportNotFoundError,
+    MissingExtraError,
+    TrainingDataError,
+)
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages
+from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.dialogues import dialogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from langchain_chatexports.datasets.formats import FormatName
+
+
+EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
+
+
+@pytest.fixture
+def traced() -> list[TracedExample]:
+    sessions = [
+        conversation(
+            *(f"{n}: what number {i} says" for i in range(6)),
+            session_id=f"chat-{n}",
+            other=f"Animal {n}",
+            start=1_700_000_000 + 86_400 * n,
+        )
+        for n in range(10)
+    ]
+    steps = MapAIMessages() | ChunkSessions(size=4, overlap=2)
+    return list(trace_examples(steps.invoke(sessions)))
+
+
+@pytest.fixture
+def splits(traced: list[TracedExample]) -> ExampleSplits:
+    return split_examples(traced)
+
+
+def _files(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_openai_files_are_those_that_the_tuner_uploads(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
+    write_dataset(traced, tmp_path / "set.jsonl")
+    write_jsonl((item.example for item in traced), tmp_path / "plain.jsonl")
+    written = (tmp_path / "set.jsonl").read_bytes()
+    assert written == (tmp_path / "plain.jsonl").read_bytes()
+
+
+def test_beside_a_file_lie_its_card_and_its_trace(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
+    write_dataset(traced, tmp_path / "set.jsonl")
+    assert _files(tmp_path) == {
+        "set.jsonl",
+        "set.jsonl.card.md",
+        "set.jsonl.trace.jsonl",
+    }
+
+
+def test_parts_lie_in_a_folder_and_the_trace_does_not(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    write_dataset(splits, tmp_path / "set")
+    assert _files(tmp_path) == {
+        "set/train.jsonl",
+        "set/validation.jsonl",
+        "set/test.jsonl",
+        "set.card.md",
+        "set.trace.jsonl",
+    }
+
+
+@pytest.mark.parametrize("messages", [5, [None], [{"content": "secret"}]])
+def test_what_is_no_dialogue_is_an_error_that_names_its_line(
+    tmp_path: Path, messages: object
+) -> None:
+    examples: list[dict[str, object]] = [{"messages": messages}]
+    with pytest.raises(TrainingDataError, match="line 1: `messages` must be") as raised:
+        write_dataset(examples, tmp_path / "set")
+    assert "secret" not in str(raised.value)
+    assert _files(tmp_path) == set()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_everything_is_for_its_owner_only(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    pytest.importorskip("duckdb")
+    write_dataset(splits, tmp_path / "set", format="parquet")
+    for path in tmp_path.rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("name", EXAMPLE_FORMATS)
+def test_the_trace_ties_each_row_to_its_messages(
+    tmp_path: Path, splits: ExampleSplits, name: FormatName
+) -> None:
+    pytest.importorskip("duckdb")
+    written = write_dataset(splits, tmp_path / "set", format=name)
+    rows = list(read_trace(tmp_path / "set"))
+    assert len(rows) == sum(written.files.values())
+    origins = {item.origin for part in splits.parts().values() for item in part}
+    assert {row.origin for row in rows} == origins
+
+
+@pytest.mark.parametrize("name", EXAMPLE_FORMATS)
+def test_a_row_is_known_by_its_digest_in_every_format(
+    tmp_path: Path, splits: ExampleSplits, name: FormatName
+) -> None:
+    pytest.importorskip("duckdb")
+    splits.train[0].example["messages"][0]["content"] = "half \ud83d é \u2028 😀"
+    write_dataset(splits, tmp_path / "set", format=name)
+    header = read_header(tmp_path / "set")
+    found = [
+        (file, row_digest(line))
+        for file in header.files
+        for line in read_rows(tmp_path / "set" / file, name)
+    ]
+    rows = read_trace(tmp_path / "set")
+    assert found == [(row.file, row.digest) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["Zoë 李雷", "half \ud83d"])
+def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
+    origin = ExampleOrigin(senders=(name,), participants=(name, "Hare"), last=2**70)
+    example: Any = {"messages": [{"role": "assistant", "content": "a"}]}
+    write_dataset([TracedExample(example, origin)], tmp_path / "set.jsonl")
+    assert [row.origin for row in read_trace(tmp_path / "set.jsonl")] == [origin]
+
+
+@given(st.lists(st.text(alphabet="uac", min_size=1, max_size=6), min_size=1))
+@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion"])
+def test_the_totals_add_up(
+    tmp_path_factory: pytest.TempPathFactory, name: FormatName, turns: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("sets") / "set.jsonl"
+    try:
+        written = write_dataset(map(dialogue, turns), path, format=name)
+    except TrainingDataError:
+        assert not any("a" in t[t.find("u") :] for t in turns if "u" in t)
+        return
+    assert written.examples.found == len(turns)
+    assert written.answers.found == sum(t.count("a") for t in turns)
+    assert written.examples.adds_up
+    assert written.answers.adds_up
+    assert sum(written.files.values()) == len(list(read_jsonl(path)))
+
+
+def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
+    written = write_dataset(
+        [dialogue("aua"), dialogue("a")],
+        tmp_path / "set.jsonl",
+        format="trl-prompt-completion",
+    )
+    assert written.examples.skipped == {"no_prompt": 1}
+    assert written.answers.skipped == {"no_prompt": 2}
+    assert "3 answers -> 1; 2 skipped: no_prompt" in str(written)
+    assert all(stage.adds_up for stage in written.stages)
+    assert written.to_dict()["answers_written"] == 1
+
+
+def test_messages_that_a_format_has_no_place_for_have_their_reasons(
+    tmp_path: Path,
+) -> None:
+    written = write_dataset(
+        [dialogue("uauau"), dialogue("aa")],
+        tmp_path / "set",
+        format="trl-prompt-completion",
+    )
+    stage = next(s for s in written.stages if s.unit == "messages")
+    assert (stage.found, stage.kept) == (7, 4)
+    assert stage.skipped == {"no_prompt": 2, "trailing": 1}
+
+
+def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    unfit = {**dialogue("ua"), "tools": [{"type": "function"}]}
+    examples = [dialogue("ua"), unfit, unfit]
+    with pytest.raises(TrainingDataError) as caught:
+        write_dataset(examples, tmp_path / "set", format="parquet")
+    assert [problem[:6] for problem in caught.value.problems] == ["line 2", "line 3"]
+    assert _files(tmp_path) == set()
+
+
+def test_nothing_appears_where_the_examples_fail(tmp_path: Path) -> None:
+    def failing() -> Iterator[dict[str, Any]]:
+        yield dialogue("ua")
+        message = "broken export"
+        raise OSError(message)
+
+    with pytest.raises(OSError, match="broken"):
+        write_dataset(failing(), tmp_path / "set.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_reading_is_none_of_writing(tmp_path: Path) -> None:
+    def examples() -> Iterator[Any]:
+        yield dialogue("ua")
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with pytest.raises(OSError, match="Stale") as raised:
+        write_dataset(examples(), tmp_path / "set.jsonl")
+    assert not isinstance(raised.value, ChatExportError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(ExportFormatError, match=r"set\.jsonl cannot be written"):
+            write_dataset([dialogue("ua")] * 1_000, tmp_path / "set.jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not _files(tmp_path)
+
+
+def test_an_earlier_set_stays_where_a_new_one_fails(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    write_dataset(splits, tmp_path / "set")
+    before = {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
+    unfit: Any = {"messages": None}
+    broken = ExampleSplits(train=[unfit], validation=[], test=[])
+    with pytest.raises(TrainingDataError):
+        write_dataset(broken, tmp_path / "set")
+    assert before == {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
+
+
+def test_an_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> None:
+    pytest.importorskip("duckdb")
+    write_dataset(splits, tmp_path / "set", format="parquet")
+    write_dataset(splits, tmp_path / "set")
+    names = {path.name for path in (tmp_path / "set").iterdir()}
+    assert names == {"train.jsonl", "validation.jsonl", "test.jsonl"}
+
+
+def test_a_folder_with_other_files_is_left_alone(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ExportFormatError, match="1 other file,"):
+        write_dataset(splits, tmp_path / "set")
+    assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_trace_makes_no_other_files_replaceable(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    written = write_dataset(splits, tmp_path / "set")
+    (tmp_path / "set" / "thesis.txt").write_text("years of work")
+    first, _, rows = written.trace.read_text().partition("\n")
+    header = {**json.loads(first), "others": ["thesis.txt"]}
+    written.trace.write_text(f"{json.dumps(header)}\n{rows}")
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
+        write_dataset(splits, tmp_path / "set")
+    assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_file_does_not_replace_a_folder(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
+    with pytest.raises(ExportFormatError, match="is a folder"):
+        write_dataset(traced, tmp_path)
+
+
+def test_a_missing_folder_is_an_error(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
+    with pytest.raises(ExportNotFoundError, match="folder does not exist"):
+        write_dataset(traced, tmp_path / "none" / "set.jsonl")
+
+
+def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match="nothing to write"):
+        write_dataset([], tmp_path / "set.jsonl")
+
+
+def test_parquet_without_its_extra_names_it(
+    tmp_path: Path, traced: list[TracedExample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"\[table\]"):
+        write_dataset(traced, tmp_path / "set.parquet", format="parquet")
+
+
+def test_plain_examples_are_written_and_traced_to_nobody(tmp_path: Path) -> None:
+    write_dataset([dialogue("ua")], tmp_path / "set.jsonl")
+    (row,) = read_trace(tmp_path / "set.jsonl")
+    assert row.origin.session_id is None
+
+
+def test_the_same_examples_give_the_same_bytes(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_dataset(splits, tmp_path / name / "set", format="trl-prompt-completion")
+    names = _files(tmp_path / "one")
+    assert names == _files(tmp_path / "two")
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (
+            tmp_path / "two" / name
+        ).read_bytes()
+
+
+def test_the_format_decides_and_not_the_suffix(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
+    pytest.importorskip("duckdb")
+    write_dataset(traced, tmp_path / "set.txt", format="parquet")
+    assert (tmp_path / "set.txt").read_bytes().startswith(b"PAR1")
+
+
+def test_rows_of_a_table_are_read_as_they_were(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    folder = tmp_path / "it's [1] *"
+    folder.mkdir()
+    odd: Any = {"role": "user", "content": "a\u0000b\\ \n\u00e9", "name": None}
+    examples = [{"messages": [{**odd, "weight": 0}]}, dialogue("ua")]
+    write_dataset(examples, folder / "set", format="parquet")
+    first, _ = read_rows(folder / "set", "parquet")
+    assert json.loads(first) == examples[0]
+
+
+def test_a_damaged_table_is_an_error_without_its_text(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 secret PAR1")
+    with pytest.raises(ExportFormatError, match="not a Parquet file") as raised:
+        list(read_rows(tmp_path / "rows.parquet", "parquet"))
+    assert "secret" not in str(raised.value)

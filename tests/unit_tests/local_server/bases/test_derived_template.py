@@ -1,0 +1,210 @@
+"""One template, derived from a base's own: the same text to train and to answer."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from langchain_chatexports.local_server.bases import derived_template
+from langchain_chatexports.local_server.bases.derived_template import (
+    DerivedTemplate,
+    TemplateError,
+    derive_template,
+)
+from tests.unit_tests.builders.tiny_base import ALTERNATING, CHATML, REWRITING
+
+_SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
+_CONTROL_TOKEN = re.compile(
+    r"<[|｜][^|｜<>\s]+[|｜]>|<\|turn>|<turn\|>|</?s>|<(?:start|end)_of_turn>"  # noqa: RUF001 - DeepSeek's.
+)
+_CHAT = ["user", "assistant", "user", "assistant"]
+
+_SPEC = find_spec("trl")
+assert _SPEC is not None
+assert _SPEC.origin is not None
+_PUBLISHED = Path(_SPEC.origin).parent / "chat_templates"
+_NAMES = sorted(
+    file.stem
+    for file in _PUBLISHED.glob("*.jinja")
+    if not file.stem.endswith("_training")
+)
+
+
+def _published(name: str) -> str:
+    return (_PUBLISHED / f"{name}.jinja").read_text("utf-8")
+
+
+def _derive(source: str) -> DerivedTemplate:
+    tokens = sorted({*_CONTROL_TOKEN.findall(source), "</s>"})
+    return derive_template(source, _SPECIALS, tokens)
+
+
+def _messages(roles: list[str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": f" {n}. {role}"} for n, role in enumerate(roles)]
+
+
+def _jinja(source: str, messages: list[dict[str, Any]], **options: Any) -> str:
+    (text,), _ = render_jinja_template(
+        conversations=[messages], chat_template=source, **_SPECIALS, **options
+    )
+    return str(text)
+
+
+@pytest.mark.parametrize("roles", [["user"], ["system", "user"]])
+@pytest.mark.parametrize("name", _NAMES)
+def test_the_first_prompt_is_the_publishers(name: str, roles: list[str]) -> None:
+    source = _published(name)
+    if roles[0] == "system" and name == "gemma":
+        pytest.skip("it refuses system messages")
+    chat: list[dict[str, Any]] = [
+        {"role": role, "content": f"{role}-1"} for role in roles
+    ]
+    ours = _derive(source).render(chat, add_generation_prompt=True)
+    if name in {"idefics3", "llava_next", "smolvlm"}:
+        for message in chat:
+            message["content"] = [{"type": "text", "text": message["content"]}]
+    options = {
+        "add_generation_prompt": True,
+        "enable_thinking": False,
+        "strftime_now": derived_template._written_date,
+    }
+    theirs = derived_template._render(source, chat, {**_SPECIALS, **options})
+    # An empty thought, or the name of a channel, may be added.
+    assert ours.startswith(theirs.rstrip("\n "))
+    assert len(ours) - len(theirs) < 40
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_longer_prompt_begins_with_the_shorter_one(name: str) -> None:
+    derived = _derive(_published(name))
+    chat = _messages(_CHAT * 4)
+    for length in range(1, len(chat), 2):
+        prompt = derived.render(chat[:length], add_generation_prompt=True)
+        whole = derived.render(chat, add_generation_prompt=False)
+        learned = chat[length]["content"] + derived.learned_end
+        assert whole.startswith(prompt + learned)
+        assert derived.learned_end.endswith(derived.end_token)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_no_answer_begins_with_an_open_thought(name: str) -> None:
+    header = _derive(_published(name)).assistant_header
+    assert header.count("<think>") == header.count("</think>")
+
+
+@pytest.mark.parametrize("source", [CHATML, ALTERNATING, REWRITING])
+def test_own_templates_are_derived(source: str) -> None:
+    derived = derive_template(source, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
+    assert derived.learned_end == "<|im_end|>"
+    assert derived.user_header == "<|im_start|>user\n"
+    assert derived.assistant_header == "<|im_start|>assistant\n"
+
+
+def test_a_plain_template_renders_as_before() -> None:
+    derived = derive_template(CHATML, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
+    for roles in (_CHAT, ["assistant", *_CHAT], ["system", "user", "user"]):
+        chat = _messages(roles)
+        for prompt in (True, False):
+            ours = derived.render(chat, add_generation_prompt=prompt)
+            assert ours == _jinja(CHATML, chat, add_generation_prompt=prompt)
+
+
+def test_two_answers_in_a_row_stay_two() -> None:
+    derived = _derive(_published("gemma4"))
+    text = derived.render(
+        _messages(["user", "assistant", "assistant"]), add_generation_prompt=False
+    )
+    assert text.endswith(
+        "<|turn>model\n 1. assistant<turn|>\n<|turn>model\n 2. assistant<turn|>\n"
+    )
+
+
+def test_a_template_without_a_system_role_puts_it_into_the_first_message() -> None:
+    text = _derive(_published("gemma")).render(
+        _messages(["system", "user"]), add_generation_prompt=False
+    )
+    assert text == ("<s><start_of_turn>user\n 0. system\n\n 1. user<end_of_turn>\n")
+
+
+def test_an_answer_ends_with_the_end_of_text_where_the_template_has_no_end() -> None:
+    source = (
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+    )
+    derived = derive_template(source, _SPECIALS, ["<s>", "</s>"])
+    text = derived.render(_messages(_CHAT), add_generation_prompt=True)
+    assert text.count("</s>") == 2
+    assert derived.learned_end == "</s>"
+
+
+def test_the_date_in_a_prompt_is_the_same_every_day() -> None:
+    assert "Today Date: 01 Jan 2026" in _derive(_published("llama3_2")).start
+
+
+_ROLES = st.lists(
+    st.sampled_from(["system", "user", "assistant"]), min_size=1, max_size=6
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen3_5_nothink", "gemma", "gemma4", "llama3_2", "phi3", "gptoss"]
+)
+@given(roles=_ROLES, prompt=st.booleans())
+def test_the_jinja_for_other_programs_renders_the_same(
+    name: str, roles: list[str], *, prompt: bool
+) -> None:
+    derived = _derive(_published(name))
+    chat = _messages(roles)
+    ours = derived.render(chat, add_generation_prompt=prompt)
+    assert ours == _jinja(derived.to_jinja(), chat, add_generation_prompt=prompt)
+
+
+def test_requests_with_tools_are_rendered_by_the_publishers_template() -> None:
+    source = _published("qwen3_5_nothink")
+    both = _derive(source).to_jinja(with_tools=source)
+    tools = [
+        {"type": "function", "function": {"name": "race", "parameters": {}}},
+    ]
+    chat = _messages(["user"])
+    ours = _jinja(both, chat, tools=tools, add_generation_prompt=True)
+    assert ours == _jinja(
+        source, chat, tools=tools, add_generation_prompt=True, enable_thinking=False
+    )
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_what_was_derived_can_be_derived_again(name: str) -> None:
+    derived = _derive(_published(name))
+    again = _derive(derived.to_jinja())
+    for roles in (_CHAT, ["system", *_CHAT]):
+        chat = _messages(roles)
+        texts = [
+            each.render(chat, add_generation_prompt=True) for each in (derived, again)
+        ]
+        assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("{{ raise_exception('no') }}", "TemplateError"),
+        ("{{ messages[-1]['content'] }}", "each message of a chat once"),
+        ("{{ 9 ** 9 ** 9 }}", "powers"),
+        ("{{ ''.__class__.__mro__ }}", "SecurityError"),
+    ],
+)
+def test_a_template_that_builds_no_chat_is_refused(source: str, reason: str) -> None:
+    with pytest.raises(TemplateError, match=reason):
+        derive_template(source, _SPECIALS, ["<|im_end|>"])
+
+
+def test_a_template_that_loops_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(derived_template, "_RENDER_SECONDS", 0.2)
+    loops = "{% for i in range(99999) %}" * 4 + "{% endfor %}" * 4
+    with pytest.raises(TemplateError, match=r"more than 0\.2 seconds"):
+        derive_template(loops, _SPECIALS, ["<|im_end|>"])
