@@ -294,7 +294,7 @@ class Load:
         if sorted(kept) != sorted(names):
             self.wrong.append("the models on disk are not those that succeeded")
         for path in self.data_dir.rglob("*"):
-            if path.suffix in {".bin", ".pt", ".pth", ".pkl"} or path.name == "work":
+            if path.suffix in {".bin", ".pt", ".pth", ".pkl"} or path.name == "saves":
                 self.wrong.append(f"{path.name} is left")
 
 

@@ -106,7 +106,8 @@ def train_ours(base: Path, file: Path) -> None:
     from langchain_chatexports.local_server.training import trainer as training
 
     order = training.TrainingSpec(
-        job_folder=str(file.parent),
+        data_dir=str(file.parent),
+        job_id="measured",
         base_directory=str(base),
         training_file=str(file),
         validation_file=None,
@@ -122,6 +123,7 @@ def train_ours(base: Path, file: Path) -> None:
         model_folder=str(file.parent / "model"),
         model_record={},
     )
+    order.folder.mkdir(parents=True)
     tokenizer = AutoTokenizer.from_pretrained(base)
     data = training._label(  # noqa: SLF001 - what a job does between reading and saving.
         order, ChatTemplate(tokenizer), list(read_examples(file)), "training_file"

@@ -182,21 +182,20 @@ class LocalJob:
     def _stop(self, job_id: str) -> None:
         import openai
 
-        from langchain_chatexports.local_server import delete_job, pause_job
-        from langchain_chatexports.local_server.removal import request_deletion
+        from langchain_chatexports.local_server import delete_kept, pause_job
 
         data_dir = self._server.data_dir
         say("Stopping the training …")
         try:
             if self._again is None:
-                request_deletion(self._client, job_id)
+                delete_kept(job_id, data_dir=data_dir)
             else:
                 self._client.fine_tuning.jobs.pause(job_id)
-        except openai.BadRequestError:
+        except (openai.BadRequestError, LocalServerError):
             return  # It has finished.
         except openai.OpenAIError:
             # The server was stopped, too.
-            stop = delete_job if self._again is None else pause_job
+            stop = delete_kept if self._again is None else pause_job
             with suppress(LocalServerError):
                 stop(job_id, data_dir=data_dir)
         if self._again is None:

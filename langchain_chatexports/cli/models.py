@@ -210,7 +210,7 @@ def _change(
 ) -> None:
     from langchain_chatexports.local_server import (
         NOT_DELETED,
-        cancel_kept_job,
+        cancel_job,
         delete_kept,
     )
 
@@ -229,7 +229,7 @@ def _change(
         say("Nothing was changed.")
         return
     for name in cancel:
-        cancel_kept_job(name, data_dir=data_dir)
+        cancel_job(name, data_dir=data_dir)
         say(f"Cancelled {name}")
     for name in delete:
         delete_kept(name, data_dir=data_dir)

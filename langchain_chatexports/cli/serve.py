@@ -60,15 +60,6 @@ def serve(
             show_default="a new random key",
         ),
     ] = None,
-    max_training_jobs: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=64,
-            help="Jobs that may train at the same time; each needs the memory of one.",
-        ),
-    ] = 1,
     list_bases: Annotated[
         bool,
         typer.Option(
@@ -109,7 +100,6 @@ def serve(
         data_dir=None if data_dir is None else str(data_dir.expanduser()),
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
-        max_training_jobs=max_training_jobs,
     )
     _say_continued_jobs(settings)
     local_server.serve_forever(

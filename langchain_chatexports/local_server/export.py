@@ -23,7 +23,7 @@ from langchain_chatexports.local_server.bases.gguf_header import read_header, re
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import config_and_class
-from langchain_chatexports.local_server.http.startup import check_extra
+from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,

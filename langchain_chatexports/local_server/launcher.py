@@ -1,14 +1,16 @@
 """`LocalServer`: a server in a child process."""
 
-from __future__ import annotations
-
 import json
 import logging
 import secrets
 import subprocess
 import threading
-import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.description import (
@@ -16,7 +18,7 @@ from langchain_chatexports.local_server.bases.description import (
     needs_download,
 )
 from langchain_chatexports.local_server.bases.download import download_model
-from langchain_chatexports.local_server.http.startup import check_extra
+from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
@@ -25,32 +27,19 @@ from langchain_chatexports.local_server.processes import (
     json_object,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
-from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
-)
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.running import (
+    RunningServer,
     find_running_server,
-    has_users,
-    leave_server,
-    use_server,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-    from langchain_chatexports._locks import ProcessLock
-    from langchain_chatexports.local_server.storage.running import RunningServer
-
-__all__ = ["LocalServer"]
+if TYPE_CHECKING:  # It comes with the extra.
+    import httpx
 
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 20.0
-_POLL_SECONDS = 0.05
+_HOLD_SECONDS = 10.0
 
 
 class LocalServer:
@@ -81,7 +70,6 @@ class LocalServer:
         api_key: str | None = None,
         aliases: Mapping[str, str] | None = None,
         threads: int | None = None,
-        max_training_jobs: int = 1,
         resume_jobs: bool = True,
         share: bool = False,
         startup_timeout: float = 300,
@@ -98,11 +86,9 @@ class LocalServer:
             aliases: Further names for the base, such as
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
             threads: The number of CPU threads; `None` for all cores but one.
-            max_training_jobs: How many jobs may train at the same time; each
-                trainer needs its own memory.
             resume_jobs: Whether the jobs that an earlier server left continue.
-                Otherwise each waits until it is resumed, and those of this server are
-                paused when it stops.
+                Otherwise they are paused until they are resumed, and so are those of
+                this server when it stops.
             share: Whether to use the server that already runs on the data directory,
                 which then stays as it was started, instead of raising an error.
             startup_timeout: Seconds to wait for the start. The first start with the
@@ -121,15 +107,13 @@ class LocalServer:
             api_key=api_key,
             aliases=dict(aliases or {}),
             threads=threads,
-            max_training_jobs=max_training_jobs,
             resume_jobs=resume_jobs,
         ).with_absolute_base()
         self._settings.check()
         self._startup_timeout = startup_timeout
         self._share = share
-        self._directory = directory
-        self._used: ProcessLock | None = None
         self._shared: RunningServer | None = None
+        self._hold: httpx.Client | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._base_url: str | None = None
         self.base_model = describe_base(base).name
@@ -151,14 +135,14 @@ class LocalServer:
     @property
     def is_running(self) -> bool:
         """Whether the server is running."""
-        if self._used is not None:
+        if self._shared is not None:
             return find_running_server(self.data_dir) == self._shared
         return self._process is not None and self._process.poll() is None
 
     @property
     def is_shared(self) -> bool:
         """Whether this is the server of another process."""
-        return self._used is not None
+        return self._shared is not None
 
     def start(self) -> Self:
         """Start the server, and wait until it accepts requests.
@@ -195,8 +179,8 @@ class LocalServer:
                 "directory."
             )
             raise LocalServerError(msg)
-        self._used = use_server(self._directory, server)
-        if self._used is None:
+        self._hold = _hold(server)
+        if self._hold is None:
             return False
         self._shared = server
         self._base_url, self.api_key = server.base_url, server.api_key
@@ -217,8 +201,7 @@ class LocalServer:
             **detached_flags(),
         )
         try:
-            answer = self._exchange_settings(json.dumps(settings))
-            self._base_url = str(answer["ready"]["base_url"])
+            self._base_url = self._exchange_settings(json.dumps(settings))
         except BaseException:
             self.stop()
             raise
@@ -226,29 +209,28 @@ class LocalServer:
     def stop(self) -> None:
         """Stop the server, unless other commands use it; a job is queued or paused."""
         process, self._process = self._process, None
-        used, self._used = self._used, None
-        self._base_url = None
-        if used is not None:
-            leave_server(used)
-        if process is None:
+        hold, self._hold = self._hold, None
+        self._base_url = self._shared = None
+        if hold is not None:
+            hold.close()
+        if process is None or process.stdin is None or process.stdout is None:
             return
-        # The server stops when its standard input is closed.
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    logger.debug("The server had stopped before")
-        deadline = time.monotonic() + _STOP_SECONDS
-        while process.poll() is None:
-            if has_users(self._directory):
-                # Python would warn of a child that is still running.
-                process.returncode = 0
-                return
-            if time.monotonic() > deadline:
-                process.kill()
-                process.wait()
-            time.sleep(_POLL_SECONDS)
+        # The server stops when its standard input is closed, or prints a line if other
+        # commands use it.
+        timer = threading.Timer(_STOP_SECONDS, process.kill)
+        timer.start()
+        try:
+            process.stdin.close()
+        except OSError:
+            logger.debug("The server had stopped before")
+        is_held = any(json_object(line) for line in process.stdout)
+        process.stdout.close()
+        if is_held:
+            # Python would warn of a child that is still running.
+            process.returncode = 0
+        else:
+            process.wait()
+        timer.cancel()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -275,7 +257,7 @@ class LocalServer:
             logger.warning("Downloading %s from the hub", description.source)
             download_model(description.source)
 
-    def _exchange_settings(self, settings: str) -> dict[str, Any]:
+    def _exchange_settings(self, settings: str) -> str:
         process = self._process
         if process is None or process.stdin is None:  # pragma: no cover - just made.
             raise RuntimeError
@@ -284,38 +266,54 @@ class LocalServer:
             process.stdin.flush()
         except OSError:
             logger.debug("The server stopped before it read its settings")
-        lines: list[bytes] = []
+        answers: list[dict[str, Any]] = []
         reader = threading.Thread(
-            target=_read_answer, args=(process, lines), daemon=True
+            target=_read_answer, args=(process, answers), daemon=True
         )
         reader.start()
         reader.join(self._startup_timeout)
         if reader.is_alive():
+            process.kill()
             msg = (
                 f"The local server did not start within {self._startup_timeout:g} "
                 "seconds. Allow more with startup_timeout."
             )
             raise LocalServerError(msg)
-        answer = json_object(lines[-1]) if lines else {}
+        answer = answers[0] if answers else {}
         if "ready" in answer:
-            return answer
+            return str(answer["ready"]["base_url"])
         if answer.get("extra"):
             feature = "The local server"
             raise MissingExtraError(feature, str(answer["extra"]))
-        deadline = time.monotonic() + 1
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        msg = str(
-            answer.get("error")
-            or f"The local server stopped with exit code {process.poll()} at startup."
-        )
+        code = "" if answers else f" with exit code {process.wait(_STOP_SECONDS)}"
+        msg = str(answer.get("error") or f"The local server stopped{code} at startup.")
         raise LocalServerError(msg)
 
 
-def _read_answer(process: subprocess.Popen[bytes], lines: list[bytes]) -> None:
-    if process.stdout is None:  # pragma: no cover - it is a pipe.
-        return
-    for line in process.stdout:
-        if json_object(line):
-            lines.append(line)
+def _read_answer(
+    process: subprocess.Popen[bytes], answers: list[dict[str, Any]]
+) -> None:
+    for line in process.stdout or ():
+        if answer := json_object(line):
+            answers.append(answer)
             return
+
+
+def _hold(server: RunningServer) -> "httpx.Client | None":
+    """Keep a server from stopping, as long as the client is open.
+
+    Returns:
+        The client; `None` if the server has stopped meanwhile.
+    """
+    import httpx
+
+    client = httpx.Client(timeout=_HOLD_SECONDS, trust_env=False)
+    headers = {"authorization": f"Bearer {server.api_key}"}
+    request = client.build_request("GET", f"{server.base_url}/hold", headers=headers)
+    try:
+        # The response never ends: it is left open.
+        client.send(request, stream=True).raise_for_status()
+    except httpx.HTTPError:
+        client.close()
+        return None
+    return client

@@ -48,13 +48,7 @@ def default_threads() -> int:
 def child_environment(
     *, threads: int, offline: bool, temporary: Path | None = None
 ) -> dict[str, str]:
-    """Return the environment of a child process.
-
-    Args:
-        threads: The number of CPU threads.
-        offline: Whether to remove keys, and keep Hugging Face's libraries offline.
-        temporary: The folder for temporary files; the system's if `None`.
-    """
+    """Return the environment of a child process."""
     environment = {
         name: value
         for name, value in os.environ.items()

@@ -1,21 +1,18 @@
 """The settings of a server."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from typing_extensions import Self
+
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import describe_base
-
-__all__ = ["ServerSettings"]
 
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _LAST_PORT = 65535
-_MAX_TRAINERS = 64
 
 
 @dataclass(frozen=True)
@@ -43,23 +40,20 @@ class ServerSettings:
     threads: int | None = None
     """The number of CPU threads; all cores but one if `None`."""
 
-    max_training_jobs: int = 1
-    """How many jobs may train at the same time; each trainer needs its own memory."""
-
     resume_jobs: bool = True
-    """Whether the jobs that an earlier server left continue. Otherwise each waits until
-    it is resumed, and this server's own jobs are paused when it stops."""
+    """Whether the jobs that an earlier server left continue. Otherwise they are paused,
+    and so are this server's own jobs when it stops."""
 
     def to_json(self) -> str:
         """Return the settings as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, line: str | bytes) -> ServerSettings:
+    def from_json(cls, line: str | bytes) -> Self:
         """Return settings from the output of `to_json`."""
         return cls(**json.loads(line))
 
-    def with_absolute_base(self) -> ServerSettings:
+    def with_absolute_base(self) -> Self:
         """Return the settings with an absolute path to the base."""
         base = self.base
         if base is not None and describe_base(base).kind != "hub":
@@ -78,12 +72,6 @@ class ServerSettings:
             raise LocalServerError(msg)
         if self.threads is not None and self.threads < 1:
             msg = f"threads must be at least 1, got {self.threads}."
-            raise LocalServerError(msg)
-        if not 1 <= self.max_training_jobs <= _MAX_TRAINERS:
-            msg = (
-                f"max_training_jobs must be between 1 and {_MAX_TRAINERS}, "
-                f"got {self.max_training_jobs}."
-            )
             raise LocalServerError(msg)
         if self.api_key is not None and not _KEY.fullmatch(self.api_key):
             msg = "api_key must consist of printable ASCII characters, without spaces."

@@ -1,35 +1,17 @@
 """The prompt for chats with a tuned model, with replies that it was trained on."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from langchain_chatexports.datasets.chat_prompts import SHOWN_REPLIES
 from langchain_chatexports.datasets.replies import ReplyIndex, replies_of
-from langchain_chatexports.local_server.storage.training_files import training_examples
-
-if TYPE_CHECKING:
-    from langchain_chatexports.local_server.storage.models import TunedModel
-    from langchain_chatexports.personas.voice_prompt import VoicePrompt
-
-__all__ = ["voice_of"]
+from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.local_server.storage.uses import training_examples
+from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 
 def voice_of(model: TunedModel, *, replies: int | None = None) -> VoicePrompt:
     """Return the prompt that `chatexports chat` puts before a chat with a tuned model.
 
     Earlier replies are read from what the model was trained on, and kept nowhere else.
-
-    Args:
-        model: A tuned model.
-        replies: Maximum number of earlier replies in the prompt; `None` for as many as
-            the model was trained with, or four where it was trained without.
-
-    Returns:
-        The prompt; its `k` is 0 if the training examples were deleted.
     """
-    from langchain_chatexports.personas.voice_prompt import VoicePrompt
-
     k = (model.prompt.replies or SHOWN_REPLIES) if replies is None else replies
     examples = training_examples(model) if k else []
     index = ReplyIndex(reply for example in examples for reply in replies_of(example))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 import html
+import re
 import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from langchain_chatexports.local_server.http.access import OwnAddress, log_without_text
+from langchain_chatexports.local_server.http.errors import log_without_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,46 @@ body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem a
        padding: 0 1rem }}
 </style>
 <h1>{title}</h1><p>{text}</p></html>"""
+
+
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
+_OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+class OwnAddress:
+    """The names by which a server on this machine is reached.
+
+    A page of another site that has its name point here (DNS rebinding) sends that name.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        """Initialize the address.
+
+        Args:
+            host: The address that the server listens on.
+        """
+        own = host.lower()
+        self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
+        # The wildcard address can be reached by any name.
+        self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
+
+    def is_host_of(self, scope: Scope) -> bool:
+        """Return whether a request has one host, and it is this server's."""
+        hosts = _values(scope, b"host")
+        match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        return match is not None and (
+            self._any_host or match[1].lower().rstrip(".") in self._hosts
+        )
+
+    def is_origin_of(self, scope: Scope) -> bool:
+        """Return whether a request comes from this server's own pages, or from none."""
+        own = [f"http://{host}" for host in _values(scope, b"host")]
+        return all(origin in own for origin in _values(scope, b"origin"))
+
+
+def _values(scope: Scope, header: bytes) -> list[str]:
+    headers = scope["headers"]
+    return [value.decode("latin-1") for name, value in headers if name == header]
 
 
 class OneTimeLinks:

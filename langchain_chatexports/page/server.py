@@ -81,7 +81,6 @@ class PageServer:
         os.umask(0o077)
         # NiceGUI logs tracebacks, and what an error says can quote a message.
         logging.getLogger("nicegui").disabled = True
-        from langchain_chatexports.local_server.http.connections import LimitedProtocol
         from langchain_chatexports.local_server.http.server import listen, run_app
         from langchain_chatexports.page.access import OneTimeLinks, PageAccess
         from langchain_chatexports.page.session import PageSession
@@ -96,7 +95,7 @@ class PageServer:
                 lambda token: on_link(f"http://{_HOST}:{port}/?token={token}")
             )
             app = PageAccess(_application(session), links=links)
-            run_app(app, listener, links.renew, http=LimitedProtocol)
+            run_app(app, listener, links.renew)
 
 
 def _application(session: PageSession) -> Any:
@@ -104,7 +103,7 @@ def _application(session: PageSession) -> Any:
     from nicegui import app as nicegui_app
     from nicegui import ui
 
-    from langchain_chatexports.local_server.http.access import log_without_text
+    from langchain_chatexports.local_server.http.errors import log_without_text
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server.http.access import log_without_text
+from langchain_chatexports.local_server.http.errors import log_without_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,45 +1,44 @@
-"""The ASGI application: routes, error responses and access control."""
+"""The ASGI application: the routes, behind checks of host, key and size."""
 
-from __future__ import annotations
-
+import hmac
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_chatexports.local_server.http.access import (
-    AccessControl,
+from langchain_chatexports._version import __version__
+from langchain_chatexports.local_server.http.errors import (
+    ApiError,
+    log_without_text,
     unexpected_error,
 )
-from langchain_chatexports.local_server.http.errors import ApiError, JsonResponse
-from langchain_chatexports.local_server.http.openapi import describe_api
 from langchain_chatexports.local_server.http.requests import invalid_parameter
 from langchain_chatexports.local_server.http.routes import router
+from langchain_chatexports.local_server.http.service import LocalService
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+MAX_JSON_BYTES = 8 * 2**20
+"""The maximum body of a request, except for uploads."""
 
-    from starlette.responses import Response
-    from starlette.types import ASGIApp
+MAX_UPLOAD_BYTES = 100 * 2**20
+"""The maximum size of an upload."""
 
-    from langchain_chatexports.local_server.http.service import LocalService
-
-__all__ = ["create_app"]
+_FORM_BYTES = 2**16
+_OWN_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
+_ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound.
 
 
 def create_app(
     service: LocalService, *, api_key: str, host: str = "127.0.0.1"
 ) -> ASGIApp:
-    """Return the application of a service, which it starts and stops.
-
-    Args:
-        service: The files, jobs, models and engine.
-        api_key: The key that requests must have.
-        host: The address that the server listens on.
-    """
+    """Return the application of a service, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,10 +47,12 @@ def create_app(
         await run_in_threadpool(service.stop)
 
     app = FastAPI(
+        title="langchain-chatexports local server",
+        version=__version__,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url=None,
+        openapi_url="/v1/openapi.json",
         redirect_slashes=False,
         exception_handlers={
             ApiError: _on_api_error,
@@ -62,31 +63,89 @@ def create_app(
     )
     app.state.service = service
     app.include_router(router, prefix="/v1")
-
-    @app.get("/v1/openapi.json")
-    def describe(request: Request) -> Any:
-        return JsonResponse(describe_api(f"{request.base_url}v1"))
-
-    return AccessControl(app, api_key=api_key, host=host)
+    # A page of another site whose name leads here (DNS rebinding) sends that name.
+    hosts = ["*"] if host in _ANY_HOST else [*_OWN_HOSTS, host.lower()]
+    return TrustedHostMiddleware(_KeyAndSize(app, api_key), allowed_hosts=hosts)
 
 
-async def _on_api_error(_: Request, error: ApiError) -> Response:
-    return error.response()
+class _KeyAndSize:
+    """Refuses requests without the key or with large bodies; handles exceptions."""
+
+    def __init__(self, app: ASGIApp, api_key: str) -> None:
+        self._app = app
+        self._key = api_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+        size = 0
+        is_upload = scope["method"] == "POST" and scope["path"] == "/v1/files"
+        limit = MAX_UPLOAD_BYTES + _FORM_BYTES if is_upload else MAX_JSON_BYTES
+
+        async def receive_limited() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            _check_size(size, limit)
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            headers = Headers(scope=scope)
+            self._check_key(headers.get("authorization", ""))
+            length = headers.get("content-length", "")
+            _check_size(int(length) if length.isdecimal() else 0, limit)
+            await self._app(scope, receive_limited, send_and_note)
+        except ApiError as error:
+            if not has_started:
+                await error.response()(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
+            log_without_text(error)
+            if not has_started:
+                await unexpected_error(error).response()(scope, receive, send)
+
+    def _check_key(self, authorization: str) -> None:
+        scheme, _, key = authorization.partition(" ")
+        given = key.strip().encode() if scheme.lower() == "bearer" else b""
+        if not hmac.compare_digest(given, self._key):
+            msg = (
+                "Incorrect API key provided. The server prints its key when it starts."
+                if given
+                else "You didn't provide an API key: Authorization: Bearer KEY."
+            )
+            raise ApiError(msg, status=401, code="invalid_api_key")
 
 
-async def _on_http_error(_: Request, error: HTTPException) -> Response:
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        msg = f"The body is larger than {limit} bytes."
+        raise ApiError(msg, code="body_too_large")
+
+
+async def _on_api_error(_: Request, error: Any) -> Response:
+    response: Response = error.response()
+    return response
+
+
+async def _on_http_error(_: Request, error: Any) -> Response:
     msg = {
         404: "Unknown request URL.",
         405: "Method not allowed.",
-    }.get(error.status_code, "The body of the request cannot be read.")
+    }.get(error.status_code, "The body is not valid JSON, or nested too deeply.")
     return ApiError(msg, status=error.status_code, code="invalid_request").response()
 
 
-async def _on_invalid_parameter(_: Request, error: RequestValidationError) -> Response:
-    # Instead of FastAPI's 422. `parse_body` validates bodies.
-    return invalid_parameter(error.errors()[0]).response()
+async def _on_invalid_parameter(_: Request, error: Any) -> Response:
+    # Instead of FastAPI's 422.
+    return invalid_parameter(error.errors()).response()
 
 
 async def _on_unexpected_error(_: Request, error: Exception) -> Response:
-    # `AccessControl` logs it.
+    # It is raised again, and logged by `_KeyAndSize`.
     return unexpected_error(error).response()

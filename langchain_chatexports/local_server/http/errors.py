@@ -1,14 +1,20 @@
 """Errors in the shape that OpenAI's clients parse."""
 
-from __future__ import annotations
-
+import errno
 import json
+import logging
+import traceback
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-__all__ = ["ApiError", "JsonResponse", "not_found"]
+from langchain_chatexports.local_server.storage.database import is_disk_full
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_FRAMES = 4
+_TOO_MANY = 429
 
 
 class JsonResponse(JSONResponse):
@@ -34,21 +40,9 @@ class ApiError(HTTPException):
         param: str | None = None,
         kind: str = "invalid_request_error",
     ) -> None:
-        """Initialize the error.
-
-        Args:
-            message: What is wrong, for people.
-            status: The HTTP status.
-            code: What is wrong, for programs.
-            param: The parameter that is wrong.
-            kind: OpenAI's `type` of error.
-        """
         super().__init__(status, message)
-        self.message = message
-        self.status = status
-        self.code = code
-        self.param = param
-        self.kind = kind
+        self.message, self.status = message, status
+        self.code, self.param, self.kind = code, param, kind
 
     def body(self) -> dict[str, Any]:
         """Return the body of the response."""
@@ -63,10 +57,26 @@ class ApiError(HTTPException):
 
     def response(self) -> JsonResponse:
         """Return the response."""
-        headers = {"retry-after": "1"} if self.status == 429 else None  # noqa: PLR2004
+        headers = {"retry-after": "1"} if self.status == _TOO_MANY else None
         return JsonResponse(self.body(), status_code=self.status, headers=headers)
 
 
 def not_found(*, kind: str, param: str) -> ApiError:
     """Return a 404 error, which does not repeat the requested id."""
     return ApiError(f"No such {kind}.", status=404, code="not_found", param=param)
+
+
+def unexpected_error(error: Exception) -> ApiError:
+    """Return the response to an unexpected exception."""
+    if is_disk_full(error) or getattr(error, "errno", None) == errno.ENOSPC:
+        msg = "The disk with the data directory is full. Free some space."
+        return ApiError(msg, status=507, code="disk_full", kind="server_error")
+    msg = "The server had an error while processing your request."
+    return ApiError(msg, status=500, code="server_error", kind="server_error")
+
+
+def log_without_text(error: Exception) -> None:
+    """Log where an exception was raised; its text can quote a message."""
+    frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
+    where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    logger.error("%s in %s", type(error).__name__, where)

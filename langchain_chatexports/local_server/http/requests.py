@@ -1,36 +1,12 @@
 """Models of the request bodies, with strict types, known names and ranges."""
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-import json
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from langchain_chatexports.local_server.http.errors import ApiError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic_core import ErrorDetails
-
-__all__ = [
-    "ChatRequest",
-    "JobRequest",
-    "JsonSchemaFormat",
-    "ScoreRequest",
-    "TokenizeRequest",
-    "ToolChoice",
-    "invalid_parameter",
-    "parse_body",
-]
 
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
@@ -38,8 +14,11 @@ _MAX_CHOICES = 8
 # OpenAI parameters that are accepted only with the value that requests nothing.
 _UNSUPPORTED = frozenset({"functions", "integrations"})
 
+_FORM_NAMES = frozenset(
+    {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
+)
+
 Auto = Literal["auto"]
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -79,17 +58,17 @@ class JobRequest(_Strict):
     method: MethodRequest | None = None
     suffix: Annotated[str, Field(max_length=64)] | None = None
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED)] | None = None
-    metadata: dict[
-        Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]
-    ] = Field(default_factory=dict, max_length=16)
+    metadata: (
+        Annotated[
+            dict[
+                Annotated[str, Field(max_length=64)],
+                Annotated[str, Field(max_length=512)],
+            ],
+            Field(max_length=16),
+        ]
+        | None
+    ) = None
     integrations: Annotated[list[Any], Field(max_length=0)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("metadata", 0) is None:
-            return {name: given for name, given in value.items() if name != "metadata"}
-        return value
 
     def requested_hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters; the method's replace those of the older form."""
@@ -134,7 +113,7 @@ class _Message(_Strict):
     audio: None = None
 
     @model_validator(mode="after")
-    def _calls_by_role(self) -> _Message:
+    def _calls_by_role(self) -> Self:
         if self.tool_calls and self.role != "assistant":
             msg = "only the assistant calls tools"
             raise ValueError(msg)
@@ -282,105 +261,48 @@ _NAMES = frozenset(
 )
 
 
-def parse_body(body: bytes, kind: type[Model]) -> Model:
-    """Parse and validate the body of a request.
-
-    Raises:
-        ApiError: With status 400, naming the first parameter that is wrong.
-    """
-    try:
-        value = json.loads(body, parse_float=_number)
-    except (ValueError, RecursionError) as error:
-        raise _invalid_json() from error
-    if not isinstance(value, dict):
-        msg = "The body must be a JSON object."
-        raise ApiError(msg, code="invalid_type")
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        raise _validation_error(error, kind) from None
-
-
-def invalid_parameter(error: Mapping[str, Any]) -> ApiError:
-    """Return the error for an invalid parameter in a query or a form.
-
-    Args:
-        error: FastAPI's validation error, in pydantic's shape.
-    """
-    # An empty body has no parameter name.
-    if len(error["loc"]) == 1:
-        return _invalid_json()
-    name = str(error["loc"][1])
-    param = name.partition("[")[0]
+def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
+    """Return the error for an invalid parameter of a body, a query or a form."""
+    # Each member of a union reports its own errors: show the one that matched furthest.
+    first = _path(errors[0])
+    same = [each for each in errors if _path(each)[:1] == first[:1]]
+    best = max(same, key=_match_depth)
+    name = ".".join(map(str, _path(best)))
+    param = next((str(part) for part in errors[0]["loc"][1:]), None)
+    if best["type"] == "json_invalid" or (not name and best["loc"] == ("body",)):
+        msg = "The body is not a JSON object, or not sent as application/json."
+        return ApiError(msg, code="invalid_json")
     if name == "file":
         msg = "'file' must be an uploaded file."
         return ApiError(msg, code="missing_required_parameter", param=param)
-    if error["type"] == "missing":
-        msg = f"Missing required parameter: '{name}'."
-        return ApiError(msg, code="missing_required_parameter", param=param)
-    msg = f"Invalid value for '{name}': {error['msg']}."
-    return ApiError(msg, code="invalid_value", param=param)
-
-
-def _invalid_json() -> ApiError:
-    msg = "The body is not valid JSON, or nested too deeply."
-    return ApiError(msg, code="invalid_json")
-
-
-def _number(text: str) -> float:
-    # Some languages write integers as 1.0.
-    value = float(text)
-    return int(value) if value.is_integer() else value
-
-
-def _validation_error(error: ValidationError, kind: type[BaseModel]) -> ApiError:
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    param = str(errors[0]["loc"][0]) if errors[0]["loc"] else None
-    where = _path(errors[0])
-    # Each member of a union reports its own errors: show the one that matched furthest.
-    same = [each for each in errors if where and _path(each)[: len(where)] == where]
-    best = max(same, key=_match_depth, default=errors[0])
-    name = ".".join(map(str, _path(best)))
     if best["type"] == "extra_forbidden":
-        msg = "Unrecognized request argument."
-        if name:
-            msg = f"Unrecognized key within '{name}'."
+        msg = (
+            f"Unrecognized key within '{name}'."
+            if name
+            else "Unrecognized request argument."
+        )
         return ApiError(msg, code="unknown_parameter", param=param)
     if best["type"] == "missing":
         msg = f"Missing required parameter: '{name}'."
         return ApiError(msg, code="missing_required_parameter", param=param)
-    allowed = _allowed_numbers(kind, name.rpartition(".")[2])
-    msg = f"Invalid value for '{name or param}': {best['msg']}{allowed}."
+    msg = f"Invalid value for '{name}': {best['msg']}."
     if param in _UNSUPPORTED or name == "method.type":
         msg += " The local server does not support this."
     return ApiError(msg, code="invalid_value", param=param)
 
 
-def _path(error: ErrorDetails) -> tuple[str | int, ...]:
-    # Without the members of unions, and without keys that the user chose.
-    is_unknown = error["type"] == "extra_forbidden"
-    parts = error["loc"][:-1] if is_unknown else error["loc"]
-    return tuple(part for part in parts if isinstance(part, int) or part in _NAMES)
+def _path(error: Mapping[str, Any]) -> tuple[str | int, ...]:
+    where, *parts = error["loc"]
+    if where != "body":
+        return tuple(parts)
+    # Without the members of unions, and without keys that the client chose.
+    known = parts[:-1] if error["type"] == "extra_forbidden" else parts
+    return tuple(
+        part for part in known if isinstance(part, int) or part in _NAMES | _FORM_NAMES
+    )
 
 
-def _match_depth(error: ErrorDetails) -> tuple[int, bool, bool]:
+def _match_depth(error: Mapping[str, Any]) -> tuple[int, bool]:
     kind = error["type"]
-    is_of_content = kind not in {"literal_error", "missing"}
-    return len(_path(error)), is_of_content, not kind.endswith("_type")
-
-
-@cache
-def _allowed_numbers(kind: type[BaseModel], name: str) -> str:
-    """Return the allowed range of a numeric parameter, or an empty string."""
-    schema = kind.model_json_schema()
-    for model in (schema, *schema.get("$defs", {}).values()):
-        given = model.get("properties", {}).get(name, {})
-        forms = given.get("anyOf", [given])
-        auto = ", or 'auto'" if {"const": "auto", "type": "string"} in forms else ""
-        for form in forms:
-            low = form.get("minimum", form.get("exclusiveMinimum"))
-            high = form.get("maximum")
-            if low is not None and high is not None and low < high:
-                above = "above " if "exclusiveMinimum" in form else ""
-                return f" (allowed: {above}{low} to {high}{auto})"
-    return ""
+    is_of_type = kind in {"literal_error", "missing"} or kind.endswith("_type")
+    return len(_path(error)), not is_of_type

@@ -1,19 +1,19 @@
 """The routes: OpenAI's files, fine-tuning jobs, models, chats and scores.
 
-Functions are named after the operations of OpenAI's OpenAPI description. Their
-parameters and return types are the source of this server's own (`openapi.py`).
+Functions are named after the operations of OpenAI's OpenAPI description.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 from fastapi.routing import APIRoute
+from openai.types import FileDeleted, FileObject, Model, ModelDeleted
 from openai.types.chat import ChatCompletion
-from pydantic import BaseModel, PlainValidator
+from openai.types.fine_tuning import FineTuningJob
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from langchain_chatexports.local_server.http.chat import (
     complete_chat,
@@ -25,67 +25,16 @@ from langchain_chatexports.local_server.http.errors import (
     JsonResponse,
     not_found,
 )
-from langchain_chatexports.local_server.http.paging import page
 from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
     JobRequest,
     ScoreRequest,
     TokenizeRequest,
-    parse_body,
-)
-from langchain_chatexports.local_server.http.responses import (
-    CheckedExamples,
-    DeletedFile,
-    DeletedJob,
-    DeletedModel,
-    ErrorResponse,
-    JobCheckpoint,
-    JobEvent,
-    JobResponse,
-    ListedModel,
-    ModelList,
-    Page,
-    ScoreResponse,
-    TokenizeResponse,
-    UploadedFile,
 )
 from langchain_chatexports.local_server.http.service import LocalService
-from langchain_chatexports.local_server.storage.files import FILE_ID
-from langchain_chatexports.local_server.storage.jobs import JOB_ID
 from langchain_chatexports.local_server.storage.json_lines import JsonLinesError
 
-__all__ = ["router"]
-
 _MIN_LIFETIME, _MAX_LIFETIME = 3600, 2_592_000
-_MAX_FORM_FIELDS = 8
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class _Request(Request):
-    async def json(self) -> bytes:
-        # The raw bytes: `parse_body` parses them, with errors in OpenAI's shape.
-        return await self.body()
-
-    def form(self, **_: Any) -> Any:
-        return super().form(max_files=1, max_fields=_MAX_FORM_FIELDS)
-
-
-class _Route(APIRoute):
-    def get_route_handler(
-        self,
-    ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handle_request(request: Request) -> Response:
-            return await handle(_Request(request.scope, request.receive))
-
-        return handle_request
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorResponse} for status in statuses}
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -93,9 +42,7 @@ def _operation_id(route: APIRoute) -> str:
 
 
 router = APIRouter(
-    route_class=_Route,
     default_response_class=JsonResponse,
-    responses=_errors(400, 401),
     generate_unique_id_function=_operation_id,
     redirect_slashes=False,
 )
@@ -111,88 +58,53 @@ After = Annotated[str, Query(description="The id that the page starts after.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def _described(**schema: Any) -> Any:
-    # Only documented, not validated: another form is a 404.
-    return Path(json_schema_extra=schema)
-
-
-def _find_file(
-    service: Service,
-    file_id: Annotated[str, _described(pattern=FILE_ID.pattern)],
-) -> dict[str, Any]:
+def _find_file(service: Service, file_id: str) -> dict[str, Any]:
     found = service.files.get(file_id)
     if found is None:
         raise not_found(kind="file", param="file_id")
     return found
 
 
-def _find_job(
-    service: Service,
-    fine_tuning_job_id: Annotated[str, _described(pattern=JOB_ID.pattern)],
-) -> dict[str, Any]:
+def _find_job(service: Service, fine_tuning_job_id: str) -> dict[str, Any]:
     found = service.jobs.get(fine_tuning_job_id)
     if found is None:
         raise not_found(kind="fine-tuning job", param="fine_tuning_job_id")
     return found
 
 
-def _metadata_filter(request: Request) -> dict[str, str]:
-    """Return the query's `metadata[key]=value`.
-
-    Raises:
-        ApiError: If a value is an object: `metadata[key][name]=value`.
-    """
-    required = {
-        name[len("metadata[") : -1]: value
-        for name, value in request.query_params.items()
-        if name.startswith("metadata[") and name.endswith("]")
-    }
-    if any("][" in key for key in required):
-        msg = "The values of metadata are strings, not objects."
-        raise ApiError(msg, code="invalid_value", param="metadata")
-    return required
-
-
-def _parsed(kind: type[Model]) -> Any:
-    """Return a dependency that parses the body in a thread: it can be megabytes."""
-    described = PlainValidator(bytes, json_schema_input_type=kind)
-
-    def parse(service: Service, body: Annotated[bytes, Body(), described]) -> Model:
-        with service.parsing_lock:
-            return parse_body(body, kind)
-
-    return Depends(parse)
-
-
-ChatBody = Annotated[ChatRequest, _parsed(ChatRequest)]
-JobBody = Annotated[JobRequest, _parsed(JobRequest)]
-ScoreBody = Annotated[ScoreRequest, _parsed(ScoreRequest)]
-TokenizeBody = Annotated[TokenizeRequest, _parsed(TokenizeRequest)]
 FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
 FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
-MetadataFilter = Annotated[dict[str, str], Depends(_metadata_filter)]
-ModelName = Annotated[str, _described(minLength=1)]
-
-# FastAPI does not support this parameter style.
-_METADATA_PARAMETER = {
-    "name": "metadata",
-    "in": "query",
-    "style": "deepObject",
-    "explode": True,
-    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
-}
 
 
-@router.post("/files", response_model=UploadedFile, responses=_errors(507))
+def _described(model: type[Any]) -> dict[int | str, dict[str, Any]]:
+    # Only documented: what the server makes itself is not validated.
+    return {200: {"model": model}}
+
+
+def _page(items: Sequence[dict[str, Any]], after: str, limit: int) -> JsonResponse:
+    start = 0
+    if after:
+        ids = [item["id"] for item in items]
+        if after not in ids:
+            msg = "There is no item with the id of 'after' in this list."
+            raise ApiError(msg, code="invalid_value", param="after")
+        start = ids.index(after) + 1
+    shown = items[start : start + limit]
+    return JsonResponse(
+        {
+            "object": "list",
+            "data": shown,
+            "first_id": shown[0]["id"] if shown else None,
+            "last_id": shown[-1]["id"] if shown else None,
+            "has_more": start + limit < len(items),
+        }
+    )
+
+
+@router.post("/files", responses=_described(FileObject))
 def create_file(
     service: Service,
-    file: Annotated[
-        UploadFile,
-        File(
-            description="JSON lines: one object with `messages` per line.",
-            json_schema_extra={"format": "binary"},
-        ),
-    ],
+    file: Annotated[UploadFile, File(description="One object with `messages` a line.")],
     purpose: Annotated[Literal["fine-tune"], Form()],
     anchor: Annotated[
         Literal["created_at"] | None, Form(alias="expires_after[anchor]")
@@ -201,225 +113,202 @@ def create_file(
         int | None,
         Form(alias="expires_after[seconds]", ge=_MIN_LIFETIME, le=_MAX_LIFETIME),
     ] = None,
-) -> dict[str, Any]:
+) -> Response:
     """Upload training or validation examples."""
     del purpose
     if (anchor is None) != (seconds is None):
         msg = "'expires_after' needs the anchor 'created_at' and seconds."
         raise ApiError(msg, code="invalid_value", param="expires_after")
     try:
-        return service.files.create(
+        created = service.files.create(
             file.file, filename=file.filename or "upload", lifetime=seconds
         )
     except JsonLinesError as error:
         raise ApiError(str(error), code="invalid_file", param="file") from error
+    return JsonResponse(created)
 
 
-@router.get("/files", response_model=Page[UploadedFile])
+@router.get("/files")
 def list_files(
     service: Service,
     after: After = "",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Literal["asc", "desc"] = "desc",
     purpose: str = "fine-tune",
-) -> dict[str, Any]:
+) -> Response:
     """List the uploaded files by creation time."""
     files = service.files.newest_first() if purpose == "fine-tune" else []
-    return page(files if order == "desc" else files[::-1], after=after, limit=limit)
+    return _page(files if order == "desc" else files[::-1], after, limit)
 
 
-@router.get("/files/{file_id}", response_model=UploadedFile, responses=_errors(404))
-def retrieve_file(file: FoundFile) -> dict[str, Any]:
+@router.get("/files/{file_id}", responses=_described(FileObject))
+def retrieve_file(file: FoundFile) -> Response:
     """Return one uploaded file."""
-    return file
+    return JsonResponse(file)
 
 
-@router.get(
-    "/files/{file_id}/content",
-    response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}, **_errors(404)},
-)
-def download_file(service: Service, file: FoundFile) -> FileResponse:
+@router.get("/files/{file_id}/content")
+def download_file(service: Service, file: FoundFile) -> Response:
     """Return the content of an uploaded file."""
     path = service.files.path(file["id"])
     return FileResponse(path, media_type="application/octet-stream")
 
 
-@router.delete("/files/{file_id}", responses=_errors(404))
-def delete_file(service: Service, file: FoundFile) -> DeletedFile:
+@router.delete("/files/{file_id}", responses=_described(FileDeleted))
+def delete_file(service: Service, file: FoundFile) -> Response:
     """Delete an uploaded file."""
     service.files.delete(file["id"])
-    return DeletedFile(id=file["id"])
+    return JsonResponse({"id": file["id"], "object": "file", "deleted": True})
 
 
-@router.post(
-    "/fine_tuning/jobs", response_model=JobResponse, responses=_errors(404, 507)
-)
-def create_fine_tuning_job(service: Service, body: JobBody) -> dict[str, Any]:
+@router.post("/fine_tuning/jobs", responses=_described(FineTuningJob))
+def create_fine_tuning_job(service: Service, body: JobRequest) -> Response:
     """Validate the examples, and queue a job."""
-    return service.create_job(body)
+    return JsonResponse(service.create_job(body))
 
 
-@router.get(
-    "/fine_tuning/jobs",
-    response_model=Page[JobResponse],
-    openapi_extra={"parameters": [_METADATA_PARAMETER]},
-)
+@router.get("/fine_tuning/jobs")
 def list_paginated_fine_tuning_jobs(
-    service: Service, metadata: MetadataFilter, after: After = "", limit: Limit = 20
-) -> dict[str, Any]:
+    service: Service, request: Request, after: After = "", limit: Limit = 20
+) -> Response:
     """List the jobs with the given metadata, newest first."""
+    wanted = {
+        name.removeprefix("metadata[").removesuffix("]"): value
+        for name, value in request.query_params.items()
+        if name.startswith("metadata[")
+    }
     jobs = [
         job
         for job in service.jobs.newest_first()
-        if metadata.items() <= (job["metadata"] or {}).items()
+        if wanted.items() <= (job["metadata"] or {}).items()
     ]
-    return page(jobs, after=after, limit=limit)
+    return _page(jobs, after, limit)
 
 
 @router.get(
-    "/fine_tuning/jobs/{fine_tuning_job_id}",
-    response_model=JobResponse,
-    responses=_errors(404),
+    "/fine_tuning/jobs/{fine_tuning_job_id}", responses=_described(FineTuningJob)
 )
-def retrieve_fine_tuning_job(job: FoundJob) -> dict[str, Any]:
+def retrieve_fine_tuning_job(job: FoundJob) -> Response:
     """Return one job."""
-    return job
+    return JsonResponse(job)
 
 
-@router.post(
-    "/fine_tuning/jobs/{fine_tuning_job_id}/cancel",
-    response_model=JobResponse,
-    responses=_errors(404),
-)
-def cancel_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
-    """Cancel a job that is queued or running."""
-    is_cancelled = service.queue.cancel(job["id"])
-    return _changed_job(service, job["id"], is_changed=is_cancelled, change="cancelled")
+@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/cancel")
+def cancel_fine_tuning_job(service: Service, job: FoundJob) -> Response:
+    """Cancel a job that has not finished."""
+    is_cancelled = service.jobs.stop(job["id"], "cancelled")
+    return _changed_job(service, job["id"], "cancelled", is_changed=is_cancelled)
+
+
+@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/pause")
+def pause_fine_tuning_job(service: Service, job: FoundJob) -> Response:
+    """Stop a job that has not finished, until it is resumed."""
+    is_paused = service.jobs.stop(job["id"], "paused")
+    return _changed_job(service, job["id"], "paused", is_changed=is_paused)
+
+
+@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/resume")
+def resume_fine_tuning_job(service: Service, job: FoundJob) -> Response:
+    """Continue a paused or failed job from its last save."""
+    is_queued = service.jobs.resume(job["id"])
+    if is_queued:
+        service.queue.enqueue(job["id"])
+    return _changed_job(service, job["id"], "resumed", is_changed=is_queued)
 
 
 def _changed_job(
-    service: Service, job_id: str, *, is_changed: bool, change: str
-) -> dict[str, Any]:
+    service: LocalService, job_id: str, change: str, *, is_changed: bool
+) -> Response:
     job = _find_job(service, job_id)
     if not is_changed:
         msg = f"The job is {job['status']} and cannot be {change}."
         raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
-    return job
+    return JsonResponse(job)
 
 
-@router.post(
-    "/fine_tuning/jobs/{fine_tuning_job_id}/pause",
-    response_model=JobResponse,
-    responses=_errors(404),
-)
-def pause_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
-    """Stop a job that is queued or running, until it is resumed."""
-    is_paused = service.queue.pause(job["id"])
-    return _changed_job(service, job["id"], is_changed=is_paused, change="paused")
-
-
-@router.post(
-    "/fine_tuning/jobs/{fine_tuning_job_id}/resume",
-    response_model=JobResponse,
-    responses=_errors(404),
-)
-def resume_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
-    """Continue a paused job from its last save."""
-    is_queued = service.queue.resume(job["id"])
-    return _changed_job(service, job["id"], is_changed=is_queued, change="resumed")
-
-
-@router.delete("/fine_tuning/jobs/{fine_tuning_job_id}", responses=_errors(404))
-def delete_fine_tuning_job(service: Service, job: FoundJob) -> DeletedJob:
-    """Cancel and delete a job, its saves, and the uploads that only it used."""
-    service.delete_job(job["id"])
-    return DeletedJob(id=job["id"])
-
-
-@router.get(
-    "/fine_tuning/jobs/{fine_tuning_job_id}/events",
-    response_model=Page[JobEvent],
-    responses=_errors(404),
-)
+@router.get("/fine_tuning/jobs/{fine_tuning_job_id}/events")
 def list_fine_tuning_events(
     service: Service, job: FoundJob, after: After = "", limit: Limit = 20
-) -> dict[str, Any]:
+) -> Response:
     """List the events of a job, newest first."""
-    events = service.jobs.events(job["id"]).read()
-    return page(events[::-1], after=after, limit=limit)
+    return _page(service.jobs.events(job["id"])[::-1], after, limit)
 
 
-@router.get(
-    "/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints",
-    response_model=Page[JobCheckpoint],
-    responses=_errors(404),
-)
+@router.get("/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints")
 def list_fine_tuning_job_checkpoints(
     service: Service, job: FoundJob, after: After = "", limit: Limit = 10
-) -> dict[str, Any]:
-    """List the checkpoints of a succeeded job, newest first."""
-    return page(service.checkpoints(job), after=after, limit=limit)
+) -> Response:
+    """List the one checkpoint of a succeeded job: the epoch that became the model."""
+    return _page(service.checkpoints(job), after, limit)
 
 
 @router.get("/models")
-def list_models(service: Service) -> ModelList:
+def list_models(service: Service) -> Response:
     """List the base model, its aliases and the tuned models."""
-    own = [service.base_model, *service.aliases]
-    return ModelList(
-        data=[
-            *(ListedModel(id=name, created=0) for name in own),
-            *(
-                ListedModel(id=record["name"], created=record["created_at"])
-                for record in service.models.newest_first()
-            ),
-        ]
-    )
+    own = [_model(name) for name in (service.base_model, *service.aliases)]
+    tuned = [
+        _model(record["name"], record["created_at"])
+        for record in service.models.newest_first()
+    ]
+    return JsonResponse({"object": "list", "data": [*own, *tuned]})
 
 
-@router.get("/models/{model:path}", responses=_errors(404))
-def retrieve_model(service: Service, model: ModelName) -> ListedModel:
+@router.get("/models/{model:path}", responses=_described(Model))
+def retrieve_model(service: Service, model: str) -> Response:
     """Return one model."""
     service.find_model(model)
     record = service.models.get(model)
-    return ListedModel(id=model, created=record["created_at"] if record else 0)
+    return JsonResponse(_model(model, record["created_at"] if record else 0))
 
 
-@router.delete("/models/{model:path}", responses=_errors(403, 404))
-def delete_model(service: Service, model: ModelName) -> DeletedModel:
-    """Delete a tuned model with its checkpoints, and the uploads that only it used."""
+def _model(name: str, created_at: int = 0) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created_at, "owned_by": "local"}
+
+
+@router.delete("/models/{model:path}", responses=_described(ModelDeleted))
+def delete_model(service: Service, model: str) -> Response:
+    """Delete a tuned model with its job, and the uploads that only it used."""
     service.delete_model(model)
-    return DeletedModel(id=model)
+    return JsonResponse({"id": model, "object": "model", "deleted": True})
 
 
-@router.post(
-    "/chat/completions",
-    response_model=ChatCompletion,
-    responses={
-        200: {"content": {"text/event-stream": {}}},
-        **_errors(404, 429, 503),
-    },
-)
+@router.post("/chat/completions", responses=_described(ChatCompletion))
 async def create_chat_completion(
-    service: Service, body: ChatBody, request: Request
-) -> Any:
+    service: Service, body: ChatRequest, request: Request
+) -> Response:
     """Answer a chat, whole or as a stream."""
     return await complete_chat(service, body, request)
 
 
-@router.get("/checked_examples")
-async def count_checked_examples(service: Service) -> CheckedExamples:
-    """Count the examples that were checked for jobs since the server started."""
-    return CheckedExamples(count=service.checked_examples)
-
-
-@router.post("/score", response_model=ScoreResponse, responses=_errors(404, 429, 503))
-async def score_chat(service: Service, body: ScoreBody) -> Any:
+@router.post("/score")
+async def score_chat(service: Service, body: ScoreRequest) -> Response:
     """Score the assistant's messages of a given chat."""
-    return await score_messages(service, body)
+    return JsonResponse(await score_messages(service, body))
 
 
-@router.post("/tokenize", response_model=TokenizeResponse, responses=_errors(404))
-def tokenize_text(service: Service, body: TokenizeBody) -> Any:
+@router.post("/tokenize")
+def tokenize_text(service: Service, body: TokenizeRequest) -> Response:
     """Return the tokens of a text, or of a chat up to where the answer begins."""
-    return tokenize(service, body)
+    return JsonResponse(tokenize(service, body))
+
+
+@router.get("/checked_examples")
+async def count_checked_examples(service: Service) -> Response:
+    """Count the examples that were checked for jobs since the server started."""
+    return JsonResponse({"count": service.checked_examples})
+
+
+@router.get("/hold")
+async def hold_server(service: Service, request: Request) -> Response:
+    """Keep a server that was started by a command running, while the client stays."""
+
+    async def hold() -> AsyncIterator[bytes]:
+        service.users += 1
+        try:
+            yield b"\n"
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            service.users -= 1
+
+    return StreamingResponse(hold(), media_type="text/plain")

@@ -1,11 +1,10 @@
 """The server process.
 
 `serve_forever` runs a server in the foreground. `main` is the child process of
-`LocalServer`: it reads its settings from standard input, prints one line of JSON when
-it is ready or has failed, and stops when standard input is closed.
+`LocalServer`: it reads its settings from standard input, prints a line of JSON when it
+is ready or has failed, and stops when standard input is closed and no other program
+holds it.
 """
-
-from __future__ import annotations
 
 import json
 import logging
@@ -14,41 +13,54 @@ import secrets
 import socket
 import sys
 import threading
-import time
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.http.startup import check_extra, open_service
+from langchain_chatexports.local_server.bases.description import (
+    describe_base,
+    signature_of,
+)
+from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.weights import check_weights
+from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
-from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
-    default_data_dir,
-)
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
-    find_running_server,
-    has_users,
     publish_server,
     withdraw_server,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from starlette.types import ASGIApp
-
-__all__ = ["ServerInfo", "listen", "main", "run_app", "serve_forever"]
+if TYPE_CHECKING:  # It imports FastAPI.
+    from langchain_chatexports.local_server.http.service import LocalService
 
 logger = logging.getLogger(__name__)
 
+_PACKAGES = (
+    "fastapi",
+    "uvicorn",
+    "multipart",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "gguf",
+    "httpx",
+    "platformdirs",
+    "psutil",
+)
 _SHUTDOWN_SECONDS = 2
-_USERS_POLL_SECONDS = 0.5
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
@@ -64,6 +76,13 @@ class ServerInfo:
     data_dir: str
     engine: str = "transformers"
     """Which engine answers, and why."""
+
+
+def check_extra() -> None:
+    """Check that the extra is installed, before something long begins."""
+    if any(find_spec(name) is None for name in _PACKAGES):
+        feature = "The local server"
+        raise MissingExtraError(feature, "local")
 
 
 def serve_forever(
@@ -87,6 +106,14 @@ def serve_forever(
             or the base is missing.
         MissingExtraError: If the extra `local` is not installed.
     """
+    _serve(settings, on_ready, lambda _: stop is not None and stop.is_set())
+
+
+def _serve(
+    settings: ServerSettings | None,
+    on_ready: Callable[[ServerInfo], None] | None,
+    should_stop: Callable[[int], bool],
+) -> None:
     check_extra()
     settings = (settings or ServerSettings()).with_absolute_base()
     settings.check()
@@ -106,12 +133,14 @@ def serve_forever(
             engine=str(service.choice),
         )
         from langchain_chatexports.local_server.http.app import create_app
-        from langchain_chatexports.local_server.http.connections import LimitedProtocol
 
         app = create_app(service, api_key=info.api_key, host=settings.host)
 
         def call_when_ready() -> None:
-            publish_server(service.data, _record_of(info))
+            server = RunningServer(
+                info.base_url, info.base_model, info.api_key, os.getpid()
+            )
+            publish_server(service.data, server)
             if on_ready is not None:
                 on_ready(info)
 
@@ -120,8 +149,7 @@ def serve_forever(
                 app,
                 listener,
                 call_when_ready,
-                stop,
-                http=LimitedProtocol,
+                lambda: should_stop(service.users),
                 ws="none",
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             )
@@ -129,69 +157,89 @@ def serve_forever(
             withdraw_server(service.data)
 
 
+@contextmanager
+def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
+    """Open a data directory with a base; nothing is trained or loaded."""
+    description = describe_base(settings.base)
+    data = DataDirectory(settings.data_dir)
+    data.prepare()
+    with data.locked():
+        directory = prepare_base(description)
+        _check_chat_template(directory)
+        check_weights(directory)
+        choice = choose_engine(description, directory)
+        logger.info("Answers by %s", choice)
+        for name in settings.aliases:
+            logger.warning("%s is an alias of %s here", name, description.name)
+        from langchain_chatexports.local_server.http.service import LocalService
+
+        yield LocalService(
+            data,
+            base=settings.base,
+            base_model=description.name,
+            base_directory=directory,
+            signature=signature_of(directory),
+            engine=choice,
+            aliases=settings.aliases,
+            threads=settings.threads or default_threads(),
+            batch_threads=settings.threads or os.cpu_count(),
+            resume_jobs=settings.resume_jobs,
+        )
+
+
+def _check_chat_template(directory: Path) -> None:
+    if (directory / "chat_template.jinja").exists():
+        return
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        path = directory / name
+        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
+            return
+    msg = (
+        f"The base model in {directory} has no chat template. Use an instruction-tuned "
+        "model: its name often ends in -Instruct, -Chat or -it."
+    )
+    raise LocalServerError(msg)
+
+
 def main() -> None:
     """Run as the child process of a `LocalServer`."""
     settings = ServerSettings.from_json(sys.stdin.buffer.readline())
-    stop = threading.Event()
+    is_closed = threading.Event()
+    is_held = threading.Event()
 
     def wait_for_closed_input() -> None:
         sys.stdin.buffer.read()
-        _wait_for_users(DataDirectory(settings.data_dir or default_data_dir()))
-        stop.set()
+        is_closed.set()
+
+    def should_stop(users: int) -> bool:
+        if is_closed.is_set() and users and not is_held.is_set():
+            is_held.set()
+            _print_json({"held": users})
+        return is_closed.is_set() and not users
 
     threading.Thread(target=wait_for_closed_input, daemon=True).start()
     try:
-        serve_forever(
-            settings, lambda info: _print_json({"ready": asdict(info)}), stop=stop
-        )
+        _serve(settings, lambda info: _print_json({"ready": asdict(info)}), should_stop)
     except (LocalServerError, MissingExtraError) as error:
         _print_json({"error": str(error), "extra": getattr(error, "extra", None)})
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - reported without its text.
-        frames = _frames(error)
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1])
         _print_json(
-            {"error": f"The server ended with {type(error).__name__} in {frames}."}
+            {"error": f"The server ended with {type(error).__name__} in {where}."}
         )
         raise SystemExit(1) from None
 
 
-def _wait_for_users(data: DataDirectory) -> None:
-    """Return when no other program uses the server, and none can find it."""
-    server = find_running_server(data.root)
-    while True:
-        while has_users(data):
-            time.sleep(_USERS_POLL_SECONDS)
-        withdraw_server(data)
-        if server is None or not has_users(data):
-            return
-        publish_server(data, server)
-
-
-def _record_of(info: ServerInfo) -> RunningServer:
-    return RunningServer(
-        base_url=info.base_url,
-        base_model=info.base_model,
-        api_key=info.api_key,
-        pid=os.getpid(),
-    )
-
-
 def run_app(
-    app: ASGIApp,
+    app: Any,
     listener: socket.socket,
     on_ready: Callable[[], None],
-    stop: threading.Event | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> None:
-    """Run an application until Ctrl-C, or until it is told to stop.
-
-    Args:
-        app: The application.
-        listener: The bound socket.
-        on_ready: Called once, when the server accepts requests.
-        stop: An event that stops the server.
-        options: Further settings of uvicorn.
-    """
+    """Run an ASGI application until Ctrl-C, or until it should stop."""
     import uvicorn
 
     class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is untyped here.
@@ -201,7 +249,7 @@ def run_app(
                 on_ready()
 
         async def on_tick(self, counter: int) -> bool:
-            if stop is not None and stop.is_set():
+            if should_stop():
                 self.should_exit = True
             return bool(await super().on_tick(counter))
 
@@ -223,21 +271,9 @@ def run_app(
 
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """Take a port.
-
-    Args:
-        host: The address.
-        port: The port; 0 for a free one.
-
-    Yields:
-        The bound socket.
-
-    Raises:
-        LocalServerError: If the port is taken.
-    """
+    """Bind a port; 0 is a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
         # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two
         # programs share a port.
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
@@ -252,8 +288,6 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
             )
             raise LocalServerError(msg) from error
         yield listener
-    finally:
-        listener.close()
 
 
 def _base_url(listener: socket.socket) -> str:
@@ -265,10 +299,3 @@ def _base_url(listener: socket.socket) -> str:
 def _print_json(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
-
-
-def _frames(error: BaseException) -> str:
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))

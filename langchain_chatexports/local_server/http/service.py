@@ -1,13 +1,13 @@
 """The service behind the routes: files, jobs, models and the engine of a server."""
 
-from __future__ import annotations
-
 import contextlib
 import random
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
@@ -22,12 +22,21 @@ from langchain_chatexports.local_server.engines.transformers import (
     TransformersEngine,
 )
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
-from langchain_chatexports.local_server.storage.deletion import (
-    delete_uploads_of_jobs,
-    delete_uploads_of_model,
+from langchain_chatexports.local_server.http.requests import JobRequest
+from langchain_chatexports.local_server.storage.data_directory import (
+    FILE_ID,
+    DataDirectory,
 )
-from langchain_chatexports.local_server.storage.files import FILE_ID, FileStore
-from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.deletion import (
+    delete_kept,
+    uploads_of,
+)
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import (
+    UNFINISHED,
+    JobStore,
+    last_saved,
+)
 from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
@@ -36,7 +45,6 @@ from langchain_chatexports.local_server.storage.models import (
     PERSON_KEY,
     SOURCE_KEY,
     ModelStore,
-    list_models,
     new_model_id,
     tuned_model_name,
 )
@@ -47,42 +55,14 @@ from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
     label_examples,
 )
-from langchain_chatexports.local_server.training.queue import (
-    UNFINISHED,
-    TrainingQueue,
-)
+from langchain_chatexports.local_server.training.queue import TrainingQueue
 from langchain_chatexports.local_server.training.trial import check_trainable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.http.requests import JobRequest
-    from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-
-__all__ = ["LocalService", "ServedModel"]
 
 _MAX_EXAMPLE_TOKENS = 1024
 _WARM_UP_SECONDS = 30.0
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
-_FILES_OF_JOBS = ("training_file", "validation_file")
-# In the words of langchain-core's `ModelProfile`. A request with anything else is
-# refused, see `ChatRequest`.
-_ABILITIES = {
-    "text_inputs": True,
-    "image_inputs": False,
-    "image_url_inputs": False,
-    "pdf_inputs": False,
-    "audio_inputs": False,
-    "video_inputs": False,
-    "text_outputs": True,
-    "image_outputs": False,
-    "audio_outputs": False,
-    "video_outputs": False,
-    "reasoning_output": False,
-}
 
 
 @dataclass(frozen=True)
@@ -111,25 +91,9 @@ class LocalService:
         aliases: dict[str, str] | None = None,
         threads: int = 1,
         batch_threads: int | None = None,
-        max_training_jobs: int = 1,
         resume_jobs: bool = True,
     ) -> None:
-        """Open a data directory; `start` starts the queued jobs.
-
-        Args:
-            data: The data directory, prepared and locked.
-            base: The base, as the user gave it.
-            base_model: Its short name.
-            base_directory: Its directory in transformers' format.
-            signature: The dimensions that adapter and base must share.
-            engine: Which engine answers; transformers if `None`.
-            aliases: More names for the base.
-            threads: The number of CPU threads.
-            batch_threads: That of llama.cpp for prompts, and for several answers at the
-                same time; `threads` if `None`.
-            max_training_jobs: How many jobs may train at the same time.
-            resume_jobs: Whether to train the jobs that an earlier server left.
-        """
+        """Open a data directory; `start` starts the queued jobs."""
         self.base_model = base_model
         self.aliases = sorted(aliases or {})
         self.data = data
@@ -145,9 +109,9 @@ class LocalService:
             self.jobs,
             self.files,
             self.models,
+            data_dir=data.root,
             base_directory=base_directory,
             threads=threads,
-            at_once=max_training_jobs,
             resumes=resume_jobs,
         )
         self.llama_cpp: LlamaCppEngine | None = None
@@ -174,6 +138,9 @@ class LocalService:
         self.checked_examples = 0
         """Examples that were checked for jobs since the start."""
 
+        self.users = 0
+        """Other programs that keep the server running."""
+
         self._base = base
         self._signature = signature
 
@@ -199,23 +166,18 @@ class LocalService:
 
     def _delete_new_uploads_without_job(self) -> None:
         # A command that was interrupted while it ordered a job leaves its examples.
-        jobs = self.jobs.newest_first()
-        used = {job.get(name) for job in jobs for name in _FILES_OF_JOBS}
+        used = set().union(*map(uploads_of, self.jobs.newest_first()))
         for file in self.files.newest_first():
             if file["created_at"] >= self._created_at and file["id"] not in used:
                 self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
-        """Return a model by its name, which is never a path or hub id.
-
-        Raises:
-            ApiError: With status 404 if this server does not have it.
-        """
+        """Return a model by its name, which is never a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
-        folder = self.models.adapter_folder(name)
-        if folder is not None:
-            return ServedModel(name, folder)
+        record = self.models.get(name)
+        if record is not None:
+            return ServedModel(name, self.models.folder(record["id"]))
         msg = "The model does not exist on this server."
         other = self.models.other_base(name)
         if other is not None:
@@ -226,34 +188,20 @@ class LocalService:
         raise ApiError(msg, status=404, code="model_not_found", param="model")
 
     def delete_model(self, name: str) -> None:
-        """Delete a tuned model with its checkpoints, and the uploads only it used.
-
-        Raises:
-            ApiError: If it does not exist, or is the base.
-        """
+        """Delete a tuned model with its job, and the uploads that only it used."""
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
         record = self.models.get(name)
         if record is None:
             raise not_found(kind="model", param="model")
-        delete_uploads_of_model(name, self.data, self.files, self.jobs)
-        self.models.delete(name)
+        delete_kept(name, data_dir=self.data.root)
         for engine in (self.llama_cpp, self.scorer):
             if engine is not None:
                 engine.forget(self.models.folder(record["id"]))
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
-        """Validate a job and its files, and queue it.
-
-        Returns:
-            The job; of an order that is sent again while its job is not finished, that
-            job. A client that had no answer in time looks for the job before it does
-            so, and may have looked before the job was there.
-
-        Raises:
-            ApiError: If the job cannot be trained.
-        """
+        """Validate a job and its files, and queue it."""
         if self.find_model(request.model).adapter is not None:
             msg = f"Tuned models cannot be tuned again here; use {self.base_model}."
             raise ApiError(msg, code="model_not_available", param="model")
@@ -267,6 +215,7 @@ class LocalService:
                 request.validation_file, "validation_file", max_length
             )
         requested = request.requested_hyperparameters()
+        metadata = request.metadata or {}
         resolved = resolve_hyperparameters(
             requested, examples=training.count, device=expected_device()
         )
@@ -287,17 +236,13 @@ class LocalService:
             "seed": _seed(request.seed),
             "user_provided_suffix": request.suffix,
             "organization_id": "local",
-            "metadata": request.metadata,
+            "metadata": metadata,
             "integrations": [],
             "trained_tokens": None,
             "finished_at": None,
             "estimated_finish": None,
             "error": None,
-            "profile": {
-                **self.abilities(),
-                "max_input_tokens": self.tokenizer.context,
-                "max_output_tokens": self.tokenizer.context,
-            },
+            "profile": self.profile(),
         }
         private = {
             "max_length": max_length,
@@ -310,8 +255,8 @@ class LocalService:
                 "base_model": self.base_model,
                 "signature": self._signature,
                 "suffix": request.suffix,
-                "person": request.metadata.get(PERSON_KEY),
-                "source": request.metadata.get(SOURCE_KEY),
+                "person": metadata.get(PERSON_KEY),
+                "source": metadata.get(SOURCE_KEY),
             },
         }
         events = [
@@ -320,7 +265,7 @@ class LocalService:
             *(_warnings(validation, "validation", max_length) if validation else ()),
         ]
         with self._creation_lock:
-            known = self._unfinished_job(request.metadata.get(KEY))
+            known = self._unfinished_job(metadata.get(KEY))
             if known is not None:
                 return known
             job = self.jobs.create(record, private=private, events=events)
@@ -328,27 +273,23 @@ class LocalService:
         return job
 
     def _unfinished_job(self, order: str | None) -> dict[str, Any] | None:
-        """Return the unfinished job of an order."""
-        ids = self.jobs.with_status(*UNFINISHED) if order else ()
-        jobs = filter(None, map(self.jobs.get, ids))
-        return next((job for job in jobs if job["metadata"].get(KEY) == order), None)
-
-    def delete_job(self, job_id: str) -> None:
-        """Cancel and delete a job, its saves, and the uploads that only it used.
-
-        Raises:
-            ApiError: If its model is kept.
-        """
-        self.queue.cancel(job_id)
-        kept = {model.job_id: model.name for model in list_models(self.data.root)}
-        if job_id in kept:
-            msg = f"The job made the model {kept[job_id]}: delete that."
-            raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
-        delete_uploads_of_jobs({job_id}, self.data, self.files, self.jobs)
-        self.jobs.delete(job_id)
+        """Return the unfinished job of an order; one that was stopped continues."""
+        for job in self.jobs.newest_first():
+            if order is None or job["metadata"].get(KEY) != order:
+                continue
+            has_failed = job["status"] == "failed"
+            if job["status"] == "paused" or (
+                has_failed and last_saved(self.jobs.folder(job["id"])) is not None
+            ):
+                self.jobs.resume(job["id"])
+                self.queue.enqueue(job["id"])
+                return self.jobs.get(job["id"])
+            if job["status"] in UNFINISHED:
+                return job
+        return None
 
     def checkpoints(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the checkpoints of a job, newest first; none before it succeeds."""
+        """Return the epoch that became the model of a job; none before it succeeds."""
         name = job["fine_tuned_model"]
         record = self.models.get(name) if name else None
         if record is None:
@@ -356,22 +297,29 @@ class LocalService:
         return [
             {
                 "object": "fine_tuning.job.checkpoint",
-                "id": f"ftckpt-{record['id']}-{kept['step']}",
-                "created_at": kept["created_at"],
-                "fine_tuned_model_checkpoint": f"{name}:ckpt-step-{kept['step']}",
+                "id": f"ftckpt-{record['id']}",
+                "created_at": record["created_at"],
+                "fine_tuned_model_checkpoint": name,
                 "fine_tuning_job_id": job["id"],
-                "step_number": kept["step"],
-                "metrics": kept["metrics"],
+                "step_number": record["step"],
+                "metrics": {"step": record["step"], **record["metrics"]},
             }
-            for kept in reversed(record.get("checkpoints", ()))
         ]
 
-    def abilities(self) -> dict[str, bool]:
-        """Return what its models can do, in the words of LangChain's profiles."""
+    def profile(self) -> dict[str, Any]:
+        """Return the limits and abilities of its models, as LangChain names them."""
         has_llama_cpp = self.llama_cpp is not None
         can_call = has_llama_cpp and self.tokenizer.template.has_tools
         return {
-            **_ABILITIES,
+            "max_input_tokens": self.tokenizer.context,
+            "max_output_tokens": self.tokenizer.context,
+            "text_inputs": True,
+            "text_outputs": True,
+            "image_inputs": False,
+            "image_outputs": False,
+            "audio_inputs": False,
+            "audio_outputs": False,
+            "reasoning_output": False,
             "tool_calling": can_call,
             "tool_choice": can_call,
             "structured_output": has_llama_cpp,

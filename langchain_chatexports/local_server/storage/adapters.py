@@ -1,14 +1,8 @@
 """Adapters on disk: safetensors and JSON files, which cannot run code."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["is_adapter", "save_adapter"]
+from pathlib import Path
+from typing import Any
 
 
 def save_adapter(model: Any, folder: Path) -> None:

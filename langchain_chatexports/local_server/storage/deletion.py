@@ -1,44 +1,30 @@
-"""Deletion without a server: a tuned model, a job, or everything."""
+"""Deletion of what this program made: a model, a job, uploaded examples, everything.
 
-from __future__ import annotations
+Only what has a record of ours is deleted. It works while a server runs, which finds a
+deleted model no more and stops the trainer of a deleted job.
+"""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
+    FILE_ID,
     DataDirectory,
-    read_json,
     remove_folder,
 )
 from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.storage.jobs import (
-    FINISHED,
-    JobStore,
-    require_job,
-    require_no_trainer,
-)
-from langchain_chatexports.local_server.storage.locks import (
-    BRIEF_WAIT_SECONDS,
-    only_server,
-)
+from langchain_chatexports.local_server.storage.jobs import UNFINISHED, JobStore
 from langchain_chatexports.local_server.storage.models import list_models
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
-__all__ = [
-    "KeptData",
-    "count_kept",
-    "delete_everything",
-    "delete_job",
-    "delete_model",
-    "delete_set",
-    "delete_uploads_of_jobs",
-    "delete_uploads_of_model",
-]
+NOT_DELETED = (
+    "Not deleted: your exports; copies elsewhere, such as models that you exported, "
+    "talks and sets that you saved, and backups; downloaded base models; what was "
+    "uploaded to other servers."
+)
+"""What no deletion here reaches; printed before a deletion is confirmed."""
 
 
 @dataclass(frozen=True)
@@ -63,132 +49,55 @@ class KeptData:
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
-    """Count what a data directory contains; nothing is changed.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If it is not a local server's directory.
-    """
-    data = _directory(data_dir)
+    """Count what a data directory contains; nothing is changed."""
+    data = DataDirectory(data_dir)
     if data.is_empty:
         return KeptData(0, 0, 0)
     data.require_own()
-    entries = data.entries()
     return KeptData(
-        files=sum(read_json(entry / "meta.json") is not None for entry in entries),
-        jobs=sum(read_json(entry / "job.json") is not None for entry in entries),
+        files=len(FileStore(data).newest_first()),
+        jobs=len(JobStore(data).newest_first()),
         models=len(list_models(data.root)),
     )
 
 
-def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete a tuned model with its checkpoints, and the uploads that only it used.
+def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
+    """Delete a model with its job, a job, or uploaded examples that no job has used.
+
+    Uploads that only the model or the job used are deleted with them. A job holds its
+    person's name and the source's, so it does not outlive its model.
 
     Args:
-        name: The model's name, `ft:…`.
-        data_dir: The directory; the default one if `None`.
+        name: The model's name, the job's id, or the id of the uploaded file.
+        data_dir: The data directory; the default one if `None`.
 
     Raises:
-        LocalServerError: If there is no such model, or a server uses the directory.
+        LocalServerError: If it does not exist, or something else needs it.
     """
-    data = _directory(data_dir)
-    kept = {model.name: model.path for model in list_models(data.root)}
-    if name not in kept:
-        msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
+    data = DataDirectory(data_dir)
+    data.require_own()
+    if FILE_ID.fullmatch(name):
+        _delete_file(name, data)
+        return
+    for model in list_models(data.root):
+        if model.name == name:
+            # If this fails, the model stays listed and can be deleted later.
+            _delete_uploads(model.job_id, data)
+            remove_folder(model.path)
+            if JobStore(data).get(model.job_id) is not None:
+                JobStore(data).delete(model.job_id)
+            return
+        if model.job_id == name:
+            msg = f"Job {name} made the model {model.name}: delete that."
+            raise LocalServerError(msg)
+    jobs = JobStore(data)
+    if jobs.get(name) is None:
+        msg = f"There is no model or job {name}. See: chatexports models"
         raise LocalServerError(msg)
-    data.require_own()
-    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
-        data.prepare()  # Folders of it can be missing.
-        delete_uploads_of_model(name, data, FileStore(data), JobStore(data))
-        remove_folder(kept[name])
-
-
-def delete_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete a job with its events and saves, and the uploads that only it used.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If there is no such job, its model is kept, or a server or a
-            trainer uses the directory.
-    """
-    data = _directory(data_dir)
-    data.require_own()
-    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
-        data.prepare()  # Folders of it can be missing.
-        jobs = JobStore(data)
-        require_job(job_id, jobs)
-        for model in list_models(data.root):
-            if model.job_id == job_id:
-                msg = f"Job {job_id} made the model {model.name}: delete that."
-                raise LocalServerError(msg)
-        require_no_trainer(data, [job_id])
-        delete_uploads_of_jobs({job_id}, data, FileStore(data), jobs)
-        jobs.delete(job_id)
-
-
-def delete_set(set_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete uploaded examples.
-
-    Args:
-        set_id: The id of the uploaded file, `file-…`.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If it is not a local server's directory, or a server uses it.
-    """
-    data = _directory(data_dir)
-    data.require_own()
-    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
-        data.prepare()  # Folders of it can be missing.
-        FileStore(data).delete(set_id)
-
-
-def delete_uploads_of_model(
-    name: str, data: DataDirectory, files: FileStore, jobs: JobStore
-) -> None:
-    """Delete the uploads of a tuned model's job that nothing else uses.
-
-    An upload is used by jobs that are not finished, and by those whose model is kept.
-    Called before the model is deleted, so that after an error it can be repeated.
-
-    Args:
-        name: The model's name.
-        data: The data directory.
-        files: Its uploads.
-        jobs: Its jobs.
-    """
-    models = list_models(data.root)
-    own_jobs = {model.job_id for model in models if model.name == name}
-    delete_uploads_of_jobs(own_jobs, data, files, jobs)
-
-
-def delete_uploads_of_jobs(
-    own_jobs: Collection[str], data: DataDirectory, files: FileStore, jobs: JobStore
-) -> None:
-    """Delete the uploads of jobs that nothing else uses.
-
-    Args:
-        own_jobs: The ids of the jobs, whose models do not count as uses.
-        data: The data directory.
-        files: Its uploads.
-        jobs: Its jobs.
-    """
-    kept_jobs = {model.job_id for model in list_models(data.root)}
-    own: set[str | None] = set()
-    shared: set[str | None] = set()
-    for job in jobs.newest_first():
-        uploads = {job.get("training_file"), job.get("validation_file")}
-        if job["id"] in own_jobs:
-            own |= uploads
-        elif job["id"] in kept_jobs or job["status"] not in FINISHED:
-            shared |= uploads
-    for file_id in own - shared - {None}:
-        files.delete(str(file_id))
+    jobs.stop(name, "cancelled")
+    jobs.wait_for_trainer(name)
+    _delete_uploads(name, data)
+    jobs.delete(name)
 
 
 def delete_everything(data_dir: str | Path | None = None) -> KeptData:
@@ -196,28 +105,55 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
 
     The empty folders stay, and so do the base models in the caches and any files that
     are not the server's.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-
-    Returns:
-        How much was deleted.
-
-    Raises:
-        LocalServerError: If it is not a local server's directory, or a server or a
-            trainer uses it.
     """
-    data = _directory(data_dir)
+    data = DataDirectory(data_dir)
     deleted = count_kept(data.root)
     if data.is_empty:
         return deleted
-    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
-        entries = data.entries()
-        require_no_trainer(data, [entry.name for entry in entries])
-        for entry in entries:
-            remove_folder(entry)
+    with data.locked(is_brief=True):
+        files, jobs = FileStore(data), JobStore(data)
+        for model in list_models(data.root):
+            remove_folder(model.path)
+        for job in jobs.newest_first():
+            jobs.wait_for_trainer(job["id"])
+            jobs.delete(job["id"])
+        for file in files.newest_first():
+            files.delete(file["id"])
+        files.delete_expired()
+        files.delete_incomplete()
     return deleted
 
 
-def _directory(data_dir: str | Path | None) -> DataDirectory:
-    return DataDirectory(data_dir)
+def _delete_file(file_id: str, data: DataDirectory) -> None:
+    files = FileStore(data)
+    if files.get(file_id) is None:
+        msg = f"There are no examples {file_id}. See: chatexports models --json"
+        raise LocalServerError(msg)
+    for job in JobStore(data).newest_first():
+        if file_id in uploads_of(job):
+            msg = f"Job {job['id']} used {file_id}: delete that."
+            raise LocalServerError(msg)
+    files.delete(file_id)
+
+
+def _delete_uploads(job_id: str, data: DataDirectory) -> None:
+    """Delete the uploads of a job that no other unfinished job and no model uses."""
+    with_model = {model.job_id for model in list_models(data.root)}
+    own: set[str] = set()
+    shared: set[str] = set()
+    for job in JobStore(data).newest_first():
+        if job["id"] == job_id:
+            own = uploads_of(job)
+        elif job["id"] in with_model or job["status"] in UNFINISHED:
+            shared |= uploads_of(job)
+    for file_id in own - shared:
+        FileStore(data).delete(file_id)
+
+
+def uploads_of(job: dict[str, str | None]) -> set[str]:
+    """Return the ids of the files that a job was created with."""
+    used: Collection[str | None] = (
+        job.get("training_file"),
+        job.get("validation_file"),
+    )
+    return {file_id for file_id in used if file_id}

@@ -1,32 +1,26 @@
-"""Uploaded files: one folder each, with the content and its metadata."""
+"""Uploaded files: their content in `files`, their records in the database."""
 
-from __future__ import annotations
-
+import json
 import os
 import re
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
     new_id,
-    read_json,
-    remove_folder,
-    replace,
-    write_json,
 )
+from langchain_chatexports.local_server.storage.database import reading, writing
 from langchain_chatexports.local_server.storage.json_lines import read_examples
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["FILE_ID", "FileStore"]
 
 _BLOCK_BYTES = 1 << 20
 _MAX_NAME_LENGTH = 255
+# Parsing a line takes many times its size in memory: one upload at a time.
+_CHECKING = threading.Lock()
 
 
 class FileStore:
@@ -34,103 +28,89 @@ class FileStore:
 
     def __init__(self, data: DataDirectory) -> None:
         self._data = data
-        self._lock = threading.RLock()
-        self._checking = threading.Lock()
-        self._records: dict[str, dict[str, Any]] = {}
-        for folder in data.files.iterdir():
-            record = read_json(folder / "meta.json")
-            if record is not None and FILE_ID.fullmatch(folder.name):
-                self._records[folder.name] = record
 
     def create(
         self, stream: BinaryIO, *, filename: str, lifetime: int | None = None
     ) -> dict[str, Any]:
-        """Store an upload, if every line of it is a JSON object.
-
-        Args:
-            stream: The upload.
-            filename: Its name, which is only returned to clients.
-            lifetime: Seconds until it expires; `None` for never.
-
-        Returns:
-            OpenAI's file object.
-
-        Raises:
-            JsonLinesError: If a line is not a JSON object.
-        """
+        """Store an upload, if every line of it is a JSON object."""
         file_id = new_id("file-")
-        folder = self._data.new_folder(self._data.files, file_id)
+        path = self.path(file_id)
+        # First, so that no text is here of which there is no record.
+        with writing(self._data.database) as database:
+            database.execute("INSERT INTO files (id) VALUES (?)", (file_id,))
         try:
-            size = _write(stream, folder / "content.jsonl")
-            # One at a time: parsing a line takes many times its size in memory.
-            with self._checking:
-                for _ in read_examples(folder / "content.jsonl"):
+            size = _write(stream, path)
+            with _CHECKING:
+                for _ in read_examples(path):
                     pass
-            now = time.time_ns()
-            seconds = now // 1_000_000_000
+            now = int(time.time())
             record = {
                 "id": file_id,
                 "object": "file",
                 "bytes": size,
-                "created_at": seconds,
-                "expires_at": None if lifetime is None else seconds + lifetime,
+                "created_at": now,
+                "expires_at": None if lifetime is None else now + lifetime,
                 "filename": _plain_name(filename),
                 "purpose": "fine-tune",
                 "status": "processed",
                 "status_details": None,
-                "order": now,
             }
-            write_json(folder / "meta.json", record)
-            with self._lock:
-                replace(folder, self._data.files / file_id)
-                self._records[file_id] = record
+            with writing(self._data.database) as database:
+                database.execute(
+                    "UPDATE files SET record = ?, expires_at = ? WHERE id = ?",
+                    (json.dumps(record), record["expires_at"], file_id),
+                )
         except BaseException:
-            remove_folder(folder)
+            self.delete(file_id)
             raise
-        return _public(record)
+        return record
 
     def newest_first(self) -> list[dict[str, Any]]:
         """Return all files that have not expired, newest first."""
-        with self._lock:
-            records = sorted(self._records.values(), key=lambda r: -r["order"])
-        return [_public(record) for record in records if not _is_expired(record)]
+        return self._select("ORDER BY number DESC")
 
     def get(self, file_id: str) -> dict[str, Any] | None:
         """Return a file, or `None` if it does not exist or has expired."""
-        with self._lock:
-            record = self._records.get(file_id)
-        return None if record is None or _is_expired(record) else _public(record)
+        return next(iter(self._select("AND id = ?", file_id)), None)
 
     def path(self, file_id: str) -> Path:
         """Return the path of a file's content, which may not exist."""
         if not FILE_ID.fullmatch(file_id):
             msg = "not the id of a file"
             raise ValueError(msg)
-        return self._data.files / file_id / "content.jsonl"
+        return self._data.files / f"{file_id}.jsonl"
 
-    def delete(self, file_id: str) -> bool:
-        """Delete a file, and return whether it existed."""
-        with self._lock:
-            if file_id not in self._records:
-                return False
-            # If this fails, the file stays listed and can be deleted later.
-            remove_folder(self._data.files / file_id)
-            del self._records[file_id]
-        return True
+    def delete(self, file_id: str) -> None:
+        """Delete a file, if it exists."""
+        # If this fails, the file stays listed and can be deleted later.
+        self.path(file_id).unlink(missing_ok=True)
+        with writing(self._data.database) as database:
+            database.execute("DELETE FROM files WHERE id = ?", (file_id,))
 
     def delete_expired(self) -> None:
         """Delete the files that have expired."""
-        with self._lock:
-            expired = [i for i, record in self._records.items() if _is_expired(record)]
-            for file_id in expired:
-                # The next call tries again.
-                with suppress(OSError):
-                    self.delete(file_id)
+        self._delete_where("expires_at <= ?", time.time())
 
+    def delete_incomplete(self) -> None:
+        """Delete the uploads that a killed server was receiving."""
+        self._delete_where("record IS NULL")
 
-def _is_expired(record: dict[str, Any]) -> bool:
-    expires_at = record.get("expires_at")
-    return expires_at is not None and bool(expires_at <= time.time())
+    def _select(self, clause: str, *values: Any) -> list[dict[str, Any]]:
+        query = (
+            "SELECT record FROM files WHERE record IS NOT NULL "
+            f"AND ifnull(expires_at > ?, TRUE) {clause}"
+        )
+        with reading(self._data.database) as database:
+            rows = database.execute(query, (time.time(), *values)).fetchall()
+        return [json.loads(record) for (record,) in rows]
+
+    def _delete_where(self, condition: str, *values: Any) -> None:
+        query = f"SELECT id FROM files WHERE {condition}"
+        with reading(self._data.database) as database:
+            ids = database.execute(query, values).fetchall()
+        for (file_id,) in ids:
+            with suppress(OSError):  # The next call tries again.
+                self.delete(file_id)
 
 
 def _write(stream: BinaryIO, path: Path) -> int:
@@ -147,7 +127,3 @@ def _write(stream: BinaryIO, path: Path) -> int:
 def _plain_name(filename: str) -> str:
     plain = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename)
     return re.split(r"[/\\]", plain)[-1][:_MAX_NAME_LENGTH] or "upload"
-
-
-def _public(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "order"}

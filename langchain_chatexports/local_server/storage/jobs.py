@@ -1,18 +1,19 @@
-"""Fine-tuning jobs: one folder each, with the job's state in `job.json`.
+"""Fine-tuning jobs and their events.
 
-A job is `queued`, `running` or `paused` until it is one of `FINISHED`. Nothing but a
-request to resume it trains a paused job.
+A job is `queued`, `running` or `paused` until it is one of `FINISHED`. Only one is
+trained at a time, by the server of the data directory; the others wait in line. Nothing
+but a request to resume it trains a paused job. A failed one can be resumed, too: its
+saves stay until it is deleted.
 """
 
-from __future__ import annotations
-
-import logging
+import json
 import shutil
-import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Literal
 
 from langchain_chatexports._locks import is_locked
 from langchain_chatexports.exceptions import LocalServerError
@@ -20,46 +21,19 @@ from langchain_chatexports.local_server.storage.data_directory import (
     JOB_ID,
     DataDirectory,
     new_id,
-    read_json,
     remove_folder,
-    replace,
-    write_json,
 )
-from langchain_chatexports.local_server.storage.events import EventLog
-from langchain_chatexports.local_server.storage.locks import (
-    BRIEF_WAIT_SECONDS,
-    only_server,
-)
+from langchain_chatexports.local_server.storage.database import reading, writing
 from langchain_chatexports.local_server.storage.models import PERSON_KEY
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
+UNFINISHED = ("queued", "running", "paused")
+FINISHED = ("succeeded", "failed", "cancelled")
 
-__all__ = [
-    "COMPLETE",
-    "FINISHED",
-    "JOB_ID",
-    "JobStore",
-    "KeptJob",
-    "cancel_job",
-    "job_events",
-    "last_saved",
-    "list_jobs",
-    "pause_job",
-    "public_job",
-    "require_job",
-    "require_no_trainer",
-]
-
-FINISHED = frozenset({"succeeded", "failed", "cancelled"})
-
-COMPLETE = "whole.json"
+COMPLETE = "complete.json"
 """The file that marks a save as complete."""
 
-_PRIVATE = "private"
-
-logger = logging.getLogger(__name__)
+_POLL_SECONDS = 0.05
+_TRAINER_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +48,7 @@ class KeptJob:
     """The short name of its base."""
 
     created_at: datetime
-    """When it was ordered, in UTC."""
+    """When it was created, in UTC."""
 
     step: int
     """The last step that was trained."""
@@ -94,15 +68,14 @@ class KeptJob:
     has_validation: bool = False
     """Whether examples were held out of it."""
 
+    position: int = 0
+    """How many jobs are trained before this one, if it is queued."""
+
 
 def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
-    """Return the jobs of a data directory, newest first.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-    """
+    """Return the jobs of a data directory, newest first."""
     data = DataDirectory(data_dir)
-    if not data.jobs.is_dir():
+    if not data.is_own:
         return []
     jobs = JobStore(data)
     has_server = is_locked(data.lock)
@@ -110,29 +83,18 @@ def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
 
 
 def job_events(job_id: str, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
-    """Return the events of a job as clients see them, oldest first.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-    """
+    """Return the events of a job as clients see them, oldest first."""
     data = DataDirectory(data_dir)
-    if not JOB_ID.fullmatch(job_id):
-        return []
-    return EventLog(data.jobs / job_id / "events.jsonl").read()
+    return JobStore(data).events(job_id) if data.is_own else []
 
 
-def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJob:
-    folder = jobs.folder(job["id"])
+def _kept_job(job: dict[str, Any], jobs: "JobStore", *, has_server: bool) -> KeptJob:
     status = job["status"]
-    # Nobody trains the jobs of a server that was killed together with its trainer.
-    is_left = status == "running" and not has_server
-    if status == "paused" or (is_left and not is_locked(folder / "trainer.lock")):
+    # Nobody trains the jobs of a server that was killed.
+    if status == "paused" or (status == "running" and not has_server):
         status = "stopped"
-    events = reversed(jobs.events(job["id"]).read())
-    metrics = (event["data"] for event in events if "step" in event["data"])
-    last: dict[str, Any] = next(metrics, {})
-    saved = last_saved(folder / "work")
+    last = jobs.last_metrics(job["id"])
+    saved = last_saved(jobs.folder(job["id"]))
     return KeptJob(
         id=job["id"],
         status=status,
@@ -144,76 +106,35 @@ def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJ
         base=jobs.private(job["id"]).get("model", {}).get("base"),
         person=(job.get("metadata") or {}).get(PERSON_KEY),
         has_validation=bool(job.get("validation_file")),
+        position=len(jobs.before(job["id"])) if status == "queued" else 0,
     )
 
 
 def cancel_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Cancel a job without a server; its saves are deleted.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If there is no such job, it has finished, or a server or a
-            trainer uses the directory.
-    """
-    folder = _finish_without_server(
-        job_id, data_dir, status="cancelled", finished_at=int(time.time())
-    )
-    shutil.rmtree(folder / "work", ignore_errors=True)
+    """Cancel a job, whether a server runs or not; its saves are deleted."""
+    _change(job_id, data_dir, "cancelled")
 
 
 def pause_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Pause a job without a server, so that the next one does not train it.
-
-    Args:
-        job_id: The job's id, `ftjob-…`.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: As for `cancel_job`.
-    """
-    _finish_without_server(job_id, data_dir, status="paused")
+    """Pause a job, whether a server runs or not, until it is resumed."""
+    _change(job_id, data_dir, "paused")
 
 
-def _finish_without_server(
-    job_id: str, data_dir: str | Path | None, **changes: Any
-) -> Path:
+def _change(
+    job_id: str, data_dir: str | Path | None, status: Literal["cancelled", "paused"]
+) -> None:
     data = DataDirectory(data_dir)
     data.require_own()
-    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
-        data.prepare()  # Folders of it can be missing.
-        jobs = JobStore(data)
-        require_job(job_id, jobs)
-        require_no_trainer(data, [job_id])
-        unfinished = ("queued", "running", "paused")
-        if not jobs.update(job_id, only_from=unfinished, **changes):
-            msg = f"Job {job_id} has finished already. See: chatexports models"
-            raise LocalServerError(msg)
-        return jobs.folder(job_id)
-
-
-def require_job(job_id: str, jobs: JobStore) -> None:
-    """Raise `LocalServerError` if there is no such job."""
-    if jobs.get(job_id) is None:
-        msg = f"There is no job {job_id}. The jobs: chatexports models"
+    jobs = JobStore(data)
+    jobs.require(job_id)
+    if not jobs.stop(job_id, status):
+        msg = f"Job {job_id} has finished already. See: chatexports models"
         raise LocalServerError(msg)
 
 
-def require_no_trainer(data: DataDirectory, job_ids: Iterable[str]) -> None:
-    """Raise `LocalServerError` if a killed server's trainer trains one of these."""
-    if any(is_locked(data.jobs / job_id / "trainer.lock") for job_id in job_ids):
-        msg = (
-            f"The trainer of a killed server still runs in {data.root}. Wait for "
-            "it, or start a server on the directory and cancel the job."
-        )
-        raise LocalServerError(msg)
-
-
-def last_saved(work: Path) -> Path | None:
+def last_saved(job_folder: Path) -> Path | None:
     """Return the folder of a job's last complete save, if there is one."""
-    saves = [mark.parent for mark in work.glob(f"trainer/checkpoint-*/{COMPLETE}")]
+    saves = [mark.parent for mark in job_folder.glob(f"saves/checkpoint-*/{COMPLETE}")]
     return max(saves, key=_step_of, default=None)
 
 
@@ -222,125 +143,189 @@ def _step_of(save: Path) -> int:
 
 
 class JobStore:
-    """The jobs of one data directory."""
+    """The jobs of one data directory, for any number of processes."""
 
     def __init__(self, data: DataDirectory) -> None:
         self._data = data
-        self._lock = threading.RLock()
-        self._records: dict[str, dict[str, Any]] = {}
-        for folder in data.jobs.iterdir():
-            record = read_json(folder / "job.json")
-            if record is not None and JOB_ID.fullmatch(folder.name):
-                self._records[folder.name] = record
 
     def create(
-        self, record: dict[str, Any], *, private: dict[str, Any], events: list[str]
+        self,
+        record: dict[str, Any],
+        *,
+        private: dict[str, Any],
+        events: Collection[str],
     ) -> dict[str, Any]:
-        """Create a queued job.
-
-        Args:
-            record: OpenAI's fields, without id, times and status.
-            private: Fields for the trainer, which clients do not see.
-            events: Warnings for the job's events.
-
-        Returns:
-            The job, as clients see it.
-        """
-        now = time.time_ns()
-        job_id = new_id("ftjob-")
+        """Create a queued job."""
         job = {
             **record,
-            "id": job_id,
+            "id": new_id("ftjob-"),
             "object": "fine_tuning.job",
-            "created_at": now // 1_000_000_000,
-            "status": "queued",
-            _PRIVATE: {**private, "order": now, "cancel": False, "pause": False},
+            "created_at": int(time.time()),
         }
-        folder = self._data.new_folder(self._data.jobs, job_id)
-        write_json(folder / "job.json", job)
-        log = EventLog(folder / "events.jsonl")
-        log.append(f"Created fine-tuning job: {job_id}")
+        with writing(self._data.database) as database:
+            database.execute(
+                "INSERT INTO jobs (id, status, record, private) VALUES (?, ?, ?, ?)",
+                (job["id"], "queued", json.dumps(job), json.dumps(private)),
+            )
+        self.log(job["id"], f"Created fine-tuning job: {job['id']}")
         for event in events:
-            log.append(event, level="warn")
-        log.append("Files validated, moving job to queued state")
-        with self._lock:
-            replace(folder, self._data.jobs / job_id)
-            self._records[job_id] = job
-        return public_job(job)
+            self.log(job["id"], event, level="warn")
+        self.log(job["id"], "Files validated, moving job to queued state")
+        return {**job, "status": "queued"}
 
     def newest_first(self) -> list[dict[str, Any]]:
         """Return all jobs as clients see them, newest first."""
-        with self._lock:
-            jobs = sorted(self._records.values(), key=lambda j: -j[_PRIVATE]["order"])
-        return [public_job(job) for job in jobs]
+        return self._select("ORDER BY number DESC")
 
     def get(self, job_id: str) -> dict[str, Any] | None:
         """Return a job as clients see it, or `None`."""
-        with self._lock:
-            job = self._records.get(job_id)
-        return None if job is None else public_job(job)
+        return next(iter(self._select("WHERE id = ?", job_id)), None)
 
-    def private(self, job_id: str) -> dict[str, Any]:
-        """Return the private fields of a job."""
-        with self._lock:
-            return dict(self._records[job_id][_PRIVATE])
+    def require(self, job_id: str) -> dict[str, Any]:
+        """Return a job, or raise `LocalServerError` if there is none of this id."""
+        job = self.get(job_id)
+        if job is None:
+            msg = f"There is no job {job_id}. The jobs: chatexports models"
+            raise LocalServerError(msg)
+        return job
 
     def with_status(self, *statuses: str) -> list[str]:
         """Return the ids of the jobs in one of these states, oldest first."""
-        with self._lock:
-            jobs = sorted(self._records.values(), key=lambda j: j[_PRIVATE]["order"])
-        return [job["id"] for job in jobs if job["status"] in statuses]
+        marks = ", ".join("?" * len(statuses))
+        jobs = self._select(f"WHERE status IN ({marks}) ORDER BY number", *statuses)
+        return [job["id"] for job in jobs]
+
+    def before(self, job_id: str) -> list[str]:
+        """Return the ids of the jobs that are trained before a queued one."""
+        queued = self.with_status("queued")
+        if job_id not in queued:
+            return []
+        return [*self.with_status("running"), *queued[: queued.index(job_id)]]
+
+    def private(self, job_id: str) -> dict[str, Any]:
+        """Return the private fields of a job; none if it was deleted."""
+        with reading(self._data.database) as database:
+            row = database.execute(
+                "SELECT private FROM jobs WHERE id = ?", (job_id,)
+            ).fetchone()
+        return json.loads(row[0]) if row else {}
 
     def update(
-        self,
-        job_id: str,
-        *,
-        only_from: Collection[str],
-        private: Mapping[str, bool] | None = None,
-        **changes: Any,
+        self, job_id: str, *, only_from: Collection[str], status: str, **changes: Any
     ) -> bool:
-        """Change a job atomically, if it is in one of these states.
-
-        Returns:
-            Whether it was.
-
-        Raises:
-            OSError: If it cannot be written, unless the job finishes: then it is
-                finished for clients, and the next server runs it again.
-        """
-        with self._lock:
-            job = self._records[job_id]
-            if job["status"] not in only_from:
+        """Change a job, if it is in one of these states, and return whether it was."""
+        with writing(self._data.database) as database:
+            row = database.execute(
+                "SELECT status, record FROM jobs WHERE id = ?", (job_id,)
+            ).fetchone()
+            if row is None or row[0] not in only_from:
                 return False
-            changed = {**job, **changes, _PRIVATE: {**job[_PRIVATE], **(private or {})}}
-            try:
-                write_json(self.folder(job_id) / "job.json", changed)
-            except OSError:
-                if changed["status"] not in FINISHED:
-                    raise
-                logger.warning("The end of %s could not be written to disk", job_id)
-            self._records[job_id] = changed
+            if status in FINISHED:
+                changes.setdefault("finished_at", int(time.time()))
+            record = json.dumps({**json.loads(row[1]), **changes})
+            database.execute(
+                "UPDATE jobs SET status = ?, record = ? WHERE id = ?",
+                (status, record, job_id),
+            )
         return True
+
+    def stop(self, job_id: str, status: Literal["cancelled", "paused"]) -> bool:
+        """Cancel or pause a job, and wait until its trainer has ended.
+
+        The server's queue stops the trainer as soon as the job is not `running`.
+        """
+        if not self.update(job_id, only_from=UNFINISHED, status=status):
+            return False
+        message = "cancelled" if status == "cancelled" else "stopped"
+        self.log(job_id, f"The job was {message}")
+        self.wait_for_trainer(job_id)
+        if status == "cancelled":
+            shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        return True
+
+    def resume(self, job_id: str) -> bool:
+        """Queue a paused or failed job, and return whether it is queued."""
+        is_resumed = self.update(
+            job_id,
+            only_from=("paused", "failed"),
+            status="queued",
+            error=None,
+            finished_at=None,
+        )
+        if is_resumed:
+            self.log(job_id, "The job was resumed")
+        return is_resumed or job_id in self.with_status("queued")
+
+    def wait_for_trainer(self, job_id: str) -> None:
+        """Wait until no process trains a job."""
+        lock = self.folder(job_id) / "trainer.lock"
+        deadline = time.monotonic() + _TRAINER_SECONDS
+        while is_locked(lock):
+            if time.monotonic() > deadline:
+                msg = f"The trainer of job {job_id} does not end. Stop the server."
+                raise LocalServerError(msg)
+            time.sleep(_POLL_SECONDS)
 
     def delete(self, job_id: str) -> None:
         """Delete a job with its events and saves."""
-        with self._lock:
-            # If this fails, the job stays listed and can be deleted later.
-            remove_folder(self.folder(job_id))
-            del self._records[job_id]
+        # If this fails, the job stays listed and can be deleted later.
+        remove_folder(self.folder(job_id))
+        with writing(self._data.database) as database:
+            database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
-    def events(self, job_id: str) -> EventLog:
-        """Return the events of a job."""
-        return EventLog(self.folder(job_id) / "events.jsonl")
+    def log(
+        self,
+        job_id: str,
+        message: str,
+        *,
+        level: Literal["info", "warn", "error"] = "info",
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Add an event, unless the job was deleted; one with a step has metrics."""
+        step = (data or {}).get("step")
+        event = {
+            "object": "fine_tuning.job.event",
+            "id": new_id("ftevent-"),
+            "created_at": int(time.time()),
+            "level": level,
+            "message": message,
+            "type": "message" if step is None else "metrics",
+            "data": data or {},
+        }
+        with writing(self._data.database) as database:
+            database.execute(
+                "INSERT INTO events (job_id, step, record) "
+                "SELECT id, ?, ? FROM jobs WHERE id = ?",
+                (step, json.dumps(event), job_id),
+            )
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        """Return all events of a job, oldest first."""
+        with reading(self._data.database) as database:
+            rows = database.execute(
+                "SELECT record FROM events WHERE job_id = ? ORDER BY number", (job_id,)
+            ).fetchall()
+        return [json.loads(record) for (record,) in rows]
+
+    def last_metrics(self, job_id: str) -> dict[str, Any]:
+        """Return the metrics of the last step; none before the first one."""
+        with reading(self._data.database) as database:
+            row = database.execute(
+                "SELECT record FROM events WHERE job_id = ? AND step IS NOT NULL "
+                "ORDER BY step DESC LIMIT 1",
+                (job_id,),
+            ).fetchone()
+        return dict(json.loads(row[0])["data"]) if row else {}
 
     def folder(self, job_id: str) -> Path:
-        """Return the folder of a job, which may not exist."""
+        """Return the folder of a job's saves, which may not exist."""
         if not JOB_ID.fullmatch(job_id):
             msg = "not the id of a job"
             raise ValueError(msg)
         return self._data.jobs / job_id
 
-
-def public_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Return a job as clients see it."""
-    return {name: value for name, value in job.items() if name != _PRIVATE}
+    def _select(self, clause: str, *values: Any) -> list[dict[str, Any]]:
+        query = f"SELECT record, status FROM jobs {clause}"
+        with reading(self._data.database) as database:
+            rows = database.execute(query, values).fetchall()
+        return [{**json.loads(record), "status": status} for record, status in rows]

@@ -1,16 +1,10 @@
 """Reading of training files: JSON lines, with limits on their size."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["MAX_LINES", "MAX_LINE_BYTES", "JsonLinesError", "read_examples"]
+from typing import Any
 
 MAX_LINE_BYTES = 8 * 2**20
 """The maximum size of a line, which can take 30 times as much memory when parsed."""
@@ -26,11 +20,7 @@ class JsonLinesError(ValueError):
 def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
     """Read the JSON objects of a file, one per line; blank lines are skipped.
 
-    Args:
-        path: The file. It is split at line feeds only: text can contain U+2028.
-
-    Yields:
-        The objects, in order.
+    It is split at line feeds only: text can contain U+2028.
 
     Raises:
         JsonLinesError: If a line is not a JSON object, or too long.

@@ -1,14 +1,12 @@
 """Tuned models: their names, records and the folders of their adapters."""
 
-from __future__ import annotations
-
 import re
 import secrets
-import threading
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
@@ -19,27 +17,8 @@ from langchain_chatexports.local_server.storage.data_directory import (
     MODEL_ID,
     DataDirectory,
     read_json,
-    remove_folder,
     write_json,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = [
-    "MAX_LABEL_LENGTH",
-    "PERSON_KEY",
-    "SOURCE_KEY",
-    "TEST_RUN",
-    "ModelStore",
-    "TunedModel",
-    "find_model",
-    "list_models",
-    "name_suffix",
-    "names_of_job",
-    "rename_model",
-    "tuned_model_name",
-]
 
 OWNER = "local"
 """The organization in the names of tuned models."""
@@ -60,8 +39,6 @@ TEST_RUN = "test-with-secrets"
 """The suffix of models that `evaluate --secrets` trains, probes and deletes."""
 
 _JOB_PREFIX = "ftjob-"
-
-_CHECKPOINT = re.compile(r"(?P<name>.+):ckpt-step-(?P<step>\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -114,7 +91,7 @@ class TunedModel:
 
     @property
     def size_bytes(self) -> int:
-        """Its size on disk, with its checkpoints."""
+        """Its size on disk."""
         files = (file for file in self.path.rglob("*") if file.is_file())
         return sum(file.stat().st_size for file in files)
 
@@ -198,14 +175,6 @@ def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -
     """Label a tuned model; its name in requests stays.
 
     A server that is running need not be stopped.
-
-    Args:
-        name: The model's name, `ft:…`.
-        label: What to call it; empty to remove the label.
-        data_dir: The directory; the default one if `None`.
-
-    Raises:
-        LocalServerError: If there is no such model, or the label is too long.
     """
     line = " ".join(label.split())
     plain = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
@@ -230,12 +199,7 @@ def name_suffix(text: str | None) -> str:
 
 
 def names_of_job(person: str | None, source: str) -> tuple[str | None, dict[str, str]]:
-    """Return the suffix and the metadata of a job on this machine.
-
-    Args:
-        person: Whose voice it learns.
-        source: What its examples were made from.
-    """
+    """Return the suffix and the metadata of a job on this machine."""
     suffix = name_suffix(person)
     # A number is no name, and may be a phone's.
     is_name = any(letter.isalpha() for letter in suffix)
@@ -258,63 +222,26 @@ class ModelStore:
     """The tuned models of one data directory, for a server with one base."""
 
     def __init__(self, data: DataDirectory, *, base_model: str, signature: str) -> None:
-        """Initialize the store.
-
-        Args:
-            data: The data directory.
-            base_model: The short name of the server's base.
-            signature: The dimensions that adapter and base must share.
-        """
+        """Initialize the store."""
         self._data = data
-        self._lock = threading.RLock()
-        self._base_model = base_model
-        self._signature = signature
-        self._records: dict[str, dict[str, Any]] = {}
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the records again."""
-        with self._lock:
-            self._records = {
-                record["name"]: record for record in _read_records(self._data)
-            }
+        self._base = (base_model, signature)
 
     def newest_first(self) -> list[dict[str, Any]]:
         """Return the records of all models that can be served, newest first."""
-        with self._lock:
-            return [r for r in self._records.values() if self.is_of_this_base(r)]
+        return [r for r in _read_records(self._data) if self.is_of_this_base(r)]
 
     def get(self, name: str) -> dict[str, Any] | None:
         """Return the record of a model that can be served, or `None`."""
-        with self._lock:
-            record = self._records.get(name)
+        record = self._find(name)
         return record if record is not None and self.is_of_this_base(record) else None
-
-    def adapter_folder(self, name: str) -> Path | None:
-        """Return the folder of a model's adapter, or of one of its checkpoints."""
-        checkpoint = _CHECKPOINT.fullmatch(name)
-        record = self.get(checkpoint["name"] if checkpoint else name)
-        if record is None:
-            return None
-        folder = self.folder(record["id"])
-        if checkpoint is None:
-            return folder
-        for kept in record.get("checkpoints", ()):
-            if kept["step"] == int(checkpoint["step"]):
-                return folder / str(kept["folder"])
-        return None
 
     def is_of_this_base(self, record: dict[str, Any]) -> bool:
         """Return whether a model has the server's base."""
-        return (record["base_model"], record["signature"]) == (
-            self._base_model,
-            self._signature,
-        )
+        return (record["base_model"], record["signature"]) == self._base
 
     def other_base(self, name: str) -> str | None:
         """Return the base of any model in the directory, or `None`."""
-        with self._lock:
-            record = self._records.get(name)
+        record = self._find(name)
         return None if record is None else str(record["base_model"])
 
     def folder(self, model_id: str) -> Path:
@@ -324,26 +251,20 @@ class ModelStore:
             raise ValueError(msg)
         return self._data.models / model_id
 
-    def delete(self, name: str) -> bool:
-        """Delete a model with its checkpoints, and return whether it existed."""
-        with self._lock:
-            if name not in self._records:
-                return False
-            # If this fails, the model stays listed and can be deleted later.
-            remove_folder(self.folder(self._records[name]["id"]))
-            del self._records[name]
-        return True
+    def _find(self, name: str) -> dict[str, Any] | None:
+        # The id is the last part of a name.
+        record = _read_record(self._data.models / name.rpartition(":")[2])
+        return record if record is not None and record["name"] == name else None
 
 
 def _read_records(data: DataDirectory) -> list[dict[str, Any]]:
-    records = []
-    for folder in data.models.iterdir():
-        record = read_json(folder / "model.json")
-        if (
-            record is not None
-            and MODEL_ID.fullmatch(folder.name)
-            and record.get("id") == folder.name
-            and is_adapter(folder)
-        ):
-            records.append(record)
+    records = filter(None, map(_read_record, data.models.iterdir()))
     return sorted(records, key=lambda r: (-r["created_at"], r["name"]))
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    if not MODEL_ID.fullmatch(folder.name) or folder.is_symlink():
+        return None
+    record = read_json(folder / "model.json")
+    is_ours = record is not None and record.get("id") == folder.name
+    return record if is_ours and is_adapter(folder) else None

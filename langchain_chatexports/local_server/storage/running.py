@@ -1,38 +1,22 @@
 """The server that runs on a data directory, for other programs of the same user.
 
 A running server writes its address and key to `server.json`, which only its owner can
-read. Each program that uses the server locks a file of its own in `users`; a server
-that was started by a command does not stop before the last of these locks is released.
+read.
 """
-
-from __future__ import annotations
 
 import json
 import os
 import stat
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from langchain_chatexports._locks import ProcessLock, is_locked
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
-    new_id,
     write_json,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = [
-    "RunningServer",
-    "find_running_server",
-    "has_users",
-    "leave_server",
-    "publish_server",
-    "use_server",
-    "withdraw_server",
-]
 
 
 @dataclass(frozen=True)
@@ -45,21 +29,11 @@ class RunningServer:
     pid: int
 
 
-def find_running_server(
-    data_dir: str | Path | None = None,
-) -> RunningServer | None:
-    """Return the server that runs on a data directory, if its record can be trusted.
-
-    Args:
-        data_dir: The directory; the default one if `None`.
-
-    Returns:
-        The server; `None` if none runs, or its record is missing, damaged, or not this
-        user's alone.
-    """
+def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
+    """Return the server that runs on a data directory, if its record can be trusted."""
     data = DataDirectory(data_dir)
     # A killed server leaves its record, but not its lock.
-    return _read_record(data) if is_locked(data.lock) else None
+    return _read_record(data.running) if is_locked(data.lock) else None
 
 
 def publish_server(data: DataDirectory, server: RunningServer) -> None:
@@ -72,42 +46,11 @@ def withdraw_server(data: DataDirectory) -> None:
     data.running.unlink(missing_ok=True)
 
 
-def use_server(data: DataDirectory, server: RunningServer) -> ProcessLock | None:
-    """Keep a server from stopping while this process uses it.
-
-    Args:
-        data: Its data directory.
-        server: The server.
-
-    Returns:
-        The lock for `leave_server`; `None` if the server has stopped meanwhile.
-    """
-    data.users.mkdir(mode=0o700, exist_ok=True)
-    lock = ProcessLock(data.users / f"{new_id('user-')}.lock")
-    lock.acquire()
-    # A server withdraws its record before it looks for users a last time.
-    if find_running_server(data.root) == server:
-        return lock
-    leave_server(lock)
-    return None
-
-
-def leave_server(lock: ProcessLock) -> None:
-    """Let a server stop, as far as this process is concerned."""
-    lock.release()
-    lock.path.unlink(missing_ok=True)
-
-
-def has_users(data: DataDirectory) -> bool:
-    """Return whether another process uses the server of a data directory."""
-    return any(map(is_locked, data.user_locks()))
-
-
-def _read_record(data: DataDirectory) -> RunningServer | None:
+def _read_record(path: Path) -> RunningServer | None:
     try:
-        if data.running.is_symlink():
+        if path.is_symlink():
             return None
-        with open_regular_file(data.running) as file:
+        with open_regular_file(path) as file:
             if not _is_owners_alone(os.fstat(file.fileno())):
                 return None
             value: Any = json.loads(file.read())

@@ -1,29 +1,20 @@
-"""A trainer callback that writes events, checkpoints and saves to resume from.
+"""A trainer callback that writes events and asks for saves to continue from.
 
-It writes one event per step and one adapter per epoch, and asks for a save to resume
-from every 30 seconds, and before the training is stopped.
+It writes one event per step, and asks for a save every 30 seconds, and before the
+training is stopped.
 """
-
-from __future__ import annotations
 
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainerCallback
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
-from langchain_chatexports.local_server.storage.jobs import COMPLETE
-from langchain_chatexports.local_server.training.checkpoints import StoppedError
-
-if TYPE_CHECKING:
-    from langchain_chatexports.local_server.storage.events import EventLog
-    from langchain_chatexports.local_server.training.checkpoints import Checkpoints
-
-__all__ = ["ProgressWriter"]
+from langchain_chatexports.local_server.storage.jobs import COMPLETE, JobStore
 
 SAVE_SECONDS = 30.0
 """The interval of saves: what an interruption can lose."""
@@ -35,63 +26,57 @@ _STOPPED = (
 )
 
 
+class StoppedError(Exception):
+    """A training that was stopped, and continues from its last save."""
+
+
 class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is untyped.
-    """Writes a `metrics` event after each step and the adapter after each epoch.
+    """Writes a `metrics` event after each step.
 
     Attributes:
-        checkpoints: The adapters of the epochs.
         is_stopping: Whether to save as soon as possible and raise `StoppedError`.
     """
 
     def __init__(
         self,
-        log: EventLog,
+        jobs: JobStore,
+        job_id: str,
         *,
-        checkpoints: Checkpoints,
         has_validation: bool,
         stops_early: bool = False,
     ) -> None:
-        """Initialize the callback.
-
-        Args:
-            log: The job's events.
-            checkpoints: The adapters of the epochs.
-            has_validation: Whether a validation follows each epoch; its loss is part of
-                the event of the epoch's last step.
-            stops_early: Whether to stop when the validation loss no longer decreases.
-        """
-        self._log = log
+        """Initialize the callback."""
+        self._jobs = jobs
+        self._job_id = job_id
         self.is_stopping = False
-        self.checkpoints = checkpoints
-        self._holds_back = has_validation
+        self._has_validation = has_validation
         self._stops_early = stops_early
         self._metrics: dict[str, Any] = {}
-        self._written: dict[str, Any] = {}
         self._first_step = 0
         self._has_estimated = False
         self._last_save = self._start = time.monotonic()
         # A resumed training repeats steps, but not their events.
-        self._last_reported = max(
-            (event["data"].get("step", 0) for event in log.read() if event["data"]),
-            default=0,
-        )
+        self._last_reported = int(jobs.last_metrics(job_id).get("step", 0))
+
+    def log(self, message: str, data: dict[str, Any] | None = None) -> None:
+        """Write an event of the job."""
+        self._jobs.log(self._job_id, message, data=data)
 
     def write_estimate(self, seconds: float, *, steps: int, memory_bytes: int) -> None:
         """Write what the whole training will take, as it was measured before it."""
-        self._log.append(
+        self.log(
             f"Measured on this machine: about {_duration(seconds)} for {steps} steps, "
             f"with {memory_bytes / 1e9:.1f} GB of memory",
-            data={"estimated_seconds": round(seconds, 1), "memory_bytes": memory_bytes},
+            {"estimated_seconds": round(seconds, 1), "memory_bytes": memory_bytes},
         )
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
-        """Load the checkpoints of an interrupted training."""
+        """Note the step that the training starts from."""
         del args, control, kwargs
         self._last_save = self._start = time.monotonic()
         self._first_step = int(state.global_step)
-        self.checkpoints.resume(self._first_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write an estimate of the duration, and ask for a save every 30 seconds."""
@@ -106,26 +91,23 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             self._has_estimated = True
             seconds = (now - self._start) / done
             left = seconds * (state.max_steps - state.global_step)
-            self._log.append(
+            self.log(
                 f"{seconds:.1f} seconds per step: about {_duration(left)} for the "
                 f"remaining {plural(state.max_steps - state.global_step, 'step')}, "
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
-        # Not at the end of an epoch, whose checkpoint is written after the save.
+        # Not at the end of an epoch: a training that continues from there would skip
+        # the validation of that epoch.
         is_due = self.is_stopping or now - self._last_save > SAVE_SECONDS
         if is_due and not _is_epoch_end(state):
-            self._last_save = now
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark a save as complete, because the trainer can be killed while saving.
-
-        Raises:
-            StoppedError: If the training is to stop.
-        """
+        """Mark a save as complete, because the trainer can be killed while saving."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / COMPLETE, {"step": int(state.global_step)})
+        self._last_save = time.monotonic()
         if self.is_stopping:
             raise StoppedError
 
@@ -143,44 +125,32 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             "train_mean_token_accuracy": _finite(logs.get("mean_token_accuracy")),
             "learning_rate": _finite(logs.get("learning_rate")),
         }
-        if not (self._holds_back and _is_epoch_end(state)):
+        if not (self._has_validation and _is_epoch_end(state)):
             self._write()
 
     def on_evaluate(
-        self,
-        args: Any,
-        state: Any,
-        control: Any,
-        metrics: Any = None,
-        model: Any = None,
-        **kwargs: Any,
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
     ) -> None:
         """Add the validation loss to the last step; stop if it no longer decreases."""
         del args, kwargs
-        if metrics and self._metrics:
-            loss = _finite(metrics.get("eval_loss"))
+        loss = (metrics or {}).get("eval_loss")
+        if loss is None:
+            return
+        is_new = state.global_step > self._last_reported
+        if self._metrics:
             accuracy = _finite(metrics.get("eval_mean_token_accuracy"))
             self._metrics.update(
-                valid_loss=loss,
-                full_valid_loss=loss,
+                valid_loss=_finite(loss),
+                full_valid_loss=_finite(loss),
                 full_valid_mean_token_accuracy=accuracy,
             )
-            is_new = state.global_step > self._last_reported
             self._write()
-            self._keep(state, model)
-            is_over = self._stops_early and self.checkpoints.is_worsening()
-            if is_over and state.global_step < state.max_steps:
-                control.should_training_stop = True
-                if is_new:
-                    self._log.append(_STOPPED)
-
-    def on_epoch_end(
-        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
-    ) -> None:
-        """Save the adapter of this epoch."""
-        del args, control, kwargs
-        if not self._holds_back:
-            self._keep(state, model)
+        # The best loss before this epoch: `state` is updated afterwards.
+        is_worse = state.best_metric is not None and loss >= state.best_metric
+        if self._stops_early and is_worse and state.global_step < state.max_steps:
+            control.should_training_stop = True
+            if is_new:
+                self.log(_STOPPED)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write the metrics that are not written yet."""
@@ -188,20 +158,14 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self._write()
 
     def _write(self) -> None:
-        if not self._metrics:
-            return
         metrics, self._metrics = self._metrics, {}
-        self._written = metrics
-        if metrics["step"] <= self._last_reported:
+        if not metrics or metrics["step"] <= self._last_reported:
             return
         message = f"Step {metrics['step']}/{metrics['total_steps']}: "
         message += f"training loss={metrics['train_loss']}"
         if "valid_loss" in metrics:
             message += f", validation loss={metrics['valid_loss']}"
-        self._log.append(message, data=metrics)
-
-    def _keep(self, state: Any, model: Any) -> None:
-        self.checkpoints.keep(int(state.global_step), self._written, model)
+        self.log(message, metrics)
 
 
 def _duration(seconds: float) -> str:

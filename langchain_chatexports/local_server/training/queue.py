@@ -1,60 +1,61 @@
-"""The training queue: starts a trainer for each job, and records how the job ended.
+"""The training queue: one trainer at a time, and a record of how each job ended.
 
-The state is read from the jobs' folders, so the jobs of a killed server are found
-again: one with a model has succeeded, one whose trainer is alive is running, and every
-other unfinished one is queued again. A queue that does not resume jobs trains only
-those that are created or resumed while it runs, and pauses them when it stops.
+A trainer is a child process that ends with its server; its standard input stays open
+as long as the server lives. The jobs of a killed server continue from their last save:
+one with a model has succeeded, and every other unfinished one is queued again. A queue
+that does not resume jobs pauses what an earlier server left, and its own jobs when it
+stops.
 """
-
-from __future__ import annotations
 
 import contextlib
 import errno
 import logging
-import os
 import shutil
-import signal
+import sqlite3
 import subprocess
 import threading
-import time
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
 
-from langchain_chatexports._locks import is_locked
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
     detached_flags,
+    json_object,
 )
-from langchain_chatexports.local_server.storage.data_directory import read_json
-from langchain_chatexports.local_server.storage.jobs import FINISHED, JobStore
-from langchain_chatexports.local_server.training.trainer import (
-    ALREADY_RUNNING,
-    TrainingSpec,
+from langchain_chatexports.local_server.storage.data_directory import (
+    read_json,
+    remove_folder,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.storage.files import FileStore
-    from langchain_chatexports.local_server.storage.models import ModelStore
-
-__all__ = ["UNFINISHED", "TrainingQueue"]
+from langchain_chatexports.local_server.storage.database import is_disk_full
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import (
+    COMPLETE,
+    UNFINISHED,
+    JobStore,
+    last_saved,
+)
+from langchain_chatexports.local_server.storage.models import ModelStore
+from langchain_chatexports.local_server.training.trainer import STOP, TrainingSpec
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
-_IDLE_SECONDS = 5.0
+_POLLS_PER_EXPIRY = 50
+_IDLE_SECONDS = 1.0
 # A step and a save of a large base; LocalServer waits for it, too.
 _SAVE_SECONDS = 12.0
-_REQUEST_SECONDS = 20.0
-_DISK_FULL = "The disk with the data directory is full. Free some space, and try again."
-UNFINISHED = ("queued", "running")
-"""What a job is called that will be trained, or is."""
+_DISK_FULL = {
+    "code": "disk_full",
+    "message": "The disk with the data directory is full. Free some space, and "
+    "continue the training: its last save is kept.",
+    "param": None,
+}
 
 
 class TrainingQueue:
-    """Threads that each run the trainer of one job at a time, oldest job first."""
+    """A thread that runs the trainer of one job at a time, oldest job first."""
 
     def __init__(
         self,
@@ -62,232 +63,139 @@ class TrainingQueue:
         files: FileStore,
         models: ModelStore,
         *,
+        data_dir: Path,
         base_directory: Path,
         threads: int,
-        at_once: int = 1,
         resumes: bool = True,
     ) -> None:
-        """Initialize the queue; `start` starts its threads.
-
-        Args:
-            jobs: The jobs to train.
-            files: The uploaded files.
-            models: The tuned models.
-            base_directory: The base model.
-            threads: The number of CPU threads of all trainers together.
-            at_once: How many jobs may train at the same time.
-            resumes: Whether to train what an earlier server left.
-        """
+        """Initialize the queue; `start` starts its thread."""
         self._jobs = jobs
         self._files = files
         self._models = models
+        self._data_dir = data_dir
         self._base_directory = base_directory
-        self._threads = max(1, threads // at_once)
-        self._at_once = at_once
+        self._threads = threads
         self._resumes = resumes
-        self._held: set[str] = set()
         self._stopping = threading.Event()
-        self._changed = threading.Condition()
-        self._claimed: set[str] = set()
-        self._workers: list[threading.Thread] = []
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.is_training = False
+        """Whether a trainer is running, or about to start."""
 
     def start(self) -> None:
-        """Update the jobs that an earlier server left, and start the threads."""
-        orphans = 0
-        for job_id in self._jobs.with_status(*UNFINISHED):
-            if self._is_training(job_id):
-                orphans += 1
-            else:
-                self._conclude(job_id, exit_code=None)
-        queued = self._jobs.with_status("queued")
-        self._held = set() if self._resumes else set(queued)
-        for job_id in queued:
-            if self._resumes and not self._has_this_base(job_id):
+        """Update the jobs that an earlier server left, and start the thread."""
+        self._files.delete_incomplete()
+        for job_id in self._jobs.with_status("running"):
+            self._conclude(job_id, self._model_of(job_id), continues=self._resumes)
+        for job_id in self._jobs.with_status("succeeded", "cancelled"):
+            shutil.rmtree(self._jobs.folder(job_id), ignore_errors=True)
+        for job_id in self._jobs.with_status("queued"):
+            if not self._resumes:
+                self._jobs.update(job_id, only_from=("queued",), status="paused")
+            elif not self._has_this_base(job_id):
                 base = self._jobs.private(job_id)["model"]["base_model"]
-                self._log(
-                    job_id,
-                    f"The job is waiting for a server with its base, {base}",
-                    level="warn",
-                )
+                message = f"The job is waiting for a server with its base, {base}"
+                self._log(job_id, message, level="warn")
         self._stopping.clear()
-        # Each trainer that a killed server left needs a thread that waits for it.
-        self._workers = [
-            threading.Thread(
-                target=self._run,
-                args=(number < self._at_once,),
-                name=f"training-queue-{number}",
-                daemon=True,
-            )
-            for number in range(max(self._at_once, orphans))
-        ]
-        for thread in self._workers:
-            thread.start()
-
-    @property
-    def is_training(self) -> bool:
-        """Whether a trainer is running, or about to start."""
-        return bool(self._claimed)
+        self._thread = threading.Thread(
+            target=self._run, name="training-queue", daemon=True
+        )
+        self._thread.start()
 
     def stop(self) -> None:
-        """Stop the trainers, and queue their jobs again or pause them."""
+        """Stop the trainer, and queue its job again or pause all jobs."""
         self._stopping.set()
-        self.wake()
-        for thread in self._workers:
-            thread.join()
-        self._workers = []
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
         if not self._resumes:
             for job_id in self._jobs.with_status("queued"):
-                if job_id not in self._held:
-                    self._pause(job_id)
+                self._jobs.stop(job_id, "paused")
 
     def enqueue(self, job_id: str) -> None:
-        """Let a queued job train in its turn, and tell it which job is before it."""
-        self._held.discard(job_id)
-        queued = self._jobs.with_status("queued")
-        before = queued[: queued.index(job_id)] if job_id in queued else []
-        waiting = [job for job in before if self._may_train(job)]
-        ahead = [*self._jobs.with_status("running"), *waiting]
-        if len(ahead) >= self._at_once:
-            self._log(job_id, f"The job waits behind job {ahead[-1]}")
-        self.wake()
+        """Train a queued job in its turn, and write which job is before it."""
+        before = [
+            job
+            for job in self._jobs.before(job_id)
+            if job in self._jobs.with_status("running") or self._has_this_base(job)
+        ]
+        if before:
+            self._log(
+                job_id,
+                f"The job waits behind job {before[-1]}: it is number "
+                f"{len(before) + 1} in line, and one is trained at a time",
+            )
+        self._changed.set()
 
-    def wake(self) -> None:
-        """Wake a thread for a new job."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def cancel(self, job_id: str) -> bool:
-        """Cancel a job, and wait until its trainer has stopped.
-
-        Returns:
-            Whether it was cancelled; `False` if it had finished before.
-        """
-        waiting = ("queued", "paused")
-        if self._jobs.update(job_id, only_from=waiting, **_finished("cancelled")):
-            self._log(job_id, "The job was cancelled")
-            self._delete_saves(job_id)
-            return True
-        return self._ask_trainer(job_id, "cancel", "cancelled")
-
-    def pause(self, job_id: str) -> bool:
-        """Pause a job until it is resumed, and wait until its trainer has stopped.
-
-        Returns:
-            Whether it is paused; `False` if it had finished before.
-        """
-        return (
-            self._pause(job_id, only_from=("queued",))
-            or self._ask_trainer(job_id, "pause", "paused")
-            or self._status(job_id) == "paused"
-        )
-
-    def resume(self, job_id: str) -> bool:
-        """Queue a paused job, or one that an earlier server left.
-
-        Returns:
-            Whether it is queued; `False` if it is running, or has finished.
-        """
-        if self._jobs.update(job_id, only_from=("paused",), status="queued"):
-            self._log(job_id, "The job was resumed")
-        elif self._status(job_id) != "queued":
-            return False
-        self.enqueue(job_id)
-        return True
-
-    def _ask_trainer(self, job_id: str, request: str, status: str) -> bool:
-        asked = {request: True}
-        if not self._jobs.update(job_id, only_from=("running",), private=asked):
-            return False
-        deadline = time.monotonic() + _REQUEST_SECONDS
-        while self._status(job_id) == "running" and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS / 2)
-        return self._status(job_id) == status
-
-    def _status(self, job_id: str) -> str:
-        return str((self._jobs.get(job_id) or {}).get("status"))
-
-    def _run(self, takes_new_jobs: bool = True) -> None:
-        statuses = ("running", "queued") if takes_new_jobs else ("running",)
+    def _run(self) -> None:
         while not self._stopping.is_set():
-            job_id = self._claim_job(statuses)
-            if job_id is None:
-                if not takes_new_jobs:
-                    return
-                self._files.delete_expired()
-                continue
             try:
-                self._train(job_id)
-            except Exception as error:
-                # The thread must continue with the other jobs.
-                logger.exception("A job could not be started")
-                code, message = _start_failure(error)
-                self._fail(job_id, code, message)
+                self._files.delete_expired()
+                queued = self._jobs.with_status("queued")
+                job_id = next(filter(self._has_this_base, queued), None)
+                if job_id is not None:
+                    self.is_training = True
+                    self._train(job_id)
+                    continue
+            except Exception:
+                # The thread must continue: a full disk may have space again.
+                logger.exception("The training queue will try again")
             finally:
-                with self._changed:
-                    self._claimed.discard(job_id)
-
-    def _claim_job(self, statuses: tuple[str, ...]) -> str | None:
-        """Return the next job, or `None` after a few seconds without one."""
-        with self._changed:
-            for status in statuses:
-                for job_id in self._jobs.with_status(status):
-                    is_free = job_id not in self._claimed
-                    if is_free and (status == "running" or self._may_train(job_id)):
-                        self._claimed.add(job_id)
-                        return job_id
-            if not self._stopping.is_set():
-                self._changed.wait(_IDLE_SECONDS)
-        return None
+                self.is_training = False
+            self._changed.wait(_IDLE_SECONDS)
+            self._changed.clear()
 
     def _train(self, job_id: str) -> None:
-        if self._is_training(job_id):
-            self._conclude(job_id, exit_code=self._watch(job_id, None))
+        if not self._jobs.update(job_id, only_from=("queued",), status="running"):
             return
-        started = self._jobs.update(
-            job_id,
-            only_from=("queued",),
-            status="running",
-            private={"cancel": False, "pause": False},
-        )
-        if not started:
-            return
-        self._jobs.events(job_id).append("Fine-tuning job started")
-        trainer = self._start_trainer(job_id)
-        exit_code = self._watch(job_id, trainer)
-        if exit_code == ALREADY_RUNNING:
-            exit_code = self._watch(job_id, None)
-        self._conclude(job_id, exit_code=exit_code)
+        self._log(job_id, "Fine-tuning job started")
+        model = self._model_of(job_id)
+        folder = self._jobs.folder(job_id)
+        before = last_saved(folder)
+        try:
+            failure = self._watch(job_id, self._start_trainer(job_id))
+        except Exception as error:
+            logger.exception("A job could not be started")
+            failure = _start_failure(error)
+        if failure and "signal" in failure and last_saved(folder) != before:
+            failure = None
+        while True:
+            try:
+                continues = self._resumes or not self._stopping.is_set()
+                self._conclude(job_id, model, failure, continues=continues)
+            except sqlite3.OperationalError:  # noqa: PERF203 - the disk is full.
+                if self._stopping.wait(_IDLE_SECONDS):
+                    return
+            else:
+                return
 
     def _start_trainer(self, job_id: str) -> subprocess.Popen[bytes]:
         folder = self._jobs.folder(job_id)
-        (folder / "failure.json").unlink(missing_ok=True)
-        shutil.rmtree(folder / "work" / "temporary", ignore_errors=True)
-        (folder / "work" / "temporary").mkdir(mode=0o700, parents=True)
+        temporary = folder / "temporary"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(mode=0o700, parents=True)
         trainer = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
             child_command("langchain_chatexports.local_server.training.trainer"),
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=folder,
             env=child_environment(
-                threads=self._threads,
-                offline=True,
-                temporary=folder / "work" / "temporary",
+                threads=self._threads, offline=True, temporary=temporary
             ),
             **detached_flags(),
         )
-        if trainer.stdin is not None:
-            # If the trainer has ended already, its exit code says why.
-            with contextlib.suppress(OSError), trainer.stdin as stdin:
-                stdin.write(self._spec(job_id).to_json())
+        _write(trainer, self._spec(job_id).to_json())
         return trainer
 
     def _spec(self, job_id: str) -> TrainingSpec:
-        job = self._jobs.get(job_id) or {}
+        job = self._jobs.require(job_id)
         private = self._jobs.private(job_id)
         validation = job.get("validation_file")
         return TrainingSpec(
-            job_folder=str(self._jobs.folder(job_id)),
+            data_dir=str(self._data_dir),
+            job_id=job_id,
             base_directory=str(self._base_directory),
             training_file=str(self._files.path(job["training_file"])),
             validation_file=str(self._files.path(validation)) if validation else None,
@@ -301,99 +209,63 @@ class TrainingQueue:
         )
 
     def _watch(
-        self, job_id: str, trainer: subprocess.Popen[bytes] | None
-    ) -> int | None:
-        """Wait for a trainer; `None` stands for one that an earlier server started."""
-        while True:
-            if trainer is not None:
-                exit_code = trainer.poll()
-                if exit_code is not None:
-                    return exit_code
-            elif not self._is_training(job_id):
+        self, job_id: str, trainer: subprocess.Popen[bytes]
+    ) -> dict[str, Any] | None:
+        """Wait for a trainer; stop it if its job is not to be trained any more."""
+        for poll in count():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = trainer.wait(_POLL_SECONDS)
+                with trainer:
+                    output = trainer.stdout.read() if trainer.stdout else b""
+                return _failure(code, output)
+            status = (self._jobs.get(job_id) or {}).get("status")
+            if status != "running" or self._stopping.is_set():
+                _stop(trainer, saves=status in {"running", "paused"})
                 return None
-            asked = self._jobs.private(job_id)
-            if asked["cancel"]:
-                self._stop_trainer(job_id, trainer, saves=False)
-            elif self._stopping.is_set() or asked.get("pause"):
-                self._stop_trainer(job_id, trainer, saves=True)
-            # Files can expire during a long training.
-            self._files.delete_expired()
-            time.sleep(_POLL_SECONDS)
+            if poll % _POLLS_PER_EXPIRY == 0:
+                self._files.delete_expired()
+        raise AssertionError
 
-    def _stop_trainer(
-        self, job_id: str, trainer: subprocess.Popen[bytes] | None, *, saves: bool
+    def _model_of(self, job_id: str) -> Path:
+        return self._models.folder(self._jobs.private(job_id)["model"]["id"])
+
+    def _conclude(
+        self,
+        job_id: str,
+        model: Path,
+        failure: dict[str, Any] | None = None,
+        *,
+        continues: bool,
     ) -> None:
-        if trainer is not None:
-            if saves:
-                trainer.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    trainer.wait(_SAVE_SECONDS)
-            trainer.kill()
-            trainer.wait()
-            return
-        # Not our child, but it holds the lock, so the process id is the trainer's.
-        try:
-            text = (self._jobs.folder(job_id) / "trainer.pid").read_text("ascii")
-            kill = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows lacks it.
-            os.kill(int(text), signal.SIGTERM if saves else kill)
-        except (OSError, ValueError):
-            logger.debug("The trainer of an earlier server cannot be stopped yet")
-
-    def _conclude(self, job_id: str, *, exit_code: int | None) -> None:
-        private = self._jobs.private(job_id)
-        result = read_json(self._models.folder(private["model"]["id"]) / "model.json")
-        failure = read_json(self._jobs.folder(job_id) / "failure.json")
+        """Record how a training ended; without a failure or a model it was stopped."""
+        folder = self._jobs.folder(job_id)
+        result = read_json(model / "model.json")
         if result is not None:
-            self._succeed(job_id, result)
-        elif private["cancel"]:
-            self._jobs.update(job_id, only_from=UNFINISHED, **_finished("cancelled"))
-            self._log(job_id, "The job was cancelled")
+            shutil.rmtree(folder, ignore_errors=True)
+            self._log(job_id, f"New fine-tuned model created: {result['name']}")
+            self._log(job_id, "The job has successfully completed")
+            is_kept = self._jobs.update(
+                job_id,
+                only_from=UNFINISHED,
+                status="succeeded",
+                fine_tuned_model=result["name"],
+                finished_at=result["created_at"],
+                trained_tokens=result["trained_tokens"],
+            )
+            if not is_kept:  # It was cancelled or deleted in the last moment.
+                remove_folder(model)
         elif failure is not None:
-            self._fail(job_id, failure["code"], failure["message"], failure["param"])
-        elif private.get("pause") or (self._stopping.is_set() and not self._resumes):
-            self._pause(job_id)
-        elif self._stopping.is_set() or exit_code is None:
-            if self._jobs.update(job_id, only_from=("running",), status="queued"):
-                self._log(
-                    job_id, "The server stopped; the job is queued again", level="warn"
-                )
-        else:
-            self._fail(job_id, "trainer_ended", _exit_reason(exit_code))
-        if self._status(job_id) in FINISHED:
-            self._delete_saves(job_id)
-
-    def _pause(self, job_id: str, only_from: Collection[str] = UNFINISHED) -> bool:
-        is_paused = self._jobs.update(
-            job_id, only_from=only_from, status="paused", private={"pause": False}
-        )
-        if is_paused:
-            self._log(job_id, "The job was stopped")
-        return is_paused
-
-    def _delete_saves(self, job_id: str) -> None:
-        shutil.rmtree(self._jobs.folder(job_id) / "work", ignore_errors=True)
-
-    def _succeed(self, job_id: str, result: dict[str, Any]) -> None:
-        self._models.refresh()
-        self._log(job_id, f"New fine-tuned model created: {result['name']}")
-        self._log(job_id, "The job has successfully completed")
-        self._jobs.update(
-            job_id,
-            only_from=UNFINISHED,
-            status="succeeded",
-            fine_tuned_model=result["name"],
-            finished_at=result["created_at"],
-            trained_tokens=result["trained_tokens"],
-        )
-
-    def _fail(
-        self, job_id: str, code: str, message: str, param: str | None = None
-    ) -> None:
-        error = {"code": code, "message": message, "param": param}
-        self._log(job_id, message, level="error")
-        self._jobs.update(
-            job_id, only_from=UNFINISHED, **_finished("failed"), error=error
-        )
+            _delete_incomplete_saves(folder)
+            self._log(job_id, failure["message"], level="error")
+            error = {key: failure[key] for key in ("code", "message", "param")}
+            self._jobs.update(
+                job_id, only_from=("running",), status="failed", error=error
+            )
+        elif not continues:
+            self._jobs.update(job_id, only_from=("running",), status="paused")
+        elif self._jobs.update(job_id, only_from=("running",), status="queued"):
+            message = "The training was interrupted; the job is queued again"
+            self._log(job_id, message, level="warn")
 
     def _log(
         self,
@@ -402,36 +274,66 @@ class TrainingQueue:
         level: Literal["info", "warn", "error"] = "info",
     ) -> None:
         # A full disk must not keep a job from finishing.
-        with contextlib.suppress(OSError):
-            self._jobs.events(job_id).append(message, level=level)
-
-    def _may_train(self, job_id: str) -> bool:
-        return job_id not in self._held and self._has_this_base(job_id)
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._jobs.log(job_id, message, level=level)
 
     def _has_this_base(self, job_id: str) -> bool:
-        return self._models.is_of_this_base(self._jobs.private(job_id)["model"])
-
-    def _is_training(self, job_id: str) -> bool:
-        return is_locked(self._jobs.folder(job_id) / "trainer.lock")
+        private = self._jobs.private(job_id)
+        return bool(private) and self._models.is_of_this_base(private["model"])
 
 
-def _finished(status: str) -> dict[str, Any]:
-    return {"status": status, "finished_at": int(time.time())}
+def _write(trainer: subprocess.Popen[bytes], line: bytes) -> None:
+    # If the trainer has ended already, its exit code says why.
+    with contextlib.suppress(OSError):
+        if trainer.stdin is not None:
+            trainer.stdin.write(line + b"\n")
+            trainer.stdin.flush()
 
 
-def _start_failure(error: Exception) -> tuple[str, str]:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "disk_full", _DISK_FULL
-    kind = type(error).__name__
-    return "server_error", f"The job could not be started ({kind})."
+def _stop(trainer: subprocess.Popen[bytes], *, saves: bool) -> None:
+    if saves:
+        _write(trainer, STOP)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            trainer.wait(_SAVE_SECONDS)
+    trainer.kill()
+    with contextlib.suppress(OSError):
+        trainer.communicate()
 
 
-def _exit_reason(exit_code: int) -> str:
-    if exit_code == -9:  # noqa: PLR2004 - SIGKILL, which Windows lacks.
-        return (
-            "The trainer was killed, most likely because memory ran out. Close other "
-            "programs, or use shorter chats or a smaller base model."
-        )
+def _failure(exit_code: int, output: bytes) -> dict[str, Any] | None:
+    """Return why a trainer failed: what it wrote, or what its exit code says."""
+    lines = output.splitlines()
+    written = json_object(lines[-1]) if lines else {}
+    if "code" in written:
+        logger.error("A training failed in %s", written.get("frames"))
+        return written
+    if exit_code == 0:
+        return None
     if exit_code == errno.ENOSPC:
         return _DISK_FULL
-    return f"The trainer ended with exit code {exit_code}, without a reason."
+    failure: dict[str, Any] = {"code": "trainer_ended", "param": None}
+    if exit_code < 0:
+        return failure | {
+            "signal": -exit_code,
+            "message": "The trainer was killed, most likely because memory ran out. "
+            "Close other programs, or use shorter chats or a smaller base model, and "
+            "continue the training.",
+        }
+    return failure | {
+        "message": f"The trainer ended with exit code {exit_code}, without a reason."
+    }
+
+
+def _start_failure(error: Exception) -> dict[str, Any]:
+    if is_disk_full(error) or getattr(error, "errno", None) == errno.ENOSPC:
+        return _DISK_FULL
+    message = f"The job could not be started ({type(error).__name__})."
+    return {"code": "server_error", "message": message, "param": None}
+
+
+def _delete_incomplete_saves(folder: Path) -> None:
+    """Delete what a full disk left of a save, and a model that was not published."""
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    for save in folder.glob("saves/checkpoint-*"):
+        if not (save / COMPLETE).exists():
+            shutil.rmtree(save, ignore_errors=True)

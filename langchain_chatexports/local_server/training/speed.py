@@ -67,10 +67,6 @@ def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
     """Run forward and backward passes on a median and the longest example.
 
     Nothing is learned: there is no optimizer, and the gradients are dropped.
-
-    Args:
-        model: The model with the adapter to train.
-        examples: The labeled examples.
     """
     import torch
 
@@ -98,14 +94,7 @@ def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
 
 
 def measure_machine() -> Speed:
-    """Measure this machine in a child process: no base is loaded or downloaded.
-
-    Returns:
-        What training a model of the default base's shape costs.
-
-    Raises:
-        LocalServerError: If it cannot be measured.
-    """
+    """Measure this machine in a child process: no base is loaded or downloaded."""
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module.
         child_command("langchain_chatexports.local_server.training.speed"),
         env=child_environment(threads=default_threads(), offline=True),
@@ -139,15 +128,6 @@ def estimate_seconds(
     """Estimate how long a training takes with the default base.
 
     `KnownBase.training_seconds` converts it to other bases.
-
-    Args:
-        speed: What training costs on this machine.
-        examples: What to train on.
-        validation: What is held out.
-        epochs: Passes over the data; `None` for the server's own rule.
-
-    Returns:
-        Seconds.
     """
     requested = {"n_epochs": epochs or "auto"}
     passes = resolve_hyperparameters(requested, examples=len(examples)).n_epochs

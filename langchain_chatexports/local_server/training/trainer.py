@@ -1,13 +1,11 @@
 """The trainer: a child process that trains the adapter of one job.
 
-It reads a `TrainingSpec` as JSON from standard input and appends events to the job's
-log. It ends by renaming the tuned model's folder into place, or by writing
-`failure.json`. If it is killed, it leaves neither.
+It reads a `TrainingSpec` as a line of JSON from standard input, and ends at once when
+that is closed: with its server. After the line `STOP` it saves first. It writes events
+to the database, and ends by renaming the tuned model's folder into place, or by
+printing why it failed.
 """
 
-from __future__ import annotations
-
-import errno
 import json
 import logging
 import os
@@ -17,29 +15,27 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._locks import ProcessLock
-from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
+from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.storage.adapters import save_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
     read_json,
     replace,
     write_json,
 )
-from langchain_chatexports.local_server.storage.events import EventLog
-from langchain_chatexports.local_server.storage.jobs import last_saved
+from langchain_chatexports.local_server.storage.database import is_disk_full
+from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
 from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
-)
-from langchain_chatexports.local_server.training.checkpoints import (
-    Checkpoints,
-    StoppedError,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
@@ -51,26 +47,30 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+if TYPE_CHECKING:  # It imports torch.
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
-__all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
-
-ALREADY_RUNNING = 75
-"""The exit code if another trainer is training the job."""
+STOP = b"stop"
+"""The line on standard input that saves and ends the training."""
 
 _STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
+_LOCK_SECONDS = 60.0
+_SAVES = 2
+# An adapter, and two moments for each of its numbers.
+_SAVE_FACTOR = 3
+# The model in both forms, and the tokenizer.
+_MODEL_FACTOR = 2
+_TOKENIZER_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
     """The settings of one training, in JSON types."""
 
-    job_folder: str
+    data_dir: str
+    job_id: str
     base_directory: str
     training_file: str
     validation_file: str | None
@@ -90,50 +90,78 @@ class TrainingSpec:
     """The base's precision; the fastest one if `None`."""
 
     def to_json(self) -> bytes:
-        """Return the spec as the trainer's standard input."""
+        """Return the spec as a line for the trainer's standard input."""
         return json.dumps(asdict(self)).encode("ascii")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the job's saves."""
+        return Path(self.data_dir) / "jobs" / self.job_id
 
 
 class TrainingError(Exception):
     """A job that cannot be trained; the text is shown to the user."""
 
-    def __init__(self, message: str, *, code: str, param: str) -> None:
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.param = param
+
+
+class _Server:
+    """The server of this trainer, at the other end of standard input."""
+
+    def __init__(self) -> None:
+        self._progress: ProgressWriter | None = None
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def saves_with(self, progress: "ProgressWriter") -> None:
+        """Save before the training is stopped."""
+        self._progress = progress
+
+    def _listen(self) -> None:
+        for line in sys.stdin.buffer:
+            if line.strip() == STOP and self._progress is not None:
+                self._progress.is_stopping = True
+            else:
+                os._exit(_STOPPED)
+        os._exit(_STOPPED)
 
 
 def main() -> None:
     """Train the job on standard input."""
     os.umask(0o077)
     logging.disable(logging.WARNING)
-    spec = TrainingSpec(**json.loads(sys.stdin.buffer.read()))
-    folder = Path(spec.job_folder)
-    lock = ProcessLock(folder / "trainer.lock")
-    if not lock.acquire():
-        raise SystemExit(ALREADY_RUNNING)
-    (folder / "trainer.pid").write_text(str(os.getpid()), encoding="ascii")
+    report = os.fdopen(os.dup(1), "w", encoding="ascii")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    spec = TrainingSpec(**json.loads(sys.stdin.buffer.readline()))
+    server = _Server()
+    # A trainer whose server was killed just now may not have ended yet.
+    lock = ProcessLock(spec.folder / "trainer.lock")
+    if not lock.acquire(timeout=_LOCK_SECONDS):
+        raise SystemExit(_STOPPED)
     if hasattr(os, "nice"):
         # Chats have priority.
         os.nice(_NICENESS)
+    from langchain_chatexports.local_server.training.progress import StoppedError
+
     try:
-        train(spec)
+        train(spec, on_begin=server.saves_with)
     except StoppedError:
-        raise SystemExit(_STOPPED) from None
-    except Exception as error:  # noqa: BLE001 - reported in failure.json.
-        _write_failure(folder, error)
-        raise SystemExit(1) from None
-    finally:
-        lock.release()
+        os._exit(_STOPPED)
+    except Exception as error:  # noqa: BLE001 - reported without its text.
+        report.write(json.dumps(_describe_failure(error)) + "\n")
+        report.flush()
+        os._exit(1)
+    # Not by returning: the thread reads standard input, and would hold it.
+    os._exit(0)
 
 
-def train(spec: TrainingSpec) -> None:
-    """Train one job in this process; SIGTERM saves it and stops.
-
-    Raises:
-        StoppedError: If it was stopped.
-        TrainingError: If its data is deleted or cannot be used.
-    """
+def train(
+    spec: TrainingSpec, *, on_begin: "Callable[[ProgressWriter], None] | None" = None
+) -> None:
+    """Train one job in this process."""
     # Before the imports, which take seconds: the files can be deleted meanwhile.
     examples = {"training_file": _read(spec.training_file, "training_file")}
     if spec.validation_file is not None:
@@ -147,23 +175,17 @@ def train(spec: TrainingSpec) -> None:
         param: _label(spec, template, read, param) for param, read in examples.items()
     }
     data, held_out = labeled["training_file"], labeled.get("validation_file")
-    work = Path(spec.job_folder) / "work"
-    saved = last_saved(work)
+    saved = last_saved(spec.folder)
     if saved is None:
-        shutil.rmtree(work / "trainer", ignore_errors=True)
-        shutil.rmtree(work / "checkpoints", ignore_errors=True)
-    checkpoints = Checkpoints(
-        work / "checkpoints",
-        by_validation=held_out is not None,
-    )
-    log = EventLog(Path(spec.job_folder) / "events.jsonl")
+        shutil.rmtree(spec.folder / "saves", ignore_errors=True)
     progress = ProgressWriter(
-        log,
-        checkpoints=checkpoints,
+        JobStore(DataDirectory(spec.data_dir)),
+        spec.job_id,
         has_validation=held_out is not None,
         stops_early=spec.stops_early,
     )
     trainer = _build_trainer(spec, tokenizer, data, held_out)
+    _check_disk(spec, trainer.model)
     for callback in list(trainer.callback_handler.callbacks):
         # These print.
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
@@ -171,14 +193,35 @@ def train(spec: TrainingSpec) -> None:
     trainer.add_callback(progress)
     if saved is None:
         _estimate(spec, trainer.model, data, held_out, progress)
-    with _saving_at_sigterm(progress):
-        trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
+    if on_begin is not None:
+        on_begin(progress)
+    trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
-    _log_choice(log, checkpoints, epochs)
-    prompt = common_prompt(examples["training_file"])
     # The tuned model goes with the template that it was trained with.
     tokenizer.chat_template = template.source
-    _publish(spec, checkpoints, tokenizer, data.tokens * epochs, prompt)
+    _log_choice(trainer.state, epochs, progress)
+    _publish(spec, trainer, data.tokens * epochs, examples["training_file"])
+
+
+def _check_disk(spec: TrainingSpec, model: Any) -> None:
+    """Check that the saves and the model will fit on the disk."""
+    adapter = sum(
+        parameter.numel() * parameter.element_size()
+        for parameter in model.parameters()
+        if parameter.requires_grad
+    )
+    # One save more: the oldest is deleted after the newest is written.
+    saves = _SAVE_FACTOR * (_SAVES + 1 + bool(spec.validation_file)) * adapter
+    kept = sum(f.stat().st_size for f in spec.folder.rglob("*") if f.is_file())
+    needed = saves + _MODEL_FACTOR * adapter + _TOKENIZER_BYTES - kept
+    free = shutil.disk_usage(spec.folder).free
+    if free < needed:
+        msg = (
+            f"The training needs {needed / 1e6:,.0f} MB on the disk with the data "
+            f"directory, which has {free / 1e6:,.0f} MB free. Free some space, and "
+            "continue the training."
+        )
+        raise TrainingError(msg, code="disk_full")
 
 
 def _estimate(
@@ -186,7 +229,7 @@ def _estimate(
     model: Any,
     data: LabeledDataset,
     held_out: LabeledDataset | None,
-    progress: ProgressWriter,
+    progress: "ProgressWriter",
 ) -> None:
     from langchain_chatexports.local_server.bases.devices import choose_device
     from langchain_chatexports.local_server.bases.weights import uses_4_bits
@@ -205,35 +248,18 @@ def _estimate(
     )
 
 
-def _log_choice(log: EventLog, checkpoints: Checkpoints, epochs: int) -> None:
+def _log_choice(state: Any, epochs: int, progress: "ProgressWriter") -> None:
     """Write which epoch becomes the model, if the validation loss decided it."""
-    best, last = checkpoints.best(), checkpoints.records[-1]
-    loss = best["metrics"].get("valid_loss")
-    if loss is None:
+    if not state.best_global_step:
         return
-    number = round(epochs * best["step"] / last["step"])
+    number = round(epochs * state.best_global_step / state.global_step)
+    loss = round(state.best_metric, 6)
     text = (
         f"Epoch {number} becomes the model: it has the lowest validation loss, {loss}"
     )
-    if best is not last:
-        text += f"; the last epoch, {epochs}, has {last['metrics']['valid_loss']}"
-    log.append(text)
-
-
-@contextmanager
-def _saving_at_sigterm(progress: ProgressWriter) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        progress.is_stopping = True
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    if number != epochs:
+        text += f"; the last epoch was {epochs}"
+    progress.log(text)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:
@@ -263,7 +289,7 @@ def _precision(spec: TrainingSpec, device: str) -> str:
     """Return the base's precision, of a resumed job the one that it began with."""
     from langchain_chatexports.local_server.bases.devices import choose_dtype
 
-    file = Path(spec.job_folder) / "work" / "precision.json"
+    file = spec.folder / "precision.json"
     kept = (read_json(file) or {}).get("dtype")
     dtype = str(spec.dtype or kept or choose_dtype(device))
     if dtype != kept:
@@ -301,7 +327,7 @@ def _build_trainer(
     numbers = Hyperparameters(**spec.hyperparameters)
     steps = numbers.steps(len(data.examples))
     arguments = SFTConfig(
-        output_dir=str(Path(spec.job_folder) / "work" / "trainer"),
+        output_dir=str(spec.folder / "saves"),
         per_device_train_batch_size=numbers.batch_size,
         per_device_eval_batch_size=1,
         num_train_epochs=numbers.n_epochs,
@@ -320,11 +346,15 @@ def _build_trainer(
         },
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
+        # The epoch with the lowest validation loss is saved, and becomes the model.
         eval_strategy="no" if held_out is None else "epoch",
-        # ProgressWriter asks for saves. Two are kept: a trainer that is killed while
-        # saving is resumed from the one before.
-        save_strategy="no",
-        save_total_limit=2,
+        save_strategy="no" if held_out is None else "best",
+        load_best_model_at_end=held_out is not None,
+        metric_for_best_model=None if held_out is None else "eval_loss",
+        greater_is_better=None if held_out is None else False,
+        # ProgressWriter asks for more saves. Two are kept: a trainer that is killed
+        # while saving continues from the one before.
+        save_total_limit=_SAVES,
         logging_steps=1,
         disable_tqdm=True,
         report_to=[],
@@ -354,20 +384,21 @@ def _as_dataset(labeled: LabeledDataset) -> Any:
 
 
 def _publish(
-    spec: TrainingSpec,
-    checkpoints: Checkpoints,
-    tokenizer: Any,
-    tokens: int,
-    prompt: ChatPrompt,
+    spec: TrainingSpec, trainer: Any, tokens: int, examples: list[dict[str, Any]]
 ) -> None:
-    folder = Path(spec.job_folder) / "work" / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    tokenizer.save_pretrained(folder)
-    published = checkpoints.publish(folder)
+    folder = spec.folder / "model"
+    save_adapter(trainer.model, folder)
+    trainer.processing_class.save_pretrained(folder)
+    prompt = common_prompt(examples)
+    losses = (
+        {"full_valid_loss": round(trainer.state.best_metric, 6)}
+        if (trainer.state.best_global_step)
+        else {}
+    )
     record = {
         **spec.model_record,
-        "checkpoints": published,
+        "step": trainer.state.best_global_step or trainer.state.global_step,
+        "metrics": losses,
         "created_at": int(time.time()),
         "trained_tokens": tokens,
         "system_prompt": prompt.system,
@@ -378,30 +409,26 @@ def _publish(
     replace(folder, Path(spec.model_folder))
 
 
-def _write_failure(folder: Path, error: Exception) -> None:
-    failure: dict[str, Any]
+def _describe_failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, TrainingError):
-        failure = {"code": error.code, "message": str(error), "param": error.param}
+        code, message, param = error.code, str(error), error.param
     else:
-        code, message = _explain(error)
-        failure = {"code": code, "message": message, "param": None}
+        (code, message), param = _explain(error), None
     # No exception message and no source line: they could quote a chat.
     frames = [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
     ]
-    try:
-        write_json(folder / "failure.json", {**failure, "frames": frames})
-    except OSError:
-        # The disk is full: the server reports this exit code.
-        raise SystemExit(errno.ENOSPC) from None
+    return {"code": code, "message": message, "param": param, "frames": frames}
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    # The last three: what Rust, C and PyTorch write.
+    words = ("os error 28", "No space left", "file write failed")
+    if is_disk_full(error) or any(text in str(error) for text in words):
         return "disk_full", (
-            "The disk with the data directory is full; a job needs about 100 MB, more "
-            "for larger base models. Free some space and start the job again."
+            "The disk with the data directory is full. Free some space, and continue "
+            "the training: its last save is kept."
         )
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "out_of_memory", (
@@ -414,4 +441,4 @@ def _explain(error: Exception) -> tuple[str, str]:
             "check that its directory is still there and complete."
         )
     kind = type(error).__name__
-    return "training_failed", f"Training ended with {kind}; see failure.json."
+    return "training_failed", f"Training ended with {kind}; the server's log has more."

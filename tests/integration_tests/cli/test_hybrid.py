@@ -12,7 +12,7 @@ import pytest
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.chat_prompts import REPLIES, without_replies
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.training_files import training_examples
+from langchain_chatexports.local_server.storage.uses import training_examples
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -110,7 +110,7 @@ def _walk(folder: Path, base: Path | None, *, epochs: int, size: float) -> None:
     _run("models", "--delete-everything", "--yes", *where)
     assert _run("models", *where) == ""
     left = [path for path in data_dir.rglob("*") if path.is_file()]
-    assert {path.name for path in left} <= {"server.lock", ".chatexports-data"}
+    assert {path.name for path in left} <= {"server.lock", "chatexports.db"}
 
 
 def test_from_the_first_command_to_the_last(tmp_path: Path, tiny_base: Path) -> None:

@@ -18,8 +18,8 @@ from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.trainings import run_training, training_spec
 from tests.unit_tests.builders.twins import TWINS, write_twin
 
 _TURNS = 8
@@ -40,30 +40,12 @@ class TrainedTwin(NamedTuple):
 def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("twin")
     base = write_twin(folder / "base", request.param)
-    file = folder / "train.jsonl"
-    file.write_bytes(as_jsonl(dialogues(3)))
-    (folder / "job" / "work").mkdir(parents=True)
-    spec = TrainingSpec(
-        job_folder=str(folder / "job"),
-        base_directory=str(base),
-        training_file=str(file),
-        validation_file=None,
-        hyperparameters={
-            "n_epochs": 1,
-            "batch_size": 1,
-            "learning_rate_multiplier": 10.0,
-        },
-        seed=1,
-        max_length=256,
-        stops_early=True,
-        dtype="float32",
-        model_folder=str(folder / "model"),
-        model_record={},
-    )
+    (folder / "train.jsonl").write_bytes(as_jsonl(dialogues(3)))
+    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 10.0}
+    run_training(training_spec(folder, base, hyperparameters=numbers, max_length=256))
     with warnings.catch_warnings():
-        # PEFT and TRL ask for attributes that transformers is about to drop.
+        # PEFT asks for an attribute that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
-        train(spec)
         plain = peft.PeftModel.from_pretrained(
             load_base(base, "cpu", "float32"), folder / "model"
         ).eval()

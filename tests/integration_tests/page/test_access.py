@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import stat
-import sys
 import threading
-import time
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +16,6 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from langchain_chatexports.local_server.http.connections import HEAD_SECONDS
 from tests.integration_tests.page.conftest import opened, wait
 
 if TYPE_CHECKING:
@@ -158,39 +153,3 @@ def test_no_link_is_in_the_command_line_of_the_browser(
         person.open(address)
         person.see(_TITLE)
     assert not page.exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has prlimit")
-def test_many_silent_connections_keep_nobody_out(
-    command: Command, browsers: Callable[..., Browser]
-) -> None:
-    """1,100 of them made the page unreachable where 1,024 files may be open."""
-    import resource
-
-    person = browsers()
-    person.open(command.link)
-    person.see(_TITLE)
-    resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (200, 200))
-    where = urlsplit(command.address)
-    with ExitStack() as stack:
-        for _ in range(250):
-            place = (str(where.hostname), int(where.port or 0))
-            stack.enter_context(socket.create_connection(place, timeout=10))
-        assert httpx.get(command.address, timeout=10).status_code == 403
-        # A page that is open stays so, and another one opens.
-        person.go("choose")
-        person.see("There are no chats to choose from yet.")
-
-
-def test_an_open_page_outlasts_the_limits_of_requests(
-    command: Command, browsers: Callable[..., Browser]
-) -> None:
-    person = browsers()
-    person.open(command.link)
-    person.see(_TITLE)
-    time.sleep(HEAD_SECONDS + 2)
-    person.click("Try it with invented chats")
-    person.see("messages kept")
-    person.collect()
-    made = [url for url in person.requests if url.startswith("ws:")]
-    assert len(made) == 1

@@ -14,7 +14,6 @@ from selenium.common.exceptions import NoAlertPresentException
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.models import TEST_RUN
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
@@ -51,7 +50,7 @@ def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
     """The server that runs on the data directory, with a tuned model."""
     data = DataDirectory(tmp_path / "data")
     data.prepare()
-    with OpenAIServer(words=(_MODEL,)).running() as server, only_server(data):
+    with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
         base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
         keep_tuned(server, data, _TRAINING, _HELD_OUT, **base)
         # The newest, but of a test run.

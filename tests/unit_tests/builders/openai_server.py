@@ -159,7 +159,7 @@ class OpenAIServer:
             http.server_close()
             thread.join()
 
-    def answer(
+    def answer(  # noqa: PLR0911 - one for each route.
         self, method: str, path: str, query: dict[str, list[str]], body: Any
     ) -> tuple[int, Any]:
         parts = [unquote(part) for part in path.strip("/").split("/")]
@@ -175,6 +175,8 @@ class OpenAIServer:
             if parts == ["chat", "completions"]:
                 self.chats.append(body)
                 return 200, _completion(body, self.words)
+            if parts == ["hold"]:
+                return 200, {}
             if parts == ["tokenize"] and self.tokens is not None:
                 return 200, {"count": len(self.tokens), "tokens": self.tokens}
         return _error(404, "no such route")

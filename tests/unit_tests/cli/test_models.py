@@ -20,14 +20,7 @@ from langchain_chatexports.local_server import (
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.locks import only_server
-from langchain_chatexports.local_server.storage.running import (
-    RunningServer,
-    has_users,
-    publish_server,
-)
 from tests.unit_tests.builders.kept_models import keep_model
-from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,7 +233,7 @@ def stopped(names: Any, tmp_path: Path) -> str:
     jobs = JobStore(data)
     order = {"model": "tiny", "training_file": file["id"], "metadata": {}}
     job_id: str = jobs.create(order, private={}, events=[])["id"]
-    jobs.events(job_id).append("Step 3/20", data={"step": 3, "total_steps": 20})
+    jobs.log(job_id, "Step 3/20", data={"step": 3, "total_steps": 20})
     jobs.update(job_id, only_from=("queued",), status="paused")
     return job_id
 
@@ -308,22 +301,6 @@ def test_nothing_is_deleted_if_one_of_several_names_is_missing(
     done = chatexports("models", *delete, "--data-dir", "kept")
     assert (done.status, missing[1] in done.err) == (1, True)
     assert count_kept(tmp_path / "kept").models == 2
-
-
-def test_a_running_server_is_asked_to_delete_and_kept_from_stopping(
-    chatexports: Any, tmp_path: Path, stopped: str
-) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    was_used = []
-    with OpenAIServer().running() as server, only_server(data):
-        server.before_work = lambda _: was_used.append(has_users(data))
-        publish_server(data, RunningServer(server.base_url, "tiny", KEY, 7))
-        delete = ("models", "--delete", stopped, "--yes", "--data-dir", "kept")
-        done = chatexports(*delete)
-    assert (*{*was_used}, has_users(data)) == (True, False)
-    assert done.status == 1
-    assert "error: The local server refused: " in done.err
-    assert list_jobs(tmp_path / "kept")[0].id == stopped
 
 
 def test_an_export_of_no_model_is_a_line(chatexports: Any, names: Any) -> None:

@@ -94,7 +94,7 @@ def test_the_options_reach_the_server(
     chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
 ) -> None:
     options = ("--port", "0", "--alias", "gpt-4o=tiny", "--api-key", "mine")
-    more = ("--max-training-jobs", "2", "--data-dir", str(tmp_path / "kept"))
+    more = ("--data-dir", str(tmp_path / "kept"))
     assert chatexports("serve", "--base", tiny, *options, *more).status == 0
     assert served == [
         ServerSettings(
@@ -103,7 +103,6 @@ def test_the_options_reach_the_server(
             port=0,
             api_key="mine",
             aliases={"gpt-4o": "tiny"},
-            max_training_jobs=2,
         )
     ]
 

@@ -11,7 +11,7 @@ import pytest
 import langchain_chatexports.local_server as package
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server import LocalServer, ServerSettings
-from langchain_chatexports.local_server.http import startup
+from langchain_chatexports.local_server.http import server as startup
 from langchain_chatexports.local_server.processes import child_environment
 from langchain_chatexports.local_server.storage.models import tuned_model_name
 from langchain_chatexports.local_server.training.hyperparameters import (
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
         ({"port": -1}, "port"),
         ({"port": 65536}, "port"),
         ({"threads": 0}, "threads"),
-        ({"max_training_jobs": 0}, "max_training_jobs"),
-        ({"max_training_jobs": 65}, "max_training_jobs"),
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": ""}, "api_key"),
         ({"aliases": {"a b": "tiny"}}, "alias"),

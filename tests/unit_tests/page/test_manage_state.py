@@ -57,7 +57,7 @@ def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
     (session.talk.model,) = list_models(session.data_dir)
     session.manage.delete("ft:another")
     session.manage.working.join(_SECONDS)
-    assert "no job ft:another" in session.manage.working.error
+    assert "no model or job ft:another" in session.manage.working.error
     assert session.talk.model is not None
     session.manage.delete(session.talk.model.name)
     session.manage.working.join(_SECONDS)

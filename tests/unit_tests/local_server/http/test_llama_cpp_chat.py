@@ -305,11 +305,11 @@ def test_the_profile_of_a_job_has_what_its_engine_can_do(
     llama_service: LocalService, service: LocalService, tool_service: LocalService
 ) -> None:
     for each, has_schema in ((llama_service, True), (service, False)):
-        able = each.abilities()
+        able = each.profile()
         assert able["structured_output"] is has_schema
         # The tiny base's template knows none.
         assert able["tool_calling"] is able["tool_choice"] is False
-    assert tool_service.abilities()["tool_calling"] is True
+    assert tool_service.profile()["tool_calling"] is True
 
 
 def test_tools_need_a_template_that_knows_them(http: TestClient) -> None:

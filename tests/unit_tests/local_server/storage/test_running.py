@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer, find_running_server
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
-    has_users,
-    leave_server,
     publish_server,
-    use_server,
-    withdraw_server,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +30,7 @@ def data(tmp_path: Path) -> Iterator[DataDirectory]:
     """A data directory that a server uses."""
     made = DataDirectory(tmp_path / "data")
     made.prepare()
-    with only_server(made):
+    with made.locked():
         publish_server(made, _SERVER)
         yield made
 
@@ -94,35 +88,9 @@ def test_the_record_of_a_killed_server_is_not_believed_and_removed(
     data.prepare()
     publish_server(data, _SERVER)
     assert find_running_server(tmp_path) is None
-    with only_server(data):
+    with data.locked():
         assert find_running_server(tmp_path) is None
     assert not data.running.exists()
-
-
-def test_a_server_is_used_until_it_is_left(data: DataDirectory) -> None:
-    assert not has_users(data)
-    used = use_server(data, _SERVER)
-    assert used is not None
-    assert has_users(data)
-    leave_server(used)
-    assert not has_users(data)
-    assert list(data.users.iterdir()) == []
-
-
-def test_a_server_that_is_about_to_stop_is_not_used(data: DataDirectory) -> None:
-    withdraw_server(data)
-    assert use_server(data, _SERVER) is None
-    assert not has_users(data)
-
-
-def test_a_server_is_shared_if_that_is_wanted(data: DataDirectory, tiny: Path) -> None:
-    server = LocalServer(tiny, data_dir=data.root, share=True)
-    with server:
-        assert (server.base_url, server.api_key) == (_SERVER.base_url, _SERVER.api_key)
-        assert (server.is_shared, server.is_running) == (True, True)
-        assert has_users(data)
-    assert not has_users(data)
-    assert not server.is_running
 
 
 def test_a_running_server_with_another_base_is_an_error_that_names_both(
@@ -131,18 +99,6 @@ def test_a_running_server_with_another_base_is_an_error_that_names_both(
     publish_server(data, RunningServer("http://127.0.0.1:9/v1", "large", "key", 7))
     with pytest.raises(LocalServerError, match="the base large and not tiny"):
         LocalServer(tiny, data_dir=data.root, share=True).start()
-
-
-def test_what_a_killed_user_left_keeps_no_server_from_stopping(
-    data: DataDirectory,
-) -> None:
-    data.users.mkdir()
-    (data.users / f"user-{'1' * 24}.lock").touch()
-    assert not has_users(data)
-    lock = ProcessLock(data.users / f"user-{'2' * 24}.lock")
-    with lock:
-        assert lock.acquire()
-        assert has_users(data)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server.storage.events import EventLog
-from langchain_chatexports.local_server.training.checkpoints import Checkpoints
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,10 +40,12 @@ def test_a_resumed_training_estimates_its_remaining_steps_by_its_own(
     """Also if it repeats steps that were reported before it was interrupted."""
     from langchain_chatexports.local_server.training import progress
 
-    log = EventLog(tmp_path / "events.jsonl")
-    log.append(f"Step {reported}/200", data={"step": reported})
-    checkpoints = Checkpoints(tmp_path / "kept", by_validation=False)
-    writer = progress.ProgressWriter(log, checkpoints=checkpoints, has_validation=False)
+    data = DataDirectory(tmp_path)
+    data.prepare()
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=[])["id"]
+    jobs.log(job_id, f"Step {reported}/200", data={"step": reported})
+    writer = progress.ProgressWriter(jobs, job_id, has_validation=False)
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     state: Any = SimpleNamespace(global_step=100, max_steps=200, epoch=0.5)
@@ -54,5 +56,5 @@ def test_a_resumed_training_estimates_its_remaining_steps_by_its_own(
         state.global_step = step
         writer.on_step_end(None, state, control)
     left = 200 - told_at
-    (text,) = [e["message"] for e in log.read() if "per step" in e["message"]]
+    (text,) = [e["message"] for e in jobs.events(job_id) if "per step" in e["message"]]
     assert f"2.0 seconds per step: about 3 minutes for the remaining {left}" in text

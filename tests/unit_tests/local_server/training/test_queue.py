@@ -1,335 +1,316 @@
-"""The number and order of jobs that train at once."""
+"""The training queue, with a script in place of the trainer."""
 
-from __future__ import annotations
-
-import errno
-import io
+import sqlite3
 import sys
-import threading
 import time
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     write_json,
 )
-from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
-from langchain_chatexports.local_server.training.queue import (
-    TrainingQueue,
-    _exit_reason,
-)
+from langchain_chatexports.local_server.training.queue import TrainingQueue
 
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
+# Takes the job's lock, writes its id to `began`, and does what the file `do` says.
+_TRAINER = """
+import json, os, pathlib, sys, threading, time
+from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports.local_server.storage.data_directory import write_json
+spec = json.loads(sys.stdin.readline())
+folder = pathlib.Path(spec["data_dir"], "jobs", spec["job_id"])
+lock = ProcessLock(folder / "trainer.lock")
+assert lock.acquire(timeout=60)
+root = pathlib.Path(spec["data_dir"]).parent
+def save():
+    name = f"saves/checkpoint-{len(list(folder.glob('saves/*'))) + 1}"
+    (folder / name).mkdir(parents=True)
+    write_json(folder / name / "complete.json", {})
+def end_with_server():
+    for line in sys.stdin:
+        save()
+        os._exit(143)
+    os._exit(143)
+threading.Thread(target=end_with_server, daemon=True).start()
+with (root / "began").open("a") as file:
+    file.write(spec["job_id"] + "\\n")
+while not (root / "do").exists():
+    time.sleep(0.01)
+what = (root / "do").read_text()
+if what == "die":
+    os._exit(3)
+if what == "die of memory":
+    os.kill(os.getpid(), 9)
+if what == "save and be killed":
+    if list(folder.glob("saves/*")):
+        what = "succeed"
+    else:
+        save()
+        os.kill(os.getpid(), 9)
+if what == "succeed":
+    model = pathlib.Path(spec["model_folder"])
+    model.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (model / name).touch()
+    record = {"name": "ft:tiny", "created_at": 1, "trained_tokens": 1}
+    write_json(model / "model.json", spec["model_record"] | record)
+os._exit(0)
+"""
 
 
-class _Trainings:
-    """Stands for the trainers: notes which jobs are at work until they are let go."""
+class _Server:
+    """A queue, and what its trainers do."""
 
-    def __init__(self, root: Any, *, at_once: Any, resumes: bool = True) -> None:
-        data = DataDirectory(root)
-        data.prepare()
-        self.jobs = JobStore(data)
-        self.files = FileStore(data)
-        models = ModelStore(data, base_model="tiny", signature="")
+    def __init__(self, root: Path, *, resumes: bool = True) -> None:
+        self._root = root
+        self.data = DataDirectory(root / "data")
+        self.data.prepare()
+        self.jobs = JobStore(self.data)
         self.queue = TrainingQueue(
             self.jobs,
-            self.files,
-            models,
+            FileStore(self.data),
+            ModelStore(self.data, base_model="tiny", signature=""),
+            data_dir=self.data.root,
             base_directory=root,
-            threads=5,
-            at_once=at_once,
+            threads=1,
             resumes=resumes,
         )
-        queue: Any = self.queue
-        queue._train = self._train
-        self.begun: list[str] = []
-        self.most_at_once = 0
-        self._at_work = 0
-        self._lock = threading.Lock()
-        self.let_go = threading.Event()
 
-    def order(self, *, base: str = "tiny", **more: Any) -> Any:
+    def create(self, base: str = "tiny") -> str:
         model = {"id": new_model_id(), "base_model": base, "signature": ""}
-        private = {
-            "model": model,
-            "max_length": 1,
-            "stops_early": True,
-            "dtype": "float32",
-        }
-        record = {"metadata": {}, **more}
-        job = self.jobs.create(record, private=private, events=[])
-        self.queue.wake()
-        return job["id"]
+        private = {"model": model, "max_length": 1, "stops_early": True}
+        record = {"training_file": f"file-{'0' * 24}", "hyperparameters": {}, "seed": 1}
+        job_id: str = self.jobs.create(record, private=private, events=[])["id"]
+        self.queue.enqueue(job_id)
+        return job_id
 
-    def _train(self, job_id: Any) -> Any:
-        with self._lock:
-            self.begun.append(job_id)
-            self._at_work += 1
-            self.most_at_once = max(self.most_at_once, self._at_work)
-        while not (self.let_go.is_set() or self.queue._stopping.is_set()):
-            time.sleep(0.001)
-        with self._lock:
-            self._at_work -= 1
-        if not self.let_go.is_set():
-            self.queue._conclude(job_id, exit_code=-15)
-            return
-        self.jobs.update(job_id, only_from=("queued", "running"), status="succeeded")
+    def let_trainers(self, what: str) -> None:
+        (self._root / "do").write_text(what)
+
+    @property
+    def began(self) -> list[str]:
+        file = self._root / "began"
+        return file.read_text().split() if file.exists() else []
+
+    def status(self, job_id: str) -> str:
+        return str((self.jobs.get(job_id) or {}).get("status"))
+
+    def messages(self, job_id: str) -> list[str]:
+        return [event["message"] for event in self.jobs.events(job_id)]
+
+    def wait_for(self, job_id: str, status: str) -> None:
+        _wait(lambda: self.status(job_id) == status)
 
 
 @pytest.fixture
-def trainings(tmp_path: Path) -> Any:
+def make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., _Server]]:
+    monkeypatch.setattr(
+        "langchain_chatexports.local_server.training.queue.child_command",
+        lambda _: [sys.executable, "-c", _TRAINER],
+    )
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))
     made = []
 
-    def make(at_once: Any, **options: Any) -> Any:
-        made.append(_Trainings(tmp_path / "data", at_once=at_once, **options))
+    def start(**options: Any) -> _Server:
+        made.append(_Server(tmp_path, **options))
+        made[-1].queue.start()
         return made[-1]
 
-    yield make
-    for each in made:
-        each.queue.stop()
+    yield start
+    for server in made:
+        server.queue.stop()
 
 
-def _wait(condition: Any) -> Any:
+def _wait(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.001)
+        time.sleep(0.01)
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_so_many_jobs_train_at_once_and_no_more(trainings: Any, at_once: Any) -> None:
-    made = trainings(at_once)
-    made.queue.start()
-    ordered = [made.order() for _ in range(5)]
-    _wait(lambda: len(made.begun) == at_once)
-    time.sleep(0.05)
-    assert sorted(made.begun) == sorted(ordered[:at_once])
-    made.let_go.set()
-    _wait(lambda: not made.jobs.with_status("queued"))
-    assert made.most_at_once <= at_once
-    assert sorted(made.begun) == sorted(ordered)
-
-
-def test_one_trainer_takes_the_jobs_in_their_order(trainings: Any) -> None:
-    made = trainings(1)
-    ordered = [made.order() for _ in range(5)]
-    made.let_go.set()
-    made.queue.start()
-    _wait(lambda: len(made.begun) == 5)
-    assert made.begun == ordered
-
-
-def test_a_waiting_queue_takes_a_new_job_at_once(
-    trainings: Any, monkeypatch: pytest.MonkeyPatch
+def test_one_job_trains_at_a_time_and_the_others_wait_in_line(
+    make: Callable[..., _Server],
 ) -> None:
-    """It does not look again by itself."""
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.training.queue._IDLE_SECONDS", 3600.0
+    server = make()
+    first, second, third = (server.create() for _ in range(3))
+    _wait(lambda: server.began == [first])
+    assert [server.status(job) for job in (first, second, third)] == [
+        "running",
+        "queued",
+        "queued",
+    ]
+    assert server.jobs.before(third) == [first, second]
+    assert server.messages(third)[-1] == (
+        f"The job waits behind job {second}: it is number 3 in line, and one is "
+        "trained at a time"
     )
-    made = trainings(2)
-    made.queue.start()
-    time.sleep(0.05)
-    made.order()
-    _wait(lambda: made.begun)
+    server.let_trainers("succeed")
+    server.wait_for(third, "succeeded")
+    assert server.began == [first, second, third]
+    assert not list(server.data.jobs.iterdir())
 
 
-def test_trainers_share_the_threads(trainings: Any) -> None:
-    assert trainings(1).queue._threads == 5
-    assert trainings(2).queue._threads == 2
-    assert trainings(8).queue._threads == 1
-
-
-def test_trainers_that_were_left_alone_are_all_watched_and_take_no_new_place(
-    trainings: Any,
+def test_a_job_of_another_base_waits_for_a_server_with_it(
+    make: Callable[..., _Server],
 ) -> None:
-    made = trainings(1)
-    left = [made.order() for _ in range(3)]
-    waiting = made.order()
-    locks = [ProcessLock(made.jobs.folder(job) / "trainer.lock") for job in left]
-    for job_id, lock in zip(left, locks, strict=True):
-        made.jobs.update(job_id, only_from=("queued",), status="running")
-        assert lock.acquire()
-    made.queue.start()
-    _wait(lambda: len(made.begun) == 3)
-    time.sleep(0.05)
-    assert sorted(made.begun) == sorted(left)
-    made.let_go.set()
-    _wait(lambda: waiting in made.begun)
-    for lock in locks:
-        lock.release()
+    left = make()
+    left.queue.stop()
+    other, own = left.create(base="other"), left.create()
+    server = make()
+    server.let_trainers("succeed")
+    server.wait_for(own, "succeeded")
+    assert server.began == [own]
+    assert server.status(other) == "queued"
+    assert "waiting for a server with its base, other" in server.messages(other)[-1]
 
 
-def test_a_job_of_another_base_waits_for_a_server_with_it_and_says_so(
-    trainings: Any,
+def test_a_stopped_server_saves_and_the_next_continues(
+    make: Callable[..., _Server],
 ) -> None:
-    made = trainings(1)
-    other, own = made.order(base="other"), made.order()
-    made.let_go.set()
-    made.queue.start()
-    _wait(lambda: made.jobs.get(own)["status"] == "succeeded")
-    assert made.begun == [own]
-    assert made.jobs.get(other)["status"] == "queued"
-    told = [event["message"] for event in made.jobs.events(other).read()]
-    assert told[-1] == "The job is waiting for a server with its base, other"
-    assert made.queue.cancel(other)
+    server = make()
+    job_id = server.create()
+    _wait(lambda: server.began == [job_id])
+    server.queue.stop()
+    assert server.status(job_id) == "queued"
+    assert list(server.jobs.folder(job_id).glob("saves/*"))
+    server = make()
+    server.let_trainers("succeed")
+    server.wait_for(job_id, "succeeded")
+    assert server.began == [job_id, job_id]
 
 
-def test_a_job_that_was_left_is_trained_only_if_it_is_resumed(trainings: Any) -> None:
-    left = [trainings(1).order() for _ in range(2)]
-    made = trainings(1, resumes=False)
-    made.let_go.set()
-    made.queue.start()
-    new = made.order()
-    _wait(lambda: made.begun == [new])
-    assert made.queue.resume(left[0])
-    _wait(lambda: made.begun == [new, left[0]])
-    made.queue.stop()
-    assert made.jobs.get(left[1])["status"] == "queued"
-
-
-def test_a_queue_that_resumes_nothing_pauses_its_jobs_when_it_stops(
-    trainings: Any,
+def test_a_queue_that_resumes_nothing_pauses_what_was_left_and_its_own(
+    make: Callable[..., _Server],
 ) -> None:
-    made = trainings(1, resumes=False)
-    made.queue.start()
-    jobs = [made.order() for _ in range(2)]
-    _wait(lambda: made.begun)
-    made.queue.stop()
-    assert [made.jobs.get(job)["status"] for job in jobs] == ["paused", "paused"]
-    events = [e["message"] for job in jobs for e in made.jobs.events(job).read()]
-    assert not any("queued again" in message for message in events)
+    left = make()
+    left.queue.stop()
+    old = left.create()
+    server = make(resumes=False)
+    assert server.status(old) == "paused"
+    new, waiting = server.create(), server.create()
+    _wait(lambda: server.began == [new])
+    server.queue.stop()
+    assert [server.status(job) for job in (old, new, waiting)] == ["paused"] * 3
+    assert not any("queued again" in text for text in server.messages(new))
+    server = make()
+    assert server.jobs.resume(old)
+    server.let_trainers("succeed")
+    server.wait_for(old, "succeeded")
+    assert server.began == [new, old]
 
 
-def test_a_paused_job_is_trained_by_no_later_queue_before_it_is_resumed(
-    trainings: Any,
+@pytest.mark.parametrize(("status", "saves"), [("cancelled", 0), ("paused", 1)])
+def test_a_job_that_any_process_stops_has_no_trainer_when_that_returns(
+    make: Callable[..., _Server], status: Any, saves: int
 ) -> None:
-    made = trainings(1)
-    paused = made.order()
-    assert made.queue.pause(paused)
-    made = trainings(1)
-    made.let_go.set()
-    made.queue.start()
-    new = made.order()
-    _wait(lambda: made.begun == [new])
-    assert made.queue.resume(paused)
-    _wait(lambda: made.begun == [new, paused])
+    server = make()
+    job_id = server.create()
+    _wait(lambda: server.began == [job_id])
+    elsewhere = JobStore(DataDirectory(server.data.root))
+    assert elsewhere.stop(job_id, status)
+    folder = server.jobs.folder(job_id)
+    assert not is_locked(folder / "trainer.lock")
+    assert len(list(folder.glob("saves/*"))) == saves
+    assert server.status(job_id) == status
+    server.let_trainers("succeed")
+    assert elsewhere.resume(job_id) == (status == "paused")
+    following = server.create()
+    server.wait_for(following, "succeeded")
+    if status == "paused":
+        assert server.status(job_id) == "succeeded"
 
 
-def test_a_request_to_pause_outlives_the_server_that_was_killed(trainings: Any) -> None:
-    made = trainings(1)
-    job_id = made.order()
-    made.jobs.update(
-        job_id, only_from=("queued",), status="running", private={"pause": True}
-    )
-    made = trainings(1)
-    made.queue.start()
-    assert made.jobs.get(job_id)["status"] == "paused"
-    assert made.queue.resume(job_id)
-    assert trainings(1).jobs.private(job_id)["pause"] is False
-
-
-def test_a_reason_of_an_earlier_trainer_is_not_that_of_the_next(
-    trainings: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
+    make: Callable[..., _Server],
 ) -> None:
-    made = trainings(1)
-    del made.queue._train
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.training.queue.child_command",
-        lambda _: [sys.executable, "-c", "raise SystemExit(3)"],
-    )
-    made.queue.start()
-    with made.queue._changed:
-        job_id = made.order(
-            training_file=f"file-{'0' * 24}", hyperparameters={}, seed=1
-        )
-        reason = {"code": "disk_full", "message": "It was full.", "param": None}
-        write_json(made.jobs.folder(job_id) / "failure.json", reason)
-    _wait(lambda: made.jobs.get(job_id)["status"] == "failed")
-    assert "exit code 3" in made.jobs.get(job_id)["error"]["message"]
+    server = make()
+    server.queue.stop()
+    left, done = server.create(), server.create()
+    for job_id in (left, done):
+        server.jobs.update(job_id, only_from=("queued",), status="running")
+    model = server.data.models / server.jobs.private(done)["model"]["id"]
+    model.mkdir()
+    record = {"name": "ft:tiny", "created_at": 5, "trained_tokens": 7}
+    write_json(model / "model.json", record)
+    server = make()
+    job = server.jobs.require(done)
+    assert (job["status"], job["fine_tuned_model"]) == ("succeeded", "ft:tiny")
+    assert (job["finished_at"], job["trained_tokens"]) == (5, 7)
+    _wait(lambda: server.began == [left])
 
 
-def test_a_file_expires_while_a_trainer_is_at_work(
-    trainings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = trainings(1)
-    job_id = made.order()
-    content = io.BytesIO(b"{}\n")
-    file_id = made.files.create(content, filename="x", lifetime=3600)["id"]
-    polls = iter([None, None, 0])
-    trainer = SimpleNamespace(poll=lambda: next(polls))
-    later = time.time() + 3601
-    monkeypatch.setattr("time.time", lambda: later)
-    assert made.queue._watch(job_id, trainer) == 0
-    assert not made.files.path(file_id).exists()
-
-
-def test_a_job_that_cannot_be_started_fails_and_the_next_is_taken(
-    trainings: Any,
-) -> None:
-    made = trainings(1)
-    good = made.queue._train
-
-    def train(job_id: Any) -> Any:
-        if job_id == broken:
-            msg = "no such thing"
-            raise OSError(msg)
-        good(job_id)
-
-    made.queue._train = train
-    made.let_go.set()
-    broken, fine = made.order(), made.order()
-    made.queue.start()
-    _wait(lambda: made.jobs.get(fine)["status"] == "succeeded")
-    assert made.jobs.get(broken)["error"]["code"] == "server_error"
-
-
-def test_a_stopped_queue_ends_its_threads(trainings: Any) -> None:
-    made = trainings(3)
-    made.queue.start()
-    made.order()
-    _wait(lambda: made.begun)
-    made.queue.stop()
-    assert not [t for t in threading.enumerate() if t.name.startswith("training-queue")]
-
-
-def test_a_full_disk_fails_the_job_and_not_the_queue(
-    trainings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    made = trainings(1)
-    del made.queue._train
-    first, second = made.order(), made.order()
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "langchain_chatexports.local_server.storage.jobs.write_json", full
-        )
-        patch.setattr(EventLog, "append", full)
-        made.queue.start()
-        _wait(lambda: made.jobs.get(second)["status"] == "failed")
-    for job_id in (first, second):
-        assert made.jobs.get(job_id)["error"]["code"] == "disk_full"
-    made.queue._train = made._train
-    made.let_go.set()
-    third = made.order()
-    _wait(lambda: made.jobs.get(third)["status"] == "succeeded")
+def test_a_killed_trainer_continues_from_its_save(make: Callable[..., _Server]) -> None:
+    server = make()
+    server.let_trainers("save and be killed")
+    job_id = server.create()
+    server.wait_for(job_id, "succeeded")
+    assert server.began == [job_id, job_id]
+    assert any("queued again" in text for text in server.messages(job_id))
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "words"),
-    [(-9, "memory"), (errno.ENOSPC, "Free some space"), (3, "exit code 3")],
+    ("what", "words"), [("die", "exit code 3"), ("die of memory", "memory")]
 )
-def test_the_end_of_a_trainer_without_a_reason_is_explained(
-    exit_code: int, words: str
+def test_a_failed_job_says_why_and_can_be_resumed(
+    make: Callable[..., _Server], what: str, words: str
 ) -> None:
-    assert words in _exit_reason(exit_code)
+    server = make()
+    job_id, following = server.create(), server.create()
+    server.let_trainers(what)
+    server.wait_for(job_id, "failed")
+    assert words in server.jobs.require(job_id)["error"]["message"]
+    server.wait_for(following, "failed")
+    server.let_trainers("succeed")
+    assert server.jobs.resume(job_id)
+    server.wait_for(job_id, "succeeded")
+    assert server.jobs.require(job_id)["error"] is None
+
+
+def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
+    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    start: Any = server.queue._start_trainer
+
+    def start_or_fail(job_id: str) -> Any:
+        if job_id == broken:
+            raise OSError
+        return start(job_id)
+
+    monkeypatch.setattr(server.queue, "_start_trainer", start_or_fail)
+    server.let_trainers("succeed")
+    broken = ""
+    broken = server.create()
+    fine = server.create()
+    server.wait_for(fine, "succeeded")
+    assert server.jobs.require(broken)["error"]["code"] == "server_error"
+
+
+def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
+    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    job_id = server.create()
+    _wait(lambda: server.began == [job_id])
+    update, tries = server.jobs.update, []
+
+    def update_on_a_full_disk(*args: Any, **changes: Any) -> bool:
+        tries.append(changes)
+        if len(tries) < 3:
+            msg = "database or disk is full"
+            raise sqlite3.OperationalError(msg)
+        return update(*args, **changes)
+
+    monkeypatch.setattr(server.jobs, "update", update_on_a_full_disk)
+    server.let_trainers("succeed")
+    server.wait_for(job_id, "succeeded")
+    assert len(tries) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -9,8 +10,6 @@ import re
 import shutil
 import stat
 import sys
-import time
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,17 +42,20 @@ from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     write_json,
 )
-from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
-from langchain_chatexports.local_server.training.queue import TrainingQueue
 from langchain_chatexports.local_server.training.trainer import (
-    TrainingSpec,
+    TrainingError,
     _precision,
-    train,
 )
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.trainings import (
+    events_of,
+    run_training,
+    training_spec,
+)
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
 if TYPE_CHECKING:
@@ -73,16 +75,12 @@ _HELLO: list[ChatCompletionMessageParam] = [
 ]
 
 
-def _train_here(order: TrainingSpec) -> None:
-    """Train in this process: the same code as the trainer's, without its start."""
+@pytest.fixture(scope="module", autouse=True)
+def _private_files() -> Iterator[None]:
+    """The trainer's own umask."""
     before = os.umask(0o077)
-    try:
-        with warnings.catch_warnings():
-            # PEFT asks for an attribute that transformers is about to drop.
-            warnings.simplefilter("ignore", FutureWarning)
-            train(order)
-    finally:
-        os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +93,10 @@ def trained(
 
     def train_here(job_id: str) -> None:
         queue = service.queue
-        queue._jobs.update(job_id, only_from=("queued",), status="running")
-        (service.jobs.folder(job_id) / "work").mkdir()
-        _train_here(queue._spec(job_id))
-        queue._conclude(job_id, exit_code=0)
+        service.jobs.update(job_id, only_from=("queued",), status="running")
+        service.jobs.folder(job_id).mkdir()
+        run_training(queue._spec(job_id))
+        queue._conclude(job_id, queue._model_of(job_id), continues=True)
 
     service.queue._train = train_here
     with asking(service) as http:
@@ -146,25 +144,6 @@ def _data(event: FineTuningJobEvent) -> dict[str, Any]:
     return dict(data)
 
 
-def test_the_model_is_named_after_base_and_suffix(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, job, _ = trained
-    prefix, _, last = _model_of(job).rpartition(":")
-    assert prefix == "ft:tiny:local:hare-co"
-    assert len(last) == 12
-
-
-def test_a_finished_job_says_when_and_how_much(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, job, _ = trained
-    assert job.trained_tokens is not None
-    assert job.trained_tokens > 0
-    assert job.finished_at is not None
-    assert job.created_at <= job.finished_at <= time.time()
-
-
 def test_the_precision_of_a_job_is_chosen_once(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     tmp_path: Path,
@@ -172,9 +151,9 @@ def test_the_precision_of_a_job_is_chosen_once(
 ) -> None:
     """A trainer that takes it up after a kill must not measure another one."""
     service, _, job, _ = trained
-    spec = replace(service.queue._spec(job.id), job_folder=str(tmp_path))
+    spec = replace(service.queue._spec(job.id), data_dir=str(tmp_path))
     assert spec.dtype is None
-    (tmp_path / "work").mkdir()
+    spec.folder.mkdir(parents=True)
     measured = iter(["bfloat16", "float32"])
     monkeypatch.setattr(devices, "choose_dtype", lambda _: next(measured))
     assert [_precision(spec, "cpu") for _ in range(2)] == ["bfloat16"] * 2
@@ -206,12 +185,12 @@ def test_a_resumed_training_is_not_measured_again(
 ) -> None:
     monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
     numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
-    order = _spec_for(tmp_path, tiny_base, hyperparameters=numbers)
-    _train_here(order)
+    order = training_spec(tmp_path, tiny_base, hyperparameters=numbers)
+    run_training(order)
     shutil.rmtree(tmp_path / "model")
-    _train_here(order)
-    said = [e["message"] for e in EventLog(tmp_path / "job" / "events.jsonl").read()]
-    assert sum("Measured" in message for message in said) == 1
+    run_training(order)
+    messages = [event["message"] for event in events_of(order)]
+    assert sum("Measured" in message for message in messages) == 1
 
 
 def test_measuring_changes_nothing_that_is_learned(
@@ -219,7 +198,7 @@ def test_measuring_changes_nothing_that_is_learned(
 ) -> None:
     for name in ("measured", "plain"):
         (tmp_path / name).mkdir()
-        _train_here(_spec_for(tmp_path / name, tiny_base))
+        run_training(training_spec(tmp_path / name, tiny_base))
         monkeypatch.setattr(trainer, "_estimate", lambda *_: None)
     written = [
         (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
@@ -245,7 +224,7 @@ def test_little_memory_changes_nothing_that_is_learned(
                 return models[-1]
 
             patch.setattr(weights, "load_base", note)
-            _train_here(_spec_for(tmp_path / name, tiny_base))
+            run_training(training_spec(tmp_path / name, tiny_base))
         learned.append(
             load_file(tmp_path / name / "model" / "adapter_model.safetensors")
         )
@@ -307,11 +286,10 @@ def test_the_served_adapter_is_the_one_that_was_trained(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    service, _, job, _ = trained
-    folder = service.models.adapter_folder(_model_of(job))
-    assert folder is not None
+    service, *_ = trained
+    folder = list_models(service.data.root)[0].path
     model = LoadedBase(tiny_base, threads=1)
-    for adapter in (None, folder, None, folder / "checkpoints" / "step-10", folder):
+    for adapter in (None, folder, None, folder):
         (served,) = model.negative_log_likelihoods([5, 6, 7, 8], [3], adapter)
         plain = AutoModelForCausalLM.from_pretrained(
             tiny_base, dtype=next(model._model.parameters()).dtype
@@ -322,39 +300,6 @@ def test_the_served_adapter_is_the_one_that_was_trained(
             expected = plain(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
         expected = torch.log_softmax(expected.float(), -1)[8]
         assert served == pytest.approx(-float(expected), abs=1e-4)
-
-
-def test_a_checkpoint_of_each_epoch_is_a_model(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    _, client, job, _ = trained
-    found = list(client.fine_tuning.jobs.checkpoints.list(job.id))
-    assert [c.step_number for c in found] == [20, 10]
-    names = [c.fine_tuned_model_checkpoint for c in found]
-    assert names[1] == f"{job.fine_tuned_model}:ckpt-step-10"
-    loss = found[1].metrics.full_valid_loss
-    assert loss is not None
-    assert loss > 0
-    assert _ask(client, names[0]) == _ask(client, _model_of(job))
-    assert client.models.retrieve(names[1]).id == names[1]
-
-
-def test_a_checkpoint_that_is_not_there_is_a_404(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    _, client, job, _ = trained
-    with pytest.raises(openai.NotFoundError):
-        _ask(client, f"{job.fine_tuned_model}:ckpt-step-11")
-
-
-def test_a_tuned_model_cannot_be_tuned_again(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    _, client, job, _ = trained
-    with pytest.raises(openai.BadRequestError, match="tiny"):
-        client.fine_tuning.jobs.create(
-            model=_model_of(job), training_file=job.training_file
-        )
 
 
 def test_everything_is_private_and_nothing_is_a_pickle(
@@ -371,7 +316,7 @@ def test_the_text_is_in_the_uploads_only(
 ) -> None:
     *_, root = trained
     marked = [p for p in root.rglob("*") if p.is_file() and b"MARKED" in p.read_bytes()]
-    assert {path.name for path in marked} == {"content.jsonl"}
+    assert {path.parent.name for path in marked} == {"files"}
 
 
 def test_kept_models_are_listed_without_a_server(
@@ -510,10 +455,10 @@ def test_a_model_of_a_namesake_with_other_measures_is_not_served(
     larger = ModelStore(service.data, base_model="tiny", signature="llama-64-2-400")
     assert record["signature"] != "llama-64-2-400"
     assert larger.newest_first() == []
-    assert larger.adapter_folder(name) is None
+    assert larger.get(name) is None
 
 
-def test_a_deleted_model_is_gone_with_its_checkpoints(
+def test_a_deleted_model_is_gone_with_its_job_and_text(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     make_service: Callable[..., Any],
     tmp_path: Path,
@@ -525,18 +470,15 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(
     with asking(service) as http:
         client = openai_client(http)
         name = _model_of(job)
-        checkpoint = f"{name}:ckpt-step-10"
         assert _ask(client, name)
-        assert _ask(client, checkpoint)
         assert client.models.delete(name).deleted
         assert service.files.get(job.training_file) is None
         in_memory = service.scorer.run(lambda model: list(model._loaded)).result(30)
         assert in_memory == []
-        for gone in (name, checkpoint):
-            with pytest.raises(openai.NotFoundError):
-                _ask(client, gone)
+        with pytest.raises(openai.NotFoundError):
+            _ask(client, name)
         assert [m.id for m in client.models.list()] == ["tiny"]
-        assert list(client.fine_tuning.jobs.checkpoints.list(job.id)) == []
+        assert list(client.fine_tuning.jobs.list()) == []
     assert not list(copy.rglob("*.safetensors"))
 
 
@@ -565,111 +507,6 @@ def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
     assert score(None) == plain
 
 
-@pytest.fixture
-def copied(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-    make_service: Callable[..., Any],
-    tmp_path: Path,
-) -> tuple[LocalService, str]:
-    """The trained directory, as a killed server may leave it: (service, job id)."""
-    *_, job, root = trained
-    shutil.copytree(root, tmp_path / "copy")
-    service = make_service(tmp_path / "copy")
-    private = service.jobs._records[job.id]
-    private["status"], private["fine_tuned_model"] = "running", None
-    return service, job.id
-
-
-def _recovered(service: LocalService, job_id: str) -> dict[str, Any]:
-    queue: Any = service.queue
-    queue._run = lambda _: None
-    TrainingQueue.start(queue)
-    queue.stop()
-    job = service.jobs.get(job_id)
-    assert job is not None
-    return job
-
-
-def test_a_job_whose_model_is_there_has_succeeded(
-    copied: tuple[LocalService, str],
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, job, _ = trained
-    service, job_id = copied
-    found = _recovered(service, job_id)
-    assert found["status"] == "succeeded"
-    assert found["fine_tuned_model"] == job.fine_tuned_model
-    assert found["trained_tokens"] == job.trained_tokens
-
-
-def test_a_job_whose_trainer_is_gone_waits_again(
-    copied: tuple[LocalService, str],
-) -> None:
-    service, job_id = copied
-    for folder in service.models._data.models.iterdir():
-        shutil.rmtree(folder)
-    (service.jobs.folder(job_id) / "work").mkdir()
-    assert _recovered(service, job_id)["status"] == "queued"
-    assert (service.jobs.folder(job_id) / "work").exists()
-
-
-def test_a_job_that_said_why_it_failed_has_failed(
-    copied: tuple[LocalService, str],
-) -> None:
-    service, job_id = copied
-    for folder in service.models._data.models.iterdir():
-        shutil.rmtree(folder)
-    failure = '{"code": "disk_full", "message": "The disk is full.", "param": null}'
-    (service.jobs.folder(job_id) / "failure.json").write_text(failure)
-    (service.jobs.folder(job_id) / "work").mkdir()
-    found = _recovered(service, job_id)
-    assert not (service.jobs.folder(job_id) / "work").exists()
-    assert found["status"] == "failed"
-    assert found["error"]["code"] == "disk_full"
-
-
-def test_a_job_that_was_being_cancelled_is_cancelled(
-    copied: tuple[LocalService, str],
-) -> None:
-    service, job_id = copied
-    for folder in service.models._data.models.iterdir():
-        shutil.rmtree(folder)
-    service.jobs.update(job_id, only_from=("running",), private={"cancel": True})
-    assert _recovered(service, job_id)["status"] == "cancelled"
-
-
-def test_a_half_written_model_is_no_model(copied: tuple[LocalService, str]) -> None:
-    service, _ = copied
-    (folder,) = service.models._data.models.iterdir()
-    (folder / "adapter_model.safetensors").unlink()
-    service.models.refresh()
-    assert service.models.newest_first() == []
-
-
-def _spec_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingSpec:
-    (tmp_path / "job" / "work").mkdir(parents=True)
-    file = tmp_path / "train.jsonl"
-    file.write_bytes(as_jsonl(dialogues()))
-    settings = {
-        "job_folder": str(tmp_path / "job"),
-        "base_directory": str(base),
-        "training_file": str(file),
-        "validation_file": None,
-        "hyperparameters": {
-            "n_epochs": 1,
-            "batch_size": 4,
-            "learning_rate_multiplier": 1.0,
-        },
-        "seed": 2**60,
-        "max_length": 100,
-        "stops_early": True,
-        "dtype": "float32",
-        "model_folder": str(tmp_path / "model"),
-        "model_record": {},
-    }
-    return TrainingSpec(**{**settings, **changes})
-
-
 def test_a_model_keeps_the_system_message_of_its_training(
     tmp_path: Path, tiny_base: Path
 ) -> None:
@@ -680,9 +517,9 @@ def test_a_model_keeps_the_system_message_of_its_training(
                 message["content"] = f"Hare: {message['content']}"
         shown = f"Be slow.\n\n{REPLIES}\n> Ready?\nAlways."
         example["messages"].insert(0, {"role": "system", "content": shown})
-    spec = _spec_for(tmp_path, tiny_base)
+    spec = training_spec(tmp_path, tiny_base)
     (tmp_path / "train.jsonl").write_bytes(as_jsonl(examples))
-    _train_here(spec)
+    run_training(spec)
     record = read_json(tmp_path / "model" / "model.json")
     assert record is not None
     assert record["system_prompt"] == "Be slow."
@@ -693,9 +530,55 @@ def test_a_model_keeps_the_system_message_of_its_training(
 def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
     tmp_path: Path, tiny_base: Path
 ) -> None:
-    _train_here(_spec_for(tmp_path, tiny_base))
+    order = training_spec(tmp_path, tiny_base)
+    run_training(order)
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
-    assert not list((tmp_path / "job" / "work").glob("model*"))
+    assert not (order.folder / "model").exists()
+
+
+def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    """Issue 36: each model kept 121 MB, and its adapter has 19.5."""
+    numbers = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
+    run_training(training_spec(tmp_path, tiny_base, hyperparameters=numbers))
+    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
+    large = {path.name for path in files if path.stat().st_size > 50_000}
+    assert large == {"adapter_model.safetensors", "adapter.gguf"}
+    assert all(path.parent == tmp_path / "model" for path in files)
+
+
+def test_a_training_that_does_not_fit_on_the_disk_does_not_start(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    order = training_spec(tmp_path, tiny_base)
+    with pytest.raises(TrainingError, match=r"needs \d+ MB .* 1 MB free") as caught:
+        run_training(order)
+    assert caught.value.code == "disk_full"
+    assert not any("step" in event["data"] for event in events_of(order))
+
+
+def test_a_disk_that_was_full_at_the_end_costs_no_steps_but_the_last(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
+    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
+    order = training_spec(tmp_path, tiny_base, hyperparameters=numbers)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "replace", full)
+        with pytest.raises(OSError, match="No space"):
+            run_training(order)
+    assert last_saved(order.folder) == order.folder / "saves" / "checkpoint-9"
+    run_training(order)
+    assert (tmp_path / "model" / "model.json").exists()
+    steps = [e["data"]["step"] for e in events_of(order) if "step" in e["data"]]
+    assert steps == list(range(1, 11))
 
 
 def _write_another_voice(folder: Path) -> Path:
@@ -713,24 +596,28 @@ def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
 ) -> None:
     """Both epochs are trained, as asked for, and the second one is worse."""
     numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    order = _spec_for(
+    order = training_spec(
         tmp_path,
         tiny_base,
         hyperparameters=numbers,
         validation_file=str(_write_another_voice(tmp_path)),
         stops_early=False,
     )
-    _train_here(order)
+    run_training(order)
     record = read_json(tmp_path / "model" / "model.json") or {}
-    first, second = record["checkpoints"]
-    losses = [kept["metrics"]["valid_loss"] for kept in (first, second)]
+    events = events_of(order)
+    losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
     assert losses[0] < losses[1]
-    assert (first["folder"], second["folder"]) == (".", "checkpoints/step-20")
-    events = EventLog(tmp_path / "job" / "events.jsonl").read()
+    assert (record["step"], record["metrics"]) == (10, {"full_valid_loss": losses[0]})
     assert events[-1]["message"] == (
         "Epoch 1 becomes the model: it has the lowest validation loss, "
-        f"{losses[0]}; the last epoch, 2, has {losses[1]}"
+        f"{losses[0]}; the last epoch was 2"
     )
+    # Its weights, too: those of the save.
+    saved = order.folder / "saves" / "checkpoint-10" / "adapter_model.safetensors"
+    published = load_file(tmp_path / "model" / "adapter_model.safetensors")
+    for name, values in load_file(saved).items():
+        np.testing.assert_array_equal(values, published[name])
 
 
 def test_a_validation_loss_that_rises_ends_the_training(
@@ -738,19 +625,18 @@ def test_a_validation_loss_that_rises_ends_the_training(
 ) -> None:
     """Held out is another voice: each step away from it is a step to the worse."""
     wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    order = _spec_for(
+    order = training_spec(
         tmp_path,
         tiny_base,
         hyperparameters=wild,
         validation_file=str(_write_another_voice(tmp_path)),
     )
-    _train_here(order)
-    events = EventLog(tmp_path / "job" / "events.jsonl").read()
+    run_training(order)
+    events = events_of(order)
     losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
     assert len(losses) < 9
     assert losses[-1] > min(losses)
     assert any("Stopped early" in event["message"] for event in events)
     record = read_json(tmp_path / "model" / "model.json")
     assert record is not None
-    (best,) = [c for c in record["checkpoints"] if c["folder"] == "."]
-    assert best["metrics"]["valid_loss"] == min(losses)
+    assert record["metrics"]["full_valid_loss"] == min(losses)

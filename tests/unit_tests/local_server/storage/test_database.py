@@ -1,0 +1,99 @@
+"""The database: processes that write at the same time, and those that are killed."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.database import writing
+from langchain_chatexports.local_server.storage.jobs import JobStore
+
+_EVENTS = 40
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDirectory:
+    made = DataDirectory(tmp_path / "data")
+    made.prepare()
+    return made
+
+
+def _write_events(root: str, job_id: str) -> None:
+    jobs = JobStore(DataDirectory(root))
+    for step in range(1, _EVENTS + 1):
+        jobs.log(job_id, "Step", data={"step": step})
+
+
+def test_two_processes_write_events_and_none_is_lost(data: DataDirectory) -> None:
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=[])["id"]
+    before = len(jobs.events(job_id))
+    context = multiprocessing.get_context("spawn")
+    writers = [
+        context.Process(target=_write_events, args=(str(data.root), job_id))
+        for _ in range(2)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert len(jobs.events(job_id)) == before + 2 * _EVENTS
+    assert jobs.last_metrics(job_id) == {"step": _EVENTS}
+
+
+def _die_in_a_transaction(root: str) -> None:
+    with writing(DataDirectory(root).database) as database:
+        database.execute("UPDATE jobs SET status = 'failed'")
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def test_a_process_killed_in_a_transaction_changes_nothing(data: DataDirectory) -> None:
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=[])["id"]
+    context = multiprocessing.get_context("spawn")
+    writer = context.Process(target=_die_in_a_transaction, args=(str(data.root),))
+    writer.start()
+    writer.join(60)
+    assert jobs.require(job_id)["status"] == "queued"
+    assert jobs.update(job_id, only_from=("queued",), status="running")
+
+
+def test_a_change_is_made_by_one_of_two(data: DataDirectory) -> None:
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=[])["id"]
+    assert jobs.update(job_id, only_from=("queued",), status="cancelled")
+    assert not jobs.update(job_id, only_from=("queued",), status="running")
+    finished_at = jobs.require(job_id)["finished_at"]
+    assert isinstance(finished_at, int)
+
+
+def test_a_deleted_job_gets_no_events(data: DataDirectory) -> None:
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=["a warning"])["id"]
+    warnings = [event for event in jobs.events(job_id) if event["level"] == "warn"]
+    assert [event["message"] for event in warnings] == ["a warning"]
+    jobs.delete(job_id)
+    jobs.log(job_id, "too late")
+    assert jobs.events(job_id) == []
+
+
+def test_a_missing_database_is_an_error_and_not_created(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError), writing(tmp_path / "none.db"):
+        pass
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
+def test_the_database_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        data = DataDirectory(tmp_path / "data")
+        data.prepare()
+        JobStore(data).create({}, private={}, events=[])
+    finally:
+        os.umask(before)
+    assert data.database.stat().st_mode & 0o777 == 0o600
