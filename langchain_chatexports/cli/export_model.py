@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports.cli._console import say
-from langchain_chatexports.cli._options import DataDir, Quantize, command
-
-__all__ = ["export_model"]
+from langchain_chatexports.cli._options import DataDir, command
 
 
 @command
@@ -19,7 +17,7 @@ def export_model(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="The tuned model: its name, or the beginning of its suffix or id.",
+            help="The tuned model: its name, or the beginning of one.",
             show_default=False,
         ),
     ],
@@ -38,15 +36,6 @@ def export_model(
             "of safetensors, for transformers and vLLM.",
         ),
     ] = False,
-    adapter_only: Annotated[
-        bool,
-        typer.Option(
-            "--adapter-only",
-            help="With --gguf: do not merge. Write adapter.gguf, and a Modelfile that "
-            "names the base's file on this machine.",
-        ),
-    ] = False,
-    quantize: Quantize = None,
     data_dir: DataDir = None,
 ) -> None:
     """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers.
@@ -55,24 +44,14 @@ def export_model(
         chatexports export-model NAME merged
         chatexports export-model NAME voice --gguf
     """
-    from langchain_chatexports import local_server
-    from langchain_chatexports.local_server.export import how_to_run
+    from langchain_chatexports.local_server import check_extra
+    from langchain_chatexports.workflows import models as workflow
 
-    local_server.check_extra()
-    name = local_server.find_model(model, data_dir).name
-    if (adapter_only or quantize) and not gguf:
-        msg = "--adapter-only and --quantize are for GGUF files: add --gguf."
-        raise typer.BadParameter(msg)
-    written = local_server.export_model(
-        name,
-        folder,
-        data_dir=data_dir,
-        gguf=gguf,
-        adapter_only=adapter_only,
-        quantization=quantize,
-    )
+    check_extra()
+    name = workflow.find_tuned(model, data_dir).model.name
+    written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)
     say(f"Written to {written}")
     if not gguf:
         say("For llama.cpp and Ollama: export it with --gguf, to another folder.")
-    for line in how_to_run(written, gguf=gguf, adapter_only=adapter_only):
+    for line in lines:
         say(line)
