@@ -67,7 +67,7 @@ def _grouped(first: str, *, group: _Group, last: bool = False) -> object:
 
 def test_a_group_is_given_whole_and_typed_as_options() -> None:
     given = {"first": "x", "one": 3, "two": "y", "last": True}
-    assert _grouped(**given) == ("x", _Group(3, "y"), True)  # type: ignore[call-arg] # typer calls it so
+    assert _grouped(**given) == ("x", _Group(3, "y"), True)
     names = list(inspect.signature(_grouped).parameters)
     assert names == ["first", "one", "two", "last"]
 
