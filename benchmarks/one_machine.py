@@ -33,6 +33,18 @@ if TYPE_CHECKING:
     from benchmarks.harness import Cost
 
 _CONVERSATIONS = 600
+# What `chatexports prepare` calls, with the recipe's options.
+_PREPARE_AS_RECIPE = """
+import gc, sys
+from langchain_chatexports.workflows import PrepareOptions, write_examples
+gc.set_threshold(1_000_000, 20, 100)
+path, *ai, output = sys.argv[1:]
+options = PrepareOptions(
+    ai=tuple(ai), gap=None, keep_trailing=True, overlap_as_context=False,
+    label_groups=False, system=None,
+)
+write_examples(path, output, options)
+"""
 _COMMUNITY, _FLOOR, _LIBRARY, _PREPARE = "community", "floor", "library", "prepare"
 _RARE = "library, rare collections"
 _KINDS = ("imessage", "messenger folder", "messenger zip")
@@ -67,18 +79,14 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         name: folder / f"{path.name}.{name}.jsonl"
         for name in (_COMMUNITY, _FLOOR, _LIBRARY, _RARE, _PREPARE)
     }
-    speaker = ("--ai", OWNER) if format_name == "messenger" else ()
+    speaker = (OWNER,) if format_name == "messenger" else ()
     recipe = ("-m", "benchmarks.recipes")
     arguments = {
         _COMMUNITY: (*recipe, "community", format_name, str(path)),
         _FLOOR: ("-m", "benchmarks.floors", f"--owner={OWNER}", format_name, str(path)),
         _LIBRARY: (*recipe, "library", format_name, str(path)),
         _RARE: (*recipe, "--rare-gc", "library", format_name, str(path)),
-        _PREPARE: (
-            *("-m", "langchain_chatexports.cli", "prepare", str(path)),
-            *("--gap", "none", "--keep-trailing", "--learn-twice"),
-            *("--no-label-groups", "--system", "none", *speaker, "--force", "-o"),
-        ),
+        _PREPARE: (*("-c", _PREPARE_AS_RECIPE, str(path), *speaker),),
     }
     contenders = [
         Contender(

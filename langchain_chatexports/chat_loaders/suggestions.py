@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 _MAX_SUGGESTIONS = 3
 _MIN_SIMILARITY = 0.6
+
+
+def matching_name(asked: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant, or `None` if none or several can be.
+
+    Case, accents and spaces around it do not matter, and the beginning of only one
+    name is enough.
+    """
+    wanted = plain_name(asked)
+    by_plain = {plain_name(name): name for name in sorted(known, reverse=True)}
+    if not wanted or wanted in by_plain:
+        return by_plain.get(wanted)
+    found = [name for plain, name in by_plain.items() if plain.startswith(wanted)]
+    return found[0] if len(found) == 1 else None
+
+
+def plain_name(name: str) -> str:
+    """Return a name without case, accents and needless spaces."""
+    letters = unicodedata.normalize("NFKD", name)
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return " ".join(plain.casefold().split())
 
 
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:

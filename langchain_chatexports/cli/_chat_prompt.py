@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,10 @@ from langchain_chatexports._files import write_whole
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import printable_lines, say
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import short_titles
+from langchain_chatexports.personas.talk import Voice, short_titles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from prompt_toolkit import PromptSession
-
-    from langchain_chatexports.personas.talk import Voice
-
-__all__ = ["TerminalChat"]
 
 _GREETING = "Type a message and press Enter. /help explains more, Ctrl-D ends the chat."
 _HELP = """\

@@ -18,18 +18,14 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from types import FrameType
+from typing import Any, NoReturn, TextIO
 
 from langchain_chatexports._files import is_full
 from langchain_chatexports.cli._console import say
 from langchain_chatexports.exceptions import ChatExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
-__all__ = ["CTRL_C", "NOT_READ", "TERMINATED", "exit_handling"]
 
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
 CTRL_C, NOT_READ, TERMINATED = 130, 141, 143

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from langchain_chatexports.cli._console import command_line
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
-
-__all__ = ["FIRST_STEPS", "Command", "Group", "examples_of", "text_of"]
-
-FIRST_STEPS = """Begin with: chatexports inspect PATH
-
+FIRST_STEPS = """\b
+Begin with: chatexports inspect PATH
 Or on a page in the browser: chatexports open
 
 Each command explains its options with --help, and prints what to run next.
@@ -30,19 +25,20 @@ _MEANT = {"help": "--help", "train": "finetune"}
 
 
 class Command(TyperCommand):
-    """A command whose flags are not shown as if they took a value."""
+    """A command whose arguments are shown without their types in Python."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters."""
-        return _shown_plainly(super().get_params(ctx))
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if isinstance(parameter, TyperArgument):
+                parameter.display_type_rich = _nothing  # type: ignore[method-assign] # typer has no other way
+                parameter.show_default = parameter.show_default or False
+        return [*parameters]
 
 
 class Group(TyperGroup):
-    """`chatexports` itself, shown in the same way."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters."""
-        return _shown_plainly(super().get_params(ctx))
+    """`chatexports` itself."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command; typer suggests one for a name that is misspelled."""
@@ -64,23 +60,14 @@ def text_of(command: Callable[..., object]) -> str:
 
 def examples_of(command: Callable[..., object]) -> str:
     """Return the examples in a command's docstring, for the end of its help."""
-    lines = _docstring(command)[1].split("\n")
-    return "\n\n".join((_EXAMPLES, *filter(None, map(str.strip, lines))))
+    lines = map(str.strip, _docstring(command)[1].split("\n"))
+    # The first line keeps the others from being wrapped together.
+    return "\n".join(("\b", _EXAMPLES, *(f"  {line}" for line in lines if line)))
 
 
 def _docstring(command: Callable[..., object]) -> tuple[str, str]:
     text, _, examples = inspect.cleandoc(command.__doc__ or "").partition(_EXAMPLES)
     return text, examples
-
-
-def _shown_plainly(parameters: Sequence[Any]) -> list[Any]:
-    for parameter in parameters:
-        if isinstance(parameter, TyperArgument):
-            # Its metavar says more than the type of a list.
-            parameter.display_type_rich = _nothing  # type: ignore[method-assign] # typer has no other way
-        elif parameter.is_flag:
-            parameter.metavar = ""
-    return [*parameters]
 
 
 def _nothing(ctx: Any) -> str:

@@ -7,8 +7,11 @@ parameter of such a type, and the decorator `command`, takes all of its options.
 # No postponed annotations here: typer reads them at run time.
 import inspect
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -16,20 +19,23 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from langchain_chatexports._files import is_pipe
-
-__all__ = [
-    "AsJson",
-    "Base",
-    "DataDir",
-    "Epochs",
-    "Force",
-    "Time",
-    "command",
-    "refuse_to_overwrite",
-    "refuse_to_replace",
-]
+from langchain_chatexports.chat_loaders.recognition import (
+    Export,
+    takes_option,
+)
+from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
+from langchain_chatexports.cli._console import say
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
+from langchain_chatexports.exceptions import ExportNotFoundError, SenderNotFoundError
 
 _Result = TypeVar("_Result")
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_DAY = "%Y-%m-%d"
+_DAYS = {_DAY: "2024-05-31", "%Y-%m": "2024-05", "%Y": "2024"}
+# A vCard file, and the address books of macOS and of a backup.
+_CONTACTS = (".vcf", ".abcddb", ".sqlitedb")
 
 
 def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -37,12 +43,6 @@ def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
 
     typer reads a command's signature. In it, a parameter whose type is a dataclass is
     replaced by the dataclass's fields; the command is called with an instance of it.
-
-    Args:
-        function: The command.
-
-    Returns:
-        The command with the signature that typer reads.
     """
     signature = inspect.signature(function, eval_str=True)
     parameters: list[inspect.Parameter] = []
@@ -80,12 +80,40 @@ def _parameters_of(group: Any) -> list[inspect.Parameter]:
     ]
 
 
+def parse_duration(text: str, option: str, *, words: str = "") -> timedelta:
+    """Return a duration: a number with its unit, such as `45m`, `6h`, `2d`."""
+    try:
+        duration = timedelta(**{_UNITS[text[-1:]]: float(text[:-1])})
+    except (KeyError, ValueError, OverflowError):
+        duration = timedelta(0)
+    if duration <= timedelta(0):
+        msg = f"{option} must be {words}a duration such as 45m, 6h, 2d: {text!r}."
+        raise typer.BadParameter(msg)
+    return duration
+
+
+def parse_gap(text: str) -> Gap:
+    """Return the silence at which threads are cut."""
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
+    return parse_duration(text, "--gap", words="auto, none, or ")
+
+
+def _parse_date(text: str | None, option: str, formats: Iterable[str]) -> date | None:
+    if text is None:
+        return None
+    for form in formats:
+        with suppress(ValueError):
+            return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day
+    examples = " or ".join(_DAYS[form] for form in formats)
+    msg = f"{option} must be a date such as {examples}, not {text!r}."
+    raise typer.BadParameter(msg)
+
+
 Force = Annotated[
-    bool,
-    typer.Option(
-        "--force",
-        help="Replace what is at the output's path.",
-    ),
+    bool, typer.Option("--force", help="Replace what is at the output's path.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Base = Annotated[
@@ -93,8 +121,8 @@ Base = Annotated[
     typer.Option(
         "--base",
         metavar="BASE",
-        help="Base model: a folder, a .gguf file or a hub id. Without it: "
-        "SmolLM2-135M-Instruct, a tiny demo model.",
+        help="Base model: a folder, a .gguf file or a hub id. Default: "
+        "SmolLM2-135M, a tiny demo model.",
         show_default=False,
     ),
 ]
@@ -102,38 +130,327 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Where the local server keeps its files and models. Without it: your "
-        "user data folder.",
+        help="Where models are kept. Default: your user data.",
         show_default=False,
     ),
 ]
-Epochs = Annotated[
-    int | None,
+IndexDir = Annotated[
+    Path | None,
     typer.Option(
-        metavar="N",
-        min=1,
-        max=50,
-        help="Passes over the data.",
-        show_default="auto",
+        metavar="FOLDER",
+        help="Where search indexes are kept. Default: your user data.",
+        show_default=False,
     ),
 ]
-Time = Annotated[
+BaseUrl = Annotated[
     str | None,
     typer.Option(
-        metavar="DURATION",
-        help="Choose the base: the best one that fits this machine's memory and "
-        "trains within this time, such as 30m or 2h. Asks before a download.",
+        metavar="URL",
+        help="Another server of OpenAI's protocol, with OPENAI_API_KEY.",
         show_default=False,
     ),
 ]
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="PATH",
+        help="Exports: chat.db, zips, folders or files, recognized by content. On a "
+        "Mac, without a PATH: its own Messages.",
+        show_default=False,
+        readable=False,  # Otherwise typer answers instead of our error with the remedy.
+    ),
+]
+Ai = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ai",
+        metavar="NAME",
+        help="Whose voice; may be repeated for one person's names. Default: the "
+        "export's owner.",
+        show_default=False,
+    ),
+]
+GapOption = Annotated[
+    str,
+    typer.Option(
+        "--gap",
+        metavar="DURATION",
+        help="Cut threads at silences longer than this: 45m, 6h, 2d, auto or none.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """Which chats of the exports are read."""
+
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME",
+            help="Only chats with this person, title or id (again: or this).",
+            show_default=False,
+        ),
+    ] = None
+    no_groups: Annotated[
+        bool, typer.Option("--no-groups", help="Leave out groups.")
+    ] = False
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Only from this day (2024-05-31), month or year on, in UTC.",
+            show_default=False,
+        ),
+    ] = None
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Only up to this day, which is kept.",
+            show_default=False,
+        ),
+    ] = None
+    people: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--people",
+            metavar="FILE",
+            help="Who is who: a table of names, or contacts (.vcf) for iMessage.",
+            show_default=False,
+        ),
+    ] = None
+
+    def excluded(self) -> Sequence[str]:
+        """Return the names of chats to leave out."""
+        return ()
+
+    def choice(self) -> ChatChoice:
+        """Return the options as the library takes them.
+
+        Raises:
+            typer.BadParameter: If a date is wrong, or no day is between them.
+        """
+        start = _parse_date(self.since, "--since", _DAYS)
+        end = _parse_date(self.until, "--until", [_DAY])
+        if start and end and start > end:
+            msg = "--since is after --until, so no message is left."
+            raise typer.BadParameter(msg)
+        return ChatChoice(
+            without_groups=self.no_groups,
+            include=tuple(self.with_ or ()),
+            exclude=tuple(self.excluded()),
+            start=start,
+            end=end,
+        )
+
+    def people_and_contacts(self) -> tuple[Path | None, Path | None]:
+        """Return the table of people, and the contacts, among the files.
+
+        Raises:
+            typer.BadParameter: If there are several of one kind.
+        """
+        given = [path.expanduser() for path in self.people or ()]
+        contacts = [path for path in given if _is_contacts(path)]
+        tables = [path for path in given if path not in contacts]
+        if len(contacts) > 1 or len(tables) > 1:
+            msg = "--people takes one table, and one file of contacts beside it."
+            raise typer.BadParameter(msg)
+        return next(iter(tables), None), next(iter(contacts), None)
+
+    def prepare_options(self) -> PrepareOptions:
+        """Return the options as preparations take them."""
+        people, contacts = self.people_and_contacts()
+        return PrepareOptions(people=people, contacts=contacts, chats=self.choice())
+
+    def words(self) -> list[str]:
+        """Return the options as they are typed, for a command to propose."""
+        words = ["--no-groups"] if self.no_groups else []
+        for option, given in (
+            ("--with", self.with_),
+            ("--exclude", self.excluded()),
+            ("--since", [self.since]),
+            ("--until", [self.until]),
+            ("--people", self.people),
+        ):
+            words += [str(word) for one in given or () if one for word in (option, one)]
+        return words
+
+
+def _is_contacts(path: Path) -> bool:
+    return path.suffix.lower() in _CONTACTS or path.is_dir()
+
+
+@dataclass(frozen=True)
+class SourceOptions(ChatOptions):
+    """Which chats of the exports are read, and which are not."""
+
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="NAME",
+            help="No chats with this person, title or id (again: nor this).",
+            show_default=False,
+        ),
+    ] = None
+
+    def excluded(self) -> Sequence[str]:
+        """Return the names of chats to leave out."""
+        return self.exclude or ()
+
+
+@dataclass(frozen=True)
+class ExampleOptions:
+    """How conversations become examples."""
+
+    ai: Ai = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="The newest N examples only.", show_default=False
+        ),
+    ] = None
+    gap: GapOption = "auto"
+    size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Messages in an example.")
+    ] = 8
+    overlap: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Messages that neighbors share."),
+    ] = 2
+    whole: Annotated[
+        bool, typer.Option("--whole", help="One example per conversation.")
+    ] = False
+    keep_tail: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-tail/--no-keep-tail",
+            help="Add a shorter last example. Default: unless --gap none.",
+            show_default=False,
+        ),
+    ] = None
+    keep_trailing: Annotated[
+        bool,
+        typer.Option("--keep-trailing", help="Keep messages after the last answer."),
+    ] = False
+
+    def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
+        """Return the options as the library takes them.
+
+        Raises:
+            typer.BadParameter: If two of them do not go together.
+        """
+        if self.overlap >= self.size and not self.whole:
+            msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
+            raise typer.BadParameter(msg)
+        people, contacts = chats.people_and_contacts()
+        return PrepareOptions(
+            ai=tuple(self.ai or ()),
+            people=people,
+            contacts=contacts,
+            chats=chats.choice(),
+            gap=parse_gap(self.gap),
+            size=self.size,
+            overlap=self.overlap,
+            whole=self.whole,
+            keep_tail=self.keep_tail,
+            keep_trailing=self.keep_trailing,
+            limit=self.limit,
+        )
+
+
+def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
+    """Recognize exports, and put the parts of one together.
+
+    Raises:
+        ChatExportError: If one cannot be read, or is no export.
+        typer.BadParameter: If contacts are given that no export can use.
+    """
+    return _open(paths, chats, chats.choice())
+
+
+def read_exports(
+    paths: Sequence[Path],
+    chats: ChatOptions,
+    read: Callable[[list[Export], ChatChoice], _Result],
+) -> _Result:
+    """Read exports, again if a name was written in another way than they have it."""
+    from langchain_chatexports.workflows.prepare import names_meant
+
+    choice = chats.choice()
+    exports = _open(paths, chats, choice)
+    try:
+        return read(exports, choice)
+    except SenderNotFoundError:
+        meant = names_meant(choice, exports)
+        if meant == choice:
+            raise
+        return read(_open(paths, chats, meant), meant)
+
+
+def _open(
+    paths: Iterable[Path], chats: ChatOptions, choice: ChatChoice
+) -> list[Export]:
+    people, contacts = chats.people_and_contacts()
+    options = choice.loader_options()
+    options["people"] = people
+    exports = _open_exports(paths, **options, contacts=contacts)
+    if contacts and not any(
+        takes_option(type(export.loader), "contacts") for export in exports
+    ):
+        msg = f"{contacts} has contacts, for iMessage, and there is no such export."
+        raise typer.BadParameter(msg)
+    return choice.selected(exports)
+
+
+def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
+    """Return the paths that were named, or on a Mac its own Messages.
+
+    Raises:
+        typer.BadParameter: If nothing was named, and this is not a Mac.
+        ExportNotFoundError: If there are no Messages on this Mac.
+        ExportAccessError: If the system refuses access to them.
+    """
+    from langchain_chatexports.chat_loaders.imessage.database import path_status
+    from langchain_chatexports.chat_loaders.imessage.sources import default_path
+
+    if paths:
+        return list(paths)
+    if platform.system() != "Darwin":
+        msg = "Name an export: a chat.db, a zip or folder of chats, a table."
+        raise typer.BadParameter(msg)
+    path = default_path()
+    try:
+        path_status(path)
+    except ExportNotFoundError as error:
+        msg = f"This Mac has no Messages database at {path}. Name an export."
+        raise ExportNotFoundError(msg) from error
+    say(f"No export was named, so this Mac's own Messages are read: {path}")
+    return [path]
+
+
+def free_place(name: str, paths: Iterable[Path]) -> Path:
+    """Return a path for a file that replaces nothing, and is in no export."""
+    paths = [path.expanduser().resolve() for path in paths]
+    folder = Path()
+    while any(path.is_dir() and _is_in(folder, path) for path in paths):
+        folder /= ".."
+    place, number = folder / name, 2
+    while not _is_empty(place):
+        stem, dot, suffix = name.partition(".")
+        place, number = folder / f"{stem}-{number}{dot}{suffix}", number + 1
+    return place
+
+
+def _is_in(folder: Path, path: Path) -> bool:
+    place = folder.resolve()
+    return place == path or path in place.parents
 
 
 def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
     """Make sure that an output is not an export, nor inside one.
-
-    Args:
-        output: What will be written.
-        paths: The exports.
 
     Raises:
         typer.BadParameter: If it is.

@@ -34,8 +34,6 @@ from langchain_chatexports.cli.report import report
 from langchain_chatexports.cli.search import search
 from langchain_chatexports.cli.serve import serve
 
-__all__ = ["app", "run"]
-
 app = typer.Typer(
     name="chatexports",
     help="From your own message exports to a chat model, on your own machine.",
@@ -43,6 +41,8 @@ app = typer.Typer(
     cls=Group,
     context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
+    # Boxes around the options leave half of the width to their texts.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 

@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.cli._answers import show_answers
 from langchain_chatexports.cli._console import command_line, print_json, say
-from langchain_chatexports.cli._jobs import say_base, shared_server
 from langchain_chatexports.cli._options import AsJson, DataDir, command
-from langchain_chatexports.cli.chat import ChatSettings, make_voice, show_answers
-from langchain_chatexports.cli.finetune import (
-    TrainingChoices,
-    chat_command,
-    train,
-)
+from langchain_chatexports.personas.talk import ChatSettings, make_voice
 
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
@@ -56,8 +51,18 @@ def demo(
     For example:
         chatexports demo
     """
+    from langchain_chatexports.cli._training import (
+        TrainingDisplay,
+        chat_command,
+        say_base,
+    )
     from langchain_chatexports.local_server import check_extra
-    from langchain_chatexports.local_server.storage.models import names_of_job
+    from langchain_chatexports.workflows.train import (
+        JobData,
+        TrainingSettings,
+        open_server,
+        train_on,
+    )
 
     check_extra()
     started = time.monotonic()
@@ -69,11 +74,12 @@ def demo(
         say("")
         say("4. Train: a LoRA adapter, on this machine, behind a local server")
         say_base(None)
-        server = stack.enter_context(shared_server(None, data_dir))
+        server = stack.enter_context(open_server(None, data_dir, on_event=say))
+        data = JobData(examples, person=_AI, source="sample chat.db")
         # Train again also where an earlier demo has trained on the same examples.
-        suffix, labels = names_of_job(_AI, "sample chat.db")
-        choices = TrainingChoices(suffix=suffix, labels=labels, run_again=True)
-        name = train(server, examples, choices)
+        again = TrainingSettings(run_again=True)
+        with TrainingDisplay(data_dir) as show:
+            name = train_on(server, data, settings=again, on_event=show)
         say("")
         say(f"5. Ask both: {_QUESTION}")
         answers = _answer(server, name, is_shown=not as_json)

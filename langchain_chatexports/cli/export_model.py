@@ -10,8 +10,6 @@ import typer
 from langchain_chatexports.cli._console import say
 from langchain_chatexports.cli._options import DataDir, command
 
-__all__ = ["export_model"]
-
 
 @command
 def export_model(
@@ -19,7 +17,7 @@ def export_model(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="The tuned model: its name, or the beginning of its suffix or id.",
+            help="The tuned model: its name, or the beginning of one.",
             show_default=False,
         ),
     ],
@@ -38,12 +36,6 @@ def export_model(
             "of safetensors, for transformers and vLLM.",
         ),
     ] = False,
-    quantize: Annotated[
-        str,
-        typer.Option(
-            metavar="TYPE", help="What model.gguf is written in: q8_0 or f16."
-        ),
-    ] = "q8_0",
     data_dir: DataDir = None,
 ) -> None:
     """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers.
@@ -52,16 +44,14 @@ def export_model(
         chatexports export-model NAME merged
         chatexports export-model NAME voice --gguf
     """
-    from langchain_chatexports import local_server
-    from langchain_chatexports.local_server.export import how_to_run
+    from langchain_chatexports.local_server import check_extra
+    from langchain_chatexports.workflows import models as workflow
 
-    local_server.check_extra()
-    name = local_server.find_model(model, data_dir).name
-    written = local_server.export_model(
-        name, folder, data_dir=data_dir, gguf=gguf, quantization=quantize
-    )
+    check_extra()
+    name = workflow.find_tuned(model, data_dir).model.name
+    written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)
     say(f"Written to {written}")
     if not gguf:
         say("For llama.cpp and Ollama: export it with --gguf, to another folder.")
-    for line in how_to_run(written, gguf=gguf):
+    for line in lines:
         say(line)

@@ -2,82 +2,33 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
 import typer
 
-from langchain_chatexports._terminal import plural, printable
-from langchain_chatexports.cli._chat_options import ChatOptions
+from langchain_chatexports._terminal import plural, printable, short_duration
 from langchain_chatexports.cli._console import (
-    TrainingProgress,
-    command_line,
     confirmed,
     print_json,
     say,
-)
-from langchain_chatexports.cli._durations import parse_duration
-from langchain_chatexports.cli._example_options import ExampleOptions, Validation
-from langchain_chatexports.cli._jobs import (
-    LocalJob,
-    RemoteJob,
-    say_base,
-    shared_server,
+    speaker_chooser,
+    stdin_is_terminal,
+    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
+    BaseUrl,
+    ChatOptions,
     DataDir,
-    Epochs,
-    Time,
+    ExampleOptions,
     command,
+    parse_duration,
 )
-from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import say_speaker
-from langchain_chatexports.exceptions import TrainingBudgetError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
-    from langchain_chatexports.local_server import LocalServer
-
-__all__ = ["TrainingChoices", "chat_command", "finetune", "train"]
-
-_OPENAI_URL = "https://api.openai.com/v1"
-_ELSEWHERE = "On another server"
-# OpenAI's limit.
-_MAX_SUFFIX_LENGTH = 64
-
-
-@dataclass(frozen=True)
-class TrainingChoices:
-    """What was asked for beside the data.
-
-    Attributes:
-        epochs: Passes over the data; `None` for the server's own rule.
-        suffix: A word for the new model's name.
-        validation: Examples to measure with after each epoch.
-        labels: The job's metadata.
-        run_again: Whether to train again where these examples were trained on before.
-        keeps_file: Whether the server keeps the examples after the training.
-        proposes_bases: Whether to say what larger bases would take.
-        rest: Returns how many seconds of the command are left after the training, from
-            the seconds of a step and the number of steps.
-    """
-
-    epochs: int | None = None
-    suffix: str | None = None
-    validation: Sequence[TrainingExample] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    run_again: bool = False
-    keeps_file: bool = True
-    proposes_bases: bool = False
-    rest: Callable[[float, int], float | None] | None = None
+from langchain_chatexports.datasets.training_data import TrainingData
+from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
 
 
 @command
@@ -86,8 +37,8 @@ def finetune(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="Exports, as for prepare, or what prepare has written: JSONL files, "
-            "or the folder of a split set, whose test part is not used.",
+            help="Exports, or what prepare has written: JSONL files, or the folder of "
+            "a split set.",
             show_default=False,
             readable=False,
         ),
@@ -96,49 +47,21 @@ def finetune(
     options: ExampleOptions,
     chats: ChatOptions,
     base: Base = None,
-    data_dir: DataDir = None,
-    base_url: Annotated[
+    time: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=_ELSEWHERE,
-            metavar="URL",
-            help="Another server that speaks OpenAI's protocol; its key is read from "
-            "OPENAI_API_KEY. The examples are uploaded to it.",
+            metavar="DURATION",
+            help="Choose the best base that trains here within this time (30m, 2h).",
             show_default=False,
         ),
     ] = None,
+    base_url: BaseUrl = None,
     openai: Annotated[
-        bool,
-        typer.Option(
-            "--openai",
-            rich_help_panel=_ELSEWHERE,
-            help="Upload to OpenAI and train there.",
-        ),
+        bool, typer.Option("--openai", help="Upload to OpenAI and train there.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=_ELSEWHERE,
-            metavar="MODEL",
-            help="Base model on the other server (with --base-url or --openai).",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Epochs = None,
-    time: Time = None,
-    validation: Validation = "auto",
-    suffix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WORD",
-            help="A word for the new model's name. Without it: on this machine the "
-            "person's name, elsewhere none.",
-            show_default=False,
-        ),
-    ] = None,
+    data_dir: DataDir = None,
     yes: Annotated[
-        bool,
-        typer.Option("--yes", help="Upload, or download a base, without asking."),
+        bool, typer.Option("--yes", help="Upload or download without asking.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -150,57 +73,49 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen3.5-0.8B
     """
-    from langchain_chatexports import local_server
+    # They import what reads, splits and trains.
+    from langchain_chatexports.cli._training import chat_command
+    from langchain_chatexports.workflows import prepare
+    from langchain_chatexports.workflows.train import OPENAI_URL, key_for
 
-    # They import what reads, splits and measures.
-    from langchain_chatexports.cli._finetune_data import parse_share, read_training_data
-    from langchain_chatexports.cli._training_plan import choose_base
-    from langchain_chatexports.local_server.storage.models import names_of_job
-
-    prepared = replace(options.prepare_options(), chats=chats.choice())
-    share = parse_share(validation)
+    choices = options.prepare_options(chats)
     seconds = None
     if time is not None:
         seconds = parse_duration(time, "--time").total_seconds()
-    if time is not None and base is not None:
-        msg = "--time chooses the base: leave --base or --time out."
-        raise typer.BadParameter(msg)
-    if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
-        msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
-        raise typer.BadParameter(msg)
     if openai and base_url:
         msg = "--openai and --base-url are two servers: name one."
         raise typer.BadParameter(msg)
-    url = base_url or (_OPENAI_URL if openai else None)
-    _check_place(url, model, is_here=bool(base or data_dir or time))
-    if url is None:
-        local_server.check_extra()
-    elif share == "auto":
-        share = None
-    data = read_training_data(paths, prepared, share)
-    say_speaker(data.preparation)
-    choices = TrainingChoices(epochs, suffix, data.validation)
-    if url is not None and model is not None:
-        name = _train_elsewhere(
-            data.examples, choices, url=url, model=model, agreed=yes
+    url = base_url or (OPENAI_URL if openai else None)
+    _check_place(url, base, time, data_dir)
+    if url is not None:
+        key_for(url)
+    else:
+        from langchain_chatexports.local_server import check_extra
+
+        check_extra()
+
+    def read(limit: int | None) -> TrainingData:
+        return prepare(
+            paths,
+            replace(choices, limit=limit),
+            validation=None if url else "auto",
+            choose_speaker=speaker_chooser(),
+            watch=watching,
         )
-        chat = chat_command(name, base_url=url)
+
+    data = read(choices.limit)
+    _say_data(data)
+    data.require_enough()
+    if url is not None and base is not None:
+        name = _train_elsewhere(data, base, url, agreed=yes)
     else:
         if seconds is not None:
-            base = choose_base(
-                seconds, data.examples, data.validation, epochs=epochs, agreed=yes
-            )
-        say_base(base)
-        with shared_server(base, data_dir) as server:
-            suffix, labels = names_of_job(data.person, data.source)
-            choices = replace(
-                choices,
-                suffix=choices.suffix or suffix,
-                labels=labels,
-                proposes_bases=base is None and seconds is None,
-            )
-            name = train(server, data.examples, choices)
-        chat = chat_command(name, data_dir=data_dir)
+            base, limit = _choose_base(data, seconds, agreed=yes)
+            if limit is not None:
+                data = read(limit)
+                data.require_enough()
+        name = _train_here(data, base, data_dir, proposes_bases=not (base or time))
+    chat = chat_command(name, data_dir=data_dir, base_url=url)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
@@ -210,136 +125,110 @@ def finetune(
     typer.echo(printable(chat))
 
 
-def _check_place(url: str | None, model: str | None, *, is_here: bool) -> None:
+def _check_place(
+    url: str | None, base: str | None, time: str | None, data_dir: Path | None
+) -> None:
     """Check what does not depend on the exports before they are read."""
+    if time is not None and base is not None:
+        msg = "--time chooses the base: leave --base or --time out."
+        raise typer.BadParameter(msg)
     if url is None:
-        if model:
-            msg = "--model goes with --base-url or --openai; here it is --base."
-            raise typer.BadParameter(msg)
         return
-    if is_here:
-        msg = (
-            "--base, --time and --data-dir belong to the local server: leave them out."
-        )
+    if time is not None or data_dir is not None:
+        msg = "--time and --data-dir belong to this machine: leave them out."
         raise typer.BadParameter(msg)
-    if model is None:
-        msg = "--model must name the base model on the other server."
+    if base is None:
+        msg = "--base must name the base model on the other server."
         raise typer.BadParameter(msg)
-    key_for(url)
 
 
-def train(
-    server: LocalServer,
-    examples: list[TrainingExample],
-    choices: TrainingChoices = TrainingChoices(),
-) -> str:
-    """Fine-tune the server's base model and show the progress.
+def _say_data(data: TrainingData) -> None:
+    from langchain_chatexports.workflows.prepare import speakers
 
-    Ctrl-C stops the job, and says how to continue or to delete it.
-
-    Args:
-        server: A running local server.
-        examples: The examples.
-        choices: What was asked for.
-
-    Returns:
-        The new model's name.
-    """
-    # A job that is ordered anew each time is not found again.
-    again = None if choices.run_again else command_line(*sys.argv[1:])
-    with LocalJob(server, again=again) as job:
-        return _train(
-            examples,
-            choices,
-            job,
-            model=server.base_model,
-            base_url=server.base_url,
-            api_key=server.api_key,
-            # The local server takes dialogues that end with the user; OpenAI does not.
-            allow_trailing=True,
-        )
-
-
-def _train_elsewhere(
-    examples: list[TrainingExample],
-    choices: TrainingChoices,
-    *,
-    url: str,
-    model: str,
-    agreed: bool,
-) -> str:
-    from langchain_chatexports.finetuning.connection import public_url
-
-    host = urlsplit(public_url(url)).netloc
-    job = RemoteJob(host)
-
-    def confirm(estimate: Any) -> bool:
-        more = f" and {len(choices.validation):,} more" if choices.validation else ""
+    owners = {export.path: owner for export, owner in speakers(data.preparation)}
+    for export, summary in data.preparation.summaries():
+        owner = owners.get(export.path)
+        whose = f"; {owner} speaks as the AI (the export's owner)" if owner else ""
         say(
-            f"This uploads {plural(estimate.examples, 'example')}{more}, about "
+            f"{export}, {plural(summary.sessions, 'session')}, "
+            f"{summary.kept:,} of {plural(summary.found, 'message')} kept{whose}"
+        )
+    say(data)
+
+
+def _choose_base(
+    data: TrainingData, seconds: float, *, agreed: bool
+) -> tuple[str | None, int | None]:
+    """Return the base that fits the time, and a limit of examples if one is needed."""
+    from langchain_chatexports.workflows.bases import choose_base
+
+    say("Measuring this machine …")
+    choice = choose_base(data, seconds)
+    took = short_duration(choice.seconds)
+    if choice.limit is None:
+        say(f"Best base in that time: {choice.base.id}, about {took} (estimated)")
+    else:
+        say(f"Even the smallest base takes longer than that: about {took}.")
+        say(f"In time: --limit {choice.limit}, the newest examples only.")
+        if not agreed and not stdin_is_terminal():
+            msg = (
+                f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
+            )
+            raise LocalServerError(msg)
+        question = f"Train on the newest {choice.limit:,} only?"
+        refusal = LocalServerError("Nothing was trained.")
+        if not confirmed(question, agreed=agreed, refusal=refusal):
+            raise typer.Abort
+    if choice.base.download_bytes and not choice.base.is_default:
+        size = f"{choice.base.download_bytes / 1e9:.1f} GB"
+        say(f"It is not on this machine: {size} from huggingface.co")
+        msg = f"The download of {size} needs --yes here, so nothing was trained."
+        if not confirmed("Download it?", agreed=agreed, refusal=LocalServerError(msg)):
+            raise typer.Abort
+    return None if choice.base.is_default else choice.base.id, choice.limit
+
+
+def _train_here(
+    data: TrainingData, base: str | None, data_dir: Path | None, *, proposes_bases: bool
+) -> str:
+    from langchain_chatexports.cli._training import TrainingDisplay, say_base
+    from langchain_chatexports.workflows import train
+
+    say_base(base)
+    with TrainingDisplay(data_dir, proposes_bases=proposes_bases) as show:
+        model = train(data, base, data_dir=data_dir, on_event=show, watch=watching)
+    return model.name
+
+
+def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:
+    from langchain_chatexports.cli._training import TrainingDisplay
+    from langchain_chatexports.workflows.train import StoppedEvent, train_elsewhere
+
+    hosts: list[str] = []
+
+    def confirm(host: str, estimate: Any) -> bool:
+        hosts.append(host)
+        say(
+            f"This uploads {plural(estimate.examples, 'example')}, about "
             f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
             f"{plural(estimate.epochs, 'epoch')}), to {host}."
         )
         msg = f"The upload to {host} needs --yes here, so nothing was sent."
         refusal = TrainingBudgetError(msg)
-        agrees = confirmed("Upload?", agreed=agreed, refusal=refusal)
-        return job.note_consent(agreed=agrees)
+        return confirmed("Upload?", agreed=agreed, refusal=refusal)
 
-    with job:
-        return _train(
-            examples, choices, job, model=model, base_url=url, confirm=confirm
-        )
-
-
-def _train(
-    examples: list[TrainingExample],
-    choices: TrainingChoices,
-    job: LocalJob | RemoteJob,
-    **where: Any,
-) -> str:
-    from langchain_chatexports.cli._training_plan import checking, say_larger_bases
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
-
-    with TrainingProgress(choices.rest) as progress:
+    with TrainingDisplay() as show:
 
         def on_event(event: Any) -> None:
-            is_new = event.id not in progress.told
-            progress.on_event(event)
-            if choices.proposes_bases and is_new:
-                say_larger_bases(event)
+            if not isinstance(event, StoppedEvent):
+                show(event)
+            elif event.outcome == "nothing sent":
+                say("Nothing was sent.")
+            elif event.job_id is None:
+                say(f"If {hosts[0]} has the job already, it continues, and may cost.")
+                say("Run the same command again to find it.")
+            else:
+                say(f"Job {event.job_id} continues on {hosts[0]}, and may cost.")
+                say("Run the same command again to wait for it. To cancel, go there.")
 
-        tuner: ChatFineTuner = ChatFineTuner(
-            n_epochs=choices.epochs or "auto",
-            suffix=choices.suffix,
-            validation_examples=list(choices.validation) or None,
-            metadata=dict(choices.labels) or None,
-            run_again=choices.run_again,
-            delete_training_file=not choices.keeps_file,
-            on_event=on_event,
-            **where,
-        )
-        with checking(len(examples) + len(choices.validation), **where):
-            run = tuner.submit(examples)
-        job.take_up(run, progress)
-        job.wait(run)
-    return str(run.chat_model().model_name)
-
-
-def chat_command(
-    name: str, *, data_dir: Path | None = None, base_url: str | None = None
-) -> str:
-    """Return the command that talks to a model, from any folder.
-
-    Args:
-        name: The model.
-        data_dir: Where it is kept; `None` for the default.
-        base_url: The server that has it; `None` for this machine.
-    """
-    where: list[str] = []
-    if data_dir is not None:
-        where = ["--data-dir", str(data_dir.expanduser().absolute())]
-    if base_url is not None:
-        where = ["--base-url", base_url]
-    # Another server chooses the name: it must not be read as an option.
-    words = ["--", name] if name.startswith("-") else [name]
-    return command_line("chat", *where, *words)
+        return train_elsewhere(data, base, url, confirm=confirm, on_event=on_event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,19 +10,17 @@ import typer
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
-from langchain_chatexports.cli._options import AsJson, DataDir, command
-from langchain_chatexports.cli._search_index import IndexDir, index_folder
-from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.cli._options import (
+    AsJson,
+    BaseUrl,
+    DataDir,
+    IndexDir,
+    command,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from langchain_chatexports.datasets.removal import ForgetReport
     from langchain_chatexports.finetuning.training_file import JobUse
-
-__all__ = ["forget"]
-
-_OPENAI_URL = "https://api.openai.com/v1"
 
 
 @command
@@ -69,15 +67,7 @@ def forget(
     ] = None,
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Look for fine-tuning jobs on this server too; its key is read from "
-            "OPENAI_API_KEY.",
-            show_default=False,
-        ),
-    ] = None,
+    base_url: BaseUrl = None,
     openai: Annotated[
         bool, typer.Option("--openai", help="Look for fine-tuning jobs at OpenAI too.")
     ] = False,
@@ -94,49 +84,36 @@ def forget(
         chatexports forget set --person Hare --mentions
         chatexports forget --person Hare
     """
-    from langchain_chatexports.datasets import removal
-    from langchain_chatexports.local_server import jobs_that_used_set
-    from langchain_chatexports.retrieval.index_files import delete_indexes_with
+    from langchain_chatexports.workflows import forget as forget_names
+    from langchain_chatexports.workflows.train import OPENAI_URL
 
-    people, conversations = person or [], conversation or []
-    if not people and not conversations:
+    if not person and not conversation:
         msg = "Say what to forget: --person NAME or --conversation ID."
         raise typer.BadParameter(msg)
-    folder = index_folder(index_dir)
-    if path is None:
-        deleted = delete_indexes_with(folder, people, conversations)
-        if as_json:
-            print_json(_indexes_as_json(deleted))
-        _say_indexes(deleted)
-        return
-    report = removal.forget(
+    urls = (base_url, OPENAI_URL if openai else None)
+    done = forget_names(
         path,
-        people=people,
-        conversations=conversations,
+        people=person or [],
+        conversations=conversation or [],
         mentions=mentions,
         key=key,
+        data_dir=data_dir,
+        index_dir=index_dir,
+        base_urls=[url for url in urls if url],
     )
-    jobs = jobs_that_used_set(report.hashes, data_dir)
-    for url in (base_url, _OPENAI_URL if openai else None):
-        jobs += _remote_jobs(report.hashes, url) if url else []
-    # Names in a set need not be in an index.
-    deleted = delete_indexes_with(folder, people, conversations, strict=False)
     if as_json:
-        listed = {"jobs": [job.to_dict() for job in jobs], **_indexes_as_json(deleted)}
-        print_json({**report.to_dict(), **listed})
+        values: dict[str, Any] = {}
+        if done.report:
+            jobs = [job.to_dict() for job in done.jobs]
+            values = {**done.report.to_dict(), "jobs": jobs}
+        values["deleted_indexes"] = [str(index) for index in done.indexes]
+        print_json(values)
         return
-    _say_report(report, jobs)
-    if deleted:
-        _say_indexes(deleted)
-
-
-def _say_indexes(deleted: Sequence[Path]) -> None:
-    count = plural(len(deleted), "search index", "search indexes")
-    say(f"Deleted: {count}. A search makes it anew from what its export has.")
-
-
-def _indexes_as_json(deleted: Sequence[Path]) -> dict[str, Any]:
-    return {"deleted_indexes": [str(path) for path in deleted]}
+    if done.report:
+        _say_report(done.report, done.jobs)
+    if done.indexes or not done.report:
+        count = plural(len(done.indexes), "search index", "search indexes")
+        say(f"Deleted: {count}. A search makes it anew from what its export has.")
 
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
@@ -154,21 +131,3 @@ def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     for job in jobs:
         say(f"  {job.id} ({job.status}): {job.tuned_model or 'no model'}")
     say("Delete these models, and train again on the set as it is now.")
-
-
-def _remote_jobs(hashes: Collection[str], url: str) -> list[JobUse]:
-    import openai
-
-    from langchain_chatexports.finetuning.training_file import find_jobs
-
-    with ExitStack() as stack:
-        try:
-            client = stack.enter_context(openai.OpenAI(base_url=url))
-            return find_jobs(client, hashes)
-        except openai.OpenAIError as error:
-            msg = (
-                f"The set is rewritten, but {url} could not be asked for its jobs "
-                f"({type(error).__name__}). Check OPENAI_API_KEY and the address, and "
-                "run the command again."
-            )
-            raise FineTuningError(msg) from error

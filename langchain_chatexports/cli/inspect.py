@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.counts import ExportSummary
-from langchain_chatexports.cli._chat_options import (
-    ChatOptions,
-    Contacts,
-    Paths,
-    People,
-    ReadingOptions,
-    open_exports,
-    own_messages_or,
-)
+from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
     say,
     show,
     show_table,
-    watching_count,
+    watching,
 )
-from langchain_chatexports.cli._options import AsJson, command
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-
-__all__ = ["NO_MESSAGES", "inspect"]
-
-NO_MESSAGES = "There are no messages to learn from."
+from langchain_chatexports.cli._options import (
+    AsJson,
+    Paths,
+    SourceOptions,
+    command,
+    free_place,
+    own_messages_or,
+    read_exports,
+)
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 
 
 @command
 def inspect(
     paths: Paths = None,
     *,
-    contacts: Contacts = None,
-    people: People = None,
-    chats: ChatOptions,
-    reading: ReadingOptions,
+    chats: SourceOptions,
     as_json: AsJson = False,
 ) -> None:
     """Show what is in an export: whose it is, who writes, what is skipped and why.
@@ -52,14 +42,11 @@ def inspect(
     ends with the command that makes examples of it.
 
     For example:
-        chatexports inspect chat.db --contacts friends.vcf
+        chatexports inspect chat.db --people friends.vcf
         chatexports inspect facebook-1.zip facebook-2.zip
     """
-    chosen = chats.choice()
     paths = own_messages_or(paths)
-    exports = open_exports(paths, contacts, chosen, people, reading)
-    summaries = [_summary(export) for export in exports]
-    chosen.check_names(exports)
+    exports, summaries = read_exports(paths, chats, _read)
     if as_json:
         pairs = zip(exports, summaries, strict=True)
         print_json(
@@ -73,21 +60,30 @@ def inspect(
         show(export)
         show_table(summary)
         show()
-    names: list[object] = [] if contacts is None else ["--contacts", contacts]
-    names += [] if people is None else ["--people", people]
-    _say_next([*paths, *names, *reading.words(), *chats.words()], summaries)
+    output = free_place("examples.jsonl", paths)
+    _say_next([*paths, *chats.words()], output, summaries)
+
+
+def _read(
+    exports: list[Export], chosen: ChatChoice
+) -> tuple[list[Export], list[ExportSummary]]:
+    summaries = [_summary(export) for export in exports]
+    chosen.check_names(exports)
+    return exports, summaries
 
 
 def _summary(export: Export) -> ExportSummary:
     counted = export.loader.read()
     total = export.loader.estimate_message_count()
-    with watching_count("messages", lambda: counted.messages_read, total):
+    with watching("messages", lambda: counted.messages_read, total):
         return counted.finish()
 
 
-def _say_next(arguments: Sequence[object], summaries: Sequence[ExportSummary]) -> None:
+def _say_next(
+    arguments: Sequence[object], output: Path, summaries: Sequence[ExportSummary]
+) -> None:
     if not any(summary.kept for summary in summaries):
-        say(NO_MESSAGES)
+        say("There are no messages to learn from.")
         return
     words = ["prepare", *arguments]
     voices = [
@@ -109,4 +105,4 @@ def _say_next(arguments: Sequence[object], summaries: Sequence[ExportSummary]) -
     else:
         owners = one_line(", ".join(dict.fromkeys(map(str, voices))))
         say(f"The model learns the voice of {owners}; for somebody else, use --ai.")
-    say(f"Next: {command_line(*words, '-o', 'examples.jsonl')}")
+    say(f"Next: {command_line(*words, '-o', output)}")

@@ -5,53 +5,40 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import typer
+from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._chat_options import (
-    ChatOptions,
-    Contacts,
+from langchain_chatexports.chat_loaders.recognition import Export
+from langchain_chatexports.cli._console import say, stdin_is_terminal
+from langchain_chatexports.cli._exit import CTRL_C, TERMINATED
+from langchain_chatexports.cli._options import (
+    IndexDir,
     Paths,
-    People,
-    ReadingOptions,
+    SourceOptions,
+    command,
     open_exports,
     own_messages_or,
 )
-from langchain_chatexports.cli._console import say, stdin_is_terminal
-from langchain_chatexports.cli._exit import CTRL_C, TERMINATED
-from langchain_chatexports.cli._options import command
-from langchain_chatexports.cli._search_index import IndexDir, index_folder
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import ChatExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-    from typing import NoReturn
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.chat_choice import ChatChoice
-    from langchain_chatexports.retrieval import ChatIndex
-    from langchain_chatexports.retrieval.index_files import IndexFile
-
-__all__ = ["mcp"]
+from langchain_chatexports.retrieval import ChatIndex
+from langchain_chatexports.retrieval.index_files import IndexFile
 
 
 @command
 def mcp(
     paths: Paths = None,
     *,
-    contacts: Contacts = None,
-    people: People = None,
-    chats: ChatOptions,
-    reading: ReadingOptions,
+    chats: SourceOptions,
     index_dir: IndexDir = None,
 ) -> None:
     """Let an application search your chats: an MCP server over stdin and stdout.
@@ -69,24 +56,22 @@ def mcp(
         chatexports mcp chat.db --with Hare --since 2023-01-01
     """
     from langchain_chatexports.retrieval import chat_mcp_server
-    from langchain_chatexports.retrieval.index_files import IndexFile
     from langchain_chatexports.retrieval.mcp_server import silence_sdk
     from langchain_chatexports.retrieval.storage import is_index
+    from langchain_chatexports.workflows.search import index_folder
 
     chosen = chats.choice()
+    others = [path for path in chats.people_and_contacts() if path is not None]
     paths = own_messages_or(paths)
     filled: Future[None] = Future()
     silence_sdk()
     if len(paths) == 1 and is_index(paths[0].expanduser()):
-        index = _served_as_it_is(paths[0], chosen, [contacts, people])
+        index = _served_as_it_is(paths[0], chosen, others)
         fill: Callable[[], object] = index.note
     else:
-        exports = open_exports(paths, contacts, chosen, people, reading)
-        named = [path for path in (contacts, people) if path is not None]
-        words = [*reading.words()]
-        if not chosen.is_everything:
-            words.append(repr(chosen))
-        file = IndexFile(index_folder(index_dir), paths, named, words)
+        exports = open_exports(paths, chats)
+        words = [] if chosen.is_everything else [repr(chosen)]
+        file = IndexFile(index_folder(index_dir), paths, others, words)
         index = file.open()
         fill = partial(_make_current, file, index, exports, chosen)
     server = chat_mcp_server(index, wait=filled.result)
@@ -98,11 +83,9 @@ def mcp(
 
 
 def _served_as_it_is(
-    path: Path, chosen: ChatChoice, others: Sequence[Path | None]
+    path: Path, chosen: ChatChoice, others: Sequence[Path]
 ) -> ChatIndex:
-    from langchain_chatexports.retrieval import ChatIndex
-
-    if not chosen.is_everything or any(others):
+    if not chosen.is_everything or others:
         msg = "A search index is served as it is: choose chats when it is made."
         raise typer.BadParameter(msg)
     return ChatIndex(path)

@@ -13,10 +13,7 @@ import typer
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.cli._console import say
-from langchain_chatexports.cli._options import Base, DataDir, command
-from langchain_chatexports.cli._search_index import IndexDir
-
-__all__ = ["open_"]
+from langchain_chatexports.cli._options import Base, DataDir, IndexDir, command
 
 
 @command

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._chat_options import (
-    ChatOptions,
-    Contacts,
-    People,
-    ReadingOptions,
-    open_exports,
-    refuse_chats_of_examples,
-)
-from langchain_chatexports.cli._console import print_json, say
-from langchain_chatexports.cli._example_options import RedactionOptions
+from langchain_chatexports.cli._console import print_json, say, watching
 from langchain_chatexports.cli._options import (
     AsJson,
     Force,
+    SourceOptions,
     command,
+    read_exports,
     refuse_to_overwrite,
     refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.redaction import Redaction
-
-__all__ = ["redact"]
 
 
 @command
@@ -55,11 +42,23 @@ def redact(
         Path,
         typer.Option("-o", "--output", metavar="FILE", help="The JSONL file to write."),
     ],
-    options: RedactionOptions,
-    contacts: Contacts = None,
-    people: People = None,
-    chats: ChatOptions,
-    reading: ReadingOptions,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The key file, which can undo the redaction; created if needed.",
+            show_default="OUTPUT.key",
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A further name to find, such as a nickname; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    chats: SourceOptions,
     undo: Annotated[
         bool,
         typer.Option(
@@ -81,28 +80,27 @@ def redact(
         chatexports redact --undo redacted.jsonl -o restored.jsonl
     """
     from langchain_chatexports.datasets.redaction import (
+        Redaction,
         default_key_file,
         undo_redaction,
     )
+    from langchain_chatexports.redaction.phones import check_extra
 
     refuse_to_overwrite(output, paths)
     refuse_to_replace(output, force=force)
     done: dict[str, Any]
     if undo:
-        names = options.name or contacts or people
-        if len(paths) > 1 or names or chats.words() or reading.words():
+        if len(paths) > 1 or name or chats.words():
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
-        key_file = options.key or default_key_file(paths[0])
+        key_file = key or default_key_file(paths[0])
         undo_redaction(paths[0], output, key_file)
         done = {"kind": "restored"}
     else:
-        redaction = options.redaction(output)
-        key_file = redaction.key_file
-        exports = partial(
-            open_exports, contacts=contacts, people=people, reading=reading
-        )
-        done = _redact_files(paths, output, redaction, chats.choice(), exports)
+        check_extra()  # Before exports are read.
+        key_file = key or default_key_file(output)
+        redaction = Redaction(key_file, names=name or (), watch=watching)
+        done = _redact_files(paths, output, redaction, chats)
     if as_json:
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
@@ -110,20 +108,23 @@ def redact(
 
 
 def _redact_files(
-    paths: Sequence[Path],
-    output: Path,
-    redaction: Redaction,
-    chats: ChatChoice,
-    open_chosen: Callable[..., list[Export]],
+    paths: Sequence[Path], output: Path, redaction: Redaction, chats: SourceOptions
 ) -> dict[str, Any]:
     from langchain_chatexports.chat_loaders.recognition import is_examples_file
     from langchain_chatexports.datasets.redaction import redact_examples, redact_exports
 
     of_examples = [path for path in paths if is_examples_file(path)]
     if not of_examples:
-        exports = open_chosen(paths, chats=chats)
-        return redact_exports(exports, output, redaction, chats=chats)
-    refuse_chats_of_examples(chats)
+        return read_exports(
+            paths,
+            chats,
+            lambda exports, chosen: redact_exports(
+                exports, output, redaction, chats=chosen
+            ),
+        )
+    if chats.words():
+        msg = "These are examples, and chats are chosen of exports: redact the export."
+        raise ExportFormatError(msg)
     if len(paths) > 1:
         msg = f"{of_examples[0]} holds examples: redact it alone."
         raise ExportFormatError(msg)

@@ -8,26 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._chat_options import (
-    ChatOptions,
-    Contacts,
-    Paths,
-    People,
-    ReadingOptions,
-    open_exports,
-    own_messages_or,
-)
-from langchain_chatexports.cli._console import print_json, say, watching_count
-from langchain_chatexports.cli._durations import parse_gap
-from langchain_chatexports.cli._example_options import Ai, Gap
+from langchain_chatexports.cli._console import print_json, say, watching
 from langchain_chatexports.cli._options import (
+    Ai,
     AsJson,
     Force,
+    GapOption,
+    Paths,
+    SourceOptions,
     command,
+    free_place,
+    own_messages_or,
+    parse_gap,
+    read_exports,
     refuse_to_overwrite,
     refuse_to_replace,
 )
-from langchain_chatexports.cli.inspect import NO_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,11 +49,8 @@ def report(
         ),
     ] = None,
     ai: Ai = None,
-    contacts: Contacts = None,
-    people: People = None,
-    chats: ChatOptions,
-    reading: ReadingOptions,
-    gap: Gap = "auto",
+    chats: SourceOptions,
+    gap: GapOption = "auto",
     anonymous: Annotated[
         bool,
         typer.Option("--anonymous", help="Leave out names of people and files."),
@@ -88,20 +81,23 @@ def report(
     from langchain_chatexports.report.html import require_extra
 
     require_extra()
-    cut_at, chosen = parse_gap(gap), chats.choice()
+    cut_at = parse_gap(gap)
     paths = own_messages_or(paths)
-    target = output or (None if as_json else Path("report.html"))
+    target = output or (None if as_json else free_place("report.html", paths))
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
-    exports = open_exports(paths, contacts, chosen, people, reading)
-    figures = _figures(
-        exports,
-        chats=chosen,
-        ai=ai or [],
-        gap=cut_at,
-        anonymous=anonymous,
-        time_zone=time_zone,
+    figures = read_exports(
+        paths,
+        chats,
+        lambda exports, chosen: _figures(
+            exports,
+            chats=chosen,
+            ai=ai or [],
+            gap=cut_at,
+            anonymous=anonymous,
+            time_zone=time_zone,
+        ),
     )
     if target is not None:
         write_whole(target, render_report(figures).encode("utf-8", "replace"))
@@ -138,7 +134,7 @@ def _figures(
         done = messages
 
     total = estimate_message_count(exports)
-    with watching_count("messages", lambda: done, total):
+    with watching("messages", lambda: done, total):
         figures = build_report(
             [export.loader for export in exports],
             ai=ai,
@@ -165,6 +161,6 @@ def _say_report(figures: ExportReport) -> None:
     )
     say(", ".join(counts))
     if not figures.messages:
-        say(NO_MESSAGES)
+        say("There are no messages to learn from.")
     elif not examples:
         say("Name the speaker with --ai NAME to count the examples.")

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from langchain_chatexports._terminal import one_line, plural
-from langchain_chatexports.cli._chat_options import (
-    ChatOptions,
-    Contacts,
+from langchain_chatexports.chat_loaders.recognition import Export
+from langchain_chatexports.chat_loaders.suggestions import (
+    did_you_mean,
+    matching_name,
+    plain_name,
+)
+from langchain_chatexports.cli._console import print_json, say, show_rows, watching
+from langchain_chatexports.cli._options import (
+    AsJson,
+    IndexDir,
     Paths,
-    People,
-    ReadingOptions,
+    SourceOptions,
+    command,
     own_messages_or,
 )
-from langchain_chatexports.cli._console import print_json, say, show_rows
-from langchain_chatexports.cli._options import AsJson, command
-from langchain_chatexports.cli._search_index import (
-    IndexDir,
-    index_folder,
-    open_index_of,
-)
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import SenderNotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from pathlib import Path
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.chat_choice import ChatChoice
-    from langchain_chatexports.retrieval.documents import ChatLine
-    from langchain_chatexports.retrieval.index import ChatIndex, Hit, IndexedChat
-
-__all__ = ["search"]
+from langchain_chatexports.retrieval.documents import ChatLine
+from langchain_chatexports.retrieval.index import Hit, IndexedChat
 
 _BEFORE_THE_WORD = 20
 _MAX_ENDING = 4
@@ -63,7 +56,7 @@ def search(
         typer.Option(
             "--from",
             metavar="PERSON",
-            help="Only messages that this person wrote; may be given several times.",
+            help="Only messages that this person wrote; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -71,18 +64,11 @@ def search(
         int,
         typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Most messages to show."),
     ] = 10,
-    contacts: Contacts = None,
-    people: People = None,
-    chats: ChatOptions,
-    reading: ReadingOptions,
+    chats: SourceOptions,
     index_dir: IndexDir = None,
     no_index: Annotated[
         bool,
-        typer.Option(
-            "--no-index",
-            help="Keep no index: read the exports each time, a few seconds for "
-            "100,000 messages.",
-        ),
+        typer.Option("--no-index", help="Keep no index: read the exports each time."),
     ] = False,
     delete_indexes: Annotated[
         bool, typer.Option("--delete-indexes", help="Delete all search indexes.")
@@ -99,25 +85,42 @@ def search(
         chatexports search "When is the race?" chat.db --json
         chatexports search --delete-indexes
     """
+    from langchain_chatexports.workflows.search import index_folder, open_index
+
     if delete_indexes:
-        _delete(index_folder(index_dir))
+        from langchain_chatexports.retrieval.index_files import delete_indexes as delete
+
+        count = delete(index_folder(index_dir))
+        say(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
     if not query or not query.strip():
         msg = "Say what to search for: chatexports search QUERY PATH"
         raise typer.BadParameter(msg)
     chosen = chats.choice()
-    with open_index_of(
+    people, contacts = chats.people_and_contacts()
+    with open_index(
         own_messages_or(paths),
-        contacts=contacts,
         people=people,
-        reading=reading,
+        contacts=contacts,
         index_dir=index_dir,
         in_memory=no_index,
-    ) as (exports, index):
-        sources = _chosen_sources(chosen, exports, index)
-        authors = [name for one in from_ or () for name in _names(exports, one)]
+        watch=watching,
+    ) as opened:
+        if opened.messages_read:
+            say(f"Read: {plural(opened.messages_read, 'message')}")
+        if opened.new_file:
+            say(
+                f"Indexed in {opened.new_file}, which only you can read. To delete all "
+                "indexes: chatexports search --delete-indexes"
+            )
+        found = opened.index.chats()
+        sources = _chosen_sources(chosen, opened.exports, found)
+        senders = {name for chat in found for name in chat.senders}
+        authors = [
+            name for one in from_ or () for name in _meant(one, senders, opened.exports)
+        ]
         is_narrowed = bool(authors or chosen.start or chosen.end)
-        hits = index.search(
+        hits = opened.index.search(
             query,
             k=limit * (_POOL if is_narrowed else 1),
             person=authors or None,
@@ -126,8 +129,8 @@ def search(
             end=chosen.end,
         )
     # What others said, or earlier or later, is no reason to list a message.
-    found = ((hit, line) for hit in hits if hit.words for line in hit.matches)
-    shown = [*islice(found, limit)]
+    matches = ((hit, line) for hit in hits if hit.words for line in hit.matches)
+    shown = [*islice(matches, limit)]
     if as_json:
         print_json([_as_json(hit, line) for hit, line in shown])
     elif shown:
@@ -140,67 +143,55 @@ def search(
         say("Nothing was found.")
 
 
-def _delete(folder: Path) -> None:
-    from langchain_chatexports.retrieval.index_files import delete_indexes
-
-    say(f"Deleted: {plural(delete_indexes(folder), 'search index', 'search indexes')}")
-
-
 def _chosen_sources(
-    chosen: ChatChoice, exports: Sequence[Export], index: ChatIndex
+    chosen: ChatChoice, exports: Sequence[Export], chats: Sequence[IndexedChat]
 ) -> list[str] | None:
     """Return the sources of the chats that were chosen; `None` for all.
 
     Raises:
-        SenderNotFoundError: If a name that was given is nobody's.
+        SenderNotFoundError: If a name that was given is nobody's, or no chat is left.
     """
-    named = (*chosen.people, *chosen.include, *chosen.exclude)
-    if not named and not chosen.without_groups:
+    if not (chosen.include or chosen.exclude or chosen.without_groups):
         return None
-    chats = index.chats()
-    called = {chat.source: _called(chat) for chat in chats}
-    unknown = [
-        one
-        for one in named
-        if not any(_fits(exports, [one], names) for names in called.values())
-    ]
-    if unknown:
-        from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+    names = {chat.source: _names_of_chat(chat) for chat in chats}
+    known = {name for found in names.values() for name in found}
 
-        known = {name for chat in chats for name in (*chat.participants, *chat.senders)}
-        msg = (
-            f"There is no conversation for a name given.{did_you_mean(unknown, known)}"
-        )
-        raise SenderNotFoundError(msg)
-    sources = [
-        chat.source
-        for chat in chats
-        if not (chosen.without_groups and chat.is_group)
-        and (not chosen.people or _fits(exports, chosen.people, called[chat.source]))
-        and (not chosen.include or _fits(exports, chosen.include, called[chat.source]))
-        and not _fits(exports, chosen.exclude, called[chat.source])
-    ]
+    def plain(asked: Iterable[str]) -> set[str]:
+        found = (name for one in asked for name in _meant(one, known, exports))
+        return {plain_name(name) for name in found}
+
+    include, exclude = plain(chosen.include), plain(chosen.exclude)
+    sources = []
+    for chat in chats:
+        called = {plain_name(name) for name in names[chat.source]}
+        is_group = chosen.without_groups and chat.is_group
+        is_other = bool(include) and include.isdisjoint(called)
+        if not (is_group or is_other) and exclude.isdisjoint(called):
+            sources.append(chat.source)
     if not sources:
         msg = "No conversation is left: choose others, or fewer conditions."
         raise SenderNotFoundError(msg)
     return sources
 
 
-def _called(chat: IndexedChat) -> set[str]:
+def _names_of_chat(chat: IndexedChat) -> set[str]:
     names = {*chat.participants, *chat.senders, chat.title or "", chat.session_id}
-    return {name.casefold() for name in names if name}
+    return {name for name in names if name}
 
 
-def _fits(
-    exports: Sequence[Export], asked: Iterable[str], names: Collection[str]
-) -> bool:
-    wanted = {name.casefold() for one in asked for name in _names(exports, one)}
-    return not wanted.isdisjoint(names)
+def _meant(asked: str, known: set[str], exports: Sequence[Export]) -> set[str]:
+    """Return the names that are meant by a name, handle or the beginning of one.
 
-
-def _names(exports: Sequence[Export], person: str) -> set[str]:
-    """Return the names that a person has in the exports, by name or handle."""
-    return {person}.union(*(export.loader.names_of(person) for export in exports))
+    Raises:
+        SenderNotFoundError: If it is nobody's.
+    """
+    found = {name for export in exports for name in export.loader.names_of(asked)}
+    if found := found & known:
+        return found
+    if name := matching_name(asked, known):
+        return {name}
+    msg = f"There is no conversation for a name given.{did_you_mean([asked], known)}"
+    raise SenderNotFoundError(msg)
 
 
 def _local_time(line: ChatLine) -> datetime | None:

@@ -10,18 +10,17 @@ import typer
 
 from langchain_chatexports.cli._console import (
     command_line,
+    fitted,
     print_json,
+    rows_as_lines,
     say,
-    show_table,
+    show,
 )
-from langchain_chatexports.cli._jobs import say_base
 from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server import ServerInfo, ServerSettings
-
-__all__ = ["serve"]
 
 # Longer than any key may be.
 _MAX_KEY_LINE_BYTES = 4096
@@ -43,15 +42,6 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY",
-            help="The key that clients must send. Other users of this machine can see "
-            "it in the list of processes: prefer --api-key-file.",
-            show_default=False,
-        ),
-    ] = None,
     api_key_file: Annotated[
         Path | None,
         typer.Option(
@@ -62,10 +52,7 @@ def serve(
     ] = None,
     list_bases: Annotated[
         bool,
-        typer.Option(
-            "--list-bases",
-            help="List base models with size, memory and license, and exit.",
-        ),
+        typer.Option("--list-bases", help="List base models, and exit."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,22 +64,14 @@ def serve(
         chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
     """
     from langchain_chatexports import local_server
+    from langchain_chatexports.cli._training import say_base
 
     if list_bases:
         _print_bases(as_json=as_json)
         return
     local_server.check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    if api_key is not None and api_key_file is not None:
-        msg = "--api-key and --api-key-file exclude each other."
-        raise typer.BadParameter(msg)
-    if api_key is not None:
-        say(
-            "Everybody on this machine can see --api-key in the list of processes. "
-            "Put the key into a file: --api-key-file FILE."
-        )
-    if api_key_file is not None:
-        api_key = _read_key(api_key_file.expanduser())
+    api_key = _read_key(api_key_file.expanduser()) if api_key_file else None
     say_base(base)
     settings = local_server.ServerSettings(
         base=base,
@@ -129,22 +108,28 @@ def _print_bases(*, as_json: bool) -> None:
         ]
         print_json(listed)
         return
-    lines = [f"{'base':35} {'size':>7} {'memory':>7}  license"]
-    for base in list_bases():
+    rows = [("base", "download", "memory")]
+    rows += [
+        (
+            base.hub_id,
+            f"{base.download_bytes / 1e9:.1f} GB",
+            f"{base.memory_bytes / 1e9:.1f} GB",
+        )
+        for base in list_bases()
+    ]
+    head, *lines = rows_as_lines(rows)
+    show(head)
+    for line, base in zip(lines, list_bases(), strict=True):
+        show(line)
         notes = [
+            base.license,
             base.note,
             "" if base.is_open else "not open source",
             "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
         ]
-        lines.append(
-            f"{base.hub_id:35} {base.download_bytes / 1e9:>4.1f} GB "
-            f"{base.memory_bytes / 1e9:>4.1f} GB  {base.license}"
-        )
-        if any(notes):
-            lines.append(f"    {'; '.join(filter(None, notes))}")
-    show_table("\n".join(lines))
-    say("Size is what is downloaded, memory what training needs.")
+        show(fitted(f"    {'; '.join(filter(None, notes))}"))
+    say("Memory is what training needs, beside other programs.")
     say(f"To use one: {command_line('serve', '--base', 'BASE')}")
 
 

@@ -73,8 +73,7 @@ class ChatChoice:
 
     def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
         asked = {
-            "--with": self.people,
-            "--include": self.include,
+            "--with": (*self.people, *self.include),
             "--exclude": self.exclude,
         }
         for option, names in asked.items():

@@ -347,8 +347,8 @@ class Preparation:
         chats.check_names(self.exports)
         if not any(summary.kept for _, summary in self.summaries()):
             msg = (
-                "--with, --no-groups, --include, --exclude, --since and --until leave "
-                "no message of these exports. Choose less narrowly."
+                "--with, --no-groups, --exclude, --since and --until leave no "
+                "message of these exports. Choose less narrowly."
             )
             raise TrainingDataError(msg)
 

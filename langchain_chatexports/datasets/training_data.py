@@ -17,7 +17,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 Share: TypeAlias = "float | Literal['auto'] | None"
 """Which share of the examples is held out; `None` for nothing."""
 
-_MIN_EXAMPLES = 10
+MIN_EXAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class TrainingData:
     @property
     def is_enough(self) -> bool:
         """Whether there are enough examples to train on: 10."""
-        return len(self.examples) >= _MIN_EXAMPLES
+        return len(self.examples) >= MIN_EXAMPLES
 
     def require_enough(self) -> None:
         """Make sure that there are enough examples to train on."""
         if not self.is_enough:
             are_few = plural(len(self.examples), "example is", "examples are")
             msg = (
-                f"{are_few} too few to train on: at least {_MIN_EXAMPLES} are needed. "
+                f"{are_few} too few to train on: at least {MIN_EXAMPLES} are needed. "
                 "Add exports, or make more examples of these: a smaller --size, "
                 "--whole, or --keep-tail for short conversations."
             )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import ui
 
 from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.local_server import describe_base, fitting_bases
-from langchain_chatexports.local_server.bases.description import needs_download
+from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.page.guess_state import NEEDED
 from langchain_chatexports.page.layout import (
     SECONDS_BETWEEN_LOOKS,
@@ -22,16 +22,8 @@ from langchain_chatexports.page.layout import (
     show_work,
     text,
 )
-from langchain_chatexports.page.session import Choice
-
-if TYPE_CHECKING:
-    from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.datasets.training_data import TrainingData
-    from langchain_chatexports.local_server import KnownBase
-    from langchain_chatexports.local_server.bases.description import BaseDescription
-    from langchain_chatexports.page.session import PageSession, ReadExports
-
-__all__ = ["build_choose", "masked"]
+from langchain_chatexports.page.session import Choice, PageSession, ReadExports
+from langchain_chatexports.workflows.bases import Base, find_base, fitting_bases
 
 # Names are not sent to the browser twice; the owner has no place among them.
 _OWNER = -1
@@ -90,7 +82,10 @@ def build_choose(session: PageSession) -> None:
             session.is_choice_changed,
         ),
     )
-    follow(base, lambda: (id(session.data), measuring.is_running, session.speed))
+    follow(
+        base,
+        lambda: (id(session.data), measuring.is_running, session.seconds_per_token),
+    )
 
 
 def _build_form(session: PageSession) -> None:
@@ -250,29 +245,26 @@ def _show_example(examples: list[TrainingExample]) -> None:
 def _build_base(session: PageSession, chosen: dict[str, str]) -> None:
     seconds = session.estimate_seconds()
     fitting = fitting_bases()
-    default, own = fitting[0].hub_id, session.base
-
-    def base_of(value: str) -> str | None:
-        return None if value == default and own != default else value
-
-    bases = {
-        base.hub_id: _label(base, describe_base(base_of(base.hub_id)), seconds)
-        for base in fitting
-    }
+    own = session.base
+    bases = {base.id: _label(base, seconds) for base in fitting}
     if own is not None and own not in bases:
         bases = {own: Path(own).name or own, **bases}
+    default = fitting[0].id
     value = chosen.get("base") or own or default
     select = ui.select(bases, label="Base model", value=value).classes("grow")
     about = ui.element("div").classes("part")
 
+    def base_of(value: str) -> str | None:
+        return None if value == default and own != default else value
+
     def say_about() -> None:
         about.clear()
         chosen["base"] = select.value
-        described = describe_base(base_of(select.value))
+        described = find_base(base_of(select.value))
         with about:
-            if described.is_default_toy:
+            if described.is_default:
                 text("A tiny demo model: it shows every step, and talks little.")
-            if needs_download(described):
+            if described.download_bytes:
                 text(
                     "It is not on this machine: training first downloads it from "
                     "huggingface.co. Nothing of yours is sent."
@@ -288,13 +280,11 @@ def _build_base(session: PageSession, chosen: dict[str, str]) -> None:
     ui.button("Next: train", on_click=train)
 
 
-def _label(base: KnownBase, described: BaseDescription, seconds: float | None) -> str:
-    name = base.hub_id.rpartition("/")[2]
-    facts = [f"{name} ({base.note})" if base.note else name]
-    if seconds is not None:
-        time = short_duration(base.training_seconds(seconds))
-        facts.append(f"trains in about {time}")
-    if needs_download(described):
+def _label(base: Base, seconds: float | None) -> str:
+    facts = [f"{base.name} ({base.note})" if base.note else base.name]
+    if seconds is not None and (took := base.training_seconds(seconds)) is not None:
+        facts.append(f"trains in about {short_duration(took)}")
+    if base.download_bytes:
         facts.append(f"downloads {base.download_bytes / 1e9:.1f} GB")
     return ", ".join([*facts, f"license: {base.license}"])
 

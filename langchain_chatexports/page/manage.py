@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
-from langchain_chatexports.local_server import (
-    NOT_DELETED,
-    count_kept,
-    list_models,
-    list_sets,
-)
-from langchain_chatexports.local_server.storage.models import MAX_LABEL_LENGTH
+from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
 from langchain_chatexports.page.layout import dialog, follow, show_work, text
-from langchain_chatexports.retrieval.index_files import index_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
-    from langchain_chatexports.page.session import PageSession
-
-__all__ = ["build_manage", "job_in_words", "source_in_words"]
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.workflows.models import MAX_LABEL_LENGTH, NOT_DELETED, kept
+from langchain_chatexports.workflows.train import job_in_words
 
 _OTHER_PROGRAMS = {
     True: "Ollama and llama.cpp: one GGUF file",
@@ -57,21 +44,22 @@ def build_manage(session: PageSession) -> None:
                         text(line)
 
     @ui.refreshable
-    def kept() -> None:
+    def all_kept() -> None:
         with ui.element("div").classes("part"):
             _show_exports(session)
             _show_models(session)
 
     follow(work, lambda: (manage.working.is_running, manage.working.error))
-    follow(kept, lambda: _look(session))
+    follow(all_kept, lambda: _look(session))
     _build_forget(session)
     _build_delete_everything(session)
 
 
 def _look(session: PageSession) -> object:
-    models = [(model.name, model.label) for model in list_models(session.data_dir)]
-    jobs = [(job.id, job.status) for job in session.jobs()]
-    return models, jobs, list_sets(session.data_dir), id(session.read)
+    found = kept(session.data_dir, session.index_dir)
+    models = [(model.name, model.label) for model in found.models]
+    jobs = [(job.id, job.status) for job in found.jobs]
+    return models, jobs, found.sets, id(session.read)
 
 
 def _show_exports(session: PageSession) -> None:
@@ -96,25 +84,19 @@ def _show_exports(session: PageSession) -> None:
 
 
 def _show_models(session: PageSession) -> None:
-    models, jobs = list_models(session.data_dir), session.jobs()
-    sets = list_sets(session.data_dir)
+    found = kept(session.data_dir, session.index_dir)
     text("Models", tag="h2")
-    if not models:
+    if not found.models:
         text("There is no trained model on this machine.")
-    for model in models:
-        _show_model(
-            session, model, [one for one in sets if model.job_id in one.job_ids]
-        )
-    made = {model.job_id for model in models}
-    without = [job for job in jobs if job.id not in made]
-    if without:
+    for model in found.models:
+        _show_model(session, model, found.sets_of(model.job_id))
+    if found.jobs_without_model:
         text("Trainings that made no model, or not yet", tag="h2")
-    for job in without:
-        _show_job(session, job, [one for one in sets if job.id in one.job_ids])
-    unused = [one for one in sets if not one.job_ids]
-    if unused:
+    for job in found.jobs_without_model:
+        _show_job(session, job, found.sets_of(job.id))
+    if found.unused_sets:
         text("Examples that no training used", tag="h2")
-    for one in unused:
+    for one in found.unused_sets:
         with ui.element("div").classes("card"):
             text(f"{one.created_at:%Y-%m-%d %H:%M} UTC, {_megabytes([one])}")
             with ui.element("div").classes("row-of"):
@@ -172,20 +154,6 @@ def source_in_words(source: str) -> str:
         lambda found: f"{found[1]}{PLATFORM_NAMES[found[2]]} ",
         source,
     )
-
-
-def job_in_words(job: KeptJob) -> str:
-    """Return how far a training is, for people."""
-    of = f" of {job.total_steps:,}" if job.total_steps else ""
-    at = f" at step {job.step:,}{of}" if job.step else ""
-    return {
-        "queued": "Waits for its turn",
-        "running": f"Trains,{at}" if at else "Begins",
-        "stopped": f"Stopped{at}",
-        "succeeded": "Done; its model was deleted",
-        "failed": f"Failed{at}",
-        "cancelled": f"Canceled{at}",
-    }.get(job.status, job.status)
 
 
 def _megabytes(sets: Sequence[KeptSet]) -> str:
@@ -257,11 +225,10 @@ def _build_forget(session: PageSession) -> None:
 def _build_delete_everything(session: PageSession) -> None:
     def ask() -> None:
         with dialog("Delete everything?") as opened:
-            indexes = len(index_files(session.manage.index_dir))
-            count = plural(indexes, "search index", "search indexes")
+            found = kept(session.data_dir, session.index_dir)
             text(
-                f"{count_kept(session.data_dir)}, {count}, the talk, and what this "
-                "page has read. A training that runs is stopped."
+                f"{found}; the talk, and what this page has read. A training that "
+                "runs is stopped."
             )
             text(NOT_DELETED)
             _answers(opened, "Delete everything", session.manage.delete_everything)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from langchain_chatexports import local_server
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.datasets import removal
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server.export import export_in_child, how_to_run
+from langchain_chatexports.local_server import TunedModel
+from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.retrieval import index_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langchain_chatexports.local_server import TunedModel
-    from langchain_chatexports.page.talk_state import Talk
-
-__all__ = ["Manage"]
+from langchain_chatexports.workflows import models
 
 
 class Manage:
@@ -56,11 +47,6 @@ class Manage:
         self._stop_server = stop_server
         self._clear = clear
 
-    @property
-    def index_dir(self) -> Path:
-        """The folder of search indexes."""
-        return self._index_dir or index_files.default_index_dir()
-
     def rename(self, model: TunedModel, label: str) -> bool:
         """Label a model, and return whether that was started.
 
@@ -70,7 +56,7 @@ class Manage:
         """
 
         def rename() -> list[str]:
-            local_server.rename_model(model.name, label, data_dir=self._data_dir)
+            models.rename(model.name, label, data_dir=self._data_dir)
             return []
 
         return self._start("Renaming", rename)
@@ -85,14 +71,14 @@ class Manage:
         """
 
         def export() -> list[str]:
-            if not folder.strip():
+            target = _path(folder)
+            if target is None:
                 msg = "Name the folder to write."
                 raise ChatExportError(msg)
-            target = Path(folder.strip().strip("\"'")).expanduser()
-            written = export_in_child(
+            written, lines = models.export_model(
                 model.name, target, data_dir=self._data_dir, gguf=gguf
             )
-            return [f"Written to {written}", *how_to_run(written, gguf=gguf)]
+            return [f"Written to {written}", *lines]
 
         return self._start("Writing the model, which takes some minutes", export)
 
@@ -105,7 +91,7 @@ class Manage:
 
         def delete() -> list[str]:
             self._leave_talk_with(name)
-            local_server.delete_kept(name, data_dir=self._data_dir)
+            models.delete(name, self._data_dir)
             return ["Deleted."]
 
         return self._start("Deleting", delete)
@@ -123,11 +109,9 @@ class Manage:
         def delete() -> list[str]:
             self._leave_talk_with(None)
             self._stop_server()
-            kept = local_server.delete_everything(self._data_dir)
-            indexes = index_files.delete_indexes(self.index_dir)
+            deleted = models.delete_everything(self._data_dir, self._index_dir)
             self._clear()
-            count = plural(indexes, "search index", "search indexes")
-            return [f"Deleted: {kept}, {count}."]
+            return [f"Deleted: {deleted}."]
 
         return self._start("Deleting everything", delete)
 
@@ -150,26 +134,20 @@ class Manage:
             if not person.strip():
                 msg = "Say whom to forget."
                 raise ChatExportError(msg)
-            people = [person.strip()]
-            lines = []
-            if path.strip():
-                report = removal.forget(
-                    Path(path.strip().strip("\"'")).expanduser(),
-                    people=people,
-                    mentions=mentions,
-                    key=Path(key.strip().strip("\"'")).expanduser() if key else None,
-                )
-                jobs = local_server.jobs_that_used_set(report.hashes, self._data_dir)
-                lines.append(str(report))
-                lines += [
-                    f"Trained on it, and still knows it: {job.tuned_model or job.id}"
-                    for job in jobs
-                ]
-            # A name in a set need not be in an index; without a set it is an error.
-            deleted = index_files.delete_indexes_with(
-                self.index_dir, people, strict=not lines
+            done = models.forget(
+                _path(path),
+                people=[person.strip()],
+                mentions=mentions,
+                key=_path(key),
+                data_dir=self._data_dir,
+                index_dir=self._index_dir,
             )
-            count = plural(len(deleted), "search index", "search indexes")
+            lines = [str(done.report)] if done.report else []
+            lines += [
+                f"Trained on it, and still knows it: {job.tuned_model or job.id}"
+                for job in done.jobs
+            ]
+            count = plural(len(done.indexes), "search index", "search indexes")
             return [*lines, f"Deleted: {count} with this person."]
 
         return self._start("Forgetting", forget)
@@ -188,3 +166,8 @@ class Manage:
         if talk.model is not None and name in {None, talk.model.name}:
             talk.stop()
             talk.model, talk.voices = None, []
+
+
+def _path(typed: str) -> Path | None:
+    plain = typed.strip().strip("\"'")
+    return Path(plain).expanduser() if plain else None

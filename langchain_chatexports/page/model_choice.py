@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server import KeptJob, TunedModel, list_models
 from langchain_chatexports.page.layout import follow, next_link, text
-from langchain_chatexports.page.session import is_unfinished
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.local_server import KeptJob, TunedModel
-    from langchain_chatexports.page.session import PageSession
-
-__all__ = ["kept_models", "model_select", "training_in_words"]
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.workflows.train import is_unfinished, progress_of
 
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:
@@ -60,7 +54,7 @@ def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
     if not unfinished:
         return "The training is being prepared." if is_ordered else ""
     job = unfinished[-1]
-    steps = f": step {job.step:,} of {job.total_steps:,}" if job.total_steps else ""
+    steps = f": {progress_of(job)}" if job.total_steps else ""
     return f"{job.person or job.base_model} is still being trained{steps}."
 
 

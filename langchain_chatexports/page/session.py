@@ -8,61 +8,56 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from typing_extensions import Self
 
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Reading
+from langchain_chatexports.chat_loaders.counts import ExportSummary, Reading
 from langchain_chatexports.chat_loaders.recognition import (
+    Export,
     estimate_message_count,
     open_exports,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.redaction import Redaction
-from langchain_chatexports.datasets.training_data import to_training_data
+from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import (
     LocalServerError,
     SenderNotFoundError,
     TrainingDataError,
 )
 from langchain_chatexports.local_server import (
+    KeptJob,
     LocalServer,
     describe_base,
     find_running_server,
     list_jobs,
-    pause_job,
 )
-from langchain_chatexports.local_server.client import client_of, refusals_explained
-from langchain_chatexports.local_server.storage.models import names_of_job
-from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.report import build_report, render_report
 from langchain_chatexports.samples import write_messenger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from openai import OpenAI
-    from typing_extensions import Self
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.training_data import TrainingData
-    from langchain_chatexports.local_server import KeptJob
-    from langchain_chatexports.local_server.training.speed import Speed
-
-__all__ = ["Choice", "PageSession", "ReadExports", "is_unfinished"]
+from langchain_chatexports.workflows import prepare
+from langchain_chatexports.workflows.bases import estimate_seconds, measure_machine
+from langchain_chatexports.workflows.train import (
+    JobEvent,
+    continue_job,
+    create_job,
+    is_unfinished,
+    pause_job,
+)
 
 # One for the table, and two of the report.
 _PASSES = 3
 _END_SECONDS = 5.0
-_TIMEOUT_SECONDS = 30.0
 # Most systems allow 255.
 _MAX_NAME_BYTES = 200
 _PREPARING = "Preparing the training; on a busy computer this can take some minutes"
@@ -143,6 +138,7 @@ class PageSession:
     Attributes:
         base: The base model that is proposed first; `None` for the default.
         data_dir: Where jobs and models are kept; `None` for the default.
+        index_dir: Where search indexes are kept; `None` for the default.
         reading: Reads exports.
         preparing: Makes examples.
         measuring: Measures this machine, once.
@@ -150,7 +146,8 @@ class PageSession:
         read: The exports that were read.
         notes: Warnings about them.
         choice: What is chosen of them.
-        speed: What training costs on this machine, once it was measured.
+        seconds_per_token: What training costs on this machine, once it was measured.
+        found: What happened with the job that was asked for last.
         talk: The talk with a model.
         guess: The blind test and the evaluation of a model.
         manage: Changes what is kept on this machine.
@@ -168,13 +165,15 @@ class PageSession:
         """
         self.base = base
         self.data_dir = data_dir
+        self.index_dir = index_dir
         self.reading, self.preparing, self.measuring = Work(), Work(), Work()
         self.ordering = Work()
         self.read: ReadExports | None = None
         self.notes: list[str] = []
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
-        self.speed: Speed | None = None
+        self.seconds_per_token: float | None = None
+        self.found: JobEvent | None = None
         self.talk = Talk(self.use_server)
         self.guess = Guess(self.hold_server)
         self.manage = Manage(
@@ -344,37 +343,30 @@ class PageSession:
             key = self._folder / "redaction.key"
             options = replace(options, redaction=Redaction(key))
 
-        def prepare() -> None:
+        def make() -> None:
             self._made = None
-            preparation = Preparation(paths, options)
-            self.preparing.count(
-                lambda: preparation.messages_read, preparation.estimate_message_count()
-            )
-            counts: list[Counts] = []
             try:
-                examples = list(preparation.newest(preparation.traced(counts), counts))
+                data = prepare(paths, options, watch=self.preparing.watch)
             except SenderNotFoundError as error:
                 msg = "This person wrote nothing in the chats that you chose."
                 raise TrainingDataError(msg) from error
             except TrainingDataError as error:
                 msg = "These chats have nothing to learn from. Choose more of them."
                 raise TrainingDataError(msg) from error
-            self._made = choice, to_training_data(preparation, examples, "auto")
-            if self.speed is None:
+            self._made = choice, data
+            if self.seconds_per_token is None:
                 self.measuring.start("Measuring this machine", self._measure)
 
-        return self.preparing.start("Making examples", prepare)
+        return self.preparing.start("Making examples", make)
 
     def _measure(self) -> None:
-        self.speed = speed.measure_machine()
+        self.seconds_per_token = measure_machine()
 
     def estimate_seconds(self) -> float | None:
         """Return how long a training takes with the default base, once measured."""
-        if self.speed is None or self.data is None:
+        if self.seconds_per_token is None or self.data is None:
             return None
-        return speed.estimate_seconds(
-            self.speed, self.data.examples, self.data.validation
-        )
+        return estimate_seconds(self.seconds_per_token, self.data)
 
     # Trainings
 
@@ -478,32 +470,10 @@ class PageSession:
             self.ordering.what = "Stopping"
 
     def _order(self, data: TrainingData, base: str | None) -> None:
-        from langchain_chatexports.finetuning.tuner import ChatFineTuner
-
+        self.found = None
         server = self.use_server(base)
         self.ordering.check()
-        suffix, labels = names_of_job(data.person, data.source)
-        tuner: ChatFineTuner = ChatFineTuner(
-            model=server.base_model,
-            base_url=server.base_url,
-            api_key=server.api_key,
-            suffix=suffix,
-            metadata=labels or None,
-            validation_examples=data.validation or None,
-            # The local server takes dialogues that end with the user.
-            allow_trailing=True,
-        )
-        run = tuner.submit(data.examples)
-        stopped = {job.id for job in self.jobs() if job.status == "stopped"}
-        if run.id in stopped:
-            with client_of(server) as client, refusals_explained():
-                client.fine_tuning.jobs.resume(run.id)
-
-    @contextmanager
-    def _client(self, job: KeptJob) -> Iterator[OpenAI]:
-        server = self.use_server(job.base)
-        with client_of(server) as client, refusals_explained():
-            yield client
+        self.found = create_job(server, data)
 
     def stop_job(self, job: KeptJob) -> bool:
         """Stop a job in the background, so that it can be continued.
@@ -513,11 +483,9 @@ class PageSession:
         """
 
         def stop() -> None:
-            if find_running_server(self.data_dir) is None:
-                pause_job(job.id, data_dir=self.data_dir)
-                return
-            with self._client(job) as client:
-                client.fine_tuning.jobs.pause(job.id)
+            is_served = find_running_server(self.data_dir) is not None
+            server = self.use_server(job.base) if is_served else None
+            pause_job(job, server, self.data_dir)
 
         return self.ordering.start("Stopping the training", stop)
 
@@ -527,18 +495,11 @@ class PageSession:
         Args:
             job: The job.
         """
-
-        def go_on() -> None:
-            with self._client(job) as client:
-                client.fine_tuning.jobs.resume(job.id)
-
-        return self.ordering.start("Continuing the training", go_on)
+        return self.ordering.start(
+            "Continuing the training",
+            lambda: continue_job(job, self.use_server(job.base)),
+        )
 
 
 def _count_of(counted: Reading, before: int) -> Callable[[], int]:
     return lambda: before + counted.messages_read
-
-
-def is_unfinished(job: KeptJob) -> bool:
-    """Return whether a job trains, or waits for others."""
-    return job.status in {"queued", "running", "validating_files"}

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from nicegui import ui
 
 from langchain_chatexports.page.layout import follow, show_work, text
 from langchain_chatexports.page.model_choice import kept_models, model_select
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langchain_chatexports.page.session import PageSession
-    from langchain_chatexports.page.talk_state import Talk
-    from langchain_chatexports.personas.talk import Voice
-
-__all__ = ["build_talk"]
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.talk_state import Talk
+from langchain_chatexports.personas.talk import Voice
 
 
 def build_talk(session: PageSession) -> None:
@@ -58,15 +52,6 @@ def _build_settings(talk: Talk) -> None:
             "was before the training."
         )
         ui.checkbox("Show the base model, too").bind_value(talk, "with_base")
-        ui.checkbox("Show the base model with examples, too").bind_value(
-            talk, "with_examples"
-        )
-        text(
-            "With examples, the base model first reads messages of the training that "
-            "are like yours, with the answers to them.",
-            classes="quiet",
-        )
-        _show_no_examples(talk)
         temperature = ui.number(
             "How freely it answers",
             value=talk.settings.temperature,
@@ -88,14 +73,6 @@ def _build_settings(talk: Talk) -> None:
     temperature.on_value_change(set_temperature)
 
 
-def _show_no_examples(talk: Talk) -> None:
-    @ui.refreshable
-    def examples() -> None:
-        text(talk.no_examples, classes="quiet") if talk.no_examples else None
-
-    follow(examples, lambda: talk.no_examples)
-
-
 def _build_conversation(talk: Talk) -> None:
     @ui.refreshable
     def earlier() -> None:
@@ -111,8 +88,7 @@ def _build_conversation(talk: Talk) -> None:
 
     def look() -> object:
         is_over = not talk.answering.is_running
-        shown = talk.with_base, talk.with_examples
-        return id(talk.voices), len(talk.lines), shown, is_over
+        return id(talk.voices), len(talk.lines), talk.with_base, is_over
 
     # Its end is in view: the style sheet says so.
     box = ui.element("div").classes("talk")

@@ -1,48 +1,19 @@
-"""A talk with a tuned model, its base beside it with and without examples.
-
-It is in memory until one saves it.
-"""
+"""A talk with a tuned model, its base beside it; in memory until one saves it."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import compress
-from typing import TYPE_CHECKING
 
-from langchain_chatexports.evaluation.contestants import (
-    NEAREST,
-    PLAIN_PROMPT,
-    TITLES,
-)
-from langchain_chatexports.evaluation.conversations import replies_of_job
-from langchain_chatexports.evaluation.model_server import ModelServer
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    LocalServerError,
-    TrainingDataError,
-)
-from langchain_chatexports.local_server.client import client_of
-from langchain_chatexports.local_server.trained_voice import voice_of
+from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.personas.chat_model import with_voice
-from langchain_chatexports.personas.talk import (
-    ChatSettings,
-    Turn,
-    Voice,
-    bubbles_of,
-    make_voice,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from langchain_chatexports.datasets.replies import ReplyIndex
-    from langchain_chatexports.local_server import LocalServer, TunedModel
-
-__all__ = ["Talk"]
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, bubbles_of
+from langchain_chatexports.workflows.talk import Speaker, tuned_speaker, voices_on
 
 
 class Talk:
@@ -53,9 +24,6 @@ class Talk:
         chosen: The tuned model that was chosen last; `None` before the first.
         settings: How to talk.
         with_base: Whether the base answers, too.
-        with_examples: Whether the base answers a third time, after examples of what it
-            was not trained on: the nearest ones of the tuned model's training.
-        no_examples: Why there are no such examples; empty if there are.
         voices: Who answers; the last one is the tuned model.
         answering: Starts the model, and answers.
     """
@@ -69,12 +37,11 @@ class Talk:
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
-        self.with_base = self.with_examples = False
-        self.no_examples = ""
+        self.with_base = False
         self.voices: list[Voice] = []
         self.answering = Work()
         self._use_server = use_server
-        self._index: ReplyIndex | None = None
+        self._speaker = Speaker()
         self._is_stopped = threading.Event()
 
     @property
@@ -93,15 +60,9 @@ class Talk:
         """
 
         def begin() -> None:
-            voice = voice_of(model)
-            settings = replace(
-                self.settings,
-                system=voice.persona,
-                label=voice.label,
-                persona=with_voice(voice),
-            )
-            self.model, self.settings = None, settings
-            self._find_examples(model)
+            self.model = None
+            title = model.person or model.short_name
+            self._speaker = replace(tuned_speaker(model), title=title)
             self.voices = self._new_voices(model)
             # Only now can it be asked.
             self.model = model
@@ -111,36 +72,9 @@ class Talk:
             self.chosen = model
         return is_started
 
-    def _find_examples(self, model: TunedModel) -> None:
-        self._index, self.no_examples = None, ""
-        with client_of(self._use_server(model.base)) as client:
-            try:
-                self._index = replies_of_job(ModelServer(client), model.name)
-            except TrainingDataError as error:
-                self.no_examples = str(error)
-
     def _new_voices(self, model: TunedModel) -> list[Voice]:
         server = self._use_server(model.base)
-        where = (server.base_url, server.api_key)
-        settings, base = self.settings, server.base_model
-        # The base is shown as it is.
-        bare = replace(settings, persona=None)
-        title = model.person or model.short_name
-        voices = [
-            make_voice(base, bare, *where, title=TITLES["base"]),
-            make_voice(model.name, settings, *where, title=title, is_tuned=True),
-        ]
-        if self._index is not None:
-            plain = replace(bare, system=PLAIN_PROMPT, label=None)
-            title = TITLES["few_shot"]
-            few_shot = make_voice(base, plain, *where, title=title, is_tuned=True)
-            few_shot.examples = self._nearest
-            voices.insert(1, few_shot)
-        return voices
-
-    def _nearest(self, line: str) -> list[Turn]:
-        pairs = self._index.nearest(line, NEAREST) if self._index else ()
-        return [Turn(pair.message, pair.reply) for pair in pairs]
+        return voices_on(server, self._speaker, self.settings, with_base=True)
 
     def say(self, line: str) -> bool:
         """Say a line; the answers arrive in the background.
@@ -208,8 +142,7 @@ class Talk:
 
     def shown_voices(self) -> list[Voice]:
         """Return who answers, as it was chosen."""
-        few_shot = [self.with_examples] if self._index else []
-        return list(compress(self.voices, [self.with_base, *few_shot, True]))
+        return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:
         model = self.model

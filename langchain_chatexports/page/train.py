@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import short_duration
-from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.jobs import job_events
+from langchain_chatexports._progress import time_left
+from langchain_chatexports.local_server import KeptJob, list_models
 from langchain_chatexports.page.layout import (
     error_box,
     follow,
@@ -17,17 +16,15 @@ from langchain_chatexports.page.layout import (
     show_work,
     text,
 )
-from langchain_chatexports.page.session import is_unfinished
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.workflows.train import (
+    StepEvent,
+    failure_of,
+    is_unfinished,
+    progress_of,
+    steps_of,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.local_server import KeptJob
-    from langchain_chatexports.page.session import PageSession
-
-__all__ = ["build_train", "curve", "losses_in_words", "seconds_left", "smoothed"]
-
-_Event = dict[str, Any]
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500
 _MAX_AVERAGED = 10
@@ -53,7 +50,7 @@ def build_train(session: PageSession) -> None:
         ordering = session.ordering
         states = [(job.id, job.status) for job in found]
         doing = ordering.is_running, ordering.what, ordering.error
-        return states, doing, session.has_lost_server
+        return states, doing, session.has_lost_server, session.found
 
     @ui.refreshable
     def jobs() -> None:
@@ -69,6 +66,8 @@ def build_train(session: PageSession) -> None:
             if not found and not session.ordering.is_running:
                 text("There is no training yet.")
                 next_link("Choose what to train on first", "/choose")
+            if session.found is not None and session.found.state != "new":
+                text(f"{session.found}.", classes="quiet")
             for job in found:
                 _show_job(session, job, found)
 
@@ -115,18 +114,17 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
 
 
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
-    events = job_events(job.id, session.data_dir)
-    metrics = [event for event in events if "step" in (event.get("data") or {})]
-    text(_state(job, jobs, metrics))
+    steps = steps_of(job, session.data_dir)
+    text(_state(job, jobs, steps))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props('aria-label="Steps trained"')
-    if job.status == "failed" and events:
-        error_box(str(events[-1].get("message", "")))
-    _show_losses(metrics)
+    if job.status == "failed":
+        error_box(failure_of(job, session.data_dir))
+    _show_losses(steps)
 
 
-def _state(job: KeptJob, jobs: Sequence[KeptJob], metrics: Sequence[_Event]) -> str:
+def _state(job: KeptJob, jobs: Sequence[KeptJob], steps: Sequence[StepEvent]) -> str:
     if job.status == "queued":
         before = [
             other
@@ -137,11 +135,10 @@ def _state(job: KeptJob, jobs: Sequence[KeptJob], metrics: Sequence[_Event]) -> 
             return "It starts in a moment."
         names = ", ".join(other.person or other.base_model for other in before)
         return f"It waits behind {names}."
-    of = f" of {job.total_steps:,}" if job.total_steps else ""
-    step = f"Step {job.step:,}{of}" if job.step else ""
+    step = progress_of(job).capitalize() if job.step else ""
     if job.status == "running":
-        left = seconds_left(metrics)
-        rest = f", about {short_duration(left)} left" if left else ""
+        left = steps[-1].seconds_left if steps else None
+        rest = f", {time_left(left)}" if left else ""
         return f"{step}{rest}." if step else "It loads the model, some minutes at most."
     if job.status == "stopped":
         return f"Stopped. {step or 'Not begun'}; it goes on from {job.saved_step:,}."
@@ -152,34 +149,14 @@ def _state(job: KeptJob, jobs: Sequence[KeptJob], metrics: Sequence[_Event]) -> 
     }.get(job.status, job.status)
 
 
-def seconds_left(metrics: Sequence[_Event]) -> float | None:
-    """Estimate how long a training still takes, from its last steps.
-
-    Args:
-        metrics: The events of its steps, oldest first.
-
-    Returns:
-        Seconds; `None` before two steps with different times.
-    """
-    recent = metrics[-50:]
-    if not recent:
-        return None
-    first, last = recent[0], recent[-1]
-    steps = last["data"]["step"] - first["data"]["step"]
-    seconds = last["created_at"] - first["created_at"]
-    if steps <= 0 or seconds <= 0:
-        return None
-    return float(seconds / steps * (last["data"]["total_steps"] - last["data"]["step"]))
-
-
-def _show_losses(metrics: Sequence[_Event]) -> None:
+def _show_losses(steps: Sequence[StepEvent]) -> None:
     curves = {
-        name: [
-            (event["data"]["step"], event["data"][key])
-            for event in metrics
-            if event["data"].get(key) is not None
-        ]
-        for name, key in ((_TRAINED, "train_loss"), (_HELD_OUT, "valid_loss"))
+        _TRAINED: [(one.step, one.loss) for one in steps if one.loss is not None],
+        _HELD_OUT: [
+            (one.step, one.validation_loss)
+            for one in steps
+            if one.validation_loss is not None
+        ],
     }
     found = {name: points for name, points in curves.items() if points}
     if not found:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from langchain_chatexports._progress import seconds_left
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server.http.errors import log_without_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Work"]
-
-_MIN_SECONDS = 3.0
 
 
 class _StoppedError(Exception):
@@ -52,11 +47,7 @@ class Work:
     @property
     def seconds_left(self) -> float | None:
         """About how long it still takes; `None` where that is not known yet."""
-        done, total = self.progress
-        seconds = time.monotonic() - self._started
-        if not done or not total or seconds < _MIN_SECONDS:
-            return None
-        return seconds / done * max(total - done, 0)
+        return seconds_left(*self.progress, time.monotonic() - self._started)
 
     def count(self, done: Callable[[], int], total: int | None) -> None:
         """Say how to count what is done.
@@ -66,6 +57,15 @@ class Work:
             total: About how much there is; `None` if that is not known.
         """
         self._done, self._total = done, total
+
+    @contextmanager
+    def watch(
+        self, what: str, done: Callable[[], int], total: int | None
+    ) -> Iterator[None]:
+        """Count what is done while a block runs, as workflows ask for."""
+        del what
+        self.count(done, total)
+        yield
 
     def start(self, what: str, work: Callable[[], None]) -> bool:
         """Start, unless something is being done.

@@ -1,5 +1,35 @@
-"""The whole way from exports to a talk, as functions: what the commands do."""
+"""The whole way from exports to a talk, as functions: what the commands do.
 
+```python no-run
+from langchain_chatexports.workflows import PrepareOptions, prepare, talk, train
+
+data = prepare("chat.db", PrepareOptions(ai=("Tortoise",)))
+model = train(data, on_event=print)
+with talk(model) as ask:
+    print(ask("Are you ready for the race?"))
+```
+
+Nothing here asks or prints: choices are arguments, and what happens arrives as events.
+"""
+
+from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.workflows.bases import choose_base
 from langchain_chatexports.workflows.evaluate import evaluate_model
+from langchain_chatexports.workflows.models import delete_everything, forget, kept
+from langchain_chatexports.workflows.prepare import prepare, write_examples
+from langchain_chatexports.workflows.talk import person_of, talk
+from langchain_chatexports.workflows.train import train
 
-__all__ = ["evaluate_model"]
+__all__ = [
+    "PrepareOptions",
+    "choose_base",
+    "delete_everything",
+    "evaluate_model",
+    "forget",
+    "kept",
+    "person_of",
+    "prepare",
+    "talk",
+    "train",
+    "write_examples",
+]

@@ -62,8 +62,8 @@ def chosen_columns(
         msg = f"{file.label} has no column {missing}{listed}."
     elif "text" not in found:
         msg = (
-            f"{file.label} has no column that is known to hold text{listed}. Name it: "
-            "columns={'text': ...}, or --column text=NAME."
+            f"{file.label} has no column that is known to hold text{listed}. Rename it "
+            "to text, or name it: columns={'text': ...}."
         )
     elif twice := [name for name in found.values() if [*there].count(name) > 1]:
         msg = f"{file.label} has the column {twice[0]!r} twice. Rename the wrong one."

@@ -217,7 +217,7 @@ def _note_order(order: Order, table: _Table, files: ExportFiles) -> None:
         files.warn(
             f"The dates of {table.file.label} do not show which number is the day; "
             f"they are read with the {words}. If that is wrong, give date_order "
-            "(--date-order)."
+            "in Python."
         )
 
 

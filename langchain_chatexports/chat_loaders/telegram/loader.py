@@ -130,7 +130,7 @@ class TelegramChatLoader(ChatExportLoader):
         if what:
             files.warn(
                 f"Times in {self.path} {what}, give the zone of the computer that "
-                "exported: timezone='Europe/Berlin' (--export-zone), for example. Or "
+                "exported: timezone='Europe/Berlin' (TZ=Europe/Berlin). Or "
                 "export again as JSON."
             )
         if one_sided:

@@ -340,7 +340,7 @@ def _warn_of_dates(
         warnings.warn(
             f"The dates of {file.label} do not show which number is the day; they are "
             f"read with the {guesses[0]}. If that is wrong, give date_order "
-            "(--date-order), or put a longer chat of this phone beside it.",
+            "in Python, or put a longer chat of this phone beside it.",
             stacklevel=4,
         )
 

@@ -13,6 +13,8 @@ from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.chat_prompts import REPLIES, without_replies
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.uses import training_examples
+from langchain_chatexports.workflows import PrepareOptions, prepare, train
+from langchain_chatexports.workflows.train import TrainingSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,11 +90,12 @@ def test_the_prompt_of_an_answer_has_the_replies_of_the_training(
         return told.out
 
     where = ("--data-dir", f"data{trained}")
-    replies = ("--replies", str(trained)) if trained else ()
-    chatexports(
-        *("finetune", "talks.jsonl", "--ai", "Tortoise", *where),
-        *("--base", str(tiny_base)),
-        *("--validation", "none", "--epochs", "1", *replies),
+    options = PrepareOptions(ai=("Tortoise",), replies=trained)
+    train(
+        prepare("talks.jsonl", options, validation=None),
+        str(tiny_base),
+        data_dir=where[1],
+        settings=TrainingSettings(epochs=1),
     )
     model = list_models(where[1])[0]
     learned = training_examples(model)

@@ -102,7 +102,7 @@ def test_a_renamed_database_ends_in_a_chat(
     path = write_imessage(source / "chat.db").rename(source / "old phone.backup")
     before = fingerprint(source)
 
-    options = ("--ai", "Tortoise", "--whole", "--epochs", "1")
+    options = ("--ai", "Tortoise", "--whole")
     done = chatexports("finetune", path, *options, *base_options)
 
     assert "10 examples" in done.stderr
@@ -129,11 +129,10 @@ def test_a_renamed_zip_ends_in_a_chat(
     path = shutil.move(made, source / "facebook-somebody")
     before = fingerprint(source)
 
-    all_windows = ("--gap", "none", "--validation", "none")
-    options = ("--ai", "Harry Potter", "--epochs", "1", *all_windows)
+    options = ("--ai", "Harry Potter", "--gap", "none")
     done = chatexports("finetune", path, *options, "--base", tiny_base)
 
-    assert "100 examples" in done.stderr
+    assert re.search(r"\d\d examples", done.stderr)
     assert fingerprint(source) == before
     answer = chatexports(*the_chat_command(done), *_BRIEFLY, stdin=_QUESTIONS)
     assert answer.returncode == 0, answer.stderr
@@ -152,7 +151,7 @@ def test_an_apps_sample_ends_in_a_chat_by_the_commands_of_its_page(
     path = write_whatsapp(tmp_path / "export")
     before = fingerprint(path)
     # The owner speaks, whom the chat's name tells.
-    done = chatexports("finetune", path, "--epochs", "1", "--base", tiny_base)
+    done = chatexports("finetune", path, "--base", tiny_base)
 
     assert re.search(r"\d\d examples", done.stderr)
     assert fingerprint(path) == before

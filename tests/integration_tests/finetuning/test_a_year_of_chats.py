@@ -101,7 +101,7 @@ def _load(tmp_path: Path, files: Any) -> Any:
 def test_every_format_is_loaded_and_accounted_for(
     tmp_path: Path, prepare: Any, year: Any, name: Any
 ) -> None:
-    path = prepare(year, "--format", name, "--split", "--dedup")
+    path = prepare(year, "--format", name, "--split")
     header = read_header(path)
     assert len(header.files) == 3
     rows = _load(tmp_path, [path / file for file in header.files])

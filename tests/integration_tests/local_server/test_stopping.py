@@ -51,9 +51,10 @@ class _Terminal:
         self._folder = folder
         self._base = base
         self._started = 0
-        (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues()))
+        (folder / "few.jsonl").write_bytes(as_jsonl(dialogues()))
+        (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues(170)))
         # Long enough that it still trains when another command has started.
-        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues()) * 6)
+        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(600)))
 
     def finetune_words(self, *options: str, file: str = "talks.jsonl") -> list[str]:
         where = ("--base", str(self._base), "--data-dir", str(self.data_dir))
@@ -99,7 +100,7 @@ def terminal(tmp_path: Path, tiny_base: Path) -> _Terminal:
 def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with a model."""
     first = _Terminal(tmp_path_factory.mktemp("trained"), tiny_base)
-    done = first.run(*first.finetune_words("--epochs", "1"))
+    done = first.run(*first.finetune_words(file="few.jsonl"))
     assert done.returncode == 0, done.stderr
     _wait(lambda: not is_locked(first.data_dir / "server.lock"))
     return first.data_dir
@@ -134,7 +135,7 @@ def _interrupt(
         assert process.wait(MAX_SECONDS) == status
     said = err.read_text()
     (job,) = list_jobs(terminal.data_dir)
-    assert f"Training stopped at step {job.step} of 500." in said
+    assert f"Training stopped at step {job.step} of {job.total_steps}." in said
     assert f"its job, a checkpoint of step {job.saved_step} and the" in said
     assert job.step == job.saved_step > 0
     assert f"To continue it:\n  chatexports {' '.join(words)}\n" in said
@@ -148,14 +149,14 @@ def _interrupt(
 
 
 def test_a_terminated_training_leaves_a_checkpoint(terminal: _Terminal) -> None:
-    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    words = terminal.finetune_words()
     _interrupt(terminal, words, signal.SIGTERM, 143)
 
 
 def test_an_interrupted_training_is_left_alone_until_it_is_continued(
     terminal: _Terminal, tiny_base: Path
 ) -> None:
-    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    words = terminal.finetune_words()
     job = _interrupt(terminal, words, signal.SIGINT, 130)
     # Neither `chat` nor `serve` trains it.
     server = LocalServer(tiny_base, data_dir=terminal.data_dir, threads=1)
@@ -178,16 +179,16 @@ def test_commands_share_the_server_that_is_there(
     """A chat while a model is trained, and a training that outlives its server's."""
     terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
-    words = terminal.finetune_words("--epochs", "5", "--suffix")
-    long = terminal.finetune_words("--epochs", "50", "--suffix", file="many.jsonl")
-    with terminal.start(*long, "hare") as (hare, _):
+    words = terminal.finetune_words(file="few.jsonl")
+    long = terminal.finetune_words(file="many.jsonl")
+    with terminal.start(*long) as (hare, _):
         _wait(lambda: _is_trained(terminal.data_dir), hare)
         before, *_ = list_jobs(terminal.data_dir)
         short = ("--max-tokens", "4", "--temperature", "0")
         chat = terminal.run("chat", *where, *short, stdin="Are you ready?\n")
         assert chat.returncode == 0, chat.stderr
         assert "Using the local server that is running" in chat.stderr
-        with terminal.start(*words, "tortoise") as (tortoise, err):
+        with terminal.start(*words) as (tortoise, err):
             _wait(lambda: "waits behind" in err.read_text(), hare, tortoise)
             assert f"The job waits behind job {before.id}" in err.read_text()
             hare.send_signal(signal.SIGINT)
@@ -206,8 +207,7 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_ru
 ) -> None:
     terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
-    options = ("--epochs", "50", "--suffix", "hare")
-    words = terminal.finetune_words(*options, file="many.jsonl")
+    words = terminal.finetune_words(file="many.jsonl")
     with terminal.start(*words) as (process, _):
         _wait(lambda: _is_trained(terminal.data_dir), process)
         process.kill()

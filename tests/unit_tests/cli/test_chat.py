@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from contextlib import nullcontext
+from importlib import import_module
 from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,13 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 from rich.console import Console
 
-from langchain_chatexports.cli._chat_columns import Answer, show_side_by_side
-from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
+from langchain_chatexports.cli._answers import Answer, show_side_by_side
 from langchain_chatexports.datasets.chat_prompts import REPLIES
-from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.personas.talk import bubbles_of
+from langchain_chatexports.personas.talk import Voice, bubbles_of
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-CHAT = "langchain_chatexports.cli.chat"
+# Packages have functions of these names.
+TRAIN = import_module("langchain_chatexports.workflows.train")
+CHAT: Any = import_module("langchain_chatexports.cli.chat")
+
+
+def talk(voices: list[Voice], *, as_json: bool = False) -> None:
+    CHAT._talk(voices, as_json=as_json)
 
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -185,7 +191,7 @@ def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("typed")
 def test_a_terminal_shows_both(monkeypatch: pytest.MonkeyPatch) -> None:
     console, file = screen()
-    monkeypatch.setattr(f"{CHAT}.Console", lambda: console)
+    monkeypatch.setattr("langchain_chatexports.cli._answers.Console", lambda: console)
     base, tuned = (FakeListChatModel(responses=[x, x]) for x in ("Fast!", "Slow."))
     talk([Voice("base model", base), Voice("Tortoise", tuned, has_bubbles=True)])
     lines = last_frame(file.getvalue()).splitlines()
@@ -201,24 +207,6 @@ def test_what_is_long_ago_is_forgotten() -> None:
         list(voice.answer())
     assert len(model.asked[-1]) == 15
     assert model.asked[-1][0].type == "human"
-
-
-def test_a_model_that_is_not_kept_gets_the_nearest_name(tmp_path: Path) -> None:
-    name = keep_model(tmp_path, "1" * 12)
-    assert kept_model(None, tmp_path).name == name
-    with pytest.raises(LocalServerError, match=f"Did you mean '{name}'"):
-        kept_model(name[:-1] + "2", tmp_path)
-
-
-def test_the_base_answers_beside_at_a_terminal_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    console, _ = screen()
-    monkeypatch.setattr(f"{CHAT}.stdin_is_terminal", lambda: True)
-    assert not _shows_base(alone=False, as_json=False)
-    monkeypatch.setattr(f"{CHAT}.Console", lambda: console)
-    assert _shows_base(alone=False, as_json=False)
-    assert not _shows_base(alone=False, as_json=True)
 
 
 def test_compare_and_alone_contradict(chatexports: Any) -> None:
@@ -260,10 +248,7 @@ def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Non
     where = SimpleNamespace(
         base_url=server.base_url, api_key=KEY, is_shared=False, base_model="tiny"
     )
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.LocalServer",
-        lambda *_, **__: nullcontext(where),
-    )
+    monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
 
 
 def test_a_missing_checkpoint_to_compare_with_is_an_error_before_the_first_question(
@@ -300,44 +285,6 @@ def test_the_system_message_of_the_training_is_used_unless_another_is_given(
     roles = {message["role"]: message["content"] for message in body["messages"]}
     assert roles.get("system") == system
     assert ("the system message of its training" in done.err) is (not arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "user", "system"),
-    [
-        ((), "Hare", "You are Tortoise. You are chatting with Hare and Fox."),
-        (("--as", "Fox"), "Fox", "You are Tortoise. You are chatting with Fox."),
-        (("--as", "Fox", "--system", "Run."), "Fox", "Run."),
-    ],
-)
-def test_a_model_of_a_group_reads_who_writes_to_it(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    user: str,
-    system: str,
-) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    data.prepare()
-    keep_adapter(
-        data,
-        "1" * 12,
-        system_prompt="You are Tortoise. You are chatting with Hare and Fox.",
-        user_label="Hare",
-        job_id="ftjob-1",
-    )
-    with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
-        lines = "Hello\nBye\n"
-        done = chatexports("chat", *arguments, "--data-dir", "kept", stdin=lines)
-    assert done.status == 0, done.err
-    assert f"You write to it as {user}" in done.err
-    messages = server.chats[-1]["messages"]
-    said = [
-        message["content"] for message in messages if message["role"] != "assistant"
-    ]
-    assert said == [system, f"{user}: Hello", f"{user}: Bye"]
 
 
 _ASKED = {"role": "user", "content": "More tea?"}
@@ -408,7 +355,7 @@ def test_a_model_that_learned_without_replies_sees_some_unless_none_are_wanted(
     beside: tuple[str, ...],
 ) -> None:
     _keep_hybrid(tmp_path / "kept", replies=0)
-    monkeypatch.setattr(f"{CHAT}._shows_base", lambda **_: not beside)
+    monkeypatch.setattr(CHAT, "_shows_base", lambda **_: not beside)
     with OpenAIServer(models={"tiny": None}).running() as server:
         _serve_locally(server, monkeypatch)
         where = ("--data-dir", "kept")
@@ -480,7 +427,7 @@ def test_exports_are_sent_elsewhere_after_asking_only(
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    asked = ("chat", "chat.jsonl", "--ai", "Tortoise", "--model", BASE_MODEL)
+    asked = ("chat", "chat.jsonl", "--ai", "Tortoise", "--base", BASE_MODEL)
     refused = chatexports(*asked, "--base-url", "https://example.com/v1", stdin="Tea?")
     assert refused.status == 1
     assert "example.com, which needs --yes here" in refused.err
@@ -521,8 +468,7 @@ def test_a_name_is_a_model_of_another_server_before_it_is_a_path(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("x", "--base-url", "http://x", "--ai", "A"), "--model must name"),
-        (("ft:x", "--model", "y"), "--model goes with exports and --base-url"),
+        (("x", "--base-url", "http://x", "--ai", "A"), "--base must name"),
         (("ft:x", "--base", "y"), "--base goes with exports"),
         (("ft:x", "--base-url", "http://x", "--replies", "2"), "--replies goes with"),
         (("--base-url", "http://x"), "the model must be named"),
@@ -532,5 +478,18 @@ def test_options_that_do_not_go_together_are_refused(
     chatexports: Callable[..., Any], arguments: tuple[str, ...], told: str
 ) -> None:
     done = chatexports("chat", *arguments)
-    assert done.status == 2, done.err
+    assert done.status == 2
     assert told in " ".join(done.err.split())
+
+
+def test_of_two_models_of_a_person_the_newest_answers_and_that_is_said(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_model(tmp_path / "kept", "1" * 12, created_at=1, person="Jonas")
+    newest = keep_model(tmp_path / "kept", "2" * 12, created_at=2, person="Jonas")
+    with OpenAIServer(models={newest: None}).running() as server:
+        _serve_locally(server, monkeypatch)
+        done = chatexports("chat", "jonas", "--data-dir", "kept", stdin="Hi\n")
+    assert done.status == 0, done.err
+    assert server.chats[-1]["model"] == newest
+    assert "The newest model called jonas; 1 older model" in done.err

@@ -12,8 +12,8 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 
+from langchain_chatexports.cli._answers import show_answers
 from langchain_chatexports.cli._chat_prompt import TerminalChat
-from langchain_chatexports.cli.chat import show_answers
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice, short_titles
 from tests.unit_tests.builders.chat_models import Recorder

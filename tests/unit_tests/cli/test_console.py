@@ -5,34 +5,29 @@ from __future__ import annotations
 import io
 import sys
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from langchain_chatexports.cli import _console as console
+from langchain_chatexports.cli import _training
 from langchain_chatexports.cli._console import (
-    Meter,
-    TrainingProgress,
+    _progress_line,
     program,
     show_table,
     watching,
 )
+from langchain_chatexports.cli._training import TrainingDisplay
+from langchain_chatexports.workflows.train import StepEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import Any
 
 
-def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
-    return Meter("messages", lambda: done, total, started=time.monotonic() - seconds)
-
-
-@pytest.fixture
-def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+def line(done: int, total: int | None = None, *, seconds: float = 10) -> str:
+    return _progress_line("messages", done, total, seconds)
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
@@ -42,71 +37,36 @@ def wait_until(is_so: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def growing() -> Meter:
-    return Meter("messages", iter(range(1000)).__next__)
-
-
-@pytest.mark.usefixtures("_time_stands_still")
-def test_a_meter_says_count_rate_and_time_left() -> None:
-    text = str(meter(250_000, 1_000_000))
-    assert text == "250,000 of 1,000,000 messages, 25,000 a second, about 30 s left"
-
-
-@pytest.mark.usefixtures("_time_stands_still")
-def test_minutes_are_minutes() -> None:
-    assert str(meter(10, 490)).endswith("about 8 min left")
-
-
-@pytest.mark.usefixtures("_time_stands_still")
-def test_what_takes_seconds_each_has_a_rate_a_minute() -> None:
-    assert str(meter(2, 5)) == "2 of 5 messages, 12 a minute, about 15 s left"
-
-
-@pytest.mark.usefixtures("_time_stands_still")
-def test_the_time_left_is_not_guessed_from_nearly_nothing() -> None:
-    assert str(meter(10, 1000)) == "10 of 1,000 messages, 1 a second"
-
-
-@pytest.mark.usefixtures("_time_stands_still")
-@pytest.mark.parametrize("total", [None, 5])
-def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
-    assert str(meter(10, total)) == "10 messages, 1 a second"
-
-
 @pytest.mark.parametrize(
-    ("what", "text"),
+    ("text", "said"),
     [
-        ("examples", "1 example"),
-        ("messages read for names", "1 message read for names"),
+        (
+            line(250_000, 1_000_000),
+            "250,000 of 1,000,000 messages, 25,000 a second, about 30 s left",
+        ),
+        (line(2, 5), "2 of 5 messages, 12 a minute, about 15 s left"),
+        # Nearly nothing, and ends that nobody knows.
+        (line(10, 1000), "10 of 1,000 messages, 1 a second"),
+        (line(10), "10 messages, 1 a second"),
+        (line(10, 5), "10 messages, 1 a second"),
+        (line(0, 1000), "0 of 1,000 messages, 0 a second"),
+        (line(1, 16, seconds=0.001), "1 of 16 messages"),
+        (line(1, seconds=0), "1 message"),
     ],
 )
-def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
-    assert str(Meter(what, lambda: 1)) == text
+def test_progress_says_count_rate_and_time_left(text: str, said: str) -> None:
+    assert text == said
 
 
-@pytest.mark.usefixtures("_time_stands_still")
-def test_of_the_first_second_no_rate_is_shown() -> None:
-    assert str(meter(1, 16, seconds=0.001)) == "1 of 16 messages"
-
-
-def test_nothing_yet_is_no_division_by_zero() -> None:
-    assert str(meter(0, 1000)).startswith("0 of 1,000 messages")
-
-
-def test_what_is_made_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(console, "say", said.append)
-    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
-    with watching(Meter("messages", lambda: 10, 20, lambda: "3 examples")):
-        wait_until(lambda: any(line.endswith("3 examples") for line in said))
-    assert all("10 of 20 messages" in line for line in said)
+def test_minutes_are_minutes() -> None:
+    assert line(10, 490).endswith("about 8 min left")
 
 
 def test_lines_come_while_a_single_step_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
-    with watching(growing()):
+    with watching("messages", iter(range(1000)).__next__, None):
         wait_until(lambda: len(said) > 1)
     count = len(said)
     time.sleep(0.05)
@@ -117,7 +77,7 @@ def test_a_line_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
-    with watching(meter(7)):
+    with watching("messages", lambda: 7, None):
         wait_until(lambda: said)
         time.sleep(0.1)
     assert len(said) == 1
@@ -129,14 +89,14 @@ def test_lines_of_long_work_become_rare(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
     monkeypatch.setattr(console, "_LONG_SECONDS", 0)
     monkeypatch.setattr(console, "_LATER", 1000)
-    with watching(growing()):
+    with watching("messages", iter(range(1000)).__next__, None):
         wait_until(lambda: said)
         time.sleep(0.1)
     assert len(said) == 1
 
 
 def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with watching(growing()):
+    with watching("messages", iter(range(1000)).__next__, None):
         pass
     assert capsys.readouterr().err == ""
 
@@ -148,7 +108,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "stderr_console", terminal)
-    with watching(meter(10, total)):
+    with watching("messages", lambda: 10, total):
         pass
     shown = screen.getvalue()
     assert "10 of 20 messages" in shown if total else "10 messages" in shown
@@ -159,54 +119,33 @@ def test_an_error_ends_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
-    with pytest.raises(ZeroDivisionError), watching(meter(7)):
+    with pytest.raises(ZeroDivisionError), watching("messages", lambda: 7, None):
         raise ZeroDivisionError
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count
 
 
-def _step(step: int, total: int = 200, **more: Any) -> Any:
-    data = {"step": step, "total_steps": total, "train_loss": 1.0}
-    event = {"id": f"event-{step}", "type": "metrics", "message": "", "data": data}
-    return SimpleNamespace(**{**event, **more})
-
-
-def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    progress = TrainingProgress()
-    for step in (101, 102, 103):
-        progress.on_event(_step(step))
-        now[0] += 10
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "  step 103/200, loss 1.00, about 16 min left"
-
-
-def test_what_comes_after_a_training_is_in_the_time_left_in_all(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    # As much again as the training takes.
-    progress = TrainingProgress(lambda each, steps: each * steps)
-    for step in (1, 2):
-        progress.on_event(_step(step, 62))
-        now[0] += 10
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.endswith(", about 10 min left, about 20 min left in all")
-
-
-def test_events_that_were_told_before_are_not_told_again(
+def test_steps_are_lines_without_a_terminal_and_the_last_one_always(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    progress = TrainingProgress()
-    progress.told.add("event-1")
-    progress.on_event(_step(1))
-    progress.on_event(_step(2))
-    assert capsys.readouterr().err == "  step 2/200, loss 1.00\n"
+    with TrainingDisplay() as show:
+        for step, left in ((1, None), (2, 90.0), (3, 0.0)):
+            show(StepEvent(step, 3, 1.0, None, 0.0, left))
+    assert capsys.readouterr().err.splitlines() == [
+        "  step 1/3, loss 1.00",
+        "  step 3/3, loss 1.00, about 0 s left",
+    ]
+
+
+def test_at_a_terminal_a_bar_shows_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(console, "stderr_console", terminal)
+    monkeypatch.setattr(_training, "stderr_console", terminal)
+    with TrainingDisplay() as show:
+        show(StepEvent(2, 4, 1.5, None, 0.0, 90.0))
+    assert "step 2/4, loss 1.50, about 90 s left" in screen.getvalue()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts are .exe files there")

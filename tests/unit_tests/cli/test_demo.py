@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_chatexports.cli.chat import Voice
+from langchain_chatexports.personas.talk import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CONSOLE = "langchain_chatexports.cli._console"
 DEMO = "langchain_chatexports.cli.demo"
+# The package has a function of that name.
+TRAIN = import_module("langchain_chatexports.workflows.train")
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +29,19 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     examples: list[Any] = []
 
     @contextmanager
-    def serve(*_: object) -> Iterator[SimpleNamespace]:
+    def serve(*_: object, **__: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(base_model="base", base_url="", api_key="")
 
-    def train(_server: object, given: list[Any], _choices: object) -> str:
-        examples.extend(given)
+    def train_on(_server: object, given: Any, **_: object) -> str:
+        examples.extend(given.examples)
         return "ft:tuned"
 
     def make_voice(name: str, *_: object, title: str, is_tuned: bool = False) -> Voice:
         model = FakeListChatModel(responses=[f"I am {name}."])
         return Voice(title, model, has_bubbles=is_tuned)
 
-    monkeypatch.setattr(f"{DEMO}.shared_server", serve)
-    monkeypatch.setattr(f"{DEMO}.train", train)
+    monkeypatch.setattr(TRAIN, "open_server", serve)
+    monkeypatch.setattr(TRAIN, "train_on", train_on)
     monkeypatch.setattr(f"{DEMO}.make_voice", make_voice)
     return examples
 

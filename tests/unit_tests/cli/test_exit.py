@@ -202,7 +202,7 @@ def test_a_question_that_is_not_answered_stops_the_command(
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     monkeypatch.setattr(
-        "langchain_chatexports.cli.prepare.stdin_is_terminal", lambda: True
+        "langchain_chatexports.cli._console.stdin_is_terminal", lambda: True
     )
     done = chatexports("prepare", chats, "-o", "out.jsonl", stdin="")
     assert done.status == 130

@@ -70,6 +70,6 @@ def test_a_split_alone_needs_no_extra(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    done = chatexports("prepare", threads, "--split", "--dedup", "-o", "set")
+    done = chatexports("prepare", threads, "--split", "-o", "set")
     assert done.status == 0, done.err
     assert (tmp_path / "set" / "validation.jsonl").is_file()

@@ -13,6 +13,7 @@ from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.samples import write_messenger
+from langchain_chatexports.workflows import PrepareOptions, write_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,8 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
 def test_rows_that_quote_a_person_are_taken_out_too(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
-    written = chatexports("prepare", threads, "--replies", 2, "-o", "set.jsonl")
-    assert written.status == 0, written.err
+    target = tmp_path / "set.jsonl"
+    write_examples(threads, target, PrepareOptions(replies=2))
     rows = list(read_trace(tmp_path / "set.jsonl"))
     person = "Hermione Granger"
     quoting = [row for row in rows if person in row.origin.quoted_people]

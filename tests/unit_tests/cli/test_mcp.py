@@ -83,7 +83,7 @@ def started(export: Path) -> subprocess.Popen[str]:
 
 
 async def test_client_lists_and_calls_the_tools(export: Path, log: Path) -> None:
-    async with client_of(log, export, "--include", "The race tomorrow") as client:
+    async with client_of(log, export, "--with", "The race tomorrow") as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         chats = await client.call_tool("list_chats", {})
         found = await client.call_tool("search_messages", {"query": "my motto"})

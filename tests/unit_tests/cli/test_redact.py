@@ -285,7 +285,6 @@ def test_the_key_is_in_no_message(
         (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is not a key file"),
         (["redact", "nope", "-o", "x"], 1, "There is nothing at nope"),
         (["redact", "--undo", "a", "b", "-o", "x"], 2, "one file"),
-        (["prepare", "chat.db", "-o", "x", "--key", "odd"], 2, "--redact"),
         (["prepare", "odd", "-o", "x", "--redact"], 1, "chatexports redact"),
         (["prepare", "chat.db", "--ai", "x", "-o", "x", "--redact"], 1, "Nobody"),
         (["redact", "odd", "chat.db", "-o", "x"], 1, "redact it alone"),

@@ -93,7 +93,8 @@ def test_address_and_key_can_be_had_as_json(
 def test_the_options_reach_the_server(
     chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
 ) -> None:
-    options = ("--port", "0", "--alias", "gpt-4o=tiny", "--api-key", "mine")
+    (tmp_path / "key").write_text("mine\n")
+    options = ("--port", "0", "--alias", "gpt-4o=tiny", "--api-key-file", "key")
     more = ("--data-dir", str(tmp_path / "kept"))
     assert chatexports("serve", "--base", tiny, *options, *more).status == 0
     assert served == [
@@ -113,7 +114,6 @@ def test_the_options_reach_the_server(
         (("--base", "./nothing"), 1, "not found"),
         (("--alias", "gpt"), 2, "NAME=BASE"),
         (("--alias", "gpt=other"), 1, "gpt=tiny"),
-        (("--api-key", "two words"), 1, "api_key"),
         (("--port", "99999"), 2, "65535"),
     ],
 )
@@ -142,14 +142,6 @@ def test_the_key_is_the_first_line_of_a_file(
     assert served[0].api_key == "of-a-file"
     assert "of-a-file" not in done.err
     assert "list of processes" not in done.err
-
-
-def test_a_key_among_the_arguments_is_warned_about(
-    chatexports: Any, served: list[ServerSettings], tiny: str
-) -> None:
-    done = chatexports("serve", "--base", tiny, "--api-key", "mine")
-    assert "--api-key-file" in done.err
-    assert served[0].api_key == "mine"
 
 
 @pytest.mark.parametrize(

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
 
 import pytest
 
-from langchain_chatexports.local_server import (
-    KeptJob,
-    describe_base,
-    fitting_bases,
-)
+from langchain_chatexports.local_server import KeptJob
 from langchain_chatexports.page.choose import _label, masked
-from langchain_chatexports.page.manage import job_in_words, source_in_words
+from langchain_chatexports.page.manage import source_in_words
 from langchain_chatexports.page.model_choice import training_in_words
 from langchain_chatexports.page.train import (
     curve,
     losses_in_words,
-    seconds_left,
     smoothed,
 )
-
-
-def _steps(*times: int, total: int = 10) -> list[dict[str, Any]]:
-    return [
-        {"created_at": at, "data": {"step": step, "total_steps": total}}
-        for step, at in enumerate(times, 1)
-    ]
+from langchain_chatexports.workflows.bases import find_base
+from langchain_chatexports.workflows.train import job_in_words
 
 
 def test_a_masked_text_has_no_letter_of_it() -> None:
@@ -37,25 +26,10 @@ def test_a_masked_text_has_no_letter_of_it() -> None:
 
 @pytest.mark.parametrize("is_here", [True, False])
 def test_a_base_is_chosen_by_its_time_and_whether_it_is_here(is_here: bool) -> None:
-    (base,) = fitting_bases(0)
-    described = replace(describe_base("nobody/tiny"), kind="gguf" if is_here else "hub")
-    label = _label(base, described, 600)
+    base = replace(find_base(), download_bytes=0 if is_here else 10**9)
+    label = _label(base, 600)
     assert ", trains in about 10 min, " in label
     assert ("downloads" in label) is not is_here
-
-
-@pytest.mark.parametrize(
-    ("times", "left"),
-    [((), None), ((100,), None), ((100, 100), None), ((100, 104, 108), 28.0)],
-)
-def test_the_time_left_is_that_of_the_last_steps(
-    times: tuple[int, ...], left: float | None
-) -> None:
-    assert seconds_left(_steps(*times)) == left
-
-
-def test_a_finished_training_takes_no_longer() -> None:
-    assert seconds_left(_steps(100, 104, total=2)) == 0.0
 
 
 def test_a_curve_falls_with_the_loss_and_ends_at_the_right() -> None:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.evaluation.contestants import PLAIN_PROMPT
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.page.talk_state import Talk
-from tests.unit_tests.builders.kept_models import keep_adapter, keep_tuned
+from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
@@ -45,7 +44,7 @@ def talk(server: OpenAIServer, tmp_path: Path) -> Talk:
         base_url=server.base_url, api_key=KEY, base_model=BASE_MODEL
     )
     talk = Talk(lambda _: where)
-    talk.with_base = talk.with_examples = True
+    talk.with_base = True
     talk.choose(replace(model, person="Tortoise"))
     talk.answering.join(_SECONDS)
     return talk
@@ -140,7 +139,6 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
 def test_only_the_tuned_model_answers_unless_one_wants_to_compare() -> None:
     talk = Talk(lambda _: None)  # type: ignore[arg-type, return-value] # not asked
     assert not talk.with_base
-    assert not talk.with_examples
 
 
 def test_nobody_answers_before_a_model_was_chosen() -> None:
@@ -152,38 +150,3 @@ def test_nobody_answers_before_a_model_was_chosen() -> None:
     assert not talk.again()
     assert talk.lines == []
     assert json.loads(talk.to_json())["turns"] == []
-
-
-def test_without_the_examples_of_its_training_there_are_two_voices(talk: Talk) -> None:
-    assert len(talk.voices) == 2
-    assert "no examples of its training" in talk.no_examples
-
-
-def test_the_base_answers_after_examples_of_the_training_only(
-    talk: Talk, server: OpenAIServer, tmp_path: Path
-) -> None:
-    data = DataDirectory(tmp_path / "other")
-    data.prepare()
-    training = [[("Is there soup?", "with beans")], [("When?", "at eight\n\nor nine")]]
-    keep_tuned(server, data, training, [[("Is there soup now?", "held out")]])
-    (model,) = list_models(data.root)
-    talk.choose(replace(model, person="Tortoise"))
-    talk.answering.join(_SECONDS)
-    assert talk.no_examples == ""
-    _say(talk, "Any soup?")
-    titles = ["base model", "base with examples", "Tortoise"]
-    assert [voice.title for voice in talk.shown_voices()] == titles
-    tuned, few_shot, base = server.chats
-    assert [chat["model"] for chat in server.chats[1:]] == [BASE_MODEL, BASE_MODEL]
-    assert tuned["model"] == model.name
-    shown = [message["content"] for message in few_shot["messages"]]
-    assert shown == [
-        PLAIN_PROMPT,
-        *("Is there soup?", "with beans"),
-        "Any soup?",
-    ]
-    assert len(base["messages"]) == 1
-    talk.with_examples = False
-    _say(talk, "And now?")
-    assert len(server.chats) == 5
-    assert len(json.loads(talk.to_json())["turns"][0]) == 3

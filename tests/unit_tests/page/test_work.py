@@ -84,4 +84,4 @@ def test_the_time_left_goes_by_what_is_done(monkeypatch: pytest.MonkeyPatch) -> 
         now[0] += seconds
         work.count(partial(int, done), total)
         found.append(work.seconds_left)
-    assert found == [None, 30.0, None, None]
+    assert found == [3.0, 30.0, None, None]

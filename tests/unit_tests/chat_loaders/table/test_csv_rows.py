@@ -79,7 +79,7 @@ def test_columns_that_are_not_known_are_asked_for(tmp_path: Path, name: str) -> 
         assert matches_head(tmp_path / name, b"Fall;Inhalt")
         with pytest.raises(
             ExportFormatError,
-            match=r"hold text in its first line.*columns=.*--column text=NAME",
+            match=r"hold text in its first line. Rename it to text.*columns=",
         ):
             TableChatLoader(tmp_path / name).load()
 

@@ -76,7 +76,7 @@ def test_an_order_that_nothing_tells_is_a_guess_and_said(
     tmp_path: Path, time: str, day: str, order: str
 ) -> None:
     path = write(tmp_path / "desk.csv", [time])
-    with pytest.warns(UserWarning, match=rf"read with the {order}.*--date-order"):
+    with pytest.warns(UserWarning, match=rf"read with the {order}.*date_order"):
         assert days_of(path) == [day]
     with pytest.warns(UserWarning, match="which number is the day"):
         details = TableChatLoader(path, timezone="UTC").inspect().details

@@ -1,30 +1,65 @@
-"""Answers of several models side by side, as they arrive."""
+"""Answers of one or several models as they arrive: in columns, in lines, as JSON."""
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports.cli._console import printable_lines
-from langchain_chatexports.personas.talk import bubbles_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rich.console import Console, RenderableType
-
-__all__ = ["Answer", "show_side_by_side"]
+from langchain_chatexports.personas.talk import Voice, bubbles_of, short_titles
 
 _FRAMES_PER_SECOND = 12
 _SECONDS_BETWEEN_POLLS = 0.05
 _MIN_COLUMN_WIDTH = 28
+
+
+def show_answers(voices: Sequence[Voice]) -> None:
+    """Answer what was heard: side by side at a terminal, otherwise one after another.
+
+    Args:
+        voices: Who answers, from left to right.
+    """
+    console = Console()
+    if console.is_terminal:
+        answers = [
+            Answer(title, voice.answer(), voice.has_bubbles)
+            for title, voice in zip(short_titles(voices), voices, strict=True)
+        ]
+        show_side_by_side(console, answers)
+    else:
+        _write_plainly(voices)
+
+
+def write_json(voices: Sequence[Voice]) -> None:
+    """Answer what was heard with one JSON object a line."""
+    for voice in voices:
+        text = "".join(voice.answer())
+        bubbles = bubbles_of(text) if voice.has_bubbles else [text]
+        answer = {"model": voice.title, "text": text, "bubbles": bubbles}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _write_plainly(voices: Sequence[Voice]) -> None:
+    for voice in voices:
+        if len(voices) > 1:
+            sys.stdout.write(f"{voice.title}: ")
+        try:
+            for piece in voice.answer():
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        finally:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
 
 
 @dataclass
@@ -34,8 +69,7 @@ class Answer:
     Attributes:
         title: What to call the model.
         pieces: Its text, piece by piece.
-        has_bubbles: Whether its lines are messages of their own, as the model learned
-            them from somebody who sends several in a row.
+        has_bubbles: Whether each of its lines is a message.
         text: What has arrived so far.
         is_complete: Whether it has arrived to its end.
         error: Why it has not, if that is known.
@@ -64,14 +98,8 @@ class Answer:
 def show_side_by_side(console: Console, answers: Sequence[Answer]) -> None:
     """Show answers in columns while they arrive, all at the same time.
 
-    In a terminal too narrow for columns they are below each other.
-
-    Args:
-        console: The terminal.
-        answers: The answers, read to their end here.
-
-    Raises:
-        Exception: What reading an answer raises.
+    In a terminal too narrow for columns they are below each other. What reading an
+    answer raises is raised here.
     """
     is_over = threading.Event()
     live = Live(

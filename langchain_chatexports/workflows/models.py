@@ -1,0 +1,293 @@
+"""What is kept on this machine: list, rename, export, forget, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from langchain_chatexports import local_server
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.suggestions import plain_name
+from langchain_chatexports.datasets import removal
+from langchain_chatexports.datasets.removal import ForgetReport
+from langchain_chatexports.exceptions import FineTuningError, LocalServerError
+from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
+from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
+from langchain_chatexports.retrieval import index_files
+from langchain_chatexports.workflows.bases import DownloadedBase, downloaded_bases
+from langchain_chatexports.workflows.search import index_folder
+
+NOT_DELETED = local_server.NOT_DELETED
+MAX_LABEL_LENGTH = 100
+
+
+class FoundModel(NamedTuple):
+    """The model that a name stands for."""
+
+    model: TunedModel
+    others: int
+    """How many older models can be called so, too."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All that is kept on this machine."""
+
+    models: list[TunedModel]
+    """The tuned models, newest first."""
+
+    jobs: list[KeptJob]
+    """The jobs, newest first."""
+
+    sets: list[KeptSet]
+    """Uploaded examples, newest first."""
+
+    indexes: list[Path]
+    """Search indexes, which are copies of exports."""
+
+    bases: list[DownloadedBase]
+    """Base models from the hub, which other programs can use, too."""
+
+    data_dir: Path
+    """Where models, jobs and examples are."""
+
+    size_bytes: int
+    """The size of models, examples and search indexes on disk."""
+
+    @property
+    def jobs_without_model(self) -> list[KeptJob]:
+        """The jobs that made no model, or not yet."""
+        made = {model.job_id for model in self.models}
+        return [job for job in self.jobs if job.id not in made]
+
+    @property
+    def unused_sets(self) -> list[KeptSet]:
+        """The examples that no job was created with."""
+        return [one for one in self.sets if not one.job_ids]
+
+    def sets_of(self, job_id: str) -> list[KeptSet]:
+        """Return the examples of a job."""
+        return [one for one in self.sets if job_id in one.job_ids]
+
+    def __str__(self) -> str:
+        """Return how much it is, for people."""
+        parts = (
+            plural(len(self.models), "model"),
+            plural(len(self.jobs), "job"),
+            plural(len(self.sets), "file of examples", "files of examples"),
+            plural(len(self.indexes), "search index", "search indexes"),
+        )
+        return f"{', '.join(parts)}: {self.size_bytes / 1e6:,.1f} MB"
+
+
+def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> Kept:
+    """Return all that is kept: models, jobs, examples, search indexes and bases.
+
+    Raises:
+        LocalServerError: If the folder is not a local server's data directory.
+    """
+    local_server.count_kept(data_dir)  # Refuses a folder of other things.
+    models = local_server.list_models(data_dir)
+    sets = local_server.list_sets(data_dir)
+    indexes = index_files.index_files(index_folder(index_dir))
+    return Kept(
+        models,
+        local_server.list_jobs(data_dir),
+        sets,
+        indexes,
+        downloaded_bases(),
+        Path(data_dir or local_server.default_data_dir()),
+        sum(model.size_bytes for model in models)
+        + sum(one.size_bytes for one in sets)
+        + sum(path.stat().st_size for path in indexes),
+    )
+
+
+def rename(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
+    """Label a tuned model; its name in requests stays. An empty label removes it."""
+    local_server.rename_model(name, label, data_dir=data_dir)
+
+
+def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundModel:
+    """Return the newest tuned model that a name, or the beginning of one, stands for.
+
+    Args:
+        name: Its name, suffix, id, label or person, without regard to case and
+            accents; or the beginning of one. `None` for the newest of all.
+        data_dir: Where models are kept; `None` for the default.
+
+    Raises:
+        LocalServerError: If there is no such model, or the beginning fits several
+            names.
+    """
+    models = local_server.list_models(data_dir)
+    if not models:
+        msg = (
+            "There is no tuned model on this machine. Train one: "
+            "chatexports finetune PATH --ai NAME"
+        )
+        raise LocalServerError(msg)
+    if name is None:
+        real = [model for model in models if not model.is_test_run]
+        return FoundModel((real or models)[0], 0)
+    asked = plain_name(name)
+    exact = [model for model in models if model.name == name] or [
+        model for model in models if asked in _forms(model)
+    ]
+    if exact:
+        return FoundModel(exact[0], len(exact) - 1)
+    return FoundModel(local_server.find_model(name, data_dir), 0)
+
+
+def _forms(model: TunedModel) -> set[str]:
+    return {plain_name(form) for form in model.short_forms()}
+
+
+def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
+    """Return the full name of what is to be deleted: a model, a job or examples.
+
+    Raises:
+        LocalServerError: If there is nothing of that name, or several models.
+    """
+    if name in {one.id for one in local_server.list_sets(data_dir)}:
+        return name
+    # A job that made a model stands for the model.
+    models = local_server.list_models(data_dir)
+    if name.startswith("ftjob-") and name not in {model.job_id for model in models}:
+        return job_named(name, data_dir)
+    return local_server.find_model(name, data_dir).name
+
+
+def job_named(name: str, data_dir: str | Path | None = None) -> str:
+    """Return the id of a job that exists.
+
+    Raises:
+        LocalServerError: If there is none.
+    """
+    if name in {job.id for job in local_server.list_jobs(data_dir)}:
+        return name
+    msg = f"There is no job {name}. The jobs of this machine: chatexports models"
+    raise LocalServerError(msg)
+
+
+def delete(name: str, data_dir: str | Path | None = None) -> None:
+    """Delete a model with its job, a job, or unused examples, by its full name."""
+    local_server.delete_kept(name, data_dir=data_dir)
+
+
+def cancel(job_id: str, data_dir: str | Path | None = None) -> None:
+    """Cancel a job, which deletes its checkpoints."""
+    local_server.cancel_job(job_id, data_dir=data_dir)
+
+
+def delete_everything(
+    data_dir: str | Path | None = None, index_dir: Path | None = None
+) -> Kept:
+    """Delete all models, jobs, examples and search indexes.
+
+    Returns:
+        What was deleted.
+    """
+    deleted = kept(data_dir, index_dir)
+    local_server.delete_everything(data_dir)
+    index_files.delete_indexes(index_folder(index_dir))
+    return deleted
+
+
+def export_model(
+    name: str,
+    folder: Path,
+    *,
+    data_dir: str | Path | None = None,
+    gguf: bool = False,
+) -> tuple[Path, list[str]]:
+    """Merge a tuned model into its base, for other programs.
+
+    Args:
+        name: The model's name.
+        folder: The folder to write, which must not exist.
+        data_dir: Where models are kept; `None` for the default.
+        gguf: Whether for Ollama and llama.cpp, instead of transformers and vLLM.
+
+    Returns:
+        The folder, and lines that say how to use it.
+    """
+    from langchain_chatexports.local_server.export import export_in_child, how_to_run
+
+    written = export_in_child(name, folder, data_dir=data_dir, gguf=gguf)
+    return written, [*how_to_run(written, gguf=gguf)]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was taken out, and where the person is still known."""
+
+    report: ForgetReport | None
+    """What was taken out of the set; `None` without a set."""
+
+    jobs: list[JobUse]
+    """The fine-tuning jobs that used the set."""
+
+    indexes: list[Path]
+    """The search indexes that were deleted."""
+
+
+def forget(
+    path: Path | None,
+    *,
+    people: Sequence[str] = (),
+    conversations: Sequence[str] = (),
+    mentions: bool = False,
+    key: Path | None = None,
+    data_dir: str | Path | None = None,
+    index_dir: Path | None = None,
+    base_urls: Sequence[str] = (),
+) -> Forgotten:
+    """Take people or conversations out of a set, and delete indexes that have them.
+
+    Args:
+        path: A set with its trace beside it; `None` for search indexes only.
+        people: Names or handles.
+        conversations: Ids of conversations.
+        mentions: Whether to take out texts that mention the names, too.
+        key: The key file of a set in which names were replaced.
+        data_dir: Where jobs are looked for.
+        index_dir: Where search indexes are kept; `None` for the default.
+        base_urls: Other servers to ask for jobs that used the set.
+
+    Raises:
+        SenderNotFoundError: If the set, or without one no index, has a name.
+    """
+    folder = index_folder(index_dir)
+    if path is None:
+        return Forgotten(
+            None, [], index_files.delete_indexes_with(folder, people, conversations)
+        )
+    report = removal.forget(
+        path, people=people, conversations=conversations, mentions=mentions, key=key
+    )
+    jobs = local_server.jobs_that_used_set(report.hashes, data_dir)
+    for url in base_urls:
+        jobs += _remote_jobs(report, url)
+    # Names in a set need not be in an index.
+    deleted = index_files.delete_indexes_with(
+        folder, people, conversations, strict=False
+    )
+    return Forgotten(report, jobs, deleted)
+
+
+def _remote_jobs(report: ForgetReport, url: str) -> list[JobUse]:
+    import openai
+
+    try:
+        with openai.OpenAI(base_url=url) as client:
+            return find_jobs(client, report.hashes)
+    except openai.OpenAIError as error:
+        msg = (
+            f"The set is rewritten, but {url} could not be asked for its jobs "
+            f"({type(error).__name__}). Check OPENAI_API_KEY and the address, and "
+            "run the command again."
+        )
+        raise FineTuningError(msg) from error

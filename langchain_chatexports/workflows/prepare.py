@@ -1,0 +1,266 @@
+"""From exports, or files of examples, to training data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.recognition import Export, set_parts
+from langchain_chatexports.chat_loaders.suggestions import matching_name
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.example_files import read_prepared
+from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.set_writer import (
+    PreparedSet,
+    SetOptions,
+    write_set,
+)
+from langchain_chatexports.datasets.trace import TracedExample
+from langchain_chatexports.datasets.training_data import (
+    MIN_EXAMPLES,
+    Share,
+    TrainingData,
+    to_training_data,
+)
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
+
+NO_MESSAGES = "There are no messages to learn from"
+
+Paths: TypeAlias = "str | Path | Iterable[str | Path]"
+ChooseSpeaker: TypeAlias = "Callable[[Mapping[str, int]], str]"
+"""Returns whose voice to learn, of the senders with their numbers of messages."""
+
+
+class WrittenExamples(NamedTuple):
+    """A set of examples that was written, and what it was made from."""
+
+    preparation: Preparation
+    result: PreparedSet
+
+
+def prepare(
+    exports: Paths,
+    choices: PrepareOptions | None = None,
+    *,
+    validation: Share = "auto",
+    choose_speaker: ChooseSpeaker | None = None,
+    watch: Watch = unwatched,
+) -> TrainingData:
+    """Read exports, files of examples or sets, and hold a part out for validation.
+
+    A name in `choices` may be written without regard to case and accents, or be the
+    beginning of only one name.
+
+    Args:
+        exports: Exports; or files of examples, or sets, of which the training part is
+            read and the validation part is what is held out.
+        choices: Whose voice, which chats, and how they become examples.
+        validation: Which share to hold out of what has no validation part; `"auto"` for
+            a tenth where there is enough, `None` for nothing.
+        choose_speaker: Called where the exports do not show whose they are, and
+            `choices` names nobody.
+        watch: Shows progress while exports are read.
+
+    Returns:
+        The examples, with the counts of what they were made from.
+
+    Raises:
+        SenderNotFoundError: If nobody has a name, or no owner is found.
+        TrainingDataError: If there are no examples.
+    """
+    options = choices or PrepareOptions()
+    if options.limit is not None and options.limit < MIN_EXAMPLES:
+        msg = (
+            f"The limit of {plural(options.limit, 'example')} is too low: at least "
+            f"{MIN_EXAMPLES} are needed to train on. Raise --limit, or leave it out."
+        )
+        raise TrainingDataError(msg)
+    paths = as_paths(exports)
+    sets = [set_parts(path) for path in paths]
+    held_out = [parts["validation"] for parts in sets if "validation" in parts]
+    preparation, examples = read_examples(
+        paths, options, choose_speaker=choose_speaker, watch=watch
+    )
+    given = None
+    if held_out and validation is not None:
+        given = [item for path in held_out for item in read_prepared(path)]
+    return to_training_data(preparation, examples, validation, validation=given)
+
+
+def read_examples(
+    exports: Paths,
+    choices: PrepareOptions | None = None,
+    *,
+    choose_speaker: ChooseSpeaker | None = None,
+    watch: Watch = unwatched,
+) -> tuple[Preparation, list[TracedExample]]:
+    """Return the examples of exports, files or sets, the training part of a set."""
+    files = [set_parts(path).get("train", path) for path in as_paths(exports)]
+    examples: list[TracedExample] = []
+
+    def read(preparation: Preparation) -> None:
+        with reading(preparation, watch):
+            counts: list[Counts] = []
+            examples[:] = preparation.newest(preparation.traced(counts), counts)
+
+    options = choices or PrepareOptions()
+    return _read(files, options, read, choose_speaker), examples
+
+
+def write_examples(
+    exports: Paths,
+    output: str | Path,
+    choices: PrepareOptions | None = None,
+    *,
+    wanted: SetOptions | None = None,
+    choose_speaker: ChooseSpeaker | None = None,
+    watch: Watch = unwatched,
+) -> WrittenExamples:
+    """Write the examples of exports as a set, with its data card and trace.
+
+    Args:
+        exports: Exports, or files of examples.
+        output: The file or folder to write.
+        choices: Whose voice, which chats, and how they become examples.
+        wanted: What kind of set to write.
+        choose_speaker: As for `prepare`.
+        watch: Shows progress.
+    """
+    results: list[PreparedSet] = []
+    wanted = wanted or SetOptions()
+    wanted.check_extras()
+
+    def write(preparation: Preparation) -> None:
+        with reading(preparation, watch):
+            results[:] = [write_set(preparation, Path(output), wanted)]
+
+    options = wanted.adapted(choices or PrepareOptions())
+    preparation = _read(as_paths(exports), options, write, choose_speaker)
+    return WrittenExamples(preparation, results[0])
+
+
+def speakers(preparation: Preparation) -> list[tuple[Export, str]]:
+    """Return the owners who speak as the AI, where nobody was named."""
+    if preparation.options.ai or preparation.options.ai_role:
+        return []
+    return [
+        (export, one_line(str(summary.owner)))
+        for export, summary in preparation.summaries()
+    ]
+
+
+def as_paths(exports: Paths) -> list[Path]:
+    """Return one path or several as a list."""
+    paths = [exports] if isinstance(exports, (str, Path)) else exports
+    return [Path(path).expanduser() for path in paths]
+
+
+def reading(preparation: Preparation, watch: Watch) -> AbstractContextManager[None]:
+    """Return a context in which progress of a preparation is shown."""
+    if preparation.reads_examples():
+        return watch("examples", lambda: preparation.examples, None)
+    return watch(
+        "messages",
+        lambda: preparation.messages_read,
+        preparation.estimate_message_count(),
+    )
+
+
+def _read(
+    paths: Sequence[Path],
+    options: PrepareOptions,
+    use: Callable[[Preparation], object],
+    choose_speaker: ChooseSpeaker | None,
+) -> Preparation:
+    """Read with names as they were meant; exports are read again for another name."""
+    preparation = Preparation(paths, options)
+    if preparation.reads_examples():
+        _check_options_for_examples(options)
+    try:
+        use(preparation)
+    except SenderNotFoundError:
+        senders = preparation.senders()
+        if not senders and options.chats.is_everything:
+            named = ", ".join(str(path) for path in paths)
+            msg = f"{NO_MESSAGES} in {named}. Is it the right chat?"
+            raise TrainingDataError(msg) from None
+        meant = _with_names_meant(preparation, senders)
+        if meant == options:
+            # Another speaker does not help where nobody has the name of a chosen chat.
+            is_unknown = options.chats.has_unknown_names(preparation.exports)
+            if options.ai or is_unknown or not (choose_speaker and senders):
+                raise
+            owners = {s.owner for _, s in preparation.summaries() if s.owner in senders}
+            names = (choose_speaker(senders), *sorted(str(owner) for owner in owners))
+            meant = replace(options, ai=names)
+        preparation = Preparation(paths, meant)
+        use(preparation)
+    if not options.ai_role:
+        for path in preparation.silent_exports():
+            msg = f"Nobody in {path} has the name of the speaker: it is skipped."
+            warnings.warn(msg, stacklevel=3)
+    return preparation
+
+
+def names_meant(
+    chats: ChatChoice, exports: Collection[Export], senders: Iterable[str] = ()
+) -> ChatChoice:
+    """Return a choice with names as the exports that were read have them.
+
+    A name that nobody has stays as it is.
+    """
+    known = {name for export in exports for name in export.loader.names_met}
+    known.update(senders)
+    return replace(
+        chats,
+        people=_meant(chats.people, known, exports),
+        include=_meant(chats.include, known, exports),
+        exclude=_meant(chats.exclude, known, exports),
+    )
+
+
+def _with_names_meant(
+    preparation: Preparation, senders: Collection[str]
+) -> PrepareOptions:
+    options, exports = preparation.options, preparation.exports
+    chats = names_meant(options.chats, exports, senders)
+    # Nobody writes in chats that were left out for a name that nobody has.
+    known = senders or {name for export in exports for name in export.loader.names_met}
+    return replace(options, ai=_meant(options.ai, known, exports), chats=chats)
+
+
+def _meant(
+    names: Iterable[str], known: Collection[str], exports: Iterable[Export]
+) -> tuple[str, ...]:
+    def is_known(name: str) -> bool:
+        return any(export.loader.names_of(name) & {*known} for export in exports)
+
+    return tuple(
+        name if is_known(name) else matching_name(name, known) or name for name in names
+    )
+
+
+def _check_options_for_examples(options: PrepareOptions) -> None:
+    """Warn of options that change nothing in finished examples; refuse chats."""
+    if not options.chats.is_everything:
+        msg = (
+            "These are examples, and chats are chosen of exports (--with, --no-groups, "
+            "--exclude, --since, --until). Take a person or a conversation out of "
+            "examples with: chatexports forget"
+        )
+        raise ExportFormatError(msg)
+    if unused := options.unused_for_examples():
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        msg = f"{listed}: for exports only, and these are examples."
+        warnings.warn(msg, stacklevel=4)

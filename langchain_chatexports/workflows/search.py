@@ -1,0 +1,97 @@
+"""The search index of exports, up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from langchain_core.chat_sessions import ChatSession
+
+from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports.chat_loaders.recognition import (
+    Export,
+    estimate_message_count,
+    open_exports,
+)
+from langchain_chatexports.retrieval import index_files
+from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.workflows.prepare import Paths, as_paths
+
+
+@dataclass(frozen=True)
+class OpenIndex:
+    """An open index of exports."""
+
+    exports: list[Export]
+    index: ChatIndex
+    messages_read: int
+    """How many messages were read for it; 0 if it was up to date."""
+
+    new_file: Path | None
+    """Its file, if that is new."""
+
+
+def index_folder(index_dir: Path | None) -> Path:
+    """Return the folder of search indexes; the default for `None`."""
+    if index_dir is None:
+        return index_files.default_index_dir()
+    return index_dir.expanduser()
+
+
+@contextmanager
+def open_index(
+    exports: Paths,
+    *,
+    people: Path | None = None,
+    contacts: Path | None = None,
+    index_dir: Path | None = None,
+    in_memory: bool = False,
+    watch: Watch = unwatched,
+) -> Iterator[OpenIndex]:
+    """Open the index of everything in exports; it is made anew when one has changed.
+
+    Args:
+        exports: The exports.
+        people: Who has which names and handles.
+        contacts: Where names of people in iMessage exports come from.
+        index_dir: The folder of indexes; `None` for the default.
+        in_memory: Whether to keep no file.
+        watch: Shows progress while exports are read.
+
+    Yields:
+        The index, open.
+    """
+    paths = as_paths(exports)
+    opened = open_exports(paths, people=people, contacts=contacts)
+    counts: list[int] = []
+    if in_memory:
+        with ChatIndex() as index:
+            with _reading(opened, watch, counts) as sessions:
+                index.rebuild(sessions)
+            yield OpenIndex(opened, index, sum(counts), None)
+        return
+    others = [path for path in (contacts, people) if path is not None]
+    file = index_files.IndexFile(index_folder(index_dir), paths, others)
+    is_new = not file.path.exists()
+    with file.open() as index:
+        if not file.is_current(index):
+            with _reading(opened, watch, counts) as sessions:
+                file.rebuild(index, sessions)
+        yield OpenIndex(opened, index, sum(counts), file.path if is_new else None)
+
+
+@contextmanager
+def _reading(
+    exports: Sequence[Export], watch: Watch, counts: list[int]
+) -> Iterator[Iterable[ChatSession]]:
+    passes = [export.loader.read() for export in exports]
+
+    def messages_read() -> int:
+        return sum(counted.messages_read for counted in passes)
+
+    with watch("messages", messages_read, estimate_message_count(exports)):
+        yield chain.from_iterable(passes)
+    counts.append(messages_read())

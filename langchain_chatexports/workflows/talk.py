@@ -1,0 +1,299 @@
+"""A talk with a tuned model, or with a base model as the person of exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from langchain_chatexports import local_server
+from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._terminal import message_line
+from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
+from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.trace import speaker_of
+from langchain_chatexports.local_server import LocalServer, TunedModel
+from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.personas.talk import (
+    ChatSettings,
+    Voice,
+    check_model,
+    make_voice,
+)
+from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.queries import telling_words
+from langchain_chatexports.workflows.models import find_tuned
+from langchain_chatexports.workflows.prepare import (
+    ChooseSpeaker,
+    Paths,
+    read_examples,
+)
+from langchain_chatexports.workflows.search import open_index
+from langchain_chatexports.workflows.train import OnEvent, key_for, open_server
+
+_BASE_TITLE = "base model"
+_WINDOWS = 3
+# About 500 tokens: small models have a context of 2,048.
+_MAX_CHARACTERS = 2000
+_INTRODUCTION = (
+    "These messages from earlier chats may help with the answer. Do not invent others."
+)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Who answers in a talk: a tuned model, or a base model as a person.
+
+    Attributes:
+        title: What to call them.
+        model: The tuned model's name; `None` for a base model.
+        base: The base to start the local server with; `None` for the default.
+        voice: The prompt that gives the person's voice, with earlier replies.
+        tuned: The tuned model, if it is of this machine.
+        preparation: What the person's words were read from, if these are exports.
+    """
+
+    title: str | None = None
+    model: str | None = None
+    base: str | None = None
+    voice: VoicePrompt | None = None
+    tuned: TunedModel | None = None
+    preparation: Preparation | None = None
+
+    @property
+    def shown_replies(self) -> int:
+        """How many earlier replies the model sees at most with each message."""
+        return min(self.voice.k, len(self.voice.replies)) if self.voice else 0
+
+    def settings(self, given: ChatSettings) -> ChatSettings:
+        """Return settings with the person's prompt, as far as none was given."""
+        from langchain_chatexports.personas.chat_model import with_voice
+
+        if self.voice is None:
+            return given
+        prompt = ChatPrompt(self.voice.persona, self.voice.label)
+        if given.label:
+            prompt = prompt.with_user(given.label)
+        return replace(
+            given,
+            system=prompt.system if given.system is None else given.system,
+            label=prompt.label,
+            persona=with_voice(self.voice),
+        )
+
+
+@contextmanager
+def talk(
+    who: TunedModel | Speaker | str | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    settings: ChatSettings | None = None,
+) -> Iterator[Callable[[str], str]]:
+    """Talk to a tuned model, or to the person of exports, on this machine.
+
+    Args:
+        who: A tuned model or its name, `None` for the newest; or what `person_of`
+            returns.
+        data_dir: Where models are kept; `None` for the default.
+        settings: How to talk.
+
+    Yields:
+        Returns the answer to a message; earlier messages of the talk are remembered.
+    """
+    speaker = who
+    if not isinstance(speaker, Speaker):
+        name = speaker.name if isinstance(speaker, TunedModel) else speaker
+        speaker = tuned_speaker(find_tuned(name, data_dir).model)
+    with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as voices:
+        voice = voices[-1]
+
+        def ask(message: str) -> str:
+            voice.hear(message)
+            return "".join(voice.answer())
+
+        yield ask
+
+
+def tuned_speaker(model: TunedModel, *, replies: int | None = None) -> Speaker:
+    """Return a tuned model of this machine as a speaker.
+
+    Args:
+        model: The model.
+        replies: Maximum number of earlier replies in the prompt; `None` for as many as
+            the model was trained with, or four where it was trained without.
+    """
+    voice = local_server.voice_of(model, replies=replies)
+    return Speaker(None, model.name, model.base, voice, tuned=model)
+
+
+def person_of(
+    exports: Paths,
+    choices: PrepareOptions | None = None,
+    *,
+    base: str | None = None,
+    replies: int | None = None,
+    choose_speaker: ChooseSpeaker | None = None,
+    watch: Watch = unwatched,
+) -> Speaker:
+    """Return the person of exports as a speaker, without a training.
+
+    Args:
+        exports: Exports, files of examples, or sets, of which the training part is
+            read.
+        choices: Whose words, and of which chats.
+        base: The base model that answers; `None` for the default.
+        replies: Maximum number of earlier replies in the prompt; `None` for eight.
+        choose_speaker: As for `prepare`.
+        watch: Shows progress while exports are read.
+
+    Raises:
+        SenderNotFoundError: If nobody has the name.
+        TrainingDataError: If nobody is answered.
+    """
+    options = choices or PrepareOptions()
+    preparation, examples = read_examples(
+        exports, options, choose_speaker=choose_speaker, watch=watch
+    )
+    k = PERSONA_REPLIES if replies is None else replies
+    voice = VoicePrompt.from_examples((item.example for item in examples), k=k)
+    name = options.ai_role or speaker_of(examples)
+    return Speaker(name, base=base, voice=voice, preparation=preparation)
+
+
+@contextmanager
+def open_talk(
+    speaker: Speaker,
+    settings: ChatSettings,
+    *,
+    data_dir: str | Path | None = None,
+    base_url: str | None = None,
+    compare: str | None = None,
+    with_base: bool = False,
+    on_event: OnEvent | None = None,
+) -> Iterator[list[Voice]]:
+    """Start what answers.
+
+    Args:
+        speaker: Who answers.
+        settings: How to talk.
+        data_dir: Where models are kept; `None` for the default.
+        base_url: Another server that has the model; its key is read from
+            `OPENAI_API_KEY`.
+        compare: Another model that answers beside the speaker.
+        with_base: Whether the base answers beside the speaker, as it is.
+        on_event: Called with what the local server says.
+
+    Yields:
+        Who answers; the last one is the speaker.
+    """
+    if base_url is not None:
+        where = (base_url, key_for(base_url))
+        for name in filter(None, (speaker.model, compare)):
+            check_model(name, *where)
+        yield voices_at(*where, speaker, settings, compare=compare)
+        return
+    with open_server(speaker.base, data_dir, on_event=on_event) as server:
+        other = other_model(speaker, compare, data_dir)
+        if other:
+            check_model(other, server.base_url, server.api_key)
+        yield voices_on(server, speaker, settings, compare=other, with_base=with_base)
+
+
+def voices_on(
+    server: LocalServer,
+    speaker: Speaker,
+    settings: ChatSettings,
+    *,
+    compare: str | None = None,
+    with_base: bool = False,
+) -> list[Voice]:
+    """Return who answers on a running local server; the last one is the speaker."""
+    if speaker.model is None:
+        speaker = replace(speaker, model=server.base_model)
+    where = (server.base_url, server.api_key)
+    if compare is None and with_base:
+        compare, title = server.base_model, _BASE_TITLE
+    else:
+        title = None
+    base = server.base_model
+    return voices_at(*where, speaker, settings, compare, title=title, base=base)
+
+
+def voices_at(
+    base_url: str,
+    key: str,
+    speaker: Speaker,
+    settings: ChatSettings,
+    compare: str | None = None,
+    *,
+    title: str | None = None,
+    base: str | None = None,
+) -> list[Voice]:
+    """Return who answers on a server; the last one is the speaker.
+
+    Args:
+        base_url: The server.
+        key: Its key.
+        speaker: Who answers.
+        settings: How to talk.
+        compare: Another model that answers beside the speaker.
+        title: What to call that; `None` for its name.
+        base: The base model's name there: it is shown as it is, without replies.
+    """
+    own = speaker.settings(settings)
+    name = str(speaker.model)
+    voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
+    if compare is None:
+        return voices
+    beside = replace(own, persona=None) if compare == base else own
+    return [make_voice(compare, beside, base_url, key, title=title), *voices]
+
+
+@contextmanager
+def memory_of(
+    exports: Sequence[Path],
+    *,
+    index_dir: Path | None = None,
+    watch: Watch = unwatched,
+) -> Iterator[Callable[[str], str] | None]:
+    """Open what a talk remembers: what was said in exports.
+
+    Yields:
+        Returns what was said that fits a line, with times and senders; `None` without
+        exports.
+    """
+    if not exports:
+        yield None
+        return
+    with open_index(exports, index_dir=index_dir, watch=watch) as opened:
+        yield lambda line: _recalled(opened.index, line)
+
+
+def other_model(
+    speaker: Speaker, compare: str | None, data_dir: str | Path | None
+) -> str | None:
+    """Return the full name of a model to compare with; the base keeps its own."""
+    bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
+    if compare is None or compare in bases or speaker.tuned is None:
+        return compare
+    # The server knows the steps of its checkpoints.
+    name, *step = compare.partition(":ckpt-step-")
+    return "".join([find_tuned(name, data_dir).model.name, *step])
+
+
+def _recalled(index: ChatIndex, line: str) -> str:
+    found: list[str] = []
+    room = _MAX_CHARACTERS
+    # "Ok" and "Hm?" bring nothing to mind.
+    for hit in index.search(line, k=_WINDOWS) if telling_words(line) else ():
+        text = hit.document.page_content
+        if len(text) > room:
+            if found:
+                break
+            # Better the beginning of the message that fits than nothing.
+            match = hit.match
+            text = message_line(match.moment or "", match.sender, match.text)[:room]
+        found.append(text)
+        room -= len(text)
+    return "\n\n".join([_INTRODUCTION, *found]) if found else ""

@@ -1,0 +1,77 @@
+"""What is kept on this machine: found by name, listed, forgotten, deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.workflows import delete_everything, forget, kept
+from langchain_chatexports.workflows.models import find_tuned, rename
+from langchain_chatexports.workflows.search import open_index
+from tests.unit_tests.builders.kept_models import keep_model
+
+
+def test_without_a_name_it_is_the_newest(tmp_path: Path) -> None:
+    keep_model(tmp_path, "1" * 12, created_at=1)
+    newest = keep_model(tmp_path, "2" * 12, created_at=2)
+    assert find_tuned(None, tmp_path).model.name == newest
+
+
+@pytest.mark.parametrize("name", ["Jonas Müller", "jonas muller", "JONAS MÜLLER"])
+def test_of_two_models_of_a_person_it_is_the_newest(tmp_path: Path, name: str) -> None:
+    keep_model(tmp_path, "1" * 12, created_at=1, person="Jonas Müller")
+    newest = keep_model(tmp_path, "2" * 12, created_at=2, person="Jonas Müller")
+    found = find_tuned(name, tmp_path)
+    assert (found.model.name, found.others) == (newest, 1)
+
+
+def test_a_beginning_must_be_of_one_model(tmp_path: Path) -> None:
+    name = keep_model(tmp_path, "1" * 12, person="Jonas")
+    keep_model(tmp_path, "2" * 12, person="Jona")
+    assert find_tuned("jonas", tmp_path).model.name == name
+    with pytest.raises(LocalServerError, match="2 models can be called 'jo'"):
+        find_tuned("jo", tmp_path)
+
+
+def test_a_model_that_is_not_kept_gets_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(LocalServerError, match="There is no tuned model"):
+        find_tuned("x", tmp_path)
+    name = keep_model(tmp_path, "1" * 12)
+    with pytest.raises(LocalServerError, match=f"Did you mean '{name}'"):
+        find_tuned(name[:-1] + "2", tmp_path)
+
+
+def test_a_label_finds_a_model(tmp_path: Path) -> None:
+    name = keep_model(tmp_path, "1" * 12)
+    rename(name, "Hare in 2023", data_dir=tmp_path)
+    assert find_tuned("hare in", tmp_path).model.name == name
+
+
+def test_all_that_is_kept_is_listed_with_its_size_and_deleted(tmp_path: Path) -> None:
+    data_dir, index_dir = tmp_path / "data", tmp_path / "indexes"
+    keep_model(data_dir, "1" * 12)
+    chats = write_imessage(tmp_path / "chat.db")
+    with open_index(chats, index_dir=index_dir) as opened:
+        assert opened.messages_read == 223
+    found = kept(data_dir, index_dir)
+    counts = len(found.models), len(found.jobs), len(found.sets), len(found.indexes)
+    assert counts == (1, 1, 1, 1)
+    assert found.size_bytes > found.indexes[0].stat().st_size
+    assert str(found).startswith("1 model, 1 job, 1 file of examples, 1 search index: ")
+    delete_everything(data_dir, index_dir)
+    left = kept(data_dir, index_dir)
+    assert left.size_bytes == 0
+    assert chats.exists()
+
+
+def test_without_a_set_indexes_that_have_the_person_are_deleted(tmp_path: Path) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    index_dir = tmp_path / "indexes"
+    with open_index(chats, index_dir=index_dir):
+        pass
+    done = forget(None, people=["Hare"], index_dir=index_dir)
+    assert len(done.indexes) == 1
+    assert kept(tmp_path / "data", index_dir).indexes == []

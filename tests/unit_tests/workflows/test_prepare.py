@@ -1,0 +1,486 @@
+"""From exports to training data: names, chats, cuts, and what is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.counts import total_of
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_prompts import REPLIES
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.redaction import Redaction
+from langchain_chatexports.datasets.set_writer import SetOptions
+from langchain_chatexports.datasets.trace_file import read_header, read_trace
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
+from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.workflows import prepare, write_examples
+from langchain_chatexports.workflows.prepare import speakers
+from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.telegram import ANN, BO, Page, TelegramChat, text_block
+from tests.unit_tests.builders.voice_server import write_talks
+
+TORTOISE = PrepareOptions(ai=("Tortoise",))
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., list[list[str]]]:
+    """Write a set, and return each example's texts."""
+
+    def write(path: Path, **options: Any) -> list[list[str]]:
+        write_examples(path, tmp_path / "set.jsonl", PrepareOptions(**options))
+        return [
+            [message["content"] for message in row["messages"]]
+            for row in read_jsonl(tmp_path / "set.jsonl")
+        ]
+
+    return write
+
+
+@pytest.fixture
+def bursts(tmp_path: Path) -> Path:
+    """A thread of three evenings of four messages, half an hour apart inside."""
+    path = tmp_path / "bursts.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        for evening in range(3):
+            for number in range(4):
+                moment = 1_700_000_000 + 86_400 * evening + 1_800 * number
+                text = f"evening {evening}, number {number}"
+                chat.message(text, mine=number % 2 == 1, at=moment)
+    return path
+
+
+def write_table(path: Path, *rows: tuple[str, str, str]) -> Path:
+    keys = ("conversation_id", "sender", "text")
+    write_jsonl([dict(zip(keys, row, strict=True)) for row in rows], path)
+    return path
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["Nina Álvarez", "nina alvarez", "Nina", " NINA á"])
+def test_case_accents_and_the_rest_of_a_name_do_not_matter(
+    tmp_path: Path, name: str
+) -> None:
+    rows = [
+        ("c", who, f"{who} {number}")
+        for number in range(20)
+        for who in ("Jonas", "Nina Álvarez")
+    ]
+    path = write_table(tmp_path / "table.jsonl", *rows)
+    data = prepare(path, PrepareOptions(ai=(name,), size=2, overlap=0, gap=None))
+    assert data.person == "Nina Álvarez"
+    chosen = ChatChoice(include=(name,))
+    options = PrepareOptions(ai=(name,), chats=chosen, size=2, overlap=0, gap=None)
+    assert len(prepare(path, options).examples) == len(data.examples)
+
+
+def test_a_beginning_of_two_names_is_an_error_that_lists_them(tmp_path: Path) -> None:
+    rows = [("c", who, "x") for who in ("Ann Lee", "Ann Ode")]
+    path = write_table(tmp_path / "table.jsonl", *rows)
+    with pytest.raises(SenderNotFoundError, match=r"'Ann Lee'.*'Ann Ode'"):
+        prepare(path, PrepareOptions(ai=("Ann",)))
+
+
+def test_a_wrong_name_lists_the_senders_also_where_no_window_is_full(
+    chats: Path,
+) -> None:
+    with pytest.raises(SenderNotFoundError, match=r"'Tortoise' \(108\)"):
+        prepare(chats, PrepareOptions(ai=("Turtle",), size=40))
+
+
+def test_a_chat_without_messages_is_said_to_be_empty(tmp_path: Path) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        database.chat("+15550101234")
+    with pytest.raises(TrainingDataError, match="no messages to learn from"):
+        prepare(tmp_path / "chat.db")
+
+
+def test_without_a_name_the_owner_speaks(tmp_path: Path) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    data = prepare(threads, PrepareOptions(gap=None))
+    assert data.person == "Harry Potter"
+    ((export, owner),) = speakers(data.preparation)
+    assert (export.path, owner) == (threads, "Harry Potter")
+
+
+def test_without_a_name_or_an_owner_somebody_is_chosen(
+    chats: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SenderNotFoundError, match="--ai NAME"):
+        prepare(chats)
+    threads = write_messenger(tmp_path / "hogwarts")
+    asked: list[dict[str, int]] = []
+
+    def choose(senders: Any) -> str:
+        asked.append(dict(senders))
+        return "Tortoise"
+
+    alone = prepare(threads)
+    both = prepare([chats, threads], choose_speaker=choose)
+    assert asked[0]["Hare"] == 115
+    # The owners that are known speak, too.
+    assert len(both.examples) > len(alone.examples)
+
+
+def test_an_export_without_the_named_person_is_warned_about(
+    chats: Path, tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    with pytest.warns(UserWarning, match="Nobody in .*hogwarts has the name"):
+        prepare([chats, threads], TORTOISE)
+
+
+# What is held out
+
+
+def test_the_newest_conversations_are_held_out(tmp_path: Path) -> None:
+    write_talks(tmp_path / "talks.jsonl", 80)
+    options = PrepareOptions(ai=("mia",), size=2, overlap=0)
+    data = prepare(tmp_path / "talks.jsonl", options)
+    assert 5 <= len(data.validation) <= len(data.examples) / 5
+    assert not prepare(tmp_path / "talks.jsonl", options, validation=None).validation
+
+
+def test_a_set_is_read_by_its_parts(tmp_path: Path) -> None:
+    write_talks(tmp_path / "talks.jsonl", 80)
+    wanted = SetOptions(split=True)
+    options = PrepareOptions(ai=("mia",))
+    write_examples(tmp_path / "talks.jsonl", tmp_path / "set", options, wanted=wanted)
+    data = prepare(tmp_path / "set")
+    assert data.examples == [*read_jsonl(tmp_path / "set" / "train.jsonl")]
+    assert data.validation == [*read_jsonl(tmp_path / "set" / "validation.jsonl")]
+
+
+def test_a_limit_that_is_too_low_is_blamed(chats: Path) -> None:
+    with pytest.raises(TrainingDataError, match="limit of 8 examples is too low"):
+        prepare(chats, PrepareOptions(ai=("Tortoise",), limit=8))
+
+
+def test_examples_and_exports_are_not_mixed(chats: Path, tmp_path: Path) -> None:
+    write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
+    with pytest.raises(ExportFormatError, match="holds examples"):
+        prepare([chats, tmp_path / "set.jsonl"], TORTOISE)
+
+
+def test_what_is_for_exports_only_is_said_of_examples(
+    chats: Path, tmp_path: Path
+) -> None:
+    write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
+    with pytest.warns(UserWarning, match="--max-tokens, --system: for exports only"):
+        prepare(tmp_path / "set.jsonl", PrepareOptions(system="Be slow.", max_tokens=9))
+    chosen = PrepareOptions(chats=ChatChoice(exclude=("Hare",)))
+    with pytest.raises(ExportFormatError, match="chatexports forget"):
+        prepare(tmp_path / "set.jsonl", chosen)
+
+
+# How conversations become examples
+
+
+def test_the_tutorials_numbers_of_windows(tmp_path: Path) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    done = write_examples(threads, tmp_path / "set.jsonl", PrepareOptions(gap=None))
+    assert done.preparation.examples == 100
+
+
+def test_a_gap_cuts_where_it_is_exceeded(
+    written: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
+) -> None:
+    assert [len(texts) for texts in written(bursts, whole=True, gap=None)] == [12]
+    gap = timedelta(minutes=31)
+    assert [len(texts) for texts in written(bursts, whole=True, gap=gap)] == [4, 4, 4]
+    # Each thread's own pauses tell it by themselves.
+    assert len(written(bursts, whole=True)) == 3
+    ids = [row.origin.session_id for row in read_trace(tmp_path / "set.jsonl")]
+    assert [str(found)[-2:] for found in ids] == ["#1", "#2", "#3"]
+
+
+def test_conversations_and_tokens_are_bounded(
+    written: Callable[..., list[list[str]]], bursts: Path
+) -> None:
+    assert [len(t) for t in written(bursts, whole=True, max_messages=2)] == [2] * 6
+    # "evening 0, number 0" is 19 bytes: 7 tokens at most.
+    windows = written(bursts, max_tokens=28, overlap=0)
+    assert {len(texts) for texts in windows} == {4}
+
+
+def test_tails_and_trailing_messages_are_kept_if_wanted(chats: Path) -> None:
+    def counted(**more: Any) -> tuple[int, int]:
+        options = PrepareOptions(ai=("Tortoise",), gap=None, size=7, **more)
+        examples = prepare(chats, options, validation=None).examples
+        return len(examples), sum(len(one["messages"]) for one in examples)
+
+    windows, messages = counted()
+    assert counted(keep_tail=True)[0] > windows
+    assert counted(keep_trailing=True)[0] == windows
+    assert counted(keep_trailing=True)[1] > messages
+
+
+def test_a_system_prompt_says_who_speaks_and_to_whom(
+    written: Callable[..., list[list[str]]], chats: Path, tmp_path: Path
+) -> None:
+    examples = written(chats, ai=("Tortoise",))
+    prompt = "You are Tortoise. You are chatting with Hare."
+    assert {texts[0] for texts in examples} == {prompt}
+    plain = written(chats, ai=("Tortoise",), system=None)
+    assert plain == [texts[1:] for texts in examples]
+    own = written(chats, ai=("Tortoise",), system="You write to {others}.")
+    assert {texts[0] for texts in own} == {"You write to Hare."}
+    total = total_of(read_header(tmp_path / "set.jsonl").facts.stages)
+    assert total is not None
+    assert total.added["system_prompt"] == len(own)
+
+
+def test_in_groups_the_speakers_are_named(
+    written: Callable[..., list[list[str]]], tmp_path: Path
+) -> None:
+    rows = [
+        (chat, sender, f"by {sender}")
+        for chat, people in (("group", "Hare Fox Me"), ("pair", "Hare Me"))
+        for sender in people.split()
+    ]
+    path = write_table(tmp_path / "table.jsonl", *rows)
+    group, pair = written(path, ai=("Me",), whole=True)
+    assert group[1:] == ["Hare: by Hare", "Fox: by Fox", "by Me"]
+    assert group[0] == "You are chatting with Hare and Fox."
+    assert pair == ["You are chatting with Hare.", "by Hare", "by Me"]
+
+
+def test_names_in_the_prompt_are_replaced_where_names_are(
+    chats: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "set.jsonl"
+    redaction = Redaction(tmp_path / "key")
+    options = PrepareOptions(ai=("Tortoise",), redaction=redaction)
+    write_examples(chats, target, options)
+    text = target.read_text(encoding="utf-8")
+    assert "Tortoise" not in text
+    assert "Hare" not in text
+    senders = {name for row in read_trace(target) for name in row.origin.senders}
+    (prompt,) = {row["messages"][0]["content"] for row in read_jsonl(target)}
+    assert re.findall(r"You are (\w+)\. You are chatting with (\w+)\.", str(prompt))
+    assert all(name in str(prompt) for name in senders)
+
+
+def test_no_answer_is_learned_twice(
+    written: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
+) -> None:
+    written(bursts, gap=None, size=6, overlap=3)
+    answers = [
+        (message["content"], message.get("weight", 1))
+        for row in read_jsonl(tmp_path / "set.jsonl")
+        for message in row["messages"]
+        if message["role"] == "assistant"
+    ]
+    learned = [text for text, weight in answers if weight]
+    assert len(learned) == len({*learned}) == len({text for text, _ in answers}) == 6
+    assert len(answers) > 6
+
+
+def test_a_message_that_answers_nobody_is_no_example(bursts: Path) -> None:
+    # Every message is a conversation of its own.
+    gap = timedelta(minutes=29, seconds=30)
+    with pytest.raises(TrainingDataError, match="nobody is answered in them"):
+        prepare(bursts, PrepareOptions(gap=gap))
+
+
+def test_a_role_of_a_table_can_be_the_voice(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "conversation_id": f"T-{ticket}",
+            "sender": f"Agent {ticket}" if kind == "agent" else "Cleo",
+            "role": kind,
+            "text": f"{kind} {number}",
+        }
+        for ticket in range(3)
+        for number, kind in enumerate(["customer", "agent", "customer", "agent"])
+    ]
+    write_jsonl(rows, tmp_path / "desk.jsonl")
+    options = PrepareOptions(ai_role="agent", whole=True)
+    first, *_ = prepare(tmp_path / "desk.jsonl", options).examples
+    roles = [message["role"] for message in first["messages"]]
+    assert roles == ["user", "assistant"] * 2
+    with pytest.raises(SenderNotFoundError, match="nothing to learn"):
+        prepare(tmp_path / "desk.jsonl", PrepareOptions(ai_role="boss"))
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_earlier_replies_are_shown_where_they_are_wanted(
+    chats: Path, tmp_path: Path, is_split: bool
+) -> None:
+    options = PrepareOptions(ai=("Tortoise",), replies=2)
+    target = tmp_path / "set"
+    write_examples(chats, target, options, wanted=SetOptions(split=is_split))
+    files = sorted(target.iterdir()) if is_split else [target]
+    assert len(files) == (3 if is_split else 1)
+    for file in files:
+        prompts = [str(row["messages"][0]["content"]) for row in read_jsonl(file)]
+        shown = [prompt.count("\n> ") for prompt in prompts]
+        assert max(shown) == 2
+        # The first conversation of what is trained on has none before it.
+        assert (min(shown) == 0) is (file.name in {"set", "train.jsonl"})
+    bare = str(prepare(chats, TORTOISE).examples)
+    assert REPLIES not in bare
+
+
+# Sets that are made of sets
+
+
+def test_the_card_accounts_for_every_message_of_two_exports(
+    chats: Path, tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    target = tmp_path / "set.jsonl"
+    options = PrepareOptions(ai=("Tortoise", "Harry Potter"))
+    done = write_examples([chats, threads], target, options)
+    total = total_of(read_header(target).facts.stages)
+    assert total is not None
+    assert done.preparation.examples == sum(1 for _ in read_jsonl(target))
+    assert total.found == 223 + 663
+    assert total.kept == sum(len(row["messages"]) for row in read_jsonl(target))
+
+
+def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
+    chats: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "plain.jsonl", tmp_path / "set.jsonl"
+    write_examples(chats, first, TORTOISE, wanted=SetOptions(consent="Yes."))
+    write_examples(first, second, wanted=SetOptions(dedup=True))
+    origins = [[row.origin for row in read_trace(path)] for path in (first, second)]
+    assert origins[0] == origins[1]
+    facts = read_header(second).facts
+    assert facts.sources == read_header(first).facts.sources
+    assert facts.consent == "Yes."
+    total = total_of(facts.stages)
+    assert total is not None
+    assert total.found == 223
+
+
+def test_equal_rows_keep_their_own_origins(tmp_path: Path) -> None:
+    rows = [(f"T-{n}", who, "Hello") for n in range(3) for who in ("Hare", "Me")]
+    table = write_table(tmp_path / "table.jsonl", *rows)
+    plain, target = tmp_path / "plain.jsonl", tmp_path / "set.jsonl"
+    write_examples(table, plain, PrepareOptions(ai=("Me",), whole=True))
+    write_examples(plain, target)
+    ids = [row.origin.session_id for row in read_trace(target)]
+    assert ids == ["T-0", "T-1", "T-2"]
+
+
+def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
+    chats: Path, tmp_path: Path
+) -> None:
+    plain, target = tmp_path / "plain.jsonl", tmp_path / "set.jsonl"
+    write_examples(chats, plain, TORTOISE)
+    rows = list(read_jsonl(plain))
+    rows[1]["messages"][0]["content"] = "changed"
+    del rows[0]
+    write_jsonl(rows, plain)
+    write_examples(plain, target)
+    known = [bool(row.origin.senders) for row in read_trace(target)]
+    assert known == [False, *[True] * (len(rows) - 1)]
+
+
+def test_a_part_of_a_set_keeps_its_origins(chats: Path, tmp_path: Path) -> None:
+    write_examples(chats, tmp_path / "parts", TORTOISE, wanted=SetOptions(split=True))
+    write_examples(tmp_path / "parts" / "train.jsonl", tmp_path / "set.jsonl")
+    rows = list(read_trace(tmp_path / "set.jsonl"))
+    assert rows
+    assert all(row.origin.session_id for row in rows)
+    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
+    assert "they have no total" not in card
+
+
+def test_examples_of_other_programs_are_a_source_by_hash(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    theirs = tmp_path / "theirs.jsonl"
+    write_jsonl([{"messages": turns}], theirs)
+    write_examples(theirs, tmp_path / "set.jsonl")
+    (source,) = read_header(tmp_path / "set.jsonl").facts.sources
+    found = source.platform, source.size
+    assert found == ("examples", theirs.stat().st_size)
+
+
+# What was forwarded
+
+
+def forwards_in_json(path: Path) -> Path:
+    chat = TelegramChat()
+    chat.says(BO, "One?")
+    chat.says(ANN, "own")
+    chat.says(ANN, "of Cy", forwarded_from="Cy")
+    chat.says(ANN, "of nobody", forwarded_from=None)
+    chat.says(ANN, "own, too")
+    chat.says(BO, "Two?")
+    chat.says(ANN, "saved", saved_from="Cy")
+    chat.says(BO, "Three?")
+    chat.says(ANN, "end")
+    return chat.write(path / "result.json")
+
+
+def forwards_in_html(path: Path) -> Path:
+    def forward(text: str) -> str:
+        return (
+            '<div class="forwarded body"><div class="from_name">Cy</div>'
+            f"{text_block(text)}</div>"
+        )
+
+    page = Page()
+    bodies: list[tuple[str | None, str]] = [
+        ("Bo", text_block("One?")),
+        ("Ann", text_block("own")),
+        (None, forward("of Cy")),
+        (None, forward("of nobody")),
+        (None, text_block("own, too")),
+        ("Bo", text_block("Two?")),
+        ("Ann", forward("saved")),
+        ("Bo", text_block("Three?")),
+        ("Ann", text_block("end")),
+    ]
+    for number, (name, body) in enumerate(bodies, 1):
+        page.says(name, body, number=number)
+    return page.write(path / "messages.html")
+
+
+@pytest.mark.parametrize("write", [forwards_in_json, forwards_in_html])
+@pytest.mark.filterwarnings("ignore:Times in")
+def test_what_was_forwarded_in_telegram_is_never_learned(
+    tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    """It is in the examples as context: apart from own words, with weight 0."""
+    path = write(tmp_path / "export")
+    zone = "Europe/Berlin"
+    (example,) = prepare(path, PrepareOptions(gap=None, export_zone=zone)).examples
+    answers = [m for m in example["messages"] if m["role"] == "assistant"]
+    context = [m["content"] for m in answers if m.get("weight") == 0]
+    learned = [m["content"] for m in answers if m.get("weight") != 0]
+    assert context == ["of Cy\n\nof nobody", "saved"]
+    assert learned == ["own", "own, too", "end"]
+
+
+def test_a_chat_in_which_the_person_only_forwards_gives_no_examples(
+    tmp_path: Path,
+) -> None:
+    chat = TelegramChat()
+    for number in range(4):
+        chat.says(BO, f"{number}?")
+        chat.says(ANN, "passed on", forwarded_from="Cy")
+    path = chat.write(tmp_path / "result.json")
+    with pytest.raises(TrainingDataError, match="produced no examples"):
+        prepare(path, PrepareOptions(gap=None))

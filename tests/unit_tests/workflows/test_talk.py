@@ -1,0 +1,143 @@
+"""Talks: with a tuned model, with the person of exports, with what was said."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.personas.talk import ChatSettings
+from langchain_chatexports.retrieval import ChatIndex
+from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.workflows import person_of, prepare, talk, train
+from langchain_chatexports.workflows.models import find_tuned
+from langchain_chatexports.workflows.talk import (
+    Speaker,
+    memory_of,
+    open_talk,
+    tuned_speaker,
+    voices_on,
+)
+from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
+from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
+from tests.unit_tests.builders.sessions import talk as session_of
+
+GROUP = "You are Tortoise. You are chatting with Hare and Fox."
+
+
+@pytest.fixture
+def tuned(here: Any) -> Speaker:
+    data = DataDirectory(here.data_dir)
+    data.prepare()
+    facts = {"system_prompt": GROUP, "user_label": "Hare", "job_id": "ftjob-1"}
+    keep_adapter(data, "1" * 12, **facts)
+    return tuned_speaker(find_tuned(None, here.data_dir).model)
+
+
+@pytest.mark.parametrize(
+    ("given", "user", "system"),
+    [
+        (ChatSettings(), "Hare", GROUP),
+        (
+            ChatSettings(label="Fox"),
+            "Fox",
+            "You are Tortoise. You are chatting with Fox.",
+        ),
+        (ChatSettings("Run.", label="Fox"), "Fox", "Run."),
+    ],
+)
+def test_a_model_is_asked_as_its_examples_were(
+    here: Any,
+    server: OpenAIServer,
+    tuned: Speaker,
+    given: ChatSettings,
+    user: str,
+    system: str,
+) -> None:
+    with talk(tuned, data_dir=here.data_dir, settings=given) as ask:
+        assert ask("Ready?")
+    first, last = server.chats[-1]["messages"]
+    assert first == {"role": "system", "content": system}
+    assert last == {"role": "user", "content": f"{user}: Ready?"}
+
+
+def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None:
+    base, own = voices_on(here, tuned, ChatSettings(), with_base=True)
+    assert (base.title, base.name) == ("base model", BASE_MODEL)
+    assert own.name == tuned.model
+    assert voices_on(here, tuned, ChatSettings()) != []
+
+
+def test_earlier_replies_come_from_what_it_was_trained_on(tmp_path: Path) -> None:
+    keep_model(tmp_path, "1" * 12)
+    model = find_tuned(None, tmp_path).model
+    assert tuned_speaker(model).shown_replies > 0
+    assert tuned_speaker(model, replies=0).shown_replies == 0
+
+
+def test_the_person_of_an_export_answers_without_a_training(
+    here: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    person = person_of(chats, PrepareOptions(ai=("Tortoise",)))
+    assert person.title == "Tortoise"
+    assert person.shown_replies == 8
+    with talk(person, data_dir=here.data_dir) as ask:
+        ask("Are you ready for the race?")
+    system = server.chats[-1]["messages"][0]["content"]
+    assert server.chats[-1]["model"] == BASE_MODEL
+    assert system.startswith("You are Tortoise. You are chatting with Hare.")
+    assert "> " in system
+
+
+def test_a_checkpoint_of_another_model_can_be_compared(here: Any) -> None:
+    here.data_dir.mkdir()
+    name = keep_model(here.data_dir, "1" * 12)
+    speaker = tuned_speaker(find_tuned(None, here.data_dir).model)
+    with pytest.raises(Exception, match=f"no model {name}:ckpt-step-9"):  # noqa: SIM117
+        with open_talk(
+            speaker,
+            ChatSettings(),
+            data_dir=here.data_dir,
+            compare=f"{name}:ckpt-step-9",
+        ):
+            pass
+
+
+def test_a_talk_remembers_what_was_said_in_exports(tmp_path: Path) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    with memory_of([chats], index_dir=tmp_path / "indexes") as recall:
+        assert recall is not None
+        found = recall("When is the race with the tortoise?")
+        assert "race" in found
+        assert found.startswith("These messages from earlier chats")
+        assert recall("Ok") == ""
+    with memory_of([]) as nothing:
+        assert nothing is None
+
+
+def test_what_is_recalled_is_short() -> None:
+    module: Any = import_module("langchain_chatexports.workflows.talk")
+    with ChatIndex() as index:
+        index.rebuild([session_of("Ann: lighthouse " + "lighthouse " * 400)])
+        assert len(module._recalled(index, "lighthouse")) < 2200
+
+
+def test_five_lines_from_an_export_to_a_talk(
+    here: Any, server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the package's docstring shows, with a server that stands in."""
+    monkeypatch.chdir(tmp_path)
+    write_imessage(tmp_path / "chat.db")
+    here.data_dir.mkdir()
+    name = keep_model(here.data_dir, "1" * 12)
+    server.final = {"fine_tuned_model": name}
+    server.models[name] = None
+    data = prepare("chat.db", PrepareOptions(ai=("Tortoise",)))
+    model = train(data, data_dir=here.data_dir, on_event=print)
+    with talk(model, data_dir=here.data_dir) as ask:
+        assert ask("Are you ready for the race?")

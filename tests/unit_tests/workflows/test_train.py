@@ -1,0 +1,234 @@
+"""Jobs: created, found, interrupted, followed; here and on another server."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from langchain_chatexports import local_server
+from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.training_data import TrainingData
+from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
+from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.finetuning.run import FineTuningRun
+from langchain_chatexports.local_server import KeptJob
+from langchain_chatexports.workflows.train import (
+    JobData,
+    JobEvent,
+    MessageEvent,
+    StepEvent,
+    StoppedEvent,
+    TrainingSettings,
+    create_job,
+    steps_of,
+    train_elsewhere,
+    train_on,
+)
+from tests.unit_tests.builders.openai_server import OpenAIServer
+from tests.unit_tests.builders.tuners import make_examples
+
+TRAIN = sys.modules["langchain_chatexports.workflows.train"]
+EXAMPLES: Any = make_examples()
+
+
+def data(examples: Any = EXAMPLES) -> TrainingData:
+    nothing = Preparation([], PrepareOptions())
+    return TrainingData(examples, [], 0, nothing, "Tortoise", "imessage chat.db")
+
+
+JOB = JobData.of(data())
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_job_is_created_followed_and_found_again(
+    here: Any, server: OpenAIServer
+) -> None:
+    def train_on_server(request: str) -> None:
+        if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
+            step = {"step": 20, "total_steps": 20, "train_loss": 1.254}
+            server.say("ftjob-1", "Step 20/20", type="metrics", data=step)
+            server.before_work = None
+
+    server.before_work = train_on_server
+    events: list[Any] = []
+    assert train_on(here, JOB, on_event=events.append) == "ft:tiny-1:org:tortoise:1"
+    assert events[0] == JobEvent("ftjob-1", "new")
+    (step,) = [event for event in events if isinstance(event, StepEvent)]
+    assert str(step) == "step 20/20, loss 1.25"
+    body = server.bodies[-1]
+    assert body["suffix"] == "tortoise"
+    assert body["metadata"]["langchain_chatexports_person"] == "Tortoise"
+
+    again: list[Any] = []
+    train_on(here, JOB, on_event=again.append)
+    # What was shown before is not shown again.
+    assert again == [JobEvent("ftjob-1", "trained")]
+    assert len(server.jobs) == 1
+    assert create_job(here, data()) == JobEvent("ftjob-1", "trained")
+
+
+def test_a_job_that_another_command_trains_is_not_stopped(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
+    server.statuses = ("running",)
+    here.is_shared = True
+    outcomes = []
+    for _ in range(2):
+        events: list[Any] = []
+        with pytest.raises(KeyboardInterrupt):
+            train_on(here, JOB, on_event=events.append)
+        outcomes.append((events[0].state, events[-1].outcome))
+    assert outcomes == [("new", "paused"), ("running", "elsewhere")]
+    assert server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
+
+
+def test_a_stopped_training_continues_from_both_front_ends(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptJob(
+        "ftjob-1", "stopped", "tiny-1", datetime.now(timezone.utc), 3, 9, saved_step=3
+    )
+    monkeypatch.setattr(local_server, "list_jobs", lambda _: [kept])
+    server.statuses = ("paused",)
+    resumed: list[str] = []
+    monkeypatch.setattr(
+        "openai.resources.fine_tuning.jobs.Jobs.resume",
+        lambda _, job_id: resumed.append(job_id),
+    )
+    assert create_job(here, data()).state == "new"
+    found = create_job(here, data())
+    assert found == JobEvent("ftjob-1", "continued", 3)
+    assert str(found).endswith("it continues from its checkpoint of step 3")
+    assert resumed == ["ftjob-1"]
+
+
+def test_a_training_that_is_run_again_is_deleted_when_it_is_interrupted(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
+    events: list[Any] = []
+    settings = TrainingSettings(run_again=True)
+    with pytest.raises(KeyboardInterrupt):
+        train_on(here, JOB, settings=settings, on_event=events.append)
+    assert events[-1].outcome == "deleted"
+    assert "DELETE /fine_tuning/jobs/ftjob-1" in server.requests
+
+
+def test_messages_after_the_last_answer_pass_on_this_machine(
+    here: Any, server: OpenAIServer
+) -> None:
+    examples: Any = make_examples()
+    for example in examples:
+        example["messages"].append({"role": "user", "content": "Again!"})
+    train_on(here, JobData.of(data(examples)))
+    assert b'"Again!"' in server.contents["file-1"]
+
+
+def test_a_local_server_that_is_gone_ends_the_waiting(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TRAIN, "_WAIT_SECONDS", 0.2)
+    server.statuses = ("running",)
+    here.is_running = False
+    with pytest.raises(LocalServerError, match="stopped before job ftjob-1"):
+        train_on(here, JOB)
+
+
+def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
+    here: Any, server: OpenAIServer
+) -> None:
+    server.statuses = ("cancelled",)
+    with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
+        train_on(here, JOB)
+    assert "billed" not in str(caught.value)
+
+
+def test_too_few_examples_are_refused_before_anything_starts() -> None:
+    with pytest.raises(TrainingDataError, match="too few"):
+        JobData.of(data(EXAMPLES[:9]))
+
+
+def test_another_server_is_asked_for_consent_and_told_no_name(
+    server: OpenAIServer,
+) -> None:
+    asked: list[str] = []
+
+    def refuse(host: str, _: Any) -> bool:
+        asked.append(host)
+        raise KeyboardInterrupt
+
+    events: list[Any] = []
+    where = ("tiny-1", server.base_url.replace("//", "//me:hush@"))
+    with pytest.raises(KeyboardInterrupt):
+        train_elsewhere(data(), *where, confirm=refuse, on_event=events.append)
+    assert asked == [server.base_url.split("/")[2]]
+    assert events == [StoppedEvent(None, "nothing sent")]
+    assert server.requests == []
+
+    name = train_elsewhere(
+        data(), "tiny-1", server.base_url, confirm=lambda *_: True, on_event=print
+    )
+    assert name == "ft:tiny-1:org::1"
+    assert "Tortoise" not in str(server.bodies[-1])
+    assert "chat.db" not in str(server.bodies[-1])
+
+
+def test_a_job_on_another_server_continues_when_the_waiting_is_interrupted(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "sleep", interrupt)
+    server.statuses = ("running",)
+    events: list[Any] = []
+    with pytest.raises(KeyboardInterrupt):
+        train_elsewhere(
+            data(),
+            "tiny-1",
+            server.base_url,
+            confirm=lambda *_: True,
+            on_event=events.append,
+        )
+    assert events[-1] == StoppedEvent("ftjob-1", "elsewhere")
+
+
+def test_the_time_left_is_that_of_the_last_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A continued training does not start at the first step, and a pause is none."""
+    moments = {100: 0.0, 101: 10.0, 102: 20.0, 110: 100.0}
+    events: list[dict[str, Any]] = [
+        {
+            "type": "metrics",
+            "created_at": moment,
+            "data": {"step": step, "total_steps": 120, "train_loss": 1.0},
+        }
+        for step, moment in moments.items()
+    ]
+    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
+    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 110, 120, 0)
+    lefts = [step.seconds_left for step in steps_of(job)]
+    assert lefts == [None, 190.0, 180.0, 100.0]
+
+
+def test_what_the_server_says_of_every_job_is_not_passed_on(
+    here: Any, server: OpenAIServer
+) -> None:
+    def say(request: str) -> None:
+        if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
+            server.say("ftjob-1", "Created fine-tuning job: ftjob-1")
+            server.say("ftjob-1", "Measured", data={"estimated_seconds": 200.0})
+            server.before_work = None
+
+    server.before_work = say
+    events: list[Any] = []
+    train_on(here, JOB, on_event=events.append)
+    said = [event for event in events if isinstance(event, MessageEvent)]
+    assert not [event for event in said if "Created" in event.text]
+    (measured,) = [event for event in said if event.text == "Measured"]
+    assert measured.estimated_seconds == 200.0
