@@ -18,7 +18,6 @@ SOURCES = (
     "benchmarks/*.py",
     "scripts/*.py",
     "docs/**/*.md",
-    "docs/**/*.mdx",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",

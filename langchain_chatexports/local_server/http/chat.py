@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CancelScope
@@ -390,7 +391,8 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
         raise _engine_failure(error) from error
     if scores is None:
         raise _too_long(tokenizer.context)
-    return {"object": "score", "model": model.name, "turns": scores}
+    turns = [asdict(score) for score in scores]
+    return {"object": "score", "model": model.name, "turns": turns}
 
 
 def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:

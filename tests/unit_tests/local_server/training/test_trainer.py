@@ -544,7 +544,7 @@ def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
     run_training(training_spec(tmp_path, tiny_base, hyperparameters=numbers))
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
     large = {path.name for path in files if path.stat().st_size > 50_000}
-    assert large == {"adapter_model.safetensors", "adapter.gguf"}
+    assert large == {"adapter_model.safetensors"}
     assert all(path.parent == tmp_path / "model" for path in files)
 
 
