@@ -172,12 +172,13 @@ async def test_a_client_that_leaves_cancels_its_answer(
         "headers": [
             (b"host", b"127.0.0.1"),
             (b"authorization", b"Bearer " + KEY.encode()),
+            (b"content-type", b"application/json"),
         ],
     }
     asked = asyncio.ensure_future(
         create_app(service, api_key=KEY)(scope, receive, send)
     )
-    assert await asyncio.to_thread(begun.wait, 240)
+    assert await asyncio.to_thread(begun.wait, 60)
     left.set()
     await asyncio.wait_for(asked, 240)
     noticed.set()
