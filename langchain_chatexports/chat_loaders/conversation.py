@@ -471,15 +471,19 @@ def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     if all(row.id for row in rows):
         return
     ids = MessageIds(conversation_id)
-    moments = Counter(row.time for row in rows)
+    copies = [row for row in rows if row.kind == "duplicate"]
+    originals = [row for row in rows if row.kind != "duplicate"] if copies else rows
+    moments = Counter(row.time for row in originals)
     # All of them, so that options which skip some do not change the others' ids.
-    for row in rows:
+    for row in originals:
         if row.id:
             continue
         if row.time is not None and moments[row.time] == 1:
             row.id = ids.alone(row.time)
         else:
             row.id = ids.among_equals(row.time, row.sender, row.text)
+    for row in copies:  # At last: nor does an export that is there twice.
+        row.id = row.id or ids.among_equals(row.time, row.sender, row.text)
 
 
 def _digest(text: str) -> str:
