@@ -157,8 +157,9 @@ class Names:
             return shown
         handles = self._handles.get(person, ())
         name = self._names.get(person, person)
-        # Handles first: a name can be several people's.
-        row = self._people.row_of([person, *handles]) or self._people.row_of([name])
+        # Ids and handles first: a name can be several people's.
+        by_id = self._people.row_of([person])
+        row = by_id or self._people.row_of(handles) or self._people.row_of([name])
         if not row:
             return shown
         self.nicknames |= dict.fromkeys(row[1:])
