@@ -18,6 +18,7 @@ def file(name: str, **keys: Any) -> ExportFile:
         "part": 0,
         "part_name": name,
         "size": 0,
+        "packed_size": 0,
         "path": Path(name),
         "label": name,
         "opener": BytesIO,
