@@ -157,8 +157,9 @@ class Names:
             return shown
         handles = self._handles.get(person, ())
         name = self._names.get(person, person)
-        # Handles first: a name can be several people's.
-        row = self._people.row_of([person, *handles]) or self._people.row_of([name])
+        # Ids and handles first: a name can be several people's.
+        by_id = self._people.row_of([person])
+        row = by_id or self._people.row_of(handles) or self._people.row_of([name])
         if not row:
             return shown
         self.nicknames |= dict.fromkeys(row[1:])
@@ -471,15 +472,19 @@ def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     if all(row.id for row in rows):
         return
     ids = MessageIds(conversation_id)
-    moments = Counter(row.time for row in rows)
+    copies = [row for row in rows if row.kind == "duplicate"]
+    originals = [row for row in rows if row.kind != "duplicate"] if copies else rows
+    moments = Counter(row.time for row in originals)
     # All of them, so that options which skip some do not change the others' ids.
-    for row in rows:
+    for row in originals:
         if row.id:
             continue
         if row.time is not None and moments[row.time] == 1:
             row.id = ids.alone(row.time)
         else:
             row.id = ids.among_equals(row.time, row.sender, row.text)
+    for row in copies:  # At last: nor does an export that is there twice.
+        row.id = row.id or ids.among_equals(row.time, row.sender, row.text)
 
 
 def _digest(text: str) -> str:

@@ -27,6 +27,7 @@ _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff"
 _UNSPACED_RUN = re.compile(
     f"[{_HAN}]+|[\u3040-\u309f]+|[\u30a0-\u30ff]+|[\uac00-\ud7af]+|[\u0e00-\u0e7f]+"
 )
+_HONORIFICS = frozenset(("さん", "ちゃん", "くん", "さま", "先生", "선생님", "คุณ", "พี่"))
 _UMLAUTS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe"}
 )
@@ -294,7 +295,7 @@ def _unspaced_parts(word: str) -> Iterator[str]:
     runs = _UNSPACED_RUN.findall(word)
     runs = [run for run in runs if len(run) <= _MAX_UNSPACED]
     parts = chain(runs if len(runs) > 1 else (), *map(_halves, runs))
-    return (part for part in parts if len(part) > 1)
+    return (part for part in parts if len(part) > 1 and part not in _HONORIFICS)
 
 
 def _halves(run: str) -> tuple[str, ...]:

@@ -21,17 +21,23 @@ _EXPONENT = 0.6
 def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
     """Return the pause before each message in seconds, `None` where it is unknown.
 
-    A merged message lasts until the last of its `events`. A pause is never negative.
+    A merged message lasts until the last of its `events`. A pause is never negative,
+    and a message that arrived late makes no silence behind it.
     """
     pauses: list[float | None] = []
     last: float | None = None
+    was_older = False
     for message in messages:
         begin = message.additional_kwargs.get("message_time")
         if not isinstance(begin, (int, float)):
             pauses.append(None)
             continue
         pauses.append(None if last is None else max(0.0, begin - last))
-        last = max(begin, end_time(message, begin))
+        is_older = last is not None and begin < last
+        # Two older ones in a row say that what was before them is from the future.
+        if was_older or not is_older:
+            last = max(begin, end_time(message, begin))
+        was_older = is_older
     return pauses
 
 

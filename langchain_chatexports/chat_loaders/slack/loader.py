@@ -48,6 +48,7 @@ _LISTS = {
     "dms.json": "dm",
 }
 _TEXT_FOLDERS = frozenset({"channels", "dms"})
+_ATTACHED = frozenset({"attachments", "__uploads"})  # Where slackdump saves files.
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
@@ -162,6 +163,9 @@ class Workspace:
             # Workspaces of one organization may have channels of one name: the list
             # beside the folder comes first.
             beside = lists.get((part, folders[:-1]), {})
+            if not beside and _is_attached(of_folder[0]):
+                self._files.details["other_files"] += len(of_folder)
+                continue
             name = folders[-1] if folders else "messages"
             channel = beside.get(name) or listed.get(name) or _unlisted(name)
             found.setdefault(channel.id, channel).files += of_folder
@@ -362,6 +366,11 @@ def _no_messages(files: ExportFiles) -> ExportFormatError:
             "zip from Slack, or the folder that it unpacks to."
         )
     return ExportFormatError(msg, path=files.path)
+
+
+def _is_attached(file: ExportFile) -> bool:
+    folders = file.folders[file.given :] or file.folders[-1:]
+    return not _ATTACHED.isdisjoint(folders)
 
 
 def _is_text_export(file: ExportFile) -> bool:

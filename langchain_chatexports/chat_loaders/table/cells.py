@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TextIO
 
 import msgspec
 
@@ -229,19 +229,35 @@ def _csv_cells(
             source, encoding=form.encoding, errors=form.errors, newline=""
         ) as text,
     ):
-        rows = csv.reader(text, delimiter=form.delimiter, strict=True)
-        with suppress(csv.Error):
-            for _ in range(form.before_header + 1):
-                next(rows, None)
-        while True:
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error:  # A cell that is too long, or a quote that is not closed.
-                yield None
-                continue
-            if len(row) > needed and not any(row[len(names) :]):
+        for row in islice(
+            _csv_rows(text, form.delimiter), form.before_header + 1, None
+        ):
+            if row and len(row) > needed and not any(row[len(names) :]):
                 yield {part: row[at] for part, at in places.items() if at < len(row)}
-            elif row:
+            elif row != []:
                 yield None
+
+
+def _csv_rows(text: TextIO, delimiter: str) -> Iterator[list[str] | None]:
+    """Yield rows; a quote that nothing closes costs its line: `None`."""
+    taken: list[str] = []
+    again: list[str] = []
+
+    def lines() -> Iterator[str]:
+        while line := again.pop() if again else text.readline():
+            taken.append(line)
+            yield line
+
+    rows = csv.reader(lines(), delimiter=delimiter, strict=True)
+    while True:
+        taken.clear()
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error:  # Or a cell that is too long.
+            again += taken[:0:-1]
+            rows = csv.reader(lines(), delimiter=delimiter, strict=True)
+            yield None
+        else:
+            yield row

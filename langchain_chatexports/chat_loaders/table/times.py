@@ -41,9 +41,10 @@ _WRITTEN = re.compile(
     rf"(?:(?:,?\s+|T){_CLOCK}(?:\s*(?P<period>[AP])\.?\s?M\.?)? ?{_ZONE})?",
     re.IGNORECASE,
 )
-# The form of e-mail headers (RFC 5322).
+# The forms of e-mail headers (RFC 5322) and of Twitter (Oct 31 22:10:47 +0000 2017).
 _MAIL = re.compile(
-    r"(?:[a-z]{3}, )?\d\d? [a-z]{3} \d{4} \d\d:\d\d(?::\d\d)? (?:[+-]\d{4}|GMT|UTC)",
+    r"(?:[a-z]{3}, )?\d\d? [a-z]{3} \d{4} \d\d:\d\d(?::\d\d)? (?:[+-]\d{4}|GMT|UTC)"
+    r"|[a-z]{3} [a-z]{3} \d\d? \d\d:\d\d:\d\d [+-]\d{4} \d{4}",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -77,7 +78,7 @@ class TimeReader:
 
         It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
         size), Excel's days, ISO 8601, a date as spreadsheets write it, or the form of
-        e-mail headers.
+        e-mail headers or of Twitter.
         """
         text = text.strip()
         if len(text) > _MAX_LENGTH:

@@ -1,5 +1,6 @@
 """The Telegram loader: a chat or an account that Telegram Desktop exported."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import tzinfo
@@ -148,7 +149,9 @@ def _messages(
     for chat in chats:
         ids: dict[str, str] = {}
         if chat.is_html and not chats[0].is_html:
-            ids = {name: person for person, name in reader.names.items()}
+            # HTML has names only; that of two people does not say which one wrote.
+            counts = Counter(reader.names.values())
+            ids = {name: who for who, name in reader.names.items() if counts[name] == 1}
         try:
             for record in chat.records():
                 if record and ids:

@@ -376,6 +376,17 @@ def _fail(_: int) -> Message:
     raise AssertionError
 
 
+def test_an_id_in_the_table_of_people_comes_before_names(path: Path) -> None:
+    keys = {
+        "messages": [{"time": 1, "sender": "1", "text": "Hop"}],
+        "members": ["1", "2"],
+        "handles": {"1": ["Hare"], "2": ["Tortoise"]},
+    }
+    loader = Rows(path, [keys], people={"Turtle": "1", "Hare": "2"})
+    (session,) = cast("Any", loader.load())
+    assert session["metadata"]["participants"] == ["Turtle", "Hare"]
+
+
 def test_handles_are_known_without_reading_a_message(path: Path) -> None:
     class Unread(Rows):
         def conversations(self, files: ExportFiles) -> Iterator[Conversation]:

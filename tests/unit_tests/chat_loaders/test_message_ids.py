@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +121,17 @@ def test_a_single_file_gives_the_ids_of_the_folder(
     path = tmp_path / "first" / FACEBOOK / "inbox" / "ada_1" / "message_1.json"
     (session,) = SingleFileFacebookMessengerChatLoader(path).load()
     assert [m.id for m in session["messages"]] == [m.id for m in messages]
+
+
+def test_an_export_that_is_there_twice_does_not_change_them(
+    messages: list[BaseMessage], tmp_path: Path
+) -> None:
+    place = tmp_path / "first" / FACEBOOK / "inbox" / "ada_1"
+    shutil.copy(place / "message_1.json", place / "message_1 (1).json")
+    again = FolderFacebookMessengerChatLoader(tmp_path / "first")
+    (session,) = again.load()
+    assert [m.id for m in session["messages"]] == [m.id for m in messages]
+    assert again.inspect().skipped == {"duplicate": len(LINES)}
 
 
 def test_messages_without_a_time_have_ids_too(tmp_path: Path) -> None:

@@ -94,6 +94,18 @@ def test_a_full_name_does_not_reach_over_a_line() -> None:
     assert [s.start for s in GAZETTEER.find("ann\nlee")] == [0]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("田中さん", "お母さんは元気"),
+        ("철수선생님", "선생님 안녕"),
+        ("คุณสมชาย", "คุณสบายดีไหม"),
+    ],
+)
+def test_the_title_behind_a_name_is_no_name(name: str, text: str) -> None:
+    assert Gazetteer([name]).find(text) == []
+
+
 def test_no_names_find_nothing() -> None:
     assert Gazetteer(()).find("Ann Lee") == []
 

@@ -100,7 +100,7 @@ def test_a_message_without_a_time_has_no_pause_and_hides_none() -> None:
 
 
 def test_a_pause_is_never_negative() -> None:
-    assert pauses_before([_message(t) for t in (100, 40, 130)]) == [None, 0, 90]
+    assert pauses_before([_message(t) for t in (100, 40, 130)]) == [None, 0, 30]
 
 
 FUTURE = 2**31  # A phone without a clock: January 2038.
@@ -111,13 +111,20 @@ DAY = 86_400
 def test_a_message_from_the_future_hides_no_later_silence(in_future: int) -> None:
     times = [0, 60, *[FUTURE] * in_future, 120, 180, DAY, DAY + 60, 3 * DAY]
     pauses = pauses_before([_message(t) for t in times])
-    assert pauses[2 + in_future :] == [0, 60, DAY - 180, 60, 2 * DAY - 60]
+    assert pauses[2 + in_future :] == [0, 0, DAY - 180, 60, 2 * DAY - 60]
 
 
 def test_a_merged_message_that_ends_in_the_future_hides_no_later_silence() -> None:
     merged = _message(0, "1970-01-01T00:00:00+00:00", "2038-01-01T00:00:00+00:00")
     others = [_message(t) for t in (60, 120, 180, DAY)]
-    assert pauses_before([_message(0), merged, *others])[2:] == [0, 60, 60, DAY - 180]
+    assert pauses_before([_message(0), merged, *others])[2:] == [0, 0, 60, DAY - 180]
+
+
+def test_a_message_from_the_past_makes_no_silence() -> None:
+    """WhatsApp keeps a message that comes late where it arrived."""
+    times = [5 * DAY, 0, 5 * DAY + 60, 5 * DAY + 120, 5 * DAY + 180]
+    pauses = pauses_before([_message(t) for t in times])
+    assert pauses == [None, 0, 60, 60, 60]
 
 
 def test_the_bounds_are_those_that_the_docs_name() -> None:

@@ -93,6 +93,7 @@ def test_other_json_is_no_messages(tmp_path: Path) -> None:
         "general/2024-05-03.json": '{"a": 1}',
         "general/2024-05-04.json": '[{"a": 1}]',
         "general/2024-05-05.json": "[]",
+        "general/attachments/2024-05-01.json": '[{"ts": "1.0", "text": "no"}]',
         "FC:F1:notes/canvas_in_the_conversation.json": '[{"ts": "1.0"}]',
         "integration_logs.json": "[]",
     }
@@ -676,6 +677,18 @@ def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
         ("Build", "*Build* for @Ann\ngreen"),
         ("Ann", "the text"),
     ]
+
+
+def test_a_channel_may_be_called_attachments(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "Hello")
+    export.channel("C2", "attachments").says("U2", "Hi")
+    saved = '[{"ts": "1.0", "text": "no"}]'
+    export.others["attachments/attachments/2024-05-01.json"] = saved
+    export.others["__uploads/F1/2024-05-01.json"] = saved
+    path = export.to_zip(tmp_path / "export.zip")
+    assert loaded(path) == {"C2": [("Bo", "Hi")], "C1": [("Ann", "Hello")]}
+    assert SlackChatLoader(path).inspect().details["other_files"] == 2
 
 
 def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:

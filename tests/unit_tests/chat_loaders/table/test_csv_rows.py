@@ -108,13 +108,25 @@ def test_a_bad_row_is_counted(tmp_path: Path, row: str, count: dict[str, int]) -
     assert skipped(tmp_path, text) == count
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_quote_that_nothing_closes_costs_its_line(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "desk.csv"
+    path.write_text(
+        f'chat_id,sender,text\n1,Ann,"both\nlines"\n1,Bo,"open\n1,Ann,Bye{end}'
+    )
+    loader = TableChatLoader(path)
+    (session,) = loader.load()
+    assert [m.content for m in session["messages"]] == ["both\nlines", "Bye"]
+    assert loader.inspect().skipped == {"unreadable": 1}
+
+
 def test_a_quote_that_nothing_closes_does_not_take_the_rest(tmp_path: Path) -> None:
     rows = "1,some more words\n" * 20_000
     path = tmp_path / "desk.csv"
     path.write_text(f'chat_id,text\n1,"open\n{rows}')
     summary = TableChatLoader(path).inspect()
     assert summary.skipped["unreadable"] == 1
-    assert summary.kept > 10_000
+    assert summary.kept == 20_000
 
 
 @pytest.mark.parametrize(

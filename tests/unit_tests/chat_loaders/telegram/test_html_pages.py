@@ -284,6 +284,26 @@ def test_json_and_html_of_one_chat_are_learned_once(tmp_path: Path, order: str) 
     assert loader.inspect().skipped == {"duplicate": 3, "system": 1}
 
 
+def test_html_does_not_say_which_of_two_namesakes_wrote(tmp_path: Path) -> None:
+    chat = TelegramChat("Meadow", "private_group", 99)
+    page = Page("Meadow")
+    people = [ANN, BO, Person("Ann", "user77")]
+    for number, person in enumerate(people, 1):
+        chat.says(person, f"text {number}")
+        page.says(person.name, text_block(f"text {number}"), number=number)
+    page.says("Ann", text_block("only in HTML"), number=4)
+    chat.write(tmp_path / "a" / "result.json")
+    page.write(tmp_path / "b" / "messages.html")
+    (session,) = TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER).load()
+    senders = {m.content: m.additional_kwargs["sender"] for m in session["messages"]}
+    assert senders == {
+        "text 1": "Ann (user11)",
+        "text 2": "Bo",
+        "text 3": "Ann (user77)",
+        "only in HTML": "Ann",
+    }
+
+
 def test_html_of_a_namesake_is_a_chat_of_its_own(tmp_path: Path) -> None:
     json_of_two().write(tmp_path / "a" / "result.json")
     page = Page()
