@@ -35,6 +35,7 @@ from langchain_chatexports.exceptions import (
 
 _MAX_FILE_BYTES = 2 * 2**30
 _MAX_ENTRIES = 100_000  # Of a zip's list of files: more than real exports have.
+_MAX_LIST_BYTES = 32 * 2**20  # An entry is 46 bytes and its name.
 # Chats pack 4 to 30 times smaller; deflate reaches 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
@@ -355,6 +356,8 @@ def _files_in_zip(
     zips: ExitStack,
 ) -> Iterator[ExportFile]:
     file = zips.enter_context(open_regular_file(path))
+    if _list_size(file) > _MAX_LIST_BYTES:
+        raise _too_many_files(path)
     try:
         archive = zips.enter_context(zipfile.ZipFile(file))
     except _BROKEN_ZIP as error:
@@ -421,10 +424,31 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
     return None
 
 
+def _list_size(file: IO[bytes]) -> int:
+    """Return the length of a zip's list of files, which `zipfile` reads at once.
+
+    It is in the end record (APPNOTE.TXT 4.3.14 to 4.3.16).
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 22 - 0xFFFF - 76))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        return 0
+    large = tail.rfind(b"PK\x06\x06", 0, end)
+    if large >= 0 and len(tail) >= large + 48:
+        return int.from_bytes(tail[large + 40 : large + 48], "little")
+    return int.from_bytes(tail[end + 12 : end + 16], "little")
+
+
+def _too_many_files(path: Path) -> ExportFormatError:
+    msg = f"{path} lists more files than any export has. Download the export again."
+    return ExportFormatError(msg, path=path)
+
+
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if len(infos) > _MAX_ENTRIES:
-        msg = f"{path} lists more files than any export has. Download the export again."
-        raise ExportFormatError(msg, path=path)
+        raise _too_many_files(path)
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
         msg = (
             f"{path} is protected by a password. Exports are not: unpack it and give "

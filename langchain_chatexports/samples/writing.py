@@ -20,11 +20,16 @@ class SceneLine(NamedTuple):
 
 
 def read_scenes(file_name: str) -> dict[str, list[SceneLine]]:
-    """Return the lines (`Hare: Speed is key!`) below each heading (`# The race`)."""
+    """Parse the scenes of a file of this folder."""
     text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
+    return parse_scenes(text.decode())
+
+
+def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
+    """Return the lines (`Hare: Speed is key!`) below each heading (`# The race`)."""
     scenes: dict[str, list[SceneLine]] = {}
     lines: list[SceneLine] = []
-    for row in text.decode().splitlines():
+    for row in text.splitlines():
         if row.startswith("# "):
             lines = scenes.setdefault(row.removeprefix("# "), [])
         elif row:

@@ -184,6 +184,16 @@ def test_a_number_that_python_refuses_costs_its_record(path: Path) -> None:
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
+def test_a_list_of_files_larger_than_any_exports_is_refused(path: Path) -> None:
+    # Only the end record says so: nothing of that size is read.
+    end = path.read_bytes().rfind(b"PK\x05\x06")
+    with path.open("r+b") as file:
+        file.seek(end + 12)
+        file.write(struct.pack("<L", 2**30))
+    with pytest.raises(ExportFormatError, match="more files than any export"):
+        inspect(path)
+
+
 def test_more_files_than_any_exports_are_refused(
     path: Path, thread: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -225,7 +225,7 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
     for write in (
         lambda: step | to_training_examples,
         lambda: step.pipe(to_training_examples),
-        lambda: ListLoader([]) | step | to_training_examples,
+        lambda: ListLoader([]) | step | to_training_examples,  # type: ignore[operator]
     ):
         with pytest.raises(TypeError, match=remedy):
             write()
