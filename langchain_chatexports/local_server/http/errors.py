@@ -1,6 +1,5 @@
 """Errors in the shape that OpenAI's clients parse."""
 
-import errno
 import json
 import logging
 import traceback
@@ -68,7 +67,7 @@ def not_found(*, kind: str, param: str) -> ApiError:
 
 def unexpected_error(error: Exception) -> ApiError:
     """Return the response to an unexpected exception."""
-    if is_disk_full(error) or getattr(error, "errno", None) == errno.ENOSPC:
+    if is_disk_full(error):
         msg = "The disk with the data directory is full. Free some space."
         return ApiError(msg, status=507, code="disk_full", kind="server_error")
     msg = "The server had an error while processing your request."

@@ -35,6 +35,7 @@ from langchain_chatexports.local_server.processes import (
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.database import is_disk_full
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
     publish_server,
@@ -120,6 +121,7 @@ def _serve(
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
     with (
+        _full_disk_explained(),
         listen(settings.host, settings.port) as listener,
         open_service(settings) as service,
     ):
@@ -155,6 +157,17 @@ def _serve(
             )
         finally:
             withdraw_server(service.data)
+
+
+@contextmanager
+def _full_disk_explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        msg = "The disk with the data directory is full. Free some space first."
+        raise LocalServerError(msg) from error
 
 
 @contextmanager

@@ -4,10 +4,13 @@ Each change is one transaction: it is done completely or not at all, also if a p
 is killed. What is deleted is overwritten in the file. There is no message text in it.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from langchain_chatexports.exceptions import LocalServerError
 
 _VERSION = 1
 _TIMEOUT_SECONDS = 30.0
@@ -38,19 +41,40 @@ COMMIT;
 """
 
 
+class DatabaseError(LocalServerError):
+    """The database cannot be read or written; the text says why."""
+
+    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+        self.is_full = "full" in str(error)
+        if self.is_full:
+            msg = f"The disk with {path.parent} is full. Free some space first."
+        else:
+            msg = f"{path} cannot be used: {error}."
+        super().__init__(msg)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the database for one or more queries."""
+    """Open the database for one or more queries.
+
+    Raises:
+        DatabaseError: If it cannot be read or written.
+    """
     # A missing database is an error, and not created.
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    with closing(
-        sqlite3.connect(uri, uri=True, timeout=_TIMEOUT_SECONDS, isolation_level=None)
-    ) as connection:
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA secure_delete = ON")
-        if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-            connection.executescript(_SCHEMA)
-        yield connection
+    try:
+        with closing(
+            sqlite3.connect(
+                uri, uri=True, timeout=_TIMEOUT_SECONDS, isolation_level=None
+            )
+        ) as connection:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")
+            if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                connection.executescript(_SCHEMA)
+            yield connection
+    except sqlite3.Error as error:
+        raise DatabaseError(path, error) from error
 
 
 @contextmanager
@@ -63,5 +87,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether SQLite could not write for want of space."""
-    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+    """Return whether a file or the database could not be written for want of space."""
+    if isinstance(error, DatabaseError):
+        return error.is_full
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC

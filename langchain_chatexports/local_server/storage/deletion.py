@@ -114,11 +114,12 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         files, jobs = FileStore(data), JobStore(data)
         for model in list_models(data.root):
             remove_folder(model.path)
+        # First the files: on a full disk, the database needs their space.
+        for file in files.newest_first():
+            files.delete(file["id"])
         for job in jobs.newest_first():
             jobs.wait_for_trainer(job["id"])
             jobs.delete(job["id"])
-        for file in files.newest_first():
-            files.delete(file["id"])
         files.delete_expired()
         files.delete_incomplete()
     return deleted

@@ -253,7 +253,10 @@ class ModelStore:
 
     def _find(self, name: str) -> dict[str, Any] | None:
         # The id is the last part of a name.
-        record = _read_record(self._data.models / name.rpartition(":")[2])
+        model_id = name.rpartition(":")[2]
+        if not MODEL_ID.fullmatch(model_id):  # It may be a path.
+            return None
+        record = _read_record(self._data.models / model_id)
         return record if record is not None and record["name"] == name else None
 
 

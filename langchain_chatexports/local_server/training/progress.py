@@ -96,10 +96,9 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 f"remaining {plural(state.max_steps - state.global_step, 'step')}, "
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
-        # Not at the end of an epoch: a training that continues from there would skip
-        # the validation of that epoch.
         is_due = self.is_stopping or now - self._last_save > SAVE_SECONDS
-        if is_due and not _is_epoch_end(state):
+        # A training that continues from the end of an epoch would skip its validation.
+        if is_due and not (self._has_validation and _is_epoch_end(state)):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import logging
 import shutil
-import sqlite3
 import subprocess
 import threading
 from itertools import count
@@ -28,7 +27,10 @@ from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     remove_folder,
 )
-from langchain_chatexports.local_server.storage.database import is_disk_full
+from langchain_chatexports.local_server.storage.database import (
+    DatabaseError,
+    is_disk_full,
+)
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import (
     COMPLETE,
@@ -164,7 +166,7 @@ class TrainingQueue:
             try:
                 continues = self._resumes or not self._stopping.is_set()
                 self._conclude(job_id, model, failure, continues=continues)
-            except sqlite3.OperationalError:  # noqa: PERF203 - the disk is full.
+            except DatabaseError:  # noqa: PERF203 - the disk is full.
                 if self._stopping.wait(_IDLE_SECONDS):
                     return
             else:
@@ -274,7 +276,7 @@ class TrainingQueue:
         level: Literal["info", "warn", "error"] = "info",
     ) -> None:
         # A full disk must not keep a job from finishing.
-        with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.suppress(DatabaseError):
             self._jobs.log(job_id, message, level=level)
 
     def _has_this_base(self, job_id: str) -> bool:
@@ -325,7 +327,7 @@ def _failure(exit_code: int, output: bytes) -> dict[str, Any] | None:
 
 
 def _start_failure(error: Exception) -> dict[str, Any]:
-    if is_disk_full(error) or getattr(error, "errno", None) == errno.ENOSPC:
+    if is_disk_full(error):
         return _DISK_FULL
     message = f"The job could not be started ({type(error).__name__})."
     return {"code": "server_error", "message": message, "param": None}

@@ -31,7 +31,10 @@ from langchain_chatexports.local_server.storage.data_directory import (
     replace,
     write_json,
 )
-from langchain_chatexports.local_server.storage.database import is_disk_full
+from langchain_chatexports.local_server.storage.database import (
+    DatabaseError,
+    is_disk_full,
+)
 from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
 from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
@@ -430,6 +433,8 @@ def _explain(error: Exception) -> tuple[str, str]:
             "The disk with the data directory is full. Free some space, and continue "
             "the training: its last save is kept."
         )
+    if isinstance(error, DatabaseError):
+        return "server_error", str(error)
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "out_of_memory", (
             "There was not enough memory for training. Close other programs, or use "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -177,3 +179,18 @@ def test_larger_models_and_longer_trainings_learn_more_slowly(
 )
 def test_any_suffix_becomes_a_part_of_a_name(suffix: str | None, part: str) -> None:
     assert tuned_model_name("m", suffix, "0" * 12) == f"ft:m:local:{part}:{'0' * 12}"
+
+
+def test_a_start_on_a_full_disk_is_explained(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: ServerSettings) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    # Both are of the whole process.
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    monkeypatch.setattr(startup, "apply_thread_settings", lambda _: None)
+    monkeypatch.setattr(startup, "open_service", full)
+    settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
+    with pytest.raises(LocalServerError, match="Free some space"):
+        startup.serve_forever(settings)

@@ -3,13 +3,16 @@
 import multiprocessing
 import os
 import signal
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.database import writing
+from langchain_chatexports.local_server.storage.database import (
+    DatabaseError,
+    is_disk_full,
+    writing,
+)
 from langchain_chatexports.local_server.storage.jobs import JobStore
 
 _EVENTS = 40
@@ -82,9 +85,29 @@ def test_a_deleted_job_gets_no_events(data: DataDirectory) -> None:
 
 
 def test_a_missing_database_is_an_error_and_not_created(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError), writing(tmp_path / "none.db"):
+    with pytest.raises(DatabaseError), writing(tmp_path / "none.db"):
         pass
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_full_disk_is_explained_and_changes_nothing(data: DataDirectory) -> None:
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=[])["id"]
+    with (  # noqa: PT012 - what is written fails, or its commit.
+        pytest.raises(DatabaseError, match="Free some space") as caught,
+        writing(data.database) as database,
+    ):
+        database.execute("PRAGMA max_page_count = 1")
+        database.execute("UPDATE jobs SET record = ?", ("x" * 100_000,))
+    assert is_disk_full(caught.value)
+    assert jobs.require(job_id)["status"] == "queued"
+
+
+def test_a_damaged_database_is_explained(data: DataDirectory) -> None:
+    data.database.write_bytes(b"no database at all" * 100)
+    with pytest.raises(DatabaseError, match="not a database") as caught:
+        JobStore(data).newest_first()
+    assert not is_disk_full(caught.value)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")

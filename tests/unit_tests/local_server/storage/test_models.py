@@ -8,7 +8,12 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import find_model, list_models, rename_model
-from langchain_chatexports.local_server.storage.models import name_suffix
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    read_json,
+    write_json,
+)
+from langchain_chatexports.local_server.storage.models import ModelStore, name_suffix
 from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
@@ -108,3 +113,17 @@ def test_a_model_is_not_renamed_if_it_is_not_there_or_the_label_is_too_long(
     with pytest.raises(LocalServerError, match=r"no tuned model|100 characters"):
         rename_model((names or ["ft:none"])[0], label, data_dir=root)
     assert list_models(root) == before
+
+
+def test_a_name_that_is_a_path_reads_nothing_outside(tmp_path: Path) -> None:
+    keep_model(tmp_path / "other", "0" * 12)
+    outside = tmp_path / "other" / "models" / ("0" * 12)
+    record = read_json(outside / "model.json")
+    assert record is not None
+    name = f"x:{outside}"
+    write_json(outside / "model.json", {**record, "name": name})
+    data = DataDirectory(tmp_path / "data")
+    data.prepare()
+    store = ModelStore(data, base_model="tiny", signature="")
+    assert store.get(name) is None
+    assert store.other_base(name) is None

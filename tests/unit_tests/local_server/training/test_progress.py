@@ -58,3 +58,22 @@ def test_a_resumed_training_estimates_its_remaining_steps_by_its_own(
     left = 200 - told_at
     (text,) = [e["message"] for e in jobs.events(job_id) if "per step" in e["message"]]
     assert f"2.0 seconds per step: about 3 minutes for the remaining {left}" in text
+
+
+@pytest.mark.parametrize("has_validation", [False, True])
+def test_the_end_of_an_epoch_is_saved_unless_a_validation_follows(
+    tmp_path: Path, has_validation: bool
+) -> None:
+    """Otherwise a training with one step an epoch would have no save at all."""
+    from langchain_chatexports.local_server.training import progress
+
+    data = DataDirectory(tmp_path)
+    data.prepare()
+    jobs = JobStore(data)
+    job_id = jobs.create({}, private={}, events=[])["id"]
+    writer = progress.ProgressWriter(jobs, job_id, has_validation=has_validation)
+    writer.is_stopping = True
+    state: Any = SimpleNamespace(global_step=2, max_steps=5, epoch=2.0)
+    control: Any = SimpleNamespace(should_save=False)
+    writer.on_step_end(None, state, control)
+    assert control.should_save is not has_validation

@@ -14,6 +14,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     write_json,
 )
+from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
@@ -306,8 +307,8 @@ def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
     def update_on_a_full_disk(*args: Any, **changes: Any) -> bool:
         tries.append(changes)
         if len(tries) < 3:
-            msg = "database or disk is full"
-            raise sqlite3.OperationalError(msg)
+            full = sqlite3.OperationalError("database or disk is full")
+            raise DatabaseError(Path("chatexports.db"), full)
         return update(*args, **changes)
 
     monkeypatch.setattr(server.jobs, "update", update_on_a_full_disk)

@@ -3,21 +3,28 @@
 import errno
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.training.queue import _failure
 from langchain_chatexports.local_server.training.trainer import (
     TrainingError,
     _describe_failure,
 )
 
+_DATABASE = Path("data") / "chatexports.db"
+_FULL = sqlite3.OperationalError("database or disk is full")
+_LOCKED = sqlite3.OperationalError("database is locked")
+
 
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
         (OSError(errno.ENOSPC, "No space left"), "disk_full", "Free some space"),
-        (sqlite3.OperationalError("database or disk is full"), "disk_full", "space"),
+        (DatabaseError(_DATABASE, _FULL), "disk_full", "space"),
+        (DatabaseError(_DATABASE, _LOCKED), "server_error", "is locked"),
         (MemoryError(), "out_of_memory", "smaller base"),
         (RuntimeError("CUDA out of memory"), "out_of_memory", "shorter dialogues"),
         (PermissionError(13, "no"), "base_unreadable", "PermissionError"),
