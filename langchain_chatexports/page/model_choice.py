@@ -20,7 +20,7 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
         session: The session.
     """
     kept = list_models(session.data_dir)
-    models = {model.name: model for model in kept if not model.is_test_run}
+    models = {model.name: model for model in kept}
     if not models:
         _build_no_model(session)
     return models

@@ -126,7 +126,7 @@ def _find(name: str | None, data_dir: str | Path | None) -> TunedModel:
             "chatexports finetune PATH --ai NAME"
         )
         raise LocalServerError(msg)
-    return next((m for m in models if not m.is_test_run), models[0])
+    return models[0]
 
 
 class _Progress:

@@ -130,8 +130,7 @@ def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundMod
         )
         raise LocalServerError(msg)
     if name is None:
-        real = [model for model in models if not model.is_test_run]
-        return FoundModel((real or models)[0], 0)
+        return FoundModel(models[0], 0)
     asked = plain_name(name)
     exact = [model for model in models if model.name == name] or [
         model for model in models if asked in _forms(model)

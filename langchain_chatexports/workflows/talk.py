@@ -277,9 +277,7 @@ def other_model(
     bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
     if compare is None or compare in bases or speaker.tuned is None:
         return compare
-    # The server knows the steps of its checkpoints.
-    name, *step = compare.partition(":ckpt-step-")
-    return "".join([find_tuned(name, data_dir).model.name, *step])
+    return find_tuned(compare, data_dir).model.name
 
 
 def _recalled(index: ChatIndex, line: str) -> str:

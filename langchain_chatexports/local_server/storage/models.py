@@ -35,8 +35,6 @@ _MAX_SUFFIX_LENGTH, _MAX_METADATA_LENGTH = 64, 512
 MAX_LABEL_LENGTH = 100
 """The length of a model's label."""
 
-TEST_RUN = "test-with-secrets"
-"""The suffix of models that `evaluate --secrets` trains, probes and deletes."""
 
 _JOB_PREFIX = "ftjob-"
 
@@ -83,11 +81,6 @@ class TunedModel:
     def short_name(self) -> str:
         """The end of its name that `find_model` finds: `<suffix>:<id>`, or the id."""
         return self.name.split(":", 3)[-1].removeprefix(":")
-
-    @property
-    def is_test_run(self) -> bool:
-        """Whether it is of a test run that was killed while it was probed."""
-        return f":{TEST_RUN}:" in self.name
 
     @property
     def size_bytes(self) -> int:

@@ -6,7 +6,7 @@ The server answers with fixed texts, as no random model answers with HTML.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -14,14 +14,13 @@ from selenium.common.exceptions import NoAlertPresentException
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.models import TEST_RUN
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
     publish_server,
 )
 from langchain_chatexports.page.guess_state import evaluation_path
 from tests.integration_tests.page.conftest import opened, wait
-from tests.unit_tests.builders.kept_models import keep_adapter, keep_tuned
+from tests.unit_tests.builders.kept_models import keep_tuned
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 
 if TYPE_CHECKING:
@@ -53,10 +52,6 @@ def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
     with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
         base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
         keep_tuned(server, data, _TRAINING, _HELD_OUT, **base)
-        # The newest, but of a test run.
-        left: dict[str, Any] = {"name": f"ft:tiny:local:{TEST_RUN}:b"}
-        left["created_at"] = 1_900_000_000
-        keep_adapter(data, "00000000000b", job_id="ftjob-left", **left)
         publish_server(data, RunningServer(server.base_url, "tiny", KEY, 7))
         yield server
 
@@ -106,7 +101,7 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
     browsers: Callable[..., Browser],
     tmp_path: Path,
 ) -> None:
-    (model,) = (m for m in list_models(tmp_path / "data") if not m.is_test_run)
+    (model,) = list_models(tmp_path / "data")
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def wait_with_answers(request: str) -> None:

@@ -251,18 +251,6 @@ def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
 
 
-def test_a_missing_checkpoint_to_compare_with_is_an_error_before_the_first_question(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = keep_model(tmp_path / "kept", "1" * 12)
-    with OpenAIServer(models={name: None}).running() as server:
-        _serve_locally(server, monkeypatch)
-        missing = ("--compare", f"{name}:ckpt-step-9")
-        done = chatexports("chat", *missing, "--data-dir", "kept", stdin="Hello\n")
-    assert (done.status, server.chats) == (1, [])
-    assert f"Did you mean '{name}'?" in done.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "system"),
     [((), "Be slow."), (("--system", "Run."), "Run."), (("--system", ""), None)],

@@ -18,7 +18,6 @@ from langchain_chatexports.workflows.models import find_tuned
 from langchain_chatexports.workflows.talk import (
     Speaker,
     memory_of,
-    open_talk,
     tuned_speaker,
     voices_on,
 )
@@ -92,20 +91,6 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert server.chats[-1]["model"] == BASE_MODEL
     assert system.startswith("You are Tortoise. You are chatting with Hare.")
     assert "> " in system
-
-
-def test_a_checkpoint_of_another_model_can_be_compared(here: Any) -> None:
-    here.data_dir.mkdir()
-    name = keep_model(here.data_dir, "1" * 12)
-    speaker = tuned_speaker(find_tuned(None, here.data_dir).model)
-    with pytest.raises(Exception, match=f"no model {name}:ckpt-step-9"):  # noqa: SIM117
-        with open_talk(
-            speaker,
-            ChatSettings(),
-            data_dir=here.data_dir,
-            compare=f"{name}:ckpt-step-9",
-        ):
-            pass
 
 
 def test_a_talk_remembers_what_was_said_in_exports(tmp_path: Path) -> None:
