@@ -23,8 +23,8 @@ pytest.importorskip("xllamacpp")
 _TURNS = 8
 _STEPS = 3
 # In nats. ggml looks Gemma's activation up in a table of float16, and keeps keys and
-# values in 16 bits.
-_TOLERANCE = 0.05
+# values in 16 bits. Rows in a wrong order are 0.3 nats off and more.
+_TOLERANCE = 0.1
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
