@@ -52,6 +52,7 @@ class _Terminal:
         self._base = base
         self._started = 0
         (folder / "few.jsonl").write_bytes(as_jsonl(dialogues()))
+        (folder / "other.jsonl").write_bytes(as_jsonl(dialogues(20)))
         (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues(170)))
         # Long enough that it still trains when another command has started.
         (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(600)))
@@ -179,7 +180,7 @@ def test_commands_share_the_server_that_is_there(
     """A chat while a model is trained, and a training that outlives its server's."""
     terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
-    words = terminal.finetune_words(file="few.jsonl")
+    words = terminal.finetune_words(file="other.jsonl")
     long = terminal.finetune_words(file="many.jsonl")
     with terminal.start(*long) as (hare, _):
         _wait(lambda: _is_trained(terminal.data_dir), hare)
