@@ -110,15 +110,19 @@ def test_a_stopped_training_continues_from_both_front_ends(
 
 
 def test_a_training_that_is_run_again_is_deleted_when_it_is_interrupted(
-    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+    here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(
+        local_server, "delete_kept", lambda job_id, **_: deleted.append(job_id)
+    )
     monkeypatch.setattr(FineTuningRun, "wait", interrupt)
     events: list[Any] = []
     settings = TrainingSettings(run_again=True)
     with pytest.raises(KeyboardInterrupt):
         train_on(here, JOB, settings=settings, on_event=events.append)
     assert events[-1].outcome == "deleted"
-    assert "DELETE /fine_tuning/jobs/ftjob-1" in server.requests
+    assert deleted == ["ftjob-1"]
 
 
 def test_messages_after_the_last_answer_pass_on_this_machine(

@@ -560,7 +560,7 @@ def test_a_training_that_does_not_fit_on_the_disk_does_not_start(
     assert not any("step" in event["data"] for event in events_of(order))
 
 
-def test_a_disk_that_was_full_at_the_end_costs_no_steps_but_the_last(
+def test_a_disk_that_was_full_at_the_end_costs_no_steps(
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
@@ -574,7 +574,7 @@ def test_a_disk_that_was_full_at_the_end_costs_no_steps_but_the_last(
         patch.setattr(trainer, "replace", full)
         with pytest.raises(OSError, match="No space"):
             run_training(order)
-    assert last_saved(order.folder) == order.folder / "saves" / "checkpoint-9"
+    assert last_saved(order.folder) == order.folder / "saves" / "checkpoint-10"
     run_training(order)
     assert (tmp_path / "model" / "model.json").exists()
     steps = [e["data"]["step"] for e in events_of(order) if "step" in e["data"]]
