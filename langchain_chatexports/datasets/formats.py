@@ -55,12 +55,15 @@ def dataset_format(name: str) -> DatasetFormat:
 def messages_of(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the messages of an example; anything else is an `UnfitError`."""
     messages = example.get("messages")
-    if not isinstance(messages, (list, tuple)) or not all(
-        isinstance(message, (dict, Mapping)) and isinstance(message.get("role"), str)
-        for message in messages
-    ):
-        msg = "`messages` must be a list of objects with `role` and `content`"
+    msg = "`messages` must be a list of objects with `role` and `content`"
+    if not isinstance(messages, (list, tuple)):
         raise UnfitError(msg)
+    for message in messages:
+        if not (
+            isinstance(message, (dict, Mapping))
+            and isinstance(message.get("role"), str)
+        ):
+            raise UnfitError(msg)
     return list(messages)
 
 

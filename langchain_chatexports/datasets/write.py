@@ -27,7 +27,6 @@ from langchain_chatexports.datasets.formats import (
     UnfitError,
     dataset_format,
     is_learned,
-    messages_of,
 )
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.parquet import (
@@ -232,7 +231,7 @@ class _Encoder:
             raise TrainingDataError(msg)
 
     def _count(self, example: Mapping[str, Any], taught: int, kept: int) -> None:
-        messages = messages_of(example)
+        messages = example["messages"]  # Its format has looked at them.
         learned = sum(map(is_learned, messages))
         self.answers.found += learned
         self.answers.kept += taught
