@@ -24,6 +24,14 @@ _MIN_BYTES_PER_VALUE = 12
 _MAX_VALUES = 1_000_000
 
 
+def decode_record(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | None:
+    """Decode a record; `None` if it is damaged, or of another shape."""
+    try:
+        return decoder.decode(raw)
+    except NOT_DECODED:
+        return None
+
+
 def decode_json(
     data: bytes,
     decoder: msgspec.json.Decoder[_T],

@@ -114,7 +114,7 @@ def _propose_base(seconds_of_default: float) -> None:
 
 
 def say_base(base: str | None) -> Base:
-    """Say which model will be trained, with its source, size and license."""
+    """Print which model will be trained, with its source, size and license."""
     found = find_base(base)
     parts = [f"Base model: {found.name}"]
     if found.download_bytes:

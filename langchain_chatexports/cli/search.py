@@ -149,7 +149,7 @@ def _chosen_sources(
     """Return the sources of the chats that were chosen; `None` for all.
 
     Raises:
-        SenderNotFoundError: If a name that was given is nobody's, or no chat is left.
+        SenderNotFoundError: If nobody has a given name, or no chat is left.
     """
     if not (chosen.include or chosen.exclude or chosen.without_groups):
         return None
@@ -183,7 +183,7 @@ def _meant(asked: str, known: set[str], exports: Sequence[Export]) -> set[str]:
     """Return the names that are meant by a name, handle or the beginning of one.
 
     Raises:
-        SenderNotFoundError: If it is nobody's.
+        SenderNotFoundError: If nobody has that name.
     """
     found = {name for export in exports for name in export.loader.names_of(asked)}
     if found := found & known:

@@ -68,8 +68,8 @@ class VoiceMiddleware(AgentMiddleware[Any, Any, Any]):
 class RecallMiddleware(AgentMiddleware[Any, Any, Any]):
     """Shows an agent's model what was said in chats about the user's last message.
 
-    The passages of the retriever stand behind the system message, each with the id,
-    time and sender to cite; they are not kept in the agent's state. An agent that is to
+    The retriever's passages follow the system message, each with the id, time and
+    sender to cite; they are not kept in the agent's state. An agent that is to
     search by itself gets `chat_search_tool` instead.
 
     ```python

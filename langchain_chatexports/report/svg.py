@@ -26,10 +26,10 @@ class Bar(NamedTuple):
     label: str
     value: float
     text: str
-    """What stands behind it."""
+    """The text at its end."""
 
     interval: tuple[float, float] | None = None
-    """The ends of a line over it."""
+    """The ends of the interval drawn over it."""
 
     series: int = 1
     """The number of its color; 0 for the rest."""

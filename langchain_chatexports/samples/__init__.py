@@ -11,7 +11,7 @@ These two stand where LangChain's chat-loader tutorials download theirs; samples
 other apps hold the ten talks of Tortoise and Hare. Each function takes a path, makes
 missing folders, leaves the same sample there as it is, and raises `ExportFormatError`
 before anything is written if something else is there. The names are borrowed, the
-text is invented, and we are affiliated with nobody's work.
+text is invented, and we are not affiliated with their owners.
 """
 
 from langchain_chatexports.samples.chats import (

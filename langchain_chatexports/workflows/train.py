@@ -151,7 +151,7 @@ class JobData:
 
     @classmethod
     def of(cls, data: TrainingData) -> JobData:
-        """Return a job's data, of which there is enough.
+        """Return the data of a job.
 
         Raises:
             TrainingDataError: If there are too few examples.

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.json_data import NOT_DECODED, clean_text
+from langchain_chatexports.chat_loaders.json_data import clean_text, decode_record
 from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
     Message,
@@ -130,10 +130,7 @@ _RECORD = msgspec.json.Decoder(Record)
 
 def read_record(raw: msgspec.Raw) -> Record | None:
     """Decode a record; `None` if it is damaged, or of another shape."""
-    try:
-        return _RECORD.decode(raw)
-    except NOT_DECODED:
-        return None
+    return decode_record(_RECORD, raw)
 
 
 class Reader:

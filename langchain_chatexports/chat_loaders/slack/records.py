@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from langchain_chatexports.chat_loaders.json_data import (
-    NOT_DECODED,
     clean_text,
+    decode_record,
     dicts_of,
 )
 from langchain_chatexports.chat_loaders.messages import (
@@ -166,10 +166,7 @@ _RECORD = msgspec.json.Decoder(Record)
 
 def read_record(raw: msgspec.Raw) -> Record | None:
     """Decode a record; `None` if it is damaged, or of another shape."""
-    try:
-        return _RECORD.decode(raw)
-    except NOT_DECODED:
-        return None
+    return decode_record(_RECORD, raw)
 
 
 class Reader:

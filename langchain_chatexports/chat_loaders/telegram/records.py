@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.json_data import NOT_DECODED
+from langchain_chatexports.chat_loaders.json_data import decode_record
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
@@ -228,10 +228,7 @@ _DECODER = msgspec.json.Decoder(Record)
 
 def read_record(raw: msgspec.Raw) -> Record | None:
     """Decode a record; `None` if it is damaged, or of another shape."""
-    try:
-        return _DECODER.decode(raw)
-    except NOT_DECODED:
-        return None
+    return decode_record(_DECODER, raw)
 
 
 def peer_of(kind: str, number: object, name: str) -> str:

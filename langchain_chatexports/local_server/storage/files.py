@@ -35,7 +35,7 @@ class FileStore:
         """Store an upload, if every line of it is a JSON object."""
         file_id = new_id("file-")
         path = self.path(file_id)
-        # First, so that no text is here of which there is no record.
+        # The record comes first, so that no text is kept without one.
         with writing(self._data.database) as database:
             database.execute("INSERT INTO files (id) VALUES (?)", (file_id,))
         try:
