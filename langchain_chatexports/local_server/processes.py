@@ -75,6 +75,9 @@ def _thread_settings(threads: int) -> dict[str, str]:
         # Otherwise waiting threads spin: two on a busy machine take five times the CPU
         # time of one. It is read when torch is loaded.
         "OMP_WAIT_POLICY": "PASSIVE",
+        # They sleep after some microseconds, though, not at once: waking up takes
+        # longer than most steps of an answer (`benchmarks/engine.py`).
+        "GOMP_SPINCOUNT": "1000",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
