@@ -36,6 +36,7 @@ _CONVERSATIONS = 600
 # What `chatexports prepare` calls, with the recipe's options.
 _PREPARE_AS_RECIPE = """
 import gc, sys
+gc.set_threshold(100_000, 20, 100)
 from langchain_chatexports.workflows import PrepareOptions, write_examples
 gc.set_threshold(1_000_000, 20, 100)
 path, *ai, output = sys.argv[1:]

@@ -474,13 +474,14 @@ def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     ids = MessageIds(conversation_id)
     copies = [row for row in rows if row.kind == "duplicate"]
     originals = [row for row in rows if row.kind != "duplicate"] if copies else rows
-    moments = Counter(row.time for row in originals)
+    moments = Counter([row.time for row in originals])
     # All of them, so that options which skip some do not change the others' ids.
     for row in originals:
         if row.id:
             continue
-        if row.time is not None and moments[row.time] == 1:
-            row.id = ids.alone(row.time)
+        moment = row.time
+        if moment is not None and moments[moment] == 1:
+            row.id = ids.alone(moment)
         else:
             row.id = ids.among_equals(row.time, row.sender, row.text)
     for row in copies:  # At last: nor does an export that is there twice.

@@ -278,7 +278,8 @@ def _files_of(
         return list(_files_in_folder(path, part, suffixes, export))
     if is_zip(path):
         return list(_files_in_zip(path, part, suffixes, export, zips))
-    return [_file_on_disk(path, path.parent, part, path.name)]
+    folder = path.parent
+    return [_file_on_disk(path, folder, _resolved(folder), part, path.name)]
 
 
 def is_zip(path: Path) -> bool:
@@ -322,15 +323,17 @@ def _files_in_folder(
                 # A link may lead out of the export, and a pipe never ends.
                 if not _resolved(path).is_relative_to(inside) or not path.is_file():
                     raise _refused(str(path), _NOT_INSIDE)
-                file = _file_on_disk(path, root, part, root.name)
+                file = _file_on_disk(path, root, inside, part, root.name)
             except ExportFormatError as error:
                 export.skip(error)
             else:
                 yield file
 
 
-def _file_on_disk(path: Path, root: Path, part: int, part_name: str) -> ExportFile:
-    given = _resolved(root).parts[1:][-_CONTEXT_FOLDERS:]
+def _file_on_disk(
+    path: Path, root: Path, resolved: Path, part: int, part_name: str
+) -> ExportFile:
+    given = resolved.parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
     if size > _MAX_FILE_BYTES:
         raise _refused(str(path), _TOO_LARGE)

@@ -53,6 +53,7 @@ AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigi
 
 _PARQUET = ".parquet"
 _MAX_PROBLEMS = 1_000
+_BUFFER_BYTES = 1 << 20
 _NO_PROMPT = "no_prompt"
 
 
@@ -353,7 +354,7 @@ def read_rows(path: Path, format_name: str) -> Iterator[bytes]:
 
 def _private_file(path: Path) -> BinaryIO:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
+    return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=_BUFFER_BYTES)
 
 
 def _refuse_other_files(path: Path, header: TraceHeader) -> None:

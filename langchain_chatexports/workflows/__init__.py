@@ -12,13 +12,20 @@ with talk(model) as ask:
 Nothing here asks or prints: choices are arguments, and what happens arrives as events.
 """
 
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.workflows.bases import choose_base
-from langchain_chatexports.workflows.evaluate import evaluate_model
-from langchain_chatexports.workflows.models import delete_everything, forget, kept
+
+# Modules of the same names: resolved later, a name would be the module.
 from langchain_chatexports.workflows.prepare import prepare, write_examples
 from langchain_chatexports.workflows.talk import person_of, talk
 from langchain_chatexports.workflows.train import train
+
+if TYPE_CHECKING:
+    from langchain_chatexports.workflows.bases import choose_base
+    from langchain_chatexports.workflows.evaluate import evaluate_model
+    from langchain_chatexports.workflows.models import delete_everything, forget, kept
 
 __all__ = [
     "PrepareOptions",
@@ -33,3 +40,11 @@ __all__ = [
     "train",
     "write_examples",
 ]
+
+_MODULES = {
+    "bases": ("choose_base",),
+    "evaluate": ("evaluate_model",),
+    "models": ("delete_everything", "forget", "kept"),
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

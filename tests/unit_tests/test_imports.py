@@ -140,6 +140,7 @@ def test_dir_lists_the_public_names() -> None:
         "from langchain_chatexports.chat_loaders import IMessageChatLoader",
         "from langchain_chatexports.datasets import split_examples, write_dataset",
         "from langchain_chatexports.datasets import trace_examples",
+        "from langchain_chatexports.workflows import prepare, write_examples",
     ],
 )
 def test_nothing_heavy_is_imported(use: str) -> None:
