@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from langchain_chatexports.evaluation.talk_measures import TalkFigures
 
 _DIGITS = 4
+_SIGNIFICANT = 0.05
 _LENGTHS = ("the shortest third", "the middle third", "the longest third")
 _SURE = {"1": "guessed", "2": "rather sure", "3": "sure"}
 
@@ -85,18 +86,23 @@ class BlindFinding(GuessCount):
     """By how sure they were: 1 a guess, 3 sure."""
 
     def __str__(self) -> str:
-        """Return the result in two sentences, for people."""
-        low, high = self.interval
+        """Return the result in a sentence, for people."""
+        could = "could" if self.p < _SIGNIFICANT else "could not"
         return (
-            f"{self.right} of {self.pairs} told apart: a true rate of {low:.0%} to "
-            f"{high:.0%}. By chance, at least as many would be with p = {self.p:.2f}."
+            f"{self.right} of {self.pairs} right, guessing gives {self.pairs / 2:g}: "
+            f"you {could} tell the model from the person."
         )
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the right guesses by the answers' length, and by confidence."""
+        """Return the figures behind it, by name."""
+        low, high = self.interval
         found = dict(zip(_LENGTHS, self.by_length, strict=False))
         found |= {_SURE[level]: count for level, count in self.by_confidence.items()}
-        return [(what, f"{n.right} of {n.pairs}") for what, n in found.items()]
+        return [
+            *((what, f"{n.right} of {n.pairs}") for what, n in found.items()),
+            ("the true rate (95 %)", f"{low:.0%} to {high:.0%}"),
+            ("p, if all were guesses", f"{self.p:.2f}"),
+        ]
 
 
 class Evaluation(_Finding):

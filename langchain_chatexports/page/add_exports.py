@@ -1,16 +1,16 @@
-"""Screen 1: exports are added, and shown as the report shows them."""
+"""Screen 1: exports are added, each on a card of its own."""
 
 from __future__ import annotations
 
 import platform
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nicegui import ui
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
+from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.layout import (
     error_box,
     follow,
@@ -20,14 +20,7 @@ from langchain_chatexports.page.layout import (
     text,
 )
 from langchain_chatexports.page.path_chooser import choose_path
-
-if TYPE_CHECKING:
-    from nicegui.events import MultiUploadEventArguments
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.page.session import PageSession
-
-__all__ = ["build_add_exports"]
+from langchain_chatexports.page.session import PageSession
 
 # From the pages of docs/, section "Get your export".
 _HOW_TO_GET = {
@@ -46,11 +39,7 @@ _HOW_TO_GET = {
 
 
 def build_add_exports(session: PageSession) -> None:
-    """Build the screen.
-
-    Args:
-        session: The session.
-    """
+    """Build the screen."""
     text(
         "On this page you train a small AI model that writes as somebody does in your "
         "chats, and then talk to it. It begins with an export: the copy of your chats "
@@ -64,33 +53,24 @@ def build_add_exports(session: PageSession) -> None:
 
     def add_path() -> None:
         given = path.value.strip().strip("\"'")
-        if given and session.add_exports([Path(given).expanduser()]):
+        if given:
+            session.exports.add([Path(given).expanduser()])
             path.set_value("")
 
-    async def add_files(event: MultiUploadEventArguments) -> None:
-        paths = []
-        for file in event.files:
-            paths.append(session.new_upload(file.name))
-            await file.save(paths[-1])
-        drop.reset()
-        session.add_exports(paths)
-
-    drop = ui.upload(
-        label="Drop a zip or a file here",
-        multiple=True,
-        auto_upload=True,
-        on_multi_upload=add_files,
-    ).props("flat bordered")
-    with ui.element("div").classes("row-of"):
-        # In the browser: it opens its dialog only for what a person does in it.
-        ui.button("Choose a file …").on(
-            "click", js_handler=f"(e) => getElement({drop.id}).$refs.qRef.pickFiles(e)"
-        )
-        folder = ui.button(
-            "Choose a folder …",
-            on_click=lambda: choose_path(lambda path: session.add_exports([path])),
-        )
-        folder.props("outline")
+    with ui.element("div").classes("drop"):
+        text("Drop files and folders anywhere on this page", classes="name")
+        files = ui.element("input").props("type=file multiple id=files tabindex=-1")
+        files.props('aria-label="Files to add"').classes("unseen")
+        with ui.element("div").classes("row-of"):
+            # In the browser: it opens its dialog only for what a person does in it.
+            ui.button("Choose files …").on(
+                "click", js_handler="() => document.getElementById('files').click()"
+            )
+            folder = ui.button(
+                "Choose a folder …",
+                on_click=lambda: choose_path(lambda path: session.exports.add([path])),
+            )
+            folder.props("outline")
     with ui.element("div").classes("row-of"):
         path = ui.input("Or the path of a file or folder on this machine")
         path.classes("grow").on("keydown.enter", add_path)
@@ -98,66 +78,106 @@ def build_add_exports(session: PageSession) -> None:
     if platform.system() == "Darwin":
         ui.button(
             "Add this Mac's own Messages",
-            on_click=lambda: session.add_exports([default_path()]),
+            on_click=lambda: session.exports.add([default_path()]),
         )
+    _build_cards(session, how_to_get)
+    _build_report(session)
 
-    _build_result(session, how_to_get)
 
-
-def _build_result(session: PageSession, how_to_get: ui.expansion) -> None:
-    reading = session.reading
-
-    def look() -> object:
-        return reading.is_running, reading.error, id(session.read)
-
-    seen = [look()]
+def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
+    exports = session.exports
+    seen = [len(exports.cards)]
 
     @ui.refreshable
-    def work() -> None:
-        # Messages are read several times: their number would be larger than the result.
-        show_work(reading, "")
-        if look() != seen[0]:
-            seen[0] = look()
+    def cards() -> None:
+        with ui.element("div").classes("part"):
+            for card in exports.cards:
+                _build_card(session, card)
+            for note in exports.notes:
+                text(note, classes="quiet")
+            if not exports.cards:
+                text("No export at hand?", classes="quiet")
+                button = ui.button("Try it with invented chats")
+                button.on_click(session.add_sample).props("outline")
+            elif session.read:
+                next_link("Next: choose whose voice to learn", "/choose")
+        if len(exports.cards) > seen[0]:
             how_to_get.close()
             scroll_to(result)
+        seen[0] = len(exports.cards)
 
-    @ui.refreshable
-    def exports() -> None:
-        with ui.element("div").classes("part"):
-            _show_exports(session)
-
-    result = ui.element("div").classes("part")
+    result = ui.element("div").classes("part").props("aria-live=polite")
     with result:
-        follow(work, lambda: (look(), reading.progress))
-        follow(exports, lambda: id(session.read))
-
-
-def _show_exports(session: PageSession) -> None:
-    read = session.read
-    if read is None:
-        text("No export at hand?", classes="quiet")
-        button = ui.button("Try it with invented chats", on_click=session.add_sample)
-        button.props("outline")
-        return
-    for export, summary in zip(read.exports, read.summaries, strict=True):
-        _show_export(session, export, summary)
-    for note in session.notes:
-        error_box(note)
-    next_link("Next: choose whose voice to learn", "/choose")
-    frame = ui.element("iframe").classes("report")
-    frame.props(f'src=report?{id(read)} title="Report about these exports"')
-
-
-def _show_export(session: PageSession, export: Export, summary: ExportSummary) -> None:
-    with ui.element("div").classes("card"):
-        names = ", ".join(path.name for path in export.paths)
-        text(names, tag="h2", classes="name")
-        text(
-            f"{export.format}: {plural(summary.sessions, 'conversation')}, "
-            f"{summary.kept:,} of {plural(summary.found, 'message')} kept"
+        follow(
+            cards, lambda: (list(exports.cards), len(exports.notes), id(session.read))
         )
-        with ui.element("div"):
-            button = ui.button(
-                "Remove from the list", on_click=lambda: session.remove_export(export)
-            )
-            button.props("outline dense")
+
+
+def _build_card(session: PageSession, card: Card) -> None:
+    @ui.refreshable
+    def shown() -> None:
+        with ui.element("div").classes("card"):
+            text(card.name, tag="h2", classes="name")
+            if card.state == "copying":
+                text(f"Copying … {(card.copied_bytes or 0) / 1e6:,.1f} MB")
+            elif card.state == "waiting":
+                text("Waits until the others are read.")
+            elif card.state == "reading":
+                show_work(card.work, "messages")
+            elif card.export and card.summary:
+                text(
+                    f"{card.export.format}: "
+                    f"{plural(card.summary.sessions, 'conversation')}, "
+                    f"{card.summary.kept:,} of "
+                    f"{plural(card.summary.found, 'message')} kept"
+                )
+                if repeated := card.summary.skipped.get("duplicate"):
+                    text(
+                        f"{plural(repeated, 'message')} had been read from another "
+                        "place, and are learned once.",
+                        classes="quiet",
+                    )
+            error_box(session.exports.in_words(card.work.error))
+            for note in card.notes:
+                text(note, classes="quiet")
+            is_over = card.state in {"read", "failed"}
+            button = ui.button("Remove from the list" if is_over else "Cancel")
+            button.on_click(partial(session.exports.remove, card))
+            button.props("outline dense").classes("small")
+
+    follow(
+        shown,
+        lambda: (
+            card.state,
+            card.copied_bytes,
+            card.work.progress,
+            card.summary,
+            len(card.notes),
+        ),
+    )
+
+
+def _build_report(session: PageSession) -> None:
+    @ui.refreshable
+    def report() -> None:
+        with ui.element("div").classes("part"):
+            if session.report:
+                frame = ui.element("iframe").classes("report")
+                source = f"report?{id(session.report)}"
+                frame.props(f'src={source} title="Report about these exports"')
+            elif session.reporting.is_running:
+                show_work(session.reporting, "messages")
+            elif session.read:
+                button = ui.button("Show figures about these chats")
+                button.on_click(session.draw_report).props("outline")
+            error_box(session.reporting.error)
+
+    follow(
+        report,
+        lambda: (
+            id(session.read),
+            id(session.report),
+            session.reporting.is_running,
+            session.reporting.progress,
+        ),
+    )

@@ -13,6 +13,7 @@ from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.training_data import TrainingData
+from langchain_chatexports.page.exports import ReadExports
 from langchain_chatexports.page.guess_state import NEEDED
 from langchain_chatexports.page.layout import (
     SECONDS_BETWEEN_LOOKS,
@@ -22,7 +23,7 @@ from langchain_chatexports.page.layout import (
     show_work,
     text,
 )
-from langchain_chatexports.page.session import Choice, PageSession, ReadExports
+from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.workflows.bases import Base, find_base, fitting_bases
 
 # Names are not sent to the browser twice; the owner has no place among them.

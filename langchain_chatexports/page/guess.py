@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -16,6 +17,7 @@ from langchain_chatexports.page.guess_state import (
     held_nothing_out,
 )
 from langchain_chatexports.page.layout import (
+    ask,
     focus,
     follow,
     show_table,
@@ -59,9 +61,17 @@ def build_guess(session: PageSession) -> None:
     _say_if_in(without_test, chosen)
     with ui.element("div").classes("row-of"):
         pairs = ui.select(_PAIRS, label="How many pairs", value=20).classes("grow")
-        play = ui.button(
-            "Play", on_click=lambda: guess.play(models[chosen.value], pairs.value)
-        )
+
+        def play_anew() -> None:
+            guess.play(models[chosen.value], pairs.value)
+
+        def ask_and_play() -> None:
+            if guess.test is None or guess.test.pair is None:
+                play_anew()
+            else:
+                ask("End this game and play a new one?", "Play anew", play_anew)
+
+        play = ui.button("Play", on_click=ask_and_play)
     _build_work(guess.making, "answers", "Stop writing")
     _build_game(guess)
     evaluate = _build_evaluation(guess, chosen, models)
@@ -96,9 +106,9 @@ def _build_game(guess: Guess) -> None:
     def game() -> None:
         nonlocal is_first
         with ui.element("div").classes("part"):
-            next_button = _show_game(guess)
-        if next_button is not None and not is_first:
-            focus(next_button)
+            heading = _show_game(guess)
+        if heading is not None and not is_first:
+            focus(heading)
         is_first = False
 
     def look() -> object:
@@ -120,9 +130,11 @@ def _show_game(guess: Guess) -> Any:
 
 
 def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
-    """Show a pair, and return the button that the keyboard goes on with."""
+    """Show a pair, and return what the keyboard's focus moves to."""
     total = len(test.pairs)
-    text(f"Pair {len(test.guesses) + 1} of {total}", tag="h2")
+    # Neither answer has the focus: that would be a hint.
+    heading = text(f"Pair {len(test.guesses) + 1} of {total}", tag="h2")
+    heading.props("tabindex=-1")
     if total < guess.asked_for and not test.guesses:
         text(f"Of {guess.asked_for} asked for, no more are fit.", classes="quiet")
     with ui.element("div").classes("turns"):
@@ -131,44 +143,39 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
             for bubble in bubbles(line.text):
                 text(bubble, classes=f"bubble {side}")
     text("On the right: the person. What did the person answer?", classes="quiet")
-    buttons = []
     with ui.element("div").classes("columns"):
         for place, answer in enumerate(pair.answers):
             with ui.element("div").classes("card"):
                 text(f"Answer {_LETTERS[place]}", tag="h3")
                 for bubble in answer.splitlines():
                     text(bubble, classes="bubble mine")
-                buttons.append(_choice(guess, place))
+                _build_choice(guess, place)
     if guess.chosen is not None:
-        text(f"{_LETTERS[guess.chosen]} is real. How sure are you?")
+        heading = text(f"{_LETTERS[guess.chosen]} is real. How sure are you?")
+        heading.props("tabindex=-1")
         with ui.element("div").classes("row-of"):
-            buttons = [_confidence(guess, level) for level in _SURE]
+            for level, name in _SURE.items():
+                ui.button(name, on_click=partial(guess.be_sure, level))
     ui.button("Stop the game", on_click=guess.end).props("flat dense")
-    return buttons[0]
+    return heading
 
 
-def _choice(guess: Guess, place: int) -> Any:
+def _build_choice(guess: Guess, place: int) -> None:
     is_chosen = guess.chosen == place
     button = ui.button(
-        f"{_LETTERS[place]} is real", on_click=lambda: guess.choose(place)
+        f"{_LETTERS[place]} is real", on_click=partial(guess.choose, place)
     )
     button.props(f"aria-pressed={str(is_chosen).lower()}")
-    return button if is_chosen else button.props("outline")
-
-
-def _confidence(guess: Guess, level: int) -> Any:
-    return ui.button(_SURE[level], on_click=lambda: guess.be_sure(level))
+    if not is_chosen:
+        button.props("outline")
 
 
 def _show_result(test: BlindTest, result: BlindFinding) -> None:
     text("Your result", tag="h2")
     text(f"{result}")
-    text(
-        "The larger p is, the more it looks like luck. It does not prove that they "
-        "cannot be told apart.",
-        classes="quiet",
-    )
-    show_table([(what[:1].upper() + what[1:], share) for what, share in result.rows()])
+    with ui.expansion("Figures"):
+        text("With few pairs, a result may be luck.", classes="quiet")
+        show_table([(f"{what[:1].upper()}{what[1:]}", n) for what, n in result.rows()])
     with ui.expansion(f"See {plural(len(test.pairs), 'pair')} again").classes("again"):
         for number, pair in enumerate(test.pairs, 1):
             _show_answers(number, pair, is_right=test.guesses[number - 1].is_right)
@@ -208,7 +215,8 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
         )
 
         def evaluate() -> None:
-            guess.evaluate(models[chosen.value], max(int(turns.value or 1), 1))
+            wanted = int(turns.value or EvaluationSettings.turns)
+            guess.evaluate(models[chosen.value], max(wanted, 1))
 
         button = ui.button("Evaluate", on_click=evaluate)
     _build_work(guess.evaluating, "answers and scores", "Stop the evaluation")

@@ -22,6 +22,7 @@ __all__ = [
     "SCREENS",
     "SECONDS_BETWEEN_LOOKS",
     "add_style",
+    "ask",
     "dialog",
     "error_box",
     "focus",
@@ -49,18 +50,32 @@ SECONDS_BETWEEN_LOOKS = 0.3
 
 
 def add_style() -> None:
-    """Add the style sheet to all screens."""
-    style = Path(__file__).with_name("style.css").read_text("utf-8")
+    """Add the style sheet, and what sends dropped files, to all screens."""
+    style, script = (
+        Path(__file__).with_name(name).read_text("utf-8")
+        for name in ("style.css", "upload.js")
+    )
     ui.add_head_html(f"<style>{style}</style>", shared=True)
+    ui.add_head_html(f"<script>{script}</script>", shared=True)
 
 
 @contextmanager
-def screen(path: str) -> Iterator[None]:
+def screen(
+    path: str, at_work: Callable[[], Sequence[tuple[str, str]]]
+) -> Iterator[None]:
     """Build a screen's frame, and its content inside.
 
     Args:
         path: The screen's path.
+        at_work: Returns what is going on, each with the path of its screen.
     """
+
+    @ui.refreshable
+    def status() -> None:
+        for line, target in at_work():
+            if target != path:
+                ui.link(line, target)
+
     title = SCREENS[path]
     ui.page_title(f"{title} | chatexports")
     ui.colors(primary="#1d5fae")
@@ -69,6 +84,8 @@ def screen(path: str) -> Iterator[None]:
             link = ui.link(name, target)
             if target == path:
                 link.props('aria-current="page"')
+    with ui.element("div").classes("status").props("role=status"):
+        follow(status, at_work)
     with ui.element("div").classes("content"):
         text(title.lstrip("0123456789. "), tag="h1")
         yield
@@ -112,6 +129,24 @@ def dialog(title: str) -> Iterator[Any]:
     with opened, ui.element("div").classes("content asked"):
         text(title, tag="h2", classes="name")
         yield opened
+
+
+def ask(question: str, answer: str, act: Callable[[], object]) -> None:
+    """Ask before something is discarded.
+
+    Args:
+        question: What is asked.
+        answer: The button that agrees.
+        act: What that does.
+    """
+
+    def agree() -> None:
+        opened.close()
+        act()
+
+    with dialog(question) as opened, ui.element("div").classes("row-of"):
+        ui.button("Cancel", on_click=opened.close).props("autofocus")
+        ui.button(answer, on_click=agree).props("outline")
 
 
 def error_box(message: str) -> None:

@@ -64,21 +64,20 @@ def _look(session: PageSession) -> object:
 
 def _show_exports(session: PageSession) -> None:
     text("Exports", tag="h2")
-    exports = session.read.exports if session.read else []
-    if not exports:
+    cards = [card for card in session.exports.cards if card.export]
+    if not cards:
         text("No export is open on this page.")
-    for export in exports:
+    for card in cards:
         with ui.element("div").classes("card"):
-            text(", ".join(path.name for path in export.paths), classes="name")
+            text(card.name, classes="name")
             text(
-                f"{export.format}. Removes the copy that this page made. Your own file "
-                "stays.",
+                "Removes the copy that this page made. Your own file stays.",
                 classes="quiet",
             )
             with ui.element("div").classes("row-of"):
                 button = ui.button(
                     "Remove from the list",
-                    on_click=partial(session.remove_export, export),
+                    on_click=partial(session.exports.remove, card),
                 )
                 button.props("outline dense")
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import KeptJob, TunedModel, list_models
+from langchain_chatexports.local_server import TunedModel, list_models
 from langchain_chatexports.page.layout import follow, next_link, text
-from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.workflows.train import is_unfinished, progress_of
+from langchain_chatexports.page.session import PageSession, training_in_words
 
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:
@@ -41,21 +39,6 @@ def _build_no_model(session: PageSession) -> None:
             next_link("Train one first", "/")
 
     follow(note, look)
-
-
-def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
-    """Return how far the training is that ends first; empty if there is none.
-
-    Args:
-        jobs: The jobs, newest first.
-        is_ordered: Whether a training is asked for that has not become a job.
-    """
-    unfinished = [job for job in jobs if is_unfinished(job)]
-    if not unfinished:
-        return "The training is being prepared." if is_ordered else ""
-    job = unfinished[-1]
-    steps = f": {progress_of(job)}" if job.total_steps else ""
-    return f"{job.person or job.base_model} is still being trained{steps}."
 
 
 def model_select(models: dict[str, TunedModel], chosen: TunedModel | None) -> Any:

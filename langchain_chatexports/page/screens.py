@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from nicegui import ui
 
@@ -58,9 +60,26 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
 
     @app.get(REPORT, response_class=HTMLResponse)
     def report() -> HTMLResponse:
-        return _framed(
-            (session.read.report if session.read else "").encode("utf-8", "replace")
-        )
+        return _framed(session.report.encode("utf-8", "replace"))
+
+    @app.post("/upload")
+    async def upload(request: Request, batch: str, path: str) -> Response:
+        arriving = session.exports.receive(batch, path)
+        if arriving is None:
+            return Response(status_code=410)
+        card, place = arriving
+        with place.open("xb") as file:
+            async for block in request.stream():
+                await run_in_threadpool(file.write, block)
+                card.copied_bytes = (card.copied_bytes or 0) + len(block)
+                if card not in session.exports.cards:
+                    return Response(status_code=410)
+        return Response()
+
+    @app.post("/upload-end")
+    def upload_end(batch: str) -> Response:
+        session.exports.received(batch)
+        return Response()
 
     @app.get("/evaluation/{model_id}", response_class=HTMLResponse)
     def evaluation(model_id: str) -> HTMLResponse:
@@ -78,5 +97,5 @@ def _add_screen(
 ) -> None:
     @ui.page(path)
     def show() -> None:
-        with screen(path):
+        with screen(path, session.at_work):
             build(session)

@@ -130,7 +130,7 @@ def _noting_warnings(session: PageSession) -> Iterator[None]:
 
     def note(message: Warning | str, *_where: Any, **_more: Any) -> None:
         with lock:
-            session.note(str(message))
+            session.exports.note(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

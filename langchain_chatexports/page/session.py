@@ -6,23 +6,15 @@ stay in the data directory.
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 
 from typing_extensions import Self
 
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.chat_loaders.counts import ExportSummary, Reading
-from langchain_chatexports.chat_loaders.recognition import (
-    Export,
-    estimate_message_count,
-    open_exports,
-)
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.redaction import Redaction
@@ -39,6 +31,7 @@ from langchain_chatexports.local_server import (
     find_running_server,
     list_jobs,
 )
+from langchain_chatexports.page.exports import ExportList, ReadExports
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
@@ -53,53 +46,11 @@ from langchain_chatexports.workflows.train import (
     create_job,
     is_unfinished,
     pause_job,
+    progress_of,
 )
 
-# One for the table, and two of the report.
-_PASSES = 3
 _END_SECONDS = 5.0
-# Most systems allow 255.
-_MAX_NAME_BYTES = 200
 _PREPARING = "Preparing the training; on a busy computer this can take some minutes"
-
-
-@dataclass(frozen=True)
-class ReadExports:
-    """Exports that were read to their end.
-
-    Attributes:
-        exports: The exports.
-        summaries: What is in each.
-        report: The report about all of them, an HTML page.
-    """
-
-    exports: list[Export]
-    summaries: list[ExportSummary]
-    report: str
-
-    @property
-    def senders(self) -> dict[str, int]:
-        """Everybody who wrote, with their numbers of messages, the most first."""
-        found: dict[str, int] = {}
-        for summary in self.summaries:
-            for name, messages in summary.senders.items():
-                found[name] = found.get(name, 0) + messages
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-    @property
-    def owners(self) -> list[str]:
-        """The exports' owners; empty if one is not known."""
-        owners = [summary.owner or "" for summary in self.summaries]
-        return list(dict.fromkeys(owners)) if all(owners) else []
-
-    @property
-    def proposed_voice(self) -> str | None:
-        """Whose voice is proposed, as in `Choice`."""
-        if self.owners:
-            return ""
-        # Of several exports, that of the one whose owner is known.
-        owners = (summary.owner for summary in self.summaries)
-        return next((owner for owner in owners if owner in self.senders), None)
 
 
 @dataclass(frozen=True)
@@ -139,12 +90,12 @@ class PageSession:
         base: The base model that is proposed first; `None` for the default.
         data_dir: Where jobs and models are kept; `None` for the default.
         index_dir: Where search indexes are kept; `None` for the default.
-        reading: Reads exports.
+        exports: What was added.
+        reporting: Makes the report about the exports.
+        report: That, as an HTML page; empty before it was asked for.
         preparing: Makes examples.
         measuring: Measures this machine, once.
         ordering: Starts, stops and continues trainings.
-        read: The exports that were read.
-        notes: Warnings about them.
         choice: What is chosen of them.
         seconds_per_token: What training costs on this machine, once it was measured.
         found: What happened with the job that was asked for last.
@@ -166,10 +117,9 @@ class PageSession:
         self.base = base
         self.data_dir = data_dir
         self.index_dir = index_dir
-        self.reading, self.preparing, self.measuring = Work(), Work(), Work()
+        self.reporting, self.preparing, self.measuring = Work(), Work(), Work()
         self.ordering = Work()
-        self.read: ReadExports | None = None
-        self.notes: list[str] = []
+        self.report = ""
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
@@ -186,11 +136,11 @@ class PageSession:
         self._server: LocalServer | None = None
         self._server_lock = threading.Lock()
         self._holders = 0
-        self._numbers = count(1)
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(private_folder())
-        # What the page itself has made, and the folder of each.
-        self._uploads: dict[Path, Path] = {}
+        copies = self._folder / "copies"
+        copies.mkdir(mode=0o700)
+        self.exports = ExportList(copies, self._exports_changed)
 
     def __enter__(self) -> Self:
         """Return the session."""
@@ -200,120 +150,57 @@ class PageSession:
         """Stop the local server, and delete copies of exports that were dropped."""
         self.talk.stop()
         self.guess.stop()
+        self.exports.clear()
         self.ordering.join(_END_SECONDS)
         self.stop_server()
         self._resources.close()
 
-    def note(self, text: str) -> None:
-        """Add a warning, once."""
-        if text not in self.notes:
-            self.notes.append(text)
-
     # Exports
 
-    def new_upload(self, name: str) -> Path:
-        """Return the place for a file that was dropped; it is deleted at the end.
+    @property
+    def read(self) -> ReadExports | None:
+        """The exports that were read."""
+        return self.exports.read
 
-        Args:
-            name: What the browser calls it.
-        """
-        plain = "".join(letter for letter in name if letter.isprintable())
-        last = plain.replace("\\", "/").rpartition("/")[2]
-        last = last.encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")
-        folder = self._folder / str(next(self._numbers))
-        folder.mkdir()
-        upload = folder / (last.strip(" .") or "export")
-        self._uploads[upload] = folder
-        return upload
-
-    def add_exports(self, paths: Sequence[Path]) -> bool:
-        """Read exports in the background, with those that are there.
-
-        Args:
-            paths: What to add. If that fails, nothing is added.
-
-        Returns:
-            Whether it was started.
-        """
-        there = [*self._paths(), *paths]
-
-        def read() -> None:
-            try:
-                self._read(there)
-            except BaseException:
-                self._forget_uploads(paths)
-                raise
-
-        return self.reading.start("Reading", read)
-
-    def add_sample(self) -> bool:
-        """Add an invented Messenger export; it is deleted at the end.
-
-        Returns:
-            Whether it was started.
-        """
-        folder = self.new_upload("Hogwarts")
-        return self.add_exports([write_messenger(folder)])
-
-    def remove_export(self, export: Export) -> bool:
-        """Take an export off the list; the others are read again.
-
-        Args:
-            export: Which one; nothing happens to the file, unless it was dropped here.
-        """
-        there = [path for path in self._paths() if path not in export.paths]
-
-        def read() -> None:
-            self._read(there)
-            self._forget_uploads(export.paths)
-
-        return self.reading.start("Reading", read)
+    def add_sample(self) -> None:
+        """Add an invented Messenger export; it is deleted at the end."""
+        self.exports.add([write_messenger(self.exports.new_copy("Hogwarts"))])
 
     def clear(self) -> None:
         """Take all exports off the list, and delete what was made of them."""
-        self._forget_uploads(self._paths())
-        self.read = self._made = None
+        self.exports.clear()
         self.choice = Choice()
-        self.notes.clear()
 
-    def _paths(self) -> list[Path]:
-        exports = self.read.exports if self.read else []
-        return [path for export in exports for path in export.paths]
-
-    def _forget_uploads(self, paths: Sequence[Path]) -> None:
-        for path in paths:
-            if (folder := self._uploads.pop(path, None)) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _read(self, paths: Sequence[Path]) -> None:
-        self.notes.clear()
-        exports = open_exports(paths)
-        if exports:
-            self.read = self._read_exports(exports)
-            self.choice = self.choice.fitting(self.read)
-        else:
-            self.read = None
+    def _exports_changed(self) -> None:
         self._made = None
+        self.report = ""
+        if self.read:
+            self.choice = self.choice.fitting(self.read)
 
-    def _read_exports(self, exports: list[Export]) -> ReadExports:
-        total = estimate_message_count(exports)
-        total = total and total * _PASSES
-        summaries = []
-        before = 0
-        for export in exports:
-            counted = export.loader.read()
-            self.reading.count(_count_of(counted, before), total)
-            summaries.append(counted.finish())
-            before += counted.messages_read
-        seen = [before]
-        self.reading.count(lambda: seen[-1], total)
+    def draw_report(self) -> bool:
+        """Make the report about the exports in the background.
+
+        Returns:
+            Whether it was started.
+        """
+        return self.reporting.start("Counting", self._draw_report)
+
+    def _draw_report(self) -> None:
+        if (read := self.read) is None:
+            return
+        seen = [0]
+        total = sum(summary.found for summary in read.summaries)
+        self.reporting.count(lambda: seen[-1], total)
+
+        def count(messages: int) -> None:
+            self.reporting.check()
+            seen.append(messages)
+
         report = build_report(
-            [export.loader for export in exports],
-            on_messages=lambda messages: seen.append(before + messages),
+            [export.loader for export in read.exports], on_messages=count
         )
-        return ReadExports(
-            exports, summaries, render_report(report, with_examples=False)
-        )
+        if read is self.read:
+            self.report = render_report(report, with_examples=False)
 
     # Examples
 
@@ -335,7 +222,7 @@ class PageSession:
         Returns:
             Whether it was started.
         """
-        choice, paths = self.choice, self._paths()
+        choice, paths = self.choice, self.exports.paths()
         options = PrepareOptions(
             ai=(choice.voice,) if choice.voice else (), chats=choice.chats
         )
@@ -444,6 +331,16 @@ class PageSession:
         """Return the jobs of the data directory, newest first."""
         return list_jobs(self.data_dir)
 
+    def at_work(self) -> list[tuple[str, str]]:
+        """Return what is going on, in words, each with the path of its screen."""
+        lines = []
+        if busy := [card.name for card in self.exports.cards if card.is_busy]:
+            lines.append((f"Adding {', '.join(busy)}", "/"))
+        words = training_in_words(self.jobs(), is_ordered=self.is_preparing_training)
+        if words:
+            lines.append((words, "/train"))
+        return lines
+
     def train(self, base: str | None) -> bool:
         """Order a training on the examples, in the background.
 
@@ -501,5 +398,16 @@ class PageSession:
         )
 
 
-def _count_of(counted: Reading, before: int) -> Callable[[], int]:
-    return lambda: before + counted.messages_read
+def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
+    """Return how far the training is that ends first; empty if there is none.
+
+    Args:
+        jobs: The jobs, newest first.
+        is_ordered: Whether a training is asked for that has not become a job.
+    """
+    unfinished = [job for job in jobs if is_unfinished(job)]
+    if not unfinished:
+        return "The training is being prepared." if is_ordered else ""
+    job = unfinished[-1]
+    steps = f": {progress_of(job)}" if job.total_steps else ""
+    return f"{job.person or job.base_model} is still being trained{steps}."

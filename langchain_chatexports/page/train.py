@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from nicegui import ui
@@ -115,7 +115,12 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
 
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
     steps = steps_of(job, session.data_dir)
-    text(_state(job, jobs, steps))
+
+    def seconds_of(other: KeptJob) -> float | None:
+        found = steps_of(other, session.data_dir)
+        return found[-1].seconds_left if found else None
+
+    text(_state(job, jobs, steps, seconds_of))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props('aria-label="Steps trained"')
@@ -124,7 +129,12 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
     _show_losses(steps)
 
 
-def _state(job: KeptJob, jobs: Sequence[KeptJob], steps: Sequence[StepEvent]) -> str:
+def _state(
+    job: KeptJob,
+    jobs: Sequence[KeptJob],
+    steps: Sequence[StepEvent],
+    seconds_of: Callable[[KeptJob], float | None],
+) -> str:
     if job.status == "queued":
         before = [
             other
@@ -134,7 +144,9 @@ def _state(job: KeptJob, jobs: Sequence[KeptJob], steps: Sequence[StepEvent]) ->
         if not before:
             return "It starts in a moment."
         names = ", ".join(other.person or other.base_model for other in before)
-        return f"It waits behind {names}."
+        left = seconds_of(before[-1])
+        rest = f", {time_left(left)}" if left else ""
+        return f"It waits behind {names}{rest}."
     step = progress_of(job).capitalize() if job.step else ""
     if job.status == "running":
         left = steps[-1].seconds_left if steps else None
@@ -164,12 +176,20 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
     lines = {name: smoothed(points) for name, points in found.items()}
     losses = [loss for points in lines.values() for _, loss in points]
     last = max(step for points in lines.values() for step, _ in points)
-    with ui.element("svg").classes("losses") as drawing:
-        drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none aria-hidden=true')
-        for name, points in lines.items():
-            kind = "training" if name == _TRAINED else "validation"
-            line = ui.element("polyline").classes(kind)
-            line.props["points"] = curve(points, last, min(losses), max(losses))
+    lowest, highest = min(losses), max(losses)
+    with ui.element("div").classes("chart").props("aria-hidden=true"):
+        with ui.element("div").classes("ends"):
+            ui.label(f"{highest:.1f}")
+            ui.label(f"{lowest:.1f}")
+        with ui.element("svg").classes("losses") as drawing:
+            drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none')
+            for name, points in lines.items():
+                kind = "training" if name == _TRAINED else "validation"
+                line = ui.element("polyline").classes(kind)
+                line.props["points"] = curve(points, last, lowest, highest)
+        with ui.element("div").classes("ends below"):
+            ui.label("step 1")
+            ui.label(f"step {last:,}")
     words = "; ".join(f"{name} {losses_in_words(p)}" for name, p in found.items())
     text(
         f"How far off it is (the loss), lower is better: {words}. Single steps jump up "

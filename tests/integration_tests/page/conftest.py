@@ -256,8 +256,19 @@ class Browser:
         # What is switched off while an answer is written is faint.
         wait(lambda: not self.driver.execute_script(_FAINT_TEXTS))
 
-    def drop(self, path: Path) -> None:
-        wait(lambda: self.all("input[type=file]"))[0].send_keys(str(path))
+    def choose_files(self, *paths: Path) -> None:
+        """Choose files as in the system's dialog."""
+        field = wait(lambda: self.all("input[type=file]"))[0]
+        field.send_keys("\n".join(map(str, paths)))
+
+    def drop(self, *paths: Path, x: int = 5, y: int = 5) -> None:
+        """Drag files and folders onto the page, and drop them at a point."""
+        wait(lambda: self.all("nav a"))
+        files = [str(path) for path in paths]
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            event = {"type": kind, "x": x, "y": y, "data": data}
+            self.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
 
     def _log(self, name: str) -> list[Any]:
         return list(self.driver.get_log(name))  # type: ignore[no-untyped-call] # theirs

@@ -21,7 +21,7 @@ def _start(folder: Path) -> Iterator[subprocess.Popen[str]]:
         "from langchain_chatexports.page.session import PageSession as S\n"
         "begin = S.__enter__\n"
         "def enter(self):\n"
-        "    self.new_upload('chat.txt').write_text('a private chat')\n"
+        "    self.exports.new_copy('chat.txt').write_text('a private chat')\n"
         "    return begin(self)\n"
         "S.__enter__ = enter\n"
         "from langchain_chatexports.cli import main\n"

@@ -38,12 +38,14 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     person.see("Add exports")
     person.assert_accessible()
     # A keyboard cannot drop.
-    person.drop(messenger_zip)
+    person.choose_files(messenger_zip)
     person.see("Messenger export")
     person.tab_to("Or the path")
     person.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
     person.see("223 of 223 messages kept")
     person.assert_accessible()
+    person.tab_to("Show figures")
+    person.key(Keys.ENTER)
     frame = wait(lambda: person.all("iframe.report"))[0]
     person.driver.switch_to.frame(frame)
     person.see("What is in these exports")

@@ -80,7 +80,7 @@ def test_the_headline_says_what_differs(found: Evaluation) -> None:
 
 def test_both_pictures_and_the_blind_test_are_on_the_page(page: str) -> None:
     assert page.count("<svg") == 2
-    assert "23 of 40 told apart" in page
+    assert "23 of 40 right, guessing gives 20" in page
     assert "the shortest third" in page
 
 

@@ -146,11 +146,11 @@ def test_the_result_is_in_the_page_of_the_evaluation(
         assert page.stat().st_mode & 0o777 == 0o600
     _play(guess, model)
     _guess_all(guess)
-    assert "4 of 4 told apart" in page.read_text("utf-8")
+    assert "4 of 4 right, guessing gives 2" in page.read_text("utf-8")
     page.unlink()
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
-    assert "4 of 4 told apart" in page.read_text("utf-8")
+    assert "4 of 4 right, guessing gives 2" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("replies", [0, 4])

@@ -68,8 +68,8 @@ def test_everything_is_deleted_but_the_export(
     session: PageSession, tmp_path: Path
 ) -> None:
     _index(tmp_path)
-    session.add_exports([tmp_path / "hogwarts"])
-    session.reading.join(_SECONDS)
+    session.exports.add([tmp_path / "hogwarts"])
+    session.exports.join(_SECONDS)
     before = sorted(path for path in (tmp_path / "hogwarts").rglob("*"))
     session.manage.delete_everything()
     session.manage.working.join(_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 from langchain_chatexports.local_server import KeptJob
 from langchain_chatexports.page.choose import _label, masked
 from langchain_chatexports.page.manage import source_in_words
-from langchain_chatexports.page.model_choice import training_in_words
+from langchain_chatexports.page.session import training_in_words
 from langchain_chatexports.page.train import (
     curve,
     losses_in_words,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from datetime import date
 from pathlib import Path
@@ -30,8 +29,8 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSes
 
 
 def _add(session: PageSession, *paths: Path) -> None:
-    assert session.add_exports(paths)
-    session.reading.join(_SECONDS)
+    session.exports.add(paths)
+    session.exports.join(_SECONDS)
 
 
 def _prepare(session: PageSession) -> None:
@@ -40,94 +39,21 @@ def _prepare(session: PageSession) -> None:
     session.measuring.join(_SECONDS)
 
 
-def test_exports_are_added_and_removed(session: PageSession, tmp_path: Path) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
+def test_a_report_is_made_when_it_is_asked_for(
+    session: PageSession, tmp_path: Path
+) -> None:
     _add(session, write_imessage(tmp_path / "chat.db"))
-    assert session.read is not None
-    first, second = session.read.exports
-    assert first.loader.platform == "facebook_messenger"
-    assert second.loader.platform == "imessage"
-    assert session.read.senders["Hare"] > 0
-    assert session.read.owners == []
-    assert "Hare" in session.read.report
-    session.remove_export(second)
-    session.reading.join(_SECONDS)
-    assert session.read.owners == ["Harry Potter"]
-    session.remove_export(first)
-    session.reading.join(_SECONDS)
-    assert session.read is None
+    assert not session.report
+    assert session.draw_report()
+    session.reporting.join(_SECONDS)
+    assert "Hare" in session.report
 
 
 def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
-    assert session.add_sample()
-    session.reading.join(_SECONDS)
+    session.add_sample()
+    session.exports.join(_SECONDS)
     assert session.read is not None
     assert session.read.owners == ["Harry Potter"]
-
-
-def test_what_fails_is_not_added(session: PageSession, tmp_path: Path) -> None:
-    _add(session, write_imessage(tmp_path / "chat.db"))
-    place = session.new_upload("notes.txt")
-    place.write_text("no chat")
-    _add(session, place)
-    assert "is not an export" in session.reading.error
-    assert session.read is not None
-    assert len(session.read.exports) == 1
-    assert not place.exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        ("../../../etc/passwd", "passwd"),
-        ("..\\..\\x.zip", "x.zip"),
-        ("..", "export"),
-        ("a\nb\0.zip", "ab.zip"),
-        ("é" * 300 + ".zip", "é" * 98 + ".zip"),
-        ("漢" * 100 + ".zip", "漢" * 65 + ".zip"),
-    ],
-)
-def test_a_dropped_file_stays_in_the_sessions_folder(
-    session: PageSession, name: str, kept: str
-) -> None:
-    place = session.new_upload(name)
-    assert place.name == kept
-    place.write_bytes(b"")
-    assert place.parent != session.new_upload(name).parent
-
-
-def test_dropped_files_are_deleted_with_the_session(tmp_path: Path) -> None:
-    with PageSession(None, tmp_path / "data") as session:
-        folder = write_messenger(tmp_path / "hogwarts")
-        made = Path(shutil.make_archive(str(tmp_path / "fb"), "zip", folder))
-        place = session.new_upload("fb.zip")
-        shutil.copy(made, place)
-        _add(session, place)
-        assert session.read is not None
-    assert not place.parent.parent.exists()
-    assert made.exists()
-
-
-def test_a_typed_path_is_never_deleted_wherever_it_leads(
-    session: PageSession, tmp_path: Path
-) -> None:
-    """A path through the folder of uploads can lead out of it again."""
-    mine = tmp_path / "Documents" / "notes.txt"
-    mine.parent.mkdir()
-    mine.write_text("no chat")
-    uploads = session.new_upload("a.zip").parent
-    up = uploads.joinpath(*[".."] * (len(uploads.parts) - 1))
-    linked = uploads / "linked"
-    linked.symlink_to(mine.parent)
-    for typed in (
-        up.joinpath(*mine.parts[1:]),
-        up.joinpath(*mine.parts[1:]).with_name("none"),
-        linked / "notes.txt",
-        linked / "none",
-    ):
-        _add(session, typed)
-        assert session.reading.error
-        assert mine.read_text() == "no chat"
 
 
 def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
@@ -195,8 +121,7 @@ def test_a_choice_is_kept_while_exports_are_added_and_removed(
     chats = ChatChoice(people=("Hare", "Draco Malfoy"), without_groups=True)
     session.choice = Choice("Hare", chats)
     assert session.read is not None
-    session.remove_export(session.read.exports[1])
-    session.reading.join(_SECONDS)
+    session.exports.remove(session.exports.cards[1])
     chats = ChatChoice(people=("Draco Malfoy",), without_groups=True)
     assert session.choice == Choice("", chats)
 

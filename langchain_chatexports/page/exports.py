@@ -1,0 +1,300 @@
+"""The exports on the page: each is copied, read and shown on a card of its own."""
+
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path, PurePosixPath
+
+from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.recognition import Export, open_exports
+from langchain_chatexports.datasets.card import hash_files
+from langchain_chatexports.page.work import Work
+
+# Most systems allow 255.
+_MAX_NAME_BYTES = 200
+_READING = "Reading"
+
+
+@dataclass(eq=False)
+class Card:
+    """An export that was added: waiting, being read, read, or refused.
+
+    Attributes:
+        name: What to call it.
+        paths: Its files and folders.
+        work: Reads it; its `error` says why it could not be read.
+        export: What it is, once it was read.
+        summary: What is in it.
+        notes: Warnings about it.
+        copied_bytes: How much of it has arrived from the browser; `None` if all has.
+    """
+
+    name: str
+    paths: tuple[Path, ...] = ()
+    work: Work = field(default_factory=Work)
+    export: Export | None = None
+    summary: ExportSummary | None = None
+    notes: list[str] = field(default_factory=list)
+    copied_bytes: int | None = None
+    is_read_now: bool = False
+
+    @property
+    def state(self) -> str:
+        """One of `copying`, `waiting`, `reading`, `read`, `failed`."""
+        if self.copied_bytes is not None:
+            return "copying"
+        if self.work.is_running:
+            return "reading" if self.is_read_now else "waiting"
+        return "failed" if self.work.error or self.export is None else "read"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is arriving, waiting or being read."""
+        return self.state not in {"read", "failed"}
+
+
+@dataclass(frozen=True)
+class ReadExports:
+    """Exports that were read to their end."""
+
+    exports: list[Export]
+    summaries: list[ExportSummary]
+
+    @property
+    def senders(self) -> dict[str, int]:
+        """Everybody who wrote, with their numbers of messages, the most first."""
+        found: dict[str, int] = {}
+        for summary in self.summaries:
+            for name, messages in summary.senders.items():
+                found[name] = found.get(name, 0) + messages
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    @property
+    def owners(self) -> list[str]:
+        """The exports' owners; empty if one is not known."""
+        owners = [summary.owner or "" for summary in self.summaries]
+        return list(dict.fromkeys(owners)) if all(owners) else []
+
+    @property
+    def proposed_voice(self) -> str | None:
+        """Whose voice is proposed, as in `Choice`."""
+        if self.owners:
+            return ""
+        # Of several exports, that of the one whose owner is known.
+        owners = (summary.owner for summary in self.summaries)
+        return next((owner for owner in owners if owner in self.senders), None)
+
+
+class ExportList:
+    """The cards, of which one is read at a time; all methods may be called at any time.
+
+    Attributes:
+        cards: The exports, in the order in which they were added.
+        read: Those that were read; `None` if there are none.
+        notes: What happened that belongs to no card.
+    """
+
+    def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
+        """Initialize with no export.
+
+        Args:
+            folder: An empty folder for the copies of what the browser sends.
+            on_change: Called when other exports are read than before.
+        """
+        self.cards: list[Card] = []
+        self.read: ReadExports | None = None
+        self.notes: list[str] = []
+        self._folder = folder
+        self._copy_path = re.compile(rf"{re.escape(str(folder))}[/\\]\d+[/\\]")
+        self._on_change = on_change
+        self._numbers = count(1)
+        self._turn = threading.Lock()
+        self._current = threading.local()
+        # Copies that the page has made, and the folder of each.
+        self._new_copies: dict[Path, Path] = {}
+        self._copies: dict[Path, Path] = {}
+        self._digests: dict[Path, str] = {}
+        self._arriving: dict[str, tuple[Card, Path]] = {}
+
+    def paths(self) -> list[Path]:
+        """Return the paths of what was read."""
+        return [path for card in self.cards if card.export for path in card.paths]
+
+    # Copies of what is dropped
+
+    def new_copy(self, name: str) -> Path:
+        """Return the place for a file or folder of the browser; deleted at the end."""
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir()
+        copy = folder / _plain_name(name)
+        self._new_copies[copy] = folder
+        return copy
+
+    def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
+        """Return the card and the place for a file that the browser sends.
+
+        Args:
+            batch: The browser's id of the file or folder that was dropped.
+            path: The file's path from there, with `/`; its first part is its name.
+
+        Returns:
+            `None` if the card was removed.
+        """
+        names = PurePosixPath(path).parts or ("export",)
+        if batch not in self._arriving:
+            card = Card(names[0], copied_bytes=0)
+            self.cards.append(card)
+            self._arriving[batch] = card, self.new_copy(names[0])
+        card, copy = self._arriving[batch]
+        if card not in self.cards:
+            return None
+        place = copy.joinpath(*map(_plain_name, names[1:]))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return card, place
+
+    def received(self, batch: str) -> None:
+        """Read what has arrived to its end."""
+        if batch not in self._arriving:
+            return
+        card, copy = self._arriving.pop(batch)
+        card.copied_bytes = None
+        self._copies[copy] = self._new_copies.pop(copy)
+        if twin := self._twin_of(copy):
+            self.notes.append(f"{card.name} is the same file as {twin}: left out.")
+            self.remove(card)
+        elif card in self.cards:
+            self._start(card, [copy])
+        self._delete_unused_copies()
+
+    def _twin_of(self, copy: Path) -> str | None:
+        """Return the name of an earlier copy of the same file."""
+        if not copy.is_file():
+            return None
+        digest = hash_files([copy])
+        twins = (path for path, one in self._digests.items() if one == digest)
+        twin = next((path for path in twins if path in self._copies), None)
+        self._digests[copy] = digest
+        return None if twin is None else twin.name
+
+    # Reading
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Add exports, each on a card; they are read in the background."""
+        for path in paths:
+            card = Card(path.name or str(path))
+            self.cards.append(card)
+            self._start(card, [path])
+
+    def remove(self, card: Card) -> None:
+        """Take an export off the list; one's own file stays as it is."""
+        card.work.stop()
+        if card in self.cards:
+            self.cards.remove(card)
+        self._changed()
+
+    def clear(self) -> None:
+        """Take all exports off the list."""
+        for card in list(self.cards):
+            self.remove(card)
+        self.notes.clear()
+
+    def note(self, text: str) -> None:
+        """Add a warning, to the card of the export that this thread reads."""
+        card: Card | None = getattr(self._current, "card", None)
+        notes = self.notes if card is None else card.notes
+        text = self.in_words(text)
+        if text not in notes:
+            notes.append(text)
+
+    def join(self, seconds: float) -> None:
+        """Wait until all is read, for so many seconds for each export at most."""
+        for card in list(self.cards):
+            card.work.join(seconds)
+
+    def _start(self, card: Card, paths: Iterable[Path]) -> None:
+        card.paths = tuple(paths)
+        for path in card.paths:
+            if path in self._new_copies:
+                self._copies[path] = self._new_copies.pop(path)
+        card.work.start(_READING, lambda: self._read_in_turn(card))
+
+    def _read_in_turn(self, card: Card) -> None:
+        try:
+            with self._turn:
+                card.work.check()
+                self._current.card, card.is_read_now = card, True
+                self._read(card)
+        except BaseException:
+            card.paths = ()
+            self._delete_unused_copies()
+            raise
+        finally:
+            card.is_read_now = False
+
+    def _read(self, card: Card) -> None:
+        before = {one.export.paths: one for one in self.cards if one.export}
+        exports = open_exports([*self.paths(), *card.paths])
+        new = [export for export in exports if export.paths not in before]
+        if not new:
+            self.notes.append(f"{card.name} is in the list already.")
+            self.cards.remove(card)
+            return
+        for export in exports:
+            # A message is counted once in the exports of one app, so these belong
+            # together.
+            if any(type(export.loader) is type(one.loader) for one in new):
+                self._count(card, export, before)
+        self._changed()
+
+    def _count(
+        self, card: Card, export: Export, before: dict[tuple[Path, ...], Card]
+    ) -> None:
+        counted = export.loader.read()
+        total = export.loader.estimate_message_count()
+        card.work.count(lambda: counted.messages_read, total)
+        for session in counted:
+            del session
+            card.work.check()
+        shown = before.get(export.paths)
+        if shown is None:
+            shown = card if card.export is None else Card("")
+        if shown not in self.cards:
+            self.cards.insert(self.cards.index(card) + 1, shown)
+        for other in [one for one in self.cards if one is not shown]:
+            # It is a part of this export now.
+            if other.export and set(other.paths) <= set(export.paths):
+                self.cards.remove(other)
+        shown.name = ", ".join(path.name for path in export.paths)
+        shown.paths, shown.export = export.paths, export
+        shown.summary = counted.summary()
+
+    def _changed(self) -> None:
+        self._delete_unused_copies()
+        found = [
+            (card.export, card.summary)
+            for card in self.cards
+            if card.export and card.summary
+        ]
+        self.read = ReadExports(*map(list, zip(*found, strict=True))) if found else None
+        self._on_change()
+
+    def _delete_unused_copies(self) -> None:
+        used = [path for card in self.cards for path in card.paths]
+        for copy, folder in list(self._copies.items()):
+            if not any(path.is_relative_to(copy) for path in used):
+                del self._copies[copy]
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def in_words(self, text: str) -> str:
+        """Return a text in which copies have their own names, not temporary paths."""
+        return self._copy_path.sub("", text)
+
+
+def _plain_name(name: str) -> str:
+    plain = "".join(letter for letter in name if letter.isprintable())
+    last = plain.replace("\\", "/").rpartition("/")[2]
+    last = last.encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")
+    return last.strip(" .") or "export"

@@ -1,0 +1,73 @@
+"""Exports are dropped anywhere, several at a time, and nothing of them is lost."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration_tests.page.conftest import Browser, Command
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (390, True)])
+def test_files_and_folders_are_dropped_anywhere(
+    command: Command,
+    browsers: Callable[..., Browser],
+    tmp_path: Path,
+    *,
+    width: int,
+    is_dark: bool,
+) -> None:
+    folder = write_messenger(tmp_path / "hogwarts")
+    (folder / "photo.jpg").write_bytes(b"no chat" * 1000)
+    chats = write_imessage(tmp_path / "chat.db")
+    shutil.copy(chats, tmp_path / "same.db")
+    (tmp_path / "notes.txt").write_text("no chat")
+    person = browsers(width=width, is_dark=is_dark)
+    person.open(command.link)
+    person.see("Drop files and folders anywhere")
+    person.drop(chats, folder, tmp_path / "notes.txt")
+    # While the others are read, and at another place.
+    person.drop(tmp_path / "same.db", x=width - 5, y=600)
+    person.see("iMessage database: 10 conversations")
+    person.see("Messenger export: 9 conversations")
+    person.see("notes.txt (text/plain) is not an export")
+    person.see("same.db is the same file as chat.db")
+    assert "/copies/" not in person.text
+    assert person.driver.current_url == person.address
+    person.assert_accessible()
+    person.click("Show figures about these chats")
+    person.see("Remove from the list")
+    person.go("talk")
+    person.see("Talk")
+    (tmp_path / "later").mkdir()
+    person.drop(write_imessage(tmp_path / "later" / "chat2.db"))
+    person.go("")
+    person.see("chat2.db")
+    person.collect()
+    assert not person.errors
+
+
+def test_files_are_chosen_and_taken_off_the_list(
+    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+) -> None:
+    first = write_imessage(tmp_path / "first.db")
+    (tmp_path / "other").mkdir()
+    shutil.copytree(write_messenger(tmp_path / "h"), tmp_path / "other" / "inbox")
+    second = shutil.make_archive(str(tmp_path / "fb"), "zip", tmp_path / "other")
+    person = browsers()
+    person.open(command.link)
+    person.choose_files(first, tmp_path / second)
+    person.see("first.db")
+    person.see("fb.zip")
+    person.see("Next: choose whose voice")
+    person.click("Remove from the list")
+    person.see("Next: choose whose voice")
+    assert "first.db" not in person.text

@@ -1,0 +1,245 @@
+"""Exports on the page: the queue, its cards, and the copies of what is dropped."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports.chat_loaders.counts import Reading
+from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.page.exports import Card, ExportList
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.messenger import Export
+
+_SECONDS = 240
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> ExportList:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    return ExportList(copies, lambda: None)
+
+
+def _add(exports: ExportList, *paths: Path) -> None:
+    exports.add(paths)
+    exports.join(_SECONDS)
+
+
+def _drop(exports: ExportList, path: Path, batch: str = "1") -> None:
+    """Send a file, or the files of a folder, as the browser does."""
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    for file in filter(Path.is_file, files):
+        arriving = exports.receive(batch, str(file.relative_to(path.parent)))
+        assert arriving is not None
+        shutil.copy(file, arriving[1])
+    exports.received(batch)
+    exports.join(_SECONDS)
+
+
+def _states(exports: ExportList) -> list[tuple[str, str]]:
+    return [(card.name, card.state) for card in exports.cards]
+
+
+def _copies(exports: ExportList) -> list[Path]:
+    return [path for path in exports._folder.rglob("*") if path.is_file()]
+
+
+def test_exports_are_added_and_removed(exports: ExportList, tmp_path: Path) -> None:
+    _add(exports, write_messenger(tmp_path / "hogwarts"))
+    _add(exports, write_imessage(tmp_path / "chat.db"))
+    assert exports.read is not None
+    assert [one.loader.platform for one in exports.read.exports] == [
+        "facebook_messenger",
+        "imessage",
+    ]
+    assert exports.read.senders["Hare"] > 0
+    assert exports.read.owners == []
+    exports.remove(exports.cards[1])
+    assert exports.read.owners == ["Harry Potter"]
+    exports.remove(exports.cards[0])
+    assert exports.read is None
+
+
+def test_a_bad_file_leaves_the_good_ones_beside_it(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no chat")
+    chats = write_imessage(tmp_path / "chat.db")
+    _add(exports, tmp_path / "notes.txt", chats, tmp_path / "nowhere")
+    assert _states(exports) == [
+        ("notes.txt", "failed"),
+        ("chat.db", "read"),
+        ("nowhere", "failed"),
+    ]
+    assert "is not an export" in exports.cards[0].work.error
+    assert "There is nothing at" in exports.cards[2].work.error
+
+
+def test_each_export_of_a_folder_has_a_card(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    folder = tmp_path / "all"
+    folder.mkdir()
+    write_imessage(folder / "chat.db")
+    threads = write_messenger(tmp_path / "hogwarts")
+    shutil.make_archive(str(folder / "facebook"), "zip", threads)
+    _add(exports, folder)
+    assert sorted(_states(exports)) == [("chat.db", "read"), ("facebook.zip", "read")]
+
+
+def test_a_second_part_joins_the_first(exports: ExportList, tmp_path: Path) -> None:
+    for number in (1, 2):
+        part = Export()
+        thread = part.thread(f"chat_{number}", [f"Friend {number}", "Owner"])
+        for at in range(4):
+            thread.says("Owner" if at % 2 else f"Friend {number}", f"{at}", 10**12 + at)
+        part.to_zip(tmp_path / f"facebook-{number}.zip")
+        _add(exports, tmp_path / f"facebook-{number}.zip")
+    (card,) = exports.cards
+    assert card.name == "facebook-1.zip, facebook-2.zip"
+    assert card.summary is not None
+    assert card.summary.kept == 8
+
+
+def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    _drop(exports, chats)
+    shutil.copy(chats, tmp_path / "copy.db")
+    _drop(exports, tmp_path / "copy.db", "2")
+    assert _states(exports) == [("chat.db", "read")]
+    assert exports.notes == ["copy.db is the same file as chat.db: left out."]
+    path = exports.cards[0].paths[0]
+    _add(exports, path)
+    assert _states(exports) == [("chat.db", "read")]
+    assert path.exists()
+
+
+def test_reading_can_be_cancelled(
+    exports: ExportList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    read = IMessageChatLoader.read
+
+    def slowly(loader: IMessageChatLoader) -> Reading:
+        begun.set()
+        may_end.wait(_SECONDS)
+        return read(loader)
+
+    monkeypatch.setattr(IMessageChatLoader, "read", slowly)
+    chats = write_imessage(tmp_path / "chat.db")
+    threads = write_messenger(tmp_path / "hogwarts")
+    exports.add([chats, threads])
+    begun.wait(_SECONDS)
+    card = exports.cards[0]
+    assert card.state == "reading"
+    exports.remove(card)
+    may_end.set()
+    card.work.join(_SECONDS)
+    exports.join(_SECONDS)
+    assert _states(exports) == [("hogwarts", "read")]
+
+
+def test_a_dropped_folder_keeps_its_structure(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    _drop(exports, write_messenger(tmp_path / "hogwarts"))
+    assert _states(exports) == [("hogwarts", "read")]
+    assert _copies(exports)
+    exports.remove(exports.cards[0])
+    assert not _copies(exports)
+
+
+def test_what_fails_or_is_cancelled_leaves_no_copy(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no chat")
+    _drop(exports, tmp_path / "notes.txt")
+    assert _states(exports) == [("notes.txt", "failed")]
+    assert not _copies(exports)
+    arriving = exports.receive("2", "half.zip")
+    assert arriving is not None
+    card, place = arriving
+    place.write_bytes(b"PK")
+    exports.remove(card)
+    assert exports.receive("2", "half.zip") is None
+    exports.received("2")
+    assert not _copies(exports)
+
+
+def test_warnings_name_copies_as_the_person_does(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    _drop(exports, write_imessage(tmp_path / "chat.db"))
+    exports.note(f"{exports.cards[0].paths[0]} is odd.")
+    assert exports.notes == ["chat.db is odd."]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("..", "export"),
+        ("..\\..\\x.zip", "x.zip"),
+        ("a\nb\0.zip", "ab.zip"),
+        ("é" * 300 + ".zip", "é" * 98 + ".zip"),
+        ("漢" * 100 + ".zip", "漢" * 65 + ".zip"),
+    ],
+)
+def test_a_dropped_file_stays_in_its_folder(
+    exports: ExportList, name: str, kept: str
+) -> None:
+    place = exports.new_copy(name)
+    assert place.name == kept
+    assert place.parent != exports.new_copy(name).parent
+
+
+@pytest.mark.parametrize(
+    "path", ["../../../etc/passwd", "a/../../../b.json", "/etc/passwd", "a//b/../c"]
+)
+def test_the_files_of_a_dropped_folder_stay_in_it(
+    exports: ExportList, path: str
+) -> None:
+    arriving = exports.receive("1", path)
+    assert arriving is not None
+    copies = exports._folder.resolve()
+    assert arriving[1].resolve().is_relative_to(copies)
+
+
+def test_a_typed_path_is_never_deleted_wherever_it_leads(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    """A path through the folder of copies can lead out of it again."""
+    mine = tmp_path / "Documents" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("no chat")
+    copies = exports.new_copy("a.zip").parent
+    up = copies.joinpath(*[".."] * (len(copies.parts) - 1))
+    linked = copies / "linked"
+    linked.symlink_to(mine.parent)
+    for typed in (
+        up.joinpath(*mine.parts[1:]),
+        up.joinpath(*mine.parts[1:]).with_name("none"),
+        linked / "notes.txt",
+        linked / "none",
+    ):
+        _add(exports, typed)
+        assert exports.cards[-1].work.error
+        exports.remove(exports.cards[-1])
+        assert mine.read_text() == "no chat"
+
+
+def test_a_card_waits_for_those_before_it() -> None:
+    card = Card("a.zip", copied_bytes=5)
+    assert card.state == "copying"
+    card.copied_bytes = None
+    assert card.state == "failed"
+    may_end = threading.Event()
+
+    def wait() -> None:
+        may_end.wait(_SECONDS)
+
+    card.work.start("Reading", wait)
+    assert card.state == "waiting"
+    may_end.set()
+    card.work.join(_SECONDS)
