@@ -6,17 +6,12 @@ import hmac
 import html
 import re
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from langchain_chatexports.local_server.http.errors import log_without_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-__all__ = ["OneTimeLinks", "PageAccess"]
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
 _COOKIE = "chatexports"
@@ -59,11 +54,7 @@ class OwnAddress:
     """
 
     def __init__(self, host: str = "127.0.0.1") -> None:
-        """Initialize the address.
-
-        Args:
-            host: The address that the server listens on.
-        """
+        """Initialize the address."""
         own = host.lower()
         self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
         # The wildcard address can be reached by any name.
@@ -98,11 +89,7 @@ class OneTimeLinks:
     """
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
-        """Initialize with no link.
-
-        Args:
-            on_new: Called with the token of each new link.
-        """
+        """Initialize with no link."""
         self.cookie = secrets.token_urlsafe(32)
         self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
@@ -129,12 +116,7 @@ class PageAccess:
     """
 
     def __init__(self, app: ASGIApp, *, links: OneTimeLinks) -> None:
-        """Initialize the middleware.
-
-        Args:
-            app: The application.
-            links: The links.
-        """
+        """Initialize the middleware."""
         self.app = app
         self._links = links
         self._address = OwnAddress()

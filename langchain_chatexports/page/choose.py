@@ -33,11 +33,7 @@ _MAX_LABEL = 60
 
 
 def build_choose(session: PageSession) -> None:
-    """Build the screen.
-
-    Args:
-        session: The session.
-    """
+    """Build the screen."""
     if session.read is None:
         text("There are no chats to choose from yet.")
         next_link("Add exports first", "/")

@@ -98,12 +98,7 @@ class ExportList:
     """
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
-        """Initialize with no export.
-
-        Args:
-            folder: An empty folder for the copies of what the browser sends.
-            on_change: Called when other exports are read than before.
-        """
+        """Initialize with no export."""
         self.cards: list[Card] = []
         self.read: ReadExports | None = None
         self.notes: list[str] = []
@@ -135,10 +130,6 @@ class ExportList:
 
     def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
         """Return the card and the place for a file that the browser sends.
-
-        Args:
-            batch: The browser's id of the file or folder that was dropped.
-            path: The file's path from there, with `/`; its first part is its name.
 
         Returns:
             `None` if the card was removed.

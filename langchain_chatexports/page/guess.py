@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import ui
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
 from langchain_chatexports.evaluation.comparison import EvaluationSettings
 from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.results import BlindFinding
 from langchain_chatexports.evaluation.talk_measures import bubbles
+from langchain_chatexports.local_server import TunedModel
 from langchain_chatexports.page.guess_state import (
     NEEDED,
+    Guess,
     evaluation_path,
     held_nothing_out,
 )
@@ -25,16 +29,8 @@ from langchain_chatexports.page.layout import (
     text,
 )
 from langchain_chatexports.page.model_choice import kept_models, model_select
-
-if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
-    from langchain_chatexports.evaluation.results import BlindFinding
-    from langchain_chatexports.local_server import TunedModel
-    from langchain_chatexports.page.guess_state import Guess
-    from langchain_chatexports.page.session import PageSession
-    from langchain_chatexports.page.work import Work
-
-__all__ = ["build_guess"]
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.work import Work
 
 _PAIRS = {10: "10: for fun", 20: "20: an impression", 40: "40: a result"}
 _LETTERS = "AB"
@@ -42,11 +38,7 @@ _SURE = {1: "A guess", 2: "Rather sure", 3: "Sure"}
 
 
 def build_guess(session: PageSession) -> None:
-    """Build the screen.
-
-    Args:
-        session: The session.
-    """
+    """Build the screen."""
     models = kept_models(session)
     if not models:
         return

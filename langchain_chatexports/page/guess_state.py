@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.evaluation import (
@@ -16,21 +17,13 @@ from langchain_chatexports.evaluation import (
 )
 from langchain_chatexports.evaluation.blind_test import BlindTest
 from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
+from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
 from langchain_chatexports.local_server.client import client_of
 from langchain_chatexports.page.work import Work
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
-    from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
-    from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
-
-    HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
-
-__all__ = ["NEEDED", "Guess", "evaluation_path", "held_nothing_out"]
+HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
 
 NEEDED = (
     "The chats are too few, or repeat themselves: it takes at least "
@@ -55,11 +48,7 @@ class Guess:
     """
 
     def __init__(self, hold_server: HoldServer) -> None:
-        """Initialize with nothing to guess.
-
-        Args:
-            hold_server: Keeps the local server of a base running for a block.
-        """
+        """Initialize with nothing to guess."""
         self.making, self.evaluating = Work(), Work()
         self.model: TunedModel | None = None
         self.test: BlindTest | None = None
@@ -71,10 +60,6 @@ class Guess:
 
     def play(self, model: TunedModel, pairs: int) -> bool:
         """Write the answers of a new blind test in the background.
-
-        Args:
-            model: The model.
-            pairs: How many pairs to show, if there are as many.
 
         Returns:
             Whether that was started.
@@ -109,11 +94,7 @@ class Guess:
         self.chosen = place
 
     def be_sure(self, confidence: int) -> None:
-        """Say how sure the choice is, which ends the pair; after the last, the test.
-
-        Args:
-            confidence: 1 a guess, 2, or 3 sure.
-        """
+        """Say how sure the choice is, which ends the pair; after the last, the test."""
         if self.test is None or self.chosen is None:
             return
         self.test.guess(self.chosen, confidence)
@@ -135,10 +116,6 @@ class Guess:
 
     def evaluate(self, model: TunedModel, turns: int) -> bool:
         """Evaluate a model in the background, and keep the page beside the model.
-
-        Args:
-            model: The model.
-            turns: How many held-out turns are answered, at most.
 
         Returns:
             Whether that was started.
@@ -201,11 +178,6 @@ def evaluation_path(model: TunedModel) -> Path:
 
 
 def held_nothing_out(models: Iterable[TunedModel], jobs: Iterable[KeptJob]) -> set[str]:
-    """Return the names of the models with which there is nothing to guess.
-
-    Args:
-        models: The models.
-        jobs: The jobs that are kept; of other models it is not known.
-    """
+    """Return the names of the models with which there is nothing to guess."""
     without = {job.id for job in jobs if not job.has_validation}
     return {model.name for model in models if model.job_id in without}

@@ -5,35 +5,15 @@ Names and texts are only ever put into labels, which show them as text.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import ui
 
 from langchain_chatexports._terminal import short_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from langchain_chatexports.page.work import Work
-
-__all__ = [
-    "SCREENS",
-    "SECONDS_BETWEEN_LOOKS",
-    "add_style",
-    "ask",
-    "dialog",
-    "error_box",
-    "focus",
-    "follow",
-    "next_link",
-    "screen",
-    "scroll_to",
-    "show_table",
-    "show_work",
-    "text",
-]
+from langchain_chatexports.page.work import Work
 
 SCREENS = {
     "/": "1. Add exports",
@@ -63,12 +43,7 @@ def add_style() -> None:
 def screen(
     path: str, at_work: Callable[[], Sequence[tuple[str, str]]]
 ) -> Iterator[None]:
-    """Build a screen's frame, and its content inside.
-
-    Args:
-        path: The screen's path.
-        at_work: Returns what is going on, each with the path of its screen.
-    """
+    """Build a screen's frame, and its content inside."""
 
     @ui.refreshable
     def status() -> None:
@@ -92,13 +67,7 @@ def screen(
 
 
 def text(content: str, *, tag: str = "p", classes: str = "") -> Any:
-    """Add a text, which is shown as it is and in its own direction.
-
-    Args:
-        content: The text.
-        tag: Its HTML element.
-        classes: Its CSS classes.
-    """
+    """Add a text, which is shown as it is and in its own direction."""
     element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
     with element:
         # A file name that is not UTF-8 has codes that cannot be sent.
@@ -108,22 +77,13 @@ def text(content: str, *, tag: str = "p", classes: str = "") -> Any:
 
 
 def next_link(title: str, path: str) -> None:
-    """Add the link to the screen that most people go on to.
-
-    Args:
-        title: What one does there.
-        path: The screen's path.
-    """
+    """Add the link to the screen that most people go on to."""
     ui.link(title, path).classes("next")
 
 
 @contextmanager
 def dialog(title: str) -> Iterator[Any]:
-    """Open a dialog, and build its content inside.
-
-    Args:
-        title: Its title.
-    """
+    """Open a dialog, and build its content inside."""
     opened = ui.dialog(value=True)
     opened.props["aria-label"] = title
     with opened, ui.element("div").classes("content asked"):
@@ -132,13 +92,7 @@ def dialog(title: str) -> Iterator[Any]:
 
 
 def ask(question: str, answer: str, act: Callable[[], object]) -> None:
-    """Ask before something is discarded.
-
-    Args:
-        question: What is asked.
-        answer: The button that agrees.
-        act: What that does.
-    """
+    """Ask before something is discarded."""
 
     def agree() -> None:
         opened.close()
@@ -157,12 +111,7 @@ def error_box(message: str) -> None:
 
 
 def show_work(work: Work, unit: str) -> None:
-    """Show how far work in the background is, or why it failed.
-
-    Args:
-        work: The work.
-        unit: What it counts.
-    """
+    """Show how far work in the background is, or why it failed."""
     if not work.is_running:
         error_box(work.error)
         return
@@ -180,12 +129,7 @@ def show_work(work: Work, unit: str) -> None:
 
 
 def follow(part: Any, look: Callable[[], object]) -> None:
-    """Build a part of a screen, and build it again when what it shows has changed.
-
-    Args:
-        part: The part, a `ui.refreshable`.
-        look: Returns what it shows, to be compared.
-    """
+    """Build a part of a screen, and build it again when what it shows has changed."""
     part()
     seen = [look()]
 

@@ -23,11 +23,7 @@ _OTHER_PROGRAMS = {
 
 
 def build_manage(session: PageSession) -> None:
-    """Build the screen.
-
-    Args:
-        session: The session.
-    """
+    """Build the screen."""
     text(
         "All that is kept on this machine. Only what was made here is ever deleted; an "
         "export on your disk is never touched."

@@ -30,15 +30,7 @@ class Manage:
         stop_server: Callable[[], None],
         clear: Callable[[], None],
     ) -> None:
-        """Initialize with nothing done.
-
-        Args:
-            data_dir: Where jobs and models are kept; `None` for the default.
-            index_dir: Where search indexes are kept; `None` for the default.
-            talk: The page's talk, which ends with its model.
-            stop_server: Stops the local server.
-            clear: Forgets what the page was given, and what it made of it.
-        """
+        """Initialize with nothing done."""
         self.working = Work()
         self.done: list[str] = []
         self._data_dir = data_dir
@@ -48,12 +40,7 @@ class Manage:
         self._clear = clear
 
     def rename(self, model: TunedModel, label: str) -> bool:
-        """Label a model, and return whether that was started.
-
-        Args:
-            model: The model.
-            label: What to call it; empty to remove the label.
-        """
+        """Label a model, and return whether that was started."""
 
         def rename() -> list[str]:
             models.rename(model.name, label, data_dir=self._data_dir)
@@ -62,13 +49,7 @@ class Manage:
         return self._start("Renaming", rename)
 
     def export(self, model: TunedModel, folder: str, *, gguf: bool) -> bool:
-        """Write a model for other programs, and return whether that was started.
-
-        Args:
-            model: The model.
-            folder: The folder to write, which must not exist.
-            gguf: Whether for Ollama and llama.cpp.
-        """
+        """Write a model for other programs, and return whether that was started."""
 
         def export() -> list[str]:
             target = _path(folder)
@@ -83,11 +64,7 @@ class Manage:
         return self._start("Writing the model, which takes some minutes", export)
 
     def delete(self, name: str) -> bool:
-        """Delete a model, a job or unused examples; return whether that was started.
-
-        Args:
-            name: As for `local_server.delete_kept`.
-        """
+        """Delete a model, a job or unused examples; return whether that was started."""
 
         def delete() -> list[str]:
             self._leave_talk_with(name)
@@ -119,12 +96,6 @@ class Manage:
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
         """Take a person out of a set, and delete indexes that have them.
-
-        Args:
-            person: Name or handle.
-            path: The set; empty for search indexes only.
-            key: The key file of a set in which names were replaced.
-            mentions: Whether to take out texts that mention the name, too.
 
         Returns:
             Whether that was started.

@@ -12,11 +12,7 @@ from langchain_chatexports.page.session import PageSession, training_in_words
 
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:
-    """Return the tuned models by name, newest first; without any, say what to do.
-
-    Args:
-        session: The session.
-    """
+    """Return the tuned models by name, newest first; without any, say what to do."""
     kept = list_models(session.data_dir)
     models = {model.name: model for model in kept}
     if not models:
@@ -42,12 +38,7 @@ def _build_no_model(session: PageSession) -> None:
 
 
 def model_select(models: dict[str, TunedModel], chosen: TunedModel | None) -> Any:
-    """Add a choice of one model.
-
-    Args:
-        models: The models by name; at least one.
-        chosen: Which one is proposed, if it is there; otherwise the newest.
-    """
+    """Add a choice of one model."""
     names = {
         name: f"{model.title}, {model.base_model}, "
         f"{model.created_at:%Y-%m-%d %H:%M} UTC"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from nicegui import ui
 
 from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.page.layout import dialog, error_box, text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["FolderNames", "choose_path", "list_folder"]
 
 # Each one is a button in the browser.
 _MAX_NAMES = 500
@@ -29,11 +25,7 @@ class FolderNames(NamedTuple):
 
 
 def list_folder(folder: Path) -> FolderNames:
-    """Return the names of what is in a folder.
-
-    Args:
-        folder: The folder.
-    """
+    """Return the names of what is in a folder."""
     folders: list[str] = []
     files: list[str] = []
     try:
@@ -49,11 +41,7 @@ def list_folder(folder: Path) -> FolderNames:
 
 
 def choose_path(on_chosen: Callable[[Path], object]) -> None:
-    """Open a dialog that begins in the home folder.
-
-    Args:
-        on_chosen: Called with the file or folder that was chosen.
-    """
+    """Open a dialog that begins in the home folder."""
     folder = Path.home()
 
     def go(target: Path) -> None:

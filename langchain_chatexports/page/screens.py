@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from nicegui import ui
@@ -16,17 +16,9 @@ from langchain_chatexports.page.guess import build_guess
 from langchain_chatexports.page.guess_state import evaluation_path
 from langchain_chatexports.page.layout import add_style, screen
 from langchain_chatexports.page.manage import build_manage
+from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.train import build_train
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastapi import FastAPI
-
-    from langchain_chatexports.page.session import PageSession
-
-__all__ = ["REPORT", "add_screens"]
 
 REPORT = "/report"
 """The address of the report about the added exports."""
@@ -48,12 +40,7 @@ _BUILDERS = {
 
 
 def add_screens(app: FastAPI, session: PageSession) -> None:
-    """Add the screens of a session, and the pages that are shown inside of them.
-
-    Args:
-        app: The application.
-        session: The session that all screens show.
-    """
+    """Add the screens of a session, and the pages that are shown inside of them."""
     add_style()
     for path, build in _BUILDERS.items():
         _add_screen(path, build, session)

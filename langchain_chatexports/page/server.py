@@ -6,21 +6,18 @@ import logging
 import os
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.local_server import check_extra as check_local_extra
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
+if TYPE_CHECKING:  # It needs the extra.
     from langchain_chatexports.page.session import PageSession
-
-__all__ = ["PageServer", "check_extra"]
 
 _HOST = "127.0.0.1"
 
@@ -53,14 +50,7 @@ class PageServer:
         index_dir: Path | None = None,
         port: int = 0,
     ) -> None:
-        """Initialize the server.
-
-        Args:
-            base: The base model that is proposed first; `None` for the default.
-            data_dir: Where jobs and models are kept; `None` for the default.
-            index_dir: Where search indexes are kept; `None` for the default.
-            port: The port; 0 for a free one.
-        """
+        """Initialize the server."""
         self._base = base
         self._data_dir = data_dir
         self._index_dir = index_dir
@@ -68,10 +58,6 @@ class PageServer:
 
     def run(self, on_link: Callable[[str], None]) -> None:
         """Serve until Ctrl-C; then trainings stop, and can be continued later.
-
-        Args:
-            on_link: Called with each new link, the first when the page is ready. A link
-                works once.
 
         Raises:
             LocalServerError: If the port is taken.

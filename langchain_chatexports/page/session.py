@@ -69,11 +69,7 @@ class Choice:
     redact: bool = False
 
     def fitting(self, read: ReadExports) -> Choice:
-        """Return the choice for other exports: without people who are not in them.
-
-        Args:
-            read: The exports.
-        """
+        """Return the choice for other exports: without people who are not in them."""
         is_there = bool(read.owners) if self.voice == "" else self.voice in read.senders
         people = tuple(name for name in self.chats.people if name in read.senders)
         return replace(
@@ -107,13 +103,7 @@ class PageSession:
     def __init__(
         self, base: str | None, data_dir: Path | None, index_dir: Path | None = None
     ) -> None:
-        """Initialize; nothing is started yet.
-
-        Args:
-            base: The base model that is proposed first; `None` for the default.
-            data_dir: Where jobs and models are kept; `None` for the default.
-            index_dir: Where search indexes are kept; `None` for the default.
-        """
+        """Initialize; nothing is started yet."""
         self.base = base
         self.data_dir = data_dir
         self.index_dir = index_dir
@@ -260,9 +250,6 @@ class PageSession:
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server of a base; it is started if it does not run.
 
-        Args:
-            base: The base model; `None` for the default.
-
         Raises:
             LocalServerError: If it cannot be started, or another base is in use.
         """
@@ -272,9 +259,6 @@ class PageSession:
     @contextmanager
     def hold_server(self, base: str | None) -> Iterator[LocalServer]:
         """Use the local server of a base, which no other base replaces meanwhile.
-
-        Args:
-            base: The base model; `None` for the default.
 
         Yields:
             The server.
@@ -344,9 +328,6 @@ class PageSession:
     def train(self, base: str | None) -> bool:
         """Order a training on the examples, in the background.
 
-        Args:
-            base: The base model; `None` for the default.
-
         Returns:
             Whether that was started.
         """
@@ -373,11 +354,7 @@ class PageSession:
         self.found = create_job(server, data)
 
     def stop_job(self, job: KeptJob) -> bool:
-        """Stop a job in the background, so that it can be continued.
-
-        Args:
-            job: The job.
-        """
+        """Stop a job in the background, so that it can be continued."""
 
         def stop() -> None:
             is_served = find_running_server(self.data_dir) is not None
@@ -387,11 +364,7 @@ class PageSession:
         return self.ordering.start("Stopping the training", stop)
 
     def continue_job(self, job: KeptJob) -> bool:
-        """Continue a stopped job in the background.
-
-        Args:
-            job: The job.
-        """
+        """Continue a stopped job in the background."""
         return self.ordering.start(
             "Continuing the training",
             lambda: continue_job(job, self.use_server(job.base)),
@@ -399,12 +372,7 @@ class PageSession:
 
 
 def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
-    """Return how far the training is that ends first; empty if there is none.
-
-    Args:
-        jobs: The jobs, newest first.
-        is_ordered: Whether a training is asked for that has not become a job.
-    """
+    """Return how far the training is that ends first; empty if there is none."""
     unfinished = [job for job in jobs if is_unfinished(job)]
     if not unfinished:
         return "The training is being prepared." if is_ordered else ""

@@ -15,11 +15,7 @@ from langchain_chatexports.personas.talk import Voice
 
 
 def build_talk(session: PageSession) -> None:
-    """Build the screen.
-
-    Args:
-        session: The session.
-    """
+    """Build the screen."""
     talk = session.talk
     models = kept_models(session)
     if not models:

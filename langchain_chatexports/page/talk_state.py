@@ -29,11 +29,7 @@ class Talk:
     """
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
-        """Initialize a talk with nobody.
-
-        Args:
-            use_server: Returns the local server of a base.
-        """
+        """Initialize a talk with nobody."""
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
@@ -51,9 +47,6 @@ class Talk:
 
     def choose(self, model: TunedModel) -> bool:
         """Begin a new talk with a model; its server starts in the background.
-
-        Args:
-            model: The model.
 
         Returns:
             Whether that was started.
@@ -78,9 +71,6 @@ class Talk:
 
     def say(self, line: str) -> bool:
         """Say a line; the answers arrive in the background.
-
-        Args:
-            line: What the person says.
 
         Returns:
             Whether it was heard.
@@ -129,12 +119,7 @@ class Talk:
         return json.dumps(talk, ensure_ascii=False, indent=1)
 
     def bubbles(self, voice: Voice, place: int) -> list[str]:
-        """Return the messages that a voice has answered to a line.
-
-        Args:
-            voice: The voice.
-            place: Which line.
-        """
+        """Return the messages that a voice has answered to a line."""
         text = voice.turns[place].answer if place < len(voice.turns) else ""
         if voice.has_bubbles:
             return bubbles_of(text)

@@ -32,11 +32,7 @@ _TRAINED, _HELD_OUT = "with the examples", "with those held out"
 
 
 def build_train(session: PageSession) -> None:
-    """Build the screen.
-
-    Args:
-        session: The session.
-    """
+    """Build the screen."""
     text(
         "The model reads the examples again and again, and is corrected at each step. "
         "You need not wait here: closing this page stops nothing. Leave the "
@@ -199,11 +195,7 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
 
 
 def losses_in_words(points: _Points) -> str:
-    """Return the mean loss of the first steps and of the last ones, for people.
-
-    Args:
-        points: Steps with their losses; at least one.
-    """
+    """Return the mean loss of the first steps and of the last ones, for people."""
     losses = [loss for _, loss in points]
     count = min(len(losses) // 2, _MAX_AVERAGED)
     if not count:
@@ -214,11 +206,7 @@ def losses_in_words(points: _Points) -> str:
 
 
 def smoothed(points: _Points) -> _Points:
-    """Return points with the mean of those around each, a tenth of all of them.
-
-    Args:
-        points: Steps with their losses.
-    """
+    """Return points with the mean of those around each, a tenth of all of them."""
     half = min(len(points) // 20, _MAX_AVERAGED)
     return [
         (
@@ -232,14 +220,7 @@ def smoothed(points: _Points) -> _Points:
 def curve(
     points: Sequence[tuple[int, float]], last: int, lowest: float, highest: float
 ) -> str:
-    """Return points of an SVG line in a square of 100 by 100, highest losses on top.
-
-    Args:
-        points: Steps with their losses.
-        last: The last step.
-        lowest: The lowest loss.
-        highest: The highest loss.
-    """
+    """Return points of an SVG line in a square of 100 by 100, highest losses on top."""
     stride = len(points) // _MAX_POINTS + 1
     height = highest - lowest or 1
     kept = [*points[::stride], points[-1]]

@@ -50,12 +50,7 @@ class Work:
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
     def count(self, done: Callable[[], int], total: int | None) -> None:
-        """Say how to count what is done.
-
-        Args:
-            done: Returns how much is done.
-            total: About how much there is; `None` if that is not known.
-        """
+        """Say how to count what is done."""
         self._done, self._total = done, total
 
     @contextmanager
@@ -69,10 +64,6 @@ class Work:
 
     def start(self, what: str, work: Callable[[], None]) -> bool:
         """Start, unless something is being done.
-
-        Args:
-            what: What is being done, for people.
-            work: Does it; a `ChatExportError` of it is shown.
 
         Returns:
             Whether it was started.
