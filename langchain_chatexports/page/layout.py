@@ -84,6 +84,9 @@ def next_link(title: str, path: str) -> None:
 @contextmanager
 def dialog(title: str) -> Iterator[Any]:
     """Open a dialog, and build its content inside."""
+    for element in ui.context.client.elements.values():
+        if isinstance(element, ui.dialog) and element.value:
+            element.close()  # A double click opens one dialog.
     opened = ui.dialog(value=True)
     opened.props["aria-label"] = title
     with opened, ui.element("div").classes("content asked"):
@@ -91,16 +94,33 @@ def dialog(title: str) -> Iterator[Any]:
         yield opened
 
 
-def ask(question: str, answer: str, act: Callable[[], object]) -> None:
-    """Ask before something is discarded."""
+def answers(
+    opened: Any, title: str, act: Callable[[], object], field: Any = None
+) -> None:
+    """Add a dialog's buttons: one that acts, and Cancel.
+
+    The focus is on the field, where Enter acts, or else on Cancel.
+    """
 
     def agree() -> None:
         opened.close()
         act()
 
-    with dialog(question) as opened, ui.element("div").classes("row-of"):
-        ui.button("Cancel", on_click=opened.close).props("autofocus")
-        ui.button(answer, on_click=agree).props("outline")
+    if field is not None:
+        field.props("autofocus").on("keydown.enter", agree)
+    with ui.element("div").classes("row-of"):
+        button = ui.button(title, on_click=agree)
+        if title.startswith("Delete"):
+            button.props("color=negative")
+        cancel = ui.button("Cancel", on_click=opened.close).props("outline")
+        if field is None:
+            cancel.props("autofocus")
+
+
+def ask(question: str, answer: str, act: Callable[[], object]) -> None:
+    """Ask before something is discarded."""
+    with dialog(question) as opened:
+        answers(opened, answer, act)
 
 
 def error_box(message: str) -> None:

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
-from langchain_chatexports.page.layout import dialog, follow, show_work, text
+from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import MAX_LABEL_LENGTH, NOT_DELETED, kept
 from langchain_chatexports.workflows.train import job_in_words
@@ -165,7 +165,7 @@ def _delete_button(session: PageSession, name: str, title: str, more: str) -> No
     def ask() -> None:
         with dialog(f"Delete {title}?") as opened:
             text(f"{more} {NOT_DELETED}".strip())
-            _answers(opened, "Delete", lambda: session.manage.delete(name))
+            answers(opened, "Delete", lambda: session.manage.delete(name))
 
     _button("Delete", title, ask)
 
@@ -175,7 +175,12 @@ def _ask_label(session: PageSession, model: TunedModel) -> None:
         text("The name is for this machine; programs still use the one with ft:.")
         label = ui.input("New name", value=model.label or "")
         label.props(f"maxlength={MAX_LABEL_LENGTH} dir=auto")
-        _answers(opened, "Save", lambda: session.manage.rename(model, label.value))
+        answers(
+            opened,
+            "Save",
+            lambda: session.manage.rename(model, label.value),
+            field=label,
+        )
 
 
 def _ask_folder(session: PageSession, model: TunedModel) -> None:
@@ -187,10 +192,11 @@ def _ask_folder(session: PageSession, model: TunedModel) -> None:
         )
         gguf = ui.radio(_OTHER_PROGRAMS, value=True)
         folder = ui.input("New folder", value=str(Path.home() / f"voice-{name}"))
-        _answers(
+        answers(
             opened,
             "Write",
             lambda: session.manage.export(model, folder.value, gguf=gguf.value),
+            field=folder,
         )
 
 
@@ -226,21 +232,9 @@ def _build_delete_everything(session: PageSession) -> None:
                 "runs is stopped."
             )
             text(NOT_DELETED)
-            _answers(opened, "Delete everything", session.manage.delete_everything)
+            answers(opened, "Delete everything", session.manage.delete_everything)
 
     text("Delete everything", tag="h2")
     text(NOT_DELETED)
     with ui.element("div"):
         ui.button("Delete everything …", on_click=ask).props("outline color=negative")
-
-
-def _answers(opened: ui.dialog, title: str, act: Callable[[], object]) -> None:
-    def agree() -> None:
-        opened.close()
-        act()
-
-    with ui.element("div").classes("row-of"):
-        button = ui.button(title, on_click=agree)
-        if title.startswith("Delete"):
-            button.props("color=negative")
-        ui.button("Cancel", on_click=opened.close).props("outline autofocus")
