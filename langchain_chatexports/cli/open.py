@@ -32,6 +32,15 @@ def open_(
         bool,
         typer.Option("--no-browser", help="Print the link, and open no browser."),
     ] = False,
+    install: Annotated[
+        bool,
+        typer.Option(
+            "--install", help="Add the page to this system's programs, and exit."
+        ),
+    ] = False,
+    uninstall: Annotated[
+        bool, typer.Option("--uninstall", help="Remove it from there, and exit.")
+    ] = False,
 ) -> None:
     """Open a page in the browser on which all of it can be done, on this machine.
 
@@ -41,9 +50,22 @@ def open_(
 
     For example:
         chatexports open
+        chatexports open --install
     """
-    from langchain_chatexports.page.server import PageServer
+    from langchain_chatexports.page.launcher import (
+        install_launcher,
+        uninstall_launcher,
+    )
+    from langchain_chatexports.page.server import PageServer, check_extra
 
+    if uninstall:
+        removed = uninstall_launcher()
+        say(f"Removed: {removed}" if removed else "It is not among the programs.")
+        return
+    if install:
+        check_extra()
+        say(f"Added to your programs as Chat exports: {install_launcher()}")
+        return
     is_first = True
 
     def show(link: str) -> None:

@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 import pytest
 
 from langchain_chatexports.cli import open as module
-from langchain_chatexports.page import server
+from langchain_chatexports.page import launcher, server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,3 +83,15 @@ def test_a_browser_needs_windows(
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert module._has_windows() is has_windows
+
+
+def test_it_is_added_to_the_programs_and_removed(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HOME", "APPDATA", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    path = launcher.launcher_path()
+    monkeypatch.setattr(launcher, "install_launcher", lambda: path)
+    assert str(path) in chatexports("open", "--install").err.replace("\n", "")
+    done = chatexports("open", "--uninstall")
+    assert (done.status, "not among the programs" in done.err) == (0, True)

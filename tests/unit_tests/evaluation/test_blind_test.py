@@ -125,7 +125,9 @@ def test_a_test_ends_with_the_result_of_all_its_pairs() -> None:
         test.guess(chosen, confidence)
     assert test.pair is None
     assert test.result == blind_result(test.guesses)
-    assert str(test.result).startswith("2 of 3 right, guessing gives 1.5: you could not")
+    assert str(test.result).startswith(
+        "2 of 3 right, guessing gives 1.5: you could not"
+    )
     test.guess(0, 3)
     assert len(test.guesses) == 3
 

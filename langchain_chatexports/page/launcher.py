@@ -1,0 +1,104 @@
+"""An entry among the system's programs that opens the page, for people without a shell.
+
+Linux: a desktop entry (https://specifications.freedesktop.org/desktop-entry-spec);
+macOS: a `.command` file, which Finder opens in Terminal; Windows: a shortcut in the
+Start menu. Each keeps a window open: closing it ends the page.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from langchain_chatexports._files import write_whole
+from langchain_chatexports.exceptions import ChatExportError
+
+_NAME = "Chat exports"
+# By which an entry of ours is known when it is removed.
+_MARK = "made by langchain-chatexports"
+_ARGUMENTS = ("-m", "langchain_chatexports.cli", "open")
+_DESKTOP = """[Desktop Entry]
+# {mark}
+Type=Application
+Version=1.5
+Name={name}
+Comment=Train a model on your own chats, on this computer
+Exec={command}
+Terminal=true
+Categories=Utility;
+"""
+_SHORTCUT = (
+    "$s = (New-Object -ComObject WScript.Shell).CreateShortcut($env:LINK_PATH); "
+    "$s.TargetPath = $env:LINK_TARGET; $s.Arguments = $env:LINK_ARGUMENTS; "
+    "$s.Description = $env:LINK_MARK; $s.Save()"
+)
+
+
+def launcher_path() -> Path:
+    """Return where the entry of this user is."""
+    if sys.platform == "darwin":
+        return Path.home() / "Applications" / f"{_NAME}.command"
+    if sys.platform == "win32":
+        programs = Path(os.environ["APPDATA"], "Microsoft/Windows/Start Menu/Programs")
+        return programs / f"{_NAME}.lnk"
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data, "applications", "chatexports.desktop")
+
+
+def install_launcher() -> Path:
+    """Write the entry, and return where it is.
+
+    Raises:
+        ChatExportError: If something else is there.
+    """
+    path = launcher_path()
+    _check_ours(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        values = {
+            "LINK_PATH": str(path),
+            "LINK_TARGET": sys.executable,
+            "LINK_ARGUMENTS": subprocess.list2cmdline(_ARGUMENTS),
+            "LINK_MARK": _MARK,
+        }
+        command = ("powershell", "-NoProfile", "-Command", _SHORTCUT)
+        subprocess.run(command, check=True, env={**os.environ, **values})  # noqa: S603
+    elif sys.platform == "darwin":
+        line = shlex.join((sys.executable, *_ARGUMENTS))
+        write_whole(path, f"#!/bin/sh\n# {_MARK}\nexec {line}\n".encode())
+        path.chmod(0o700)
+    else:
+        words = " ".join(map(_desktop_word, (sys.executable, *_ARGUMENTS)))
+        entry = _DESKTOP.format(mark=_MARK, name=_NAME, command=words)
+        write_whole(path, entry.encode())
+    return path
+
+
+def uninstall_launcher() -> Path | None:
+    """Remove the entry, and return where it was; `None` if there was none.
+
+    Raises:
+        ChatExportError: If something else is there.
+    """
+    path = launcher_path()
+    if not path.exists():
+        return None
+    _check_ours(path)
+    path.unlink()
+    return path
+
+
+def _check_ours(path: Path) -> None:
+    marks = (_MARK.encode(), _MARK.encode("utf-16-le"))  # Shortcuts have the latter.
+    if path.exists() and not any(mark in path.read_bytes() for mark in marks):
+        msg = f"{path} was not made by chatexports: move it away first."
+        raise ChatExportError(msg)
+
+
+def _desktop_word(word: str) -> str:
+    """Quote an argument of `Exec`: reserved characters, and `%` for field codes."""
+    for character in '\\"`$':
+        word = word.replace(character, f"\\{character}")
+    # The value's own escapes are read first.
+    return '"' + word.replace("\\", "\\\\").replace("%", "%%") + '"'

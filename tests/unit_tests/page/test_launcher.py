@@ -1,0 +1,91 @@
+"""The entry among the system's programs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.page.launcher import (
+    install_launcher,
+    launcher_path,
+    uninstall_launcher,
+)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("APPDATA", str(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="desktop entries")
+def test_a_desktop_entry_starts_the_page(tmp_path: Path) -> None:
+    install_launcher()
+    path = tmp_path / ".local/share/applications/chatexports.desktop"
+    lines = dict(
+        line.split("=", 1) for line in path.read_text().splitlines() if "=" in line
+    )
+    words = shlex.split(lines["Exec"])
+    assert words == [sys.executable, "-m", "langchain_chatexports.cli", "open"]
+    assert lines["Terminal"] == "true"
+    assert install_launcher() == path
+    assert uninstall_launcher() == path
+    assert not path.exists()
+    assert uninstall_launcher() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="desktop entries")
+@pytest.mark.parametrize("folder", ["a b", 'q"`$x', "100%", "back\\slash"])
+def test_any_path_is_quoted(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", f"/opt/{folder}/python")
+    (line,) = (
+        line for line in install_launcher().read_text().splitlines() if "Exec=" in line
+    )
+    # As the specification reads it: the value's escapes, then quotes, then field codes.
+    value = line.removeprefix("Exec=").replace("\\\\", "\\")
+    quoted = re.match(r'"((?:\\.|[^"\\])*)"', value)
+    assert quoted
+    first = re.sub(r"\\(.)", r"\1", quoted[1]).replace("%%", "%")
+    assert first == f"/opt/{folder}/python"
+
+
+def test_on_a_mac_it_is_a_script(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    path = install_launcher()
+    assert path == tmp_path / "Applications" / "Chat exports.command"
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert path.read_text().startswith("#!/bin/sh\n")
+    assert uninstall_launcher() == path
+
+
+def test_on_windows_it_is_a_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, str] = {}
+
+    def run(_words: object, *, env: dict[str, str], **_more: object) -> None:
+        given.update(env)
+        Path(env["LINK_PATH"]).write_bytes(env["LINK_MARK"].encode("utf-16-le"))
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "run", run)
+    path = install_launcher()
+    assert path.name == "Chat exports.lnk"
+    assert given["LINK_TARGET"] == sys.executable
+    assert given["LINK_ARGUMENTS"] == "-m langchain_chatexports.cli open"
+    assert uninstall_launcher() == path
+
+
+def test_what_others_made_stays() -> None:
+    path = launcher_path()
+    path.parent.mkdir(parents=True)
+    path.write_text("[Desktop Entry]\n")
+    for change in (install_launcher, uninstall_launcher):
+        with pytest.raises(ChatExportError, match="not made by chatexports"):
+            change()
+    assert path.read_text() == "[Desktop Entry]\n"
