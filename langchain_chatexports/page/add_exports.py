@@ -11,6 +11,7 @@ from nicegui import ui
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.page.exports import Card
+from langchain_chatexports.page.how_to_export import build_how_to_export
 from langchain_chatexports.page.layout import (
     error_box,
     follow,
@@ -22,34 +23,17 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.path_chooser import choose_path
 from langchain_chatexports.page.session import PageSession
 
-# From the pages of docs/, section "Get your export".
-_HOW_TO_GET = {
-    "iMessage": "On the Mac that has the messages this page has a button for them. For "
-    "another computer, copy the file chat.db there: in the Finder choose Go, Go to "
-    "Folder, and type ~/Library/Messages.",
-    "Messenger, Instagram": "On accountscenter.facebook.com: Your information and "
-    "permissions, Export your information. Choose the format JSON and all time.",
-    "WhatsApp": "On the phone, in the chat: its name (iPhone), or the three dots and "
-    "More (Android), then Export chat, without media. Each export is one chat.",
-    "Telegram": "In Telegram Desktop: Settings, Advanced, Export Telegram data. Choose "
-    "the format JSON.",
-    "Discord": "User Settings, Data & Privacy, Request all of my data, with Messages.",
-    "Slack": "Owners: Tools & settings, Workspace settings, Import/Export data.",
-}
-
 
 def build_add_exports(session: PageSession) -> None:
     """Build the screen."""
     text(
         "On this page you train a small AI model that writes as somebody does in your "
         "chats, and then talk to it. It begins with an export: the copy of your chats "
-        "that Messenger, Instagram, WhatsApp, Telegram, Discord, Slack or iMessage "
-        "lets you have. It is read on this machine, never changed, and nothing of it "
-        "is sent anywhere."
+        "that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, Discord or "
+        "Slack lets you have. It is read on this machine, never changed, and nothing "
+        "of it is sent anywhere."
     )
-    with ui.expansion("How do I get an export?") as how_to_get:
-        for name, how in _HOW_TO_GET.items():
-            text(f"{name}: {how}")
+    how_to_get = build_how_to_export()
 
     def add_path() -> None:
         given = path.value.strip().strip("\"'")

@@ -251,6 +251,10 @@ class Browser:
             n for n in controls if not n.get("name", {}).get("value", "").strip()
         ]
         assert not unnamed
+        self.assert_readable()
+
+    def assert_readable(self) -> None:
+        """Check contrast and width."""
         script = "return document.documentElement.scrollWidth <= innerWidth"
         assert self.driver.execute_script(script), "it is wider than its window"
         # What is switched off while an answer is written is faint.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.integration_tests.page.conftest import wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,3 +72,24 @@ def test_files_are_chosen_and_taken_off_the_list(
     person.click("Remove from the list")
     person.see("Next: choose whose voice")
     assert "first.db" not in person.text
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(1280, True), (390, False)])
+def test_what_has_the_focus_or_is_chosen_can_be_read(
+    command: Command, browsers: Callable[..., Browser], *, width: int, is_dark: bool
+) -> None:
+    person = browsers(width=width, is_dark=is_dark)
+    person.open(command.link)
+    person.click("How do I get an export?")
+    person.see("Open the chat and tap its name")
+    person.assert_accessible()
+    person.tab_to("Or the path")
+    person.assert_accessible()
+    person.all(".q-select")[0].click()
+    wait(lambda: person.all(".q-menu .q-item"))
+    person.assert_readable()
+    person.click("Signal")
+    person.see("Export the chat history, as JSON.")
+    if width == 390:
+        heights = [b.size["height"] for b in person.all("button") if b.is_displayed()]
+        assert min(heights) >= 44

@@ -1,0 +1,44 @@
+"""How each app gives one's chats away, with a small drawing of each step.
+
+The steps are those of the section "Get your export" in docs/.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from nicegui import ui
+
+from langchain_chatexports.page.layout import text
+
+# The line of a screen that is to be tapped begins with it.
+_TAPPED = "*"
+
+
+def build_how_to_export() -> ui.expansion:
+    """Build the part, folded."""
+    file = Path(__file__).with_suffix(".json")
+    steps_of = json.loads(file.read_text("utf-8"))
+    with ui.expansion("How do I get an export?") as folded:
+        app = ui.select([*steps_of], label="App", value=next(iter(steps_of)))
+
+        @ui.refreshable
+        def steps() -> None:
+            with ui.element("ol").classes("steps-to-take"):
+                for step in steps_of[app.value]:
+                    with ui.element("li"):
+                        text(step["what"])
+                        if "screen" in step:
+                            _draw(step["screen"])
+
+        steps()
+        app.on_value_change(steps.refresh)
+    return folded
+
+
+def _draw(lines: Sequence[str]) -> None:
+    with ui.element("div").classes("phone").props("aria-hidden=true"):
+        for line in lines:
+            kind = "tapped" if line.startswith(_TAPPED) else ""
+            with ui.element("div").classes(kind):
+                ui.label(line.removeprefix(_TAPPED))
