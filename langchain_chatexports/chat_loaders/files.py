@@ -25,7 +25,7 @@ from langchain_chatexports._regular_files import (
     open_regular_file,
     system_errors,
 )
-from langchain_chatexports._terminal import escaped
+from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -42,6 +42,8 @@ _RATIO_FLOOR_BYTES = 8 * 2**20
 _CONTEXT_FOLDERS = 5  # From the root of an export to a conversation's folder.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
+# The folders in which exports have what people sent each other.
+_SENT = re.compile(r"(?:.*_)?(?:files|attachments|uploads|media)", re.IGNORECASE)
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 # Python unpacks a block of bzip2 or LZMA at once, however little is read of it.
 _PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -58,6 +60,7 @@ _NOT_INSIDE = "it is not a file of the export itself"
 _TOO_LARGE = "it is larger than any export file"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
+_MAX_NAMED = 5
 # More than anybody has, unless the export is as large as that.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
@@ -316,8 +319,12 @@ def _files_in_folder(
     root: Path, part: int, suffixes: tuple[str, ...], export: ExportFiles
 ) -> Iterator[ExportFile]:
     inside = _resolved(root)
+    zips: list[str] = []
     for path in walk_files(root, export.skip):
-        if path.name.lower().endswith(suffixes):
+        if path.suffix.lower() == ".zip" and path.parent != root:
+            is_sent = any(map(_SENT.fullmatch, path.relative_to(root).parts))
+            zips += [] if is_sent else [str(path.relative_to(root))]
+        elif path.name.lower().endswith(suffixes):
             try:
                 # A link may lead out of the export, and a pipe never ends.
                 if not _resolved(path).is_relative_to(inside) or not path.is_file():
@@ -327,6 +334,21 @@ def _files_in_folder(
                 export.skip(error)
             else:
                 yield file
+    if zips:
+        _note_zips(zips, root, export)
+
+
+def _note_zips(zips: list[str], root: Path, export: ExportFiles) -> None:
+    """Count the zips in subfolders, and warn: they may be parts of the export."""
+    count = export.details.get("zips_in_subfolders", 0) + len(zips)
+    export.details["zips_in_subfolders"] = count
+    listed = ", ".join(zips[:_MAX_NAMED])
+    rest = len(zips) - _MAX_NAMED
+    export.warn(
+        f"{root} holds {plural(len(zips), 'zip')} in its subfolders, not read: "
+        f"{listed}{f' and {rest} more' if rest > 0 else ''}. Give the paths of those "
+        "that are parts of the export, or move them to the top of the folder."
+    )
 
 
 def _file_on_disk(path: Path, root: Path, part: int, part_name: str) -> ExportFile:

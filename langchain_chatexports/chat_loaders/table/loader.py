@@ -204,7 +204,8 @@ class TableChatLoader(ChatExportLoader):
             files.warn(
                 f"{total} cannot be read, the first in row {unread[0].first_unread:,} "
                 f"of {unread[0].file.label}: these messages have no time, and come "
-                "first. Write times such as 2024-05-31 14:30."
+                "first. Write times such as 2024-05-31 14:30, or with their zone as "
+                "2024-05-31T14:30+02:00."
             )
 
 

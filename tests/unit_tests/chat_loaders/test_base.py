@@ -46,6 +46,12 @@ def test_naive_datetime_is_refused(option: str) -> None:
         ExportLoader([], **bounds)
 
 
+def test_an_unknown_kind_to_keep_is_refused_with_the_kinds_there_are() -> None:
+    with pytest.raises(ValueError, match=r"keep has \['reactions'\]; .*'reaction'"):
+        ExportLoader([], keep=("reactions", "system"))
+    assert ExportLoader([], keep="channel").keep == {"channel"}
+
+
 # --- a loader as a source
 
 

@@ -340,6 +340,24 @@ def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path: Path) -> 
     assert summary.skipped == {"unreadable": 1}
 
 
+def test_zips_in_subfolders_are_named_and_counted(path: Path, thread: bytes) -> None:
+    folder = path.parent
+    for number in range(7):
+        below = folder / f"more {number}"
+        below.mkdir()
+        (below / "part.ZIP").write_bytes(path.read_bytes())
+    (folder / "more 0" / "._part.zip").write_bytes(b"")
+    (folder / "chats_Files").mkdir()
+    (folder / "chats_Files" / "sent.zip").write_bytes(b"")
+    with pytest.warns(
+        UserWarning, match="7 zips in its subfolders, not read"
+    ) as warned:
+        summary = inspect(folder)
+    assert str(Path("more 0", "part.ZIP")) in str(warned[0].message)
+    assert "and 2 more" in str(warned[0].message)
+    assert (summary.found, summary.details["zips_in_subfolders"]) == (1, 7)
+
+
 def test_a_zip_is_known_by_its_content(path: Path) -> None:
     renamed = path.rename(path.with_name("download"))
     add(renamed, f"{FACEBOOK}/inbox/bad_1/message_1.json", b"{")

@@ -66,6 +66,16 @@ def test_a_file_of_today_is_read(tmp_path: Path) -> None:
     assert metadata_of(session)["is_group"] is True
 
 
+def test_half_of_an_emoji_in_a_channels_topic_hides_no_message(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.about["channel"]["topic"] = "(half)"
+    channel.says(ANN, "Hello")
+    path = tmp_path / "general.json"
+    path.write_text(channel.text().replace("(half)", r"\ud83d"))
+    assert loaded(tmp_path) == {"500": [("Ann", "Hello")]}
+    assert isinstance(open_export(path).loader, DiscordChatLoader)
+
+
 def test_a_file_of_the_first_versions_is_read(tmp_path: Path) -> None:
     channel = DiscordChannel()
     del channel.about["exportedAt"]

@@ -30,6 +30,15 @@ def microseconds_of(value: str, order: str | None = None) -> int | None:
         "Wed May 01 14:00:00 +0200 2024",
         *("20240501T120000Z", "20240501T140000.000+0200", "20240501120000"),
         *("45413.5", "45413.500001"),  # Excel's.
+        *("May 1, 2024 12:00 PM", "May 1st 2024, 12:00", "Wednesday, 1 May 2024 12:00"),
+        *("1-May-2024 12:00:00", "1. May 2024 12:00", "May 1, 2024 at 12:00:00 PM UTC"),
+        # JavaScript's, with the zone's name in the browser's language.
+        "Wed May 01 2024 14:00:00 GMT+0200 (CEST)",
+        "Wed May 01 2024 14:00:00 GMT+0200 (Central European Summer Time)",
+        # RFC 2822's comment and missing day of the week; Go's name of the zone.
+        *("Wed, 1 May 2024 14:00:00 +0200 (CEST)", "1 May 2024 12:00:00 -0000"),
+        *("2024-05-01 14:00:00.000 +0200 CEST", "2024-05-01T12:00:00.000Z"),
+        *("Wed May  1 12:00:00 2024", "Wed May 1 12:00:00 UTC 2024"),
     ],
 )
 def test_a_moment_is_read_in_any_form(value: str) -> None:
@@ -88,8 +97,10 @@ def test_hours_of_the_12_hour_clock(value: str, hour: int) -> None:
         ),
         *("2024-01-01T00:00:00+99:99", "0001-01-01T00:00:00+99:99", "1 " * 100_000),
         "Mon, 01 Jan 99999999999 00:00:00 +0000",
-        "May 1, 2024 10:00 PM",
-        "Wed May 01 2024 14:00:00 GMT+0200 (Central European Summer Time)",
+        *("May 1, 2024 14:00 PM", "May 32, 2024 10:00", "Mayor 1, 2024 10:00"),
+        # CST, for example, is in America and in China.
+        *("Wed, 1 May 2024 12:00:00 CST", "1 May 2024 12:00:00 CEST"),
+        *("1. Mai 2024 12:00", "May 2024", "1 May 24"),
         "Mon, 01 Jan 2024 00:00:00 +99999999999999",
     ],
     ids=lambda value: repr(value)[:30],
