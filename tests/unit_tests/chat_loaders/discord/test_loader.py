@@ -448,17 +448,6 @@ def test_where_nothing_tells_the_owner_there_is_none(tmp_path: Path) -> None:
     assert "is_from_me" not in message.additional_kwargs
 
 
-def test_a_data_package_beside_it_tells_the_owner(tmp_path: Path) -> None:
-    channel = DiscordChannel()
-    channel.says(ANN, "mine")
-    channel.says(BO, "yours")
-    channel.write(tmp_path / "a.json")
-    write_package(tmp_path)
-    summary = DiscordChatLoader(tmp_path).inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Ann", "data package")
-    assert summary.found == 2
-
-
 # Discord's own package.
 
 

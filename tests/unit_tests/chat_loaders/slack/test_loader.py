@@ -109,14 +109,6 @@ def test_a_damaged_day_is_a_warning_and_a_count(tmp_path: Path) -> None:
         assert skipped(path) == {"unreadable": 1}
 
 
-def test_text_exports_are_refused_by_name(tmp_path: Path) -> None:
-    export = SlackExport()
-    export.others = {"channels/general/2024-05-01.txt": "Ann: Hello"}
-    path = export.to_zip(tmp_path / "export.zip")
-    with pytest.raises(ExportFormatError, match="format set to JSON"):
-        SlackChatLoader(path).load()
-
-
 def test_a_folder_without_days_is_refused(tmp_path: Path) -> None:
     path = SlackExport().to_folder(tmp_path / "export")
     with pytest.raises(ExportFormatError, match="no messages of a Slack export"):
@@ -756,15 +748,6 @@ def test_slackbot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
     chat.says("U3", "<@U3> joined", subtype="channel_join")
     path = export.to_folder(tmp_path / "export")
     assert SlackChatLoader(path).inspect().owner == "Ann"
-
-
-@pytest.mark.parametrize("folder", ["channels/general", "dms/ann", "channels"])
-def test_text_exports_are_recognized_to_be_refused(tmp_path: Path, folder: str) -> None:
-    (tmp_path / "export" / folder).mkdir(parents=True)
-    (tmp_path / "export" / folder / "2024-05-01.txt").write_text("Ann: Hello")
-    export = open_export(tmp_path / "export")
-    with pytest.raises(ExportFormatError, match="format set to JSON"):
-        export.loader.load()
 
 
 @pytest.mark.parametrize(("name", "is_group"), [("D01ABCDEF", False), ("d1", True)])
