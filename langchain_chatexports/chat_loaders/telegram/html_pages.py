@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.telegram.records import (
+from langchain_chatexports.chat_loaders.telegram.json_files import (
     Chat,
     Reaction,
     Record,
