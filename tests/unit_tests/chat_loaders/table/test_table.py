@@ -16,7 +16,7 @@ from langchain_chatexports.chat_loaders.table import (
     TableChatLoader,
     matches_head,
 )
-from langchain_chatexports.chat_loaders.table.parquet import Database
+from langchain_chatexports.chat_loaders.table.cells import Database
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
