@@ -51,11 +51,6 @@ def test_midnight_is_read(value: str) -> None:
     assert microseconds_of(value, "mdy") == int(midnight.timestamp()) * 1_000_000
 
 
-@pytest.mark.parametrize("number", [25_568, 73_051])
-def test_a_number_that_is_no_day_is_a_number(number: int) -> None:
-    assert microseconds_of(str(number)) == number * 1_000_000
-
-
 @pytest.mark.parametrize(
     ("value", "order"),
     [
@@ -70,15 +65,6 @@ def test_a_number_that_is_no_day_is_a_number(number: int) -> None:
 )
 def test_a_date_of_a_spreadsheet_is_read(value: str, order: str | None) -> None:
     assert microseconds_of(value, order) == SECONDS * 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("value", "hour"),
-    [("12:30 AM", 0), ("1:30 am", 1), ("12:30 PM", 12), ("1:30 PM", 13)],
-)
-def test_hours_of_the_12_hour_clock(value: str, hour: int) -> None:
-    found = microseconds_of(f"5/1/2024 {value}", "mdy")
-    assert found == (SECONDS + (hour - 12) * 3600 + 1800) * 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -105,15 +105,6 @@ def test_a_forward_is_the_senders_with_its_author(tmp_path: Path) -> None:
     assert third.additional_kwargs["sender"] == "Bo"
 
 
-def test_a_forward_of_nobody_known_is_one(tmp_path: Path) -> None:
-    page = Page()
-    page.says("Ann", f'<div class="forwarded body">{text_block("x")}</div>', number=1)
-    (message,) = messages_of(page.write(tmp_path / "messages.html"))
-    assert message.additional_kwargs["forwarded"] is True
-    assert message.additional_kwargs["sender"] == "Ann"
-    assert "forwarded_from" not in message.additional_kwargs
-
-
 @pytest.mark.parametrize("href", ["#go_to_message1", "messages2.html#go_to_message1"])
 def test_a_reply_refers_to_what_it_answers(tmp_path: Path, href: str) -> None:
     reply = f'<div class="reply_to details">In reply to <a href="{href}">this</a></div>'
@@ -164,13 +155,6 @@ def test_a_call_is_what_the_app_wrote(tmp_path: Path) -> None:
     summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert dict(summary.skipped) == {"system": 1}
     assert summary.details["system"] == {"phone_call": 1}
-
-
-def test_what_the_app_wrote_is_counted_without_its_text(tmp_path: Path) -> None:
-    path = page_of_two().write(tmp_path / "messages.html")
-    loader = TelegramChatLoader(path, timezone=BERLIN_SUMMER)
-    assert loader.inspect().details["system"] == {"service": 1}
-    assert messages_of(path, keep="system")[0].content == "1 May 2024"
 
 
 @pytest.mark.parametrize("is_forwarded", [False, True])
@@ -311,24 +295,6 @@ def test_html_of_a_namesake_is_a_chat_of_its_own(tmp_path: Path) -> None:
     page.write(tmp_path / "b" / "messages.html")
     sessions = TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER).load()
     assert [metadata_of(session)["id"] for session in sessions] == ["user22", "Bo"]
-
-
-def test_html_of_another_chat_below_is_read(tmp_path: Path) -> None:
-    chat = TelegramChat("Cy", number=33)
-    chat.says(ANN, "mine")
-    chat.write(tmp_path / "result.json")
-    page_of_two().write(tmp_path / "ChatExport_2024-05-01" / "messages.html")
-    assert len(TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER).load()) == 2
-
-
-def test_deleted_accounts_are_unknown(tmp_path: Path) -> None:
-    page = Page("Deleted Account")
-    page.says("Deleted Account", text_block("Hi"), number=1)
-    path = page.write(tmp_path / "messages.html")
-    (session,) = TelegramChatLoader(path, timezone=BERLIN_SUMMER).load()
-    (message,) = session["messages"]
-    assert message.additional_kwargs["sender"] == "unknown"
-    assert metadata_of(session)["title"] is None
 
 
 def test_of_a_page_that_was_cut_off_the_whole_messages_stay(tmp_path: Path) -> None:
