@@ -242,10 +242,7 @@ class SlackChatLoader(ChatExportLoader):
             workspace.owner() if self.owner is None else workspace.person(self.owner)
         )
         for channel in workspace.channels:
-            for conversation in workspace.conversations(channel, owner):
-                conversation.owner = owner
-                conversation.owner_found_by = "direct messages"
-                yield conversation
+            yield from workspace.conversations(channel, owner)
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
@@ -275,8 +272,11 @@ class Workspace:
         self.channels = self._channels()
         """Those with files, in code-point order of their folders' names."""
 
-        self._reader = Reader(self._users, self._channel_names)
-        self._names, self._handles = self._reader.names, self._reader.handles
+        known = self._users.values()
+        self._names = {user.id: shown for user in known if (shown := user.shown)}
+        """The name of each id; guests are added when their messages are read."""
+
+        self._handles = {user.id: user.handles for user in known}
         self._distinct = distinct_names(self._names, self._handles)
 
     def _channels(self) -> list[Channel]:
@@ -391,7 +391,7 @@ class Workspace:
                     yield from (
                         user
                         for user in users - {channel.partner}
-                        if user and not self._reader.is_bot(user)
+                        if user and not self._is_bot(user)
                     )
 
     def conversations(
@@ -411,6 +411,8 @@ class Workspace:
             handles=self._handles,
             aliases=(channel.id, channel.name, f"#{channel.name}"),
             is_group=channel.kind != "dm",
+            owner=owner,
+            owner_found_by="direct messages",
         )
         yield conversation
         for thread in sorted(threads, key=_time_of_thread):
@@ -427,7 +429,7 @@ class Workspace:
         rows: list[tuple[int, Message]] = []
         for size, record in self._records(channel):
             weight = size + (_EDITED if record and record.edited else 0)
-            rows.append((weight, self._reader.message(channel.id, record)))
+            rows.append((weight, self._message(channel.id, record)))
             self._files.check_count(len(rows))
         if len({row.id for _, row in rows}) < len(rows):
             # Of two copies the first counts: the edited one, or that with more in it.
@@ -461,6 +463,56 @@ class Workspace:
                 # slackdump puts the replies into the first message of a thread.
                 for reply in (record and record.slackdump_thread_replies) or ():
                     yield len(reply), decode_record(_RECORD, reply)
+
+    def _is_bot(self, user: str) -> bool:
+        """Return whether an id is a program's."""
+        known = self._users.get(user)
+        return user == _SLACKBOT or bool(known and known.is_bot)
+
+    def _message(self, channel: str, record: Record | None) -> Message:
+        """Return a record of a channel as a message; `None` is a damaged one."""
+        if record is None:
+            return Message(None, "", "", kind="unreadable")
+        time, kind = microseconds(record.ts), self._kind_of(record)
+        user, text = self._author_and_text(record, kind)
+        extra = _extra(record)
+        if kind == "system":
+            extra["system"] = record.subtype
+        if record.thread_ts:
+            thread = f"{channel}:{record.thread_ts}"
+            is_first = record.thread_ts == record.ts
+            extra |= {"thread": thread} if is_first else {"reply_to": {"id": thread}}
+        message_id = "" if time is None else f"{channel}:{record.ts}"
+        return Message(time, user, text, kind, message_id, extra)
+
+    def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
+        user, text = record.user or "", record.text or blocks_text(record.blocks)
+        if record.subtype == "file_comment" and record.comment is not None:
+            user, text = record.comment.user or "", record.comment.comment or ""
+        elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
+            text = old["comment"] or ""
+        if kind == "bot":
+            user = _bot_name(record)
+        elif record.user_profile and user and user not in self._names:
+            self._names[user] = record.user_profile.shown or user
+        if kind == "unsent":  # Slack says: "This message was deleted."
+            user = text = ""
+        return user, plain_text(text, self._names, self._channel_names)
+
+    def _kind_of(self, record: Record) -> str:
+        subtype = record.subtype
+        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
+            # "This message was deleted.": it stands for a thread's first message.
+            return "unsent" if subtype == "tombstone" else "system"
+        user = record.user or ""
+        if (
+            subtype in _BOT_SUBTYPES
+            or self._is_bot(user)
+            # What a person posts through an app has both ids, and is the person's.
+            or (record.bot_id and user not in self._users)
+        ):
+            return "bot"
+        return "text"
 
 
 def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
@@ -518,69 +570,6 @@ def _head(file: ExportFile) -> bytes:
         return file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     except ChatExportError:
         return b""
-
-
-class Reader:
-    """Turns the records of a workspace into messages."""
-
-    def __init__(self, users: dict[str, User], channels: Mapping[str, str]) -> None:
-        known = users.values()
-        self.names = {user.id: shown for user in known if (shown := user.shown)}
-        """The name of each id; guests are added when their messages are read."""
-
-        self.handles = {user.id: user.handles for user in known}
-        self._users = users
-        self._channels = channels
-
-    def is_bot(self, user: str) -> bool:
-        """Return whether an id is a program's."""
-        known = self._users.get(user)
-        return user == _SLACKBOT or bool(known and known.is_bot)
-
-    def message(self, channel: str, record: Record | None) -> Message:
-        """Return a record of a channel as a message; `None` is a damaged one."""
-        if record is None:
-            return Message(None, "", "", kind="unreadable")
-        time, kind = microseconds(record.ts), self._kind_of(record)
-        user, text = self._author_and_text(record, kind)
-        extra = _extra(record)
-        if kind == "system":
-            extra["system"] = record.subtype
-        if record.thread_ts:
-            thread = f"{channel}:{record.thread_ts}"
-            is_first = record.thread_ts == record.ts
-            extra |= {"thread": thread} if is_first else {"reply_to": {"id": thread}}
-        message_id = "" if time is None else f"{channel}:{record.ts}"
-        return Message(time, user, text, kind, message_id, extra)
-
-    def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
-        user, text = record.user or "", record.text or blocks_text(record.blocks)
-        if record.subtype == "file_comment" and record.comment is not None:
-            user, text = record.comment.user or "", record.comment.comment or ""
-        elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
-            text = old["comment"] or ""
-        if kind == "bot":
-            user = _bot_name(record)
-        elif record.user_profile and user and user not in self.names:
-            self.names[user] = record.user_profile.shown or user
-        if kind == "unsent":  # Slack says: "This message was deleted."
-            user = text = ""
-        return user, plain_text(text, self.names, self._channels)
-
-    def _kind_of(self, record: Record) -> str:
-        subtype = record.subtype
-        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
-            # "This message was deleted.": it stands for a thread's first message.
-            return "unsent" if subtype == "tombstone" else "system"
-        user = record.user or ""
-        if (
-            subtype in _BOT_SUBTYPES
-            or self.is_bot(user)
-            # What a person posts through an app has both ids, and is the person's.
-            or (record.bot_id and user not in self._users)
-        ):
-            return "bot"
-        return "text"
 
 
 def _bot_name(record: Record) -> str:
