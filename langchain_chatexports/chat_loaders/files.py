@@ -250,7 +250,10 @@ def open_files(
                         archive = _open_zip(place, zips)
                         found = _files_in_zip(place, archive, part, suffixes, export)
                     else:
-                        found = iter([_file_on_disk(place, place.parent, part)])
+                        folder = place.parent
+                        inside = _resolved(folder)
+                        file = _file_on_disk(place, folder, inside, part, place.name)
+                        found = iter([file])
                     export.files += list(found)
             except ChatExportError as error:  # noqa: PERF203 - a zip, not a message
                 if place == path:
@@ -317,7 +320,7 @@ def _files_in_folder(
                 # A link may lead out of the export, and a pipe never ends.
                 if not _resolved(path).is_relative_to(inside) or not path.is_file():
                     raise _refused(path, _NOT_INSIDE)
-                yield _file_on_disk(path, root, part)
+                yield _file_on_disk(path, root, inside, part, root.name)
             except ExportFormatError as error:
                 export.skip(error)
     # What people sent each other is no part of the export.
@@ -339,8 +342,10 @@ def _note_zips(zips: list[Path], root: Path, export: ExportFiles) -> None:
     )
 
 
-def _file_on_disk(path: Path, root: Path, part: int) -> ExportFile:
-    given = _resolved(root).parts[1:][-_CONTEXT_FOLDERS:]
+def _file_on_disk(
+    path: Path, root: Path, resolved: Path, part: int, part_name: str
+) -> ExportFile:
+    given = resolved.parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
     if size > _MAX_FILE_BYTES:
         raise _refused(path, _TOO_LARGE)
@@ -349,7 +354,7 @@ def _file_on_disk(path: Path, root: Path, part: int) -> ExportFile:
         name=_readable(path.name),
         given=len(given),
         part=part,
-        part_name=root.name if root.is_dir() else path.name,
+        part_name=part_name,
         size=size,
         packed_size=size,
         path=path,

@@ -150,9 +150,11 @@ class TableChatLoader(ChatExportLoader):
             used_zone = False
             rows = database.fetch(_SELECT)
             for conversation, found in groupby(rows, key=itemgetter(2)):
-                reader = _ConversationReader(tables, LocalClock(self.timezone))
-                yield reader.read(conversation, found, files)
-                used_zone |= reader.used_zone
+                clock = LocalClock(self.timezone)
+                yield _ConversationReader(tables, clock).read(
+                    conversation, found, files
+                )
+                used_zone |= clock.is_used
         if used_zone:
             files.details["time_zone"] = [name_of_zone(self.timezone)]
         self._warn_of_times(tables, files, used_zone=used_zone)
@@ -239,11 +241,6 @@ class _ConversationReader:
         self._texts: dict[str, str] = {}
         self._title = ""
         self._owner: str | None = None
-
-    @property
-    def used_zone(self) -> bool:
-        """Whether a time had no zone."""
-        return any(times.used_zone for times in self._times.values())
 
     def read(
         self, conversation: str | None, rows: Iterable[_Row], files: ExportFiles

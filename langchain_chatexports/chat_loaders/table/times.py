@@ -79,9 +79,6 @@ class TimeReader:
 
     def __init__(self, clock: LocalClock, order: str | None = None) -> None:
         """Initialize the reader with a clock for times without a zone, and an order."""
-        self.used_zone = False
-        """Whether a time had no zone."""
-
         self._clock = clock
         self._order = order or "dmy"
 
@@ -143,7 +140,6 @@ class TimeReader:
         return since // timedelta(microseconds=1) + fraction
 
     def _of_local(self, seconds: int) -> int | None:
-        self.used_zone = True
         found = self._clock.utc(seconds)
         return None if found is None else found * 1_000_000
 

@@ -142,14 +142,11 @@ class Clock:
 
     def __init__(self, zone: tzinfo | None) -> None:
         """Initialize the clock; `None` is this machine's zone."""
-        self.used_zone = False
-        """Whether a local time was read in the zone."""
-
         self.used_offset = False
         """Whether an offset in HTML was used, which may ignore daylight saving."""
 
         self._has_zone = zone is not None
-        self._local = LocalClock(zone)
+        self.local = LocalClock(zone)
 
     def microseconds(self, record: Record) -> int | None:
         """Return when a message was sent, in microseconds since 1970."""
@@ -168,9 +165,8 @@ class Clock:
                 return (moment - _EPOCH) // timedelta(seconds=1)
         except (OverflowError, ValueError):
             return None
-        self.used_zone = True
         local = (moment.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
-        return self._local.utc(local)
+        return self.local.utc(local)
 
 
 class Reader:
@@ -352,8 +348,6 @@ class TelegramChatLoader(ChatExportLoader):
                 owner_found_by=owner and owner.found_by,
             )
             one_sided += reader.is_one_sided
-        if any(clock.used_zone for clock in clocks):
-            files.details["time_zone"] = [name_of_zone(self.timezone)]
         self._warn(clocks, one_sided, files)
 
     def _count_messages(self) -> int:
@@ -362,9 +356,11 @@ class TelegramChatLoader(ChatExportLoader):
 
     def _warn(self, clocks: list[Clock], one_sided: int, files: ExportFiles) -> None:
         what = ""
-        if self.timezone is None and any(clock.used_zone for clock in clocks):
-            here = name_of_zone(None)
-            what = f"are local, and read as {here}. If the computer was elsewhere"
+        if any(clock.local.is_used for clock in clocks):
+            zone = name_of_zone(self.timezone)
+            files.details["time_zone"] = [zone]
+            if self.timezone is None:
+                what = f"are local, and read as {zone}. If the computer was elsewhere"
         elif any(clock.used_offset for clock in clocks):
             what = "have an offset that may ignore daylight saving. If they are wrong"
         if what:

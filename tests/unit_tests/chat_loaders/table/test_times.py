@@ -107,9 +107,10 @@ def test_what_is_no_time_is_none(value: str) -> None:
     ],
 )
 def test_a_time_without_a_zone_is_of_the_zone_given(value: str, expected: int) -> None:
-    reader = TimeReader(LocalClock(find_time_zone("Europe/Berlin")))
+    clock = LocalClock(find_time_zone("Europe/Berlin"))
+    reader = TimeReader(clock)
     assert reader.microseconds(value) == expected * 1_000_000
-    assert reader.used_zone is (value not in {str(SECONDS), "2024-05-01 12:00Z"})
+    assert clock.is_used is (value not in {str(SECONDS), "2024-05-01 12:00Z"})
 
 
 def test_fractions_are_kept() -> None:
