@@ -39,7 +39,7 @@ from langchain_chatexports.chat_loaders.table.cells import (
     checked_columns,
     read_cells,
 )
-from langchain_chatexports.chat_loaders.table.times import DateOrders, TimeReader
+from langchain_chatexports.chat_loaders.table.times import DateOrders, microseconds
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 
 OWNER_ROLE = "me"
@@ -237,7 +237,6 @@ class _ConversationReader:
     def __init__(self, tables: list[_Table], clock: LocalClock) -> None:
         self._tables = tables
         self._clock = clock
-        self._times: dict[int, TimeReader] = {}
         self._texts: dict[str, str] = {}
         self._title = ""
         self._owner: str | None = None
@@ -285,9 +284,7 @@ class _ConversationReader:
         if not text:
             return None
         table = self._tables[file]
-        if file not in self._times:
-            self._times[file] = TimeReader(self._clock, table.order)
-        time = self._times[file].microseconds(text)
+        time = microseconds(text, self._clock, table.order)
         if time is None:
             table.first_unread = min(number, table.first_unread or number)
             table.unread += 1

@@ -74,74 +74,71 @@ _FIRST_SHORT_YEAR = 70  # 1970; 69 is 2069.
 _LONG, _SHORT = 4, 2  # Digits of a year.
 
 
-class TimeReader:
-    """Reads the times of a conversation in one file."""
+def microseconds(text: str, clock: LocalClock, order: str | None = None) -> int | None:
+    """Return a time in microseconds since 1970-01-01 UTC; `None` if it is none.
 
-    def __init__(self, clock: LocalClock, order: str | None = None) -> None:
-        """Initialize the reader with a clock for times without a zone, and an order."""
-        self._clock = clock
-        self._order = order or "dmy"
-
-    def microseconds(self, text: str) -> int | None:
-        """Return a time in microseconds since 1970-01-01 UTC; `None` if it is none.
-
-        It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
-        size), Excel's days, ISO 8601, a date as spreadsheets write it, or one with the
-        month in English.
-        """
-        text = text.strip()
-        if len(text) > _MAX_LENGTH:
-            return None
-        with suppress(ValueError, OverflowError):
-            moved = _YEAR_LAST.sub(r"\1 \3 \2", text)
-            for form in _FORMS:
-                if found := form.fullmatch(moved):
-                    return self._of_parts(_day(found), found.groupdict())
-            if _NUMBER.fullmatch(text):
-                return self._of_number(text)
-            written = _WRITTEN.fullmatch(text)
-            if written and (stamp := _stamp(written, 0, self._order)):
-                return self._of_parts(self._day_of(stamp), written.groupdict())
+    It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
+    size), Excel's days, ISO 8601, a date as spreadsheets write it (in `order`), or one
+    with the month in English. The clock reads times without a zone.
+    """
+    text = text.strip()
+    if len(text) > _MAX_LENGTH:
         return None
+    with suppress(ValueError, OverflowError):
+        moved = _YEAR_LAST.sub(r"\1 \3 \2", text)
+        for form in _FORMS:
+            if found := form.fullmatch(moved):
+                return _of_parts(_day(found), found.groupdict(), clock)
+        if _NUMBER.fullmatch(text):
+            return _of_number(text, clock)
+        written = _WRITTEN.fullmatch(text)
+        if written and (stamp := _stamp(written, 0, order)):
+            return _of_parts(_day_of(stamp, order), written.groupdict(), clock)
+    return None
 
-    def _of_number(self, text: str) -> int | None:
-        value = float(text) if "." in text else int(text)
-        if int(value) in _EXCEL_DAYS:
-            seconds = round((value - _EXCEL_DAYS.start) * _DAY_SECONDS)
-            return self._of_local(seconds)
-        factor = next((factor for limit, factor in _UNITS if abs(value) < limit), 0.0)
-        if isinstance(value, int) and factor:  # Whole numbers stay exact.
-            return value * int(factor) if factor >= 1 else value // 1000
-        return int(value * factor // 1) if factor else None
 
-    def _day_of(self, stamp: DateStamp) -> datetime:
-        order = "mdy" if self._order == "mdy" else "dmy"
-        days = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else order)
-        if days is None:
-            msg = "no calendar that is read"
-            raise ValueError(msg)
-        return _EPOCH + timedelta(days=days)
+def _of_number(text: str, clock: LocalClock) -> int | None:
+    value = float(text) if "." in text else int(text)
+    if int(value) in _EXCEL_DAYS:
+        return _of_local((value - _EXCEL_DAYS.start) * _DAY_SECONDS, clock)
+    factor = next((factor for limit, factor in _UNITS if abs(value) < limit), 0.0)
+    if isinstance(value, int) and factor:  # Whole numbers stay exact.
+        return value * int(factor) if factor >= 1 else value // 1000
+    return int(value * factor // 1) if factor else None
 
-    def _of_parts(self, day: datetime, parts: Mapping[str, str | None]) -> int | None:
-        hour, minute, second = (
-            int(parts[name] or 0) for name in ("hour", "minute", "second")
-        )
-        if period := parts.get("period"):
-            hour = _hour_of_24(hour, period)
-        moment = day.replace(hour=hour, minute=minute, second=second)
-        fraction = int(f"{parts['fraction'] or '':0<6}"[:6])
-        if not parts["zone"]:
-            found = self._of_local((moment - _EPOCH) // timedelta(seconds=1))
-            return None if found is None else found + fraction
-        hours, minutes = int(parts["hours"] or 0), int(parts["minutes"] or 0)
-        offset = timedelta(hours=hours, minutes=minutes)
-        zone = timezone(-offset if parts["sign"] == "-" else offset)
-        since = moment.replace(tzinfo=zone) - _EPOCH
-        return since // timedelta(microseconds=1) + fraction
 
-    def _of_local(self, seconds: int) -> int | None:
-        found = self._clock.utc(seconds)
-        return None if found is None else found * 1_000_000
+def _of_local(seconds: float, clock: LocalClock) -> int | None:
+    found = clock.utc(round(seconds))
+    return None if found is None else found * 1_000_000
+
+
+def _of_parts(
+    day: datetime, parts: Mapping[str, str | None], clock: LocalClock
+) -> int | None:
+    hour, minute, second = (
+        int(parts[name] or 0) for name in ("hour", "minute", "second")
+    )
+    if period := parts.get("period"):
+        hour = _hour_of_24(hour, period)
+    moment = day.replace(hour=hour, minute=minute, second=second)
+    fraction = int(f"{parts['fraction'] or '':0<6}"[:6])
+    if not parts["zone"]:
+        found = _of_local((moment - _EPOCH).total_seconds(), clock)
+        return None if found is None else found + fraction
+    hours, minutes = int(parts["hours"] or 0), int(parts["minutes"] or 0)
+    offset = timedelta(hours=hours, minutes=minutes)
+    zone = timezone(-offset if parts["sign"] == "-" else offset)
+    since = moment.replace(tzinfo=zone) - _EPOCH
+    return since // timedelta(microseconds=1) + fraction
+
+
+def _day_of(stamp: DateStamp, order: str | None) -> datetime:
+    order = "mdy" if order == "mdy" else "dmy"
+    days = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else order)
+    if days is None:
+        msg = "no calendar that is read"
+        raise ValueError(msg)
+    return _EPOCH + timedelta(days=days)
 
 
 def _day(found: re.Match[str]) -> datetime:

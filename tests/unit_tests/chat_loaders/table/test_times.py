@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.local_times import LocalClock, find_time_zone
-from langchain_chatexports.chat_loaders.table.times import TimeReader
+from langchain_chatexports.chat_loaders.table.times import microseconds
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 SECONDS = int(NOON.timestamp())
 
 
 def microseconds_of(value: str, order: str | None = None) -> int | None:
-    return TimeReader(LocalClock(timezone.utc), order).microseconds(value)
+    return microseconds(value, LocalClock(timezone.utc), order)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,7 @@ def test_what_is_no_time_is_none(value: str) -> None:
 )
 def test_a_time_without_a_zone_is_of_the_zone_given(value: str, expected: int) -> None:
     clock = LocalClock(find_time_zone("Europe/Berlin"))
-    reader = TimeReader(clock)
-    assert reader.microseconds(value) == expected * 1_000_000
+    assert microseconds(value, clock) == expected * 1_000_000
     assert clock.is_used is (value not in {str(SECONDS), "2024-05-01 12:00Z"})
 
 
