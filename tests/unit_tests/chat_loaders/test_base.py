@@ -72,6 +72,11 @@ def test_closing_does_not_wait_for_the_garbage_collector() -> None:
     assert loader.closed == 1
 
 
+def test_repr_shows_class_and_path() -> None:
+    loader = ExportLoader(RACES, "races.json", owner="Harry Potter")
+    assert repr(loader) == "ExportLoader(path='races.json')"
+
+
 # --- a loader with steps
 
 

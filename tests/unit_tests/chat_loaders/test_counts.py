@@ -1,7 +1,9 @@
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ from tests.unit_tests.builders.sessions import (
     closable,
     numbered,
     said,
+    talk,
 )
 
 
@@ -218,3 +221,17 @@ def test_stopped_pass_closes_the_loader() -> None:
     next(sessions)
     closable(sessions).close()
     assert loader.closed == 1
+
+
+def test_counted_pass_forgets_sessions() -> None:
+    refs = []
+
+    def sessions() -> Iterator[Any]:
+        for _ in range(3):
+            session = talk("Hare: Speed", "Hare: is key!")
+            refs.append(weakref.ref(session["messages"][0]))
+            yield session
+            del session
+            assert refs[-1]() is None
+
+    assert summary_of(sessions(), steps=[MergeChatRuns()]).sessions == 3

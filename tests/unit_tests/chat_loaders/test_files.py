@@ -154,6 +154,14 @@ def test_a_file_larger_than_any_export_file_is_not_read(
         inspect(path)
 
 
+def test_a_number_that_python_refuses_costs_its_record(path: Path) -> None:
+    number = b"9" * 5_000
+    thread = b'{"participants": [], "messages": [{"timestamp_ms": %b}]}' % number
+    add(path, f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
+    summary = inspect(path)
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
 def test_a_list_of_files_larger_than_any_exports_is_refused(path: Path) -> None:
     # Only the end record says so: nothing of that size is read.
     end = path.read_bytes().rfind(b"PK\x05\x06")
@@ -294,6 +302,16 @@ class TestFoldersOnDisk:
         with pytest.warns(UserWarning, match="not a file of the export"):
             assert inspect(folder).skipped == {"unreadable": 1}
 
+    def test_a_circle_of_links_ends(self, folder: Path) -> None:
+        (folder / FACEBOOK / "inbox" / "again").symlink_to(folder)
+        assert inspect(folder).found == 1
+
+    def test_an_export_behind_a_link_is_read(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "link").symlink_to(folder)
+        assert inspect(tmp_path / "link").kept == 1
+
     def test_a_pipe_does_not_block(self, folder: Path) -> None:
         os.mkfifo(folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json")
         with pytest.warns(UserWarning, match="not a file of the export"):
@@ -381,6 +399,53 @@ def test_more_messages_than_its_size_can_hold_are_refused(path: Path) -> None:
         add(path, f"{FACEBOOK}/inbox/b_{number}/message_1.json", data)
     with pytest.raises(ExportFormatError, match="more than 300,000 messages"):
         inspect(path)
+
+
+def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> None:
+    chat_bomb(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("photos/1.jpg", os.urandom(2**20))
+    with pytest.raises(ExportFormatError, match="zip bomb"):
+        inspect(path)
+
+
+def test_files_that_share_their_packed_bytes_count_once(path: Path) -> None:
+    pattern = os.urandom(8 * 2**10).hex().encode()
+    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 120)
+    data = bytearray(path.read_bytes())
+    start, end = data.find(b"PK\x01\x02"), data.find(b"PK\x05\x06")
+    entries = data[start:end] * 50
+    tail = data[end:]
+    struct.pack_into("<HHLL", tail, 8, 100, 100, len(entries), start)
+    path.write_bytes(data[:start] + entries + tail)
+    with pytest.raises(ExportFormatError, match="zip bomb"):
+        inspect(path)
+
+
+def test_names_that_differ_by_their_normal_form_only_are_one_thread(
+    tmp_path: Path,
+) -> None:
+    export = Export()
+    export.thread("zo\u00eb_1").says("Ada Byron", "hi", NOON)
+    path = export.to_zip(tmp_path / "x.zip")
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read(f"{FACEBOOK}/inbox/zo\u00eb_1/message_1.json")
+    add(path, f"{FACEBOOK}/inbox/zoe\u0308_1/message_2.json", data)
+    summary = inspect(path)
+    assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
+
+
+def test_a_copy_of_a_group_is_found_by_its_id_among_any_number_of_threads(
+    path: Path,
+) -> None:
+    message = b'{"sender_name": "A", "timestamp_ms": 1, "content": "hi"}'
+    thread = b'{"participants": [{"name": "A"}], "messages": [%s]}' % message
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(300):
+            archive.writestr(f"messages/inbox/a_{number}/message_1.json", thread)
+            archive.writestr(f"groups/your_group_messages/{number}.json", thread)
+    summary = inspect(path)
+    assert (summary.sessions, summary.skipped) == (301, {"duplicate": 300})
 
 
 @pytest.fixture

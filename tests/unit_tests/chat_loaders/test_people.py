@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -108,6 +109,13 @@ def test_what_is_no_table_of_people_is_an_error_with_a_remedy(
         people_table(path)
     assert raised.value.path == path
     assert not any(name in str(raised.value) for name in ("Ann", "annie", "0170", "Bo"))
+
+
+def test_a_file_of_delimiters_is_read_in_linear_time(tmp_path: Path) -> None:
+    path = written(tmp_path / "people.csv", "Ann;annie" + "\t" * 100_000)
+    start = time.process_time()
+    people_table(path)
+    assert time.process_time() - start < 2
 
 
 @given(st.binary(max_size=200))
@@ -240,6 +248,16 @@ def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> No
     assert loader.names_of("annie") == {"Ann", "Ann (annie)"}
 
 
+def test_reactions_are_by_the_same_person(tmp_path: Path) -> None:
+    (session,) = slack(tmp_path, people=ANN)
+    reactions = session["messages"][1].additional_kwargs["reactions"]
+    assert [reaction["sender"] for reaction in reactions] == ["Ann"]
+    people = {"Bo": "bo@example.org"}
+    (session,) = imessage(tmp_path, people=people)
+    reactions = session["messages"][0].additional_kwargs["reactions"]
+    assert [reaction["sender"] for reaction in reactions] == ["Bo"]
+
+
 def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         chat = database.chat("+15550001111")
@@ -250,6 +268,13 @@ def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> No
         (session,) = loader
         assert metadata(session)["owner"] == "Ann"
         assert session["messages"][0].additional_kwargs["is_from_me"] is True
+
+
+def test_what_the_owner_wrote_under_another_name_is_the_owners(tmp_path: Path) -> None:
+    people = {"Ann": ("Me", "+491701234567")}
+    (session,) = imessage(tmp_path, people=people)
+    own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert own == [True, True]
 
 
 def test_redaction_finds_the_names_that_sessions_no_longer_show(tmp_path: Path) -> None:

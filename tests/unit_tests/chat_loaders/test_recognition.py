@@ -105,6 +105,17 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(
         read(tmp_path / "pipe")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
+@pytest.mark.filterwarnings("ignore:Left out")
+@pytest.mark.parametrize("name", ["set.jsonl", "message_1.json", "chat.db", "x.zip"])
+def test_a_folder_with_a_pipe_is_recognized_without_waiting_for_a_writer(
+    tmp_path: Path, name: str
+) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ExportFormatError):
+        open_export(tmp_path).loader.load()
+
+
 def test_a_renamed_zip_is_messenger(tmp_path: Path) -> None:
     write_messenger(tmp_path / "in" / "stranger")
     shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path / "in")

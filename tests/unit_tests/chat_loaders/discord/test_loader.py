@@ -268,6 +268,12 @@ def test_a_forwarded_message_is_marked(tmp_path: Path) -> None:
     assert skipped(path) == {"empty": 1}
 
 
+def test_what_is_written_beside_a_forwarded_message_is_the_text(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine", forwardedMessage={"content": "theirs"})
+    assert only_message(channel.write(tmp_path / "a.json")).content == "mine"
+
+
 @pytest.mark.parametrize(
     ("keys", "attachment"),
     [
@@ -345,6 +351,17 @@ def test_raw_markup_is_shown_as_people_saw_it(
     channel = DiscordChannel()
     channel.says(ANN, raw, mentions=[{"id": "22", "name": "bo", "nickname": "Bo"}])
     assert only_message(channel.write(tmp_path / "a.json")).content == shown
+
+
+@pytest.mark.parametrize("name", ["Bo", "bo", "BO"])
+def test_the_owner_is_not_who_a_direct_message_is_named_after(
+    tmp_path: Path, name: str
+) -> None:
+    path = direct(BO, name, "500").write(tmp_path / "a.json")
+    summary = DiscordChatLoader(path).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "direct messages")
+    (session,) = DiscordChatLoader(path).load()
+    assert metadata_of(session)["is_group"] is False
 
 
 # People and owner.
@@ -427,16 +444,47 @@ def test_a_kind_may_be_a_number(tmp_path: Path, kind: object) -> None:
     assert skipped(path) == ({"system": 1} if kind in {7, "7"} else {})
 
 
+def test_that_a_bot_joined_is_what_discord_wrote(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(BOT, "Joined the server.", type="GuildMemberJoin")
+    path = channel.write(tmp_path / "a.json")
+    assert skipped(path, keep="bot") == {"system": 1}
+
+
 def test_who_alone_wrote_a_direct_message_may_be_either_side(tmp_path: Path) -> None:
     chat = DiscordChannel("was renamed", kind="DirectTextChat")
     chat.says(BO, "yours")
     assert DiscordChatLoader(chat.write(tmp_path / "a.json")).inspect().owner is None
 
 
+def test_a_direct_message_without_the_owner_does_not_hide_the_owner(
+    tmp_path: Path,
+) -> None:
+    for number, friend in enumerate((BO, author("33", "cy", nickname="Cy"))):
+        chat = direct(friend, "was renamed", f"50{number}")
+        chat.says(BOT, "beep")
+        chat.write(tmp_path / f"{number}.json")
+    silent = DiscordChannel("was renamed", kind="DirectTextChat", channel_id="509")
+    silent.says(author("44", "di", nickname="Di"), "yours")
+    silent.write(tmp_path / "9.json")
+    assert DiscordChatLoader(tmp_path).inspect().owner == "Ann"
+
+
 def test_a_bot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
     chat = direct(BO, "Bo", "500")
     chat.says(BOT, "beep")
     assert DiscordChatLoader(chat.write(tmp_path / "a.json")).inspect().owner == "Ann"
+
+
+def test_an_owner_who_wrote_late_is_found(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    for _ in range(600):
+        channel.says(BO, "yours")
+    channel.says(ANN, "mine")
+    path = channel.write(tmp_path / "a.json")
+    (session,) = DiscordChatLoader(path, owner="ann.ode").load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert flags == [False] * 600 + [True]
 
 
 @pytest.mark.parametrize("person", ["11", "@ANN.ODE", "ann", "Annie (ann.ode)"])

@@ -128,6 +128,18 @@ def test_ids_are_those_of_the_next_export(tmp_path: Path) -> None:
     assert summary.skipped == {"duplicate": 2}
 
 
+def test_a_group_has_its_title(tmp_path: Path) -> None:
+    export = SignalExport()
+    hare, fox = export.contact("Hare"), export.contact("Fox")
+    chat = export.chat(export.group("Meadow"))
+    chat.says(hare, "one")
+    chat.says(fox, "two")
+    (session,) = SignalChatLoader(export.write(tmp_path / "main.jsonl")).load()
+    metadata = metadata_of(session)
+    assert (metadata["title"], metadata["is_group"]) == ("Meadow", True)
+    assert metadata["participants"] == ["Hare", "Fox"]
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "reason"),
     [

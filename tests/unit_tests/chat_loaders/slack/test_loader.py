@@ -134,6 +134,15 @@ def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
     assert titles == ["#dumped", "#dumped, thread of 2024-05-01 08:00"]
 
 
+def test_days_are_joined_and_sorted_by_ts(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.add({"user": "U1", "text": "third", "ts": "1714550400.000101"}, day=1)
+    general.add({"user": "U1", "text": "second", "ts": "1714550400.000100"}, day=3)
+    general.add({"user": "U1", "text": "first", "ts": "999999999.999999"}, day=2)
+    texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
+    assert [text for _, text in texts] == ["first", "second", "third"]
+
+
 # Days, order, times.
 
 
@@ -157,6 +166,14 @@ def test_of_two_copies_the_edited_one_stays(tmp_path: Path) -> None:
     assert message.content == "new"
     assert message.additional_kwargs["edited"] is True
     assert skipped(path) == {"duplicate": 1}
+
+
+def test_of_two_copies_the_one_with_more_keys_stays(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.add({"user": "U1", "text": "less", "ts": stamp()})
+    general.add({"user": "U1", "text": "more", "ts": stamp(), "team": "T1"}, day=2)
+    general.add({"user": "U1", "text": "less", "ts": stamp()}, day=3)
+    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "more"
 
 
 # Threads.
@@ -188,6 +205,15 @@ def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
         f"C1:{first}": [("Ann", "root 1"), ("Bo", "reply 1"), ("Ann", "for all")],
         f"C1:{second}": [("Ann", "root 2"), ("Bo", "reply 2")],
     }
+
+
+def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
+    main, thread, _ = SlackChatLoader(threaded(tmp_path)).load()
+    key = f"C1:{stamp(1, 1)}"
+    root, *_, plain = main["messages"]
+    assert (root.id, root.additional_kwargs["thread"]) == (key, key)
+    assert "thread" not in plain.additional_kwargs
+    assert thread["messages"][1].additional_kwargs["reply_to"] == {"id": key}
 
 
 def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
@@ -346,6 +372,12 @@ def test_bots_are_left_out_unless_asked_for(
     assert loaded(path, keep="bot") == {"C1": [("Build", "green")]}
 
 
+def test_slackbot_is_a_bot(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("USLACKBOT", "I am only a bot")
+    assert skipped(export.to_zip(tmp_path / "export.zip")) == {"bot": 1}
+
+
 def test_what_a_person_posts_through_an_app_is_the_persons(tmp_path: Path) -> None:
     export, general = workspace()
     general.says("U1", "from my phone", bot_id="B1")
@@ -374,6 +406,12 @@ def test_what_slack_wrote_is_left_out(tmp_path: Path, subtype: str) -> None:
     summary = SlackChatLoader(path).inspect()
     assert dict(summary.skipped) == {"system": 1}
     assert summary.details["system"] == {subtype: 1}
+
+
+def test_a_me_message_is_text(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "waves", subtype="me_message")
+    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "waves"
 
 
 # Texts, files, reactions.
@@ -414,6 +452,12 @@ def test_files_are_attachments(
     message = only_message(path, keep="media")
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
+
+
+def test_a_caption_is_the_text(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "my cat", subtype="file_share", files=[FILE])
+    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "my cat"
 
 
 def test_the_old_sentence_of_a_shared_file_leaves_its_comment(tmp_path: Path) -> None:
@@ -496,6 +540,18 @@ def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
     ]
 
 
+def test_a_channel_may_be_called_attachments(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "Hello")
+    export.channel("C2", "attachments").says("U2", "Hi")
+    saved = '[{"ts": "1.0", "text": "no"}]'
+    export.others["attachments/attachments/2024-05-01.json"] = saved
+    export.others["__uploads/F1/2024-05-01.json"] = saved
+    path = export.to_zip(tmp_path / "export.zip")
+    assert loaded(path) == {"C2": [("Bo", "Hi")], "C1": [("Ann", "Hello")]}
+    assert SlackChatLoader(path).inspect().details["other_files"] == 2
+
+
 def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
     reply = {"ts": stamp(1, 2), "thread_ts": stamp(1, 1), "user": "U1", "text": "Reply"}
     root = {**reply, "ts": stamp(1, 1), "text": "Root"}
@@ -522,6 +578,18 @@ def test_a_conversation_may_be_in_several_zips(tmp_path: Path) -> None:
     assert loaded(tmp_path) == {
         "C1": [("Ann", "part 1"), ("Ann", "part 2")],
         f"C1:{root}": [("Bo", "a reply")],
+    }
+
+
+def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
+    for number in (1, 2):
+        export = SlackExport()
+        export.user(f"U{number}", "Ann")
+        export.channel(f"C{number}", "general").says(f"U{number}", "Hello")
+        export.to_folder(tmp_path / f"team{number}")
+    assert loaded(tmp_path) == {
+        "C1": [("Ann (U1)", "Hello")],
+        "C2": [("Ann (U2)", "Hello")],
     }
 
 

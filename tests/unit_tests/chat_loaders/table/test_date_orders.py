@@ -52,6 +52,17 @@ def test_the_order_is_found_in_the_data(
     }
 
 
+def test_the_newest_row_may_come_first(tmp_path: Path) -> None:
+    times = ["10/2/2022", "10/1/2022", "9/3/2022", "9/2/2022"]
+    path = write(tmp_path / "desk.csv", times)
+    assert days_of(path) == ["2022-09-02", "2022-09-03", "2022-10-01", "2022-10-02"]
+
+
+def test_a_row_far_down_says_the_order(tmp_path: Path) -> None:
+    times = ["01/02/2024", *["02/02/2024"] * 3_000, "13/02/2024"]
+    assert days_of(write(tmp_path / "desk.csv", times))[0] == "2024-02-01"
+
+
 @pytest.mark.parametrize(
     ("time", "day", "order"),
     [

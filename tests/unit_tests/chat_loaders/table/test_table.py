@@ -206,6 +206,12 @@ def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path: Path) -
     assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"unreadable": 1})
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "desk.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"conversation": 1, "text": "Hi"}\n')
+    assert _texts(TableChatLoader(path).load()) == [["Hi"]]
+
+
 def test_times_that_cannot_be_read_in_several_parts_are_one_warning(
     tmp_path: Path,
 ) -> None:
@@ -215,6 +221,17 @@ def test_times_that_cannot_be_read_in_several_parts_are_one_warning(
     with pytest.warns(UserWarning, match=r"2 times .* row 2 of .*a\.jsonl") as warned:
         TableChatLoader(tmp_path).load()
     assert len(warned) == 1
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000 + "]" * 100_000, "9" * 5_000])
+def test_a_line_that_python_refuses_to_read_is_one_row(
+    tmp_path: Path, line: str
+) -> None:
+    path = write_lines(tmp_path / "desk.jsonl", [ROW])
+    with path.open("a") as file:
+        file.write(f"{line}\n")
+    summary = TableChatLoader(path).inspect()
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
 def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> None:
@@ -228,6 +245,12 @@ def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> N
     with pytest.warns(UserWarning, match="1 time cannot .* first in row 2"):
         (session,) = TableChatLoader(path, timezone="UTC").load()
     assert [message.text for message in session["messages"]] == ["Hi", "Hi"]
+
+
+@pytest.mark.parametrize("text", [b"x", ["x"], {"a": "x"}], ids=type)
+def test_texts_that_are_no_texts_are_counted(tmp_path: Path, text: Any) -> None:
+    path = write_parquet(tmp_path / "desk.parquet", [{**ROW, "text": text}] * 2)
+    assert TableChatLoader(path).inspect().skipped == {"unreadable": 2}
 
 
 def test_ids_of_parquet_are_texts(tmp_path: Path) -> None:
@@ -254,6 +277,15 @@ def test_what_is_no_file_among_the_parts_is_skipped(tmp_path: Path, kind: str) -
     with pytest.warns(UserWarning, match=r"Skipped: .*b\.jsonl"):
         summary = TableChatLoader(folder).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "desk.jsonl"
+    path.write_text(r'{"chat_id": 1, "sender": "Bo \ud83d", "text": "Hi \ud83d"}')
+    (session,) = TableChatLoader(path).load()
+    (message,) = session["messages"]
+    assert message.additional_kwargs["sender"] == "Bo \ufffd"
+    assert "Hi \ufffd" in message.model_dump_json()
 
 
 @pytest.mark.parametrize("name", ["*.parquet", "a?b.parquet", "{a,b}", "s3[1].parquet"])

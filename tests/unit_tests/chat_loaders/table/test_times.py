@@ -68,6 +68,15 @@ def test_a_date_of_a_spreadsheet_is_read(value: str, order: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "hour"),
+    [("12:30 AM", 0), ("1:30 am", 1), ("12:30 PM", 12), ("1:30 PM", 13)],
+)
+def test_hours_of_the_12_hour_clock(value: str, hour: int) -> None:
+    found = microseconds_of(f"5/1/2024 {value}", "mdy")
+    assert found == (SECONDS + (hour - 12) * 3600 + 1800) * 1_000_000
+
+
+@pytest.mark.parametrize(
     "value",
     [
         *("", "soon", "true", "nan", "inf", "31/13/24", "31/02/2024", "1/13/2024"),

@@ -297,6 +297,24 @@ def test_html_of_a_namesake_is_a_chat_of_its_own(tmp_path: Path) -> None:
     assert [metadata_of(session)["id"] for session in sessions] == ["user22", "Bo"]
 
 
+def test_html_of_another_chat_below_is_read(tmp_path: Path) -> None:
+    chat = TelegramChat("Cy", number=33)
+    chat.says(ANN, "mine")
+    chat.write(tmp_path / "result.json")
+    page_of_two().write(tmp_path / "ChatExport_2024-05-01" / "messages.html")
+    assert len(TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER).load()) == 2
+
+
+def test_deleted_accounts_are_unknown(tmp_path: Path) -> None:
+    page = Page("Deleted Account")
+    page.says("Deleted Account", text_block("Hi"), number=1)
+    path = page.write(tmp_path / "messages.html")
+    (session,) = TelegramChatLoader(path, timezone=BERLIN_SUMMER).load()
+    (message,) = session["messages"]
+    assert message.additional_kwargs["sender"] == "unknown"
+    assert metadata_of(session)["title"] is None
+
+
 def test_of_a_page_that_was_cut_off_the_whole_messages_stay(tmp_path: Path) -> None:
     path = page_of_two().write(tmp_path / "messages.html")
     text = path.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -249,6 +250,13 @@ def test_text_is_read_from_either_key(tmp_path: Path, text: Any, entities: Any) 
     assert only_message(chat.write(tmp_path / "result.json")).content == "ab"
 
 
+def test_unix_time_is_preferred(tmp_path: Path) -> None:
+    path = written(tmp_path, {"text": "Hi"})
+    kwargs = only_message(path, timezone=timezone.utc).additional_kwargs
+    assert kwargs["message_time"] == 1714550400
+    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00+00:00"}]
+
+
 # Times.
 
 
@@ -277,6 +285,33 @@ def test_without_a_zone_local_times_are_this_machines(tmp_path: Path) -> None:
     (zone,) = summary.details["time_zone"]
     assert zone.startswith("this machine's")
     assert f"zone      {zone}" in str(summary)
+
+
+def test_each_chat_begins_with_the_first_of_the_hour_that_comes_twice(
+    tmp_path: Path,
+) -> None:
+    chats = [TelegramChat("Bo", number=22), TelegramChat("Cy", number=33)]
+    stamps = ("2022-10-30T02:50:00", "2022-10-30T02:10:00", "2022-03-27T02:30:00")
+    for chat in chats:
+        for stamp in stamps:
+            del chat.says(ANN, "Hi", date=stamp)["date_unixtime"]
+    path = write_account(tmp_path / "result.json", *chats)
+    for session in TelegramChatLoader(path, timezone="Europe/Berlin").load():
+        assert [
+            message.additional_kwargs["events"][0]["message_time"]
+            for message in session["messages"]
+        ] == [
+            "2022-03-27T01:30:00+00:00",
+            "2022-10-30T00:50:00+00:00",
+            "2022-10-30T01:10:00+00:00",
+        ]
+
+
+def test_what_is_unsupported_is_counted(tmp_path: Path) -> None:
+    chat = talk()
+    chat.messages.append({"id": 3, "type": "unsupported"})
+    path = chat.write(tmp_path / "result.json")
+    assert skipped(path) == {"empty": 1}
 
 
 # Kinds of messages.
@@ -436,6 +471,16 @@ def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
     ]
 
 
+def test_negative_ids_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    chat = TelegramChat("Race", "private_supergroup", 7)
+    for number in (-999999455, -999999454, 1, 2):
+        chat.says(ANN, str(number))["id"] = number
+    (session,) = TelegramChatLoader(chat.write(tmp_path / "result.json")).load()
+    assert [m.id for m in session["messages"]] == [
+        *("channel7:-999999455", "channel7:-999999454", "channel7:1", "channel7:2")
+    ]
+
+
 # Kinds of chats.
 
 
@@ -516,6 +561,20 @@ def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"duplicate": 1}
 
 
+def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    people = [
+        *(Person("Ann", "user1"), Person("Ann", "user2"), Person("Bo", 22)),
+        *(Person(None, "user3"), Person(None, "user4")),
+    ]
+    for person in people:
+        group.says(person, "Hi")
+    texts = loaded(group.write(tmp_path / "result.json"))["chat7"]
+    assert [sender for sender, _ in texts] == [
+        *("Ann (user1)", "Ann (user2)", "Bo", "unknown (user3)", "unknown (user4)")
+    ]
+
+
 # People and owner.
 
 
@@ -540,6 +599,11 @@ def test_the_owner_is_whose_account_it_is(tmp_path: Path) -> None:
     assert flags == [True, False]
 
 
+def test_of_a_personal_chat_the_owner_is_the_other_id(tmp_path: Path) -> None:
+    summary = TelegramChatLoader(talk().write(tmp_path / "result.json")).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "personal chats")
+
+
 def test_old_ids_are_numbers(tmp_path: Path) -> None:
     chat = TelegramChat("was renamed")
     chat.says(Person("Bo", 22), "yours")
@@ -547,6 +611,16 @@ def test_old_ids_are_numbers(tmp_path: Path) -> None:
     assert TelegramChatLoader(chat.write(tmp_path / "result.json")).inspect().owner == (
         "Ann"
     )
+
+
+def test_people_without_ids_are_their_names(tmp_path: Path) -> None:
+    """Other programs that write this format leave ids out."""
+    chat = TelegramChat()
+    for person in (BO, ANN, Person(None, None)):
+        del chat.says(person, "Hi")["from_id"]
+    path = chat.write(tmp_path / "result.json")
+    assert [sender for sender, _ in loaded(path)["user22"]] == ["Bo", "Ann", "unknown"]
+    assert TelegramChatLoader(path).inspect().owner == "Ann"
 
 
 @pytest.mark.parametrize("number", [None, "x", 1.5])
@@ -591,6 +665,14 @@ def test_the_owner_is_who_is_in_all_personal_chats(tmp_path: Path) -> None:
         chat.says(ANN, "mine")
         chat.write(tmp_path / f"{number}" / "result.json")
     assert TelegramChatLoader(tmp_path).inspect().owner == "Ann"
+
+
+def test_a_group_alone_does_not_tell_the_owner(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    group.says(ANN, "Hi")
+    path = group.write(tmp_path / "result.json")
+    assert TelegramChatLoader(path).inspect().owner is None
+    assert "is_from_me" not in only_message(path).additional_kwargs
 
 
 def test_people_of_one_name_have_handles_where_they_are_told_apart(
