@@ -192,7 +192,7 @@ def _set_media(record: Record, block: str) -> None:
 def _reactions(block: str) -> Iterator[Reaction]:
     for part in block.split(_EMOJI)[1:]:
         count = _COUNT.search(part)
-        emoji = _text(part.partition("<")[0])
+        emoji = _text(part.partition("</span>")[0])
         yield Reaction(emoji=emoji, count=int(count[1]) if count else 1)
 
 
