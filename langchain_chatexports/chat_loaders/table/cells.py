@@ -213,7 +213,7 @@ def _json_cells(file: ExportFile, given: Mapping[str, str]) -> Iterator[Cells | 
         there = {name for cells in readable for name in cells}
         chosen = chosen_columns(file, there | {*given.values()}, given)
         for cells in chain(first, map(_parsed, lines)):
-            yield cells and _json_texts(cells, chosen)
+            yield None if cells is None else _json_texts(cells, chosen)
 
 
 def _lines(source: IO[bytes]) -> Iterator[bytes]:
