@@ -323,7 +323,7 @@ def _files_in_folder(
                 yield _file_on_disk(path, root, inside, part, root.name)
             except ExportFormatError as error:
                 export.skip(error)
-    # What people sent each other is no part of the export.
+    # People also send each other zips: these are not parts of the export.
     zips = [one for one in zips if not any(map(_SENT.fullmatch, one.parts))]
     if zips:
         _note_zips(zips, root, export)

@@ -23,8 +23,8 @@ _SIGNS = (b"Exported Data", b"page_wrap")
 _CHAT_SIGN = b"chat_page"  # Not in the lists of an account's export.
 _TITLE_BYTES = 16384
 
-# Each pattern ends before anything that another match of it could begin with: the time
-# is linear.
+# No pattern reaches beyond the place where its next match can begin: reading takes
+# linear time.
 _TITLE = '<div class="text bold">'
 _MESSAGE = re.compile(
     r'<div\s+class="message( service)?[^"<>]*"\s+id="message(-?\d{1,18})"'
@@ -197,7 +197,7 @@ def _reactions(block: str) -> Iterator[Reaction]:
 
 
 def _inside(block: str, opening: str) -> str:
-    """Return what is in the first element with a tag; no such element has another."""
+    """Return the content of the first element with a tag; it has no nested `div`."""
     _, _, rest = block.partition(opening)
     return rest.partition("</div>")[0]
 
