@@ -127,7 +127,8 @@ def day_of(stamp: DateStamp, order: str) -> int | None:
 
     Raises a `ValueError` if there is no such day.
     """
-    year, month, day = (stamp[order.index(part)] for part in "ymd")
+    numbers = stamp[:3]
+    year, month, day = (numbers[order.index(part)] for part in "ymd")
     if not stamp.era and year in _PERSIAN_YEARS:
         return _persian_day(year, month, day)
     if not stamp.era and year in _ISLAMIC_YEARS:

@@ -45,9 +45,9 @@ def test_a_folder_that_another_process_deletes_meanwhile_does_not_matter(
     (left / _temporary._RECORD).touch(mode=0o600)
 
     class Late(ProcessLock):
-        def acquire(self) -> bool:
+        def acquire(self, *, timeout: float = 0) -> bool:
             shutil.rmtree(left, ignore_errors=True)
-            return super().acquire()
+            return super().acquire(timeout=timeout)
 
     monkeypatch.setattr(_temporary, "ProcessLock", Late)
     with private_folder() as folder:
