@@ -39,9 +39,10 @@ def _delete_leftovers() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         if _is_own(folder, stat.S_IFDIR) and _is_own(folder / _RECORD, stat.S_IFREG):
             lock = ProcessLock(folder / _LOCK)
-            if lock.acquire():
-                lock.release()
-                _delete(folder)
+            with suppress(FileNotFoundError):  # Another process has just deleted it.
+                if lock.acquire():
+                    lock.release()
+                    _delete(folder)
 
 
 def _delete(folder: Path) -> None:

@@ -35,7 +35,7 @@ from langchain_chatexports.chat_loaders.counts import (
     Reading,
 )
 from langchain_chatexports.chat_loaders.files import ExportFiles, open_files
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import KINDS, Conversation, Message
 from langchain_chatexports.chat_loaders.people import (
     PeopleSource,
     name_key,
@@ -118,8 +118,8 @@ class ChatExportLoader(AsyncLoading):
                 Each person then has one name in sessions, the first of the table's.
 
         Raises:
-            ValueError: If `start` or `end` is a datetime without a time zone, or there
-                is no path.
+            ValueError: If `start` or `end` is a datetime without a time zone, `keep`
+                names a kind that there is not, or there is no path.
             ChatExportError: If the table of people cannot be read, or two people in it
                 have one name.
         """
@@ -135,6 +135,9 @@ class ChatExportLoader(AsyncLoading):
         self.start = time_bound(start, "start")
         self.end = time_bound(end, "end")
         self.keep = frozenset(_names(keep))
+        if unknown := sorted(self.keep - KINDS):
+            msg = f"keep has {unknown}; the kinds are {sorted(KINDS)}."
+            raise ValueError(msg)
         self.names_met: set[str] = set()
         """Names by which the conversations read so far can be chosen: a name that is
         asked for and not among them is a mistake."""

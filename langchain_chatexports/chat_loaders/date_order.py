@@ -19,6 +19,13 @@ ORDERS: dict[str, str] = {
 }
 """The orders of day, month and year that phones write, and what to call them."""
 
+_POSSIBLE: dict[str | None, tuple[str, ...]] = {
+    "first": ("ymd",),
+    "last": ("dmy", "mdy"),
+    None: ("dmy", "mdy", "ymd"),
+}
+"""The orders that a form can have, by where its year stands."""
+
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST_YEAR = 2009  # WhatsApp appeared in it.
 # Nobody wrote a message in these years of the common calendar, nor will soon.
@@ -33,7 +40,7 @@ _CENTURY = 2000
 _MAX_SHORT_YEAR = 99
 _ERAS = {"R": 2018, "令和": 2018}
 
-_LONG_PERSIAN_MONTHS = 6
+_LONG_PERSIAN_MONTHS = 6  # They have 31 days, the others 30, the last one 29 or 30.
 _PERSIAN_YEAR_1400 = date(2021, 3, 21).toordinal()
 
 _NUMBER = re.compile(r"\d+")
@@ -120,12 +127,8 @@ def day_of(stamp: DateStamp, order: str) -> int | None:
 
     Raises a `ValueError` if there is no such day.
     """
-    if order == "ymd":
-        year, month, day = stamp[:3]
-    elif order == "mdy":
-        month, day, year = stamp[:3]
-    else:
-        day, month, year = stamp[:3]
+    numbers = stamp[:3]
+    year, month, day = (numbers[order.index(part)] for part in "ymd")
     if not stamp.era and year in _PERSIAN_YEARS:
         return _persian_day(year, month, day)
     if not stamp.era and year in _ISLAMIC_YEARS:
@@ -150,7 +153,7 @@ def find_order(
     `runs` are the places of its dates in `stamps` where the date changes, `counts` the
     messages of each. What the user has chosen counts, unless dates do not exist in it.
     """
-    orders = _possible_orders(form)
+    orders = _POSSIBLE[form.year]
     places = set(runs)
     days = {order: _days(stamps, places, order) for order in orders}
     never = {place for place in places if all(place not in d for d in days.values())}
@@ -183,14 +186,6 @@ def _common_year(year: int, era: str) -> int:
     if year in _BUDDHIST_SHORT_YEARS:
         return 2500 + year - _BUDDHIST_OFFSET
     return year + _CENTURY if year <= _MAX_SHORT_YEAR else year
-
-
-def _possible_orders(form: DateForm) -> tuple[str, ...]:
-    if form.year == "first":
-        return ("ymd",)
-    if form.year == "last":
-        return ("dmy", "mdy")
-    return ("dmy", "mdy", "ymd")
 
 
 def _days(
@@ -287,20 +282,17 @@ def _conflict(
 
 def _persian_day(year: int, month: int, day: int) -> int:
     """Convert a date of the Solar Hijri calendar; leap years follow its cycle of 33."""
-    if not 1 <= month <= _MONTHS:
-        msg = "no month of the Persian calendar"
-        raise ValueError(msg)
-    is_long = month <= _LONG_PERSIAN_MONTHS
-    length = 31 if is_long else 30 if month < _MONTHS or _is_leap(year) else 29
-    if not 1 <= day <= length:
+    new_year, next_year = map(_days_to_persian_year, (year, year + 1))
+    start, end = (
+        new_year + 31 * passed - max(0, passed - _LONG_PERSIAN_MONTHS)
+        for passed in (month - 1, month)
+    )
+    if not (1 <= month <= _MONTHS and 1 <= day <= min(end, next_year) - start):
         msg = "no day of the Persian calendar"
         raise ValueError(msg)
-    years = range(min(year, 1400), max(year, 1400))
-    passed = sum(366 if _is_leap(one) else 365 for one in years)
-    start = _PERSIAN_YEAR_1400 + (passed if year > 1400 else -passed)  # noqa: PLR2004 - see the constant
-    months = 31 * (month - 1) - max(0, month - 1 - _LONG_PERSIAN_MONTHS)
-    return start + months + day - 1 - _EPOCH
+    start_of_1400 = _PERSIAN_YEAR_1400 - _days_to_persian_year(1400)
+    return start_of_1400 + start + day - 1 - _EPOCH
 
 
-def _is_leap(year: int) -> bool:
-    return (25 * year + 11) % 33 < 8  # noqa: PLR2004 - eight years of 33
+def _days_to_persian_year(year: int) -> int:
+    return 365 * year + (8 * year - 12) // 33  # Eight years of 33 have a day more.

@@ -25,7 +25,7 @@ from langchain_chatexports._regular_files import (
     open_regular_file,
     system_errors,
 )
-from langchain_chatexports._terminal import escaped
+from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -34,14 +34,16 @@ from langchain_chatexports.exceptions import (
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
-_MAX_ENTRIES = 100_000  # Of a zip's list of files: more than real exports have.
-_MAX_LIST_BYTES = 32 * 2**20  # An entry is 46 bytes and its name.
+# Of a zip's list of files: an entry is 46 bytes and its name.
+_MAX_LIST_BYTES = 32 * 2**20
 # Chats pack 4 to 30 times smaller; deflate reaches 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
 _CONTEXT_FOLDERS = 5  # From the root of an export to a conversation's folder.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
+# The folders in which exports have what people sent each other.
+_SENT = re.compile(r"(?:.*_)?(?:files|attachments|uploads|media)", re.IGNORECASE)
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 # Python unpacks a block of bzip2 or LZMA at once, however little is read of it.
 _PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -58,6 +60,7 @@ _NOT_INSIDE = "it is not a file of the export itself"
 _TOO_LARGE = "it is larger than any export file"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
+_MAX_NAMED = 5
 # More than anybody has, unless the export is as large as that.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
@@ -222,16 +225,9 @@ def open_files(
 ) -> Iterator[ExportFiles]:
     """Open an export: folders with the zips in them, zips, or single files.
 
-    Hidden files and the doubles that macOS puts into zips are passed over.
-
-    Args:
-        paths: What the user gave, at least one.
-        suffixes: The ends of the names to list, in lower case, such as `.json`. A
-            single file is listed whatever its name.
-        is_quiet: Count skipped files without a warning.
-
-    Yields:
-        The files; their zips are closed at the end of the `with`.
+    Files are listed whose names end as `suffixes` say, in lower case; a single file
+    whatever its name. Hidden files and the doubles that macOS puts into zips are passed
+    over. The zips are closed at the end of the `with`.
 
     Raises:
         ExportNotFoundError: If there is nothing at a path.
@@ -247,8 +243,18 @@ def open_files(
             try:
                 with system_errors(place, _REMEDY):
                     if place != path and place.is_symlink():
-                        raise _refused(str(place), _NOT_INSIDE)
-                    export.files += _files_of(place, part, suffixes, export, zips)
+                        raise _refused(place, _NOT_INSIDE)
+                    if place.is_dir():
+                        found = _files_in_folder(place, part, suffixes, export)
+                    elif is_zip(place):
+                        archive = _open_zip(place, zips)
+                        found = _files_in_zip(place, archive, part, suffixes, export)
+                    else:
+                        folder = place.parent
+                        inside = _resolved(folder)
+                        file = _file_on_disk(place, folder, inside, part, place.name)
+                        found = iter([file])
+                    export.files += list(found)
             except ChatExportError as error:  # noqa: PERF203 - a zip, not a message
                 if place == path:
                     raise
@@ -263,23 +269,11 @@ def _parts(path: Path) -> list[Path]:
     with system_errors(path, _REMEDY):
         path.stat()
         inside = sorted(path.iterdir()) if path.is_dir() else []
-    zips = [inner for inner in inside if inner.suffix.lower() == ".zip"]
-    return [path, *(inner for inner in zips if not _is_noise(inner.name))]
+    return [path, *(one for one in inside if _is_zip_name(one))]
 
 
-def _files_of(
-    path: Path,
-    part: int,
-    suffixes: tuple[str, ...],
-    export: ExportFiles,
-    zips: ExitStack,
-) -> list[ExportFile]:
-    if path.is_dir():
-        return list(_files_in_folder(path, part, suffixes, export))
-    if is_zip(path):
-        return list(_files_in_zip(path, part, suffixes, export, zips))
-    folder = path.parent
-    return [_file_on_disk(path, folder, _resolved(folder), part, path.name)]
+def _is_zip_name(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and not _is_noise(path.name)
 
 
 def is_zip(path: Path) -> bool:
@@ -317,17 +311,35 @@ def _files_in_folder(
     root: Path, part: int, suffixes: tuple[str, ...], export: ExportFiles
 ) -> Iterator[ExportFile]:
     inside = _resolved(root)
+    zips = []
     for path in walk_files(root, export.skip):
-        if path.name.lower().endswith(suffixes):
+        if _is_zip_name(path) and path.parent != root:
+            zips.append(path.relative_to(root))
+        elif path.name.lower().endswith(suffixes):
             try:
                 # A link may lead out of the export, and a pipe never ends.
                 if not _resolved(path).is_relative_to(inside) or not path.is_file():
-                    raise _refused(str(path), _NOT_INSIDE)
-                file = _file_on_disk(path, root, inside, part, root.name)
+                    raise _refused(path, _NOT_INSIDE)
+                yield _file_on_disk(path, root, inside, part, root.name)
             except ExportFormatError as error:
                 export.skip(error)
-            else:
-                yield file
+    # People also send each other zips: these are not parts of the export.
+    zips = [one for one in zips if not any(map(_SENT.fullmatch, one.parts))]
+    if zips:
+        _note_zips(zips, root, export)
+
+
+def _note_zips(zips: list[Path], root: Path, export: ExportFiles) -> None:
+    """Count the zips in subfolders, and warn: they may be parts of the export."""
+    count = export.details.get("zips_in_subfolders", 0) + len(zips)
+    export.details["zips_in_subfolders"] = count
+    listed = ", ".join(map(str, zips[:_MAX_NAMED]))
+    rest = len(zips) - _MAX_NAMED
+    export.warn(
+        f"{root} holds {plural(len(zips), 'zip')} in its subfolders, not read: "
+        f"{listed}{f' and {rest} more' if rest > 0 else ''}. Give the paths of those "
+        "that are parts of the export, or move them to the top of the folder."
+    )
 
 
 def _file_on_disk(
@@ -336,7 +348,7 @@ def _file_on_disk(
     given = resolved.parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
     if size > _MAX_FILE_BYTES:
-        raise _refused(str(path), _TOO_LARGE)
+        raise _refused(path, _TOO_LARGE)
     return ExportFile(
         folders=tuple(map(_readable, (*given, *path.relative_to(root).parts[:-1]))),
         name=_readable(path.name),
@@ -351,31 +363,41 @@ def _file_on_disk(
     )
 
 
-def _files_in_zip(
-    path: Path,
-    part: int,
-    suffixes: tuple[str, ...],
-    export: ExportFiles,
-    zips: ExitStack,
-) -> Iterator[ExportFile]:
+def _open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
     file = zips.enter_context(open_regular_file(path))
     if _list_size(file) > _MAX_LIST_BYTES:
-        raise _too_many_files(path)
+        msg = f"{path} lists more files than any export has. Download the export again."
+        raise ExportFormatError(msg, path=path)
     try:
-        archive = zips.enter_context(zipfile.ZipFile(file))
+        return zips.enter_context(zipfile.ZipFile(file))
     except _BROKEN_ZIP as error:
         msg = (
             f"{path} is not a complete zip file ({error}); its download was probably "
             "interrupted. Download it again."
         )
         raise ExportFormatError(msg, path=path) from error
+
+
+def _files_in_zip(
+    path: Path,
+    archive: zipfile.ZipFile,
+    part: int,
+    suffixes: tuple[str, ...],
+    export: ExportFiles,
+) -> Iterator[ExportFile]:
     entries = []
-    for name, info in _entries(archive, suffixes):
+    for info in archive.infolist():
+        # Some packers write backslashes.
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        is_listed = name.name.lower().endswith(suffixes) and not info.is_dir()
+        if not is_listed or any(map(_is_noise, name.parts)):
+            continue
         if reason := _reason_to_refuse(name, info):
             export.skip(_refused(f"{path}/{name}", reason))
         else:
             entries.append((name, info))
     _check_zip(path, [info for _, info in entries])
+    entries.sort(key=lambda entry: (str(entry[0]), entry[1].header_offset))
     for name, info in entries:
         yield ExportFile(
             folders=name.parts[:-1],
@@ -389,23 +411,6 @@ def _files_in_zip(
             label=escaped(f"{path}/{name}"),
             opener=partial(_open_entry, archive, info),
         )
-
-
-def _entries(
-    archive: zipfile.ZipFile, suffixes: tuple[str, ...]
-) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
-    # Some packers write backslashes.
-    named = (
-        (PurePosixPath(info.filename.replace("\\", "/")), info)
-        for info in archive.infolist()
-        if not info.is_dir()
-    )
-    found = [
-        (name, info)
-        for name, info in named
-        if name.name.lower().endswith(suffixes) and not any(map(_is_noise, name.parts))
-    ]
-    return sorted(found, key=lambda entry: (str(entry[0]), entry[1].header_offset))
 
 
 def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
@@ -444,14 +449,7 @@ def _list_size(file: IO[bytes]) -> int:
     return int.from_bytes(tail[end + 12 : end + 16], "little")
 
 
-def _too_many_files(path: Path) -> ExportFormatError:
-    msg = f"{path} lists more files than any export has. Download the export again."
-    return ExportFormatError(msg, path=path)
-
-
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
-    if len(infos) > _MAX_ENTRIES:
-        raise _too_many_files(path)
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
         msg = (
             f"{path} is protected by a password. Exports are not: unpack it and give "
@@ -484,5 +482,5 @@ def _readable(name: str) -> str:
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
-def _refused(place: str, reason: str) -> ExportFormatError:
-    return ExportFormatError(f"{escaped(place)} is not read: {reason}.")
+def _refused(place: Path | str, reason: str) -> ExportFormatError:
+    return ExportFormatError(f"{escaped(str(place))} is not read: {reason}.")

@@ -62,11 +62,11 @@ def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
     found = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
     if found is None:
         return None
-    before = head[: found.start()].rstrip().removesuffix(b",")
-    try:
-        return decoder.decode(before + b"}")
-    except NOT_DECODED:
-        return None
+    before = head[: found.start()].rstrip().removesuffix(b",") + b"}"
+    for repair in (bytes, _repaired):
+        with suppress(*NOT_DECODED, ExportFormatError):
+            return decoder.decode(repair(before))
+    return None
 
 
 def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:
@@ -76,7 +76,7 @@ def check_value_count(data: bytes, label: str, path: Path | None = None) -> None
         raise ExportFormatError(msg, path=path)
 
 
-def _repaired(data: bytes, label: str, path: Path | None) -> bytes:
+def _repaired(data: bytes, label: str = "", path: Path | None = None) -> bytes:
     """Return the JSON without halves of emoji, NaN, and other encodings than UTF-8."""
     try:
         value = json.loads(data, parse_constant=lambda _: None)

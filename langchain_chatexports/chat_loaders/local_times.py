@@ -56,6 +56,9 @@ class LocalClock:
 
     def __init__(self, zone: tzinfo | None) -> None:
         """Initialize the clock of a zone; `None` is this machine's."""
+        self.is_used = False
+        """Whether a time was read."""
+
         self._zone = zone
         self.offsets: dict[int, int] = {}
         """What to subtract in an hour of local time; of hours that were met, and
@@ -67,6 +70,7 @@ class LocalClock:
 
     def utc(self, local: int) -> int | None:
         """Return Unix seconds; `None` outside the years that can be converted."""
+        self.is_used = True
         hour = local // HOUR
         if hour not in self.offsets and hour not in self._changes:
             offset = self._offset_of_hour(hour)

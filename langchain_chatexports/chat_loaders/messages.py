@@ -8,6 +8,15 @@ import msgspec
 
 UNKNOWN_SENDER = "unknown"
 
+KINDS = frozenset(
+    {
+        *("text", "reaction", "system", "unsent", "media", "bot", "channel", "draft"),
+        *("empty", "deleted", "spam", "auto_reply", "orphan", "duplicate", "section"),
+        "unreadable",
+    }
+)
+"""What a message can be: `text`, or why it is skipped by default."""
+
 _TYPES = {"image": "photo", "video": "video", "audio": "audio"}
 _SUFFIX_TYPES = {
     **dict.fromkeys(("jpg", "jpeg", "png", "webp", "heic", "bmp"), "photo"),
@@ -33,9 +42,7 @@ class Message(msgspec.Struct, gc=False):
     becomes `media`, and its text `[photo]`."""
 
     kind: str = "text"
-    """`text`, or why the record is skipped by default: `reaction`, `system`, `unsent`,
-    `media`, `bot`, `draft`, `empty`, `deleted`, `spam`, `auto_reply`, `orphan`,
-    `duplicate`, `section`, `unreadable`."""
+    """One of `KINDS`."""
 
     id: str = ""
     """The export's own id; where it is empty, the loader makes one."""

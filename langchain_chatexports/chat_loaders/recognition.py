@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from importlib import import_module
 from inspect import signature
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import Unpack
 
@@ -39,25 +40,26 @@ PLATFORM_NAMES = {
 }
 """What people call the platforms that loaders name."""
 
-# One line for each format of files; its module has `matches(files)`.
+# One line for each format: in words, its module and its loader. The module of those
+# that are recognized by their files has `matches(files)`.
 _FORMATS = {
-    "discord": ("Discord export", "DiscordChatLoader"),
-    "facebook_messenger": ("Messenger export", "FolderFacebookMessengerChatLoader"),
-    "signal": ("Signal export", "SignalChatLoader"),
-    "slack": ("Slack export", "SlackChatLoader"),
-    "telegram": ("Telegram export", "TelegramChatLoader"),
-    "whatsapp": ("WhatsApp export", "WhatsAppChatLoader"),
-}
-# Those that are recognized by path.
-_OTHER_FORMATS = {
+    "discord": ("Discord export", "discord", "DiscordChatLoader"),
+    "facebook_messenger": (
+        *("Messenger export", "facebook_messenger"),
+        "FolderFacebookMessengerChatLoader",
+    ),
+    "signal": ("Signal export", "signal", "SignalChatLoader"),
+    "slack": ("Slack export", "slack", "SlackChatLoader"),
+    "telegram": ("Telegram export", "telegram", "TelegramChatLoader"),
+    "whatsapp": ("WhatsApp export", "whatsapp", "WhatsAppChatLoader"),
     "imessage": ("iMessage database", "imessage", "IMessageChatLoader"),
     "table": ("table (Parquet, JSON lines or CSV)", "table", "TableChatLoader"),
     "thread": (
-        "Messenger thread file",
-        "facebook_messenger",
+        *("Messenger thread file", "facebook_messenger"),
         "SingleFileFacebookMessengerChatLoader",
     ),
 }
+_BY_PATH = ("imessage", "table", "thread")
 # Their parts can be in several zips or folders, or one chat in several files.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
 _SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
@@ -114,8 +116,7 @@ class Export:
         return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     """An export at a path."""
 
     name: str
@@ -123,14 +124,11 @@ class _Found:
 
     @property
     def words(self) -> str:
-        return (_FORMATS.get(self.name) or _OTHER_FORMATS[self.name])[0]
+        return _FORMATS[self.name][0]
 
     @property
     def loader_class(self) -> type[ChatExportLoader]:
-        if self.name in _FORMATS:
-            module, name = self.name, _FORMATS[self.name][1]
-        else:
-            _, module, name = _OTHER_FORMATS[self.name]
+        _, module, name = _FORMATS[self.name]
         loader: type[ChatExportLoader] = getattr(_module(module), name)
         return loader
 
@@ -189,14 +187,11 @@ def open_exports(
         for one in _recognized(Path(path).expanduser(), options.get("columns"))
     ]
     exports = []
-    for group in _joined(found):
-        first, *others = group
-        loader_class = first.loader_class
-        places = [one.path for one in group]
-        loader = loader_class(
-            places if others else first.path, **_own(options, loader_class)
-        )
-        exports.append(Export(first.path, first.words, loader, tuple(places[1:])))
+    for first, *others in _joined(found):
+        kind, more = first.loader_class, tuple(one.path for one in others)
+        given = {name: options[name] for name in options if takes_option(kind, name)}  # type: ignore[literal-required]
+        loader = kind([first.path, *more] if more else first.path, **given)
+        exports.append(Export(first.path, first.words, loader, more))
     _share_seen_messages(exports)
     return exports
 
@@ -229,24 +224,17 @@ def _same_owner(group: list[_Found]) -> Iterator[list[_Found]]:
 
 
 def _share_seen_messages(exports: Collection[Export]) -> None:
-    by_platform: dict[str, list[ChatExportLoader]] = {}
+    seen: dict[str, dict[int, int]] = defaultdict(dict)
+    platforms = Counter(export.loader.platform for export in exports)
     for export in exports:
-        by_platform.setdefault(export.loader.platform, []).append(export.loader)
-    for loaders in by_platform.values():
-        if len(loaders) > 1:
-            seen: dict[int, int] = {}
-            for loader in loaders:
-                loader.share_seen_messages(seen)
+        if platforms[export.loader.platform] > 1:
+            export.loader.share_seen_messages(seen[export.loader.platform])
 
 
 def takes_option(loader: type[ChatExportLoader], name: str) -> bool:
     """Return whether a loader has an option."""
     taken = signature(loader).parameters
     return name in taken or name in LoaderOptions.__annotations__
-
-
-def _own(options: ExportOptions, loader: type[ChatExportLoader]) -> dict[str, Any]:
-    return {n: value for n, value in options.items() if takes_option(loader, n)}
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
@@ -371,13 +359,14 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
     if not is_table and not _module("imessage").is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):
-        return any(one.name in _OTHER_FORMATS for one in _in_file(child, columns))
+        return any(one.name in _BY_PATH for one in _in_file(child, columns))
     return False
 
 
 def _formats_of(files: ExportFiles) -> list[str]:
     """Return the formats of an export's files; each looks at names and first bytes."""
-    return [name for name in _FORMATS if _module(name).matches(files)]
+    names = [name for name in _FORMATS if name not in _BY_PATH]
+    return [name for name in names if _module(name).matches(files)]
 
 
 def _refuse_examples(folder: Path) -> None:

@@ -1,11 +1,10 @@
 """Pauses between messages, and the pause that ends a conversation in a thread."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from statistics import median
 
 from langchain_core.messages import BaseMessage
-
-from langchain_chatexports.chat_loaders.message_times import end_time
 
 MIN_GAP_SECONDS = 5 * 60
 """Seconds; no automatic gap is shorter."""
@@ -36,9 +35,22 @@ def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
         is_older = last is not None and begin < last
         # Two older ones in a row say that what was before them is from the future.
         if was_older or not is_older:
-            last = max(begin, end_time(message, begin))
+            last = max(begin, _end_time(message, begin))
         was_older = is_older
     return pauses
+
+
+def _end_time(message: BaseMessage, begin: float) -> float:
+    """Return when the last bubble of a merged message was sent, in Unix seconds."""
+    events = message.additional_kwargs.get("events")
+    if not isinstance(events, list) or len(events) < 2:  # noqa: PLR2004 - a run of two
+        return begin
+    try:
+        moment = datetime.fromisoformat(events[-1]["message_time"])
+    except (KeyError, TypeError, ValueError):
+        return begin
+    # A time without a zone would be read in the machine's own.
+    return begin if moment.tzinfo is None else moment.timestamp()
 
 
 def automatic_gap(pauses: Iterable[float]) -> float:

@@ -1,12 +1,15 @@
 """What an interrupted clean-up leaves, the next one deletes."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from langchain_chatexports import _temporary
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._temporary import private_folder
 
 
@@ -32,3 +35,20 @@ def test_a_clean_up_that_is_interrupted_is_finished_by_the_next_start(
     with private_folder():
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_process_deletes_meanwhile_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = Path(tempfile.mkdtemp(prefix=_temporary._PREFIX))
+    (left / _temporary._RECORD).touch(mode=0o600)
+
+    class Late(ProcessLock):
+        def acquire(self, *, timeout: float = 0) -> bool:
+            shutil.rmtree(left, ignore_errors=True)
+            return super().acquire(timeout=timeout)
+
+    monkeypatch.setattr(_temporary, "ProcessLock", Late)
+    with private_folder() as folder:
+        assert folder.is_dir()

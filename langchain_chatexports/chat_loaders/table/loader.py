@@ -31,10 +31,15 @@ from langchain_chatexports.chat_loaders.local_times import (
     warn_of_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.chat_loaders.table.cells import CSV_SUFFIXES, read_cells
-from langchain_chatexports.chat_loaders.table.columns import Cells, checked_columns
-from langchain_chatexports.chat_loaders.table.parquet import PARQUET_MAGIC, Database
-from langchain_chatexports.chat_loaders.table.times import DateOrders, TimeReader
+from langchain_chatexports.chat_loaders.table.cells import (
+    CSV_SUFFIXES,
+    PARQUET_MAGIC,
+    Cells,
+    Database,
+    checked_columns,
+    read_cells,
+)
+from langchain_chatexports.chat_loaders.table.times import DateOrders, microseconds
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 
 OWNER_ROLE = "me"
@@ -42,7 +47,7 @@ OWNER_ROLE = "me"
 
 _ROWS_A_BATCH = 1000
 _CREATE = """
-CREATE TABLE rows (file INTEGER, position BIGINT, conversation VARCHAR, cells VARCHAR)
+CREATE TABLE rows (file INTEGER, number BIGINT, conversation VARCHAR, cells VARCHAR)
 """
 _INSERT = """
 INSERT INTO rows SELECT ?, ? + generate_subscripts(?::VARCHAR[], 1),
@@ -50,9 +55,9 @@ unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
 """
 # Conversations in the order in which they end; rows without one come first.
 _SELECT = """
-SELECT file, position, conversation, cells FROM rows LEFT JOIN (
-    SELECT conversation, max(position) AS ending FROM rows GROUP BY conversation
-) USING (conversation) ORDER BY ending NULLS FIRST, position
+SELECT file, number, conversation, cells FROM rows LEFT JOIN (
+    SELECT conversation, max((file, number)) AS ending FROM rows GROUP BY conversation
+) USING (conversation) ORDER BY ending NULLS FIRST, file, number
 """
 _Row: TypeAlias = tuple[int, int, str | None, str | None]
 _CELLS = msgspec.json.Decoder(Cells)
@@ -63,10 +68,9 @@ class _Table:
     """A file of a table, and what is known of its times."""
 
     file: ExportFile
-    start: int = 0
-    """How many rows the files before it have."""
-
     length: int = 0
+    """How many rows it has."""
+
     order: str | None = None
     """The order of day and month in its dates."""
 
@@ -75,11 +79,6 @@ class _Table:
 
     first_unread: int = 0
     """The row of the first one."""
-
-    @property
-    def end(self) -> int:
-        """How many rows it and the files before it have."""
-        return self.start + self.length
 
 
 class TableChatLoader(ChatExportLoader):
@@ -143,18 +142,19 @@ class TableChatLoader(ChatExportLoader):
             raise ExportNotFoundError(msg, path=files.path)
         with _database(tables) as database:
             for number, table in enumerate(tables):
-                table.start = tables[number - 1].end if number else 0
                 try:
                     self._insert(number, table, database, files)
-                except ChatExportError as error:
+                except ChatExportError as error:  # noqa: PERF203 - a file, not a row
                     database.run("DELETE FROM rows WHERE file = ?", [number])
                     files.skip(error)
             used_zone = False
             rows = database.fetch(_SELECT)
             for conversation, found in groupby(rows, key=itemgetter(2)):
-                reader = _ConversationReader(tables, LocalClock(self.timezone))
-                yield reader.read(conversation, found, files)
-                used_zone |= reader.used_zone
+                clock = LocalClock(self.timezone)
+                yield _ConversationReader(tables, clock).read(
+                    conversation, found, files
+                )
+                used_zone |= clock.is_used
         if used_zone:
             files.details["time_zone"] = [name_of_zone(self.timezone)]
         self._warn_of_times(tables, files, used_zone=used_zone)
@@ -184,7 +184,7 @@ class TableChatLoader(ChatExportLoader):
                 if time := cells and cells.get("time"):
                     orders.note(time, row)
             encoded = [cells and msgspec.json.encode(cells).decode() for cells in batch]
-            values = [number, table.end, conversations, conversations, encoded]
+            values = [number, table.length, conversations, conversations, encoded]
             database.run(_INSERT, values)
             table.length += len(batch)
             files.check_count(table.length)
@@ -204,7 +204,8 @@ class TableChatLoader(ChatExportLoader):
             files.warn(
                 f"{total} cannot be read, the first in row {unread[0].first_unread:,} "
                 f"of {unread[0].file.label}: these messages have no time, and come "
-                "first. Write times such as 2024-05-31 14:30."
+                "first. Write times such as 2024-05-31 14:30, or with their zone as "
+                "2024-05-31T14:30+02:00."
             )
 
 
@@ -236,27 +237,21 @@ class _ConversationReader:
     def __init__(self, tables: list[_Table], clock: LocalClock) -> None:
         self._tables = tables
         self._clock = clock
-        self._times: dict[int, TimeReader] = {}
         self._texts: dict[str, str] = {}
         self._title = ""
         self._owner: str | None = None
-
-    @property
-    def used_zone(self) -> bool:
-        """Whether a time had no zone."""
-        return any(times.used_zone for times in self._times.values())
 
     def read(
         self, conversation: str | None, rows: Iterable[_Row], files: ExportFiles
     ) -> Conversation:
         """Read the rows; those without a conversation are orphans."""
         messages: list[Message] = []
-        for file, position, _, encoded in rows:
+        for file, number, _, encoded in rows:
             if encoded is None:
                 messages.append(Message(None, "", "", kind="unreadable"))
             else:
                 cells = _CELLS.decode(encoded)
-                message = self._message(cells, file, position)
+                message = self._message(cells, file, number)
                 message.kind = "text" if conversation else "orphan"
                 messages.append(message)
             files.check_count(len(messages))
@@ -268,7 +263,7 @@ class _ConversationReader:
             owner_found_by=self._owner and "role",
         )
 
-    def _message(self, cells: Cells, file: int, position: int) -> Message:
+    def _message(self, cells: Cells, file: int, number: int) -> Message:
         short = {part: (cell or "").strip() for part, cell in cells.items()}
         role, reply = short.get("role"), short.get("reply_to")
         # Some tables tell customers from agents only.
@@ -282,19 +277,16 @@ class _ConversationReader:
         extra: dict[str, Any] = {"role": role} if role else {}
         if reply:
             extra["reply_to"] = {"id": reply}
-        time = self._time(short.get("time", ""), file, position)
+        time = self._time(short.get("time", ""), file, number)
         return Message(time, sender, text, "text", message_id, extra)
 
-    def _time(self, text: str, file: int, position: int) -> int | None:
+    def _time(self, text: str, file: int, number: int) -> int | None:
         if not text:
             return None
         table = self._tables[file]
-        if file not in self._times:
-            self._times[file] = TimeReader(self._clock, table.order)
-        time = self._times[file].microseconds(text)
+        time = microseconds(text, self._clock, table.order)
         if time is None:
-            row = position - table.start
-            table.first_unread = min(row, table.first_unread or row)
+            table.first_unread = min(number, table.first_unread or number)
             table.unread += 1
         return time
 

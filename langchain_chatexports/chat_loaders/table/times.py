@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,33 +18,46 @@ from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.exceptions import ExportFormatError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ZONE = r"(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
+_FRACTION = r"(?:[.,](?P<fraction>\d+))?"
+# Behind an offset the zone may be named, too: `+0200 (CEST)`. Without one, a name other
+# than UTC is not read: CST is in America and in China.
+_ZONE = (
+    r" ?(?P<zone>(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?"
+    r"(?: \(.*\)| [A-Z]{3,5})?|Z|UTC|GMT)?"
+)
 _CLOCK = (
-    r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)"
-    r"(?:[:.](?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    rf"(?P<hour>\d\d?)[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d){_FRACTION})?"
+    r"(?:\s*(?P<period>[AP])\.?\s?M\.?)?"
 )
 # ISO 8601 as tables have it. Python's own reader takes other forms in each version.
-_ISO = re.compile(
+_ISO = (
     r"(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)"
-    rf"(?:[T ]+{_CLOCK} ?{_ZONE})?",
-    re.IGNORECASE,
+    rf"(?:[T ]+{_CLOCK}{_ZONE})?"
 )
 # The same without marks. As a number, it would be a time in which nobody chats.
-_BASIC = re.compile(
-    r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(\d\d)(|\D.*))?", re.ASCII
+_BASIC = (
+    r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?:[T ]?(?P<hour>\d\d)"
+    rf"(?P<minute>\d\d)(?P<second>\d\d){_FRACTION}{_ZONE})?"
 )
 # What spreadsheets write: 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01.
 _WRITTEN = re.compile(
     r"(?P<first>\d{4}|\d\d?)(?P<mark>[./-]) ?(?P<middle>\d\d?)(?P=mark) ?"
-    r"(?P<third>\d{4}|\d\d?)"
-    rf"(?:(?:,?\s+|T){_CLOCK}(?:\s*(?P<period>[AP])\.?\s?M\.?)? ?{_ZONE})?",
+    rf"(?P<third>\d{{4}}|\d\d?)(?:(?:,?\s+|T){_CLOCK}{_ZONE})?",
     re.IGNORECASE,
 )
-# The forms of e-mail headers (RFC 5322) and of Twitter (Oct 31 22:10:47 +0000 2017).
-_MAIL = re.compile(
-    r"(?:[a-z]{3}, )?\d\d? [a-z]{3} \d{4} \d\d:\d\d(?::\d\d)? (?:[+-]\d{4}|GMT|UTC)"
-    r"|[a-z]{3} [a-z]{3} \d\d? \d\d:\d\d:\d\d [+-]\d{4} \d{4}",
-    re.IGNORECASE,
+# What people, e-mails and JavaScript write: May 1, 2024 10:00 PM.
+_IN_WORDS = (
+    r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +)?"
+    r"(?:(?P<month>[a-z]{3,9})\.? +)?(?P<day>\d\d?)(?:\.|st|nd|rd|th)?(?:,? +|-)"
+    r"(?:(?P<month_second>[a-z]{3,9})\.?(?:,? +|-))?(?P<year>\d{4})"
+    rf"(?:,? +(?:at +)?{_CLOCK}{_ZONE})?"
+)
+_FORMS = [re.compile(form, re.IGNORECASE) for form in (_BASIC, _ISO, _IN_WORDS)]
+# Unix and Twitter: Wed May  1 22:10:47 +0000 2024.
+_YEAR_LAST = re.compile(r"(\D+\d\d?) (\d\d:\d\d:\d\d.*) (\d{4})", re.ASCII)
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august"),
+    *("september", "october", "november", "december"),
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _MAX_LENGTH = 100
@@ -62,100 +74,88 @@ _FIRST_SHORT_YEAR = 70  # 1970; 69 is 2069.
 _LONG, _SHORT = 4, 2  # Digits of a year.
 
 
-class TimeReader:
-    """Reads the times of a conversation in one file."""
+def microseconds(text: str, clock: LocalClock, order: str | None = None) -> int | None:
+    """Return a time in microseconds since 1970-01-01 UTC; `None` if it is none.
 
-    def __init__(self, clock: LocalClock, order: str | None = None) -> None:
-        """Initialize the reader with a clock for times without a zone, and an order."""
-        self.used_zone = False
-        """Whether a time had no zone."""
-
-        self._clock = clock
-        self._order = order or "dmy"
-
-    def microseconds(self, text: str) -> int | None:
-        """Return a time in microseconds since 1970-01-01 UTC; `None` if it is none.
-
-        It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
-        size), Excel's days, ISO 8601, a date as spreadsheets write it, or the form of
-        e-mail headers or of Twitter.
-        """
-        text = text.strip()
-        if len(text) > _MAX_LENGTH:
-            return None
-        if basic := _BASIC.fullmatch(text):
-            year, month, day, hour, minute, second, rest = basic.groups(default="")
-            clock = f" {hour}:{minute}:{second}{rest}" if hour else ""
-            text = f"{year}-{month}-{day}{clock}"
-        for read in (self._of_number, self._of_iso, self._of_written, self._of_mail):
-            with suppress(ValueError, OverflowError):
-                if (found := read(text)) is not None:
-                    return found
+    It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
+    size), Excel's days, ISO 8601, a date as spreadsheets write it (in `order`), or one
+    with the month in English. The clock reads times without a zone.
+    """
+    text = text.strip()
+    if len(text) > _MAX_LENGTH:
         return None
-
-    def _of_number(self, text: str) -> int | None:
-        if not _NUMBER.fullmatch(text):
-            return None
-        value = float(text) if "." in text else int(text)
-        if int(value) in _EXCEL_DAYS:
-            seconds = round((value - _EXCEL_DAYS.start) * _DAY_SECONDS)
-            return self._of_local(seconds)
-        factor = next((factor for limit, factor in _UNITS if abs(value) < limit), 0.0)
-        if isinstance(value, int) and factor:  # Whole numbers stay exact.
-            return value * int(factor) if factor >= 1 else value // 1000
-        return int(value * factor // 1) if factor else None
-
-    def _of_iso(self, text: str) -> int | None:
-        iso = _ISO.fullmatch(text)
-        if iso is None:
-            return None
-        day = datetime(int(iso["year"]), int(iso["month"]), int(iso["day"]))  # noqa: DTZ001 - the zone comes next
-        return self._of_parts(day, iso.groupdict())
-
-    def _of_written(self, text: str) -> int | None:
+    with suppress(ValueError, OverflowError):
+        moved = _YEAR_LAST.sub(r"\1 \3 \2", text)
+        for form in _FORMS:
+            if found := form.fullmatch(moved):
+                return _of_parts(_day(found), found.groupdict(), clock)
+        if _NUMBER.fullmatch(text):
+            return _of_number(text, clock)
         written = _WRITTEN.fullmatch(text)
-        stamp = _stamp(written, 0, self._order) if written else None
-        if written is None or stamp is None:
-            return None
-        order = "mdy" if self._order == "mdy" else "dmy"
-        number = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else order)
-        if number is None:
-            return None
-        day = datetime(1970, 1, 1) + timedelta(days=number)  # noqa: DTZ001 - see above
-        return self._of_parts(day, written.groupdict())
+        if written and (stamp := _stamp(written, 0, order)):
+            return _of_parts(_day_of(stamp, order), written.groupdict(), clock)
+    return None
 
-    def _of_mail(self, text: str) -> int | None:
-        if not _MAIL.fullmatch(text):
-            return None
-        return self._of_datetime(parsedate_to_datetime(text), 0)
 
-    def _of_parts(self, day: datetime, parts: Mapping[str, str | None]) -> int | None:
-        hour, minute, second = (
-            int(parts[name] or 0) for name in ("hour", "minute", "second")
-        )
-        if period := parts.get("period"):
-            hour = _hour_of_24(hour, period)
-        moment = day.replace(hour=hour, minute=minute, second=second)
-        if parts["zone"]:
-            hours, minutes = int(parts["hours"] or 0), int(parts["minutes"] or 0)
-            offset = timedelta(hours=hours, minutes=minutes)
-            zone = timezone(-offset if parts["sign"] == "-" else offset)
-            moment = moment.replace(tzinfo=zone)
-        fraction = f"{parts['fraction'] or '':0<6}"[:6]
-        return self._of_datetime(moment, int(fraction))
+def _of_number(text: str, clock: LocalClock) -> int | None:
+    value = float(text) if "." in text else int(text)
+    if int(value) in _EXCEL_DAYS:
+        return _of_local((value - _EXCEL_DAYS.start) * _DAY_SECONDS, clock)
+    factor = next((factor for limit, factor in _UNITS if abs(value) < limit), 0.0)
+    if isinstance(value, int) and factor:  # Whole numbers stay exact.
+        return value * int(factor) if factor >= 1 else value // 1000
+    return int(value * factor // 1) if factor else None
 
-    def _of_datetime(self, moment: datetime, microseconds: int) -> int | None:
-        if moment.tzinfo is None:
-            seconds = (moment.replace(tzinfo=timezone.utc) - _EPOCH).total_seconds()
-            found = self._of_local(int(seconds))
-        else:
-            found = (moment - _EPOCH) // timedelta(microseconds=1)
-        return None if found is None else found + microseconds
 
-    def _of_local(self, seconds: int) -> int | None:
-        self.used_zone = True
-        found = self._clock.utc(seconds)
-        return None if found is None else found * 1_000_000
+def _of_local(seconds: float, clock: LocalClock) -> int | None:
+    found = clock.utc(round(seconds))
+    return None if found is None else found * 1_000_000
+
+
+def _of_parts(
+    day: datetime, parts: Mapping[str, str | None], clock: LocalClock
+) -> int | None:
+    hour, minute, second = (
+        int(parts[name] or 0) for name in ("hour", "minute", "second")
+    )
+    if period := parts.get("period"):
+        hour = _hour_of_24(hour, period)
+    moment = day.replace(hour=hour, minute=minute, second=second)
+    fraction = int(f"{parts['fraction'] or '':0<6}"[:6])
+    if not parts["zone"]:
+        found = _of_local((moment - _EPOCH).total_seconds(), clock)
+        return None if found is None else found + fraction
+    hours, minutes = int(parts["hours"] or 0), int(parts["minutes"] or 0)
+    offset = timedelta(hours=hours, minutes=minutes)
+    zone = timezone(-offset if parts["sign"] == "-" else offset)
+    since = moment.replace(tzinfo=zone) - _EPOCH
+    return since // timedelta(microseconds=1) + fraction
+
+
+def _day_of(stamp: DateStamp, order: str | None) -> datetime:
+    order = "mdy" if order == "mdy" else "dmy"
+    days = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else order)
+    if days is None:
+        msg = "no calendar that is read"
+        raise ValueError(msg)
+    return _EPOCH + timedelta(days=days)
+
+
+def _day(found: re.Match[str]) -> datetime:
+    """Return the day of a time whose form shows what is the month."""
+    parts = found.groupdict()
+    names = [name for name in (parts["month"], parts.get("month_second")) if name]
+    if len(names) != 1:
+        msg = "not one month"
+        raise ValueError(msg)
+    if names[0].isdecimal():
+        month = int(names[0])
+    else:
+        plain = names[0].casefold()
+        is_named = [one.startswith(plain) for one in _MONTHS]
+        month = is_named.index(True) + 1
+    year, day = int(parts["year"] or 0), int(parts["day"] or 0)
+    return datetime(year, month, day, tzinfo=timezone.utc)
 
 
 class _Form(NamedTuple):

@@ -3,12 +3,14 @@ r"""`result.json`: a chat, or an account with all of its chats.
 What Telegram writes is not always JSON: control characters stand as `\x0C`, version
 4.1.1 left the quotes of one value out, and a crash leaves the file without its end.
 These are repaired; a chat is then decoded when its turn comes, record by record.
+Telegram Desktop's writer names the keys; pages in HTML are read into the same records.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,28 +20,24 @@ from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
     check_value_count,
+    decode_record,
     dicts_of,
     not_json,
-)
-from langchain_chatexports.chat_loaders.telegram.records import (
-    CHAT_TYPES,
-    Chat,
-    Record,
-    clean,
-    peer_of,
-    read_record,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
 _HEAD_BYTES = 64 * 2**10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MESSAGES = re.compile(rb'"messages"\s*:\s*\[')
-_ACCOUNT = re.compile(
-    rb'"(?:left_)?chats"\s*:\s*\{[^{}]{0,2000}"list"\s*:\s*\['
+_ABOUT = re.compile(rb'\{\s*"about"')
+# The kind of a chat and its id, an account's data, or keys that only Telegram writes:
+# in a file that was saved again, the keys may be in another order.
+_SIGNS = re.compile(
+    rb'"type"\s*:\s*"(?:(?:personal|bot)_chat|verify_codes|saved_messages|replies'
+    rb'|(?:private|public)_(?:group|supergroup|channel))"\s*,\s*"id"\s*:\s*\d'
     rb'|"personal_information"\s*:\s*\{\s*"user_id"\s*:\s*\d'
+    rb'|"(?:left_)?chats"\s*:\s*\{[^{}]{0,2000}"list"\s*:\s*\['
+    rb'|"(?:from_id|actor_id|date_unixtime)"\s*:'
 )
-_ID, _TYPE = re.compile(rb'"id"\s*:\s*\d'), re.compile(rb'"type"\s*:\s*"(\w*)"')
-_SIGNS_OF_MESSAGES = (b'"from_id"', b'"actor_id"', b'"date_unixtime"')
 # An escaped backslash is matched whole, so that what follows it is not an escape.
 _ESCAPE = re.compile(
     rb"\\(?:x(?P<control>[0-9a-fA-F]{2})"
@@ -54,6 +52,176 @@ _BARE_VALUE = re.compile(
 # a single chat is at one space, those of an account are at four.
 _LIST = re.compile(rb'^( |    )"messages": \[(?=\r?\n)', re.MULTILINE)
 _CLOSINGS = {b" ": b"null]}", b"    ": b"null]}]}}"}
+_UNSET = msgspec.UNSET
+_SERVICE_ID = "user777000"  # Telegram's own account: login codes and notices.
+_TITLES = {"saved_messages": "Saved Messages", "replies": "Replies"}
+_PEERS = {
+    "personal_chat": "user",
+    "bot_chat": "user",
+    "verify_codes": "user",
+    "private_group": "chat",
+    "public_group": "chat",
+    "private_supergroup": "channel",
+    "public_supergroup": "channel",
+    "private_channel": "channel",
+    "public_channel": "channel",
+}
+
+CHAT_TYPES = frozenset({*_PEERS, *_TITLES})
+"""What the `type` of a chat can be."""
+
+
+class Record(msgspec.Struct, rename={"from_": "from"}):
+    """A message, a service message (a call, a join, …), or one that is `unsupported`.
+
+    Keys that are not read (sizes, durations, buttons, thumbnails, paths) are left to
+    msgspec to skip. `Any` stands where only the presence of a key counts, or where its
+    form depends on the version.
+    """
+
+    id: int | None = None
+    """Unique in the chat; negative for messages of the group that a supergroup was."""
+
+    type: str = ""
+    """`message`, `service`, or `unsupported`, which has nothing but an id."""
+
+    date: str | None = None
+    """Local time of the computer that exported, ISO 8601 without a zone. In HTML an
+    offset may follow."""
+
+    date_unixtime: str | int | None = None
+    """UTC seconds as a string, since about 2022; other programs write a number."""
+
+    edited: Any = None
+    edited_unixtime: Any = None
+
+    from_: str | None = None
+    """The display name at export time; null for deleted accounts and hidden names."""
+
+    from_id: str | int | None = None
+    """`user123`, `channel123` (anonymous admins, posts) or `chat123`; before about 2021
+    a number. People are told apart by it and not by their names."""
+
+    actor: str | None = None
+    actor_id: str | int | None = None
+    """Service messages have these two in place of `from` and `from_id`."""
+
+    action: str | None = None
+    """What a service message is about: `phone_call`, `pin_message`, …"""
+
+    information_text: str | None = None
+    """The text of a service message of another program, which has no `action`."""
+
+    title: str | None = None
+    """The name of a piece of music."""
+
+    text: str | list[Any] | None = ""
+    """A string, or a list of strings and objects with a `text`."""
+
+    text_entities: msgspec.Raw = msgspec.Raw(b"[]")
+    """The same text as a list of objects, since about 2022."""
+
+    reply_to_message_id: int | None = None
+    reply_to_peer_id: str | None = None
+    """The chat of the message that is answered, if it is another one."""
+
+    forwarded_from: str | msgspec.UnsetType | None = _UNSET
+    saved_from: str | msgspec.UnsetType | None = _UNSET
+    via_bot: str | None = None
+    """The inline bot that wrote the text."""
+
+    photo: Any = _UNSET
+    file: Any = _UNSET
+    """A path, or a sentence in parentheses if the file was not exported."""
+
+    file_name: str | None = None
+    media_type: str | None = None
+    """`sticker`, `voice_message`, …; a plain document has none."""
+
+    sticker_emoji: str | None = None
+    poll: Any = _UNSET
+    """Its `question` may be a list, like `text`."""
+
+    location_information: Any = _UNSET
+    live_location_period_seconds: Any = _UNSET
+    place_name: str | msgspec.UnsetType | None = _UNSET
+    contact_information: Any = _UNSET
+    contact_vcard: Any = _UNSET
+    game_title: Any = _UNSET
+    invoice_information: Any = _UNSET
+    giveaway_information: Any = _UNSET
+    giveaway_results: Any = _UNSET
+    paid_stars_amount: Any = _UNSET
+
+    reactions: list["Reaction"] | None = None
+    """Since version 5.6 (2024)."""
+
+
+class Reaction(msgspec.Struct):
+    """A kind of reaction to a message."""
+
+    type: str = "emoji"
+    """`emoji`, `custom_emoji` (a picture) or `paid` (a star)."""
+
+    emoji: str | None = None
+    count: int = 0
+    recent: list["Reactor"] | None = None
+    """The last few people who reacted so."""
+
+
+class Reactor(msgspec.Struct, rename={"from_": "from"}):
+    """A person who reacted."""
+
+    from_: str | None = None
+    from_id: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat as one file or folder of pages has it."""
+
+    id: str
+    """Telegram's word for it (`user`, `chat` or `channel`) and a number; in HTML, which
+    has no ids, its name."""
+
+    name: str | None
+    type: str
+    """What Telegram calls its kind, such as `personal_chat`; empty in HTML."""
+
+    place: str
+    """Where it was read, for counts."""
+
+    records: Callable[[], Iterator[Record | None]]
+    """Reads its records; `None` stands for a damaged one."""
+
+    is_html: bool = False
+
+    @property
+    def title(self) -> str | None:
+        """The name to show."""
+        return self.name or _TITLES.get(self.type)
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it is between two people."""
+        return self.type == "personal_chat" and not self.is_of_bot
+
+    @property
+    def is_group(self) -> bool | None:
+        """Whether it is a group; `None` where the export does not say."""
+        if self.type.endswith("group") or self.is_channel:
+            return self.type in CHAT_TYPES or None
+        return False if self.type in CHAT_TYPES else None
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether only its owners write in it."""
+        return self.type in {"private_channel", "public_channel"}
+
+    @property
+    def is_of_bot(self) -> bool:
+        """Whether a program is on the other side."""
+        return self.type in {"bot_chat", "verify_codes"} or self.id == _SERVICE_ID
 
 
 class _Account(msgspec.Struct):
@@ -145,10 +313,13 @@ class JsonFiles:
     def _records(self, file: ExportFile, number: int) -> Iterator[Record | None]:
         if export := self.read(file):
             messages = export.heads[number].messages
-            yield from map(read_record, msgspec.json.decode(messages, type=_RECORDS))
+            yield from (
+                decode_record(_RECORD, raw)
+                for raw in msgspec.json.decode(messages, type=list[msgspec.Raw])
+            )
 
 
-_RECORDS = list[msgspec.Raw]
+_RECORD = msgspec.json.Decoder(Record)
 
 
 def _user(value: object) -> User | None:
@@ -222,24 +393,28 @@ def _closed(data: bytes) -> bytes:
 
 
 def is_json_export(file: ExportFile) -> bool:
-    """Return whether a JSON file is Telegram's, by its first bytes."""
+    """Return whether a file is Telegram's JSON, by its first bytes."""
     try:
         head = file.read(_HEAD_BYTES).removeprefix(_BYTE_ORDER_MARK).lstrip()
     except ChatExportError:
         return False
-    if not head.startswith(b"{"):
-        return False
-    match = _MESSAGES.search(head)
-    if _ACCOUNT.search(head, 0, match.start() if match else len(head)):
-        return True
-    if match is None:
-        # An account's contacts may be longer than what is read of it.
-        is_named_so = file.name.lower() == "result.json"
-        return is_named_so and head[1:].lstrip().startswith(b'"about"')
-    before = head[: match.start()]
-    if not _ID.search(before):
-        return False
-    kind = _TYPE.search(before)
-    # In a file that was saved again, the keys may be in another order.
-    has_signs = any(sign in head for sign in _SIGNS_OF_MESSAGES)
-    return has_signs or bool(kind and kind[1].decode() in CHAT_TYPES)
+    # An account's contacts may be longer than what is read of it.
+    is_account = file.name.lower() == "result.json" and bool(_ABOUT.match(head))
+    return head.startswith(b"{") and (is_account or _SIGNS.search(head) is not None)
+
+
+def peer_of(kind: str, number: object, name: str) -> str:
+    """Return a chat's id in the form of the ids of senders.
+
+    Unlike `type` and number together, it stays the same when a group becomes public,
+    and is what replies to other chats name. The name stands for an id that is missing.
+    """
+    if kind in _TITLES:
+        return kind
+    is_id = isinstance(number, (int, str)) and str(number).lstrip("-").isdecimal()
+    return f"{_PEERS.get(kind, kind or 'chat')}{number if is_id else f':{name}'}"
+
+
+def clean(value: object) -> str:
+    """Return a name or another short text, empty if it is none."""
+    return value.strip() if isinstance(value, str) else ""

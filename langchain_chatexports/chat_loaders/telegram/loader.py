@@ -1,43 +1,278 @@
 """The Telegram loader: a chat or an account that Telegram Desktop exported."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from typing_extensions import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.local_times import (
+    LocalClock,
+    find_time_zone,
+    name_of_zone,
+)
+from langchain_chatexports.chat_loaders.messages import (
+    UNKNOWN_SENDER,
+    Conversation,
+    Message,
+    attachment,
+    reactions,
+)
 from langchain_chatexports.chat_loaders.telegram.html_pages import find_pages, is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import (
-    JsonFiles,
-    User,
-    is_json_export,
-)
-from langchain_chatexports.chat_loaders.telegram.records import (
     Chat,
-    Clock,
-    Reader,
+    JsonFiles,
+    Reaction,
     Record,
-    author_of,
-    is_forwarded,
-    name_of,
-    text_of,
+    User,
+    clean,
+    is_json_export,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
+_OWN_NAMES = ("result", "messages")
 _MAX_LOOKED_AT = 100
 _FIRST_RECORDS = 100  # Of a chat: both sides have written by then.
 _MAX_NAMESAKES = 20
 _PAGE_RECORDS = 1000  # Telegram writes so many messages into a page.
 _TWO_PEOPLE = 2
+_UNSET = msgspec.UNSET
+_MEDIA_TYPES = {
+    "sticker": "sticker",
+    "video_message": "video",
+    "voice_message": "audio",
+    "animation": "gif",
+    "video_file": "video",
+    "audio_file": "audio",
+}
+_OTHER_TYPES = {
+    "poll": "poll",
+    "location_information": "location",
+    "live_location_period_seconds": "location",
+    "place_name": "location",
+    "contact_information": "contact",
+    "contact_vcard": "contact",
+    "game_title": "game",
+    "invoice_information": "invoice",
+    "giveaway_information": "giveaway",
+    "giveaway_results": "giveaway",
+    "paid_stars_amount": "paid_media",
+}
+_others = attrgetter(*_OTHER_TYPES)
+_NONE = (_UNSET,) * len(_OTHER_TYPES)
+_REACTIONS = {"custom_emoji": ":custom_emoji:", "paid": "⭐"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# So many messages of one person alone in a group are no accident.
+_MIN_ONE_SIDED = 10
+_MAX_DIGITS = 15  # Far after the year 9999.
+
+
+def author_of(record: Record) -> str:
+    """Return the id of the author; where there is none, the name."""
+    return _person(record.from_id or record.actor_id, name_of(record))
+
+
+def _person(number: str | int | None, name: str) -> str:
+    if isinstance(number, str):
+        return number or name
+    return f"user{number}" if number else name
+
+
+def name_of(record: Record) -> str:
+    """Return the author's name, empty for deleted accounts."""
+    return clean(record.from_ or record.actor)
+
+
+def text_of(record: Record) -> str:
+    """Return the text, its parts joined with nothing; empty if it is white space."""
+    text = record.text
+    if isinstance(text, list) or not text:
+        text = joined(text or msgspec.json.decode(record.text_entities))
+    return "" if text.isspace() else text
+
+
+def joined(parts: object) -> str:
+    """Join a text that may be a list of strings and objects with a `text`."""
+    if isinstance(parts, str):
+        return parts
+    texts = (
+        part.get("text") if isinstance(part, dict) else part
+        for part in (parts if isinstance(parts, list) else ())
+    )
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def is_forwarded(record: Record) -> bool:
+    """Return whether the words are not the sender's own."""
+    return record.forwarded_from is not _UNSET or record.saved_from is not _UNSET
+
+
+def _attachments(record: Record) -> list[dict[str, str]]:
+    # Paths are not passed on: nobody may open what an export names.
+    found: dict[str, str] = {}
+    if record.photo is not _UNSET:
+        found["photo"] = ""
+    if record.file is not _UNSET or record.media_type:
+        kind = _MEDIA_TYPES.get(record.media_type or "", "file")
+        name = clean(record.title) or clean(record.file_name)
+        found[kind] = clean(record.sticker_emoji) if kind == "sticker" else name
+    others = _others(record)
+    if others != _NONE:
+        for kind, value in zip(_OTHER_TYPES.values(), others, strict=True):
+            if value is not _UNSET:
+                found[kind] = ""
+    if isinstance(record.poll, dict):
+        found["poll"] = clean(joined(record.poll.get("question")))
+    if "location" in found:
+        found["location"] = clean(record.place_name)
+    return [attachment(name, kind=kind) for kind, name in found.items()]
+
+
+class Clock:
+    """Reads the times of one chat's records, and notes how."""
+
+    def __init__(self, zone: tzinfo | None) -> None:
+        """Initialize the clock; `None` is this machine's zone."""
+        self.used_offset = False
+        """Whether an offset in HTML was used, which may ignore daylight saving."""
+
+        self._has_zone = zone is not None
+        self.local = LocalClock(zone)
+
+    def microseconds(self, record: Record) -> int | None:
+        """Return when a message was sent, in microseconds since 1970."""
+        stamp = record.date_unixtime
+        with suppress(ValueError):
+            if stamp and len(str(stamp)) <= _MAX_DIGITS:
+                return int(stamp) * 1_000_000
+        seconds = self._of_date(record.date or "")
+        return None if seconds is None else seconds * 1_000_000
+
+    def _of_date(self, date: str) -> int | None:
+        try:
+            moment = datetime.fromisoformat(date.replace("Z", "+00:00"))
+            if moment.tzinfo is not None and not self._has_zone:
+                self.used_offset = True
+                return (moment - _EPOCH) // timedelta(seconds=1)
+        except (OverflowError, ValueError):
+            return None
+        local = (moment.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
+        return self.local.utc(local)
+
+
+class Reader:
+    """Turns the records of one chat into messages."""
+
+    def __init__(
+        self,
+        chat: Chat,
+        clock: Clock,
+        bots: frozenset[str],
+        known: Mapping[str, Collection[str]],
+    ) -> None:
+        self.names: dict[str, str] = {}
+        """The name of each id that was met."""
+
+        self.handles: dict[str, tuple[str, ...]] = {}
+        """Its number, and what the account knows of it."""
+
+        self._chat = chat
+        self._clock = clock
+        self._bots = bots
+        self._known = known
+        self._kind = "channel" if chat.is_channel else "bot" if chat.is_of_bot else ""
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether one person wrote all messages of a group."""
+        is_group = self._chat.is_group and not self._chat.is_channel
+        total = self._counts.total()
+        return bool(is_group and len(self._counts) == 1 and total >= _MIN_ONE_SIDED)
+
+    def message(self, record: Record | None) -> Message:
+        """Return a record as a message."""
+        if record is None:
+            return Message(None, "", "", kind="unreadable")
+        author = author_of(record)
+        if self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
+            self.meet(author, name_of(record))
+        extra = self._extra(record)
+        text = text_of(record)
+        kind = "text"
+        if record.type == "unsupported":
+            kind = "empty"
+        elif record.type != "message":
+            kind = "system"
+            extra["system"] = clean(record.action) or record.type or "unknown"
+            text = text or clean(record.information_text)
+            text = text or f"[{extra['system'].replace('_', ' ')}]"
+        elif self._kind:
+            kind = self._kind
+        elif author in self._bots or (text and record.via_bot):
+            kind = "bot"
+        if kind == "text":
+            self._counts[author] += 1
+        return Message(
+            self._clock.microseconds(record),
+            author,
+            text,
+            kind,
+            "" if record.id is None else f"{self._chat.id}:{record.id}",
+            extra,
+        )
+
+    def meet(self, author: str, name: str) -> None:
+        """Note the name of an id, empty for deleted accounts."""
+        if author:
+            self.names[author] = name or UNKNOWN_SENDER
+            number = author.removeprefix("user")
+            if number.isdecimal():
+                # Namesakes are told apart by the first one.
+                known = self._known.get(author, ())
+                self.handles[author] = (author, number, *known)
+
+    def _extra(self, record: Record) -> dict[str, Any]:
+        """Return what else a message carries, for `additional_kwargs`."""
+        extra: dict[str, Any] = {}
+        if attachments := _attachments(record):
+            extra["attachments"] = attachments
+        if record.edited or record.edited_unixtime:
+            extra["edited"] = True
+        if is_forwarded(record):
+            extra["forwarded"] = True
+            if name := clean(record.forwarded_from) or clean(record.saved_from):
+                extra["forwarded_from"] = name
+        if record.reply_to_message_id is not None:
+            place = record.reply_to_peer_id or self._chat.id
+            extra["reply_to"] = {"id": f"{place}:{record.reply_to_message_id}"}
+        if record.reactions:
+            extra["reactions"] = list(self._reactions(record.reactions))
+        return extra
+
+    def _reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
+        for item in items:
+            reaction = _REACTIONS.get(item.type) or clean(item.emoji)
+            if not reaction:
+                continue
+            senders = []
+            for person in item.recent or []:
+                name = clean(person.from_)
+                senders.append(
+                    _person(person.from_id, name) if name else UNKNOWN_SENDER
+                )
+                if name and senders[-1] not in self.names:
+                    self.meet(senders[-1], name)
+            yield from reactions(reaction, senders, item.count)
 
 
 class _Owner(NamedTuple):
@@ -113,8 +348,6 @@ class TelegramChatLoader(ChatExportLoader):
                 owner_found_by=owner and owner.found_by,
             )
             one_sided += reader.is_one_sided
-        if any(clock.used_zone for clock in clocks):
-            files.details["time_zone"] = [name_of_zone(self.timezone)]
         self._warn(clocks, one_sided, files)
 
     def _count_messages(self) -> int:
@@ -123,9 +356,11 @@ class TelegramChatLoader(ChatExportLoader):
 
     def _warn(self, clocks: list[Clock], one_sided: int, files: ExportFiles) -> None:
         what = ""
-        if self.timezone is None and any(clock.used_zone for clock in clocks):
-            here = name_of_zone(None)
-            what = f"are local, and read as {here}. If the computer was elsewhere"
+        if any(clock.local.is_used for clock in clocks):
+            zone = name_of_zone(self.timezone)
+            files.details["time_zone"] = [zone]
+            if self.timezone is None:
+                what = f"are local, and read as {zone}. If the computer was elsewhere"
         elif any(clock.used_offset for clock in clocks):
             what = "have an offset that may ignore daylight saving. If they are wrong"
         if what:
@@ -163,19 +398,10 @@ def _messages(
 
 def matches(files: Iterable[ExportFile]) -> bool:
     """Return whether files are an export of Telegram, by names and first bytes."""
-    listed = list(files)
-    named = list(filter(_is_json, listed))
     # Media and contacts may lie beside it as files that are JSON, too.
-    named.sort(key=lambda file: file.name.lower() != "result.json")
-    if any(map(is_json_export, named[:_MAX_LOOKED_AT])):
-        return True
-    pages = [file for file in listed if file.name.lower().endswith((".html", ".htm"))]
-    pages.sort(key=lambda file: not file.name.lower().startswith("messages"))
-    return any(map(is_page, pages[:_MAX_LOOKED_AT]))
-
-
-def _is_json(file: ExportFile) -> bool:
-    return file.name.lower().endswith(".json")
+    listed = sorted(files, key=lambda file: not file.name.startswith(_OWN_NAMES))
+    first = listed[:_MAX_LOOKED_AT]
+    return any(is_json_export(file) or is_page(file) for file in first)
 
 
 class _Export:
@@ -195,8 +421,8 @@ class _Export:
         """User names and phone numbers by id."""
 
         self._json = JsonFiles()
-        read = [file for file in files if _is_json(file) and self._add(file, files)]
-        pages = [file for file in files if not _is_json(file) and is_page(file)]
+        read = [file for file in files if self._add(file, files)]
+        pages = [file for file in files if is_page(file)]
         in_json = [chat for chats in self.chats.values() for chat in chats]
         # Newer versions can write both at once: the HTML would double everything.
         places = {(file.part, file.folders) for file in read}

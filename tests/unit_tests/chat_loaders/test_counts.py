@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.counts import (
     add_summaries,
     entered_at_end,
     read_counted,
-    sum_of,
     total_of,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
@@ -64,29 +63,9 @@ def test_a_stage_is_entered_after_an_error() -> None:
     assert counts == [stage]
 
 
-def test_stages_of_one_name_and_unit_are_added_up() -> None:
-    counts = [
-        Counts("a", found=3, kept=2, skipped=Counter(x=1)),
-        Counts("a", "sessions", found=9, kept=9),
-        Counts("a", found=1, kept=3, added=Counter(y=2)),
-    ]
-    both = Counts("a", found=4, kept=5, skipped=Counter(x=1), added=Counter(y=2))
-    assert sum_of(counts, "a") == both
-    assert both.adds_up
-    assert sum_of(counts, "b") == Counts("b")
-
-
 def test_stages_that_do_not_follow_on_each_other_have_no_total() -> None:
     assert total_of([Counts("a", found=3, kept=3), Counts("b", found=2)]) is None
     assert total_of([Counts("a", "sessions", found=3, kept=3)]) is None
-
-
-def test_a_stage_prints_as_a_line() -> None:
-    stage = Counts(
-        "a", "rows", 1000, 999, skipped=Counter(y=2), added=Counter({"x": 1})
-    )
-    assert str(stage) == "a: 1,000 rows -> 999; 1 added: x; 2 skipped: y"
-    assert Counts.from_dict(stage.to_dict()) == stage
 
 
 TABLE = """\
@@ -127,14 +106,6 @@ def test_table_says_what_was_left_out_and_who_the_owner_is() -> None:
     assert "owner     Hare (by profile)" in table
     assert "messages  5,000 found, 3,766 kept" in table
     assert "          1,234 skipped: system" in table
-
-
-def test_long_lists_of_senders_are_cut_in_the_table() -> None:
-    sessions = [{"messages": [said(f"s{n:02}", "x") for n in range(25)]}]
-    table = str(summary_of(sessions))
-    assert "s19" in table
-    assert "s20" not in table
-    assert "5  more senders" in table
 
 
 def test_summaries_add_up() -> None:
@@ -196,20 +167,6 @@ def test_summaries_add_up() -> None:
     )
 
 
-def test_senders_are_listed_most_first_then_by_name() -> None:
-    sessions = [{"messages": [said(name, "x") for name in "cbbaad"]}]
-    assert [*summary_of(sessions).senders.items()] == [
-        ("a", 2),
-        ("b", 2),
-        ("c", 1),
-        ("d", 1),
-    ]
-
-
-def test_message_without_a_sender_is_counted_as_unknown() -> None:
-    assert summary_of([{"messages": [said(None, "x")]}]).senders == {"unknown": 1}
-
-
 def test_first_and_last_are_the_outermost_times_of_all_sessions() -> None:
     sessions = [
         {"messages": [said("a", "x", at=50), said("a", "y", at=-50), said("a", "z")]},
@@ -220,27 +177,11 @@ def test_first_and_last_are_the_outermost_times_of_all_sessions() -> None:
     assert [m.timestamp() for m in moments] == [START - 50, START + 50]
 
 
-def test_times_before_1970_are_times() -> None:
-    sessions = [{"messages": [said("a", "x", message_time=-1)]}]
-    expected = datetime(1969, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
-    assert summary_of(sessions).first == expected
-
-
 @pytest.mark.parametrize("moment", [7 * 10**17, "2023-08-28", None])
 def test_what_is_no_unix_time_gives_none(moment: int | str | None) -> None:
     """langchain-community's `message_time` is in nanoseconds since 2001."""
     sessions = [{"messages": [said("a", "x", message_time=moment)]}]
     assert summary_of(sessions).first is None
-
-
-def test_export_without_sessions_is_empty() -> None:
-    summary = summary_of([])
-    assert (summary.sessions, summary.found, summary.kept) == (0, 0, 0)
-    assert (summary.first, summary.last, summary.senders) == (None, None, {})
-
-
-def test_session_without_messages_counts_as_a_session() -> None:
-    assert summary_of([{}]).sessions == 1
 
 
 @settings(deadline=None)
@@ -258,19 +199,6 @@ def test_step_rows_agree_with_what_the_steps_give(
         assert row.found == sum(len(s["messages"]) for s in current)
         assert row.kept == sum(len(s["messages"]) for s in output)
         current = output
-
-
-def test_counted_pass_gives_what_the_steps_give() -> None:
-    steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=0))
-    counted = read_counted(RACES, "races", steps)
-    assert list(counted) == (steps[0] | steps[1]).invoke(RACES)
-
-
-def test_pipeline_is_counted_step_by_step() -> None:
-    steps = MergeChatRuns() | ChunkSessions(size=2, overlap=0)
-    summary = summary_of(RACES, steps=[steps])
-    assert summary == summary_of(RACES, steps=steps.flattened())
-    assert len(summary.steps) == 2
 
 
 def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:

@@ -1,6 +1,5 @@
 """About how many messages exports hold, known before they are read."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,30 +25,12 @@ def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
     assert estimate_message_count([chats, threads]) == 886
 
 
-def test_the_total_of_zip_file_and_table(tmp_path: Path) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    file = next(threads.rglob("*.json"))
-    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for item in sorted(threads.rglob("*.json")):
-            archive.write(item, item.relative_to(tmp_path).as_posix())
-    (tmp_path / "t.jsonl").write_text('{"conversation_id": "1", "text": "x"}\n' * 7)
-    assert estimate_message_count([open_export(tmp_path / "x.zip")]) == 663
-    alone = estimate_message_count([open_export(file)])
-    assert alone == file.read_text().count('"sender_name"')
-    assert estimate_message_count([open_export(tmp_path / "t.jsonl")]) == 7
-
-
 def test_the_total_of_long_files_is_guessed_from_their_beginnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = open_export(write_messenger(tmp_path / "hogwarts"))
     monkeypatch.setattr(files, "_SAMPLE_BYTES", 4096)
     assert estimate_message_count([threads]) == pytest.approx(663, rel=0.2)
-
-
-def test_a_broken_export_has_no_total(tmp_path: Path) -> None:
-    (tmp_path / "chat.db").write_bytes(b"SQLite format 3\x00" + b"x" * 99)
-    assert estimate_message_count([open_export(tmp_path / "chat.db")]) is None
 
 
 def test_the_total_passes_over_what_is_broken(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from langgraph.graph.message import add_messages
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
-    MergeChatRuns,
-    SingleFileFacebookMessengerChatLoader,
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 
@@ -76,26 +74,11 @@ def test_each_message_has_an_id_of_its_own(messages: list[BaseMessage]) -> None:
     assert all(ids)
 
 
-def test_messages_of_another_conversation_have_other_ids(
-    messages: list[BaseMessage], tmp_path: Path
-) -> None:
-    others = load(LINES, tmp_path / "other", folder="ada_2")
-    assert {m.id for m in messages}.isdisjoint(m.id for m in others)
-
-
 def test_a_grown_export_adds_only_what_is_new(
     messages: list[BaseMessage], tmp_path: Path
 ) -> None:
     grown = load([*LINES, (GRACE, "Good morning", NOON + 3)], tmp_path / "grown")
     assert added(messages, grown) == grown
-
-
-def test_a_merged_run_that_grew_replaces_itself(tmp_path: Path) -> None:
-    first = load(LINES, tmp_path / "first")
-    grown = load([*LINES, (ADA, "Yes!", NOON + 3)], tmp_path / "grown")
-    merge = MergeChatRuns()
-    (before,), (after,) = (merge.invoke({"messages": each}) for each in (first, grown))
-    assert added(before["messages"], after["messages"]) == after["messages"]
 
 
 def test_order_and_number_of_the_files_do_not_matter(
@@ -115,14 +98,6 @@ def test_options_do_not_matter(tmp_path: Path) -> None:
     assert [message.id for message in kept] == [message.id for message in without]
 
 
-def test_a_single_file_gives_the_ids_of_the_folder(
-    messages: list[BaseMessage], tmp_path: Path
-) -> None:
-    path = tmp_path / "first" / FACEBOOK / "inbox" / "ada_1" / "message_1.json"
-    (session,) = SingleFileFacebookMessengerChatLoader(path).load()
-    assert [m.id for m in session["messages"]] == [m.id for m in messages]
-
-
 def test_an_export_that_is_there_twice_does_not_change_them(
     messages: list[BaseMessage], tmp_path: Path
 ) -> None:
@@ -132,13 +107,6 @@ def test_an_export_that_is_there_twice_does_not_change_them(
     (session,) = again.load()
     assert [m.id for m in session["messages"]] == [m.id for m in messages]
     assert again.inspect().skipped == {"duplicate": len(LINES)}
-
-
-def test_messages_without_a_time_have_ids_too(tmp_path: Path) -> None:
-    lines = [*LINES, (ADA, "Oh", None), (ADA, "Oh", None), (GRACE, "It did", None)]
-    ids = [message.id for message in load(lines, tmp_path / "export")]
-    assert len(set(ids)) == len(lines)
-    assert all(ids)
 
 
 def test_ids_are_short_and_show_no_name_and_no_text(

@@ -11,12 +11,10 @@ import pytest
 
 from langchain_chatexports.chat_loaders.utils import (
     map_ai_messages,
-    map_ai_messages_in_session,
     merge_chat_runs,
-    merge_chat_runs_in_session,
 )
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
-from tests.unit_tests.builders.sessions import ListLoader, closable, talk, texts
+from tests.unit_tests.builders.sessions import ListLoader, closable, talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,28 +31,10 @@ def test_merge_chat_runs_does_what_the_step_does() -> None:
     assert list(merge_chat_runs(RACES)) == MergeChatRuns().invoke(RACES)
 
 
-def test_map_ai_messages_does_what_the_step_does() -> None:
-    expected = MapAIMessages(sender="Hare").invoke(RACES)
-    assert list(map_ai_messages(RACES, "Hare")) == expected
-
-
 def test_functions_nest_as_in_the_tutorials() -> None:
     merged = merge_chat_runs(ListLoader(RACES).lazy_load())
     output = list(map_ai_messages(chat_sessions=merged, sender="Hare"))
     assert output == (MergeChatRuns() | MapAIMessages(sender="Hare")).invoke(RACES)
-
-
-def test_functions_take_loaders() -> None:
-    loader = ListLoader(RACES)
-    assert list(merge_chat_runs(loader)) == MergeChatRuns().invoke(RACES)
-
-
-def test_nothing_is_read_before_iteration() -> None:
-    loader = ListLoader(RACES)
-    output = map_ai_messages(merge_chat_runs(loader.lazy_load()), sender="Hare")
-    assert loader.reads == 0
-    next(output)
-    assert loader.reads == 1
 
 
 def test_closing_the_outermost_iterator_closes_the_loader() -> None:
@@ -73,22 +53,6 @@ def test_functions_return_iterators_but_are_no_generator_functions(
     assert not inspect.isgeneratorfunction(function)
     params = {"sender": "Hare"} if function is map_ai_messages else {}
     assert isinstance(function(RACES, **params), Iterator)
-
-
-def test_one_session_is_merged_with_a_delimiter() -> None:
-    merged = merge_chat_runs_in_session(chat_session=RACES[0], delimiter=" ")
-    assert texts(merged) == ["Speed is key!", "No."]
-
-
-def test_one_session_is_mapped() -> None:
-    mapped = map_ai_messages_in_session(chat_sessions=RACES[0], sender="Tortoise")
-    assert [m.type for m in mapped["messages"]] == ["human", "human", "ai"]
-
-
-def test_keys_of_the_session_stay() -> None:
-    merged = merge_chat_runs_in_session(RACES[1])
-    mapped: Any = map_ai_messages_in_session(merged, "Hare")
-    assert mapped["id"] == "race-1"
 
 
 def test_inputs_stay_as_they_were() -> None:

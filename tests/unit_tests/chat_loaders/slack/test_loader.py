@@ -100,23 +100,6 @@ def test_other_json_is_no_messages(tmp_path: Path) -> None:
     assert loaded(export.to_zip(tmp_path / "export.zip")) == {"C1": [("Ann", "Hello")]}
 
 
-def test_a_damaged_day_is_a_warning_and_a_count(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "Hello")
-    export.others = {"general/2024-05-02.json": '[{"ts": "1'}
-    path = export.to_folder(tmp_path / "export")
-    with pytest.warns(UserWarning, match=r"2024-05-02\.json is not readable as JSON"):
-        assert skipped(path) == {"unreadable": 1}
-
-
-def test_text_exports_are_refused_by_name(tmp_path: Path) -> None:
-    export = SlackExport()
-    export.others = {"channels/general/2024-05-01.txt": "Ann: Hello"}
-    path = export.to_zip(tmp_path / "export.zip")
-    with pytest.raises(ExportFormatError, match="format set to JSON"):
-        SlackChatLoader(path).load()
-
-
 def test_a_folder_without_days_is_refused(tmp_path: Path) -> None:
     path = SlackExport().to_folder(tmp_path / "export")
     with pytest.raises(ExportFormatError, match="no messages of a Slack export"):
@@ -151,9 +134,6 @@ def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
     assert titles == ["#dumped", "#dumped, thread of 2024-05-01 08:00"]
 
 
-# Days, order, times.
-
-
 def test_days_are_joined_and_sorted_by_ts(tmp_path: Path) -> None:
     export, general = workspace()
     general.add({"user": "U1", "text": "third", "ts": "1714550400.000101"}, day=1)
@@ -161,6 +141,9 @@ def test_days_are_joined_and_sorted_by_ts(tmp_path: Path) -> None:
     general.add({"user": "U1", "text": "first", "ts": "999999999.999999"}, day=2)
     texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
     assert [text for _, text in texts] == ["first", "second", "third"]
+
+
+# Days, order, times.
 
 
 def test_ts_is_kept_exactly(tmp_path: Path) -> None:
@@ -172,18 +155,6 @@ def test_ts_is_kept_exactly(tmp_path: Path) -> None:
     assert message.additional_kwargs["events"] == [
         {"message_time": "2024-05-01T08:00:00.000109+00:00"}
     ]
-
-
-@pytest.mark.parametrize("ts", [None, 17.5, "never", "1" * 400, ""])
-def test_a_message_without_a_time_stays_and_stands_first(
-    tmp_path: Path, ts: object
-) -> None:
-    export, general = workspace()
-    general.says("U1", "dated")
-    general.add({"user": "U2", "text": "undated", "ts": ts})
-    assert loaded(export.to_zip(tmp_path / "export.zip")) == {
-        "C1": [("Bo", "undated"), ("Ann", "dated")]
-    }
 
 
 def test_of_two_copies_the_edited_one_stays(tmp_path: Path) -> None:
@@ -203,15 +174,6 @@ def test_of_two_copies_the_one_with_more_keys_stays(tmp_path: Path) -> None:
     general.add({"user": "U1", "text": "more", "ts": stamp(), "team": "T1"}, day=2)
     general.add({"user": "U1", "text": "less", "ts": stamp()}, day=3)
     assert only_message(export.to_zip(tmp_path / "export.zip")).content == "more"
-
-
-def test_a_short_fraction_of_a_second_is_one(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.add({"user": "U1", "text": "Hello", "ts": "1714550400.5"})
-    message = only_message(export.to_zip(tmp_path / "export.zip"))
-    assert message.additional_kwargs["events"] == [
-        {"message_time": "2024-05-01T08:00:00.500000+00:00"}
-    ]
 
 
 # Threads.
@@ -267,18 +229,6 @@ def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
     (steps,) = (loader | MergeChatRuns()).inspect().steps
     assert (steps.found, dict(steps.added)) == (6, {"repeated": 2})
     assert steps.adds_up
-
-
-def test_a_thread_is_built_from_its_messages_alone(tmp_path: Path) -> None:
-    """The root's list of replies may lack users, replies, or be missing."""
-    export, general = workspace()
-    root = general.says("U1", "root", replies=[{"ts": stamp(9)}], reply_count=7)
-    root["thread_ts"] = root["ts"]
-    general.says(None, "reply", day=2, thread_ts=root["ts"])
-    assert loaded(export.to_zip(tmp_path / "export.zip")) == {
-        "C1": [("Ann", "root")],
-        f"C1:{root['ts']}": [("Ann", "root"), ("unknown", "reply")],
-    }
 
 
 @pytest.mark.parametrize("is_tombstone", [True, False])
@@ -344,18 +294,6 @@ def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
     assert found["D1"]["owner"] == "Ann"
 
 
-@pytest.mark.parametrize("name", ["general", "#General", "C1", "ann"])
-def test_a_conversation_is_excluded_by_any_of_its_names(
-    tmp_path: Path, name: str
-) -> None:
-    export, general = workspace()
-    general.says("U1", "Hello")
-    export.channel("C2", "other").says("U2", "Hi")
-    path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path, exclude=name) == {"C2": [("Bo", "Hi")]}
-    assert skipped(path, exclude=name) == {"excluded": 1}
-
-
 # People.
 
 
@@ -374,67 +312,6 @@ def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
     assert [sender for sender, _ in texts] == [
         *("Display", "Real", "Upper", "handle", "U4", "Guest", "unknown")
     ]
-
-
-def test_a_guest_is_told_apart_from_a_member_of_that_name(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "one")
-    general.says("U7", "two", user_profile={"display_name": "Ann"})
-    texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
-    assert [sender for sender, _ in texts] == ["Ann (ann)", "Ann (U7)"]
-
-
-def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    export = SlackExport()
-    export.user("U1", "Ann")
-    export.user("U2", "Ann")
-    export.lists["users.json"][1]["name"] = "ann.two"
-    chat = export.channel("C1", "general")
-    chat.says("U1", "one")
-    chat.says("U2", "two")
-    path = export.to_zip(tmp_path / "export.zip")
-    senders = [sender for sender, _ in loaded(path)["C1"]]
-    assert senders == ["Ann (ann)", "Ann (ann.two)"]
-    assert SlackChatLoader(path).names_of("Ann") == set(senders)
-    assert SlackChatLoader(path).names_of("@ann.two") == {"Ann (ann.two)"}
-
-
-def test_direct_messages_with_two_people_of_one_name_have_other_titles(
-    tmp_path: Path,
-) -> None:
-    export = SlackExport()
-    for number, name in enumerate(("Bo", "Ann", "Ann"), 1):
-        export.user(f"U{number}", name)
-    export.lists["users.json"][2]["name"] = "ann.two"
-    for number in (2, 3):
-        export.direct(f"D{number}", "U1", f"U{number}").says("U1", "for you")
-    sessions = SlackChatLoader(export.to_zip(tmp_path / "export.zip")).load()
-    titles = [metadata_of(session)["title"] for session in sessions]
-    assert titles == ["@Ann (ann)", "@Ann (ann.two)"]
-
-
-@pytest.mark.parametrize(
-    "owner", ["U1", "ann", "@ann", "ANN", "Ann Ode", "ann@example.org"]
-)
-def test_the_owner_is_named_by_id_handle_name_or_address(
-    tmp_path: Path, owner: str
-) -> None:
-    export, general = workspace()
-    general.says("U1", "mine")
-    general.says("U2", "yours")
-    path = export.to_zip(tmp_path / "export.zip")
-    (session,) = SlackChatLoader(path, owner=owner).load()
-    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert flags == [True, False]
-    summary = SlackChatLoader(path, owner=owner).inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Ann", "option")
-
-
-def test_without_a_list_of_users_the_owner_is_an_id(tmp_path: Path) -> None:
-    export = SlackExport()
-    export.channel("C1", "general").says("U1", "mine")
-    message = only_message(export.to_zip(tmp_path / "export.zip"), owner="U1")
-    assert message.additional_kwargs["is_from_me"] is True
 
 
 def test_the_owner_is_who_is_in_all_direct_messages(tmp_path: Path) -> None:
@@ -531,29 +408,13 @@ def test_what_slack_wrote_is_left_out(tmp_path: Path, subtype: str) -> None:
     assert summary.details["system"] == {subtype: 1}
 
 
-def test_what_slack_wrote_can_be_kept(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "<@U1> has joined the channel", subtype="channel_join")
-    message = only_message(export.to_zip(tmp_path / "export.zip"), keep="system")
-    assert message.content == "@Ann has joined the channel"
-    assert message.additional_kwargs["system"] == "channel_join"
-
-
-# Texts, files, reactions.
-
-
 def test_a_me_message_is_text(tmp_path: Path) -> None:
     export, general = workspace()
     general.says("U1", "waves", subtype="me_message")
     assert only_message(export.to_zip(tmp_path / "export.zip")).content == "waves"
 
 
-@pytest.mark.parametrize("text", ["", None, " \n"])
-def test_a_message_with_nothing_is_empty(tmp_path: Path, text: str | None) -> None:
-    export, general = workspace()
-    general.says("U1", text)
-    general.add({"user": "U1", "text": None, "ts": stamp(2)})
-    assert skipped(export.to_zip(tmp_path / "export.zip")) == {"empty": 2}
+# Texts, files, reactions.
 
 
 FILE = {"name": "cat.jpg", "mimetype": "image/jpeg", "mode": "hosted"}
@@ -730,41 +591,6 @@ def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
         "C1": [("Ann (U1)", "Hello")],
         "C2": [("Ann (U2)", "Hello")],
     }
-
-
-def test_a_pass_that_is_stopped_early_adds_up(tmp_path: Path) -> None:
-    loader = SlackChatLoader(threaded(tmp_path))
-    started = loader.read()
-    next(iter(started))
-    summary = started.summary()
-    assert summary.found == summary.kept + sum(summary.skipped.values()) == 3
-
-
-@pytest.mark.parametrize("name", ["general", "#general", "C1"])
-def test_threads_are_chosen_with_their_channel(tmp_path: Path, name: str) -> None:
-    path = threaded(tmp_path)
-    assert len(loaded(path, include=name)) == 3
-    assert loaded(path, exclude=name) == {}
-
-
-def test_slackbot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
-    export, _ = workspace()
-    chat = export.direct("D1", user="U2")
-    chat.says("U1", "mine")
-    chat.says("USLACKBOT", "Reminder: water the plants.")
-    chat.says("U9", "green")
-    chat.says("U3", "<@U3> joined", subtype="channel_join")
-    path = export.to_folder(tmp_path / "export")
-    assert SlackChatLoader(path).inspect().owner == "Ann"
-
-
-@pytest.mark.parametrize("folder", ["channels/general", "dms/ann", "channels"])
-def test_text_exports_are_recognized_to_be_refused(tmp_path: Path, folder: str) -> None:
-    (tmp_path / "export" / folder).mkdir(parents=True)
-    (tmp_path / "export" / folder / "2024-05-01.txt").write_text("Ann: Hello")
-    export = open_export(tmp_path / "export")
-    with pytest.raises(ExportFormatError, match="format set to JSON"):
-        export.loader.load()
 
 
 @pytest.mark.parametrize(("name", "is_group"), [("D01ABCDEF", False), ("d1", True)])

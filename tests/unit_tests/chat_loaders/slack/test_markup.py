@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.slack.records import plain_text
+from langchain_chatexports.chat_loaders.slack import plain_text
 
 
 def plain(text: str) -> str:

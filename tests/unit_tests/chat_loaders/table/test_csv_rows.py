@@ -53,21 +53,10 @@ def test_each_delimiter_and_encoding_gives_the_same_as_json_lines(
     assert matches_head(path, path.read_bytes())
 
 
-def test_a_folder_of_csv_files_is_read(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write_csv(tmp_path / "desk" / f"{name}.csv", conversation_rows(name))
-    assert len(TableChatLoader(tmp_path / "desk").load()) == 2
-
-
 def test_names_of_columns_may_have_capitals_and_spaces(
     load: Callable[..., Any],
 ) -> None:
     assert load("Conversation ID;Created At;Text\n1;2024-05-01;Hi\n") == ["Hi"]
-
-
-def test_columns_can_be_named(load: Callable[..., Any]) -> None:
-    columns = {"conversation": "Fall", "text": "Inhalt"}
-    assert load("Fall;Inhalt\n1;Hallo\n", columns=columns) == ["Hallo"]
 
 
 @pytest.mark.parametrize("name", ["desk.csv", "desk.txt"])
@@ -82,12 +71,6 @@ def test_columns_that_are_not_known_are_asked_for(tmp_path: Path, name: str) -> 
             match=r"hold text in its first line. Rename it to text.*columns=",
         ):
             TableChatLoader(tmp_path / name).load()
-
-
-def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "desk.csv").write_text("chat_id,text\n1,Hi\n")
-    with pytest.raises(ExportFormatError, match=r"no column \['body'\]"):
-        TableChatLoader(tmp_path / "desk.csv", columns={"text": "body"}).load()
 
 
 @pytest.mark.parametrize(
@@ -169,22 +152,6 @@ def test_a_column_that_is_there_twice_is_an_error(load: Callable[..., Any]) -> N
     assert load(text) == ["Hi"]
     with pytest.raises(ExportFormatError, match=r"'note' twice.*Rename"):
         load(text, columns={"text": "note"})
-
-
-def test_a_header_that_never_ends_is_no_header(tmp_path: Path) -> None:
-    rows = "1,Hi\n" * 50_000
-    assert set(skipped(tmp_path, f'chat_id,text,"open\n{rows}')) <= {"unreadable"}
-
-
-@pytest.mark.parametrize("text", ["", "\n\n", "chat_id,text\n"])
-def test_a_table_without_rows_has_no_sessions(tmp_path: Path, text: str) -> None:
-    (tmp_path / "desk.csv").write_text(text)
-    assert TableChatLoader(tmp_path / "desk.csv").load() == []
-
-
-def test_json_lines_that_are_called_csv_are_read(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "desk.csv", [{"chat_id": 1, "text": "Hi"}])
-    assert len(TableChatLoader(path).load()) == 1
 
 
 @given(st.binary(max_size=200), st.booleans())

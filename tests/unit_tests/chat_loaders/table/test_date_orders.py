@@ -1,7 +1,7 @@
 """Which number is the day in the dates of a table, and the zone of its times."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,6 @@ def test_a_short_year_may_come_first_if_that_is_given(tmp_path: Path) -> None:
     assert days_of(path, date_order="ymd") == ["2024-05-01", "2024-05-31"]
 
 
-def test_another_word_for_an_order_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="date_order is one of dmy"):
-        TableChatLoader(tmp_path, date_order="day first")  # type: ignore[arg-type]  # the test
-
-
 def test_two_orders_in_one_table_are_an_error_with_their_rows(tmp_path: Path) -> None:
     path = write(tmp_path / "desk.csv", ["13/05/2024", "05/14/2024"])
     with pytest.raises(ExportFormatError, match=r"rows 1 and 2.*such as 2024-05-31"):
@@ -116,31 +111,12 @@ def test_a_bad_file_of_a_folder_is_counted(tmp_path: Path) -> None:
     assert (summary.found, summary.kept) == (2, 1)
 
 
-def test_other_forms_of_times_need_no_order(tmp_path: Path) -> None:
-    path = write(tmp_path / "desk.csv", ["2024-05-01", "1714600800", "2024/05/01", ""])
-    assert "date_orders" not in TableChatLoader(path, timezone="UTC").inspect().details
-
-
 def test_a_day_that_does_not_exist_is_no_time(tmp_path: Path) -> None:
     path = write(tmp_path / "desk.csv", ["30.02.2024", "13.05.2024"])
     with pytest.warns(
         UserWarning, match=r"1 time cannot .* first in row 1 of .*desk\.csv"
     ):
         assert days_of(path) == ["none", "2024-05-13"]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_times_without_a_zone_are_of_the_zone_given(
-    tmp_path: Path, suffix: str
-) -> None:
-    local = datetime(2024, 5, 1, 10)  # noqa: DTZ001 - the test
-    time: Any = local if suffix == ".parquet" else "2024-05-01 10:00"
-    path = write(tmp_path / f"desk{suffix}", [time])
-    loader = TableChatLoader(path, timezone="Europe/Berlin")
-    (session,) = loader.load()
-    kwargs = session["messages"][0].additional_kwargs
-    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00+00:00"}]
-    assert loader.inspect().details["time_zone"] == ["Europe/Berlin"]
 
 
 @pytest.mark.usefixtures("machine_in_berlin")
@@ -153,11 +129,3 @@ def test_without_a_zone_times_are_this_machines(tmp_path: Path) -> None:
     assert len(warned) == 1
     times = {m.additional_kwargs["message_time"] for m in session["messages"]}
     assert times == {1714550400}
-
-
-def test_a_zone_that_is_not_needed_is_not_named(tmp_path: Path) -> None:
-    path = write_lines(
-        tmp_path / "desk.jsonl",
-        [{"chat_id": 1, "time": str(MAY + timedelta(days=1)), "text": "Hi"}],
-    )
-    assert "time_zone" not in TableChatLoader(path).inspect().details

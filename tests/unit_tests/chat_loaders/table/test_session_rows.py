@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.facebook_messenger import (
-    FolderFacebookMessengerChatLoader,
-)
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, table_rows
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.samples import write_imessage, write_messenger
-from langchain_chatexports.steps import MapAIMessages
+from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.sessions import said
 
 if TYPE_CHECKING:
@@ -39,17 +35,6 @@ def test_an_imessage_export_is_the_same_as_a_table(tmp_path: Path) -> None:
     assert _shape(table) == _shape(loader)
 
 
-def test_a_messenger_export_keeps_its_owner_as_a_table(tmp_path: Path) -> None:
-    loader = FolderFacebookMessengerChatLoader(write_messenger(tmp_path / "hogwarts"))
-    write_jsonl(table_rows(loader.lazy_load()), tmp_path / "table.jsonl")
-    table = TableChatLoader(tmp_path / "table.jsonl")
-    assert _shape(table) == _shape(loader)
-    summary = table.inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Harry Potter", "role")
-    mapped = (table | MapAIMessages()).load()
-    assert any(m.type == "ai" for session in mapped for m in session["messages"])
-
-
 def test_an_owner_who_is_named_stands_above_the_role(tmp_path: Path) -> None:
     rows = [
         {"conversation_id": "1", "sender": "Hare", "role": "me", "text": "Fast!"},
@@ -67,8 +52,3 @@ def test_a_reply_is_kept_by_its_id(reply: Any) -> None:
     message.additional_kwargs["reply_to"] = reply
     (row,) = table_rows([{"messages": [message]}])
     assert row.get("reply_to") == (None if reply == {"text": "x"} else "m1")
-
-
-def test_sessions_without_an_id_are_numbered() -> None:
-    sessions: list[Any] = [{"messages": [said("Hare", "Fast!")]}] * 2
-    assert [row["conversation_id"] for row in table_rows(sessions)] == ["1", "2"]

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timezone
@@ -16,13 +15,11 @@ from langchain_chatexports.chat_loaders.table import (
     TableChatLoader,
     matches_head,
 )
-from langchain_chatexports.chat_loaders.table.parquet import Database
+from langchain_chatexports.chat_loaders.table.cells import Database
 from langchain_chatexports.exceptions import (
     ExportFormatError,
-    ExportNotFoundError,
     MissingExtraError,
 )
-from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.tables import (
     START,
@@ -63,24 +60,6 @@ def test_a_message_carries_what_its_row_says(load: Callable[..., Any]) -> None:
     }
 
 
-def test_a_session_carries_its_id_and_participants(load: Callable[..., Any]) -> None:
-    rows = [{**row, "subject": "Broken"} for row in conversation_rows("case")]
-    assert load(*rows, owner="Agent 7")[0]["metadata"] == {
-        "id": "case",
-        "title": "Broken",
-        "platform": "table",
-        "participants": ["Cleo", "Agent 7"],
-        "owner": "Agent 7",
-        "is_group": False,
-    }
-
-
-def test_the_owner_is_a_sender(load: Callable[..., Any]) -> None:
-    session = load(*conversation_rows("case"), owner="Agent 7")[0]
-    mine = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert mine == [False, True, False, True]
-
-
 def test_columns_of_other_names_are_named(load: Callable[..., Any]) -> None:
     row = {"Fall": 12, "Inhalt": "Hallo", "wer": "Cleo", "wann": "2024-05-01T12:00:00Z"}
     columns = {
@@ -105,32 +84,6 @@ def test_a_column_that_a_later_line_brings_is_found(load: Callable[..., Any]) ->
 def test_a_table_without_senders_names_the_roles(load: Callable[..., Any]) -> None:
     (session,) = load({"conversation": 1, "body": "Hi", "role": "agent"})
     assert session["messages"][0].additional_kwargs["sender"] == "agent"
-
-
-def test_a_table_without_either_says_unknown(load: Callable[..., Any]) -> None:
-    (session,) = load({"conversation": 1, "body": "Hi"})
-    assert session["messages"][0].additional_kwargs["sender"] == "unknown"
-
-
-def test_roles_are_what_the_ai_can_be_mapped_by(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "desk.jsonl", conversation_rows("case"))
-    (session,) = (TableChatLoader(path) | MapAIMessages(role="agent")).load()
-    assert [m.type for m in session["messages"]] == ["human", "ai", "human", "ai"]
-
-
-def test_messages_without_a_time_come_first_also_before_1970(
-    load: Callable[..., Any],
-) -> None:
-    old = {"conversation": 1, "body": "old", "time": "1960-01-01T00:00:00Z"}
-    (session,) = load(old, {"conversation": 1, "body": "whenever"})
-    assert [message.text for message in session["messages"]] == ["whenever", "old"]
-
-
-def test_rows_that_lie_apart_are_one_session_each(load: Callable[..., Any]) -> None:
-    rows = interleaved(conversation_rows("a"), conversation_rows("b", start=START + 7))
-    sessions = load(*rows)
-    assert [metadata_of(session)["id"] for session in sessions] == ["a", "b"]
-    assert [len(session["messages"]) for session in sessions] == [4, 4]
 
 
 def test_rows_are_sorted_by_time_and_those_without_come_first(
@@ -231,27 +184,6 @@ def test_an_unknown_part_of_a_message_is_refused() -> None:
         TableChatLoader("x", columns={"speaker": "who"})
 
 
-def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "desk.parquet", [ROW])
-    with pytest.raises(ExportFormatError, match=r"'who'.*conversation_id"):
-        TableChatLoader(path, columns={"sender": "who"}).load()
-
-
-def test_a_table_without_texts_says_what_to_name(load: Callable[..., Any]) -> None:
-    with pytest.raises(ExportFormatError, match=r"hold text.*columns="):
-        load({"conversation": 1, "words": "Hi"})
-
-
-def test_a_damaged_name_of_a_column_is_a_damaged_file(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "desk.parquet", [ROW])
-    path.write_bytes(
-        path.read_bytes().replace(b"conversation_id", b"\x98onversation_id")
-    )
-
-    with pytest.raises(ExportFormatError, match="damaged Parquet file"):
-        TableChatLoader(path).load()
-
-
 def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> None:
     """It quotes the file."""
     path = write_parquet(tmp_path / "desk.parquet", [ROW])
@@ -262,25 +194,6 @@ def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> Non
         TableChatLoader(path).load()
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-
-
-@pytest.mark.parametrize("content", ["plain text\n", "[1, 2]\n3\n"])
-def test_what_is_no_table_is_an_error(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "desk.jsonl"
-    path.write_text(content)
-    with pytest.raises(ExportFormatError, match="not a table"):
-        TableChatLoader(path).load()
-
-
-def test_an_empty_file_has_no_sessions(tmp_path: Path) -> None:
-    path = tmp_path / "desk.jsonl"
-    path.touch()
-    assert TableChatLoader(path).load() == []
-
-
-def test_a_folder_without_tables_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ExportNotFoundError, match="folder without"):
-        TableChatLoader(tmp_path).load()
 
 
 def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path: Path) -> None:
@@ -308,16 +221,6 @@ def test_times_that_cannot_be_read_in_several_parts_are_one_warning(
     with pytest.warns(UserWarning, match=r"2 times .* row 2 of .*a\.jsonl") as warned:
         TableChatLoader(tmp_path).load()
     assert len(warned) == 1
-
-
-@pytest.mark.parametrize("time", [10**400, "9" * 5_000, "2024-01-01T00:00:00+99:99"])
-def test_a_row_with_an_absurd_time_stays_without_one(
-    load: Callable[..., Any], time: Any
-) -> None:
-    with pytest.warns(UserWarning, match="1 time cannot .* first in row 1"):
-        (session,) = load({**ROW, "time": time}, ROW)
-    assert [m.content for m in session["messages"]] == ["Hello", "Hello"]
-    assert "message_time" not in session["messages"][0].additional_kwargs
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000 + "]" * 100_000, "9" * 5_000])
@@ -385,29 +288,12 @@ def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
     assert "Hi \ufffd" in message.model_dump_json()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
-def test_a_link_that_the_user_names_is_followed(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "desk.parquet", [ROW])
-    (tmp_path / "link").symlink_to(path)
-    assert len(TableChatLoader(tmp_path / "link").load()) == 1
-
-
 @pytest.mark.parametrize("name", ["*.parquet", "a?b.parquet", "{a,b}", "s3[1].parquet"])
 @pytest.mark.skipif(sys.platform == "win32", reason="needs such names")
 def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / "other.parquet", [{**ROW, "conversation_id": "other"}])
     path = write_parquet(tmp_path / name, [ROW])
     assert [metadata_of(s)["id"] for s in TableChatLoader(path).load()] == ["a"]
-
-
-def test_a_zip_in_the_folder_is_read(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "desk.parquet", [ROW])
-    with zipfile.ZipFile(tmp_path / "desk.zip", "w") as archive:
-        archive.write(path, "inside/b.parquet")
-        archive.writestr("c.csv", "chat_id,text\n9,Ho\n")
-    path.unlink()
-    sessions = TableChatLoader(tmp_path).load()
-    assert [metadata_of(s)["id"] for s in sessions] == ["9", "a"]
 
 
 # --- one conversation

@@ -105,15 +105,6 @@ def test_a_forward_is_the_senders_with_its_author(tmp_path: Path) -> None:
     assert third.additional_kwargs["sender"] == "Bo"
 
 
-def test_a_forward_of_nobody_known_is_one(tmp_path: Path) -> None:
-    page = Page()
-    page.says("Ann", f'<div class="forwarded body">{text_block("x")}</div>', number=1)
-    (message,) = messages_of(page.write(tmp_path / "messages.html"))
-    assert message.additional_kwargs["forwarded"] is True
-    assert message.additional_kwargs["sender"] == "Ann"
-    assert "forwarded_from" not in message.additional_kwargs
-
-
 @pytest.mark.parametrize("href", ["#go_to_message1", "messages2.html#go_to_message1"])
 def test_a_reply_refers_to_what_it_answers(tmp_path: Path, href: str) -> None:
     reply = f'<div class="reply_to details">In reply to <a href="{href}">this</a></div>'
@@ -164,13 +155,6 @@ def test_a_call_is_what_the_app_wrote(tmp_path: Path) -> None:
     summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert dict(summary.skipped) == {"system": 1}
     assert summary.details["system"] == {"phone_call": 1}
-
-
-def test_what_the_app_wrote_is_counted_without_its_text(tmp_path: Path) -> None:
-    path = page_of_two().write(tmp_path / "messages.html")
-    loader = TelegramChatLoader(path, timezone=BERLIN_SUMMER)
-    assert loader.inspect().details["system"] == {"service": 1}
-    assert messages_of(path, keep="system")[0].content == "1 May 2024"
 
 
 @pytest.mark.parametrize("is_forwarded", [False, True])

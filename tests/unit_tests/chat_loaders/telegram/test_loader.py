@@ -18,7 +18,6 @@ from tests.unit_tests.builders.telegram import (
     ANN,
     BERLIN_SUMMER,
     BO,
-    CY,
     NOT_INCLUDED,
     USER,
     Person,
@@ -73,23 +72,6 @@ def write_account(path: Path, *chats: TelegramChat, **options: Any) -> Path:
 
 
 # Shapes of the file.
-
-
-def test_a_single_chat_is_read(tmp_path: Path) -> None:
-    path = talk().write(tmp_path / "ChatExport_2024-05-01" / "result.json")
-    assert loaded(path) == {"user22": [("Bo", "yours"), ("Ann", "mine")]}
-    (session,) = TelegramChatLoader(path).load()
-    assert session["messages"][0].id == "user22:1"
-    assert metadata_of(session) == {
-        "id": "user22",
-        "title": "Bo",
-        "platform": "telegram",
-        "participants": ["Bo", "Ann"],
-        "owner": "Ann",
-        "is_group": False,
-    }
-    for place in (path, path.parent, tmp_path):
-        assert is_recognized(place)
 
 
 @pytest.mark.parametrize("indent", [1, 2, None])
@@ -147,22 +129,6 @@ def test_the_time_is_linear_in_the_number_of_chats(tmp_path: Path) -> None:
     assert time.process_time() - begin < 5
 
 
-@pytest.mark.parametrize(
-    "content", ['{"messages": []}', "[]", "hello", '{\n "name": "x"\n}', ""]
-)
-def test_a_file_of_something_else_is_an_error(tmp_path: Path, content: str) -> None:
-    (tmp_path / "a.json").write_text(content)
-    with pytest.raises(ExportFormatError, match="no chats of a Telegram export"):
-        TelegramChatLoader(tmp_path / "a.json").load()
-
-
-def test_other_json_in_the_folder_is_passed_over(tmp_path: Path) -> None:
-    talk().write(tmp_path / "result.json")
-    (tmp_path / "list.json").write_text('[{"id": 1}]')
-    assert list(loaded(tmp_path)) == ["user22"]
-    assert skipped(tmp_path) == {}
-
-
 def test_a_damaged_file_is_an_error_alone_and_counted_beside_others(
     tmp_path: Path,
 ) -> None:
@@ -199,13 +165,6 @@ def test_control_characters_are_repaired(
     path = tmp_path / "result.json"
     path.write_text(chat.text(indent=indent).replace("MARK", raw), encoding="utf-8")
     assert loaded(path)["user22"] == [("Ann", "before"), ("Ann", text), ("Bo", "after")]
-
-
-def test_a_control_character_in_the_name_of_a_chat_is_repaired(tmp_path: Path) -> None:
-    path = tmp_path / "result.json"
-    path.write_text(talk(name="MARK").text().replace("MARK", r"B\x0Co"))
-    (session,) = TelegramChatLoader(path).load()
-    assert metadata_of(session)["title"] == "B\fo"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -291,14 +250,14 @@ def test_text_is_read_from_either_key(tmp_path: Path, text: Any, entities: Any) 
     assert only_message(chat.write(tmp_path / "result.json")).content == "ab"
 
 
-# Times.
-
-
 def test_unix_time_is_preferred(tmp_path: Path) -> None:
     path = written(tmp_path, {"text": "Hi"})
     kwargs = only_message(path, timezone=timezone.utc).additional_kwargs
     assert kwargs["message_time"] == 1714550400
     assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00+00:00"}]
+
+
+# Times.
 
 
 def local_only(tmp_path: Path) -> Path:
@@ -328,22 +287,6 @@ def test_without_a_zone_local_times_are_this_machines(tmp_path: Path) -> None:
     assert f"zone      {zone}" in str(summary)
 
 
-@pytest.mark.parametrize(
-    ("is_local", "expected"), [(True, ["Europe/Berlin"]), (False, None)]
-)
-def test_inspect_says_the_zone_where_one_was_needed(
-    tmp_path: Path, is_local: bool, expected: list[str] | None
-) -> None:
-    chat = TelegramChat()
-    message = chat.says(ANN, "Hi")
-    if is_local:
-        del message["date_unixtime"]
-    loader = TelegramChatLoader(
-        chat.write(tmp_path / "result.json"), timezone="Europe/Berlin"
-    )
-    assert loader.inspect().details.get("time_zone") == expected
-
-
 def test_each_chat_begins_with_the_first_of_the_hour_that_comes_twice(
     tmp_path: Path,
 ) -> None:
@@ -364,20 +307,14 @@ def test_each_chat_begins_with_the_first_of_the_hour_that_comes_twice(
         ]
 
 
-@pytest.mark.parametrize("stamp", ["x", None, "9" * 14, "1" * 5000, "-99999999999999"])
-def test_a_message_without_a_time_stays(tmp_path: Path, stamp: object) -> None:
-    path = written(tmp_path, {"text": "Hi", "date_unixtime": stamp, "date": "never"})
-    assert "message_time" not in only_message(path).additional_kwargs
-
-
-# Kinds of messages.
-
-
 def test_what_is_unsupported_is_counted(tmp_path: Path) -> None:
     chat = talk()
     chat.messages.append({"id": 3, "type": "unsupported"})
     path = chat.write(tmp_path / "result.json")
     assert skipped(path) == {"empty": 1}
+
+
+# Kinds of messages.
 
 
 @pytest.mark.parametrize(
@@ -557,18 +494,6 @@ def test_channels_are_left_out_unless_asked_for(tmp_path: Path, kind: str) -> No
     assert list(loaded(path, keep="channel")) == ["channel9"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "number"),
-    [("bot_chat", 22), ("verify_codes", 5), ("personal_chat", 777000)],
-)
-def test_chats_with_bots_are_left_out_unless_asked_for(
-    tmp_path: Path, kind: str, number: int
-) -> None:
-    path = talk(number, "Notices", kind=kind).write(tmp_path / "result.json")
-    assert skipped(path) == {"bot": 2}
-    assert len(loaded(path, keep="bot")[f"user{number}"]) == 2
-
-
 def test_a_bot_of_a_chat_is_one_in_groups_too(tmp_path: Path) -> None:
     group = TelegramChat("Race", "private_group", 7)
     group.says(ANN, "start")
@@ -611,28 +536,6 @@ def test_each_kind_of_chat_is_a_session(
     assert metadata_of(session)["id"] == session_id
 
 
-def test_saved_messages_have_a_title_without_a_name(tmp_path: Path) -> None:
-    chat = TelegramChat(kind="saved_messages", number=11)
-    chat.says(ANN, "milk")
-    chat.says(CY, "theirs", forwarded_from="Cy", saved_from="Cy")
-    path = chat.write(tmp_path / "result.json")
-    summary = TelegramChatLoader(path).inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Ann", "saved messages")
-    (session,) = TelegramChatLoader(path).load()
-    assert metadata_of(session)["title"] == "Saved Messages"
-    assert session["messages"][1].additional_kwargs["forwarded"] is True
-
-
-def test_topics_stay_in_their_group(tmp_path: Path) -> None:
-    group = TelegramChat("Race", "public_supergroup", 7)
-    group.says(ANN, "in general")
-    group.service(ANN, "topic_created", title="Shoes")
-    group.says(BO, "in shoes", reply_to_message_id=2)
-    group.says(BO, "to nothing", reply_to_message_id=999)
-    texts = loaded(group.write(tmp_path / "result.json"))
-    assert [len(messages) for messages in texts.values()] == [3]
-
-
 def test_a_group_with_the_messages_of_one_person_is_warned_of(tmp_path: Path) -> None:
     group = TelegramChat("Race", "private_supergroup", 7)
     for _ in range(10):
@@ -640,35 +543,6 @@ def test_a_group_with_the_messages_of_one_person_is_warned_of(tmp_path: Path) ->
     path = group.write(tmp_path / "result.json")
     with pytest.warns(UserWarning, match="Only my messages"):
         TelegramChatLoader(path).load()
-
-
-@pytest.mark.parametrize("name", ["bo", "22", "user22", "ANN"])
-def test_a_chat_is_excluded_by_any_of_its_names(tmp_path: Path, name: str) -> None:
-    chat = talk()
-    chat.service(ANN, "pin_message")
-    chat.messages.append(5)
-    path = chat.write(tmp_path / "result.json")
-    assert skipped(path, exclude=name) == {"excluded": 3, "unreadable": 1}
-
-
-@pytest.mark.parametrize("name", ["7", "channel7"])
-def test_a_group_is_chosen_by_its_number(tmp_path: Path, name: str) -> None:
-    group, other = TelegramChat("Race", "private_supergroup", 7), talk(8)
-    group.says(ANN, "mine")
-    path = write_account(tmp_path / "result.json", group, other)
-    assert list(loaded(path, include=name)) == ["channel7"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "reason"), [("private_channel", "channel"), ("bot_chat", "bot")]
-)
-def test_what_is_damaged_in_a_chat_that_is_left_out_counts_as_that(
-    tmp_path: Path, kind: str, reason: str
-) -> None:
-    chat = talk(kind=kind)
-    chat.messages.append(None)
-    path = chat.write(tmp_path / "result.json")
-    assert skipped(path) == {reason: 2, "unreadable": 1}
 
 
 def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
@@ -687,21 +561,6 @@ def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"duplicate": 1}
 
 
-def test_messages_without_ids_in_two_exports_stay(tmp_path: Path) -> None:
-    """What has no id cannot be told to be another's copy."""
-    for place, text in (("a", "one"), ("b", "two")):
-        chat = talk()
-        del chat.says(ANN, text)["id"]
-        chat.messages.append(None)
-        chat.write(tmp_path / place / "result.json")
-    texts = [text for _, text in loaded(tmp_path)["user22"]]
-    assert texts == ["yours", "mine", "two", "one"]
-    assert skipped(tmp_path) == {"duplicate": 2, "unreadable": 2}
-
-
-# People and owner.
-
-
 def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:
     group = TelegramChat("Race", "private_group", 7)
     people = [
@@ -714,6 +573,9 @@ def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:
     assert [sender for sender, _ in texts] == [
         *("Ann (user1)", "Ann (user2)", "Bo", "unknown (user3)", "unknown (user4)")
     ]
+
+
+# People and owner.
 
 
 def test_a_deleted_account_is_unknown(tmp_path: Path) -> None:
@@ -813,59 +675,6 @@ def test_a_group_alone_does_not_tell_the_owner(tmp_path: Path) -> None:
     assert "is_from_me" not in only_message(path).additional_kwargs
 
 
-@pytest.mark.parametrize("owner", ["user11", "11", "Ann", "ANN"])
-def test_the_owner_is_named_by_id_or_name(tmp_path: Path, owner: str) -> None:
-    group = TelegramChat("Race", "private_group", 7)
-    group.says(ANN, "mine")
-    group.says(BO, "yours")
-    path = group.write(tmp_path / "result.json")
-    summary = TelegramChatLoader(path, owner=owner).inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Ann", "option")
-    (session,) = TelegramChatLoader(path, owner=owner).load()
-    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert flags == [True, False]
-
-
-@pytest.mark.parametrize("owner", ["@annode", "ANNODE"])
-def test_the_owner_of_an_account_is_named_by_user_name(
-    tmp_path: Path, owner: str
-) -> None:
-    path = write_account(tmp_path / "result.json", talk(), user=USER)
-    assert TelegramChatLoader(path, owner=owner).inspect().owner == "Ann"
-
-
-def test_an_owner_who_writes_late_is_found(tmp_path: Path) -> None:
-    group = TelegramChat("Race", "private_group", 7)
-    for _ in range(600):
-        group.says(BO, "yours")
-    group.says(ANN, "mine")
-    path = group.write(tmp_path / "result.json")
-    (session,) = TelegramChatLoader(path, owner="ann").load()
-    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert (flags[0], flags[-1]) == (False, True)
-
-
-@pytest.mark.parametrize(
-    ("person", "name"),
-    [("user22", "Bo"), ("22", "Bo"), ("user9", "user9"), ("ann", "Ann")],
-)
-def test_an_id_stands_for_a_name(tmp_path: Path, person: str, name: str) -> None:
-    path = talk().write(tmp_path / "result.json")
-    assert TelegramChatLoader(path).names_of(person) == {name}
-
-
-@pytest.mark.parametrize("indent", [1, None])
-def test_handles_are_ids_and_the_numbers_that_an_account_knows(
-    tmp_path: Path, indent: int | None
-) -> None:
-    path = tmp_path / "result.json"
-    path.write_text(account_text([talk()], user=USER, indent=indent))
-    handles = TelegramChatLoader(path).handles()
-    assert handles.keys() == {"Ann", "Bo"}
-    assert {"user11", "11", "@annode", "+1 555 0100"} < {*handles["Ann"]}
-    assert {"user22", "22", "+1 555 0122"} < {*handles["Bo"]}
-
-
 def test_people_of_one_name_have_handles_where_they_are_told_apart(
     tmp_path: Path,
 ) -> None:
@@ -883,11 +692,3 @@ def test_people_of_one_name_have_handles_where_they_are_told_apart(
     metadata = metadata_of(session)
     assert metadata["owner"] == "Ann (user11)"
     assert metadata["owner"] in metadata["participants"]
-
-
-def test_the_number_of_messages_is_estimated(tmp_path: Path) -> None:
-    chat = TelegramChat()
-    for _ in range(2_000):
-        chat.says(ANN, "Hello")
-    path = chat.write(tmp_path / "result.json")
-    assert 1_800 < (TelegramChatLoader(path).estimate_message_count() or 0) < 2_200

@@ -12,6 +12,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from html import escape
 from operator import itemgetter
 from typing import Any
 
@@ -25,18 +26,16 @@ from langchain_chatexports.chat_loaders.json_data import (
     clean_text,
     decode_head,
     decode_json,
+    decode_record,
+    dicts_of,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    Message,
+    attachment,
+    reactions,
+)
 from langchain_chatexports.chat_loaders.people import name_key
-from langchain_chatexports.chat_loaders.slack.records import (
-    Dump,
-    Listed,
-    Reader,
-    Record,
-    User,
-    microseconds,
-    read_record,
-)
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.json", re.ASCII)
@@ -47,17 +46,160 @@ _LISTS = {
     "mpims.json": "group",  # Direct messages of several people.
     "dms.json": "dm",
 }
-_TEXT_FOLDERS = frozenset({"channels", "dms"})
 _ATTACHED = frozenset({"attachments", "__uploads"})  # Where slackdump saves files.
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
 _EDITED = 2**40  # More than the size of any record.
+# Seconds and microseconds as text: a float would lose the last digit of 16.
+_TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
+_NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
+_RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range": "@{}"}
+# One pass: what is typed as `<@U1>` is stored as `&lt;@U1&gt;`, and must stay text.
+_TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
+_ENTITY = re.compile(r"&(lt|gt|amp);")
+_ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
+_EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
+_SLACKBOT = "USLACKBOT"  # Slack's own bot, which no list of users has.
+# Slack's API lists the subtypes: joins, topics, pins, calls and kinds that are new are
+# Slack's own; they are never guessed from the text.
+_WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
+_BOT_SUBTYPES = frozenset({"bot_message", "slackbot_response"})
+# How Slack worded a shared file until about 2017: `text` has the comment in it.
+_OLD_SHARE = re.compile(
+    r"<@\w+(?:\|[^>]*)?> (?:uploaded|shared) a file: <[^>]*>"
+    r"(?: and commented: (?P<comment>.*))?",
+    re.DOTALL,
+)
+
+
+class Profile(msgspec.Struct):
+    """The names of a person or bot; those of a person may be empty."""
+
+    display_name: str | None = None
+    real_name: str | None = None
+    name: str | None = None
+    email: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name that Slack shows."""
+        return _first(self.display_name, self.real_name, self.name)
+
+
+class User(msgspec.Struct):
+    """An entry of `users.json`; ids begin with U, of an Enterprise also with W."""
+
+    id: str
+    name: str | None = None
+    """The handle."""
+
+    real_name: str | None = None
+    is_bot: bool | None = None
+    profile: Profile | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name that Slack shows."""
+        shown = self.profile.shown if self.profile else ""
+        return shown or _first(self.real_name, self.name)
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """All names, the unique ones first."""
+        profile = self.profile or Profile()
+        unique = (self.name, profile.email)
+        names = (self.real_name, profile.real_name, profile.display_name)
+        return tuple(dict.fromkeys(filter(None, map(clean_text, unique + names))))
+
+
+class Listed(msgspec.Struct):
+    """An entry of a list of conversations."""
+
+    id: str
+    name: str | None = None
+    members: list[str] | None = None
+    user: str | None = None
+    """The other side of direct messages: slackdump names no members."""
+
+
+class Attachment(msgspec.Struct):
+    """A file of a message; hidden and deleted ones have no name."""
+
+    name: str | None = None
+    title: str | None = None
+    mimetype: str | None = None
+    mode: str | None = None
+
+
+class Unfurl(msgspec.Struct):
+    """A link's preview, a bot's card or, with one of two signs, a shared message."""
+
+    is_share: bool | None = None
+    is_msg_unfurl: bool | None = None
+    from_url: str | None = None
+    text: Any = None
+
+
+class Reaction(msgspec.Struct):
+    """A reaction; there may be fewer `users` than `count`."""
+
+    name: str
+    users: list[str] | None = None
+    count: int | None = None
+
+
+class Comment(msgspec.Struct):
+    """A comment on a file: until 2018 a record of its own inside of the message."""
+
+    user: str | None = None
+    comment: str | None = None
+
+
+class Record(msgspec.Struct):
+    """A message; Slack's API documents its keys with the event `message`."""
+
+    ts: Any = None
+    """When it was sent, which is also its id in the conversation."""
+
+    thread_ts: str | None = None
+    """The `ts` of its thread's first message, which has it, too."""
+
+    user: str | None = None
+    user_profile: Profile | None = None
+    """What it says of its author: people of other workspaces are in no list."""
+
+    text: str | None = None
+    subtype: str | None = None
+    username: str | None = None
+    bot_id: str | None = None
+    bot_profile: Profile | None = None
+    bot_link: str | None = None
+    comment: Comment | None = None
+    edited: Any = None
+    reactions: list[Reaction] | None = None
+    files: list[Attachment] | None = None
+    file: Attachment | None = None
+    attachments: list[Unfurl] | None = None
+    blocks: list[Any] | None = None
+    slackdump_thread_replies: list[msgspec.Raw] | None = None
+
+
+class Dump(msgspec.Struct):
+    """A channel, or one of its threads, in a file of slackdump's `dump`."""
+
+    channel_id: str
+    name: str | None = None
+    messages: list[msgspec.Raw] = []
+
+
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _USER = msgspec.json.Decoder(User)
 _LISTED = msgspec.json.Decoder(Listed)
 _MESSAGES = msgspec.json.Decoder(list[msgspec.Raw] | Dump)
 _DUMP = msgspec.json.Decoder(Dump)
+_RECORD = msgspec.json.Decoder(Record)
 Folder = tuple[int, tuple[str, ...]]
 
 
@@ -92,7 +234,6 @@ class SlackChatLoader(ChatExportLoader):
     """
 
     platform = "slack"
-    suffixes = (".json", ".txt")
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each channel, then its threads."""
@@ -101,10 +242,7 @@ class SlackChatLoader(ChatExportLoader):
             workspace.owner() if self.owner is None else workspace.person(self.owner)
         )
         for channel in workspace.channels:
-            for conversation in workspace.conversations(channel, owner):
-                conversation.owner = owner
-                conversation.owner_found_by = "direct messages"
-                yield conversation
+            yield from workspace.conversations(channel, owner)
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
@@ -119,10 +257,7 @@ def matches(files: Iterable[ExportFile]) -> bool:
     if days:
         return any(map(_starts_with_messages, days[:3]))
     dumps = [file for file in listed if file.name.lower().endswith(".json")]
-    if dumps:
-        return any(map(_dump, dumps[:_MAX_LOOKED_AT]))
-    # A text export cannot be read, but the loader names the remedy.
-    return any(map(_is_text_export, listed))
+    return any(map(_dump, dumps[:_MAX_LOOKED_AT]))
 
 
 class Workspace:
@@ -137,8 +272,11 @@ class Workspace:
         self.channels = self._channels()
         """Those with files, in code-point order of their folders' names."""
 
-        self._reader = Reader(self._users, self._channel_names)
-        self._names, self._handles = self._reader.names, self._reader.handles
+        known = self._users.values()
+        self._names = {user.id: shown for user in known if (shown := user.shown)}
+        """The name of each id; guests are added when their messages are read."""
+
+        self._handles = {user.id: user.handles for user in known}
         self._distinct = distinct_names(self._names, self._handles)
 
     def _channels(self) -> list[Channel]:
@@ -153,7 +291,7 @@ class Workspace:
                 lists[file.part, file.folders] |= self._listed(file)
             elif _DAY_FILE.fullmatch(file.name):
                 days[file.part, file.folders].append(file)
-            elif file.name.lower().endswith(".json"):
+            else:
                 others.append(file)
         listed = {
             key: one for channels in lists.values() for key, one in channels.items()
@@ -171,7 +309,14 @@ class Workspace:
             found.setdefault(channel.id, channel).files += of_folder
         self._add_dumps(others, listed, found)
         if not found:
-            raise _no_messages(self._files)
+            path = self._files.path
+            msg = (
+                f"{path} holds no messages of a Slack export in JSON: there is no "
+                "folder of a channel with a file a day, such as "
+                "general/2024-05-01.json. Give the zip from Slack, or the folder that "
+                "it unpacks to."
+            )
+            raise ExportFormatError(msg, path=path)
         return list(found.values())
 
     def _add_dumps(
@@ -241,12 +386,12 @@ class Workspace:
         for channel in self.channels:
             for file in channel.files if channel.partner else ():
                 with suppress(ChatExportError):  # It is counted when it is read.
-                    records = map(read_record, _raws(file) or ())
+                    records = (decode_record(_RECORD, raw) for raw in _raws(file) or ())
                     users = {one.user for one in records if one and not one.subtype}
                     yield from (
                         user
                         for user in users - {channel.partner}
-                        if user and not self._reader.is_bot(user)
+                        if user and not self._is_bot(user)
                     )
 
     def conversations(
@@ -266,6 +411,8 @@ class Workspace:
             handles=self._handles,
             aliases=(channel.id, channel.name, f"#{channel.name}"),
             is_group=channel.kind != "dm",
+            owner=owner,
+            owner_found_by="direct messages",
         )
         yield conversation
         for thread in sorted(threads, key=_time_of_thread):
@@ -282,7 +429,7 @@ class Workspace:
         rows: list[tuple[int, Message]] = []
         for size, record in self._records(channel):
             weight = size + (_EDITED if record and record.edited else 0)
-            rows.append((weight, self._reader.message(channel.id, record)))
+            rows.append((weight, self._message(channel.id, record)))
             self._files.check_count(len(rows))
         if len({row.id for _, row in rows}) < len(rows):
             # Of two copies the first counts: the edited one, or that with more in it.
@@ -311,11 +458,61 @@ class Workspace:
                 self._files.details["other_files"] += 1
                 continue
             for raw in raws:
-                record = read_record(raw)
+                record = decode_record(_RECORD, raw)
                 yield len(raw), record
                 # slackdump puts the replies into the first message of a thread.
                 for reply in (record and record.slackdump_thread_replies) or ():
-                    yield len(reply), read_record(reply)
+                    yield len(reply), decode_record(_RECORD, reply)
+
+    def _is_bot(self, user: str) -> bool:
+        """Return whether an id is a program's."""
+        known = self._users.get(user)
+        return user == _SLACKBOT or bool(known and known.is_bot)
+
+    def _message(self, channel: str, record: Record | None) -> Message:
+        """Return a record of a channel as a message; `None` is a damaged one."""
+        if record is None:
+            return Message(None, "", "", kind="unreadable")
+        time, kind = microseconds(record.ts), self._kind_of(record)
+        user, text = self._author_and_text(record, kind)
+        extra = _extra(record)
+        if kind == "system":
+            extra["system"] = record.subtype
+        if record.thread_ts:
+            thread = f"{channel}:{record.thread_ts}"
+            is_first = record.thread_ts == record.ts
+            extra |= {"thread": thread} if is_first else {"reply_to": {"id": thread}}
+        message_id = "" if time is None else f"{channel}:{record.ts}"
+        return Message(time, user, text, kind, message_id, extra)
+
+    def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
+        user, text = record.user or "", record.text or blocks_text(record.blocks)
+        if record.subtype == "file_comment" and record.comment is not None:
+            user, text = record.comment.user or "", record.comment.comment or ""
+        elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
+            text = old["comment"] or ""
+        if kind == "bot":
+            user = _bot_name(record)
+        elif record.user_profile and user and user not in self._names:
+            self._names[user] = record.user_profile.shown or user
+        if kind == "unsent":  # Slack says: "This message was deleted."
+            user = text = ""
+        return user, plain_text(text, self._names, self._channel_names)
+
+    def _kind_of(self, record: Record) -> str:
+        subtype = record.subtype
+        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
+            # "This message was deleted.": it stands for a thread's first message.
+            return "unsent" if subtype == "tombstone" else "system"
+        user = record.user or ""
+        if (
+            subtype in _BOT_SUBTYPES
+            or self._is_bot(user)
+            # What a person posts through an app has both ids, and is the person's.
+            or (record.bot_id and user not in self._users)
+        ):
+            return "bot"
+        return "text"
 
 
 def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
@@ -353,30 +550,9 @@ def _unlisted(name: str) -> Channel:
     return Channel(name, name, "dm" if _DIRECT_ID.fullmatch(name) else "channel")
 
 
-def _no_messages(files: ExportFiles) -> ExportFormatError:
-    if any(file.name.lower().endswith(".txt") for file in files):
-        msg = (
-            f"{files.path} is a Slack export as text, which has no ids and no threads. "
-            "Export again with the format set to JSON."
-        )
-    else:
-        msg = (
-            f"{files.path} holds no messages of a Slack export: there is no folder of "
-            "a channel with a file a day, such as general/2024-05-01.json. Give the "
-            "zip from Slack, or the folder that it unpacks to."
-        )
-    return ExportFormatError(msg, path=files.path)
-
-
 def _is_attached(file: ExportFile) -> bool:
     folders = file.folders[file.given :] or file.folders[-1:]
     return not _ATTACHED.isdisjoint(folders)
-
-
-def _is_text_export(file: ExportFile) -> bool:
-    folders = file.folders[file.given :]
-    is_text = file.name.lower().endswith(".txt")
-    return is_text and not _TEXT_FOLDERS.isdisjoint(folders[:2])
 
 
 def _starts_with_messages(file: ExportFile) -> bool:
@@ -386,8 +562,7 @@ def _starts_with_messages(file: ExportFile) -> bool:
 
 def _dump(file: ExportFile) -> Dump | None:
     """Return the head of a file that slackdump wrote for a channel, if it is one."""
-    is_json = file.name.lower().endswith(".json")
-    return decode_head(_head(file), _DUMP) if is_json else None
+    return decode_head(_head(file), _DUMP)
 
 
 def _head(file: ExportFile) -> bytes:
@@ -395,3 +570,113 @@ def _head(file: ExportFile) -> bytes:
         return file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     except ChatExportError:
         return b""
+
+
+def _bot_name(record: Record) -> str:
+    label = (record.bot_link or "").partition("|")[2].rstrip(">")
+    profile = record.bot_profile or Profile()
+    return _first(record.username, profile.name, label, record.user, record.bot_id)
+
+
+def microseconds(ts: object) -> int | None:
+    """Convert a `ts` such as `1714550400.000100` without loss."""
+    match = _TS.fullmatch(ts) if isinstance(ts, str) else None
+    if match is None:
+        return None
+    return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+
+
+def plain_text(text: str, names: Mapping[str, str], channels: Mapping[str, str]) -> str:
+    """Return what people saw: names in place of ids, the labels of links.
+
+    Bold, italics, code and quotes stay as people typed them, and so do `:emoji:` names.
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        token, entity = match.groups()
+        if entity:
+            return _ENTITIES[entity]
+        target, _, label = token.partition("|")
+        label = _unescaped(label)
+        kind, rest = target[:1], target[1:]
+        if kind == "@":
+            return f"@{names.get(rest) or label or rest}"
+        if kind == "#":
+            return f"#{channels.get(rest) or label or rest}"
+        if kind == "!":
+            if rest.startswith("date^") or (label and rest not in _EVERYBODY):
+                return label
+            return f"@{rest.removeprefix('subteam^')}"
+        return _link(_unescaped(target), label) if target else match.group()
+
+    return _TOKEN.sub(shown, text) if "<" in text or "&" in text else text
+
+
+def _link(target: str, label: str) -> str:
+    scheme = _SCHEME.match(target)
+    bare = target[scheme.end() :] if scheme else target
+    if target.lower().startswith(("mailto:", "tel:")):
+        return label or bare
+    # A label that is the address itself was not typed: Slack shortens addresses.
+    return label if label and label not in {bare, bare.rstrip("/")} else target
+
+
+def _unescaped(text: str) -> str:
+    return _ENTITY.sub(lambda match: _ENTITIES[match[1]], text)
+
+
+def blocks_text(blocks: list[Any] | None) -> str:
+    """Return the text of Block Kit: bots often have it there only, people twice."""
+    return "\n".join(filter(None, map(_block_text, dicts_of(blocks))))
+
+
+def _block_text(block: Mapping[str, Any]) -> str:
+    if block.get("type") == "rich_text":
+        return _rich_text(block).rstrip("\n")
+    texts = dicts_of([block.get("text"), *dicts_of(block.get("fields"))])
+    return "\n".join(filter(None, (clean_text(text.get("text")) for text in texts)))
+
+
+def _rich_text(element: Mapping[str, Any]) -> str:
+    """Return a part of a text with its markup, as it would be in `text`."""
+    parts = dicts_of(element.get("elements"))
+    if element.get("type") == "rich_text_section":  # A paragraph, or an item of a list.
+        return "".join(map(_rich_text, parts)) + "\n"
+    for key, markup in _RICH_TEXT.items():
+        if value := clean_text(element.get(key)):
+            return markup.format(value)
+    text = element.get("text") or element.get("url")
+    escaped = escape(text, quote=False) if isinstance(text, str) else ""
+    return escaped + "".join(map(_rich_text, parts))
+
+
+def _extra(record: Record) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    files = record.files or ([record.file] if record.file else [])
+    attachments = [_attachment(file) for file in files]
+    for item in record.attachments or ():
+        # The words of another person: an attachment, never content.
+        if item.is_share or item.is_msg_unfurl:
+            shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
+            kept = {key: value for key, value in shared.items() if value}
+            attachments.append({"type": "link", **kept})
+    if attachments:
+        extra["attachments"] = attachments
+    if record.edited:
+        extra["edited"] = True
+    if record.reactions:
+        extra["reactions"] = [
+            each
+            for one in record.reactions
+            for each in reactions(f":{one.name}:", one.users or [], one.count)
+        ]
+    return extra
+
+
+def _attachment(file: Attachment) -> dict[str, str]:
+    name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
+    return attachment(name, clean_text(file.mimetype))
+
+
+def _first(*names: str | None) -> str:
+    return next((text for name in names if (text := clean_text(name))), "")
