@@ -1,6 +1,5 @@
 """What is speech and what is not; each row counts once."""
 
-import datetime as dt
 import time
 from pathlib import Path
 from typing import Any
@@ -154,14 +153,6 @@ def test_kept_when_asked_for(path: Path, kind: str) -> None:
     assert all_texts(IMessageChatLoader(path, keep=reason)) == [text]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
-def test_no_other_kind_keeps_it(path: Path, kind: str) -> None:
-    columns, reason, _ = KINDS[kind]
-    write(path, columns)
-    others = {of[1] for of in KINDS.values()} - {reason}
-    assert IMessageChatLoader(path, keep=others).inspect().skipped == {reason: 1}
-
-
 @pytest.mark.parametrize("number", [None, 0, 2, 3, 1001, 1999, 2008, 2999, 3008, 5000])
 def test_other_association_types_are_speech(path: Path, number: int | None) -> None:
     write(path, {"associated_message_type": number, "text": "Loved “it”"})
@@ -198,15 +189,6 @@ def test_message_has_its_guid_as_id(path: Path) -> None:
     assert session["messages"][0].id == guid
 
 
-def test_message_in_two_merged_chats_comes_once(path: Path) -> None:
-    with ChatDb(path) as db:
-        first = db.chat(HARE)
-        second = db.chat(HARE, service="SMS")
-        second.add(first.message("once"))
-    summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (1, 1, {})
-
-
 def test_message_in_two_sessions_counts_in_the_first_and_is_context_in_the_other(
     path: Path,
 ) -> None:
@@ -218,19 +200,6 @@ def test_message_in_two_sessions_counts_in_the_first_and_is_context_in_the_other
     found = [m for s in IMessageChatLoader(path) for m in s["messages"]]
     assert [m.content for m in found] == ["twice", "twice"]
     assert [m.additional_kwargs.get("weight") for m in found] == [None, 0]
-
-
-@pytest.mark.parametrize("chats", [1, 2])
-def test_orphans_are_counted_in_however_many_chats_others_are(
-    path: Path, chats: int
-) -> None:
-    with ChatDb(path) as db:
-        message_id = db.chat(HARE).message("in a chat")
-        if chats == 2:
-            db.chat(TORTOISE).add(message_id)
-        db.message("alone", handle_id=1)
-    summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"orphan": 1})
 
 
 def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
@@ -264,12 +233,6 @@ def delete_one(path: Path) -> None:
         )
 
 
-def test_recently_deleted_is_counted_and_no_orphan(path: Path) -> None:
-    delete_one(path)
-    summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (3, 2, {"deleted": 1})
-
-
 @pytest.mark.parametrize("keep", [["deleted"], ["deleted", "orphan"]])
 def test_recently_deleted_can_return_to_its_chat(path: Path, keep: list[str]) -> None:
     delete_one(path)
@@ -292,34 +255,6 @@ def test_message_that_was_restored_is_not_deleted(path: Path) -> None:
     summary = IMessageChatLoader(path, keep="deleted").inspect()
     assert (summary.found, summary.kept) == (1, 1)
     assert IMessageChatLoader(path).inspect().skipped == {}
-
-
-def test_location_that_the_owner_shared_is_his_event(path: Path) -> None:
-    with ChatDb(path, NEWEST) as db:
-        chat = db.chat(HARE)
-        chat.message("mine", mine=True)
-        chat.message(item_type=4, other_handle=1, share_direction=0, share_status=0)
-    (session,) = IMessageChatLoader(path, keep="system")
-    event = session["messages"][1]
-    assert event.additional_kwargs["sender"] == "Me"
-    assert event.content == "[started sharing location]"
-
-
-def test_start_and_end_leave_out_and_count(path: Path) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        chat.message("before", at=NOON - 1)
-        chat.message("inside", at=NOON)
-        chat.message("after", at=NOON + 10)
-        chat.message("no time", date=0)
-    utc = dt.timezone.utc
-    loader = IMessageChatLoader(
-        path,
-        start=dt.datetime.fromtimestamp(NOON, utc),
-        end=dt.datetime.fromtimestamp(NOON + 10, utc),
-    )
-    assert all_texts(loader) == ["inside"]
-    assert loader.inspect().skipped == {"excluded": 3}
 
 
 @pytest.mark.parametrize(
@@ -357,22 +292,6 @@ def test_note_to_oneself_comes_once_and_from_the_owner(
     assert metadata_of(session)["participants"] == ["Me"]
     summary = loader.inspect()
     assert summary.found == summary.kept + sum(summary.skipped.values())
-
-
-def test_group_with_an_own_address_is_no_note_to_oneself(path: Path) -> None:
-    with ChatDb(path) as db:
-        group = db.chat("me@fables.example", name="The race")
-        for mine in (True, False):
-            group.message("hi", mine=mine, destination_caller_id="me@fables.example")
-    assert IMessageChatLoader(path).inspect().kept == 2
-
-
-def test_equal_texts_of_two_people_are_two_messages(path: Path) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        chat.message("hi", mine=True, at=NOON)
-        chat.message("hi", at=NOON)
-    assert IMessageChatLoader(path).inspect().kept == 2
 
 
 @pytest.mark.parametrize(

@@ -155,26 +155,3 @@ def test_versions_that_stand_for_each_other_are_not_multiplied() -> None:
     versions = [version] * 2000
     history = {"ec": {str(part): versions for part in range(2000)}, "ep": [0]}
     assert look_at_history(history).text == ""
-
-
-@pytest.mark.parametrize("part", [UID(3), 10**18, "x", 2.5, [[[1]]], "dropped"])
-def test_a_part_of_no_number_is_not_taken_back(part: Any) -> None:
-    history = {"otr": {"0": {}}, "ep": [0], "rp": [part]}
-    content = look_at_history(history)
-    assert content.extra == {"edited": True}
-    assert content.kind == "empty"
-
-
-def test_lists_of_lists_that_refer_to_each_other_are_not_written_out() -> None:
-    """As text, forty lists of two are 2**40 lists."""
-    nested: list[Any] = []
-    for _ in range(40):
-        nested = [nested, nested]
-    assert look_at_history({"rp": [nested], "ep": [0]}).extra == {"edited": True}
-
-
-def test_a_number_too_long_to_be_written_out_is_no_part() -> None:
-    digits = "F" * 20_000
-    head = "<plist><dict><key>ep</key><array><integer>0</integer></array><key>rp</key>"
-    xml = f"{head}<array><integer>0x{digits}</integer></array></dict></plist>"
-    assert look_at(xml.encode()).extra == {"edited": True}
