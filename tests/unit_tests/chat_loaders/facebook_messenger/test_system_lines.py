@@ -169,16 +169,6 @@ def test_what_people_write_is_theirs(reader: LineReader, text: str) -> None:
     assert reader.kind_of(text, ADA) is None
 
 
-def test_a_line_about_somebody_else_is_no_line_of_the_sender(
-    reader: LineReader,
-) -> None:
-    assert reader.kind_of("Grace left the group.", ADA) is None
-
-
-def test_what_you_did_is_not_sent_by_others(reader: LineReader) -> None:
-    assert reader.kind_of("You left the group.", ADA) is None
-
-
 def test_a_nickname_is_known_once_it_was_set(reader: LineReader) -> None:
     assert reader.kind_of("Bubbles left the group.", ADA) is None
     reader.kind_of("Grace set the nickname for Ada to Bubbles.", GRACE)
@@ -252,30 +242,10 @@ def test_a_missed_call_comes_from_who_called(reader: LineReader) -> None:
     assert reader.kind_of("You missed a call from Ada.", GRACE) is None
 
 
-def test_calls_are_known_by_nickname_too(reader: LineReader) -> None:
-    for text in (
-        "You called Moon.",
-        "Moon called you.",
-        "You missed a call from Moon.",
-    ):
-        assert reader.kind_of(text, GRACE) is None
-    reader.kind_of("You set the nickname for Ada to Moon.", GRACE)
-    assert reader.kind_of("You called Moon.", GRACE) == "call"
-    assert reader.kind_of("Moon called you.", ADA) == "call"
-    assert reader.kind_of("You missed a call from Moon.", ADA) == "call"
-
-
 def test_a_pronoun_that_is_part_of_a_name_makes_no_line_either() -> None:
     reader = LineReader(["He Zhang", GRACE])
     assert reader.kind_of("He sent a link.", "He Zhang") is None
     assert reader.kind_of("Zhang sent a link.", "He Zhang")
-
-
-def test_a_pronoun_as_nickname_makes_no_line_of_what_people_write(
-    reader: LineReader,
-) -> None:
-    reader.kind_of("Ada set the nickname for Grace to She.", ADA)
-    assert reader.kind_of("She sent a link.", ADA) is None
 
 
 @pytest.mark.parametrize(
@@ -301,15 +271,6 @@ def test_an_attachment_proves_the_sentence_about_it(reader: LineReader) -> None:
     assert reader.kind_of("Moon sent a link.", ADA, has_attachment=True)
     assert reader.kind_of("Moon called you.", ADA, has_attachment=True) is None
     assert reader.kind_of("I sent a link.", ADA, has_attachment=True) is None
-
-
-def test_names_with_either_apostrophe_are_known() -> None:
-    reader = LineReader(["Ann O’Hara"])  # noqa: RUF001 (as a phone types it)
-    assert reader.kind_of("Ann O'Hara sent a link.", "Ann O’Hara")  # noqa: RUF001
-
-
-def test_a_deleted_account_is_known_by_any_name() -> None:
-    assert LineReader([GRACE]).kind_of("Ada left the group.", "")
 
 
 @pytest.mark.parametrize(
