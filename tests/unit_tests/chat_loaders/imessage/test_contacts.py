@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 from time import process_time
@@ -17,7 +16,7 @@ from langchain_chatexports.chat_loaders.imessage.contacts import (
     find_contacts,
     read_vcards,
 )
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
 
 HARE, TORTOISE = "+15550001111", "tortoise@pond.example"
@@ -96,15 +95,6 @@ def senders(path: Path, **options: Any) -> set[str] | None:
     }
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_vcard_file_names_senders(tmp_path: Path, encoding: str) -> None:
-    """Old versions of Contacts write UTF-16."""
-    path = write_chats(tmp_path / "chat.db")
-    (tmp_path / "people.vcf").write_bytes(VCARDS.encode(encoding))
-    names = senders(path, contacts=tmp_path / "people.vcf")
-    assert names == {"Harriet Hare", "Toni Schildkröte"}
-
-
 def test_vcards_are_read_in_all_versions() -> None:
     assert [(card.name, card.addresses) for card in read_vcards(VCARDS)] == [
         ("Harriet Hare", ("+1 (555) 000-1111",)),
@@ -181,12 +171,6 @@ def test_address_book_can_be_given(tmp_path: Path, entry: str) -> None:
     assert senders(path, contacts=contacts) == {"Harriet Hare", "Toni"}
 
 
-def test_empty_mapping_names_nobody_and_asks_no_address_book(tmp_path: Path) -> None:
-    path = write_chats(tmp_path / "chat.db")
-    write_mac_book(tmp_path / "AddressBook-v22.abcddb")
-    assert senders(path, contacts={}) == {HARE, TORTOISE}
-
-
 def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "AddressBook-v22.abcddb").write_bytes(b"SQLite format 3\0" + b"\1" * 84)
@@ -200,24 +184,6 @@ def test_given_file_without_contacts_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no contacts")
     with pytest.raises(ExportFormatError, match=r"notes\.txt"):
         senders(path, contacts=tmp_path / "notes.txt")
-
-
-def test_given_file_that_is_missing_is_an_error_at_once(tmp_path: Path) -> None:
-    path = write_chats(tmp_path / "chat.db")
-    with pytest.raises(ExportNotFoundError, match=r"people\.vcf"):
-        IMessageChatLoader(path, contacts=tmp_path / "people.vcf")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
-@pytest.mark.parametrize("kind", ["device", "pipe"])
-def test_contacts_that_never_end_are_one_clear_error(tmp_path: Path, kind: str) -> None:
-    path = write_chats(tmp_path / "chat.db")
-    contacts = tmp_path / "pipe"
-    os.mkfifo(contacts)
-    if kind == "device":
-        contacts = Path("/dev/zero")
-    with pytest.raises(ExportFormatError, match=f"is a {kind}, not a file"):
-        senders(path, contacts=contacts)
 
 
 def test_a_vcard_file_too_large_to_be_one_is_not_read(tmp_path: Path) -> None:

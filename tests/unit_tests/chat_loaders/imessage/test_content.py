@@ -132,13 +132,6 @@ def test_edited_message_without_a_body_is_read_from_its_history(path: Path) -> N
     assert only(path).content == "a\nb\nc"
 
 
-def test_earlier_texts_of_a_part_that_was_taken_back_are_not_kept(path: Any) -> None:
-    versions = {0: ["I said", "I say"], 1: ["a secret", "the secret"]}
-    write_edited(path, summary_info(versions, parts=2, taken_back=[1]), "I say")
-    edits = only(path).additional_kwargs["edits"]
-    assert [edit["text"] for edit in edits] == ["I said"]
-
-
 def test_edit_flag_without_a_history_is_no_edit(path: Path) -> None:
     write(path, text="as sent", date_edited=EDITED)
     assert "edited" not in only(path).additional_kwargs
@@ -152,23 +145,6 @@ def test_message_whose_parts_were_all_taken_back_is_unsent(
     write_edited(path, summary_info(taken_back=[0]), date_retracted=retracted)
     assert skipped(path) == {"unsent": 1}
     assert skipped(path, keep="unsent") == {"unsent": 1}
-
-
-@pytest.mark.parametrize(
-    ("columns", "switch"),
-    [
-        ({"schedule_type": 2, "is_sent": 0}, "draft"),
-        ({"is_spam": 1}, "spam"),
-        ({"is_auto_reply": 1}, "auto_reply"),
-        ({"balloon_bundle_id": "com.example.game", "text": "\ufffd"}, "media"),
-    ],
-)
-def test_what_was_taken_back_is_unsent_before_it_is_anything_else(
-    path: Any, columns: Any, switch: Any
-) -> None:
-    write_edited(path, summary_info(taken_back=[0]), **columns)
-    assert skipped(path) == {"unsent": 1}
-    assert skipped(path, keep=switch) == {"unsent": 1}
 
 
 def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
@@ -187,14 +163,6 @@ def test_partly_unsent_message_keeps_what_is_left(path: Path) -> None:
     message = only(path)
     assert message.content == "What is left"
     assert "edited" not in message.additional_kwargs
-
-
-def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(
-    path: Path,
-) -> None:
-    versions = {0: ["stays"], 1: ["goes"]}
-    write_edited(path, summary_info(versions, parts=2, taken_back=[1]))
-    assert only(path).content == "stays"
 
 
 def test_subject_stands_in_front(path: Path) -> None:
@@ -319,15 +287,6 @@ def test_app_message_is_one_line_when_asked_for(
 PHOTO = {"mime_type": "image/heic", "transfer_name": "IMG_1.HEIC"}
 
 
-def test_attachment_of_a_text_is_described(path: Path) -> None:
-    write(path, text="\ufffcLook", cache_has_attachments=1, attachments=[PHOTO])
-    message = only(path)
-    assert message.content == "Look"
-    assert message.additional_kwargs["attachments"] == [
-        {"type": "photo", "name": "IMG_1.HEIC", "mime_type": "image/heic"}
-    ]
-
-
 def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path: Path) -> None:
     write(path, text="\ufffc", cache_has_attachments=1, attachments=[PHOTO, PHOTO])
     assert skipped(path) == {"media": 1}
@@ -407,22 +366,6 @@ def test_transcript_is_what_an_audio_message_says(path: Path) -> None:
     assert message.additional_kwargs["attachments"][0]["type"] == "audio"
 
 
-@pytest.mark.parametrize(
-    ("attachments", "shown"),
-    [
-        ([], "[audio]"),
-        ([{}], "[audio]"),
-        ([{"hide_attachment": 1}], "[audio]"),
-        ([PHOTO], "[photo]"),
-    ],
-)
-def test_audio_message_is_audio_where_nothing_else_is_known(
-    path: Path, attachments: list[dict[str, Any]], shown: str
-) -> None:
-    write(path, text="\ufffc", is_audio_message=1, attachments=attachments)
-    assert only(path, keep="media").content == shown
-
-
 def test_text_that_cannot_be_read_is_logged_by_its_row_only(
     path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -457,20 +400,6 @@ def test_previous_message_is_no_reply(path: Path) -> None:
     """`reply_to_guid` links most received messages to the one before."""
     write(path, text="Yes.\rNo.", reply_to_guid="A")
     assert "reply_to" not in only(path).additional_kwargs
-
-
-@pytest.mark.parametrize("number", [2, 3])
-def test_apps_own_update_is_no_reply(path: Path, number: int) -> None:
-    columns: Any = {"associated_message_type": number, "associated_message_guid": "A"}
-    # Two lines, because what is one line has no closer look.
-    write(path, text="Chess\rand checkers", **columns)
-    assert "reply_to" not in only(path).additional_kwargs
-
-
-def test_effects_do_not_matter(path: Path) -> None:
-    write(path, text="Hurray", expressive_send_style_id="CKConfettiEffect")
-    kwargs = only(path).additional_kwargs
-    assert set(kwargs) == {"message_time", "sender", "events"}
 
 
 @pytest.mark.parametrize(

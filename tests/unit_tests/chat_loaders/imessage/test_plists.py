@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.strategies import DataObject
 
 from langchain_chatexports.chat_loaders.imessage.content import (
     Content,
@@ -33,12 +32,6 @@ ARCHIVE = {
         {"NS.keys": [UID(5)], "NS.objects": [UID(7)]},
         {"NS.string": "five"},
     ],
-}
-HISTORY = {
-    "otr": {"0": {"lo": 0, "le": 2}},
-    "ec": {"0": [{"t": b"x", "d": 7e8}, {"t": b"y", "d": 7e8}]},
-    "ep": [0],
-    "rp": [1],
 }
 leaves = (
     st.none().map(lambda _: UID(1))
@@ -83,17 +76,6 @@ def test_any_bytes_are_read_or_passed_over(blob: bytes) -> None:
 @given(content=plists)
 def test_any_property_list_is_read_or_passed_over(content: Any) -> None:
     look_at_history(content)
-
-
-@pytest.mark.parametrize("content", [ARCHIVE, HISTORY])
-@given(data=st.data())
-def test_damaged_property_lists_are_read_or_passed_over(
-    content: dict[str, Any], data: DataObject
-) -> None:
-    blob = bytearray(plistlib.dumps(content, fmt=plistlib.FMT_BINARY))
-    for _ in range(data.draw(st.integers(1, 4))):
-        blob[data.draw(st.integers(8, len(blob) - 1))] = data.draw(st.integers(0, 255))
-    look_at(bytes(blob))
 
 
 def test_archive_that_holds_itself_ends() -> None:

@@ -189,23 +189,6 @@ def test_row_that_is_listed_twice_comes_once(path: Path) -> None:
     assert IMessageChatLoader(path).inspect().found == 3
 
 
-def test_rows_of_the_join_that_lead_nowhere_do_not_matter(path: Path) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        db.insert("chat_message_join", chat_id=1, message_id=99)
-        db.insert("chat_message_join", chat_id=77, message_id=98)
-    assert lines(path) == EXPECTED
-    assert IMessageChatLoader(path).inspect().found == 3
-
-
-def test_message_in_a_chat_without_number_is_an_orphan(path: Path) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        message_id = db.message("lost")
-        db.insert("chat_message_join", chat_id=None, message_id=message_id)
-    assert IMessageChatLoader(path).inspect().skipped == {"orphan": 1}
-
-
 @pytest.mark.parametrize(
     "columns",
     [

@@ -58,12 +58,6 @@ def test_database_is_found_in_a_folder(tmp_path: Path, place: str) -> None:
     assert texts(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("name", ["chat.db", "my messages.sqlite", SMS])
-def test_file_may_have_any_name(tmp_path: Path, name: str) -> None:
-    write(tmp_path / name)
-    assert texts(tmp_path / name) == ["a"]
-
-
 def test_default_is_the_macs_own_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,20 +100,6 @@ def test_encrypted_backup_says_how_to_get_a_readable_one(
     loader = IMessageChatLoader(tmp_path if entry == "root" else file)
     with pytest.raises(EncryptedExportError, match="Encrypt local backup"):
         loader.load()
-
-
-def test_encrypted_backup_is_told_in_the_old_layout(tmp_path: Path) -> None:
-    write_manifest(tmp_path / "Snapshot", encrypted=True)
-    (tmp_path / "Info.plist").touch()
-    (tmp_path / "Snapshot" / SMS).write_bytes(os.urandom(8192))
-    with pytest.raises(EncryptedExportError, match="Encrypt local backup"):
-        IMessageChatLoader(tmp_path).load()
-
-
-def test_file_decrypted_in_its_place_is_read(tmp_path: Path) -> None:
-    write_manifest(tmp_path, encrypted=True)
-    write(tmp_path / "3d" / SMS)
-    assert texts(tmp_path) == ["a"]
 
 
 def test_refusal_to_look_into_a_folder_is_an_access_error(

@@ -148,12 +148,6 @@ def test_most_recently_active_session_comes_first_over_all_units(path: Path) -> 
     ]
 
 
-def test_column_without_a_date_still_reads(path: Path) -> None:
-    with ChatDb(path, ("text", "handle_id", "is_from_me")) as db:
-        db.chat(HARE).message("no time at all")
-    assert times(path) == [(None, None)]
-
-
 def test_time_zone_of_the_machine_does_not_matter(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
