@@ -1,7 +1,6 @@
 """The WhatsApp loader: a chat, or a folder of them."""
 
 import hashlib
-import warnings
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import tzinfo
@@ -113,7 +112,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         for group in self._groups(found, phone):
             chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
             if len(chats) > 1:
-                chats = _merged(chats)
+                chats = _merged(chats, files)
             while chats:
                 chat = chats.pop(0)
                 ids[chat.id] += 1
@@ -192,7 +191,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
             if self.owner and chat.form == "web":
                 chat.rename(YOU, self.owner)
-            _warn_of_limit(chat, file)
+            _warn_of_limit(chat, file, files)
             yield chat
 
     def _conversation(self, chat: Chat, phone: "_Phone") -> Conversation:
@@ -284,17 +283,16 @@ def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
             raise ExportFormatError(msg, path=file.path)
 
 
-def _merged(chats: list[Chat]) -> list[Chat]:
+def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
     """Merge exports of one chat; those of other chats of its name stay."""
     merged = merge_exports(chats)
     if len(merged) > 1:
         shown = " and ".join(escaped(chat.id) for chat in chats[:_MAX_SHOWN])
         more = len(chats) - _MAX_SHOWN
-        warnings.warn(
+        files.warn(
             f"{shown}{f' and {more:,} more' if more > 0 else ''} have one name, but "
             "not enough messages in common to be exports of one chat: they are "
-            f"{len(merged)} sessions. If they are of one chat, keep the newest one.",
-            stacklevel=3,
+            f"{len(merged)} sessions. If they are of one chat, keep the newest one."
         )
     return merged
 
@@ -315,33 +313,29 @@ def _warn_of_dates(
     counts.update(shown)
     files.details["date_orders"] = dict(sorted(counts.items()))
     if any(days[record.date] is None for record in records.records):
-        warnings.warn(
+        files.warn(
             f"The dates of {file.label} are in the Islamic calendar, which is not "
             "read: its messages have no time. Set the phone's calendar to the "
-            "Gregorian one and export the chat again.",
-            stacklevel=4,
+            "Gregorian one and export the chat again."
         )
     if len(orders) > 1:
-        warnings.warn(
+        files.warn(
             f"{file.label} has headers of {len(orders)} layouts and was probably put "
-            "together from several exports. All of them are read.",
-            stacklevel=4,
+            "together from several exports. All of them are read."
         )
     if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
-        warnings.warn(
+        files.warn(
             f"The dates of {file.label} do not show which number is the day; they are "
             f"read with the {guesses[0]}. If that is wrong, give date_order "
-            "in Python, or put a longer chat of this phone beside it.",
-            stacklevel=4,
+            "in Python, or put a longer chat of this phone beside it."
         )
 
 
-def _warn_of_limit(chat: Chat, file: ExportFile) -> None:
+def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
     length, is_web = len(chat.messages), chat.form == "web"
     if any(length in one for one in (_LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES)):
         newest = "100,000" if is_web else "40,000 (10,000 with media)"
-        warnings.warn(
+        files.warn(
             f"{file.label} has {length:,} messages: WhatsApp exports the newest "
-            f"{newest}, so older ones are probably missing.",
-            stacklevel=4,
+            f"{newest}, so older ones are probably missing."
         )

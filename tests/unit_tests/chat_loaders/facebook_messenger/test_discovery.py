@@ -70,15 +70,6 @@ class TestLayouts:
         messages = [sessions[0]["messages"] for sessions in loaded]
         assert all(found == messages[0] for found in messages)
 
-    @pytest.mark.parametrize("root", ROOTS)
-    def test_a_zip_gives_what_its_folder_gives(self, tmp_path: Path, root: str) -> None:
-        export = Export(root)
-        for number in range(3):
-            chat = export.thread(f"ada_{number}").says("Ada Byron", "hi", NOON)
-            chat.says("Grace Hopper", "Köszönöm 😂", NOON + 1)
-        folder, packed = export.to_folder_and_zip(tmp_path / "export")
-        assert load(packed) == load(folder)
-
     def test_the_first_layout_of_2018_has_no_sections(
         self, export: Export, tmp_path: Path
     ) -> None:
@@ -207,16 +198,6 @@ class TestParts:
             write(tmp_path / "parts" / f"facebook-grace-{number}{suffix}")
         (session,) = load(tmp_path / "parts")
         assert texts(session) == list(self.expected)
-
-    def test_a_zip_that_somebody_sent_is_no_part(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        folder = export.to_folder(tmp_path / "x")
-        sent = Export()
-        sent.thread("secret_1").says("Eve", "not yours", NOON)
-        sent.to_zip(folder / FACEBOOK / "inbox" / "ada_1" / "files" / "sent.zip")
-        assert ids(load(folder)) == ["ada_1"]
 
 
 @pytest.mark.parametrize(
@@ -354,18 +335,6 @@ class TestEncryptedChats:
         assert texts(session) == ["after", "x"]
         assert inspect(tmp_path / "x").skipped == {"duplicate": 1}
 
-    def test_two_people_of_one_name_stay_apart_in_another_download(
-        self, tmp_path: Path
-    ) -> None:
-        for year in (2024, 2025):
-            export = Export()
-            for number in (1, 2):
-                chat = export.encrypted(f"messages/Ada_{number}.json", self.PAIR)
-                chat.says("Ada Byron", f"of Ada {number}", NOON)
-            export.to_zip(tmp_path / "x" / f"messages-{year}.zip")
-        sessions = load(tmp_path / "x")
-        assert [texts(s) for s in sessions] == [["of Ada 1"], ["of Ada 2"]]
-
     def test_deleted_accounts_are_different_people(
         self, export: Any, tmp_path: Path
     ) -> None:
@@ -404,13 +373,6 @@ class TestInstagram:
             assert session["metadata"]["platform"] == "instagram"
             assert inspect(path).platform == "instagram"
 
-    def test_everything_else_is_facebook(self, export: Export, tmp_path: Path) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        folder = export.to_folder(tmp_path / "x")
-        (session,) = load(folder)
-        assert session["metadata"]["platform"] == "facebook_messenger"
-        assert inspect(folder).platform == "facebook_messenger"
-
     @pytest.mark.parametrize("place", ["personal_information", "account_information"])
     @pytest.mark.parametrize("container", ["", "2019/"])
     def test_an_old_export_is_known_by_its_profile(
@@ -434,24 +396,6 @@ class TestInstagram:
             (["hello"], "facebook_messenger"),
             (["hi"], "instagram"),
         ]
-
-    def test_captions_of_shared_posts_are_not_what_somebody_wrote(
-        self, tmp_path: Path
-    ) -> None:
-        export = Export(INSTAGRAM)
-        share = {
-            "link": "https://www.instagram.com/p/1",
-            "share_text": "A long caption",
-            "original_content_owner": "somebody",
-        }
-        chat = export.thread("ada_1").says("Ada Byron", "look!", NOON, share=share)
-        chat.says("Ada Byron", "Ada sent an attachment.", NOON + 1, share=share)
-        chat.says("Ada Byron", "Liked a message", NOON + 2)
-        chat.says("Ada Byron", "Reacted 😂 to your message ", NOON + 3)
-        folder = export.to_folder(tmp_path / "x")
-        (session,) = load(folder)
-        assert texts(session) == ["look!"]
-        assert inspect(folder).skipped == {"media": 1, "reaction": 2}
 
 
 def test_numbers_of_files_are_sorted_as_numbers(tmp_path: Path) -> None:

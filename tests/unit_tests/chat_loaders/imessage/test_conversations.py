@@ -51,14 +51,16 @@ def test_merged_chats_are_in_order_of_time(path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("person", [None, ""])
-def test_missing_person_id_joins_nobody(path: Path, person: str | None) -> None:
+@pytest.mark.parametrize(("person", "count"), [("P1", 1), (None, 2), ("", 2)])
+def test_handles_with_one_person_id_are_one_person(
+    path: Path, person: str | None, count: int
+) -> None:
     with ChatDb(path) as db:
         db.handle(HARE, person_centric_id=person)
         db.handle(FOX, person_centric_id=person)
         db.chat(HARE).message("hare")
         db.chat(FOX).message("fox")
-    assert len(texts(path)) == 2
+    assert len(texts(path)) == count
 
 
 def test_contacts_join_phone_and_mail(path: Path) -> None:

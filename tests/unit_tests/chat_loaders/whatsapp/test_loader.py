@@ -53,18 +53,6 @@ def test_a_message_has_sender_and_time(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_encodings(encoding: str, tmp_path: Path) -> None:
-    path = two().says("Ann", "Grüße 😂").to_file(tmp_path / NAME, encoding)
-    assert texts(path) == ["Hi!", "Yes?", "Grüße 😂"]
-
-
-def test_messages_of_several_lines(tmp_path: Path) -> None:
-    text = "one\n\ntwo\u2028three\n[3/17/22, 10:00:00 AM] Cleo: pasted"
-    path = two().says("Ann", text).to_file(tmp_path / NAME)
-    assert texts(path)[-1] == text
-
-
 def test_messages_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().system(NOTICE, at=START + timedelta(days=5))
     chat.says("Ann", "one", at=START).says("Bob", "three").says("Ann", "late", at=START)
@@ -187,12 +175,6 @@ def test_a_file_that_is_no_chat_is_an_error(name: str, tmp_path: Path) -> None:
         load(path)
 
 
-def test_a_folder_without_a_chat_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("milk, bread")
-    with pytest.raises(ExportFormatError, match="Export chat"):
-        load(tmp_path)
-
-
 def test_dates_that_do_not_say_which_is_the_day_are_told(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_text("3/4/22, 14:56 - Ann: Hi!\n3/5/22, 14:56 - Bob: Yes?\n")
@@ -307,13 +289,6 @@ def test_another_chat_of_the_phone_says_which_number_is_the_day(tmp_path: Path) 
     (tmp_path / "WhatsApp Chat with Bob.txt").write_text(long)
     summary = WhatsAppChatLoader(tmp_path, timezone="UTC").inspect()
     assert summary.details["date_orders"] == {"month first": 2}
-
-
-def test_a_renamed_chat_is_read_beside_others(tmp_path: Path) -> None:
-    two().to_file(tmp_path / NAME)
-    two().says("Ann", "Another chat").to_file(tmp_path / "my chat.txt")
-    (tmp_path / "notes.txt").write_text("milk, bread")
-    assert len(load(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(

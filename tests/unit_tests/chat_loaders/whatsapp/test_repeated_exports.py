@@ -1,7 +1,6 @@
 """Exports of one chat, made on different days: all of it once."""
 
 import time
-import tracemalloc
 import warnings
 from collections.abc import Iterable
 from datetime import timedelta
@@ -145,24 +144,6 @@ def test_two_people_of_one_name_stay_apart(tmp_path: Path) -> None:
     ]
 
 
-def test_two_people_who_were_only_greeted_stay_apart(tmp_path: Path) -> None:
-    one, two = WhatsAppChat.android(), WhatsAppChat.android()
-    for number in range(6):
-        one.says("Bob", f"Happy day {number}!")
-        two.says("Bob", f"Happy day {number}!")
-    one.to_file(tmp_path / NAME)
-    two.says("Ann", "Thanks").to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
-
-
-def test_two_equal_messages_are_not_enough(tmp_path: Path) -> None:
-    talk(range(2)).to_file(tmp_path / NAME)
-    talk(range(9)).to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
-
-
 def test_exports_without_a_common_time_stay_apart(tmp_path: Path) -> None:
     talk(range(8)).to_file(tmp_path / NAME)
     talk(range(8, 16)).to_file(tmp_path / AGAIN)
@@ -231,14 +212,6 @@ def test_unpacked_zips_of_an_iphone_are_told_by_their_first_lines(
     assert [len(session["messages"]) for session in found] == [12, 8]
 
 
-def test_a_group_that_only_the_older_export_has_begun_is_one(tmp_path: Path) -> None:
-    older = WhatsAppChat.android().system("Ann created group “Run”", at=START)
-    talk(range(1, 8), older).to_file(tmp_path / NAME)
-    talk(range(4, 12)).to_file(tmp_path / AGAIN)
-    (session,) = sessions(tmp_path)
-    assert metadata_of(session)["is_group"] is True
-
-
 def test_what_the_owner_took_back_in_the_older_export_counts(tmp_path: Path) -> None:
     """Far behind its beginning, which is looked at first."""
     older = talk(range(1_500)).says("Bob", "You deleted this message")
@@ -283,27 +256,6 @@ def test_thousands_of_exports_of_one_name_take_seconds(
     assert summary.found == summary.kept + sum(summary.skipped.values())
     assert summary.sessions == 1
     assert len(caught) == 0
-
-
-@pytest.mark.benchmark
-def test_only_the_chats_of_one_name_are_in_memory_together(tmp_path: Path) -> None:
-    def peak(names: int) -> int:
-        place = tmp_path / str(names)
-        for number in range(names):
-            for copy in ("", " (1)"):
-                name = f"WhatsApp Chat with Ann {number}{copy}.txt"
-                talk(range(300)).to_file(place / name)
-        tracemalloc.start()
-        try:
-            for session in WhatsAppChatLoader(place, timezone="UTC"):
-                assert len(session["messages"]) == 300
-                del session
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    peak(1)  # Imports.
-    assert peak(8) < 2 * peak(2)  # Of all eight at once it would be four times.
 
 
 @pytest.mark.parametrize("copy", ["copy of it.txt", "A copy.txt"])
