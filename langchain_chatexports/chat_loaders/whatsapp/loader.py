@@ -39,7 +39,6 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     is_framed,
 )
 from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
-from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
     read_lines,
@@ -52,6 +51,7 @@ _LIMITS_OF_PHONES = (range(39_900, 40_001), range(9_900, 10_001))
 _LIMITS_OF_WEB = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
+_VOTES = 3
 _MAX_SHOWN = 3
 
 
@@ -150,7 +150,8 @@ class WhatsAppChatLoader(ChatExportLoader):
         same = DisjointSets()
         for number, file in enumerate(files):
             name = chat_name(file)
-            if len(files) > 1 and (name is None or number < _MAX_HEADS):
+            is_enough = number >= _MAX_HEADS or phone.is_known(bool(self.owner))
+            if len(files) > 1 and not (name and is_enough):
                 head = phone.look_at(file)
                 name = head.title if head else name
             if name:
@@ -188,9 +189,14 @@ class WhatsAppChatLoader(ChatExportLoader):
                 continue
             days = records.days(orders)
             _warn_of_dates(records, orders, days, file, files)
-            chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
-            if self.owner and chat.form == "web":
-                chat.rename(YOU, self.owner)
+            chat = Chat(
+                records,
+                days,
+                chat_name(file),
+                zone=self.timezone,
+                chat_id=chat_id(file),
+                owner=self.owner,
+            )
             _warn_of_limit(chat, file, files)
             yield chat
 
@@ -231,6 +237,11 @@ class _Phone:
         if owner := chat.owner(is_whole=False):
             self._owners[owner] += 1
         return chat
+
+    def is_known(self, has_owner: bool) -> bool:
+        """Return whether more chats would hardly show anything new."""
+        votes = max(self._owners.values(), default=0)
+        return bool(self._known_orders) and (has_owner or votes >= _VOTES)
 
     def orders(self, records: Records) -> list[Order]:
         """Return the order of dates in a chat, or else that of the chats beside it."""
