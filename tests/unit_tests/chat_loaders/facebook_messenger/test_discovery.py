@@ -279,14 +279,6 @@ class TestEncryptedChats:
         chat = export.encrypted(f"messages/{name}.json", self.PAIR[::-1])
         return chat.says("Ada Byron", "after", NOON + 5)
 
-    def test_a_flat_file_is_a_session(self, export: Export, tmp_path: Path) -> None:
-        self.new_half(export)
-        for path in export.to_folder_and_zip(tmp_path / "x"):
-            (session,) = load(path)
-            assert session["metadata"]["id"] == "messages/ada byron_12.json"
-            assert session["metadata"]["title"] == "Ada Byron"
-            assert texts(session) == ["after"]
-
     @pytest.mark.parametrize("section", ["inbox", "e2ee_cutover"])
     def test_it_joins_the_older_half_of_the_same_two_people(
         self, export: Export, tmp_path: Path, section: str
@@ -345,17 +337,6 @@ class TestEncryptedChats:
             chat = export.encrypted(f"messages/Facebook user_{number}.json", people)
             chat.says(people[0], "after", NOON + 5)
         assert len(load(export.to_folder(tmp_path / "x"))) == 4
-
-    @pytest.mark.parametrize(
-        "people", [["Grace Hopper"], ["Ada Byron", "Bob", "Grace Hopper"]]
-    )
-    def test_only_a_chat_of_two_joins_its_older_half(
-        self, export: Export, tmp_path: Path, people: list[str]
-    ) -> None:
-        """One may be in two groups with the same people."""
-        export.thread("club_1", people).says(people[0], "before", NOON)
-        export.encrypted("messages/Club_1.json", people).says(people[0], "after", NOON)
-        assert len(load(export.to_folder(tmp_path / "x"))) == 2
 
 
 class TestInstagram:

@@ -146,15 +146,6 @@ class TestDuplicates:
         summary = FolderFacebookMessengerChatLoader(folder).inspect()
         assert summary.skipped == {"duplicate": 1, reason: 1}
 
-    def test_the_same_photo_in_another_layout_is_a_duplicate(
-        self, tmp_path: Path
-    ) -> None:
-        old, new = (
-            message("Ada Byron", "look", NOON, photos=[{"uri": f"{root}/1.jpg"}])
-            for root in ("messages/inbox/ada_1", "your_facebook_activity/x/y")
-        )
-        assert only_texts(self.two_exports(tmp_path, [old], [new])) == ["look"]
-
     def test_the_duplicate_with_more_reactions_stays(self, tmp_path: Path) -> None:
         old = message("Ada Byron", "hi", NOON)
         new = old | {"reactions": [{"reaction": "👍", "actor": "Grace Hopper"}]}

@@ -87,13 +87,6 @@ def test_groups_of_the_same_people_stay_apart(path: Path) -> None:
     assert len(texts(path)) == 2
 
 
-def test_group_of_one_does_not_merge_with_the_chat_of_two(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE).message("just us")
-        db.chat(HARE, name="Nobody else came").message("hello?")
-    assert len(texts(path)) == 2
-
-
 @pytest.mark.parametrize(("group_id", "count"), [("G1", 1), ("", 2), (None, 2)])
 def test_groups_with_one_group_id_are_one(
     path: Path, group_id: str | None, count: int

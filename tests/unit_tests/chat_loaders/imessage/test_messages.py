@@ -147,21 +147,6 @@ def test_recently_deleted_can_return_to_its_chat(path: Path, keep: list[str]) ->
     assert loader.inspect().skipped == {}
 
 
-def test_message_that_was_restored_is_not_deleted(path: Path) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        message_id = chat.message("back again")
-        db.insert(
-            "chat_recoverable_message_join",
-            chat_id=chat.chat_id,
-            message_id=message_id,
-            delete_date=0,
-        )
-    summary = IMessageChatLoader(path, keep="deleted").inspect()
-    assert (summary.found, summary.kept) == (1, 1)
-    assert IMessageChatLoader(path).inspect().skipped == {}
-
-
 @pytest.mark.parametrize(
     ("pair", "kept"),
     [

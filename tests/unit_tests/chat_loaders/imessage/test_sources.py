@@ -13,7 +13,6 @@ from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportAccessError,
-    ExportFormatError,
     ExportNotFoundError,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
@@ -135,15 +134,6 @@ def test_a_link_in_a_folder_leads_to_no_database_outside(
         IMessageChatLoader(folder).load()
     if not is_folder:  # A link that the user names is followed.
         assert texts(folder / link) == ["a"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
-def test_a_link_beside_a_database_leads_to_no_log_outside(tmp_path: Path) -> None:
-    write(tmp_path / "folder" / "chat.db")
-    (tmp_path / "log").write_bytes(b"log")
-    (tmp_path / "folder" / "chat.db-wal").symlink_to(tmp_path / "log")
-    with pytest.raises(ExportFormatError, match="is a link"):
-        IMessageChatLoader(tmp_path / "folder").load()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")

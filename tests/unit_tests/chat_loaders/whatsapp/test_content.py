@@ -396,17 +396,6 @@ def test_a_caption_of_a_picture_that_an_iphone_left_out_stays(
     assert IPHONE.read(f"Look!\nNow {LRM}{row[2]}") == ("text", "Look!\nNow", extra)
 
 
-def test_a_bullet_in_a_caption_makes_no_document() -> None:
-    extra = {"attachments": [{"type": "photo"}]}
-    content = IPHONE.read(f"Tea • milk {LRM}image omitted")
-    assert content == ("text", "Tea • milk", extra)
-
-
-def test_an_iphones_sentence_that_lost_its_mark_is_told_by_its_words() -> None:
-    expected = ("media", "[photo]", {"attachments": [{"type": "photo"}]})
-    assert IPHONE.read("image omitted") == expected
-
-
 def test_a_mark_within_a_typed_text_is_no_sign_of_the_app() -> None:
     assert IPHONE.read(f"he wrote {LRM}hello") is None
     assert ANDROID.read(f"Look! {LRM}image omitted") is None

@@ -73,21 +73,6 @@ def test_the_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
     assert senders["Bob"].additional_kwargs["is_from_me"] is True
 
 
-def test_a_chat_of_a_phone_and_of_the_web_is_one_if_the_owner_is_given(
-    tmp_path: Path,
-) -> None:
-    """The web calls the owner "You"."""
-    for make, owner in ((WhatsAppChat.android, "Bob"), (WhatsAppChat.web, "You")):
-        chat = make()
-        for number in range(4):
-            chat.says("Ann" if number % 2 else owner, f"line {number}")
-        chat.to_file(tmp_path / owner / "WhatsApp Chat with Ann.txt")
-    (session,) = WhatsAppChatLoader(tmp_path, timezone="UTC", owner="Bob").load()
-    own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert own == [True, False, True, False]
-    assert metadata_of(session)["participants"] == ["Bob", "Ann"]
-
-
 def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().says("~ Ann", "Hi!").says("Bob", "Yes?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
