@@ -456,3 +456,11 @@ def test_location_is_the_owners_if_it_goes_to_somebody(
     event = session["messages"][1].additional_kwargs
     assert event["sender"] == ("Me" if is_own else HARE)
     assert event["is_from_me"] is is_own
+
+
+def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(
+    path: Path,
+) -> None:
+    versions = {0: ["stays"], 1: ["goes"]}
+    write_edited(path, summary_info(versions, parts=2, taken_back=[1]))
+    assert only(path).content == "stays"

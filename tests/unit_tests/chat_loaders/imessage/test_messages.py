@@ -201,3 +201,18 @@ def test_the_first_kind_of_the_notes_counts(
 ) -> None:
     write(path, {"text": "hello", **columns})
     assert IMessageChatLoader(path).inspect().skipped == {reason: 1}
+
+
+def test_message_that_was_restored_is_not_deleted(path: Path) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        message_id = chat.message("back again")
+        db.insert(
+            "chat_recoverable_message_join",
+            chat_id=chat.chat_id,
+            message_id=message_id,
+            delete_date=0,
+        )
+    summary = IMessageChatLoader(path, keep="deleted").inspect()
+    assert (summary.found, summary.kept) == (1, 1)
+    assert IMessageChatLoader(path).inspect().skipped == {}

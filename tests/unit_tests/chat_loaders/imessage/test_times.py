@@ -141,3 +141,12 @@ def test_time_zone_of_the_machine_does_not_matter(
         monkeypatch.undo()
         if hasattr(time, "tzset"):
             time.tzset()
+
+
+def test_equal_times_come_in_order_of_rows(path: Path) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        for text in ("a", "b", "c"):
+            chat.message(text, at=1_700_000_000)
+    (session,) = IMessageChatLoader(path)
+    assert texts(session) == ["a", "b", "c"]
