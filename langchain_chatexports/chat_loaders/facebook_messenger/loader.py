@@ -70,7 +70,7 @@ class _MessengerChatLoader(ChatExportLoader):
             raise ExportFormatError(msg, path=files.path)
 
     def find_owner(self) -> str | None:
-        """Return whose export it is, by names and ends of its files if possible.
+        """Return whose export it is, by profiles and beginnings if possible.
 
         Files that cannot be read are ignored.
 

@@ -94,24 +94,28 @@ def _labeled(raw: Any) -> list[str]:
 
 
 def _in_every_thread(heads: list[tuple[Thread, Head]]) -> str | None:
-    listed = [(thread, head) for thread, head in heads if head.named]
-    # Chats with oneself are neither.
-    pairs = [(t, head) for t, head in listed if len(head.people) == _PAIR]
-    groups = [(t, head) for t, head in listed if len(head.people) > _PAIR]
+    """Return the one name in all threads that the owner has not left.
+
+    Chats of two tell it with the fewest files read: two of them, if the name that all
+    of them list is in two with different partners.
+    """
+    pairs = [(t, head) for t, head in heads if len(head.people) == _PAIR and head.named]
+    groups = [(t, head) for t, head in heads if len(head.people) > _PAIR]
     suspect = _common([head.named for _, head in pairs])
     found: list[frozenset[str]] = []
     for thread, head in pairs:
         if _has_owner(thread):
             found.append(head.named)
             if suspect and len(set(found)) > 1:
-                return suspect  # Most files' ends need not be read.
-    return _common(found) or _common(
-        [*found, *(head.named for thread, head in groups if _has_owner(thread))]
-    )
+                return suspect
+    if name := _common(found):
+        return name
+    found += [head.named for t, head in groups if head.named and _has_owner(t)]
+    return _common(found)
 
 
 def _has_owner(thread: Thread) -> bool:
-    # A person who has left a group is not listed in it.
+    # Who has left a group is not listed in it.
     head = thread.head(is_full=True)
     return head is not None and not head.has_left
 
@@ -125,14 +129,13 @@ def _common(sets: list[frozenset[str]]) -> str | None:
 def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
     """Vote: a 1:1 thread's title is the other person's name."""
     votes: Counter[FoundOwner] = Counter()
-    for thread in pairs:
-        head = thread.head(is_full=True)
-        first, second, *_ = dict.fromkeys(head.participants if head else ())
-        if head and head.title == second:
+    for head in filter(None, (thread.head(is_full=True) for thread in pairs)):
+        first, second, *_ = (*dict.fromkeys(head.participants), "", "")
+        if head.title == second:
             vote = first, "titles"
-        elif head and head.title == first:
+        elif head.title == first:
             vote = second, "titles"
-        elif head and head.is_e2ee:
+        elif head.is_e2ee:
             vote = first, "first participant"
         else:
             continue

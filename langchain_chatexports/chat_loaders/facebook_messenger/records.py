@@ -5,7 +5,6 @@ shape each; the first two are the same. Counts below are of one export with 774,
 messages.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -22,16 +21,15 @@ from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
+    decode_head,
     decode_json,
     without_lone_surrogates,
 )
 from langchain_chatexports.chat_loaders.messages import Message, attachment
 
 _HEAD_BYTES = 16 * 2**10
-_TAIL_BYTES = 16 * 2**10
 _THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
 _MESSAGE_KEYS = (b'"sender_name"', b'"senderName"', b'"threadName"')
-_PARTICIPANTS = re.compile(r'"participants"\s*:\s*(?=\[)')
 _LOOKED_AT = 20  # A thread may begin with damaged messages.
 _SUFFIX = re.compile(r"\.\w+$")
 _NAME_NUMBER = re.compile(r"_\d+$")
@@ -131,7 +129,7 @@ class EncryptedRecord(msgspec.Struct, rename="camel"):
 class ThreadObject(msgspec.Struct):
     """A thread file of any of the exports."""
 
-    messages: list[msgspec.Raw]
+    messages: list[msgspec.Raw] | None = None
     participants: list[Person | str] | None = None
     """Members when the export was made; names alone in the secure storage."""
 
@@ -259,23 +257,11 @@ def read_thread(file: ExportFile) -> ThreadDocument | None:
         thread = decode_json(data, _THREADS, file.label, file.path)
     except msgspec.ValidationError:
         return None
-    listed, name = thread.participants or [], thread.thread_name
-    is_e2ee = name is not None and all(isinstance(person, str) for person in listed)
+    is_e2ee = thread.thread_name is not None and _is_e2ee(thread)
+    if thread.messages is None or not (is_e2ee or _has_dyi_shape(thread)):
+        return None
     repair = without_lone_surrogates if is_e2ee else repair_for(data)
-    head = Head(is_e2ee, _names(listed, repair))
-    if is_e2ee:
-        head.title = _NAME_NUMBER.sub("", repair(name or "")) or None
-    else:
-        head.title = repair(thread.title) if thread.title else None
-        head.folder = _last_folder(thread.thread_path)
-        head.has_left = thread.is_still_participant is False
-        if thread.thread_type is not None:
-            head.is_group = thread.thread_type.endswith("Group")
-        elif thread.joinable_mode is not None:
-            head.is_group = True
-    if is_e2ee or _has_dyi_shape(thread):
-        return ThreadDocument(head, thread.messages, repair)
-    return None
+    return ThreadDocument(_head_of(thread, repair), thread.messages, repair)
 
 
 def read_head(file: ExportFile) -> Head | None:
@@ -286,26 +272,12 @@ def read_head(file: ExportFile) -> Head | None:
     data = file.read(_HEAD_BYTES)
     if not any(key in data for key in _THREAD_KEYS):
         return None
-    if head := _head_of(data):
-        return head
+    thread = decode_head(data, _THREADS)
+    if thread and thread.participants:
+        is_e2ee = _is_e2ee(thread)
+        return _head_of(thread, without_lone_surrogates if is_e2ee else repair_for())
     document = read_thread(file)
     return document.head if document else None
-
-
-def add_tail(head: Head, file: ExportFile) -> Head:
-    """Return a head with the title, the folder and whether the owner has left."""
-    # These keys follow the messages in most files and precede them in some.
-    for data in (file.read_tail(_TAIL_BYTES), file.read(_HEAD_BYTES)):
-        text = data.decode("utf-8", "ignore")
-        title = _last_value(text, "threadName" if head.is_e2ee else "title")
-        if isinstance(title, str) and head.title is None:
-            if head.is_e2ee:
-                title = _NAME_NUMBER.sub("", title)
-            head.title = _repair_for(head)(title)
-        path = _last_value(text, "thread_path")
-        head.folder = head.folder or _last_folder(path if isinstance(path, str) else "")
-        head.has_left |= _last_value(text, "is_still_participant") is False
-    return head
 
 
 def is_thread_head(data: bytes) -> bool:
@@ -342,7 +314,7 @@ def _has_dyi_shape(thread: ThreadObject) -> bool:
     if any(isinstance(person, str) for person in thread.participants or ()):
         return False
     is_decoded = False
-    for raw in thread.messages[:_LOOKED_AT]:
+    for raw in (thread.messages or ())[:_LOOKED_AT]:
         with suppress(*NOT_DECODED):
             record = _RECORDS.decode(raw)
             is_decoded = True
@@ -351,42 +323,29 @@ def _has_dyi_shape(thread: ThreadObject) -> bool:
     return not is_decoded and thread.participants is not None
 
 
-def _names(listed: list[Person | str], repair: Callable[[str], str]) -> list[str]:
+def _is_e2ee(thread: ThreadObject) -> bool:
+    """Return whether names alone are listed; `threadName` may stand later."""
+    listed = thread.participants or []
+    return bool(listed or thread.thread_name) and all(
+        isinstance(person, str) for person in listed
+    )
+
+
+def _head_of(thread: ThreadObject, repair: Callable[[str], str]) -> Head:
+    listed = thread.participants or []
     names = [person if isinstance(person, str) else person.name for person in listed]
-    return [repair(name) for name in names if name is not None]
-
-
-def _last_folder(path: str | None) -> str | None:
-    return (path or "").rstrip("/").rpartition("/")[2] or None
-
-
-def _repair_for(head: Head) -> Callable[[str], str]:
-    return without_lone_surrogates if head.is_e2ee else repair_for()
-
-
-def _head_of(data: bytes) -> Head | None:
-    # Quotes inside of strings are escaped, so a message's text cannot match.
-    text = data.decode("utf-8", "ignore")
-    match = _PARTICIPANTS.search(text)
-    try:
-        raw, _ = json.JSONDecoder().raw_decode(text, match.end() if match else 0)
-        listed = msgspec.convert(raw, list[Person | str])
-    except (ValueError, RecursionError):
-        return None
-    if not listed or match is None:
-        return None
-    head = Head(isinstance(listed[0], str))
-    head.participants = _names(listed, _repair_for(head))
+    head = Head(_is_e2ee(thread), [repair(name) for name in names if name is not None])
+    if head.is_e2ee:
+        head.title = _NAME_NUMBER.sub("", repair(thread.thread_name or "")) or None
+        return head
+    head.title = repair(thread.title) if thread.title else None
+    head.folder = (thread.thread_path or "").rstrip("/").rpartition("/")[2] or None
+    head.has_left = thread.is_still_participant is False
+    if thread.thread_type is not None:
+        head.is_group = thread.thread_type.endswith("Group")
+    elif thread.joinable_mode is not None:
+        head.is_group = True
     return head
-
-
-def _last_value(text: str, key: str) -> object:
-    value: object = None
-    for match in re.finditer(rf'"{key}"\s*:\s*(?=["tf])', text):
-        value = None
-        with suppress(ValueError):
-            value, _ = json.JSONDecoder().raw_decode(text, match.end())
-    return value
 
 
 def _add_details(

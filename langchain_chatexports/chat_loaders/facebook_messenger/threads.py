@@ -7,15 +7,15 @@ numbered files of one thread folder, over all sections and parts.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     Head,
-    add_tail,
     read_head,
+    read_thread,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     is_deleted_account,
@@ -60,18 +60,9 @@ class ThreadFile:
 
     @cached_property
     def full_head(self) -> Head | None:
-        """The head with what stands at the file's end."""
-        return self.head and add_tail(self.head, self.file)
-
-    @property
-    def people(self) -> frozenset[str]:
-        """The participants, each once."""
-        return self.head.people if self.head else frozenset()
-
-    @property
-    def is_e2ee(self) -> bool:
-        """Whether it is of the secure storage."""
-        return bool(self.head and self.head.is_e2ee)
+        """The head with what may stand behind the messages; the file is read for it."""
+        document = read_thread(self.file)
+        return document.head if document else None
 
     @cached_property
     def section(self) -> str | None:
@@ -91,9 +82,9 @@ class ThreadFile:
         return self.file.folders[-1] if self.file.folders else ""
 
     @property
-    def own_name(self) -> str:
-        """The name of a thread that has this file alone."""
-        return f"{self.folder}/{self.file.name}".lstrip("/")
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return self.file.name.rpartition(".")[0]
 
     @property
     def thread_folder(self) -> str:
@@ -107,11 +98,11 @@ class ThreadFile:
         return self.folder
 
     @property
-    def named_folder(self) -> str | None:
+    def named_folder(self) -> str:
         """The thread folder's name that stands in the file."""
         with suppress(ChatExportError):  # Reading it later shows what is wrong.
-            return self.full_head.folder if self.full_head else None
-        return None
+            return (self.full_head and self.full_head.folder) or ""
+        return ""
 
 
 @dataclass
@@ -159,20 +150,17 @@ class MessengerExport:
         renamed: list[ThreadFile] = []
         for entry in self._thread_files(files):
             if entry.number:
-                folder = entry.thread_folder
-                self._add(entry, folder, (folder,))
-            elif entry.is_e2ee:
+                self._add(entry, entry.thread_folder)
+            elif entry.head and entry.head.is_e2ee:
                 encrypted.append(entry)
             elif entry.section == _GROUP_SECTION:
                 copies.append(entry)
             else:
                 renamed.append(entry)
         self._place_renamed(renamed)
-        if copies:
-            self._place_copies(copies)
+        self._place_copies(copies)
         self._find_instagram()
-        if encrypted:
-            self._place_encrypted(encrypted)
+        self._place_encrypted(encrypted)
         self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
         """In code-point order of their folders' names."""
 
@@ -191,78 +179,84 @@ class MessengerExport:
             except ChatExportError as error:
                 files.skip(error)
 
-    def _add(self, entry: ThreadFile, name: str, order: tuple[str, ...]) -> Thread:
-        key = _key(name)
+    def _add(self, entry: ThreadFile, *order: str, name: str | None = None) -> Thread:
+        """Add a file to the thread of a name, by default the one it is sorted by."""
+        key = _key(order[0] if name is None else name)
         thread = self._by_key.setdefault(key, Thread(key, order))
         thread.order = min(thread.order, order)
         thread.files.append(entry)
         return thread
 
+    def _add_alone(self, entry: ThreadFile, *order: str) -> Thread:
+        name = f"{entry.folder}/{entry.file.name}".lstrip("/")
+        return self._add(entry, *order, name=name)
+
     def _place_renamed(self, renamed: list[ThreadFile]) -> None:
         """Add files of other names to the threads that they say they are of."""
         originals = dict(self._by_key)
         for entry in renamed:
-            key = _key(entry.named_folder or "")
+            key = _key(entry.named_folder)
             if original := originals.get(key):
                 original.files.append(entry)
                 continue
-            thread = self._add(entry, entry.own_name, (entry.folder, entry.file.name))
+            thread = self._add_alone(entry, entry.folder, entry.file.name)
             if key:
                 originals[key] = thread
 
     def _place_copies(self, copies: list[ThreadFile]) -> None:
         """Add copies of group messages to the threads that they repeat."""
-        by_content = {
-            (head.people, head.title): thread
-            for _, thread in sorted(self._by_key.items(), reverse=True)
-            if (head := thread.head(is_full=True))
-        }
+        threads = sorted(self._by_key.items()) if copies else []
         for entry in copies:
-            head = entry.full_head or Head(is_e2ee=False)
-            group_id = _key(entry.file.name.rpartition(".")[0])
-            by_id = (
-                thread
-                for key, thread in self._by_key.items()
-                if f"_{key}".endswith(f"_{group_id}")
-            )
+            ending = f"_{_key(entry.stem)}"
+            by_id = (thread for key, thread in threads if f"_{key}".endswith(ending))
             original = (
                 next(by_id, None)
-                or self._by_key.get(_key(head.folder or ""))
-                or by_content.get((head.people, head.title))
+                or self._by_key.get(_key(entry.named_folder))
+                or next((of for _, of in threads if _is_same_group(entry, of)), None)
             )
             if original:
                 original.files.append(entry)
             else:
-                self._add(entry, entry.own_name, (group_id,))
+                self._add_alone(entry, _key(entry.stem))
 
     def _find_instagram(self) -> None:
-        roots = {
+        """Mark the threads of Instagram; old exports have only a profile of its own."""
+        roots = [
             (file.part, file.folders[:index])
             for file in self.others
             if file.name.lower() == _INSTAGRAM_PROFILE
             for index, folder in enumerate(file.folders)
             if folder.lower() in _PROFILE_FOLDERS
-        }
+        ]
         for thread in self._by_key.values():
-            thread.is_instagram = any(
-                _is_instagram(entry.file, roots) for entry in thread.files
-            )
+            for file in (entry.file for entry in thread.files):
+                names = {name.lower() for name in (file.part_name, *file.folders)}
+                is_named = _INSTAGRAM_FOLDER in names or any(
+                    name.startswith(_INSTAGRAM_PREFIX) for name in names
+                )
+                has_profile = any(
+                    file.part == part and file.folders[: len(folders)] == folders
+                    for part, folders in roots
+                )
+                if _FACEBOOK_FOLDERS.isdisjoint(names) and (is_named or has_profile):
+                    thread.is_instagram = True
 
     def _place_encrypted(self, encrypted: list[ThreadFile]) -> None:
         """Add encrypted chats to the older thread of the same two people."""
-        pairs = self._threads_by_pair()
-        copies = Counter((e.people, e.file.part, e.file.folders) for e in encrypted)
+        pairs = self._threads_by_pair() if encrypted else {}
+        people_of = {entry: entry.head.people for entry in encrypted if entry.head}
+        copies = Counter(
+            (of, e.file.part, e.file.folders) for e, of in people_of.items()
+        )
         ambiguous = {people for (people, *_), count in copies.items() if count > 1}
-        for entry in encrypted:
-            people = entry.people
+        for entry, people in people_of.items():
             # The number in a name only keeps it unique: in another download it differs.
             is_clear = _is_pair(people) and people not in ambiguous
             sign = people, "" if is_clear else _key(entry.file.name)
             if original := pairs.get((people, "")) or pairs.get(sign):
                 original.files.append(entry)
             else:
-                name = entry.file.name.rpartition(".")[0]
-                pairs[sign] = self._add(entry, entry.own_name, (name,))
+                pairs[sign] = self._add_alone(entry, entry.stem)
 
     def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
         """Return the 1:1 thread of each two people, best one that became encrypted."""
@@ -293,6 +287,14 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower()
 
 
+def _is_same_group(copy: ThreadFile, thread: Thread) -> bool:
+    head = thread.head()
+    if head is None or copy.head is None or head.people != copy.head.people:
+        return False
+    full, other = copy.full_head, thread.head(is_full=True)
+    return full is not None and other is not None and full.title == other.title
+
+
 def _is_pair(people: frozenset[str]) -> bool:
     # Deleted accounts share a name, and are different people.
     return len(people) == _PAIR and not any(map(is_deleted_account, people))
@@ -301,21 +303,3 @@ def _is_pair(people: frozenset[str]) -> bool:
 def _cutover_first(item: tuple[str, Thread]) -> tuple[bool, str]:
     sections = {entry.section for entry in item[1].files}
     return "e2ee_cutover" not in sections, item[0]
-
-
-def _is_instagram(
-    file: ExportFile, roots: Collection[tuple[int, tuple[str, ...]]]
-) -> bool:
-    """Return whether the folders around a file, its zip or a profile show Instagram.
-
-    Exports of old have no folder of their own.
-    """
-    names = [name.lower() for name in (file.part_name, *file.folders)]
-    if not _FACEBOOK_FOLDERS.isdisjoint(names):
-        return False
-    if any(n == _INSTAGRAM_FOLDER or n.startswith(_INSTAGRAM_PREFIX) for n in names):
-        return True
-    return any(
-        file.part == part and file.folders[: len(folders)] == folders
-        for part, folders in roots
-    )

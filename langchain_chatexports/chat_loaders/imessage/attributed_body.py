@@ -9,6 +9,7 @@ reference.
 
 import re
 import struct
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -145,11 +146,11 @@ class _Archive:
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind == ord("@"):
-            return self._object(depth + 1)
+            return self._shared_object(lambda: self._object(depth + 1))
         if kind == ord("+"):
             return self._bytes(self._read_length()).decode()
         if kind == ord("*"):
-            return self._c_string()
+            return self._shared_object(self._shared_string)
         if kind in _INTEGERS:
             return self._integer()
         if kind in _RAW_BYTES:
@@ -162,21 +163,25 @@ class _Archive:
         (value,) = struct.unpack(layout, self._bytes(struct.calcsize(layout)))
         return float(value)
 
-    def _object(self, depth: int) -> Any:
+    def _shared_object(self, read: Callable[[], Any]) -> Any:
+        """Return nothing, an object that was there before, or a new one."""
         if self._takes(_NIL):
             return None
         if not self._takes(_NEW):
             return self._reference(self._objects)
-        if depth > _MAX_DEPTH:
-            raise ValueError(depth)
         number = len(self._objects)  # An object takes its number before its class does.
         self._objects.append(None)  # It may refer to itself.
+        self._objects[number] = value = read()
+        return value
+
+    def _object(self, depth: int) -> Any:
+        if depth > _MAX_DEPTH:
+            raise ValueError(depth)
         classes = self._class_chain()
         values: list[Any] = []
         while not self._takes(_END):
             values += self._group(depth)
-        self._objects[number] = plain = _plain(classes, values)
-        return plain
+        return _plain(classes, values)
 
     def _class_chain(self) -> tuple[str, ...]:
         names: list[str] = []
@@ -192,17 +197,6 @@ class _Archive:
         for index in range(len(names)):
             self._objects[first + index] = chain[index:]
         return chain
-
-    def _c_string(self) -> bytes | None:
-        if self._takes(_NIL):
-            return None
-        if not self._takes(_NEW):
-            known: bytes = self._reference(self._objects)
-            return known
-        number = len(self._objects)
-        self._objects.append(None)
-        self._objects[number] = text = self._shared_string()
-        return text
 
     def _shared_string(self) -> bytes:
         if not self._takes(_NEW):

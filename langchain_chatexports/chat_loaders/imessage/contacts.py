@@ -5,8 +5,7 @@ import quopri
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.database import (
     Database,
+    exists,
     is_sqlite_file,
     open_database,
     path_status,
@@ -21,20 +21,13 @@ from langchain_chatexports.chat_loaders.imessage.database import (
 )
 from langchain_chatexports.chat_loaders.imessage.sources import (
     backup_root,
-    exists,
     in_backup,
     is_inside,
 )
-from langchain_chatexports.chat_loaders.people import address_key
+from langchain_chatexports.chat_loaders.people import address_key, comparable_number
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-CONTACTS_WANTED = (
-    "a vCard file (.vcf), the folder AddressBook of a Mac, or an AddressBook.sqlitedb"
-)
-"""What a path of contacts can lead to, for errors."""
-
-_NATIONAL_DIGITS = 10
-# Names on one address are compared in pairs; a household has fewer.
+# A household has fewer people with one number.
 _MAX_NAMES = 200
 _MAC_BOOK = "AddressBook-v22.abcddb"
 # HomeDomain-Library/AddressBook/AddressBook.sqlitedb
@@ -63,73 +56,74 @@ class Card(NamedTuple):
 
 
 class Contacts:
-    """Finds the card that an address stands on.
+    """Finds the person that an address stands for.
 
     E-mail addresses are compared in any case, phone numbers by their digits: all of
     them first, then the last ten, if these name one person only.
     """
 
     def __init__(self, cards: Iterable[Card] = ()) -> None:
-        self._cards = [card for card in cards if card.name.strip()]
-        self._exact: defaultdict[str, list[int]] = defaultdict(list)
-        self._national: defaultdict[str, list[int]] = defaultdict(list)
-        for number, card in enumerate(self._cards):
-            for key in map(address_key, card.addresses):
-                if key is not None:
-                    self._exact[key].append(number)
-                    self._national[_national(key)].append(number)
-        self._same = self._same_people()
-        self._names: dict[Hashable, str] = {}
-        self._addresses: defaultdict[Hashable, set[str]] = defaultdict(set)
-        for number, card in enumerate(self._cards):
-            person = self._same.find(number)
+        cards = [card for card in cards if card.name.strip()]
+        numbers: defaultdict[str, list[int]] = defaultdict(list)
+        for number, card in enumerate(cards):
+            for address in card.addresses:
+                if (key := address_key(address)) is not None:
+                    numbers[key].append(number)
+        person_of = _same_people(cards, numbers.values()).find
+        self._names: dict[Any, str] = {}
+        self._addresses: defaultdict[Any, set[str]] = defaultdict(set)
+        for number, card in enumerate(cards):
+            person = person_of(number)
             names = (self._names.get(person, ""), card.name.strip())
             self._names[person] = max(names, key=_completeness)
             self._addresses[person].update(card.addresses)
+        self._exact = {key: set(map(person_of, of)) for key, of in numbers.items()}
+        self._national: defaultdict[str, set[Any]] = defaultdict(set)
+        for key, persons in self._exact.items():
+            self._national[comparable_number(key)] |= persons
 
-    def card_of(self, address: str) -> Hashable | None:
-        """Return the key of the one person that an address belongs to."""
+    def person_of(self, address: str) -> Any:
+        """Return the key of the one person that an address belongs to, or `None`."""
         persons = self._persons(address)
-        return persons.pop() if len(persons) == 1 else None
+        return next(iter(persons)) if len(persons) == 1 else None
 
     def addresses_beside(self, address: str) -> frozenset[str]:
         """Return all addresses of the one person that an address belongs to."""
-        card = self.card_of(address)
-        return frozenset(() if card is None else self._addresses[card])
+        return frozenset(self._addresses.get(self.person_of(address), ()))
 
     def name_of(self, address: str) -> str | None:
         """Return the most complete name that an address stands for."""
         names = (self._names[person] for person in self._persons(address))
         return max(names, key=_completeness, default=None)
 
-    def _persons(self, address: str) -> set[Hashable]:
-        key = address_key(address)
-        if key is None:
-            return set()
+    def _persons(self, address: str) -> set[Any]:
+        key = address_key(address) or ""
         if key in self._exact:
-            return {self._same.find(number) for number in self._exact[key]}
-        numbers = self._national.get(_national(key), []) if _national(key) else []
-        persons = {self._same.find(number) for number in numbers}
+            return self._exact[key]
+        number = comparable_number(key)
+        persons = self._national.get(number, set()) if number else set()
         return persons if len(persons) == 1 else set()
 
-    def _same_people(self) -> DisjointSets:
-        """Join the cards of one person, as two accounts keep them.
 
-        They share an address, and one name is a part of the other. A shared address
-        alone is not enough: people of one household can share a number.
-        """
-        same = DisjointSets()
-        for numbers in self._exact.values():
-            by_words: dict[frozenset[str], int] = {}
-            for number in numbers:
-                words = frozenset(self._cards[number].name.casefold().split())
-                same.join(by_words.setdefault(words, number), number)
-            if len(by_words) > _MAX_NAMES:
-                continue
-            for (words, one), (others, other) in combinations(by_words.items(), 2):
-                if words <= others or others <= words:
-                    same.join(one, other)
-        return same
+def _same_people(cards: list[Card], shared: Iterable[list[int]]) -> DisjointSets:
+    """Join the cards of one person, as two accounts keep them.
+
+    They share an address, and one name is a part of the other. A shared address alone
+    is not enough: people of one household can share a number.
+    """
+    same = DisjointSets()
+    for numbers in shared:
+        longest: list[tuple[frozenset[str], int]] = []
+        named = [
+            (frozenset(cards[one].name.casefold().split()), one) for one in numbers
+        ]
+        for words, number in sorted(named, key=lambda each: -len(each[0])):
+            longer = [one for others, one in longest if words <= others]
+            for one in longer:
+                same.join(one, number)
+            if not longer and len(longest) < _MAX_NAMES:
+                longest.append((words, number))
+    return same
 
 
 def find_contacts(
@@ -137,7 +131,10 @@ def find_contacts(
 ) -> Contacts:
     """Read the contacts that the user gives, or else those beside the database."""
     if isinstance(contacts, Mapping):
-        return Contacts(cards_of_mapping(contacts))
+        addresses: defaultdict[str, list[str]] = defaultdict(list)
+        for address, name in contacts.items():
+            addresses[name].append(address)
+        return Contacts(Card(name, tuple(of)) for name, of in addresses.items())
     if contacts is not None:
         return Contacts(_read_cards(Path(contacts).expanduser()))
     folder = database.absolute().parent
@@ -146,15 +143,7 @@ def find_contacts(
         books += [(book, root) for book in in_backup(root, _BACKUP_BOOK)]
     # A link may lead to another person's contacts.
     inside = [book for book, around in books if is_inside(book, around)]
-    return Contacts(card for book in inside for card in _cards_at(book))
-
-
-def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
-    """Return the cards of a mapping from address to name: one for each name."""
-    addresses: defaultdict[str, list[str]] = defaultdict(list)
-    for address, name in names.items():
-        addresses[name].append(address)
-    return [Card(name, tuple(theirs)) for name, theirs in addresses.items()]
+    return Contacts(card for book in inside for card in _cards_beside(book))
 
 
 def read_vcards(text: str) -> Iterator[Card]:
@@ -177,7 +166,7 @@ def read_vcards(text: str) -> Iterator[Card]:
                 yield Card(name, tuple(addresses))
 
 
-def _cards_at(path: Path) -> list[Card]:
+def _cards_beside(path: Path) -> list[Card]:
     """Read an address book that the user did not name; warn if that fails."""
     try:
         return _read_cards(path) if exists(path) else []
@@ -194,14 +183,14 @@ def _cards_at(path: Path) -> list[Card]:
 
 def _read_cards(path: Path) -> list[Card]:
     """Read all cards of a file or of a folder of address books."""
-    path_status(path, wanted=CONTACTS_WANTED)
-    if path.is_dir():
-        books = [path / _MAC_BOOK, *sorted(path.glob(f"Sources/*/{_MAC_BOOK}"))]
-        found = [book for book in books if exists(book) and is_inside(book, path)]
-        if not found:
-            raise _no_contacts(path)
-        return [card for book in found for card in _cards_of_file(book)]
-    return _cards_of_file(path)
+    path_status(path)
+    if not path.is_dir():
+        return _cards_of_file(path)
+    books = [path / _MAC_BOOK, *sorted(path.glob(f"Sources/*/{_MAC_BOOK}"))]
+    found = [book for book in books if exists(book) and is_inside(book, path)]
+    if not found:
+        raise _no_contacts(path)
+    return [card for book in found for card in _cards_of_file(book)]
 
 
 def _cards_of_file(path: Path) -> list[Card]:
@@ -217,31 +206,28 @@ def _cards_of_file(path: Path) -> list[Card]:
 
 
 def _cards_of_database(database: Database) -> Iterator[Card]:
+    """Read the cards of a Mac or of a phone."""
     mac, phone = "ZABCDRECORD", "ABPersonFullTextSearch_content"
-    if database.columns(mac):
-        addresses: defaultdict[Any, list[str]] = defaultdict(list)
-        for table, *columns in (
-            ("ZABCDPHONENUMBER", "ZOWNER", "ZFULLNUMBER"),
-            ("ZABCDEMAILADDRESS", "ZOWNER", "ZADDRESS"),
-            ("ZABCDEMAILADDRESS", "ZOWNER", "ZADDRESSNORMALIZED"),
-        ):
-            for owner, address in _select(database, table, *columns):
-                addresses[owner].append(str(address or ""))
-        names = ("ZFIRSTNAME", "ZLASTNAME", "ZNICKNAME", "ZORGANIZATION")
-        for key, first, last, *others in _select(database, mac, "Z_PK", *names):
-            full = f"{first or ''} {last or ''}".strip()
-            name = next(filter(None, (full, *others)), None)
-            if name and addresses[key]:
-                yield Card(str(name), tuple(addresses[key]))
-    elif database.columns(phone):
-        columns = ["c0First", "c1Last", "c16Phone", "c17Email"]
-        for first, last, phones, emails in _select(database, phone, *columns):
-            name = f"{first or ''} {last or ''}".strip()
-            known = f"{phones or ''} {emails or ''}".split()
-            if name and known:
-                yield Card(name, tuple(known))
-    else:
+    if not database.columns(mac) and not database.columns(phone):
         raise _no_contacts(database.path)
+    addresses: defaultdict[Any, list[str]] = defaultdict(list)
+    for table, *columns in (
+        ("ZABCDPHONENUMBER", "ZOWNER", "ZFULLNUMBER"),
+        ("ZABCDEMAILADDRESS", "ZOWNER", "ZADDRESS"),
+        ("ZABCDEMAILADDRESS", "ZOWNER", "ZADDRESSNORMALIZED"),
+    ):
+        for owner, address in _select(database, table, *columns):
+            addresses[owner].append(str(address or ""))
+    names = ("ZFIRSTNAME", "ZLASTNAME", "ZNICKNAME", "ZORGANIZATION")
+    for key, first, last, *others in _select(database, mac, "Z_PK", *names):
+        full = f"{first or ''} {last or ''}".strip()
+        name = next(filter(None, (full, *others)), None)
+        if name and addresses[key]:
+            yield Card(str(name), tuple(addresses[key]))
+    columns = ["c0First", "c1Last", "c16Phone", "c17Email"]
+    for first, last, phones, emails in _select(database, phone, *columns):
+        known = f"{phones or ''} {emails or ''}".split()
+        yield Card(f"{first or ''} {last or ''}", tuple(known))
 
 
 def _select(database: Database, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
@@ -285,19 +271,14 @@ def _unescaped(value: str) -> str:
     return _ESCAPE.sub(lambda m: " " if m[1] in "nN" else m[1], value).strip()
 
 
-def _national(key: str) -> str:
-    """Return the last ten digits of a phone number; empty for anything else."""
-    is_long = key.isdecimal() and len(key) >= _NATIONAL_DIGITS
-    return key[-_NATIONAL_DIGITS:] if is_long else ""
-
-
 def _completeness(name: str) -> tuple[int, int, str]:
     return len(name.split()), len(name), name
 
 
 def _no_contacts(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} holds no contacts that can be read. Give the path of "
-        f"{CONTACTS_WANTED}; or a dictionary from address to name."
+        f"{path} holds no contacts that can be read. Give a vCard file (.vcf), the "
+        "folder AddressBook of a Mac, or an AddressBook.sqlitedb; or a dictionary from "
+        "address to name."
     )
     return ExportFormatError(msg, path=path)

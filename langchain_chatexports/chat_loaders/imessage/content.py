@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +22,7 @@ from langchain_chatexports.chat_loaders.imessage.queries import (
     AttachmentRow,
     Details,
 )
+from langchain_chatexports.chat_loaders.messages import attachment
 
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
 _BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
@@ -32,34 +32,21 @@ _MAX_PART_DIGITS = 9  # A part of -1 has twenty: 64 bits without a sign.
 _MAX_SECONDS = 10**12
 # A message can be edited five times, in each of its parts; a hostile history can refer
 # to one text any number of times.
-_MAX_VERSIONS = 1000
-_MAX_VERSION_BYTES = 64 * 1024 * 1024
+_MAX_HISTORY_BYTES, _MIN_VERSION_BYTES = 1 << 22, 1 << 10
 _MAX_PART = 10**9
 # Images of link previews and app messages are the system's, not the sender's.
 _PREVIEW_SUFFIX = ".pluginPayloadAttachment"
-# By Uniform Type Identifier or suffix. Not `mimetypes`: what that knows depends on the
-# machine. An audio message is `com.apple.coreaudio-format`.
-_MIME_TYPES = {
-    sign: mime_type
-    for mime_type, signs in {
-        "application/pdf": "com.adobe.pdf pdf",
-        "audio/aac": "aac",
-        "audio/amr": "amr",
-        "audio/mp4": "m4a",
-        "audio/mpeg": "mp3",
-        "audio/x-caf": "com.apple.coreaudio-format caf",
-        "image/gif": "com.compuserve.gif gif",
-        "image/heic": "public.heic heic",
-        "image/jpeg": "public.jpeg jpeg jpg",
-        "image/png": "public.png png",
-        "image/webp": "webp",
-        "text/vcard": "public.vcard vcf",
-        "video/mp4": "public.mpeg-4 mp4",
-        "video/quicktime": "com.apple.quicktime-movie mov",
-    }.items()
-    for sign in signs.split()
+_MIME_TYPE_OF_UTI = {
+    "com.adobe.pdf": "application/pdf",
+    "com.apple.coreaudio-format": "audio/x-caf",
+    "com.apple.quicktime-movie": "video/quicktime",
+    "com.compuserve.gif": "image/gif",
+    "public.heic": "image/heic",
+    "public.jpeg": "image/jpeg",
+    "public.mpeg-4": "video/mp4",
+    "public.png": "image/png",
+    "public.vcard": "text/vcard",
 }
-_TYPE_OF_MIME = {"image": "photo", "video": "video", "audio": "audio"}
 _POLL = "com.apple.messages.Polls"
 _HAND_DRAWN = {
     "com.apple.Handwriting.HandwritingProvider": "handwriting",
@@ -249,20 +236,11 @@ def _described(
         name = row.transfer_name or path.rpartition("/")[2]
         if row.hide_attachment == 1 or _PREVIEW_SUFFIX in f"{name} {path}":
             continue
-        mime_type = (
-            row.mime_type
-            or _MIME_TYPES.get(row.uti or "")
-            or _MIME_TYPES.get(name.rpartition(".")[2].lower(), "")
-        )
-        kind = _TYPE_OF_MIME.get(mime_type.partition("/")[0].lower(), "file")
-        if row.is_sticker == 1:
-            kind = "sticker"
-        elif mime_type.lower() == "image/gif":
-            kind = "gif"
-        elif is_audio and not mime_type:
+        mime_type = row.mime_type or _MIME_TYPE_OF_UTI.get(row.uti or "", "")
+        kind = "sticker" if row.is_sticker == 1 else ""
+        if is_audio and not mime_type:
             kind = "audio"
-        shown = {"type": kind, "name": name, "mime_type": mime_type}
-        described.append({key: value for key, value in shown.items() if value})
+        described.append(attachment(name, mime_type.lower(), kind))
     return described
 
 
@@ -315,12 +293,20 @@ def _read_history(summary_info: object) -> _History | None:
         if isinstance(part, str) or (isinstance(part, int) and 0 <= part < _MAX_PART)
     }
     is_edited = bool(versions or _sequence(info.get("ep")))
-    if not (is_edited or taken_back) or _is_multiplied(versions):
+    if not is_edited and not taken_back:
         return None
     current, unsent, earlier = [], [], []
+    bytes_left = _MAX_HISTORY_BYTES
     # Keys are decimal strings in any order; some have more digits than Python converts.
     for part in sorted(versions, key=lambda part: (len(part), part)):
-        texts = [_version(entry) for entry in _sequence(versions[part])]
+        texts = []
+        for entry in map(_mapping, _sequence(versions[part])):
+            blob = entry.get("t")
+            blob = blob if isinstance(blob, bytes) else b""
+            bytes_left -= len(blob) + _MIN_VERSION_BYTES
+            if bytes_left < 0:
+                return None
+            texts.append(_version(blob, entry.get("d")))
         if part in taken_back:
             unsent += texts[-1:]
         else:
@@ -338,25 +324,9 @@ def _read_history(summary_info: object) -> _History | None:
     )
 
 
-def _is_multiplied(versions: dict[str, Any]) -> bool:
-    """Return whether the versions are more than a person wrote."""
-    blobs = list(
-        islice(
-            (_mapping(e).get("t") for of in versions.values() for e in _sequence(of)),
-            _MAX_VERSIONS + 1,
-        )
-    )
-    size = sum(len(blob) for blob in blobs if isinstance(blob, bytes))
-    return len(blobs) > _MAX_VERSIONS or size > _MAX_VERSION_BYTES
-
-
-def _version(entry: object) -> dict[str, Any]:
-    found = _mapping(entry)
-    blob, seconds = found.get("t"), found.get("d")
-    text = decode_attributed_body(blob) if isinstance(blob, bytes) else None
-    version: dict[str, Any] = {
-        "text": (text or "").replace(_ATTACHMENT_MARK, "").strip()
-    }
+def _version(blob: bytes, seconds: object) -> dict[str, Any]:
+    text = decode_attributed_body(blob) or ""
+    version: dict[str, Any] = {"text": text.replace(_ATTACHMENT_MARK, "").strip()}
     if isinstance(seconds, (int, float)) and 0 < seconds < _MAX_SECONDS:
         time = iso_time(round((seconds + APPLE_EPOCH_SECONDS) * 1_000_000))
         if time is not None:

@@ -6,11 +6,7 @@ from typing import Any
 
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
-from langchain_chatexports.chat_loaders.imessage.queries import (
-    Activity,
-    Chat,
-    Queries,
-)
+from langchain_chatexports.chat_loaders.imessage.queries import Activity, Chat, Queries
 from langchain_chatexports.chat_loaders.people import address_key
 
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
@@ -29,35 +25,27 @@ class People:
     ) -> None:
         self._contacts = contacts
         self._groups = DisjointSets()
-        self.ids: dict[Any, str] = {}
-        """The id of the person behind each handle."""
+        self._ids: dict[Hashable, str] = {}
         self.names: dict[str, str] = {}
         """The name of each person, or an address, by id."""
         self.handles: dict[str, dict[str, None]] = {}
         """All addresses of each person, by id."""
-        for row_id, address, person_key in handles:
-            signs: list[Hashable] = [("address", address.casefold())]
+        for _, address, person_key in handles:
             if person_key:
-                signs.append(("person", person_key))
-            card = contacts.card_of(address)
-            if card is not None:
-                signs.append(("card", card))
-            for sign in signs:
-                self._groups.join(sign, ("handle", row_id))
-        self._ids: dict[Hashable, str] = {}
-        for row_id, address, _ in handles:
-            person = self._ids.setdefault(
-                self._groups.find(("handle", row_id)), address
-            )
-            self.ids[row_id] = person
-            self._add(person, address)
+                self._groups.join(("person", person_key), self._sign(address))
+        self.ids = {row_id: self.at(address) for row_id, address, _ in handles}
+        """The id of the person behind each handle."""
 
     def at(self, address: str) -> str:
         """Return the id of the person behind an address, with or without a handle."""
-        card = self._contacts.card_of(address)
-        sign = ("address", address.casefold()) if card is None else ("card", card)
-        person = self._ids.setdefault(self._groups.find(sign), address)
-        self._add(person, address)
+        person = self._ids.setdefault(self._groups.find(self._sign(address)), address)
+        name = self._contacts.name_of(address)
+        if name and self.names.get(person, person) == person:
+            self.names[person] = name
+        self.names.setdefault(person, person)
+        known = self.handles.setdefault(person, {})
+        known[address] = None
+        known |= dict.fromkeys(sorted(self._contacts.addresses_beside(address)))
         return person
 
     def handles_of(self, name: str) -> frozenset[Any]:
@@ -70,13 +58,9 @@ class People:
             if called.casefold() in wanted or address_key(called) in wanted
         )
 
-    def _add(self, person: str, address: str) -> None:
-        name = self._contacts.name_of(address)
-        if self.names.setdefault(person, name or person) == person and name:
-            self.names[person] = name
-        known = self.handles.setdefault(person, {})
-        known[address] = None
-        known |= dict.fromkeys(sorted(self._contacts.addresses_beside(address)))
+    def _sign(self, address: str) -> Hashable:
+        person = self._contacts.person_of(address)
+        return ("address", address.casefold()) if person is None else ("card", person)
 
 
 @dataclass(frozen=True)
@@ -97,29 +81,9 @@ class MergedChats:
 
     is_with_oneself: bool
 
-    @property
-    def id(self) -> str:
-        """The guid of the first chat; its number where it has none."""
-        return self.chats[0].guid or str(self.chats[0].row_id)
-
-    @property
-    def aliases(self) -> list[str]:
-        """All ids and titles of its chats."""
-        called = ((chat.guid, chat.identifier, chat.title) for chat in self.chats)
-        return [name for names in called for name in names if name]
-
-    @property
-    def title(self) -> str | None:
-        """What the group is called."""
-        return next((chat.title for chat in self.chats if chat.title), None)
-
 
 def merge_chats(
-    queries: Queries,
-    people: People,
-    own: Collection[str],
-    *,
-    merge_services: bool,
+    queries: Queries, people: People, own: Collection[str], *, merge_services: bool
 ) -> list[MergedChats]:
     """Return the conversations, most recently active first.
 
@@ -132,7 +96,7 @@ def merge_chats(
         if handle_id in people.ids:
             listed.setdefault(chat_id, []).append(people.ids[handle_id])
     members: dict[Hashable, list[tuple[Activity, Chat]]] = {}
-    groups = _linked(chats, queries.lookups()) if merge_services else DisjointSets()
+    groups = _linked(chats, queries.lookups())
     for active in queries.activity():
         chat = chats.get(active.chat_id) or Chat(active.chat_id)
         key: Hashable = ("chat", active.chat_id)
@@ -151,12 +115,11 @@ def _linked(
     Two groups of the same people are not linked: people can have two groups.
     """
     groups = DisjointSets()
-    for chat in chats.values():
-        if chat.group_id and _is_group(chat):
-            groups.join(("group", chat.group_id), ("chat", chat.row_id))
-    for identifier, chat_id in lookups:
-        if identifier and chat_id in chats and _is_group(chats[chat_id]):
-            groups.join(("lookup", identifier), ("chat", chat_id))
+    links = [("group", chat.group_id, chat.row_id) for chat in chats.values()]
+    links += [("lookup", identifier, chat_id) for identifier, chat_id in lookups]
+    for kind, link, chat_id in links:
+        if link and chat_id in chats and _is_group(chats[chat_id]):
+            groups.join((kind, link), ("chat", chat_id))
     return groups
 
 
@@ -164,7 +127,7 @@ def _only_other(
     active: Activity, chat: Chat, listed: Iterable[str], people: People
 ) -> str | None:
     """Return the only other person of a one-to-one chat."""
-    speakers = {people.ids.get(handle_id) for handle_id in active[2:]} - {None}
+    speakers = {people.ids.get(handle_id) for handle_id in active.speakers} - {None}
     # In a made-up database both sides of a one-to-one chat can be handles.
     if _is_group(chat) or len(speakers) > 1:
         return None
@@ -181,30 +144,25 @@ def _conversation(
     own: Collection[str],
 ) -> MergedChats:
     chats = sorted((chat for _, chat in members), key=_row_id_order)
-    persons = tuple(
-        dict.fromkeys(p for chat in chats for p in listed.get(chat.row_id, ()))
-    )
+    persons = [person for chat in chats for person in listed.get(chat.row_id, ())]
     signs = {_is_group(chat) for chat in chats} - {None}
     is_group = signs.pop() if len(signs) == 1 else None
-    identifier = chats[0].identifier
-    if not persons and is_group is False and identifier:
-        persons = (people.at(identifier),)
-    only_other = persons[0] if len(persons) == 1 else None
+    if not persons and is_group is False and chats[0].identifier:
+        persons = [people.at(chats[0].identifier)]
+    only_other = persons[0] if len(set(persons)) == 1 else None
     if not persons:
-        speakers = [h for active, _ in members for h in active[2:]]
-        persons = tuple(
-            dict.fromkeys(people.ids[h] for h in speakers if h in people.ids)
-        )
+        speakers = [handle for active, _ in members for handle in active.speakers]
+        persons = [people.ids[handle] for handle in speakers if handle in people.ids]
+    is_with_oneself = False
+    if only_other is not None and not is_group:
+        addresses = map(str.casefold, people.handles[only_other])
+        is_with_oneself = not set(own).isdisjoint(addresses)
     return MergedChats(
         chats=tuple(chats),
-        people=persons,
+        people=tuple(dict.fromkeys(persons)),
         only_other=only_other,
         is_group=is_group,
-        is_with_oneself=only_other is not None
-        and not is_group
-        and not {
-            address.casefold() for address in people.handles[only_other]
-        }.isdisjoint(own),
+        is_with_oneself=is_with_oneself,
     )
 
 

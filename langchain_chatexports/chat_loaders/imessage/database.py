@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import islice
 from operator import methodcaller
 from pathlib import Path
@@ -20,18 +20,19 @@ from typing import Any
 from urllib.parse import quote
 
 from langchain_chatexports._regular_files import (
-    cannot_read,
     check_regular_file,
+    no_access,
     open_regular_file,
+    system_errors,
 )
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportAccessError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
+from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
 
+_ACCESS_REMEDY = (
+    "On a Mac, copy chat.db, chat.db-wal and chat.db-shm together in Finder and load "
+    "the copy (without chat.db-wal the newest messages are missing), or grant your "
+    "terminal Full Disk Access in System Settings > Privacy & Security."
+)
 _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
@@ -63,7 +64,7 @@ class Database:
         """Connect to the file, or to a copy of it."""
         # An unquoted ?, # or % would open another, empty database.
         place = quote(os.fsencode(f"/{path.as_posix().removeprefix('/')}"))
-        with self._our_errors():
+        with self._our_errors(), ExitStack() as on_error:
             # The generator that holds it may be closed from another thread.
             connection = sqlite3.connect(
                 f"file://{place}?{mode}",
@@ -71,16 +72,14 @@ class Database:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            try:
-                connection.set_progress_handler(self._is_used_up, _STEPS_BETWEEN_CHECKS)
-                if sys.version_info >= (3, 11):
-                    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
-                connection.execute("PRAGMA trusted_schema = OFF")
-                connection.execute("PRAGMA cell_size_check = ON")
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except BaseException:
-                connection.close()
-                raise
+            on_error.callback(connection.close)
+            connection.set_progress_handler(self._is_used_up, _STEPS_BETWEEN_CHECKS)
+            if sys.version_info >= (3, 11):
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            on_error.pop_all()
         self._connection = connection
         return connection
 
@@ -142,7 +141,7 @@ class Database:
         if text == "interrupted":  # By a signal, whose exception SQLite swallows.
             return KeyboardInterrupt()
         if any(sign in text for sign in _BLOCKED):
-            return access_refused(self.path)
+            return no_access(self.path, self.path, _ACCESS_REMEDY)
         if "not a database" in text:
             return _not_a_database(self.path)
         if "malformed" in text or not text:
@@ -161,42 +160,29 @@ def open_database(path: Path) -> Iterator[Database]:
     path_status(path)
     real = Path(os.path.realpath(path))  # The log is beside what a link leads to.
     with ExitStack() as stack:
-        try:
+        with system_errors(path, _ACCESS_REMEDY):
             _check_files(path, real)
             database = Database(path, real.stat().st_size + _size(_log(real)))
             stack.enter_context(closing(_connected(database, real, stack)))
-        except ChatExportError:
-            raise
-        except PermissionError as error:
-            raise access_refused(path) from error
         yield database
 
 
-def path_status(
-    path: Path,
-    *,
-    wanted: str = "chat.db, sms.db, a folder that holds one, or a Finder backup",
-) -> os.stat_result:
+def path_status(path: Path) -> os.stat_result:
     """Return the status of a path that the user named."""
     # Not `Path.exists`: since Python 3.14 it hides a refusal.
-    try:
+    with system_errors(path, _ACCESS_REMEDY):
         return path.stat()
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is anything at a path; an error if the system refuses."""
+    try:
+        path.stat()
     except PermissionError as error:
-        raise access_refused(path) from error
-    except (OSError, ValueError) as error:
-        msg = f"There is no file or folder at {path}. Give the path of {wanted}."
-        raise ExportNotFoundError(msg, path=path) from error
-
-
-def access_refused(path: Path) -> ExportAccessError:
-    """Return the error for a path that the system refuses to read."""
-    msg = (
-        f"The system refuses access to {path}. On a Mac, copy chat.db, chat.db-wal and "
-        "chat.db-shm together in Finder and load the copy (without chat.db-wal the "
-        "newest messages are missing), or grant your terminal Full Disk Access in "
-        "System Settings > Privacy & Security."
-    )
-    return ExportAccessError(msg, path=path)
+        raise no_access(path, path, _ACCESS_REMEDY) from error
+    except OSError:
+        return False
+    return True
 
 
 def is_sqlite_file(path: Path) -> bool:
@@ -206,17 +192,13 @@ def is_sqlite_file(path: Path) -> bool:
 
 def read_head(path: Path, count: int) -> bytes:
     """Return the first bytes of a file; none where there is nothing."""
-    try:
-        with open_regular_file(path) as file:
-            return file.read(count)
-    except ChatExportError:
-        raise
-    except FileNotFoundError:
-        return b""
-    except PermissionError as error:
-        raise access_refused(path) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    with (
+        system_errors(path, _ACCESS_REMEDY),
+        suppress(FileNotFoundError),
+        open_regular_file(path) as file,
+    ):
+        return file.read(count)
+    return b""
 
 
 def _check_files(path: Path, real: Path) -> None:
@@ -231,14 +213,13 @@ def _check_files(path: Path, real: Path) -> None:
         raise ExportFormatError(msg, path=path)
     if not head.startswith(_MAGIC):
         raise _not_a_database(path)
-    read_head(_log(real), 1)
-    if _log(real).is_symlink() and _log(real).exists():
+    log, journal = _log(real), real.with_name(f"{real.name}-journal")
+    if read_head(log, 1) and log.is_symlink():
         msg = (
-            f"{_log(real)} is a link, and may lead to another database's log. Put the "
-            "log itself beside the database, or remove the link."
+            f"{log} is a link, and may lead to another database's log. Put the log "
+            "itself beside the database, or remove the link."
         )
         raise ExportFormatError(msg, path=path)
-    journal = real.with_name(f"{real.name}-journal")
     if read_head(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
         msg = (
             f"{path} is in the middle of a change, which {journal.name} beside it "
@@ -249,11 +230,10 @@ def _check_files(path: Path, real: Path) -> None:
     # SQLite takes a page that is cut for a whole one, and reads what is left of it.
     page = int.from_bytes(head[16:18], "big")
     page = 65536 if page == 1 else page
-    size = real.stat().st_size
+    size, count = real.stat().st_size, int.from_bytes(head[28:32], "big")
     missing = -size % page if page else 0
-    count = int.from_bytes(head[28:32], "big")
     is_count_kept = head[24:28] == head[92:96]  # Not by an old SQLite.
-    if count and is_count_kept and not _size(_log(real)):
+    if count and is_count_kept and not _size(log):
         missing = count * page - size
     if missing > 0:
         raise _damaged(path, f"{missing} bytes are missing at its end")
@@ -261,11 +241,9 @@ def _check_files(path: Path, real: Path) -> None:
 
 def _connected(database: Database, path: Path, stack: ExitStack) -> sqlite3.Connection:
     if not _size(_log(path)):
-        try:
+        # macOS blocks SQLite on the live file even where plain reads are allowed.
+        with suppress(ExportAccessError):
             return database.connect(path, "mode=ro&immutable=1")
-        except ExportAccessError:
-            # macOS blocks SQLite on the live file even where plain reads are allowed.
-            pass
     copy = stack.enter_context(private_folder()) / "chat.db"
     _copy(path, copy)
     return database.connect(copy, "mode=ro")
@@ -273,10 +251,6 @@ def _connected(database: Database, path: Path, stack: ExitStack) -> sqlite3.Conn
 
 def _copy(path: Path, copy: Path) -> None:
     """Copy a database and its log so that both belong to one moment."""
-    folder = copy.parent
-    needed, free = _size(path) + _size(_log(path)), shutil.disk_usage(folder).free
-    if needed > free:
-        raise _no_room(path, folder, f"{needed} bytes are needed, {free} are free")
     for _ in range(_COPY_ATTEMPTS):
         before = _moment(path)
         try:
@@ -285,12 +259,17 @@ def _copy(path: Path, copy: Path) -> None:
                 if _size(source):
                     check_regular_file(source)
                     shutil.copyfile(source, target)
-        except (ChatExportError, PermissionError):
-            raise
         except FileNotFoundError:
             continue  # The log was merged into the main file in this moment.
+        except PermissionError:
+            raise
         except OSError as error:
-            raise _no_room(path, folder, str(error.strerror)) from error
+            msg = (
+                f"{path} cannot be copied to {copy.parent} ({error.strerror}). Its "
+                "newest messages are in its -wal file, so it is read from a private "
+                "copy: free some space there, or set TMPDIR to a folder that has it."
+            )
+            raise ExportAccessError(msg, path=path) from error
         if _moment(path) == before:
             return
     msg = (
@@ -314,19 +293,7 @@ def _log(path: Path) -> Path:
 
 
 def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _no_room(path: Path, folder: Path, reason: str) -> ExportAccessError:
-    msg = (
-        f"{path} cannot be copied to {folder} ({reason}). Its newest messages are "
-        "in its -wal file, so it is read from a private copy: free some space there, "
-        "or set TMPDIR to a folder that has it."
-    )
-    return ExportAccessError(msg, path=path)
+    return path.stat().st_size if exists(path) else 0
 
 
 def _damaged(path: Path, reason: str) -> ExportFormatError:

@@ -9,12 +9,8 @@ from typing_extensions import Unpack
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.conversation import distinct_names
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.imessage.contacts import (
-    CONTACTS_WANTED,
-    find_contacts,
-)
+from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.chat_loaders.imessage.conversations import (
-    MergedChats,
     People,
     merge_chats,
 )
@@ -90,7 +86,7 @@ class IMessageChatLoader(ChatExportLoader):
         self.merge_services = merge_services
         path_status(self.path)
         if isinstance(contacts, (str, Path)):
-            path_status(Path(contacts).expanduser(), wanted=CONTACTS_WANTED)
+            path_status(Path(contacts).expanduser())
 
     @contextmanager
     def open_export(self, *, is_quiet: bool = False) -> Iterator[ExportFiles]:
@@ -108,6 +104,7 @@ class IMessageChatLoader(ChatExportLoader):
                 read it, or it is damaged.
         """
         path = find_database(self.path)
+        label = self.owner or "Me"
         with open_database(path) as database:
             queries = Queries(database)
             people = People(queries.handles(), find_contacts(self.contacts, path))
@@ -117,7 +114,6 @@ class IMessageChatLoader(ChatExportLoader):
             conversations = merge_chats(
                 queries, people, own, merge_services=self.merge_services
             )
-            label = self.owner or "Me"
             own_handles = frozenset() if has_own else people.handles_of(label)
             # The label itself, unless it is another person's address.
             owner = label if label not in people.handles else "is_from_me"
@@ -129,40 +125,31 @@ class IMessageChatLoader(ChatExportLoader):
             found_by = "is_from_me" if has_own else "name" if own_handles else None
             reader = Reader(queries, people, owner, own_handles, queries.shared())
             shown = distinct_names(people.names, people.handles)
-            for chats in conversations:
-                yield _conversation(chats, people, shown, reader, found_by)
+            for merged in conversations:
+                members = [] if merged.is_with_oneself else list(merged.people)
+                if found_by:
+                    members = [*(one for one in members if one != owner), owner]
+                titles = [chat.title for chat in merged.chats if chat.title]
+                if not titles and merged.only_other and not merged.is_group:
+                    titles = [shown[merged.only_other]]
+                called = [(c.guid, c.identifier, c.title) for c in merged.chats]
+                services: list[str] = []
+                yield Conversation(
+                    id=merged.chats[0].guid or str(merged.chats[0].row_id),
+                    messages=reader.read(merged, services),
+                    title=titles[0] if titles else None,
+                    members=members,
+                    names=people.names,
+                    handles=people.handles,
+                    aliases=[name for names in called for name in names if name],
+                    is_group=merged.is_group,
+                    owner=owner if found_by else None,
+                    owner_found_by=found_by,
+                    metadata={"services": services},
+                )
 
     def _count_messages(self) -> int:
         with open_database(find_database(self.path)) as database:
             database.columns("message")  # Refuses a view, whose rows may never end.
             ((count,),) = database.query("SELECT count(*) FROM message")
         return int(count)
-
-
-def _conversation(
-    chats: MergedChats,
-    people: People,
-    shown: Mapping[str, str],
-    reader: Reader,
-    found_by: str | None,
-) -> Conversation:
-    title = chats.title
-    if title is None and chats.only_other is not None and not chats.is_group:
-        title = shown[chats.only_other]
-    members = [] if chats.is_with_oneself else list(chats.people)
-    if found_by:
-        members = [*(who for who in members if who != reader.owner), reader.owner]
-    services: list[str] = []
-    return Conversation(
-        id=chats.id,
-        messages=reader.read(chats, services),
-        title=title,
-        members=members,
-        names=people.names,
-        handles=people.handles,
-        aliases=chats.aliases,
-        is_group=chats.is_group,
-        owner=reader.owner if found_by else None,
-        owner_found_by=found_by,
-        metadata={"services": services},
-    )

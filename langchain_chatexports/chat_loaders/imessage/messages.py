@@ -139,14 +139,18 @@ class Reader:
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
         said = None if text is None else str(text)
+        reaction = _reaction_of(details) if kind == "reaction" else None
         content = self._content(number, kind, details, said)
+        shown = content.text
+        if reaction and not shown:
+            shown = f"[{reaction.reaction}]"
         if is_own_location(details):
             sender = self.owner
-        reaction = _reaction_of(details) if kind == "reaction" else None
-        return Message(time, sender, *content[:2], extra=content.extra), reaction
+        message = Message(time, sender, shown, content.kind, extra=content.extra)
+        return message, reaction
 
     def _content(
-        self, row_id: int, kind: str | None, details: Details, text: str | None
+        self, number: int, kind: str | None, details: Details, text: str | None
     ) -> Content:
         if kind == "event":
             other = self.people.ids.get(details.other_handle, "somebody")
@@ -155,17 +159,11 @@ class Reader:
         if kind in ("vote", "sticker"):
             reason = "system" if kind == "vote" else "reaction"
             return Content(f"[{kind}]", reason, links(details))
-        content = read_content(details, text, self.queries.attachments(row_id))
-        if kind == "reaction":
-            reaction = _reaction_of(details)
-            shown = content.text if content.kind == "text" else ""
-            if not shown and reaction:
-                shown = f"[{reaction.reaction}]"
-            return Content(shown, kind, content.extra)
+        content = read_content(details, text, self.queries.attachments(number))
         if content.kind == "unreadable":
-            _logger.info("The text of message %s cannot be read.", row_id)
-        # What was unsent is nothing else.
-        if kind is None or content.kind == "unsent":
+            _logger.info("The text of message %s cannot be read.", number)
+        # What was unsent is nothing else, unless it reacts.
+        if kind is None or (content.kind == "unsent" and kind != "reaction"):
             return content
         if kind == "app":
             line = describe_app(details.balloon_bundle_id, details.payload_data)

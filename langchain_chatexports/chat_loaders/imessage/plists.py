@@ -68,28 +68,27 @@ def _resolve(value: Any, objects: list[Any], known: dict[int, Any], depth: int) 
     if not isinstance(value, plistlib.UID):
         return value
     number = value.data
-    if number not in known:
-        known[number] = None
-        if number < len(objects) and depth < _MAX_DEPTH and objects[number] != "$null":
-            known[number] = _plain(objects[number], objects, known, depth + 1)
+    if number in known or number >= len(objects) or depth >= _MAX_DEPTH:
+        return known.get(number)
+    known[number] = None
+    found = objects[number]
+    if isinstance(found, dict):
+        found = {
+            key: [_resolve(one, objects, known, depth + 1) for one in item]
+            if isinstance(item, list)
+            else _resolve(item, objects, known, depth + 1)
+            for key, item in found.items()
+            if isinstance(key, str) and not key.startswith("$")
+        }
+        found = _plain(found)
+    known[number] = None if found == "$null" else found
     return known[number]
 
 
-def _plain(found: Any, objects: list[Any], known: dict[int, Any], depth: int) -> Any:
-    if not isinstance(found, dict):
-        return found
-    if "NS.string" in found:
-        return _resolve(found["NS.string"], objects, known, depth)
+def _plain(found: dict[str, Any]) -> Any:
+    """Return the value that an archived string, list or dictionary stands for."""
     keys, items = found.get("NS.keys"), found.get("NS.objects")
-    if isinstance(items, list):
-        values = [_resolve(item, objects, known, depth) for item in items]
-        if not isinstance(keys, list):
-            return values
-        names = [_resolve(key, objects, known, depth) for key in keys]
-        pairs = zip(names, values, strict=False)
-        return {name: item for name, item in pairs if isinstance(name, str)}
-    return {
-        name: _resolve(item, objects, known, depth)
-        for name, item in found.items()
-        if isinstance(name, str) and not name.startswith("$")
-    }
+    if isinstance(keys, list) and isinstance(items, list):
+        pairs = zip(keys, items, strict=False)
+        return {key: item for key, item in pairs if isinstance(key, str)}
+    return items if isinstance(items, list) else found.get("NS.string", found)

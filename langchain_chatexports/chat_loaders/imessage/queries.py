@@ -100,9 +100,8 @@ class Activity(NamedTuple):
 
     chat_id: Any
     latest: int | None
-    first_speaker: Any
-    """The lowest handle that another person wrote from, then the highest."""
-    last_speaker: Any
+    speakers: tuple[Any, Any]
+    """The lowest and the highest handle that another person wrote from."""
 
 
 class Details(NamedTuple):
@@ -198,24 +197,24 @@ class Queries:
         """Return the pairs of identifier and chat (since macOS 26)."""
         return self._select("chat_lookup", ("identifier", "chat"))
 
-    def activity(self) -> list[Activity]:
+    def activity(self) -> Iterator[Activity]:
         """Return the chats that have messages, most recently active first."""
         speaker = "CASE WHEN m.is_own THEN NULL ELSE m.handle_id END"
         values = f"max(m.time) AS latest, min({speaker}) AS low, max({speaker}) AS high"
         # By the index of each chat's rows: in the order of the file, all rows would
         # have to be sorted by chat.
-        rows = self._database.query(
-            f"""
-            SELECT chat_id, max(latest), min(low), max(high) FROM (
-                SELECT j.chat_id, {values} FROM {self._join} AS j
-                CROSS JOIN messages AS m ON m.number = j.message_id
-                WHERE j.chat_id IS NOT NULL GROUP BY j.chat_id
-                UNION ALL
-                SELECT j.chat_id, {values} FROM other_rows AS j
-                CROSS JOIN messages AS m ON m.number = j.message_id GROUP BY j.chat_id
-            ) GROUP BY chat_id ORDER BY 2 DESC, 1"""
+        parts = (
+            f"SELECT j.chat_id, {values} FROM {join} AS j "
+            "CROSS JOIN messages AS m ON m.number = j.message_id "
+            "WHERE j.chat_id IS NOT NULL GROUP BY j.chat_id"
+            for join in (self._join, "other_rows")
         )
-        return list(map(Activity._make, rows))
+        rows = self._database.query(
+            "SELECT chat_id, max(latest), min(low), max(high) "
+            f"FROM ({' UNION ALL '.join(parts)}) GROUP BY chat_id ORDER BY 2 DESC, 1"
+        )
+        for chat_id, latest, *speakers in rows:
+            yield Activity(chat_id, latest, (speakers[0], speakers[1]))
 
     def own_addresses(self) -> tuple[bool, frozenset[str]]:
         """Return whether the owner wrote any message, and the owner's addresses.
@@ -300,14 +299,15 @@ class Queries:
         join = "message_attachment_join"
         if not (self._columns["attachment"] and self._columns[join]):
             return "SELECT NULL WHERE ? IS NULL"
-        are_keys = map(self._is_row_id_key, ("message", "attachment"))
-        if not (self._is_indexed(join, "message_id") and all(are_keys)):
+        joined = (
+            f"{join} AS j CROSS JOIN message AS m ON m.ROWID = j.message_id "
+            "CROSS JOIN attachment AS a ON a.ROWID = j.attachment_id"
+        )
+        if not self._is_indexed(f"{joined} WHERE j.message_id = ?"):
             self._create(
                 "attachment_rows",
                 "message_id, attachment_id",
-                f"SELECT m.number, a._rowid_ FROM {join} AS j "
-                "JOIN messages AS m ON m.row_id = j.message_id "
-                "JOIN attachment AS a ON a.ROWID = j.attachment_id",
+                f"SELECT m._rowid_, a._rowid_ FROM {joined}",
             )
             join = "attachment_rows"
         names = AttachmentRow._fields
@@ -323,16 +323,27 @@ class Queries:
         Without one, each chat would cost a scan of the whole join.
         """
         join = "chat_message_join"
-        if self._is_indexed(join, "chat_id") and self._is_row_id_key("message"):
+        joined = f"{join} AS j CROSS JOIN message AS m ON m.ROWID = j.message_id"
+        if self._is_indexed(f"{joined} WHERE j.chat_id = ?"):
             return join
         self._create(
             "chat_rows",
             "chat_id, message_id",
-            f"SELECT j.chat_id, m.number FROM {join} AS j "
-            "JOIN messages AS m ON m.row_id = j.message_id "
-            "WHERE j.chat_id IS NOT NULL",
+            f"SELECT j.chat_id, m._rowid_ FROM {joined} WHERE j.chat_id IS NOT NULL",
         )
         return "chat_rows"
+
+    def _is_indexed(self, joined: str) -> bool:
+        """Return whether each table is searched, the others by SQLite's row numbers.
+
+        A copied table can have `ROWID` as a plain column, or as an `INT PRIMARY KEY`.
+        """
+        plan = self._database.query(f"EXPLAIN QUERY PLAN SELECT 1 FROM {joined}", (1,))
+        first, *others = [detail for *_, detail in plan]
+        is_searched = not any(
+            word in detail for detail in (first, *others) for word in ("SCAN", "AUTO")
+        )
+        return is_searched and all("INTEGER PRIMARY KEY" in one for one in others)
 
     def _fill_other_rows(self) -> None:
         """Collect the messages that are in no chat, into a table like the join.
@@ -364,26 +375,3 @@ class Queries:
         self._run(f"CREATE TEMP TABLE {table} ({columns})")
         self._run(f"INSERT INTO {table} SELECT DISTINCT * FROM ({select})")
         self._run(f"CREATE INDEX temp.{table}_index ON {table} ({first}, {second})")
-
-    def _is_indexed(self, table: str, column: str) -> bool:
-        """Return whether rows of a table are found by this column without a scan."""
-        for _, name, _, _, is_partial, *_ in self._database.query(
-            f"PRAGMA index_list({table})"
-        ):
-            quoted = name.replace('"', '""')
-            parts = list(self._database.query(f'PRAGMA index_info("{quoted}")'))
-            if not is_partial and parts and parts[0][2] == column:
-                return True
-        return False
-
-    def _is_row_id_key(self, table: str) -> bool:
-        """Return whether a table's `ROWID` is SQLite's own number of a row.
-
-        A copied table can have it as a plain column, or as an `INT PRIMARY KEY`.
-        """
-        rows = self._database.query(f"PRAGMA table_info({table})")
-        return all(
-            row[5] and row[2].upper() == "INTEGER"
-            for row in rows
-            if row[1].lower() == "rowid"
-        )

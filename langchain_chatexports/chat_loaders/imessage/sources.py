@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from stat import S_ISDIR
 
 from langchain_chatexports.chat_loaders.imessage.database import (
-    access_refused,
+    exists,
     is_sqlite_file,
     path_status,
     read_head,
@@ -37,10 +36,19 @@ def default_path() -> Path:
 
 def find_database(path: Path) -> Path:
     """Return the database that a file, a folder or a backup is or holds."""
-    is_folder = S_ISDIR(path_status(path).st_mode)
-    database = _find_in(path) if is_folder else path
+    path_status(path)
+    database = _find_in(path) if path.is_dir() else path
     if database is None:
-        raise _no_database(path)
+        msg = (
+            f"{path} holds no Messages database. Give the path of chat.db or sms.db, "
+            "a folder that holds one, or the root of a Finder backup."
+        )
+        if is_backup(path):
+            msg = (
+                f"{path} is a backup without messages ({BACKUP_DATABASE} is missing). "
+                "Messages in iCloud are not part of a backup: load chat.db from a Mac."
+            )
+        raise ExportNotFoundError(msg, path=path)
     root = backup_root(database)
     if root and read_head(database, 1) and not is_sqlite_file(database):
         msg = (
@@ -55,9 +63,6 @@ def find_database(path: Path) -> Path:
 def is_messages_folder(path: Path) -> bool:
     """Return whether a folder holds a Messages database, or is a backup.
 
-    Args:
-        path: The folder.
-
     Raises:
         ExportAccessError: If the system refuses to look.
     """
@@ -65,11 +70,7 @@ def is_messages_folder(path: Path) -> bool:
 
 
 def is_database_name(path: Path) -> bool:
-    """Return whether a file has a name that a Messages database may have.
-
-    Args:
-        path: The file; it is not opened.
-    """
+    """Return whether a file has a name that a Messages database may have."""
     return path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
 
 
@@ -90,17 +91,6 @@ def is_backup(folder: Path) -> bool:
     return any(exists(folder / sign) for sign in _BACKUP_SIGNS)
 
 
-def exists(path: Path, *, is_file: bool = False) -> bool:
-    """Return whether there is something at a path, or a file."""
-    try:
-        status = path.stat()
-    except PermissionError as error:
-        raise access_refused(path) from error
-    except OSError:
-        return False
-    return not is_file or not S_ISDIR(status.st_mode)
-
-
 def is_inside(path: Path, folder: Path) -> bool:
     """Return whether no link on the way to a path leads out of a folder."""
     return path.resolve().is_relative_to(folder.resolve())
@@ -110,19 +100,5 @@ def _find_in(folder: Path) -> Path | None:
     named = (folder / name for name in _NAMES)
     candidates = (*named, *in_backup(folder, BACKUP_DATABASE))
     # A folder can have such a name, too.
-    found = (path for path in candidates if exists(path, is_file=True))
+    found = (path for path in candidates if exists(path) and not path.is_dir())
     return next((path for path in found if is_inside(path, folder)), None)
-
-
-def _no_database(folder: Path) -> ExportNotFoundError:
-    if is_backup(folder):
-        msg = (
-            f"{folder} is a backup without messages ({BACKUP_DATABASE} is missing). "
-            "Messages in iCloud are not part of a backup: load chat.db from a Mac."
-        )
-    else:
-        msg = (
-            f"{folder} holds no Messages database. Give the path of chat.db or sms.db, "
-            "a folder that holds one, or the root of a Finder backup."
-        )
-    return ExportNotFoundError(msg, path=folder)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -63,14 +63,19 @@ class FoundOwner(NamedTuple):
 class Senders:
     """Where the name ends in the lines of a chat, and how it is shown."""
 
-    def __init__(self, heads: Sequence[str]) -> None:
-        """Learn the names: one may hold a colon, which only other lines show."""
+    def __init__(self, heads: Sequence[str], you: str | None = None) -> None:
+        """Learn the names: one may hold a colon, which only other lines show.
+
+        `you` is whom WhatsApp Web calls so.
+        """
         self._longer: set[str] = set()
         self._system: set[str] = set()
         names = self._learn(heads) | self._longer
         cleaned = map(clean_name, names - self._system)
         self._known = {name for name in cleaned if not name.startswith("~")}
-        self._shown = {name: self._show(name) for name in names}
+        self._shown = {
+            name: you if you and name in YOU else self._show(name) for name in names
+        }
 
     def split(self, head: str) -> tuple[str | None, str]:
         """Return the sender and the text of a line; no sender for a line of the app."""
@@ -139,12 +144,15 @@ class Chat:
         records: Records,
         days: Sequence[int | None],
         name: str | None,
+        *,
         zone: tzinfo | None = None,
         chat_id: str = "",
+        owner: str | None = None,
     ) -> None:
         """Build the messages of records whose dates are on these days.
 
-        `name` is the chat's in the file's name, `zone` that of the phone's clock.
+        `name` is the chat's in the file's name, `zone` that of the phone's clock, and
+        `owner` the name that the user gave.
         """
         self.id, self.name = chat_id, name
         self.duplicates = 0
@@ -158,7 +166,7 @@ class Chat:
         self.is_group_said = False
         heads = [record.head for record in records.records]
         self.form = _form_of(records, heads)
-        self._senders = Senders(heads)
+        self._senders = Senders(heads, owner if self.form == "web" else None)
         self.handles = self._senders.handles()
         self.messages = list(self._read(records, heads, days, zone))
         self.lost = [
@@ -204,16 +212,6 @@ class Chat:
         if titles and is_pair and len(others) == 1:
             return FoundOwner(others[0], "the chat's name")
         return None
-
-    def rename(self, names: Collection[str], name: str) -> None:
-        """Rename a sender, such as "You"."""
-        for message in self.messages:
-            if message.sender in names:
-                message.sender = name
-        said, self.said = self.said, {}
-        for one, has_said in said.items():
-            shown = name if one in names else one
-            self.said[shown] = self.said.get(shown, False) or has_said
 
     def add_older(self, older: "Chat") -> None:
         """Add who wrote in an older export of the chat, and what it shows of it."""

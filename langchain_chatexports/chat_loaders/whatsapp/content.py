@@ -3,21 +3,9 @@
 import re
 from typing import Any, NamedTuple
 
+from langchain_chatexports.chat_loaders.whatsapp import phrases
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     APP_MARKS,
-    ATTACHED,
-    ATTACHED_WITHOUT_BRACKETS,
-    CALLS,
-    DELETED,
-    DELETED_BY_ADMIN,
-    EDITED,
-    LIVE_LOCATION,
-    MARKS,
-    NOTICES,
-    OMITTED,
-    OMITTED_ENDS,
-    OMITTED_TYPES,
-    TYPES_OF_NAMES,
     phrase_key,
     plain_text,
 )
@@ -30,7 +18,13 @@ _MAX_ATTACHED = 60
 _MAX_PLACE = 500
 _MAX_BRACKETS = 8
 _VIEW_ONCE = "null"  # Of Android, for a picture that could be seen once.
-_PHRASES = DELETED | CALLS | NOTICES | frozenset(OMITTED_TYPES) | {_VIEW_ONCE}
+_PHRASES = (
+    phrases.DELETED
+    | phrases.CALLS
+    | phrases.NOTICES
+    | frozenset(phrases.OMITTED_TYPES)
+    | {_VIEW_ONCE}
+)
 _FIRST = 3
 _STARTS = frozenset(phrase[:_FIRST] for phrase in _PHRASES)
 _NOTABLE_FIRST = frozenset((*APP_MARKS, " ", "\t", "\u00a0"))
@@ -54,7 +48,7 @@ _WEB_LINE = re.compile(r"(?P<call>\[Call: [^\n\]]+\])|Poll: [^\n]+(?:\n {4}- [^\
 _WEB_STARTS = ("<", "[Call: ", "Poll: ")
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
-_LEADING_MARKS = re.compile(f"[{MARKS}\\s]+")
+_LEADING_MARKS = re.compile(f"[{phrases.MARKS}\\s]+")
 _NAME_OF_PHONE = re.compile(
     r"(?:IMG|VID|PTT|AUD|STK|DOC)-\d{8}-WA\d{1,8}\.\w{1,8}", re.ASCII
 )
@@ -104,7 +98,7 @@ class ContentReader:
         return self._read(text, is_edited=is_edited)
 
     def _is_notable(self, text: str) -> bool:
-        if "\u2068" in text or text.endswith(ATTACHED_WITHOUT_BRACKETS):
+        if "\u2068" in text or text.endswith(phrases.ATTACHED_WITHOUT_BRACKETS):
             return True
         return self._is_ios and any(mark in text for mark in APP_MARKS)
 
@@ -140,7 +134,7 @@ class ContentReader:
             caption = before.rstrip(f" \n{_ALL_MARKS}")
             is_of_app = any(mark in caption for mark in APP_MARKS)
             return _media(name, "" if is_of_app else caption)
-        is_note = phrase_key(note) in EDITED or (
+        is_note = phrase_key(note) in phrases.EDITED or (
             is_marked and self._is_ios and before[:-1]
         )
         if is_note and not is_edited:
@@ -166,16 +160,16 @@ class ContentReader:
             return _omitted(key, caption) if _is_omitted(key, bare) else None
         if caption:
             return None
-        if key in DELETED or key.startswith(DELETED_BY_ADMIN):
+        if key in phrases.DELETED or key.startswith(phrases.DELETED_BY_ADMIN):
             return Content("unsent", bare)
-        if key in OMITTED_TYPES:
+        if key in phrases.OMITTED_TYPES:
             has_mark = self._is_ios or text.startswith(APP_MARKS)
-            return _omitted(key) if has_mark or key == LIVE_LOCATION else None
+            return _omitted(key) if has_mark or key == phrases.LIVE_LOCATION else None
         if text == _VIEW_ONCE:
             return None if self._is_ios else _omitted()
-        if key in CALLS:
+        if key in phrases.CALLS:
             return _by_app("call", bare)
-        return _by_app("notice", bare) if key in NOTICES else None
+        return _by_app("notice", bare) if key in phrases.NOTICES else None
 
     def _head_and_caption(self, text: str) -> tuple[str, str]:
         head, _, tail = text.partition("\n")
@@ -184,7 +178,7 @@ class ContentReader:
             self._is_web
             and caption
             and marker.startswith("<")
-            and phrase_key(marker) in OMITTED | OMITTED_TYPES.keys()
+            and phrase_key(marker) in phrases.OMITTED | phrases.OMITTED_TYPES.keys()
         ):
             return f"{marker}>", "\n".join(filter(None, (caption, tail)))
         return head, tail
@@ -193,7 +187,7 @@ class ContentReader:
 def attachment(name: str) -> dict[str, str]:
     """Return type and name of an attached file."""
     *parts, suffix = re.split("[-.]", name)
-    known = map(TYPES_OF_NAMES.get, (*parts[:2], suffix.lower()))
+    known = map(phrases.TYPES_OF_NAMES.get, (*parts[:2], suffix.lower()))
     return {"type": next(filter(None, known), "file"), "uri": name}
 
 
@@ -203,7 +197,7 @@ def _media(name: str, caption: str) -> Content:
 
 def _omitted(key: str = "", caption: str = "") -> Content:
     """Return what stands for an attachment that was not exported."""
-    kind = OMITTED_TYPES.get(key)
+    kind = phrases.OMITTED_TYPES.get(key)
     return _with_caption({"type": kind} if kind else None, caption)
 
 
@@ -229,18 +223,18 @@ def _by_iphone(text: str) -> Content:
     if rest and _POLL.match(first) and first.partition(":")[0].isupper():
         return _by_app("poll", said)
     has_inner_mark = not rest and any(f", {mark}" in text for mark in APP_MARKS)
-    is_call = has_inner_mark or phrase_key(said) in CALLS
+    is_call = has_inner_mark or phrase_key(said) in phrases.CALLS
     return _by_app("call" if is_call else "notice", said)
 
 
 def _has_notable_head(text: str) -> bool:
     # A caption follows what stands for the attachment.
     head = text.partition("\n")[0].rstrip()
-    return head.endswith((">", ")", ATTACHED_WITHOUT_BRACKETS))
+    return head.endswith((">", ")", phrases.ATTACHED_WITHOUT_BRACKETS))
 
 
 def _is_omitted(key: str, bare: str) -> bool:
-    if key in OMITTED or key in OMITTED_TYPES:
+    if key in phrases.OMITTED or key in phrases.OMITTED_TYPES:
         return True
     # Of a language that is not in the table: a short text in brackets. People type
     # <sigh>, too, but no language of the app writes it as one word of ASCII.
@@ -261,7 +255,7 @@ def _omitted_at_end(text: str) -> Content | None:
     if at < 0 or len(said) > _MAX_PHRASE or "\n" in said:
         return None
     key = phrase_key(said)
-    if key not in OMITTED_TYPES and not _ends_as_omitted(said):
+    if key not in phrases.OMITTED_TYPES and not _ends_as_omitted(said):
         return None
     before = text[:at].strip()
     # Of a document: `talk.pdf • LRM2 pages LRMdocument omitted`.
@@ -276,7 +270,11 @@ def _ends_as_omitted(said: str) -> bool:
     if not 0 < len(words) <= _MAX_OMITTED_WORDS or any(map(str.isdecimal, said)):
         return False
     last = words[-1]
-    return last in OMITTED_ENDS if last.isascii() else last.endswith(OMITTED_ENDS)
+    return (
+        last in phrases.OMITTED_ENDS
+        if last.isascii()
+        else last.endswith(phrases.OMITTED_ENDS)
+    )
 
 
 def _attached(text: str) -> Content | None:
@@ -288,7 +286,7 @@ def _attached(text: str) -> Content | None:
     head, _, tail = text.partition("\n")
     start = _LEADING_MARKS.match(head)
     line = head[start.end() :] if start else head
-    name = line.rstrip().removesuffix(ATTACHED_WITHOUT_BRACKETS).strip()
+    name = line.rstrip().removesuffix(phrases.ATTACHED_WITHOUT_BRACKETS).strip()
     if len(name) < len(line.strip()) and _ends_in_suffix(name):
         return _media(name, tail)
     # A name may hold brackets, so each closing one is tried, from the left.
@@ -303,7 +301,7 @@ def _attached(text: str) -> Content | None:
             continue
         behind = line[end + 1 :].strip()
         is_sure = start is not None or _NAME_OF_PHONE.fullmatch(name) is not None
-        if words.strip().casefold() in ATTACHED or (is_sure and not behind):
+        if words.strip().casefold() in phrases.ATTACHED or (is_sure and not behind):
             return _media(name, "\n".join(filter(None, (behind, tail))))
     return None
 

@@ -4,7 +4,7 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from langchain_chatexports.chat_loaders.files import ExportFile
@@ -45,7 +45,7 @@ def matches(files: Iterable[ExportFile]) -> bool:
     )
 
 
-def chat_files(files: Iterable[ExportFile]) -> list[ExportFile]:
+def chat_files(files: Iterable[ExportFile]) -> Iterator[ExportFile]:
     """Choose the chats among text files.
 
     In a zip a chat lies beside its attachments, and these may be texts, too.
@@ -53,7 +53,13 @@ def chat_files(files: Iterable[ExportFile]) -> list[ExportFile]:
     places: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = defaultdict(list)
     for file in files:
         places[file.part, file.folders].append(file)
-    return [file for group in places.values() for file in _chats_of_place(group)]
+    for group in places.values():
+        framed = [file for file in group if is_framed(file)]
+        is_unpacked = any(file.name.lower() in _UNNAMED for file in framed)
+        has_attachments = is_unpacked or (framed and is_in_zip(framed[0]))
+        others = [] if has_attachments else [one for one in group if not is_framed(one)]
+        yield from framed
+        yield from filter(_looks_like_chat, others)
 
 
 def chat_name(file: ExportFile) -> str | None:
@@ -96,15 +102,6 @@ def estimate_messages(file: ExportFile) -> int:
     count = sum(any(one.match(line) for one in patterns) for line in lines)
     share = min(file.size, _ESTIMATE_BYTES) / max(1, file.size)
     return max(1, round(count / share)) if count else 0
-
-
-def _chats_of_place(files: Sequence[ExportFile]) -> list[ExportFile]:
-    framed = [file for file in files if is_framed(file)]
-    if any(file.name.lower() in _UNNAMED for file in files):
-        return framed
-    if framed and is_in_zip(files[0]):
-        return framed
-    return [file for file in files if is_framed(file) or _looks_like_chat(file)]
 
 
 def _looks_like_chat(file: ExportFile) -> bool:

@@ -1,10 +1,8 @@
 """The WhatsApp loader: a chat, or a folder of them."""
 
 import hashlib
-import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from langchain_chatexports.chat_loaders.date_order import (
     Order,
     checked_order,
 )
+from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
@@ -40,7 +39,6 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     is_framed,
 )
 from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
-from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
     read_lines,
@@ -55,25 +53,6 @@ _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _VOTES = 3
 _MAX_SHOWN = 3
-
-
-@dataclass
-class _Phone:
-    """What the chats of one phone show of each other."""
-
-    owner: FoundOwner | None = None
-    known_orders: dict[Layout, str] = field(default_factory=dict)
-    """The order of dates, by the layout of headers, where it is certain."""
-
-    def orders(self, records: Records, chosen: str | None) -> list[Order]:
-        """Return the order of dates in a chat, or else that of the chats beside it."""
-        orders = records.orders(chosen)
-        if any(order.is_guess for order in orders):
-            orders = records.orders(chosen, self.known_orders)
-        for layout, order in zip(records.layouts, orders, strict=True):
-            if not order.is_guess and order.conflict is None:
-                self.known_orders.setdefault(layout, order.order)
-        return orders
 
 
 class WhatsAppChatLoader(ChatExportLoader):
@@ -128,11 +107,12 @@ class WhatsAppChatLoader(ChatExportLoader):
             warn_of_local_times(self.path)
         if len(found) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(found)
-        phone, ids = _Phone(), Counter[str]()
+        ids: Counter[str] = Counter()
+        phone = _Phone(self.date_order)
         for group in self._groups(found, phone):
             chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
             if len(chats) > 1:
-                chats = _merged(chats)
+                chats = _merged(chats, files)
             while chats:
                 chat = chats.pop(0)
                 ids[chat.id] += 1
@@ -160,49 +140,38 @@ class WhatsAppChatLoader(ChatExportLoader):
         return sorted(chats, key=chat_id)
 
     def _groups(
-        self, files: list[ExportFile], phone: _Phone
+        self, files: list[ExportFile], phone: "_Phone"
     ) -> Iterable[list[ExportFile]]:
         """Return the files of each name or content, which can be exports of one chat.
 
         The beginnings of some are read: an unpacked zip of an iPhone has the chat's
         name in its first line, and chats of two show the owner of the phone.
         """
-        groups: dict[object, list[ExportFile]] = {}
-        owners: dict[str, FoundOwner] = {}
-        votes: Counter[str] = Counter()
-        keys: dict[str, object] = {}
+        same = DisjointSets()
         for number, file in enumerate(files):
             name = chat_name(file)
-            has_owner = self.owner or max(votes.values(), default=0) >= _VOTES
-            is_known = number >= _MAX_HEADS or (phone.known_orders and has_owner)
-            if len(files) > 1 and not (name and is_known):
-                head = self._head(file, phone)
+            is_enough = number >= _MAX_HEADS or phone.is_known(bool(self.owner))
+            if len(files) > 1 and not (name and is_enough):
+                head = phone.look_at(file)
                 name = head.title if head else name
-                if head and (owner := head.owner(is_whole=False)):
-                    votes[owners.setdefault(owner.name, owner).name] += 1
-            keys[file.label] = words_of_name(name) if name else file.label
-        originals = _originals(files)
+            if name:
+                same.join(words_of_name(name), file.label)
+        sizes = {file.size for file in files if _is_renamed(file)}
+        originals: dict[str, str] = {}
+        for file in sorted(files, key=_is_renamed):
+            if len(files) > 1 and file.size in sizes and (content := _digest(file)):
+                original = originals.setdefault(content, file.label)
+                if _is_renamed(file):
+                    same.join(original, file.label)
+        groups: dict[Hashable, list[ExportFile]] = {}
         for file in files:
-            key = keys[originals.get(file.label, file.label)]
-            groups.setdefault(key, []).append(file)
-        ranked = votes.most_common(2)
-        if ranked and ranked[0][1] > sum(count for _, count in ranked[1:]):
-            phone.owner = owners[ranked[0][0]]
+            groups.setdefault(same.find(file.label), []).append(file)
         return groups.values()
-
-    def _head(self, file: ExportFile, phone: _Phone) -> Chat | None:
-        """Return the beginning of a chat, if it can be read."""
-        try:
-            records = Records(head_lines(file, _HEAD_BYTES))
-        except ChatExportError:
-            return None
-        days = records.days(phone.orders(records, self.date_order))
-        return Chat(records, days, chat_name(file)) if records.records else None
 
     def _read(
         self,
         group: list[ExportFile],
-        phone: _Phone,
+        phone: "_Phone",
         files: ExportFiles,
         *,
         is_only: bool,
@@ -211,7 +180,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             try:
                 with file.open() as opened:
                     records = Records(read_lines(opened), files.check_count)
-                orders = phone.orders(records, self.date_order)
+                orders = phone.orders(records)
                 _check(records, orders, file)
             except ExportFormatError as error:
                 if is_only:
@@ -220,17 +189,20 @@ class WhatsAppChatLoader(ChatExportLoader):
                 continue
             days = records.days(orders)
             _warn_of_dates(records, orders, days, file, files)
-            chat = Chat(records, days, chat_name(file), self.timezone, chat_id(file))
-            if self.owner and chat.form == "web":
-                chat.rename(YOU, self.owner)
-            _warn_of_limit(chat, file)
+            chat = Chat(
+                records,
+                days,
+                chat_name(file),
+                zone=self.timezone,
+                chat_id=chat_id(file),
+                owner=self.owner,
+            )
+            _warn_of_limit(chat, file, files)
             yield chat
 
-    def _conversation(self, chat: Chat, phone: _Phone) -> Conversation:
+    def _conversation(self, chat: Chat, phone: "_Phone") -> Conversation:
         people = chat.people
-        owner = None if self.owner else chat.owner()
-        if not self.owner and not owner and phone.owner and phone.owner.name in people:
-            owner = phone.owner
+        owner = None if self.owner else chat.owner() or phone.owner_among(people)
         return Conversation(
             chat.id,
             chat.used_up(),
@@ -244,34 +216,63 @@ class WhatsAppChatLoader(ChatExportLoader):
         )
 
 
-def _originals(files: list[ExportFile]) -> dict[str, str]:
-    """Return whose copy each file is whose name is not one that WhatsApp gives."""
-    renamed = {
-        file.label for file in files if not is_framed(file) or chat_name(file) is None
-    }
-    sizes = Counter(file.size for file in files)
-    of_renamed = {file.size for file in files if file.label in renamed}
-    first: dict[bytes, str] = {}
-    originals: dict[str, str] = {}
-    for file in sorted(files, key=lambda file: file.label in renamed):
-        may_be_copy = file.size in of_renamed and sizes[file.size] > 1
-        if may_be_copy and (content := _digest(file)):
-            original = first.setdefault(content, file.label)
-            if file.label in renamed:
-                originals[file.label] = original
-    return originals
+class _Phone:
+    """What the chats of one phone show of each other."""
+
+    def __init__(self, date_order: str | None) -> None:
+        self._date_order = date_order
+        self._known_orders: dict[Layout, str] = {}
+        self._owners: Counter[FoundOwner] = Counter()
+
+    def look_at(self, file: ExportFile) -> Chat | None:
+        """Return the beginning of a chat, if it can be read, and note what it shows."""
+        try:
+            records = Records(head_lines(file, _HEAD_BYTES))
+        except ChatExportError:
+            return None
+        days = records.days(self.orders(records))
+        if not records.records:
+            return None
+        chat = Chat(records, days, chat_name(file))
+        if owner := chat.owner(is_whole=False):
+            self._owners[owner] += 1
+        return chat
+
+    def is_known(self, has_owner: bool) -> bool:
+        """Return whether more chats would hardly show anything new."""
+        votes = max(self._owners.values(), default=0)
+        return bool(self._known_orders) and (has_owner or votes >= _VOTES)
+
+    def orders(self, records: Records) -> list[Order]:
+        """Return the order of dates in a chat, or else that of the chats beside it."""
+        orders = records.orders(self._date_order)
+        if any(order.is_guess for order in orders):
+            orders = records.orders(self._date_order, self._known_orders)
+        for layout, order in zip(records.layouts, orders, strict=True):
+            if not order.is_guess and order.conflict is None:
+                self._known_orders.setdefault(layout, order.order)
+        return orders
+
+    def owner_among(self, people: Collection[str]) -> FoundOwner | None:
+        """Return the owner of most chats, if that is one of these people."""
+        votes: Counter[str] = Counter()
+        for owner, count in self._owners.items():
+            votes[owner.name] += count
+        name, most = next(iter(votes.most_common(1)), ("", 0))
+        if name not in people or most * 2 <= votes.total():
+            return None
+        return next(owner for owner in self._owners if owner.name == name)
 
 
-def _digest(file: ExportFile) -> bytes | None:
-    """Return a sign of a file's content: copies may have other names."""
-    content = hashlib.sha256()
+def _is_renamed(file: ExportFile) -> bool:
+    return not is_framed(file) or chat_name(file) is None
+
+
+def _digest(file: ExportFile) -> str | None:
     try:
-        with file.open() as opened:
-            while block := opened.read(_HEAD_BYTES):
-                content.update(block)
+        return hashlib.sha256(file.read()).hexdigest()
     except ChatExportError:
         return None
-    return content.digest()
 
 
 def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
@@ -293,17 +294,16 @@ def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
             raise ExportFormatError(msg, path=file.path)
 
 
-def _merged(chats: list[Chat]) -> list[Chat]:
+def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
     """Merge exports of one chat; those of other chats of its name stay."""
     merged = merge_exports(chats)
     if len(merged) > 1:
         shown = " and ".join(escaped(chat.id) for chat in chats[:_MAX_SHOWN])
         more = len(chats) - _MAX_SHOWN
-        warnings.warn(
+        files.warn(
             f"{shown}{f' and {more:,} more' if more > 0 else ''} have one name, but "
             "not enough messages in common to be exports of one chat: they are "
-            f"{len(merged)} sessions. If they are of one chat, keep the newest one.",
-            stacklevel=3,
+            f"{len(merged)} sessions. If they are of one chat, keep the newest one."
         )
     return merged
 
@@ -324,33 +324,29 @@ def _warn_of_dates(
     counts.update(shown)
     files.details["date_orders"] = dict(sorted(counts.items()))
     if any(days[record.date] is None for record in records.records):
-        warnings.warn(
+        files.warn(
             f"The dates of {file.label} are in the Islamic calendar, which is not "
             "read: its messages have no time. Set the phone's calendar to the "
-            "Gregorian one and export the chat again.",
-            stacklevel=4,
+            "Gregorian one and export the chat again."
         )
     if len(orders) > 1:
-        warnings.warn(
+        files.warn(
             f"{file.label} has headers of {len(orders)} layouts and was probably put "
-            "together from several exports. All of them are read.",
-            stacklevel=4,
+            "together from several exports. All of them are read."
         )
     if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
-        warnings.warn(
+        files.warn(
             f"The dates of {file.label} do not show which number is the day; they are "
             f"read with the {guesses[0]}. If that is wrong, give date_order "
-            "in Python, or put a longer chat of this phone beside it.",
-            stacklevel=4,
+            "in Python, or put a longer chat of this phone beside it."
         )
 
 
-def _warn_of_limit(chat: Chat, file: ExportFile) -> None:
+def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
     length, is_web = len(chat.messages), chat.form == "web"
     if any(length in one for one in (_LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES)):
         newest = "100,000" if is_web else "40,000 (10,000 with media)"
-        warnings.warn(
+        files.warn(
             f"{file.label} has {length:,} messages: WhatsApp exports the newest "
-            f"{newest}, so older ones are probably missing.",
-            stacklevel=4,
+            f"{newest}, so older ones are probably missing."
         )

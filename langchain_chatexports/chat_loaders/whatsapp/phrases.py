@@ -15,15 +15,12 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+# Characters without a width, for a character class: direction marks and the like.
 MARKS = "\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\u070f\ufeff"
-"""Characters without a width, for a character class: direction marks and the like."""
-
+# Characters that the texts of an iPhone itself begin with.
 APP_MARKS = ("\u200e", "\u200f")
-"""Characters that the texts of an iPhone itself begin with."""
-
+# Spaces in headers, for a character class.
 SPACES = " \u00a0\u202f\u2009"
-"""Spaces in headers, for a character class."""
-
 _MARK = re.compile(f"[{MARKS}]")
 _SPACE = re.compile(f"[{SPACES}]")
 _DIGIT = re.compile(r"\d")
@@ -72,54 +69,38 @@ def _keys(name: str) -> frozenset[str]:
     return frozenset(phrase_key(text) for one in _LANGUAGES for text in one[name])
 
 
+# Android's sentences, in angle brackets, for an attachment that was not exported.
 OMITTED = _keys("omitted")
-"""Android's sentences, in angle brackets, for an attachment that was not exported."""
-
+# The type of the attachment for which an iPhone's sentence stands.
 OMITTED_TYPES: dict[str, str] = {
     phrase_key(one["image_omitted"]): "photo" for one in _LANGUAGES
 } | {phrase_key(text): kind for text, kind in _DATA["omitted"].items()}
-"""The type of the attachment for which an iPhone's sentence stands."""
-
-# "Video weggelassen" is in no table, but ends as the picture's sentence does.
+# The last words of such sentences: "Video weggelassen" is in no table, but ends as the
+# picture's does.
 OMITTED_ENDS = tuple(
     {key.rpartition(" ")[2] for key in OMITTED_TYPES} | {*_DATA["omitted_ends"]}
 )
-"""The last words of such sentences."""
-
+# The type of an attachment by a part of its file's name, or its suffix.
 TYPES_OF_NAMES: dict[str, str] = _DATA["types"]
-"""The type of an attachment by a part of its file's name, or its suffix."""
-
+# Every phone's sentence for a place that moves, without brackets or a mark.
 LIVE_LOCATION = "live location shared"
-"""Every phone's sentence for a place that moves, without brackets or a mark."""
-
+# Android's words, in round brackets, behind the name of a file.
 ATTACHED = frozenset(one["attached"].casefold() for one in _LANGUAGES)
-"""Android's words, in round brackets, behind the name of a file."""
-
 ATTACHED_WITHOUT_BRACKETS: str = _DATA["languages"]["fa"]["attached"]
-
+# Sentences of messages that the owner deleted, which mean nothing else anywhere.
 DELETED_BY_OWNER = _keys("deleted_by_owner")
-"""Sentences of messages that the owner deleted, which mean nothing else anywhere."""
-
 DELETED = _keys("deleted") | DELETED_BY_OWNER | {"you deleted this message as admin"}
 DELETED_BY_ADMIN = "this message was deleted by admin "
-
+# The notes behind an edited message, in angle brackets.
 EDITED = frozenset(map(phrase_key, _DATA["edited"]))
-"""The notes behind an edited message, in angle brackets."""
-
+# Android's sentences in the name of the person who called.
 CALLS = frozenset(map(phrase_key, _DATA["calls"]))
-"""Android's sentences in the name of the person who called."""
-
+# Other sentences of the app, for exports that lost their marks.
 NOTICES = frozenset(map(phrase_key, _DATA["notices"]))
-"""Other sentences of the app, for exports that lost their marks."""
-
+# The owner's name in an export of WhatsApp Web, by language.
 YOU = frozenset(_DATA["you"])
-"""The owner's name in an export of WhatsApp Web, by language."""
-
-FILE_NAMES: list[tuple[str, str]] = [
-    (before, after) for before, after in _DATA["file_names"]
-]
-"""What the phone's language puts before and behind a chat's name."""
-
+# What the phone's language puts before and behind a chat's name.
+FILE_NAMES: list[list[str]] = _DATA["file_names"]
 _AFTER_NOON = {
     _period_key(word): is_late
     for name, is_late in (("before_noon", False), ("after_noon", True))

@@ -5,7 +5,6 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import chain
 from typing import IO, NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import (
@@ -24,7 +23,6 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 # A message holds at most 65,536 characters. A longer line is no message; cutting it
 # keeps a file without line ends from being read at once.
 _MAX_LINE = 1 << 18
-_MAX_TAIL = 1 << 20
 _CHECKED = 1 << 12
 _GROUPS = ("date", "hour", "minute", "second", "word")
 
@@ -67,18 +65,12 @@ class Records:
         """The first line, if it has no header."""
 
         self.lost_lines = 0
-        """Lines of no message: before the first one, or behind a far too long one."""
+        """Lines before the first message that are not blank."""
 
-        remaining, first = iter(lines), list[str]()
-
-        def noted() -> Iterator[str]:
-            for line in remaining:
-                first.append(line)
-                yield line
-
-        self.layouts = learn_layouts(noted())
+        listed = list(lines)
+        self.layouts = learn_layouts(listed)
         if self.layouts:
-            self._read(chain(first, remaining), check_count)
+            self._read(listed, check_count)
 
     def orders(
         self, chosen: str | None, known: Mapping[Layout, str] | None = None
@@ -128,7 +120,7 @@ class Records:
         ]
         places: dict[tuple[str, int], int] = {}
         tail: list[str] = []
-        length, last = 0, -1
+        last = -1
         for number, line in enumerate(lines, 1):
             for layout, match, groups in readers:  # noqa: B007 - the one that is found
                 found = match(line)
@@ -139,15 +131,10 @@ class Records:
                 if seconds is not None:
                     break
             else:
-                length += len(line) + 1
-                if length > _MAX_TAIL:
-                    self.lost_lines += not _is_blank(line)
-                else:
-                    tail.append(line)
+                tail.append(line)
                 continue
             if tail:
                 self._end(tail)
-                length = 0
             place = places.setdefault((date, layout), len(self.dates))
             if place == len(self.dates):
                 stamp = DateStamp.parse(plain_text(date), number)
@@ -163,14 +150,12 @@ class Records:
 
     def _end(self, lines: list[str]) -> None:
         """Add lines to the last record; before the first one they are lost."""
-        if not lines:
-            return
         text = "\n".join(lines).rstrip("\n")
         lines.clear()
         if self.records:
             self.records[-1] = self.records[-1]._replace(tail=text or None)
         else:
-            lost = [line for line in text.split("\n") if not _is_blank(line)]
+            lost = [line for line in text.split("\n") if line.strip()]
             self.leading = self.leading or "".join(lost[:1])
             self.lost_lines += len(lost)
 
@@ -192,7 +177,3 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
     finally:
         with suppress(ValueError):  # It may be closed already, after an error.
             text.detach()  # Whoever opened the file closes it.
-
-
-def _is_blank(line: str) -> bool:
-    return not line or line.isspace()

@@ -6,8 +6,8 @@ had the second before or after), or to the minute where one phone writes no seco
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from langchain_chatexports.chat_loaders.messages import Message
@@ -15,21 +15,16 @@ from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, words_of_nam
 
 _MICROSECONDS = 1_000_000
 _MINUTE = 60
-_NEAR = (-1, 0, 1)
 _NEVER = -(10**12)  # Before all years.
 _ATTACHMENT = "\0"  # Its text depends on whether media were exported.
+_REWRITTEN = "\1"
 # Who sends one greeting to two people has it in both chats, and not their answers.
 _MIN_EQUAL = 3
 _MIN_SENDERS = 2
-# Of many chats of one name, those with most in common are compared; a text that more
-# chats have at one minute is a greeting.
-_MAX_HOLDERS = 16
-_MAX_COMPARED = 3
+_MAX_COMPARED = 20
 
-# Sender, text, moment, and whether that is a second, a minute of messages that have no
-# seconds, or a minute of all messages.
-_Key: TypeAlias = tuple[str, str, int, int]
-_SECOND, _BARE_MINUTE, _ANY_MINUTE = range(3)
+# Sender, and text or one of the signs above.
+_Key: TypeAlias = tuple[str, str]
 # Where a message stands: when it arrived, and its place among those of that moment.
 _Order: TypeAlias = tuple[int, tuple[int, ...]]
 _FIRST, _LAST = -1, 10**12
@@ -44,23 +39,9 @@ def merge_exports(chats: Iterable[Chat]) -> list[Chat]:
     that person. The result is sorted by id.
     """
     found: list[_MergedChat] = []
-    holders: dict[_Key, list[int]] = defaultdict(list)
     for chat in sorted(chats, key=_end_and_length, reverse=True):
-        shared: Counter[int] = Counter()
-        keys = [
-            _key(row, _moment(row) // _MINUTE, _ANY_MINUTE) for row in chat.messages
-        ]
-        for sender, said, minute, kind in keys:
-            for near in _NEAR:
-                shared.update(holders.get((sender, said, minute + near, kind), ()))
-        alike = [number for number, _ in shared.most_common(_MAX_COMPARED)]
-        number = next((one for one in alike if found[one].take_in(chat)), len(found))
-        if number == len(found):
+        if not any(merged.take_in(chat) for merged in found[:_MAX_COMPARED]):
             found.append(_MergedChat(chat))
-        for key in keys:
-            held = holders[key]
-            if number not in held and len(held) < _MAX_HOLDERS:
-                held.append(number)
     return sorted((merged.finished() for merged in found), key=lambda chat: chat.id)
 
 
@@ -71,8 +52,8 @@ class _MergedChat:
         self._chat = newest
         self._rows: list[Message] = []
         self._orders: list[_Order] = []
-        self._places: dict[_Key, list[int]] = defaultdict(list)
-        self._rewritten: dict[_Key, list[int]] = defaultdict(list)
+        # Moment, place, and whether the moment is exact, of all rows with a time.
+        self._places: dict[_Key, list[tuple[int, int, bool]]] = defaultdict(list)
         self._typed: list[int] = []
         arrival = _NEVER
         for place, row in enumerate(newest.messages):
@@ -81,10 +62,18 @@ class _MergedChat:
 
     def take_in(self, older: Chat) -> bool:
         """Add what only an older export has, and return whether it is of this chat."""
-        pairs = self._equal(older)
+        pairs: dict[int, int] = {}
+        self._pair(older, pairs, {n: _key(row) for n, row in enumerate(older.messages)})
         if not self._is_of_one_chat(older, pairs):
             return False
-        self._pair_rewritten(older, pairs)
+        # What an export has alone in a time that both cover was edited or taken back
+        # later, if its sender did so with a message of that time.
+        unpaired = {
+            place: (row.sender, _REWRITTEN)
+            for place, row in enumerate(older.messages)
+            if place not in pairs and _is_typed(row) and row.sender
+        }
+        self._pair(older, pairs, unpaired)
         for row, order in list(self._placed(older, pairs)):
             self._add(row, order, older)
         self._chat.add_older(older)
@@ -103,33 +92,36 @@ class _MergedChat:
         self._orders.append(order)
         if moment == _NEVER:
             return
-        kind = _SECOND if chat.has_seconds else _BARE_MINUTE
-        self._places[_key(row, moment, kind)].append(place)
-        self._places[_key(row, moment // _MINUTE, _ANY_MINUTE)].append(place)
+        held = (moment, place, chat.has_seconds)
+        insort(self._places[_key(row)], held)
         if row.kind == "unsent" or row.extra.get("edited"):
-            self._rewritten[row.sender, "", moment, _SECOND].append(place)
+            insort(self._places[row.sender, _REWRITTEN], held)
         if _is_typed(row):
             insort(self._typed, moment)
 
-    def _equal(self, older: Chat) -> dict[int, int]:
-        """Return which messages are equal: places here by those in the older export."""
+    def _pair(self, older: Chat, pairs: dict[int, int], keys: dict[int, _Key]) -> None:
+        """Pair messages of the older export with those here of their keys and times."""
         # By time, and the earliest first: otherwise an equal one a second later stays
         # alone.
-        timed = sorted(
-            (moment, place)
-            for place, row in enumerate(older.messages)
-            if (moment := _moment(row)) != _NEVER
-        )
-        pairs: dict[int, int] = {}
-        partners = _Partners(self._places)
+        moments = ((_moment(older.messages[place]), place) for place in keys)
+        timed = sorted(one for one in moments if one[0] != _NEVER)
+        taken = set(pairs.values())
+        next_of: dict[_Key, int] = {}
         for moment, place in timed:
-            row, minute = older.messages[place], moment // _MINUTE
-            keys = [_key(row, minute, _ANY_MINUTE)]
-            if older.has_seconds:
-                keys = [_key(row, moment + near, _SECOND) for near in _NEAR]
-                keys.append(_key(row, minute * _MINUTE, _BARE_MINUTE))
-            partners.pair(place, keys, pairs)
-        return pairs
+            key = keys[place]
+            held = self._places.get(key, [])
+            first = max(next_of.get(key, 0), bisect_left(held, (moment - _MINUTE,)))
+            for at in range(first, len(held)):
+                other, partner, is_exact = held[at]
+                is_near = moment // _MINUTE == other // _MINUTE
+                if is_exact and older.has_seconds:
+                    is_near = abs(moment - other) <= 1
+                if is_near and partner not in taken:
+                    taken.add(partner)
+                    pairs[place] = partner
+                    next_of[key] = at + 1
+                if place in pairs or (other > moment and not is_near):
+                    break
 
     def _is_of_one_chat(self, older: Chat, pairs: dict[int, int]) -> bool:
         if len(pairs) == len(older.messages) == len(self._rows):
@@ -151,19 +143,6 @@ class _MergedChat:
             bisect_right(moments, end) - bisect_left(moments, begin)
             for moments in (typed, self._typed)
         )
-
-    def _pair_rewritten(self, older: Chat, pairs: dict[int, int]) -> None:
-        """Pair messages with what the newer export has in their place.
-
-        All else of that time is in both: what an export has alone there was edited or
-        taken back later, if its sender did so with a message of that time.
-        """
-        partners = _Partners(self._rewritten, pairs.values())
-        for place, row in enumerate(older.messages if self._rewritten else ()):
-            if place not in pairs and _is_typed(row) and row.sender:
-                moments = (_moment(row) + near for near in _NEAR)
-                keys = [(row.sender, "", moment, _SECOND) for moment in moments]
-                partners.pair(place, keys, pairs)
 
     def _placed(
         self, older: Chat, pairs: dict[int, int]
@@ -194,30 +173,9 @@ class _MergedChat:
             yield row, (order[0], (*order[1][:_MAX_NESTING], place))
 
 
-class _Partners:
-    """Messages of the newer export, each for one of the older."""
-
-    def __init__(
-        self, places: Mapping[_Key, list[int]], taken: Iterable[int] = ()
-    ) -> None:
-        self._places = places
-        self._taken = set(taken)
-        self._waiting: dict[_Key, Iterator[int]] = {}
-
-    def pair(self, place: int, keys: list[_Key], pairs: dict[int, int]) -> None:
-        """Pair a message with the first one under its keys that is free."""
-        for key in keys:
-            waiting = self._waiting.setdefault(key, iter(self._places.get(key, ())))
-            for partner in waiting:
-                if partner not in self._taken:
-                    self._taken.add(partner)
-                    pairs[place] = partner
-                    return
-
-
-def _key(row: Message, moment: int, kind: int) -> _Key:
+def _key(row: Message) -> _Key:
     is_attachment = row.kind == "media" or "attachments" in row.extra
-    return row.sender, _ATTACHMENT if is_attachment else row.text, moment, kind
+    return row.sender, _ATTACHMENT if is_attachment else row.text
 
 
 def _is_typed(row: Message) -> bool:

@@ -183,10 +183,6 @@ def in_three_folders(folder: Path) -> Path:
     return folder / "parts"
 
 
-def in_a_list(folder: Path) -> list[Path]:
-    return [in_one_zip(folder / "one"), in_one_folder(folder / "two")]
-
-
 def said(sessions: Iterable[ChatSession]) -> dict[str, list[tuple[str, str]]]:
     return {
         metadata_of(session)["id"]: [
@@ -240,13 +236,6 @@ class TestEverything:
         sessions = (loader | MapAIMessages()).load()
         ai = [m.content for s in sessions for m in s["messages"] if m.type == "ai"]
         assert ai == ["hős", "Cześć 😂"]
-
-
-def test_what_is_there_twice_comes_once(tmp_path: Path) -> None:
-    loader = FolderFacebookMessengerChatLoader(in_a_list(tmp_path))
-    assert said(loader.load()) == EXPECTED
-    summary = loader.inspect()
-    assert summary.found == summary.kept + sum(summary.skipped.values())
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
-    SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from tests.unit_tests.builders.messenger import (
@@ -73,15 +70,6 @@ class TestLayouts:
         messages = [sessions[0]["messages"] for sessions in loaded]
         assert all(found == messages[0] for found in messages)
 
-    @pytest.mark.parametrize("root", ROOTS)
-    def test_a_zip_gives_what_its_folder_gives(self, tmp_path: Path, root: str) -> None:
-        export = Export(root)
-        for number in range(3):
-            chat = export.thread(f"ada_{number}").says("Ada Byron", "hi", NOON)
-            chat.says("Grace Hopper", "Köszönöm 😂", NOON + 1)
-        folder, packed = export.to_folder_and_zip(tmp_path / "export")
-        assert load(packed) == load(folder)
-
     def test_the_first_layout_of_2018_has_no_sections(
         self, export: Export, tmp_path: Path
     ) -> None:
@@ -90,12 +78,6 @@ class TestLayouts:
         export.file("messages/AdaByron_f00-_bar12/message.json", content)
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert session["metadata"]["id"] == "adabyron_f00-_bar12"
-
-    def test_a_thread_zipped_alone_is_named_by_its_path(self, tmp_path: Path) -> None:
-        chat = Export("").thread("ada_1").says("Ada Byron", "hi", NOON)
-        (data,) = chat.files().values()
-        path = Export().file("message_1.json", data).to_zip(tmp_path / "x.zip")
-        assert ids(load(path)) == ["ada_1"]
 
     def test_files_of_other_names_are_threads_of_their_own(
         self, tmp_path: Path
@@ -122,43 +104,8 @@ class TestLayouts:
         assert summary.found == 1
         assert summary.details["other_files"] == 5
 
-    def test_letter_case_of_folders_and_suffixes_does_not_matter(
-        self, tmp_path: Path
-    ) -> None:
-        parts = (
-            ("One", "Inbox/Ada_1/message_1.JSON"),
-            ("two", "inbox/ada_1/message_2.json"),
-        )
-        for number, (part, place) in enumerate(parts):
-            content = {
-                "participants": [],
-                "messages": [message("Ada", str(number), NOON - number)],
-            }
-            Export().file(f"messages/{place}", content).to_folder(tmp_path / "x" / part)
-        (session,) = load(tmp_path / "x")
-        assert session["metadata"]["id"] == "ada_1"
-        assert texts(session) == ["1", "0"]
-
-    def test_the_two_ways_to_write_an_accent_are_one_name(self, tmp_path: Path) -> None:
-        for form in ("NFC", "NFD"):
-            export = Export()
-            folder = unicodedata.normalize(form, "zoë_1")
-            export.thread(folder).says("Zoë", form, NOON)
-            export.to_zip(tmp_path / "x" / f"{form}.zip")
-        assert ids(load(tmp_path / "x")) == [unicodedata.normalize("NFC", "zoë_1")]
-
 
 class TestOrder:
-    def test_of_two_spellings_the_first_in_code_points_counts(
-        self, tmp_path: Path
-    ) -> None:
-        for part, names in (("a", ["zoe_1", "alan_2"]), ("b", ["Zoe_1"])):
-            export = Export()
-            for name in names:
-                export.thread(name).says("Ada Byron", part, NOON)
-            export.to_zip(tmp_path / "x" / f"{part}.zip")
-        assert ids(load(tmp_path / "x")) == ["zoe_1", "alan_2"]
-
     def test_sessions_come_in_code_point_order_of_their_folders(
         self, export: Export, tmp_path: Path
     ) -> None:
@@ -205,11 +152,6 @@ class TestSections:
     def test_all_sections_but_spam_are_read(self, folder: Path) -> None:
         assert ids(load(folder)) == ["archived_threads_1", "e2ee_cutover_1", "inbox_1"]
 
-    def test_left_out_sections_are_counted(self, folder: Path) -> None:
-        summary = inspect(folder)
-        assert summary.skipped == {"section": 4}
-        assert summary.found == 10
-
     @pytest.mark.parametrize("section", ["filtered_threads", "message_requests"])
     def test_left_out_sections_can_be_asked_for(
         self, folder: Path, section: str
@@ -225,12 +167,6 @@ class TestSections:
     ) -> None:
         assert ids(load(folder / FACEBOOK / section)) == [f"{section}_1"]
 
-    def test_a_section_is_right_around_its_threads(self, tmp_path: Path) -> None:
-        """And no folder of that name further out, as somebody may have made."""
-        export = Export("filtered_threads/old/messages")
-        export.thread("ada_1", section=None).says("Ada Byron", "hi", NOON)
-        assert ids(load(export.to_zip(tmp_path / "x.zip"))) == ["ada_1"]
-
     def test_a_thread_over_two_sections_is_one_session(
         self, export: Export, tmp_path: Path
     ) -> None:
@@ -239,17 +175,6 @@ class TestSections:
         chat.says("Ada Byron", "new", NOON + 1)
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert texts(session) == ["old", "new"]
-
-    def test_only_the_spam_part_of_a_thread_is_left_out(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        chat = export.thread("ada_1", section="message_requests")
-        chat.says("Ada Byron", "who are you?", NOON - 1)
-        folder = export.to_folder(tmp_path / "x")
-        (session,) = load(folder)
-        assert texts(session) == ["hi"]
-        assert inspect(folder).skipped == {"section": 1}
 
 
 class TestParts:
@@ -274,42 +199,6 @@ class TestParts:
         (session,) = load(tmp_path / "parts")
         assert texts(session) == list(self.expected)
 
-    def test_several_zips_can_be_given(self, tmp_path: Path) -> None:
-        paths = [
-            part.to_zip(tmp_path / f"{number}" / "facebook.zip")
-            for number, part in enumerate(self.parts())
-        ]
-        (session,) = load(paths)
-        assert texts(session) == list(self.expected)
-
-    def test_a_zip_beside_its_unpacked_folder_adds_nothing(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        export.to_folder(tmp_path / "x")
-        export.to_zip(tmp_path / "x" / "facebook-grace.zip")
-        (session,) = load(tmp_path / "x")
-        assert texts(session) == ["hi"]
-
-    def test_a_zip_that_somebody_sent_is_no_part(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        folder = export.to_folder(tmp_path / "x")
-        sent = Export()
-        sent.thread("secret_1").says("Eve", "not yours", NOON)
-        sent.to_zip(folder / FACEBOOK / "inbox" / "ada_1" / "files" / "sent.zip")
-        assert ids(load(folder)) == ["ada_1"]
-
-    def test_a_media_part_beside_others_is_fine(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        export.to_zip(tmp_path / "x" / "facebook-1.zip")
-        media = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
-        media.to_zip(tmp_path / "x" / "facebook-2.zip")
-        assert ids(load(tmp_path / "x")) == ["ada_1"]
-
 
 @pytest.mark.parametrize(
     "place",
@@ -329,19 +218,6 @@ def test_a_copy_under_another_name_is_not_learned_twice(
     (session,) = load(folder)
     assert ids([session]) == ["ada_1"]
     assert texts(session) == ["hello"]
-    assert inspect(folder).skipped == {"duplicate": 1}
-
-
-def test_renamed_files_of_one_thread_are_one_session(
-    export: Export, tmp_path: Path
-) -> None:
-    chat = Export().thread("ada_1").says("Ada Byron", "hello", NOON)
-    chat.says("Grace Hopper", "hi", NOON + 1)
-    for name, part in (("new", chat.messages), ("old", chat.messages[:1])):
-        export.file(f"{name}.json", chat.document(part))
-    folder = export.to_folder(tmp_path / "x")
-    (session,) = load(folder)
-    assert texts(session) == ["hello", "hi"]
     assert inspect(folder).skipped == {"duplicate": 1}
 
 
@@ -403,21 +279,6 @@ class TestEncryptedChats:
         chat = export.encrypted(f"messages/{name}.json", self.PAIR[::-1])
         return chat.says("Ada Byron", "after", NOON + 5)
 
-    def test_a_flat_file_is_a_session(self, export: Export, tmp_path: Path) -> None:
-        self.new_half(export)
-        for path in export.to_folder_and_zip(tmp_path / "x"):
-            (session,) = load(path)
-            assert session["metadata"]["id"] == "messages/ada byron_12.json"
-            assert session["metadata"]["title"] == "Ada Byron"
-            assert texts(session) == ["after"]
-
-    def test_its_file_may_lie_at_the_root_of_a_zip(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        self.new_half(export).path = "Ada Byron_12.json"
-        (session,) = load(export.to_zip(tmp_path / "messages.zip"))
-        assert session["metadata"]["id"] == "ada byron_12.json"
-
     @pytest.mark.parametrize("section", ["inbox", "e2ee_cutover"])
     def test_it_joins_the_older_half_of_the_same_two_people(
         self, export: Export, tmp_path: Path, section: str
@@ -426,15 +287,6 @@ class TestEncryptedChats:
         self.new_half(export)
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert session["metadata"]["id"] == "ada_1"
-        assert texts(session) == ["before", "after"]
-
-    def test_halves_in_two_zips_are_one_session(self, tmp_path: Path) -> None:
-        old, new = Export(), Export()
-        self.old_half(old)
-        self.new_half(new)
-        old.to_zip(tmp_path / "x" / "facebook-grace.zip")
-        new.to_zip(tmp_path / "x" / "messages.zip")
-        (session,) = load(tmp_path / "x")
         assert texts(session) == ["before", "after"]
 
     def test_the_thread_that_went_over_comes_before_another_one(
@@ -462,24 +314,6 @@ class TestEncryptedChats:
             "club_1",
         ]
 
-    def test_each_file_alone_is_one_thread(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        self.new_half(export, "Ada Byron_1")
-        self.new_half(export, "Ada Byron_2")
-        assert len(load(export.to_folder(tmp_path / "x"))) == 2
-
-    def test_the_same_file_in_two_exports_comes_once(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = self.new_half(export)
-        chat.path = "Ada Byron_1.json"
-        export.to_folder(tmp_path / "x" / "2024")
-        export.chats[0].says("Grace Hopper", "later", NOON + 9)
-        export.to_folder(tmp_path / "x" / "2025")
-        (session,) = load(tmp_path / "x")
-        assert texts(session) == ["after", "later"]
-
     def test_the_same_chat_has_another_number_in_another_download(
         self, tmp_path: Path
     ) -> None:
@@ -493,18 +327,6 @@ class TestEncryptedChats:
         assert texts(session) == ["after", "x"]
         assert inspect(tmp_path / "x").skipped == {"duplicate": 1}
 
-    def test_two_people_of_one_name_stay_apart_in_another_download(
-        self, tmp_path: Path
-    ) -> None:
-        for year in (2024, 2025):
-            export = Export()
-            for number in (1, 2):
-                chat = export.encrypted(f"messages/Ada_{number}.json", self.PAIR)
-                chat.says("Ada Byron", f"of Ada {number}", NOON)
-            export.to_zip(tmp_path / "x" / f"messages-{year}.zip")
-        sessions = load(tmp_path / "x")
-        assert [texts(s) for s in sessions] == [["of Ada 1"], ["of Ada 2"]]
-
     def test_deleted_accounts_are_different_people(
         self, export: Any, tmp_path: Path
     ) -> None:
@@ -515,28 +337,6 @@ class TestEncryptedChats:
             chat = export.encrypted(f"messages/Facebook user_{number}.json", people)
             chat.says(people[0], "after", NOON + 5)
         assert len(load(export.to_folder(tmp_path / "x"))) == 4
-
-    def test_deleted_accounts_stay_apart_in_another_download(
-        self, tmp_path: Path
-    ) -> None:
-        people = ["Facebook user", "Grace Hopper"]
-        for year in (2024, 2025):
-            export = Export()
-            chat = export.encrypted(f"messages/Facebook user_{year}.json", people)
-            chat.says(people[0], str(year), NOON)
-            export.to_zip(tmp_path / "x" / f"{year}.zip")
-        assert len(load(tmp_path / "x")) == 2
-
-    @pytest.mark.parametrize(
-        "people", [["Grace Hopper"], ["Ada Byron", "Bob", "Grace Hopper"]]
-    )
-    def test_only_a_chat_of_two_joins_its_older_half(
-        self, export: Export, tmp_path: Path, people: list[str]
-    ) -> None:
-        """One may be in two groups with the same people."""
-        export.thread("club_1", people).says(people[0], "before", NOON)
-        export.encrypted("messages/Club_1.json", people).says(people[0], "after", NOON)
-        assert len(load(export.to_folder(tmp_path / "x"))) == 2
 
 
 class TestInstagram:
@@ -554,25 +354,6 @@ class TestInstagram:
             assert session["metadata"]["platform"] == "instagram"
             assert inspect(path).platform == "instagram"
 
-    @pytest.mark.parametrize("root", [INSTAGRAM, "instagram-grace/messages"])
-    def test_each_level_tells_the_platform(self, tmp_path: Path, root: Any) -> None:
-        export = Export(root)
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        level = export.to_folder(tmp_path / "x")
-        for name in f"{root}/inbox/ada_1/message_1.json".split("/"):
-            level /= name
-            assert inspect(level).platform == "instagram"
-        assert SingleFileFacebookMessengerChatLoader(level).inspect().platform == (
-            "instagram"
-        )
-
-    def test_everything_else_is_facebook(self, export: Export, tmp_path: Path) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        folder = export.to_folder(tmp_path / "x")
-        (session,) = load(folder)
-        assert session["metadata"]["platform"] == "facebook_messenger"
-        assert inspect(folder).platform == "facebook_messenger"
-
     @pytest.mark.parametrize("place", ["personal_information", "account_information"])
     @pytest.mark.parametrize("container", ["", "2019/"])
     def test_an_old_export_is_known_by_its_profile(
@@ -586,36 +367,6 @@ class TestInstagram:
             (session,) = load(path)
             assert session["metadata"]["platform"] == "instagram"
 
-    @pytest.mark.parametrize(
-        ("facebook", "instagram"),
-        [(FACEBOOK, INSTAGRAM), (FACEBOOK, "messages"), ("messages", "messages")],
-    )
-    def test_both_side_by_side_are_told_apart(
-        self, tmp_path: Path, facebook: Any, instagram: Any
-    ) -> None:
-        for name, root in (("facebook", facebook), ("instagram", instagram)):
-            export = Export(root)
-            export.thread(f"{name}_1").says("Ada Byron", "hi", NOON)
-            if name == "instagram":
-                export.file("personal_information/personal_information.json", {})
-            export.to_folder(tmp_path / "folders" / f"my-{name}")
-            export.to_zip(tmp_path / "zips" / f"my-{name}.zip")
-        for path in (tmp_path / "folders", tmp_path / "zips"):
-            assert [s["metadata"]["platform"] for s in load(path)] == [
-                "facebook_messenger",
-                "instagram",
-            ]
-            summary = inspect(path)
-            assert summary.platform == "facebook_messenger"
-
-    def test_facebooks_own_folders_count_more_than_names_around_them(
-        self, tmp_path: Path
-    ) -> None:
-        export = Export()
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        folder = export.to_folder(tmp_path / "instagram-and-facebook")
-        assert inspect(folder).platform == "facebook_messenger"
-
     def test_facebooks_encrypted_chats_do_not_join_it(self, tmp_path: Path) -> None:
         export = Export(INSTAGRAM)
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
@@ -626,37 +377,6 @@ class TestInstagram:
             (["hello"], "facebook_messenger"),
             (["hi"], "instagram"),
         ]
-
-    def test_captions_of_shared_posts_are_not_what_somebody_wrote(
-        self, tmp_path: Path
-    ) -> None:
-        export = Export(INSTAGRAM)
-        share = {
-            "link": "https://www.instagram.com/p/1",
-            "share_text": "A long caption",
-            "original_content_owner": "somebody",
-        }
-        chat = export.thread("ada_1").says("Ada Byron", "look!", NOON, share=share)
-        chat.says("Ada Byron", "Ada sent an attachment.", NOON + 1, share=share)
-        chat.says("Ada Byron", "Liked a message", NOON + 2)
-        chat.says("Ada Byron", "Reacted 😂 to your message ", NOON + 3)
-        folder = export.to_folder(tmp_path / "x")
-        (session,) = load(folder)
-        assert texts(session) == ["look!"]
-        assert inspect(folder).skipped == {"media": 1, "reaction": 2}
-
-
-def test_the_export_stays_as_it_is_when_it_is_deleted_while_read(
-    export: Export, tmp_path: Path
-) -> None:
-    for number in range(3):
-        export.thread(f"chat_{number}").says("Ada Byron", "hi", NOON)
-    path = export.to_folder(tmp_path / "x")
-    sessions = FolderFacebookMessengerChatLoader(path, owner="Ada Byron").lazy_load()
-    assert next(sessions)
-    shutil.rmtree(path / FACEBOOK / "inbox" / "chat_2")
-    with pytest.warns(UserWarning, match="chat_2"):
-        assert len(list(sessions)) == 1
 
 
 def test_numbers_of_files_are_sorted_as_numbers(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What both loaders give, leave out, count and refuse."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +13,6 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.exceptions import (
-    ExportAccessError,
     ExportFormatError,
 )
 from tests.unit_tests.builders.messenger import (
@@ -111,17 +109,6 @@ class TestSession:
             }
         ]
 
-    def test_one_file_is_one_session(
-        self, export: Export, chat: Thread, tmp_path: Path
-    ) -> None:
-        chat.per_file = 1
-        chat.says("Grace Hopper", "newer", NOON + 1)
-        folder = export.to_folder(tmp_path / "x")
-        path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
-        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
-        assert [m.content for m in session["messages"]] == ["newer"]
-        assert metadata_of(session)["id"] == "ada_1"
-
 
 class TestLeftOut:
     @pytest.mark.parametrize(
@@ -157,27 +144,6 @@ class TestLeftOut:
         assert texts(keep=reason) == ["first words", shown or keys["content"]]
         assert not inspect(keep=reason).skipped
 
-    @pytest.mark.parametrize("keys", [{"is_unsent": True}, {"call_duration": 0}])
-    def test_what_has_no_text_stays_out(
-        self, chat: Thread, inspect: Callable[..., Any], keys: dict[str, Any]
-    ) -> None:
-        chat.messages.append({"sender_name": "Ada Byron", "timestamp_ms": 1} | keys)
-        summary = inspect(keep=("unsent", "system"))
-        assert sum(summary.skipped.values()) == 1
-
-    def test_kept_records_say_what_they_are(
-        self, export: Export, chat: Thread, tmp_path: Path
-    ) -> None:
-        chat.says("Ada Byron", "Rang.", NOON + 1, call_duration=5)
-        chat.says("Ada Byron", "secret", NOON + 2, is_unsent=True)
-        folder = export.to_folder(tmp_path / "x")
-        (session,) = FolderFacebookMessengerChatLoader(
-            folder, keep=("system", "unsent")
-        ).load()
-        _, call, unsent = (m.additional_kwargs for m in session["messages"])
-        assert call["system"] == "call"
-        assert unsent["unsent"] is True
-
     def test_a_link_alone_is_a_message(
         self, chat: Thread, texts: Callable[..., Any]
     ) -> None:
@@ -187,31 +153,7 @@ class TestLeftOut:
         assert len(texts()) == 4
 
 
-class TestNicknames:
-    def test_a_sentence_about_a_shared_link_needs_no_known_name(
-        self, chat: Thread, texts: Callable[..., Any], inspect: Callable[..., Any]
-    ) -> None:
-        share = {"link": "https://x.org"}
-        chat.says("Ada Byron", "Moon sent a link.", NOON + 1, share=share)
-        chat.says("Ada Byron", "Moon sent a link.", NOON + 2)
-        assert texts() == ["first words", "Moon sent a link."]
-        assert inspect().skipped == {"media": 1}
-
-
 class TestBadInput:
-    def test_a_folder_without_an_export_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(ExportFormatError, match="holds no Messenger thread"):
-            FolderFacebookMessengerChatLoader(tmp_path).load()
-
-    @pytest.mark.usefixtures("chat")
-    def test_zips_in_deeper_folders_are_asked_for(
-        self, export: Any, tmp_path: Path
-    ) -> None:
-        export.to_zip(tmp_path / "x" / "2024" / "facebook-1.zip")
-        with pytest.raises(ExportFormatError, match="not in deeper ones"):
-            FolderFacebookMessengerChatLoader(tmp_path / "x").load()
-        assert FolderFacebookMessengerChatLoader(tmp_path / "x" / "2024").load()
-
     def test_a_media_part_alone_is_an_error_that_asks_for_the_others(
         self, tmp_path: Path
     ) -> None:
@@ -235,35 +177,6 @@ class TestBadInput:
         ):
             with pytest.raises(ExportFormatError, match=r"HTML.*format set to JSON"):
                 loader.load()
-
-    @pytest.mark.usefixtures("chat")
-    def test_html_beside_json_does_not_matter(
-        self, export: Export, texts: Callable[..., Any]
-    ) -> None:
-        export.file(f"{FACEBOOK}/inbox/bob_1/message_1.html", b"<html></html>")
-        assert texts() == ["first words"]
-
-    @pytest.mark.parametrize("loader_class", LOADERS)
-    @pytest.mark.parametrize(
-        ("content", "reason"),
-        [
-            (b"[]", "not a Messenger"),
-            (b"{}", "not a Messenger"),
-            (b'{"messages": {}}', "not a Messenger"),
-            (b'{"profile_v2": {}}', "not a Messenger"),
-            (b"", "is neither a zip"),
-            (b"\x1f\x8b\x08", "is neither a zip"),
-            (b"Ada: hi", "is neither a zip"),
-            (b"\xff\xd8", "is neither a zip"),
-        ],
-    )
-    def test_what_is_no_thread_or_no_json_at_all_is_told_so(
-        self, tmp_path: Path, loader_class: LoaderClass, content: bytes, reason: str
-    ) -> None:
-        path = tmp_path / "settings.json"
-        path.write_bytes(content)
-        with pytest.raises(ExportFormatError, match=rf"settings\.json.*{reason}"):
-            loader_class(path).load()
 
     @pytest.mark.parametrize("loader_class", LOADERS)
     @pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
@@ -291,25 +204,6 @@ class TestBadInput:
         assert summary.kept == 1
         assert summary.skipped == {"unreadable": 1}
 
-    @pytest.mark.usefixtures("chat")
-    def test_a_corrupt_file_of_a_thread_does_not_cost_its_other_files(
-        self, export: Export, texts: Callable[..., Any]
-    ) -> None:
-        export.file(f"{FACEBOOK}/inbox/Ada_1/message_2.json", b"{")
-        with pytest.warns(UserWarning, match=r"message_2\.json"):
-            assert texts() == ["first words"]
-
-    def test_an_export_of_corrupt_files_alone_is_an_error(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b"{")
-        folder = export.to_folder(tmp_path / "x")
-        with (
-            pytest.warns(UserWarning, match="bob_1"),
-            pytest.raises(ExportFormatError, match="can be read"),
-        ):
-            FolderFacebookMessengerChatLoader(folder).load()
-
     @pytest.mark.parametrize("kind", ["folder", "zip"])
     @pytest.mark.usefixtures("chat")
     def test_a_single_file_loader_is_told_of_folders_and_zips(
@@ -319,41 +213,6 @@ class TestBadInput:
         path = write(tmp_path / f"x.{kind}")
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
             SingleFileFacebookMessengerChatLoader(path).load()
-
-    @pytest.mark.parametrize("loader_class", LOADERS)
-    @pytest.mark.usefixtures("chat")
-    def test_a_refusal_of_the_system_is_an_error_of_its_own(
-        self,
-        export: Export,
-        tmp_path: Path,
-        loader_class: LoaderClass,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        folder = export.to_folder(tmp_path / "x")
-        path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
-
-        def refuse(*_args: Any, **_options: Any) -> None:
-            raise PermissionError(1, "Operation not permitted", str(path))
-
-        monkeypatch.setattr("os.open", refuse)
-        with pytest.raises(ExportAccessError, match="Grant"):
-            loader_class(path).load()
-
-    @pytest.mark.skipif(
-        sys.platform == "win32", reason="os.walk asks another way on Windows"
-    )
-    @pytest.mark.usefixtures("chat")
-    def test_a_folder_that_may_not_be_listed_is_an_error(
-        self, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        folder = export.to_folder(tmp_path / "x")
-
-        def refuse(top: str) -> None:
-            raise PermissionError(1, "Operation not permitted", str(top))
-
-        monkeypatch.setattr("os.scandir", refuse)
-        with pytest.raises(ExportAccessError, match="may not be read"):
-            FolderFacebookMessengerChatLoader(folder).load()
 
 
 def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path: Path) -> None:

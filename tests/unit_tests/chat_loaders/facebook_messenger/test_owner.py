@@ -5,18 +5,12 @@ import pytest
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
-    SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger import threads
-from langchain_chatexports.chat_loaders.files import ExportFile
 from tests.unit_tests.builders.messenger import (
     FACEBOOK,
-    INSTAGRAM,
-    EncryptedChat,
     Export,
-    Thread,
 )
-from tests.unit_tests.builders.sessions import metadata_of
 
 NOON = 1_700_000_000_000
 ADA, BOB, EVE, GRACE = "Ada Byron", "Bob Ray", "Eve Zoë", "Grace Hopper"
@@ -73,65 +67,42 @@ def test_nothing_is_read_to_find_an_owner_that_is_given(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
-    monkeypatch.setattr(ExportFile, "read_tail", None)
     monkeypatch.setattr(threads, "read_head", None)
+    monkeypatch.setattr(threads, "read_thread", None)
     assert owner_of(export, tmp_path, owner=GRACE) == (GRACE, "option")
+
+
+FULL_NAME = {"FULL_NAME": [EVE]}
+FACEBOOK_NAME = {"name": {"full_name": EVE}}
+LABELS = [{"label": "Lakóhely", "value": "Szeged"}, {"label": "Név", "value": EVE}]
+INSTAGRAM_NAMES = {"Email": {"value": "eve@example.org"}, "Név": {"value": EVE}}
+INSTAGRAM_PROFILE = {"profile_user": [{"string_map_data": INSTAGRAM_NAMES}]}
 
 
 @pytest.mark.parametrize(
     ("path", "content"),
     [
-        (PROFILE, {"profile_v2": {"name": {"full_name": EVE}}}),
+        (PROFILE, {"profile_v2": FACEBOOK_NAME}),
+        ("profile_information/profile_information.json", {"profile": FACEBOOK_NAME}),
         (
-            "profile_information/profile_information.json",
-            {"profile": {"name": {"full_name": EVE}}},
+            "autofill_information.json",
+            {"autofill_information_v2": {"FULL_NAME": [EVE]}},
         ),
+        ("autofill_information.json", {"label_values": LABELS}),
+        (
+            "personal_information/personal_information/personal_information.json",
+            INSTAGRAM_PROFILE,
+        ),
+        ("personal_information/personal_information.json", INSTAGRAM_PROFILE),
+        ("account_information/personal_information.json", INSTAGRAM_PROFILE),
     ],
 )
-def test_the_profile_names_the_owner(
+def test_profiles_of_all_kinds_name_the_owner(
     unclear: Export, tmp_path: Path, path: str, content: dict[str, Any]
 ) -> None:
     unclear.file(path, content)
-    assert owner_of(unclear, tmp_path) == (EVE, "profile")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"autofill_information_v2": {"FULL_NAME": [EVE]}},
-        {
-            "label_values": [
-                {"label": "Lakóhely", "value": "Szeged"},
-                {"label": "Teljes név", "value": EVE},
-            ]
-        },
-    ],
-)
-def test_autofill_information_names_the_owner(
-    unclear: Export, tmp_path: Path, content: dict[str, Any]
-) -> None:
-    unclear.file(f"{FACEBOOK}/autofill_information.json", content)
-    assert owner_of(unclear, tmp_path) == (EVE, "autofill information")
-
-
-@pytest.mark.parametrize("label", ["Name", "Név"])
-@pytest.mark.parametrize(
-    "path",
-    [
-        "personal_information/personal_information/personal_information.json",
-        "personal_information/personal_information.json",
-        "account_information/personal_information.json",
-    ],
-)
-def test_instagrams_personal_information_names_the_owner(
-    tmp_path: Path, path: str, label: str
-) -> None:
-    export = Export(INSTAGRAM)
-    chat = export.thread("club_1", [ADA, BOB, EVE], title="Club")
-    chat.says(ADA, "hi", NOON)
-    fields = {"Email": {"value": "eve@example.org"}, label: {"value": EVE}}
-    export.file(path, {"profile_user": [{"string_map_data": fields}]})
-    assert owner_of(export, tmp_path) == (EVE, "profile")
+    found_by = "autofill information" if path.startswith("auto") else "profile"
+    assert owner_of(unclear, tmp_path) == (EVE, found_by)
 
 
 def test_a_damaged_profile_does_not_stop_the_search(
@@ -174,13 +145,6 @@ def test_threads_that_say_nothing_are_passed_over(
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
 
 
-def test_two_deleted_partners_leave_the_owner(export: Export, tmp_path: Path) -> None:
-    for number in range(2):
-        chat = export.thread(f"{number}", ["Facebook user", GRACE], title="?")
-        chat.says("Facebook user", "hi", NOON)
-    assert owner_of(export, tmp_path)[0] == GRACE
-
-
 @pytest.mark.parametrize("has_a_thread_of_one_name", [False, True])
 def test_groups_help_where_one_partner_alone_does_not(
     export: Export, tmp_path: Path, has_a_thread_of_one_name: bool
@@ -190,15 +154,6 @@ def test_groups_help_where_one_partner_alone_does_not(
     if has_a_thread_of_one_name:
         export.thread("odd_1", [BOB], title="?").says(BOB, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
-
-
-def test_a_group_that_the_owner_has_left_does_not_mislead(
-    export: Export, tmp_path: Path
-) -> None:
-    export.thread("one", [BOB, EVE, GRACE], title="?").says(EVE, "hi", NOON)
-    chat = export.thread("two", [ADA, BOB, "Zed"], is_still_participant=False)
-    chat.says(BOB, "hi", NOON)
-    assert owner_of(export, tmp_path) == (None, None)
 
 
 def test_a_small_group_that_the_owner_has_left_does_not_mislead(
@@ -212,83 +167,11 @@ def test_a_small_group_that_the_owner_has_left_does_not_mislead(
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
 
 
-def test_who_is_in_a_group_that_the_owner_has_left_is_not_the_owner(
-    export: Any, tmp_path: Path
-) -> None:
-    export.thread("ada_1", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
-    chat = export.thread("club_1", [ADA, EVE], is_still_participant=False, title="?")
-    chat.says(EVE, "hi", NOON)
-    assert owner_of(export, tmp_path) == (GRACE, "titles")
-
-
-def test_two_chats_with_one_partner_tell_no_owner(export: Any, tmp_path: Path) -> None:
-    for number in range(2):
-        chat = export.thread(f"ada_{number}", [ADA, GRACE], title="?")
-        chat.says(ADA, "hi", NOON)
-    assert owner_of(export, tmp_path) == (None, None)
-
-
-def test_of_several_profiles_the_one_of_a_participant_counts(
-    unclear: Any, tmp_path: Path
-) -> None:
-    for year, name in ((2019, "Eve Maiden"), (2024, EVE), (2025, "eve.instagram")):
-        content = {"profile_v2": {"name": {"full_name": name}}}
-        unclear.file(f"{year}/{PROFILE}", content)
-    assert owner_of(unclear, tmp_path) == (EVE, "profile")
-
-
-def test_a_profile_counts_also_where_nobody_is_listed(
-    export: Any, tmp_path: Path
-) -> None:
-    export.thread("ada_1", []).says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
-    export.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
-    assert owner_of(export, tmp_path) == (EVE, "profile")
-
-
-def test_a_value_that_is_nobodys_name_is_no_owner(
-    unclear: Export, tmp_path: Path
-) -> None:
-    values = [{"label": "Lakóhely", "value": "Szeged"}]
-    unclear.file(f"{FACEBOOK}/autofill_information.json", {"label_values": values})
-    assert owner_of(unclear, tmp_path) == (None, None)
-
-
-def test_one_chat_alone_does_not_tell_who_is_in_every_one(
-    export: Export, tmp_path: Path
-) -> None:
-    chat = export.thread("user_1", ["Facebook user", GRACE], title="?")
-    chat.says(GRACE, "hi", NOON)
-    assert owner_of(export, tmp_path) == (None, None)
-
-
 def test_no_deleted_account_is_the_owner(export: Export, tmp_path: Path) -> None:
     chat = export.thread("grace_1", ["Facebook user", GRACE], title=GRACE)
     chat.says("Facebook user", "hi", NOON)
     chat.says("Facebook user", "You sent an attachment.", NOON + 1)
     assert owner_of(export, tmp_path) == (None, None)
-
-
-def test_titles_that_contradict_each_other_tell_no_owner(
-    export: Export, tmp_path: Path
-) -> None:
-    export.thread("one", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
-    export.thread("two", [BOB, EVE], title=BOB).says(BOB, "hi", NOON)
-    assert owner_of(export, tmp_path) == (None, None)
-
-
-def test_spam_has_no_say(export: Export, tmp_path: Path) -> None:
-    export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
-    spam = export.thread("spam_1", [ADA, "Casino"], section="filtered_threads")
-    spam.says("Casino", "win", NOON)
-    assert owner_of(export, tmp_path) == (GRACE, "titles")
-
-
-@pytest.mark.parametrize("people", [[ADA, GRACE], [GRACE, ADA]])
-def test_the_owner_is_who_is_not_the_title(
-    export: Export, tmp_path: Path, people: list[str]
-) -> None:
-    export.thread("ada_1", people, title=ADA).says(ADA, "hi", NOON)
-    assert owner_of(export, tmp_path) == (GRACE, "titles")
 
 
 def test_a_marketplace_title_says_nothing(export: Export, tmp_path: Path) -> None:
@@ -318,63 +201,3 @@ def test_second_person_lines_are_the_owners(unclear: Export, tmp_path: Path) -> 
     chat.says(BOB, "You missed a call from Bob.", NOON + 2)
     chat.says(EVE, "You sent an attachment.", NOON + 3)
     assert owner_of(unclear, tmp_path) == (EVE, "system lines")
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["Bob sent an attachment.", "You missed a call from Bob.", "Bob called you."],
-)
-def test_other_system_lines_are_not_the_owners(
-    unclear: Export, tmp_path: Path, line: str
-) -> None:
-    unclear.chats[0].says(BOB, line, NOON + 2)
-    assert owner_of(unclear, tmp_path) == (None, None)
-
-
-def test_without_any_sign_there_is_no_owner(unclear: Export, tmp_path: Path) -> None:
-    assert owner_of(unclear, tmp_path) == (None, None)
-    (session,) = FolderFacebookMessengerChatLoader(tmp_path / "x").load()
-    assert metadata_of(session)["owner"] is None
-    assert "is_from_me" not in session["messages"][0].additional_kwargs
-
-
-def test_all_messages_say_whether_they_are_the_owners(
-    export: Export, tmp_path: Path
-) -> None:
-    chat = export.thread("eve_1", [EVE, GRACE]).says(EVE, "hi", NOON)
-    chat.says(GRACE, "ho", NOON + 1).says(None, "who?", NOON + 2)
-    (session,) = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path)).load()
-    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert flags == [False, True, False]
-
-
-class TestSingleFile:
-    def owner_of(
-        self, chat: Thread | EncryptedChat, tmp_path: Path, **options: Any
-    ) -> tuple[Any, ...]:
-        (data,) = chat.files().values()
-        path = tmp_path / "message_1.json"
-        path.write_bytes(data)
-        summary = SingleFileFacebookMessengerChatLoader(path, **options).inspect()
-        return summary.owner, summary.owner_found_by
-
-    def test_the_title_tells_the_owner(self, export: Export, tmp_path: Path) -> None:
-        chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
-        assert self.owner_of(chat, tmp_path) == (GRACE, "titles")
-
-    def test_system_lines_tell_the_owner(self, unclear: Export, tmp_path: Path) -> None:
-        chat = unclear.chats[0].says(EVE, "You sent a link.", NOON + 1)
-        assert self.owner_of(chat, tmp_path) == (EVE, "system lines")
-
-    def test_what_people_write_tells_no_owner(
-        self, unclear: Export, tmp_path: Path
-    ) -> None:
-        chat = unclear.chats[0].says(EVE, "You called me.", NOON + 1)
-        chat.says(EVE, "You called my mom.", NOON + 2)
-        assert self.owner_of(chat, tmp_path) == (None, None)
-
-    def test_the_callers_word_counts_first(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
-        assert self.owner_of(chat, tmp_path, owner=ADA) == (ADA, "option")

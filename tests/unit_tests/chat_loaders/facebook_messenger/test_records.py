@@ -203,12 +203,6 @@ def test_times_of_all_years_are_read(
     assert only.additional_kwargs.get("message_time") == seconds
 
 
-def test_a_bumped_messages_repetition_is_not_its_text(path: Path) -> None:
-    bumped = {"is_bumped": True, "bumped_message": "old words"}
-    found = load_one(path, content="hi", bumped_message_metadata=bumped)
-    assert found.content == "hi"
-
-
 class TestEncrypted:
     @pytest.mark.parametrize("stored", ["Cześć Ã© 😂", "Ã©"])
     def test_text_is_not_repaired(self, path: Path, stored: str) -> None:
@@ -233,10 +227,6 @@ class TestEncrypted:
         media = [{"uri": "Failed to download media"}]
         (only,) = load_encrypted(path, media=media, type="media")
         assert only.additional_kwargs["attachments"] == [{"type": "file"}]
-
-    def test_links_are_text(self, path: Path) -> None:
-        (only,) = load_encrypted(path, "https://example.org", type="link")
-        assert only.content == "https://example.org"
 
     def test_reactions_are_attached(self, path: Path) -> None:
         reactions = [{"actor": "Grace", "reaction": "👍"}]

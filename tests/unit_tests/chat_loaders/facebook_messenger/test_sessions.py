@@ -75,16 +75,6 @@ class TestOrder:
         (session,) = SingleFileFacebookMessengerChatLoader(path).load()
         assert texts(session) == list("012345")
 
-    def test_a_file_of_ties_alone_has_the_direction_of_oldest_first_ones(
-        self, tmp_path: Path
-    ) -> None:
-        for number, texts_at in ((2, [("0", 0), ("1", 1)]), (1, [("2", 2), ("3", 2)])):
-            records = [message("Ada", text, NOON + at) for text, at in texts_at]
-            path = tmp_path / "ada_1" / f"message_{number}.json"
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(meta_json({"participants": [], "messages": records}))
-        assert only_texts(tmp_path) == list("0123")
-
     def test_messages_without_a_time_stand_first(
         self, export: Export, tmp_path: Path
     ) -> None:
@@ -96,20 +86,6 @@ class TestOrder:
         kwargs = session["messages"][0].additional_kwargs
         assert "message_time" not in kwargs
         assert "events" not in kwargs
-
-    @pytest.mark.parametrize("is_newest_first", [True, False])
-    def test_messages_without_a_time_come_in_the_order_of_their_file(
-        self, tmp_path: Path, is_newest_first: bool
-    ) -> None:
-        timed = [message("Ada", text, NOON + n) for n, text in enumerate("xyz")]
-        if is_newest_first:
-            timed.reverse()
-        first, second = ({"sender_name": "Ada", "content": text} for text in "ab")
-        records = [timed[0], first, timed[1], second, timed[2]]
-        path = tmp_path / "message_1.json"
-        path.write_bytes(meta_json({"participants": [], "messages": records}))
-        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
-        assert texts(session) == list("abxyz")
 
 
 class TestDuplicates:
@@ -135,10 +111,6 @@ class TestDuplicates:
         folder = self.two_exports(tmp_path, twice, twice)
         assert only_texts(folder) == ["ha", "ha"]
 
-    def test_the_file_with_more_repetitions_counts(self, tmp_path: Path) -> None:
-        once, thrice = ([message("Ada Byron", "ha", NOON)] * n for n in (1, 3))
-        assert only_texts(self.two_exports(tmp_path, once, thrice)) == ["ha"] * 3
-
     @pytest.mark.parametrize(
         "other",
         [
@@ -155,19 +127,6 @@ class TestDuplicates:
         )
         (session,) = load(folder)
         assert len(session["messages"]) == 2
-
-    @pytest.mark.parametrize(
-        "shares",
-        [
-            ({"link": "https://x.org/p/one/"}, {"link": "https://x.org/p/two/"}),
-            ({"link": "https://x.org/1"}, {"link": "https://y.org/1"}),
-            ({"share_text": "at the mill"}, {"share_text": "at the pond"}),
-        ],
-    )
-    def test_two_shares_are_no_duplicates(self, tmp_path: Path, shares: Any) -> None:
-        one, two = ([message("Ada Byron", None, NOON, share=share)] for share in shares)
-        folder = self.two_exports(tmp_path, one, two)
-        assert only_texts(folder, keep="media") == ["[link]", "[link]"]
 
     @pytest.mark.parametrize("is_later", [True, False])
     @pytest.mark.parametrize(
@@ -186,34 +145,6 @@ class TestDuplicates:
         folder = self.two_exports(tmp_path, *both[:: 1 if is_later else -1])
         summary = FolderFacebookMessengerChatLoader(folder).inspect()
         assert summary.skipped == {"duplicate": 1, reason: 1}
-
-    def test_placeholders_are_found_where_exports_overlap(self, tmp_path: Path) -> None:
-        line = "Ada heeft een bijlage verzonden."
-        records = [
-            message("Ada", line, NOON + n, share={"link": f"https://x.org/{n}"})
-            for n in range(2)
-        ]
-        folder = self.two_exports(tmp_path, records, records)
-        summary = FolderFacebookMessengerChatLoader(folder).inspect()
-        assert summary.skipped == {"duplicate": 2, "media": 2}
-
-    def test_a_comment_on_one_shared_link_is_no_placeholder_when_it_comes_twice(
-        self, tmp_path: Path
-    ) -> None:
-        share = {"link": "https://x.org"}
-        records = [message("Ada Byron", "look at this", NOON, share=share)]
-        assert only_texts(self.two_exports(tmp_path, records, records)) == [
-            "look at this"
-        ]
-
-    def test_the_same_photo_in_another_layout_is_a_duplicate(
-        self, tmp_path: Path
-    ) -> None:
-        old, new = (
-            message("Ada Byron", "look", NOON, photos=[{"uri": f"{root}/1.jpg"}])
-            for root in ("messages/inbox/ada_1", "your_facebook_activity/x/y")
-        )
-        assert only_texts(self.two_exports(tmp_path, [old], [new])) == ["look"]
 
     def test_the_duplicate_with_more_reactions_stays(self, tmp_path: Path) -> None:
         old = message("Ada Byron", "hi", NOON)
@@ -256,22 +187,6 @@ class TestPlaceholders:
     ) -> None:
         expected = [text, text, *others, "the end"]
         assert self.texts(tmp_path, [text, text], others) == expected
-
-    def test_the_text_is_dropped_and_the_share_is_counted_as_media(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1").says("Ada Byron", "hoi", NOON)
-        for number in range(3):
-            chat.says(
-                "Ada Byron",
-                "Ada heeft een bijlage verzonden.",
-                NOON + 1 + number,
-                share={"link": f"https://x.org/{number}"},
-            )
-        folder = export.to_folder(tmp_path / "x")
-        assert only_texts(folder) == ["hoi"]
-        summary = FolderFacebookMessengerChatLoader(folder).inspect()
-        assert summary.skipped == {"media": 3}
 
 
 class TestPeople:
@@ -318,31 +233,6 @@ class TestPeople:
         (session,) = load(tmp_path / "x")
         assert session["metadata"]["title"] == "Today"
         assert session["metadata"]["participants"] == ["Today", "Ada"]
-
-    @pytest.mark.parametrize("names", ["ab", "ba"])
-    def test_what_the_newest_file_does_not_say_an_older_one_does(
-        self, tmp_path: Path, names: str
-    ) -> None:
-        for name, at, people, keys in (
-            (names[0], 2, [], {"title": ""}),
-            (names[1], 1, ["Eve"], {"title": "Club", "thread_type": "RegularGroup"}),
-        ):
-            one = Export()
-            one.thread("club_1", people, **keys).says("Ada", name, NOON + at)
-            one.to_folder(tmp_path / "x" / name)
-        (session,) = load(tmp_path / "x")
-        metadata = session["metadata"]
-        assert metadata["title"] == "Club"
-        assert metadata["participants"] == ["Eve", "Ada"]
-        assert metadata["is_group"]
-
-    def test_a_group_of_which_only_you_are_listed_is_one(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("club_1", ["Grace"], title="Club")
-        chat.says("Ada", "hi", NOON).says("Bob", "ho", NOON + 1)
-        (session,) = load(export.to_folder(tmp_path / "x"))
-        assert session["metadata"]["is_group"]
 
     def test_deleted_accounts_are_no_participants(
         self, export: Export, tmp_path: Path

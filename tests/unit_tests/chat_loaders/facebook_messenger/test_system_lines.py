@@ -16,114 +16,95 @@ def reader() -> LineReader:
     return LineReader([ADA, GRACE], owner=GRACE)
 
 
-LINES = [
-    ("Ada sent an attachment.", "attachment"),
-    ("Moon 🌙 sent an attachment.", "attachment"),
-    ("Ada sent a link.", "attachment"),
-    ("Ada Byron sent a location.", "attachment"),
-    ("A contact sent a link.", "attachment"),
-    ("A contact left the group.", "members"),
-    ("Ada sent a live location.", "attachment"),
-    ("Reacted 😂 to your message ", "reaction"),
-    ("Reacted ❤️ to your message", "reaction"),
-    ("Grace reacted 👍 to your message ", "reaction"),
-    ("Liked a message", "reaction"),
-    ("Ada called you.", "call"),
-    ("You missed a call from Ada.", "call"),
-    ("Grace missed your call.", "call"),
-    ("You missed a video chat with Ada.", "call"),
-    ("You missed a video call with Ada.", "call"),
-    ("Grace missed your video chat.", "call"),
-    ("The video chat ended.", "call"),
-    ("The video call ended.", "call"),
-    ("Ada started a call.", "call"),
-    ("Ada started a video chat.", "call"),
-    ("Ada joined the call.", "call"),
-    ("Ada joined the video chat.", "call"),
-    ("Ada started sharing video.", "call"),
-    ("You and Ada can now see each other.", "call"),
-    ("Ada added Grace to the group.", "members"),
-    ("Ada added participants.", "members"),
-    ("Ada removed Grace from the group.", "members"),
-    ("Ada left the group.", "members"),
-    ("Ada created the group.", "members"),
-    ("Grace is now an admin.", "members"),
-    ("Ada removed Grace as an admin.", "members"),
-    ("Ada turned on member approval and will review requests.", "members"),
-    ("Ada named the group Engines!.", "look"),
-    ("Ada removed the group name.", "look"),
-    ("Ada changed the group photo.", "look"),
-    ("Ada changed the theme to Ocean.", "look"),
-    ("Ada changed the chat theme.", "look"),
-    ("Ada set the emoji to 🦊.", "look"),
-    ("Ada set the quick reaction to 🦊.", "look"),
-    ("Ada set the nickname for Grace to Admiral.", "look"),
-    ("Ada set your nickname to Admiral.", "look"),
-    ("Ada set her own nickname to Countess.", "look"),
-    ("Ada set his own nickname to Countess.", "look"),
-    ("Ada set their own nickname to Countess.", "look"),
-    ("Ada cleared the nickname for Grace.", "look"),
-    ("You are now connected on Messenger", "status"),
-    ("You are now connected on Messenger.", "status"),
-    ("Say hi to your new Facebook friend, Ada.", "status"),
-    (
-        "You can now message and call each other and see info like Active Status.",
-        "status",
-    ),
-    ("Ada waved at you!", "status"),
-    ("Ada is waving at you!", "status"),
-    ("Ada pinned a message.", "status"),
-    ("Ada unpinned a message.", "status"),
-    ("This chat is read-only.", "status"),
-    ("An admin, moderator or host removed Grace's message.", "status"),
-    ("An admin, moderator or host removed Grace’s message.", "status"),  # noqa: RUF001
-    ("Ada turned on disappearing messages. They go after a day.", "status"),
-    ("Ada created a poll: Pizza or pasta?.", "poll"),
-    ('Ada voted for "Pizza" in the poll: Pizza or pasta?.', "poll"),
-    ('Ada changed vote to "Pasta" in the poll: Pizza or pasta?.', "poll"),
-    ('Ada removed vote for "Pasta" in the poll: Pizza or pasta?.', "poll"),
-    ("This poll is no longer available.", "poll"),
-    ("Ada started a plan.", "poll"),
-    ("Ada named the plan Dinner.", "poll"),
-    ("Ada responded Going to Dinner.", "poll"),
-    ("Ada responded Can't Go to Dinner.", "poll"),
-    ("Ada created the reminder: Dinner.", "poll"),
-    ("Ada scored 1,204 points playing Basketball.", "game"),
-    ("Ada challenged you in Chess.", "game"),
-    ("Ada is now in first place in Chess.", "game"),
-    ("Words: Ada just played QUIZ for 48 points!", "game"),
-    ("Ada csatolt fájlt küldött.", "attachment"),
-    ("Ada hivatkozást küldött.", "attachment"),
-    ("Ada elküldött egy helyszínt.", "attachment"),
-    ("Hívott fél: Ada.", "call"),
-    ("Nem fogadott hívás: Ada", "call"),
-    ("Nem fogadott videohívás: Ada.", "call"),
-    ("Ada nem fogadta a hívásodat.", "call"),
-    ("Ada nem fogadta a videochatedet.", "call"),
-    ("Ada enviou um anexo.", "attachment"),
-    ("Enviaste um anexo.", "attachment"),
-    ("Ada enviou uma ligação.", "attachment"),
-    ("Ada enviou a sua localização atual.", "attachment"),
-    ("Ada adicionou Grace ao grupo.", "members"),
-    ("Ada eliminou Grace do grupo.", "members"),
-    ("Ada alterou o tema da conversa para Oceano.", "look"),
-    ("Ada criou uma sondagem: Pizza?.", "poll"),
-    ("Ada đã gửi một file đính kèm.", "attachment"),
-    ("Ada đã gửi một liên kết.", "attachment"),
-    ("Ada đã bỏ lỡ lần chat video với bạn.", "call"),
-    ("Bạn đã bỏ lỡ lần chat video với Ada.", "call"),
-    ("Đoạn chat video này đã kết thúc.", "call"),
-    ("Bạn bỏ lỡ một cuộc gọi của Ada.", "call"),
-    ("Ada đã gọi cho bạn.", "call"),
-    ("Ada hat einen Anhang gesendet.", "attachment"),
+# By kind; a space may follow in some exports.
+LINES = {
+    "attachment": """
+        Ada sent an attachment. | Moon 🌙 sent an attachment. | Ada sent a link. |
+        Ada Byron sent a location. | A contact sent a link. |
+        Ada sent a live location. | Ada csatolt fájlt küldött. |
+        Ada hivatkozást küldött. | Ada elküldött egy helyszínt. | Ada enviou um anexo. |
+        Enviaste um anexo. | Ada enviou uma ligação. |
+        Ada enviou a sua localização atual. | Ada đã gửi một file đính kèm. |
+        Ada đã gửi một liên kết. | Ada hat einen Anhang gesendet.
+    """,
+    "members": """
+        A contact left the group. | Ada added Grace to the group. |
+        Ada added participants. | Ada removed Grace from the group. |
+        Ada left the group. | Ada created the group. | Grace is now an admin. |
+        Ada removed Grace as an admin. |
+        Ada turned on member approval and will review requests. |
+        Ada adicionou Grace ao grupo. | Ada eliminou Grace do grupo.
+    """,
+    "reaction": """
+        Reacted 😂 to your message | Reacted ❤️ to your message |
+        Grace reacted 👍 to your message | Liked a message
+    """,
+    "call": """
+        Ada called you. | You missed a call from Ada. | Grace missed your call. |
+        You missed a video chat with Ada. | You missed a video call with Ada. |
+        Grace missed your video chat. | The video chat ended. | The video call ended. |
+        Ada started a call. | Ada started a video chat. | Ada joined the call. |
+        Ada joined the video chat. | Ada started sharing video. |
+        You and Ada can now see each other. | Hívott fél: Ada. |
+        Nem fogadott hívás: Ada | Nem fogadott videohívás: Ada. |
+        Ada nem fogadta a hívásodat. | Ada nem fogadta a videochatedet. |
+        Ada đã bỏ lỡ lần chat video với bạn. | Bạn đã bỏ lỡ lần chat video với Ada. |
+        Đoạn chat video này đã kết thúc. | Bạn bỏ lỡ một cuộc gọi của Ada. |
+        Ada đã gọi cho bạn.
+    """,
+    "look": """
+        Ada named the group Engines!. | Ada removed the group name. |
+        Ada changed the group photo. | Ada changed the theme to Ocean. |
+        Ada changed the chat theme. | Ada set the emoji to 🦊. |
+        Ada set the quick reaction to 🦊. | Ada set the nickname for Grace to Admiral. |
+        Ada set your nickname to Admiral. | Ada set her own nickname to Countess. |
+        Ada set his own nickname to Countess. |
+        Ada set their own nickname to Countess. | Ada cleared the nickname for Grace. |
+        Ada alterou o tema da conversa para Oceano.
+    """,
+    "status": """
+        You are now connected on Messenger | You are now connected on Messenger. |
+        Say hi to your new Facebook friend, Ada. |
+        You can now message and call each other and see info like Active Status. |
+        Ada waved at you! | Ada is waving at you! | Ada pinned a message. |
+        Ada unpinned a message. | This chat is read-only. |
+        An admin, moderator or host removed Grace's message. |
+        Ada turned on disappearing messages. They go after a day.
+    """,
+    "poll": """
+        Ada created a poll: Pizza or pasta?. |
+        Ada voted for "Pizza" in the poll: Pizza or pasta?. |
+        Ada changed vote to "Pasta" in the poll: Pizza or pasta?. |
+        Ada removed vote for "Pasta" in the poll: Pizza or pasta?. |
+        This poll is no longer available. | Ada started a plan. |
+        Ada named the plan Dinner. | Ada responded Going to Dinner. |
+        Ada responded Can't Go to Dinner. | Ada created the reminder: Dinner. |
+        Ada criou uma sondagem: Pizza?.
+    """,
+    "game": """
+        Ada scored 1,204 points playing Basketball. | Ada challenged you in Chess. |
+        Ada is now in first place in Chess. |
+        Words: Ada just played QUIZ for 48 points!
+    """,
+}
+SENTENCES = [
+    (sentence.strip(), kind)
+    for kind, sentences in LINES.items()
+    for sentence in sentences.split("|")
 ]
 
 
-@pytest.mark.parametrize(("text", "kind"), LINES)
+@pytest.mark.parametrize("end", ["", " "])
+@pytest.mark.parametrize(("text", "kind"), SENTENCES)
 def test_a_sentence_of_the_tables_is_recognized(
-    reader: LineReader, text: str, kind: str
+    reader: LineReader, text: str, kind: str, end: str
 ) -> None:
-    assert reader.kind_of(text, ADA) == kind
+    assert reader.kind_of(text + end, ADA) == kind
+
+
+def test_either_apostrophe_is_known(reader: LineReader) -> None:
+    line = "An admin, moderator or host removed Grace\u2019s message."
+    assert reader.kind_of(line, ADA) == "status"
 
 
 @pytest.mark.parametrize(
@@ -169,16 +150,6 @@ def test_what_people_write_is_theirs(reader: LineReader, text: str) -> None:
     assert reader.kind_of(text, ADA) is None
 
 
-def test_a_line_about_somebody_else_is_no_line_of_the_sender(
-    reader: LineReader,
-) -> None:
-    assert reader.kind_of("Grace left the group.", ADA) is None
-
-
-def test_what_you_did_is_not_sent_by_others(reader: LineReader) -> None:
-    assert reader.kind_of("You left the group.", ADA) is None
-
-
 def test_a_nickname_is_known_once_it_was_set(reader: LineReader) -> None:
     assert reader.kind_of("Bubbles left the group.", ADA) is None
     reader.kind_of("Grace set the nickname for Ada to Bubbles.", GRACE)
@@ -193,45 +164,27 @@ def test_a_nickname_need_not_be_known_in_what_nobody_types(people: list[str]) ->
     assert reader.kind_of("She set the emoji to 🦊.", ADA) is None
 
 
-TYPED = [
-    "You called me.",
-    "You called it.",
-    "You called the police.",
-    "You called my mom.",
-    "You waved at me!",
-    "You and I can now see each other.",
-    "You and Tom can now see each other.",
-    "You missed a call from my mom.",
-    "You missed a call from Tom.",
-    "You missed a video chat with us.",
-    "You added him to the group.",
-    "You removed my sister from the group.",
-    "Dinner is happening now.",
-    "Mom sent a link.",
-    "Mom sent an attachment.",
-    "Tom sent a location.",
-    "Tom called you.",
-    "Tom missed your call.",
-    "Tom left the group.",
-    "Tom started a call.",
-    "Tom scored 20 points playing basketball.",
-    "Tom challenged you in chess.",
-    "Tom is now in first place in the league.",
-    "Guys: Tom just played a solo!",
-    "Tom is now an admin.",
-    "Tom named the group Engines.",
-    "Tom created a poll: pizza or pasta.",
-    "Tom turned on disappearing messages, why?",
-    "My sister changed the group photo.",
-    "My sister set the emoji to 🦊.",
-    "you sent a link.",
-    "Mein Bruder hat einen Anhang gesendet.",
-]
+TYPED = """
+    You called me. | You called it. | You called the police. | You called my mom. |
+    You waved at me! | You and I can now see each other. |
+    You and Tom can now see each other. | You missed a call from my mom. |
+    You missed a call from Tom. | You missed a video chat with us. |
+    You added him to the group. | You removed my sister from the group. |
+    Dinner is happening now. | Mom sent a link. | Mom sent an attachment. |
+    Tom sent a location. | Tom called you. | Tom missed your call. |
+    Tom left the group. | Tom started a call. |
+    Tom scored 20 points playing basketball. | Tom challenged you in chess. |
+    Tom is now in first place in the league. | Guys: Tom just played a solo! |
+    Tom is now an admin. | Tom named the group Engines. |
+    Tom created a poll: pizza or pasta. | Tom turned on disappearing messages, why? |
+    My sister changed the group photo. | My sister set the emoji to 🦊. |
+    you sent a link. | Mein Bruder hat einen Anhang gesendet.
+"""
 
 
 @pytest.mark.parametrize("people", [[ADA, GRACE], [ADA, GRACE, "Bob Ray"]])
 @pytest.mark.parametrize("sender", [ADA, GRACE])
-@pytest.mark.parametrize("text", TYPED)
+@pytest.mark.parametrize("text", [text.strip() for text in TYPED.split("|")])
 def test_a_sentence_about_somebody_else_is_a_persons(
     people: list[str], sender: str, text: str
 ) -> None:
@@ -245,37 +198,6 @@ def test_a_sentence_to_the_other_person_is_no_line_of_theirs(
     assert reader.kind_of(text, GRACE)
     assert reader.kind_of(text, ADA) is None
     assert LineReader([ADA, GRACE]).kind_of(text, ADA)
-
-
-def test_a_missed_call_comes_from_who_called(reader: LineReader) -> None:
-    assert reader.kind_of("You missed a call from Ada.", ADA)
-    assert reader.kind_of("You missed a call from Ada.", GRACE) is None
-
-
-def test_calls_are_known_by_nickname_too(reader: LineReader) -> None:
-    for text in (
-        "You called Moon.",
-        "Moon called you.",
-        "You missed a call from Moon.",
-    ):
-        assert reader.kind_of(text, GRACE) is None
-    reader.kind_of("You set the nickname for Ada to Moon.", GRACE)
-    assert reader.kind_of("You called Moon.", GRACE) == "call"
-    assert reader.kind_of("Moon called you.", ADA) == "call"
-    assert reader.kind_of("You missed a call from Moon.", ADA) == "call"
-
-
-def test_a_pronoun_that_is_part_of_a_name_makes_no_line_either() -> None:
-    reader = LineReader(["He Zhang", GRACE])
-    assert reader.kind_of("He sent a link.", "He Zhang") is None
-    assert reader.kind_of("Zhang sent a link.", "He Zhang")
-
-
-def test_a_pronoun_as_nickname_makes_no_line_of_what_people_write(
-    reader: LineReader,
-) -> None:
-    reader.kind_of("Ada set the nickname for Grace to She.", ADA)
-    assert reader.kind_of("She sent a link.", ADA) is None
 
 
 @pytest.mark.parametrize(
@@ -301,15 +223,6 @@ def test_an_attachment_proves_the_sentence_about_it(reader: LineReader) -> None:
     assert reader.kind_of("Moon sent a link.", ADA, has_attachment=True)
     assert reader.kind_of("Moon called you.", ADA, has_attachment=True) is None
     assert reader.kind_of("I sent a link.", ADA, has_attachment=True) is None
-
-
-def test_names_with_either_apostrophe_are_known() -> None:
-    reader = LineReader(["Ann O’Hara"])  # noqa: RUF001 (as a phone types it)
-    assert reader.kind_of("Ann O'Hara sent a link.", "Ann O’Hara")  # noqa: RUF001
-
-
-def test_a_deleted_account_is_known_by_any_name() -> None:
-    assert LineReader([GRACE]).kind_of("Ada left the group.", "")
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,6 @@ def test_damaged_json_is_an_error_that_names_the_file_only(
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_files_in_other_encodings_are_read(path: Path, encoding: str) -> None:
-    text = json.dumps({"participants": PEOPLE, "messages": [HI]})
-    assert len(load(path, text.encode(encoding))) == 1
-
-
 def test_names_and_title_are_repaired(path: Path) -> None:
     value = {"participants": [{"name": "Zoë"}], "messages": [HI], "title": "Ő"}
     (session,) = load(path, meta_json(value))
@@ -148,12 +142,6 @@ class TestHeads:
         messages = [message("Ada", "x" * 500, number) for number in range(1000)]
         value = {"messages": messages, "participants": PEOPLE, "title": "Ada"}
         assert self.owner_of(tmp_path, meta_json(value)) == "Grace"
-
-    def test_a_long_list_of_members_is_read(self, tmp_path: Path) -> None:
-        people = [f"Person number {number} of the choir" for number in range(900)]
-        chat = Export().thread("choir_1", people).says(people[0], "hi", 1)
-        chat.says(people[7], "You sent an attachment.", 2)
-        assert self.owner_of(tmp_path, *chat.files().values()) == people[7]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Every schema is read by the columns that it has."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from langchain_chatexports.chat_loaders.imessage.database import Database, open_
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import COLUMNS_SINCE, VERSIONS, ChatDb
-from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.typedstream import attributed_body
 
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
@@ -88,30 +86,6 @@ def test_missing_column_of_message_does_not_matter(path: Path, column: str) -> N
     assert lines(path) == EXPECTED
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [
-        "guid",
-        "style",
-        "chat_identifier",
-        "service_name",
-        "display_name",
-        "group_id",
-        "room_name",
-    ],
-)
-def test_missing_column_of_chat_does_not_matter(path: Path, columns: str) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        kept = {"guid", "style", "chat_identifier", "service_name", "display_name"}
-        listed = ", ".join(sorted(kept - {columns}))
-        db.run(
-            f"CREATE TABLE other AS SELECT ROWID, {listed} FROM chat; "
-            "DROP TABLE chat; ALTER TABLE other RENAME TO chat"
-        )
-    assert lines(path) == EXPECTED
-
-
 @pytest.mark.parametrize("change", ["ADD COLUMN date", "DROP COLUMN message_date"])
 def test_dates_of_the_join_do_not_matter(path: Path, change: str) -> None:
     """A column called `date` would be ambiguous."""
@@ -129,17 +103,6 @@ def strip_indexes(db: ChatDb) -> None:
             f"CREATE TABLE other AS SELECT * FROM {table}; "
             f"DROP TABLE {table}; ALTER TABLE other RENAME TO {table}"
         )
-
-
-def test_database_without_any_index_is_read(path: Path) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        message_id = db.chat(TORTOISE).message("\ufffcLook", cache_has_attachments=1)
-        db.attachment(message_id, mime_type="image/png")
-        strip_indexes(db)
-    look, rest = IMessageChatLoader(path).load()
-    assert [m.content for m in rest["messages"]] == ["by text", "by body", "mine"]
-    assert look["messages"][0].additional_kwargs["attachments"][0]["type"] == "photo"
 
 
 def asked_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -185,19 +148,6 @@ def test_chat_is_read_by_an_index_and_never_by_a_scan(
     assert "SEARCH j USING COVERING INDEX" in plan
 
 
-@pytest.mark.parametrize(
-    "columns", ["chat_id) WHERE (chat_id > 5", "message_id, chat_id"]
-)
-def test_index_that_does_not_lead_from_every_chat_is_no_help(
-    path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
-) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        strip_indexes(db)
-        db.run(f"CREATE INDEX other_one ON chat_message_join ({columns})")
-    assert "SCAN" not in plan_of(path, monkeypatch)
-
-
 def copy_table(db: Any, table: Any, key: Any) -> Any:
     """Copy a table so that its ROWID is a column like any other."""
     rows = db.connection.execute(f"PRAGMA table_info({table})").fetchall()
@@ -239,23 +189,6 @@ def test_row_that_is_listed_twice_comes_once(path: Path) -> None:
     assert IMessageChatLoader(path).inspect().found == 3
 
 
-def test_rows_of_the_join_that_lead_nowhere_do_not_matter(path: Path) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        db.insert("chat_message_join", chat_id=1, message_id=99)
-        db.insert("chat_message_join", chat_id=77, message_id=98)
-    assert lines(path) == EXPECTED
-    assert IMessageChatLoader(path).inspect().found == 3
-
-
-def test_message_in_a_chat_without_number_is_an_orphan(path: Path) -> None:
-    with ChatDb(path) as db:
-        write(db)
-        message_id = db.message("lost")
-        db.insert("chat_message_join", chat_id=None, message_id=message_id)
-    assert IMessageChatLoader(path).inspect().skipped == {"orphan": 1}
-
-
 @pytest.mark.parametrize(
     "columns",
     [
@@ -280,66 +213,3 @@ def test_values_of_other_types_do_not_end_the_reading(
         summary = loader.inspect()
         assert summary.found == 4
         assert summary.found == summary.kept + sum(summary.skipped.values())
-
-
-COLUMNS_OF_OTHER_TABLES = {
-    "handle": ("id", "person_centric_id"),
-    "chat": (
-        *("guid", "style", "chat_identifier", "service_name", "display_name"),
-        "group_id",
-    ),
-    "attachment": (
-        *("guid", "filename", "uti", "mime_type", "transfer_name", "is_sticker"),
-        "hide_attachment",
-    ),
-}
-
-
-@pytest.mark.parametrize("value", [b"raw \xff bytes", 7, 7.5])
-@pytest.mark.parametrize(
-    ("table", "column"),
-    [
-        (table, name)
-        for table, names in COLUMNS_OF_OTHER_TABLES.items()
-        for name in names
-    ],
-)
-def test_values_of_other_types_in_other_tables_do_no_harm(
-    path: Path, table: str, column: str, value: bytes | float
-) -> None:
-    with ChatDb(path, VERSIONS[-1]) as db:
-        write(db)
-        db.attachment(1, filename="a.jpg")
-        db.run("UPDATE message SET cache_has_attachments = 1")
-        if (column,) not in db.connection.execute(
-            f"SELECT name FROM pragma_table_info('{table}')"
-        ):
-            db.run(f"ALTER TABLE {table} ADD COLUMN {column}")
-        db.connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
-    loader = IMessageChatLoader(path, keep="media")
-    json.dumps([metadata_of(session) for session in loader])
-    assert [text for *_, text in lines(path)] == [text for *_, text in EXPECTED]
-
-
-def test_names_that_are_stored_as_bytes_or_numbers_are_read(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE, TORTOISE, name="Race").message("hi")
-        db.run(
-            "UPDATE chat SET display_name = CAST('Race' AS BLOB), guid = 12;"
-            "CREATE TABLE other (ROWID INTEGER PRIMARY KEY, id, service);"
-            "INSERT INTO other SELECT ROWID, CAST(id AS INTEGER), service FROM handle;"
-            "DROP TABLE handle; ALTER TABLE other RENAME TO handle;"
-        )
-    (session,) = IMessageChatLoader(path)
-    assert metadata_of(session)["title"] == "Race"
-    assert metadata_of(session)["id"] == "12"
-    assert session["messages"][0].additional_kwargs["sender"] == HARE.lstrip("+")
-
-
-def test_no_text_is_sorted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message of 8 MB with 300 rows in the join took 2.4 GB of disk to sort."""
-    with ChatDb(path) as db:
-        write(db)
-    sql, *_ = asked_of(path, monkeypatch)
-    assert "m.text" in sql
-    assert "ORDER BY" not in sql

@@ -49,26 +49,10 @@ def test_reaction_is_noted_on_its_target(path: Path, number: int, shown: str) ->
     assert reactions_of(path) == [{"reaction": shown, "sender": HARE}]
 
 
-def test_emoji_reaction_is_its_emoji(path: Path) -> None:
-    write(path, tapback(2006, associated_message_emoji="🐢"))
-    assert reactions_of(path) == [{"reaction": "🐢", "sender": HARE}]
-
-
 @pytest.mark.parametrize("target", ["p:0/{guid}", "p:12/{guid}", "bp:{guid}", "{guid}"])
 def test_target_is_found_in_every_form(path: Path, target: str) -> None:
     write(path, tapback(2000, target))
     assert reactions_of(path) == [{"reaction": "❤️", "sender": HARE}]
-
-
-def test_reaction_to_nothing_that_is_there_is_counted_only(path: Path) -> None:
-    write(path, tapback(2000, "p:0/00000000-0000-4000-8000-999999999999"))
-    assert reactions_of(path) is None
-    assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
-
-
-def test_removed_reaction_is_gone(path: Path) -> None:
-    write(path, tapback(2000), tapback(3000))
-    assert reactions_of(path) is None
 
 
 def test_removal_takes_one_persons_reaction_only(path: Path) -> None:
@@ -160,14 +144,3 @@ def test_reaction_in_words_to_a_later_message_is_speech(path: Path) -> None:
         chat.message("Loved “later”")
         chat.message("later")
     assert IMessageChatLoader(path).inspect().kept == 2
-
-
-def test_reaction_in_words_is_kept_when_asked_for(path: Path) -> None:
-    write(path, {"text": "Loved “Slow and steady.”"})
-    assert IMessageChatLoader(path, keep="reaction").inspect().kept == 2
-
-
-def test_quote_may_hold_quotes_and_lines(path: Path) -> None:
-    text = "He said “go”\nand left"
-    write(path, {"text": f"Loved “{text}”"}, text=text)
-    assert reactions_of(path) == [{"reaction": "❤️", "sender": HARE}]

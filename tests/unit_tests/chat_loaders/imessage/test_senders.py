@@ -44,19 +44,6 @@ def test_own_message_names_the_other_party_but_is_the_owners(
     assert lines(path) == [[(HARE, "hers"), ("Me", "mine")]]
 
 
-@pytest.mark.parametrize("stored", [None, 2, "yes"])
-def test_nothing_but_a_one_is_the_owners(path: Path, stored: Any) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE).message("hers", is_from_me=stored)
-    assert lines(path) == [[(HARE, "hers")]]
-
-
-def test_owner_has_the_given_name(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE).message("mine", mine=True)
-    assert lines(path, owner="Aesop") == [[("Aesop", "mine")]]
-
-
 @pytest.mark.parametrize("options", [{}, {"owner": HARE}], ids=["plain", "named"])
 def test_every_message_says_whether_the_owner_sent_it(
     path: Path, options: dict[str, Any]
@@ -71,32 +58,12 @@ def test_every_message_says_whether_the_owner_sent_it(
     assert said == [False, True]
 
 
-def test_unknown_sender_is_said_not_to_be_the_owner(path: Path) -> None:
-    with ChatDb(path) as db:
-        group = db.chat(HARE, TORTOISE)
-        group.message("who?", handle_id=99)
-        group.message("mine", mine=True)
-    (session,) = IMessageChatLoader(path)
-    unknown = session["messages"][0].additional_kwargs
-    assert (unknown["sender"], unknown["is_from_me"]) == ("unknown", False)
-
-
 @pytest.mark.parametrize("handle_id", [0, 99, None, "trash\n"])
 def test_unknown_handle_is_the_sole_participant(
     path: Path, handle_id: int | str | None
 ) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("hers", handle_id=handle_id)
-    assert lines(path) == [[(HARE, "hers")]]
-
-
-@pytest.mark.parametrize("style", [43, 45, None])
-def test_sole_participant_counts_before_the_chats_identifier(
-    path: Path, style: int | None
-) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE, identifier="chat77", guid="x", style=style)
-        chat.message("hers", handle_id=99)
     assert lines(path) == [[(HARE, "hers")]]
 
 
@@ -111,12 +78,6 @@ def test_unknown_handle_is(
     with ChatDb(path) as db:
         db.chat(*people, listed=is_listed).message("who?", handle_id=0)
     assert lines(path) == [[(sender, "who?")]]
-
-
-def test_chat_without_listed_participants_keeps_its_messages(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE, TORTOISE, listed=False).message("hi", sender=TORTOISE)
-    assert lines(path) == [[(TORTOISE, "hi")]]
 
 
 # A text that is taken as it stands, and one that is looked at closely.
@@ -146,22 +107,6 @@ def test_owner_can_be_named_where_both_speakers_are_handles(
     assert [one["sender"] for one in said] == ["Hare", "Tortoise"]
     assert metadata_of(session)["participants"] == ["Hare", "Tortoise"]
     assert loader.inspect().owner_found_by == "name"
-
-
-def test_owner_has_the_given_name_also_if_a_contact_has_it(path: Path) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        chat.message("his namesake's")
-        chat.message("mine", mine=True)
-    found = lines(path, owner="Aesop", contacts={HARE: "Aesop"})
-    assert found == [[(f"Aesop ({HARE})", "his namesake's"), ("Aesop", "mine")]]
-
-
-def test_owner_is_found_by_his_messages(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE).message("mine", mine=True)
-    summary = IMessageChatLoader(path, owner="Aesop").inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Aesop", "is_from_me")
 
 
 def test_own_addresses_are_reported_without_prefix(path: Path) -> None:
@@ -194,14 +139,3 @@ def test_tutorials_database_reads_with_three_tables(path: Path) -> None:
         "sender": "Tortoise",
         "events": [{"message_time": "2023-08-28T00:32:03+00:00"}],
     }
-
-
-def test_one_to_one_chats_in_which_both_speak_through_handles_stay_apart(
-    path: Path,
-) -> None:
-    with ChatDb(path, MINIMAL) as db:
-        for number in range(3):
-            chat = db.chat("Hare", identifier=f"Hare {number}")
-            chat.message("Speed is key!", sender="Hare")
-            chat.message("Slow and steady.", sender="Tortoise")
-    assert len(lines(path)) == 3

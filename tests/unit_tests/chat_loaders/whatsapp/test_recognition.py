@@ -1,6 +1,5 @@
 """WhatsApp's exports are recognized by their content."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,7 @@ import pytest
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.whatsapp import matches
 from langchain_chatexports.samples import (
-    write_discord,
     write_messenger,
-    write_slack,
-    write_telegram,
     write_whatsapp,
 )
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -31,11 +27,6 @@ def two(chat: WhatsAppChat) -> WhatsAppChat:
 def test_a_text_file_is_recognized(kind: str, encoding: str, tmp_path: Path) -> None:
     chat = two(getattr(WhatsAppChat, kind)())
     assert is_recognized(chat.to_file(tmp_path / "any.txt", encoding))
-
-
-def test_a_zip_is_recognized(tmp_path: Path) -> None:
-    chat = two(WhatsAppChat.ios())
-    assert is_recognized(chat.to_zip(tmp_path / "any.zip"))
 
 
 def test_a_folder_is_recognized(tmp_path: Path) -> None:
@@ -98,13 +89,3 @@ def test_a_chats_name_is_enough_for_a_header_that_logs_have_too(tmp_path: Path) 
     path = tmp_path / "WhatsApp Chat with Ann.txt"
     path.write_text("18/03/2022, 14:56:01 - Ann: Hi!\n")
     assert is_recognized(path)
-
-
-@pytest.mark.parametrize(
-    "write",
-    [write_discord, write_messenger, write_slack, write_telegram],
-)
-def test_other_samples_are_not_whatsapps(
-    write: Callable[[Path], Path], tmp_path: Path
-) -> None:
-    assert not is_recognized(write(tmp_path / "sample"))

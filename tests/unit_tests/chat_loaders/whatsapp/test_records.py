@@ -37,12 +37,6 @@ def test_blank_lines_at_the_end_of_a_message_are_dropped() -> None:
     assert texts(chat) == ["Ann: one", "Bob: two"]
 
 
-def test_other_ends_of_lines_stay_in_the_text() -> None:
-    assert texts(read(f"{FIRST}Ann: one\u2028two\x85three")) == [
-        "Ann: one\u2028two\x85three"
-    ]
-
-
 def test_a_pasted_header_of_another_layout_is_text() -> None:
     pasted = "[3/17/22, 10:00:00 AM] Cleo: hi"
     chat = read(f"{FIRST}Ann: look:\n{pasted}\n{SECOND}Bob: two")
@@ -75,24 +69,6 @@ def test_lines_before_the_first_header_are_counted() -> None:
     assert texts(chat) == ["Ann: one"]
 
 
-def test_a_message_without_an_end_is_cut_and_counted() -> None:
-    chat = read("\n".join([f"{FIRST}Ann: one", *["x" * 100_000] * 40]))
-    (record,) = chat.records
-    tail = record.tail
-    assert tail is not None
-    assert len(tail) < 2_000_000
-    assert chat.lost_lines == 40 - tail.count("x" * 100_000)
-
-
-def test_a_text_without_headers_has_no_records() -> None:
-    assert not read("just\nsome\ntext").records
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_lines_end_with_a_line_feed(end: bytes) -> None:
-    assert lines_of(end.join([b"a", b"", b"b", b""])) == ["a", "", "b"]
-
-
 @pytest.mark.parametrize("inner", ["\u2028", "\x85", "\x0c", "\x0b", "\x1c", "a\rb"])
 def test_other_ends_of_lines_are_text(inner: str) -> None:
     assert lines_of(f"a{inner}b\r\nc\n".encode()) == [f"a{inner}b", "c"]
@@ -107,16 +83,7 @@ def test_encodings_of_editors(encoding: str) -> None:
     assert lines_of(data) == ["Zeile 😂", "zwei"]
 
 
-def test_characters_at_the_border_of_two_blocks_are_whole() -> None:
-    text = "😂\r\n" * 200_000
-    assert lines_of(f"x{text}".encode()) == ["x😂", *["😂"] * 199_999]
-
-
 def test_a_far_too_long_line_is_cut() -> None:
     found = lines_of(b"x" * 3_000_000)
     assert len(found) > 2
     assert "".join(found) == "x" * 3_000_000
-
-
-def test_bytes_that_are_no_text_are_replaced() -> None:
-    assert lines_of(b"a\xff\nb") == ["a\ufffd", "b"]

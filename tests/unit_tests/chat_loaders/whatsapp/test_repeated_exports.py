@@ -1,7 +1,6 @@
 """Exports of one chat, made on different days: all of it once."""
 
 import time
-import tracemalloc
 import warnings
 from collections.abc import Iterable
 from datetime import timedelta
@@ -12,7 +11,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from tests.unit_tests.builders.sessions import metadata_of
-from tests.unit_tests.builders.whatsapp import LRM, START, WhatsAppChat
+from tests.unit_tests.builders.whatsapp import START, WhatsAppChat
 
 NAME = "WhatsApp Chat with Ann.txt"
 AGAIN = "WhatsApp Chat with Ann (1).txt"
@@ -77,13 +76,6 @@ def test_what_two_exports_have_in_common_comes_once(
     assert stamps == [1_647_615_360 + 60 * number for number in range(12)]
 
 
-def test_three_exports_are_one_session(tmp_path: Path) -> None:
-    for place, numbers in enumerate([range(8), range(4, 12), range(8, 16)]):
-        talk(numbers).to_file(tmp_path / str(place) / NAME)
-    assert texts(tmp_path) == lines(range(16))
-    assert skipped(tmp_path) == {"duplicate": 8}
-
-
 @pytest.mark.parametrize("shift", [-1, 0, 1])
 def test_times_may_differ_by_a_second(tmp_path: Path, shift: int) -> None:
     """Two of one text in two seconds stay two, whichever way the times differ."""
@@ -100,16 +92,6 @@ def test_times_may_differ_by_a_second(tmp_path: Path, shift: int) -> None:
     assert texts(tmp_path) == [*lines(range(4)), "ok", "ok", "end"]
 
 
-def test_a_text_two_seconds_later_is_another_message(tmp_path: Path) -> None:
-    older, newer = talk(range(4), WhatsAppChat.ios()), WhatsAppChat.ios()
-    talk(range(4), newer)
-    older.says("Ann", "ok", START + timedelta(minutes=10))
-    newer.says("Ann", "ok", START + timedelta(minutes=10, seconds=2))
-    older.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
-    newer.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
-    assert texts(tmp_path) == [*lines(range(4)), "ok", "ok"]
-
-
 def test_equal_messages_of_one_export_stay(tmp_path: Path) -> None:
     older, newer = WhatsAppChat.android(), WhatsAppChat.android()
     for chat, end in ((older, 5), (newer, 8)):
@@ -122,38 +104,6 @@ def test_equal_messages_of_one_export_stay(tmp_path: Path) -> None:
     newer.to_file(tmp_path / AGAIN)
     expected = [*lines(range(4)), "ha", "ha", "ha", *lines(range(5, 8)), "ha"]
     assert texts(tmp_path) == expected
-
-
-def test_of_equal_messages_one_more_in_the_older_export_stays(tmp_path: Path) -> None:
-    """The newest 40,000 may begin between two of one minute."""
-    older, newer = WhatsAppChat.android(), WhatsAppChat.android()
-    for chat, count in ((older, 3), (newer, 2)):
-        for _ in range(count):
-            chat.says("Ann", "ha", START)
-        talk(range(1, 9), chat)
-    older.to_file(tmp_path / NAME)
-    newer.says("Ann", "end").to_file(tmp_path / AGAIN)
-    assert texts(tmp_path) == ["ha", "ha", "ha", *lines(range(1, 9)), "end"]
-
-
-def test_a_short_common_time_of_long_exports_is_enough(tmp_path: Path) -> None:
-    talk(range(40)).to_file(tmp_path / NAME)
-    talk(range(36, 80)).to_file(tmp_path / AGAIN)
-    assert texts(tmp_path) == lines(range(80))
-
-
-def test_what_the_app_wrote_says_nothing(tmp_path: Path) -> None:
-    """A missed call has the name of who called."""
-    one, two = talk([1, 3, 5], word="one"), talk([1, 3, 5], word="two")
-    for chat in (one, two):
-        for number in range(10, 20):
-            name = ("Ann", "Bob")[number % 2]
-            at = START + timedelta(minutes=number)
-            chat.says(name, "Missed voice call", at)
-    one.to_file(tmp_path / NAME)
-    two.to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
 
 
 def test_a_message_more_in_one_export_stays_in_its_place(tmp_path: Path) -> None:
@@ -192,35 +142,6 @@ def test_two_people_of_one_name_stay_apart(tmp_path: Path) -> None:
         "WhatsApp Chat - Ann (1).zip",
         "WhatsApp Chat - Ann.zip",
     ]
-
-
-def test_two_people_who_were_only_greeted_stay_apart(tmp_path: Path) -> None:
-    one, two = WhatsAppChat.android(), WhatsAppChat.android()
-    for number in range(6):
-        one.says("Bob", f"Happy day {number}!")
-        two.says("Bob", f"Happy day {number}!")
-    one.to_file(tmp_path / NAME)
-    two.says("Ann", "Thanks").to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
-
-
-def test_a_few_equal_messages_among_many_are_by_chance(tmp_path: Path) -> None:
-    one, two = talk(range(4)), talk(range(4))
-    for number in range(10, 20):
-        talk([number], one, "one")
-        talk([number], two, "two")
-    one.to_file(tmp_path / NAME)
-    two.to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
-
-
-def test_two_equal_messages_are_not_enough(tmp_path: Path) -> None:
-    talk(range(2)).to_file(tmp_path / NAME)
-    talk(range(9)).to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
 
 
 def test_exports_without_a_common_time_stay_apart(tmp_path: Path) -> None:
@@ -280,14 +201,6 @@ def test_what_was_edited_or_taken_back_since_is_as_in_the_newer_export(
     assert skipped(tmp_path) == {"duplicate": 5, **reasons}
 
 
-def test_a_message_beside_one_that_was_edited_stays(tmp_path: Path) -> None:
-    at = START + timedelta(minutes=5)
-    talk(range(4)).says("Bob", "Helo", at).to_file(tmp_path / NAME)
-    newer = talk(range(4)).says("Ann", "Hello! <This message was edited>", at)
-    talk([9], newer).to_file(tmp_path / AGAIN)
-    assert texts(tmp_path) == [*lines(range(4)), "Hello!", "Helo", "line 9"]
-
-
 def test_unpacked_zips_of_an_iphone_are_told_by_their_first_lines(
     tmp_path: Path,
 ) -> None:
@@ -299,14 +212,6 @@ def test_unpacked_zips_of_an_iphone_are_told_by_their_first_lines(
     assert [len(session["messages"]) for session in found] == [12, 8]
 
 
-def test_a_group_that_only_the_older_export_has_begun_is_one(tmp_path: Path) -> None:
-    older = WhatsAppChat.android().system("Ann created group “Run”", at=START)
-    talk(range(1, 8), older).to_file(tmp_path / NAME)
-    talk(range(4, 12)).to_file(tmp_path / AGAIN)
-    (session,) = sessions(tmp_path)
-    assert metadata_of(session)["is_group"] is True
-
-
 def test_what_the_owner_took_back_in_the_older_export_counts(tmp_path: Path) -> None:
     """Far behind its beginning, which is looked at first."""
     older = talk(range(1_500)).says("Bob", "You deleted this message")
@@ -315,80 +220,6 @@ def test_what_the_owner_took_back_in_the_older_export_counts(tmp_path: Path) -> 
     newer.to_file(tmp_path / "WhatsApp Chat with Run (1).txt")
     (session,) = sessions(tmp_path)
     assert metadata_of(session)["owner"] == "Bob"
-
-
-def test_people_of_both_exports_take_part(tmp_path: Path) -> None:
-    talk(range(6)).says("Cleo", "Bye").to_file(tmp_path / NAME)
-    talk(range(2, 9)).says("Dan", "Hi").to_file(tmp_path / AGAIN)
-    (session,) = sessions(tmp_path)
-    assert metadata_of(session)["participants"] == ["Ann", "Bob", "Cleo", "Dan"]
-
-
-def test_the_first_line_of_the_older_export_tells_a_group(tmp_path: Path) -> None:
-    """Of long chats the newest messages are exported, without it."""
-    older = WhatsAppChat.ios().by_app("Run", NOTICE, START)
-    talk(range(1, 8), older).to_zip(tmp_path / "WhatsApp Chat - Run.zip")
-    newer = talk(range(4, 12), WhatsAppChat.ios())
-    newer.to_zip(tmp_path / "WhatsApp Chat - Run (1).zip")
-    (session,) = sessions(tmp_path)
-    assert metadata_of(session)["is_group"] is True
-
-
-def test_messages_of_both_exports_keep_their_days(tmp_path: Path) -> None:
-    day, photo = 24 * 60, "IMG-20220327-WA0001.jpg (file attached)\nthe sea"
-    older = talk(range(0, 6 * day, day))
-    talk([8 * day], older.says("Ann", photo)).to_file(tmp_path / NAME)
-    newer = talk(range(3 * day, 6 * day, day)).says("Ann", "<Media omitted>")
-    talk([8 * day, 9 * day + 1], newer).to_file(tmp_path / AGAIN)
-    (session,) = sessions(tmp_path)
-    stamps = [m.additional_kwargs["message_time"] for m in session["messages"]]
-    minutes = [*range(0, 6 * day, day), 5 * day + 1, 8 * day, 9 * day + 1]
-    assert stamps == [1_647_615_360 + 60 * minute for minute in minutes]
-
-
-def test_the_one_talker_of_merged_exports_is_the_owner(tmp_path: Path) -> None:
-    """Each has the notice about encryption: two of it would be those of a group."""
-    for name in (NAME, AGAIN):
-        chat = WhatsAppChat.android().system(NOTICE, at=START)
-        talk(range(1, 9, 2), chat).to_file(tmp_path / name)
-    (session,) = sessions(tmp_path)
-    assert metadata_of(session)["owner"] == "Bob"
-
-
-def test_a_left_out_chat_is_counted_once(tmp_path: Path) -> None:
-    talk(range(8)).to_file(tmp_path / NAME)
-    talk(range(4, 12)).to_file(tmp_path / AGAIN)
-    assert skipped(tmp_path, exclude="Ann") == {"excluded": 16}
-
-
-def test_a_damaged_export_beside_a_good_one_is_a_warning(tmp_path: Path) -> None:
-    talk(range(8)).to_file(tmp_path / NAME)
-    (tmp_path / AGAIN).write_text("nothing")
-    with pytest.warns(UserWarning, match="is not a WhatsApp chat"):
-        assert texts(tmp_path) == lines(range(8))
-
-
-def test_dates_in_a_calendar_that_is_not_read_say_nothing_in_common(
-    tmp_path: Path,
-) -> None:
-    for name, end in ((NAME, 8), (AGAIN, 9)):
-        said = [
-            f"1443/8/15, 14:0{n} - {'Ann' if n % 2 else 'Bob'}: {n}" for n in range(end)
-        ]
-        (tmp_path / name).write_text("\n".join(said), encoding="utf-8")
-    with pytest.warns(UserWarning, match=r"calendar|in common"):
-        assert [len(s["messages"]) for s in sessions(tmp_path)] == [9, 8]
-
-
-def test_the_first_chat_comes_before_others_are_read(tmp_path: Path) -> None:
-    talk(range(8)).to_file(tmp_path / "WhatsApp Chat with Aaron.txt")
-    talk(range(8)).to_file(tmp_path / NAME)
-    talk(range(4, 12)).to_file(tmp_path / AGAIN)
-    loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
-    reading = loader.read()
-    first = next(iter(reading))
-    assert len(first["messages"]) == 8
-    assert reading.messages_read == 8
 
 
 def test_a_chat_of_an_iphone_and_an_android_phone_is_one(tmp_path: Path) -> None:
@@ -427,43 +258,6 @@ def test_thousands_of_exports_of_one_name_take_seconds(
     assert len(caught) == 0
 
 
-@pytest.mark.benchmark
-def test_only_the_chats_of_one_name_are_in_memory_together(tmp_path: Path) -> None:
-    def peak(names: int) -> int:
-        place = tmp_path / str(names)
-        for number in range(names):
-            for copy in ("", " (1)"):
-                name = f"WhatsApp Chat with Ann {number}{copy}.txt"
-                talk(range(300)).to_file(place / name)
-        tracemalloc.start()
-        try:
-            for session in WhatsAppChatLoader(place, timezone="UTC"):
-                assert len(session["messages"]) == 300
-                del session
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    peak(1)  # Imports.
-    assert peak(8) < 2 * peak(2)  # Of all eight at once it would be four times.
-
-
-def test_marks_in_names_are_passed_over(tmp_path: Path) -> None:
-    """A number has them in one version of the app, and not in another."""
-    older, newer = WhatsAppChat.ios(), WhatsAppChat.ios()
-    for number in range(6):
-        at = START + timedelta(minutes=number)
-        older.says("Ann" if number % 2 else f"{LRM}Bob", f"line {number}", at)
-        newer.says("~ Ann" if number % 2 else "Bob", f"line {number}", at)
-    newer.says("Bob", "end")
-    older.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
-    newer.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
-    assert texts(tmp_path) == [*lines(range(6)), "end"]
-    (session,) = sessions(tmp_path)
-    assert metadata_of(session)["participants"] == ["Bob", "Ann"]
-    assert metadata_of(session)["is_group"] is False
-
-
 @pytest.mark.parametrize("copy", ["copy of it.txt", "A copy.txt"])
 def test_a_copy_under_another_name_is_read_once(tmp_path: Path, copy: str) -> None:
     for name in (NAME, copy):
@@ -473,11 +267,3 @@ def test_a_copy_under_another_name_is_read_once(tmp_path: Path, copy: str) -> No
     (session,) = loader.load()
     assert [message.content for message in session["messages"]] == lines(range(4))
     assert loader.inspect().skipped == {"duplicate": 4}
-
-
-def test_copies_of_a_file_without_a_chats_name_are_read_once(tmp_path: Path) -> None:
-    paths = [tmp_path / "_chat.txt", tmp_path / "copy" / "other.txt"]
-    for path in paths:
-        talk(range(2), WhatsAppChat.ios()).to_file(path)
-    summary = WhatsAppChatLoader(paths, timezone="UTC").inspect()
-    assert (summary.kept, summary.skipped) == (2, {"duplicate": 2})
