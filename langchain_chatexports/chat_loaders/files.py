@@ -117,12 +117,6 @@ class ExportFile:
             # A bounded read, because a zip may unpack to more than it declares.
             return file.read(self.size if limit is None else min(limit, self.size))
 
-    def read_tail(self, limit: int) -> bytes:
-        """Return the last `limit` bytes."""
-        with self.open() as file:
-            file.seek(max(0, self.size - limit))
-            return file.read(limit)
-
     def estimate_count(self, *keys: bytes) -> int:
         """Count keys in the first bytes and extrapolate; 0 if it cannot be read."""
         try:
