@@ -25,7 +25,7 @@ SOURCES = (
 # Their words are data.
 WORD_LISTS = {
     "check_words.py",
-    "common_words.py",
+    "words.json",
     "_function_words.py",
     "system_lines.py",
 }
