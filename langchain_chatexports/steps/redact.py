@@ -55,9 +55,7 @@ class Redact(SessionTransform):
     def _sorted_names(cls, value: Any) -> Any:
         # Any collection of names is taken; a tuple in one order is hashable and equal.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-            if all(isinstance(name, str) for name in value):
-                return tuple(sorted({name.strip() for name in value} - {""}))
-            return tuple(value)
+            return tuple(sorted({str(name).strip() for name in value} - {""}))
         return value
 
     @classmethod

@@ -47,11 +47,6 @@ def test_a_conversation_of_two_has_no_labels() -> None:
     assert texts(_labeled(duel, only_groups=False)) == ["Tortoise: Slow.", "Fast!"]
 
 
-def test_a_group_of_which_two_spoke_is_a_group() -> None:
-    duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata={"is_group": True})
-    assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
-
-
 def test_a_chat_of_two_with_a_title_is_no_group() -> None:
     about: dict[str, Any] = {"is_group": True, "participants": ["Tortoise", "Hare"]}
     duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata=about)
@@ -89,9 +84,3 @@ def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
 def test_a_label_without_the_sender_is_refused() -> None:
     with pytest.raises(ValidationError, match="sender"):
         LabelSpeakers(label="> ")
-
-
-def test_other_braces_of_a_label_stay() -> None:
-    session = talk("{Tortoise}: Slow.", "Hare: Fast!", "Fox: Who won?")
-    labeled = _labeled(session, label="{x} {sender}: ")
-    assert texts(labeled)[0] == "{x} {Tortoise}: Slow."
