@@ -69,8 +69,10 @@ class SplitSessions(SessionTransform):
         known = [pause for pause in pauses if pause is not None]
         if not known:
             return []
-        is_auto = isinstance(self.gap, str)
-        gap = automatic_gap(known) if is_auto else self.gap.total_seconds()
+        if isinstance(self.gap, timedelta):
+            gap = self.gap.total_seconds()
+        else:
+            gap = automatic_gap(known)
         held = self._held_by_replies(messages)
         borders = [
             index
