@@ -1,7 +1,5 @@
 """Sessions as LangChain documents: windows of messages that a search can find."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -77,7 +75,6 @@ class Windows:
         overlap: int = 2,
         gap: timedelta | None = _DEFAULT_GAP,
     ) -> None:
-        """Take the arguments of `sessions_to_documents`."""
         self._split = self._chunk = None
         if gap is not None:
             # A later reply must not move an earlier cut.
@@ -91,12 +88,12 @@ class Windows:
         begin = 0
         whole: ChatSession = {"messages": session.get("messages", ())}
         for part in self._split.transform_session(whole) if self._split else [whole]:
-            end = begin + len(part["messages"])
             chunks = self._chunk.transform_session(part) if self._chunk else [part]
-            for number, chunk in enumerate(chunks if end > begin else ()):
+            for number, chunk in enumerate(chunks):
                 start = begin + number * self._step
-                yield start, start + len(chunk["messages"])
-            begin = end
+                if chunk["messages"]:
+                    yield start, start + len(chunk["messages"])
+            begin += len(part["messages"])
 
 
 def sessions_to_documents(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import closing
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from threading import RLock
@@ -49,7 +50,6 @@ from langchain_chatexports.retrieval.storage import (
     empty,
     explained,
     open_index,
-    snapshot,
     transaction,
 )
 
@@ -59,7 +59,7 @@ _MIN_POOL = 50
 
 
 class IndexCounts(NamedTuple):
-    """What an index has."""
+    """Chats and messages of an index."""
 
     chats: int
     messages: int
@@ -149,7 +149,7 @@ class ChatIndex:
         """
         windows = Windows()
         chats = messages = 0
-        with self._lock, explained(self.path), transaction(self._connection):
+        with self._reading(write=True):
             empty(self._connection)
             with closing(iter_sessions(sessions)) as source:
                 for session in source:
@@ -162,7 +162,7 @@ class ChatIndex:
 
     def note(self) -> str:
         """Return the note of the last `rebuild`; empty if there is none."""
-        with self._lock, explained(self.path):
+        with self._reading():
             row = self._connection.execute("SELECT value FROM note").fetchone()
         return str(row[0]) if row else ""
 
@@ -198,14 +198,8 @@ class ChatIndex:
         first, last = time_bound(start, "start"), time_bound(end, "end")
         # A shell passes bytes that are no text in this form.
         expression = match_expression(without_lone_surrogates(query))
-        with self._lock, explained(self.path), snapshot(self._connection):
-            filters = make_filters(
-                self._connection,
-                person,
-                chat,
-                None if first is None else first.timestamp(),
-                None if last is None else last.timestamp(),
-            )
+        with self._reading():
+            filters = make_filters(self._connection, person, chat, first, last)
             if expression is None or k <= 0:
                 return []
             pool = max(_MIN_POOL, _POOL * k)
@@ -223,33 +217,14 @@ class ChatIndex:
                     break
             return hits
 
-    def around(
-        self,
-        message_id: str,
-        *,
-        before: int = 5,
-        after: int = 5,
-        chat: str | None = None,
-    ) -> Document | None:
-        """Return a message with its neighbors in the conversation.
-
-        Args:
-            message_id: The id, as hits have it.
-            before: How many messages before it.
-            after: How many messages after it.
-            chat: The `source` or `session_id` of its conversation, if it is known.
-
-        Returns:
-            A document of these messages; `None` if there is no such message.
-        """
-        found = self.lines_around(message_id, before=before, after=after, chat=chat)
-        return None if found is None else window_document(*found)
-
     def lines_around(
         self, message_id: str, *, before: int, after: int, chat: str | None
     ) -> tuple[ChatFacts, list[ChatLine]] | None:
-        """Return the conversation and the messages of `around`."""
-        with self._lock, explained(self.path), snapshot(self._connection):
+        """Return a message's conversation, and the messages around it.
+
+        `chat` is the `source` or `session_id` of its conversation, if it is known.
+        """
+        with self._reading():
             # An id can also be one of those of a merged message.
             rows = self._connection.execute(
                 "SELECT chat, position FROM message WHERE instr(ids, ?) AND EXISTS "
@@ -266,12 +241,17 @@ class ChatIndex:
 
     def chats(self) -> list[IndexedChat]:
         """Return the chats, the one with the newest message first."""
-        with self._lock, explained(self.path), snapshot(self._connection):
+        with self._reading():
+            chats = {
+                chat: facts_of(about)
+                for chat, about in self._connection.execute(
+                    "SELECT id, facts FROM chat"
+                )
+            }
             rows = self._connection.execute(
                 "SELECT chat, sender, count(*), min(time), max(time) FROM message "
                 "GROUP BY chat, sender ORDER BY count(*) DESC, sender"
             ).fetchall()
-            facts = dict(self._connection.execute("SELECT id, facts FROM chat"))
         senders: dict[int, dict[str, int]] = {}
         times: dict[int, list[int]] = {}
         for chat, sender, count, *bounds in rows:
@@ -290,20 +270,17 @@ class ChatIndex:
                 first=iso_seconds(min(times[chat], default=None)),
                 last=iso_seconds(max(times[chat], default=None)),
             )
-            for chat, about in ((chat, facts_of(facts[chat])) for chat in senders)
+            for chat, about in chats.items()
         ]
         listed.sort(key=lambda chat: chat.source)
         return sorted(listed, key=lambda chat: chat.last or "", reverse=True)
 
     def people(self) -> dict[str, int]:
         """Return who wrote how many messages, most first."""
-        with self._lock, explained(self.path):
-            return dict(
-                self._connection.execute(
-                    "SELECT sender, count(*) FROM message "
-                    "GROUP BY sender ORDER BY count(*) DESC, sender"
-                )
-            )
+        written = Counter[str]()
+        for chat in self.chats():
+            written.update(chat.senders)
+        return dict(sorted(written.items(), key=lambda one: (-one[1], one[0])))
 
     def close(self) -> None:
         """Close the file."""
@@ -317,6 +294,15 @@ class ChatIndex:
     def __exit__(self, *exception: object) -> None:
         """Close the file."""
         self.close()
+
+    @contextmanager
+    def _reading(self, *, write: bool = False) -> Iterator[None]:
+        with (
+            self._lock,
+            explained(self.path),
+            transaction(self._connection, write=write),
+        ):
+            yield
 
     def _store(self, session: ChatSession, windows: Windows) -> int:
         """Write a session, and return how many messages it has."""

@@ -1,10 +1,7 @@
 """Texts and questions in the form in which SQLite's full-text search compares them."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
-from collections.abc import Iterator
 
 from langchain_chatexports._function_words import ENGLISH
 
@@ -63,10 +60,9 @@ def match_expression(query: str) -> str | None:
     # Normalized first: some signs become quotation marks.
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
     for phrase, word in _PARTS.findall(composed):
-        if phrase:
-            needed += _needed(phrase)
-        else:
-            words += _tokens(word)
+        if tokens := _tokens(phrase):
+            needed.append(_quoted(" ".join(tokens)))
+        words += _tokens(word)
     telling = [word for word in words if not _is_function_word(word)]
     words = [_quoted(word) for word in (telling if telling or needed else words)]
     if not needed:
@@ -81,12 +77,6 @@ def _pairs(run: re.Match[str]) -> str:
     letters = run[0]
     pairs = [letters[i : i + 2] for i in range(len(letters))]
     return f" {' '.join(pairs)} "
-
-
-def _needed(phrase: str) -> Iterator[str]:
-    tokens = _tokens(phrase)
-    if tokens:
-        yield _quoted(" ".join(tokens))
 
 
 def _is_function_word(token: str) -> bool:

@@ -1,10 +1,9 @@
 """Which windows and messages fit a question and its filters."""
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -70,10 +69,8 @@ class Filters(NamedTuple):
         """Return whether a message may be found."""
         if self.people is not None and line.sender not in self.people:
             return False
-        if self.first is None and self.end is None:
-            return True
         if line.time is None:
-            return False
+            return self.first is None and self.end is None
         is_late = self.first is None or line.time >= self.first
         return is_late and (self.end is None or line.time < self.end)
 
@@ -82,8 +79,8 @@ def make_filters(
     connection: sqlite3.Connection,
     person: str | Collection[str] | None,
     chat: str | Collection[str] | None,
-    first: float | None,
-    end: float | None,
+    first: datetime | None,
+    end: datetime | None,
 ) -> Filters:
     """Return filters, with names looked up in an index; unknown ones are errors."""
     people = chats = None
@@ -92,22 +89,20 @@ def make_filters(
         called = {name: (name,) for (name,) in rows}
         people = set(_named(_listed(person), called, "Nobody wrote"))
     if chat is not None:
-        facts = {
-            number: facts_of(about)
-            for number, about in connection.execute("SELECT id, facts FROM chat")
-        }
         asked = set(_listed(chat))
+        exact: dict[int, str] = {}
+        names: dict[int, tuple[str, ...]] = {}
+        for number, about in connection.execute("SELECT id, facts FROM chat"):
+            facts = facts_of(about)
+            names[number] = (facts.title, *facts.participants, facts.session_id)
+            names[number] += (facts.source,)
+            if facts.source in asked:
+                exact[number] = facts.source
         # Sources can differ by case alone, which names are compared without.
-        exact = [one for one, about in facts.items() if about.source in asked]
-        if asked == {facts[one].source for one in exact}:
-            chats = exact
-        else:
-            names = {
-                one: (about.title, *about.participants, about.session_id, about.source)
-                for one, about in facts.items()
-            }
-            chats = _named(asked, names, "No chat is there")
-    return Filters(people, chats, first, end)
+        is_exact = asked == {*exact.values()}
+        chats = exact if is_exact else _named(asked, names, "No chat is there")
+    bounds = (None if time is None else time.timestamp() for time in (first, end))
+    return Filters(people, chats, *bounds)
 
 
 def by_words(

@@ -122,11 +122,6 @@ async def test_search_is_filtered(filters: dict[str, Any], matches: set[str]) ->
     assert {passage["match"] for passage in found["passages"]} == matches
 
 
-async def test_nothing_found_is_no_error() -> None:
-    found = await answer(index_of(RACE), "search_messages", query="helicopter")
-    assert found == {"passages": []}
-
-
 async def test_read_around_has_the_neighbors() -> None:
     index = index_of(RACE, PICNIC)
     passage = await answer(index, "read_around", message_id="m2", before=1, after=5)
@@ -177,12 +172,9 @@ async def test_people_are_listed_by_messages() -> None:
     ("tool", "arguments", "named"),
     [
         ("search_messages", {}, "query"),
-        ("search_messages", {"query": ""}, "query"),
         ("search_messages", {"query": "x" * 1_001}, "query"),
-        ("search_messages", {"query": ["race"]}, "query"),
         ("search_messages", {"query": "race", "start": "yesterday"}, "start"),
         ("search_messages", {"query": "race", "limit": 21}, "limit"),
-        ("read_around", {"message_id": "m1", "before": -1}, "before"),
         ("read_around", {"message_id": "m1", "after": 10_000}, "after"),
         ("read_around", {"message_id": "m" * 501}, "message_id"),
         ("list_chats", {"limit": 0}, "limit"),
@@ -239,17 +231,6 @@ async def test_results_are_limited_and_no_message_hides_the_others() -> None:
     texts = [m["text"] for passage in found["passages"] for m in passage["messages"]]
     assert {text[0] for text in texts} == set("01234567")
     assert all(text.endswith("…") for text in texts)
-
-
-async def test_neighbors_are_limited_together() -> None:
-    messages = [
-        said("Hare", f"{n} {'far ' * 5_000}", at=n, message_id=f"m{n}")
-        for n in range(200)
-    ]
-    index = index_of({"messages": messages, "metadata": {"id": "t"}})
-    result = await call(index, "read_around", message_id="m99", before=50, after=50)
-    assert len(result.structured_content["messages"]) == 101
-    assert len(result.content[0].text) < 60_000
 
 
 # --- what is logged
