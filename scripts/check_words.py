@@ -26,7 +26,6 @@ SOURCES = (
 WORD_LISTS = {
     "check_words.py",
     "words.json",
-    "_function_words.py",
     "system_lines.py",
 }
 

@@ -2,8 +2,7 @@
 
 import re
 import unicodedata
-
-from langchain_chatexports._function_words import ENGLISH
+from pathlib import Path
 
 LINE_END = " \ue000\n"
 """Between messages: a word nobody asks for, so that no phrase spans two of them."""
@@ -13,6 +12,10 @@ LINE_END = " \ue000\n"
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+# English function words, which say little about a topic.
+_ENGLISH = frozenset(
+    Path(__file__).with_name("function_words.txt").read_text("utf-8").split()
 )
 # What questions about chats have, whatever they are about.
 _OF_QUESTIONS = frozenset(
@@ -81,7 +84,7 @@ def _pairs(run: re.Match[str]) -> str:
 
 def _is_function_word(token: str) -> bool:
     word = _AROUND.sub("", token).replace("\u2019", "'")
-    return word.casefold() in ENGLISH or word.casefold() in _OF_QUESTIONS
+    return word.casefold() in _ENGLISH or word.casefold() in _OF_QUESTIONS
 
 
 def _tokens(text: str) -> list[str]:
