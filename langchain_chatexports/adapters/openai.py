@@ -136,7 +136,7 @@ def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
     return converted
 
 
-_ROLES = {
+_ROLES: dict[type[BaseMessage], str] = {
     HumanMessage: "user",
     AIMessage: "assistant",
     SystemMessage: "system",

@@ -13,15 +13,12 @@ from hypothesis import strategies as st
 
 from langchain_chatexports import ChatExportRetriever
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     ExportFormatError,
     SenderNotFoundError,
 )
 from langchain_chatexports.retrieval import (
     ChatIndex,
     IndexCounts,
-    sessions_to_documents,
-    storage,
 )
 from tests.unit_tests.builders.sessions import said, talk
 
@@ -64,11 +61,6 @@ def test_the_best_message_is_found(garden: ChatIndex) -> None:
     assert hit.document.page_content.startswith("Chat: c1 (Hare, Tortoise)\n")
 
 
-def test_a_hit_is_the_document_that_sessions_become(garden: ChatIndex) -> None:
-    session = chat("Hare: I planted carrots", "Tortoise: Water them tonight")
-    assert garden.search("water")[0].document == next(sessions_to_documents(session))
-
-
 def test_what_somebody_wrote_is_found_behind_all_that_others_wrote() -> None:
     others = [
         chat("Tortoise: the race, the race", "Hare: yes", name=f"c{number}")
@@ -98,13 +90,6 @@ def test_a_phrase_in_quotation_marks_must_occur() -> None:
     assert found(index, '"new shoes"') == ["my new shoes"]
     assert found(index, '"new shoes" all') == ["my new shoes"]
     assert len(found(index, "new shoes")) == 2
-
-
-def test_a_phrase_is_in_one_message() -> None:
-    index = filled(chat("Hare: we drink tea", "Ron: at noon then"))
-    assert found(index, '"tea at"') == []
-    assert found(index, '"at noon"') == ["at noon then"]
-    assert found(index, "tea noon") == ["we drink tea"]
 
 
 def test_a_message_that_repeats_a_word_hides_no_other() -> None:
@@ -172,22 +157,6 @@ def test_any_text_is_a_question(garden: ChatIndex, query: str) -> None:
     garden.search(query)
 
 
-@given(st.text(min_size=1).filter(lambda text: any(map(str.isalnum, text))))
-def test_every_message_is_found_by_its_own_text(text: str) -> None:
-    index = filled(cast("ChatSession", {"messages": [said("Hare", text)]}))
-    assert index.search(text.replace('"', " "))
-
-
-def test_equal_ids_in_other_conversations_hide_no_message() -> None:
-    """Such as of a table whose ids count in each conversation."""
-    sessions = [
-        cast("ChatSession", {"messages": [message], "metadata": {"id": name}})
-        for name in ("c1", "c2")
-        for message in [said("Hare", f"a race in {name}", message_id="1")]
-    ]
-    assert found(filled(*sessions), "race") == ["a race in c1", "a race in c2"]
-
-
 class TestFilters:
     @pytest.mark.parametrize("filters", [{"chat": []}, {"person": []}, {"k": 0}])
     def test_none_of_them_is_nothing(
@@ -206,11 +175,6 @@ class TestFilters:
     def test_chat(self, garden: ChatIndex, name: str) -> None:
         assert found(garden, "shoes race", chat=name) == ["New shoes!"]
         assert found(garden, "race carrots", chat="Ron") == ["The race is at nine"]
-
-    def test_chats_whose_sources_differ_by_case(self) -> None:
-        index = filled(chat("Hare: race", name="Fam"), chat("Hare: race", name="fam"))
-        hits = index.search("race", chat="races:Fam")
-        assert [hit.document.metadata["session_id"] for hit in hits] == ["Fam"]
 
     def test_unknown_names_suggest_the_nearest(self, garden: ChatIndex) -> None:
         with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'"):
@@ -301,41 +265,6 @@ class TestFile:
         with pytest.raises(ExportFormatError, match="delete it"):
             ChatIndex(path)
 
-    def test_a_folder_that_refuses_is_explained(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(ChatExportError, match="cannot be written"):
-            ChatIndex(tmp_path / "file" / "index.sqlite")
-
-    def test_without_full_text_search_the_error_names_a_remedy(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Some systems build SQLite without FTS5."""
-
-        class WithoutFTS5(sqlite3.Connection):
-            def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-                return super().execute(sql.replace("fts5 (", "fts6 ("), *values)
-
-        connect = sqlite3.connect
-        monkeypatch.setattr(
-            sqlite3, "connect", lambda *a, **k: connect(*a, factory=WithoutFTS5, **k)
-        )
-        with pytest.raises(ChatExportError, match="full-text search"):
-            ChatIndex()
-
-    def test_another_program_that_writes_is_named(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(storage, "_BUSY_SECONDS", 0.01)
-        path = tmp_path / "index.sqlite"
-        with ChatIndex(path) as index, closing(sqlite3.connect(path)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.rebuild(chat("Hare: carrot"))
-            with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.search("carrot")
-            with pytest.raises(ExportFormatError, match="Another program writes"):
-                index.note()
-
     def test_one_that_is_closed_says_so_and_is_not_damaged(self) -> None:
         with filled(chat("Hare: carrot")) as index:
             pass
@@ -349,15 +278,6 @@ class TestAround:
         index = filled(cast("ChatSession", {"messages": [merged]}))
         assert index.lines_around('m"2', before=0, after=0, chat=None) is not None
         assert index.lines_around("m", before=0, after=0, chat=None) is None
-
-    def test_the_chat_tells_equal_ids_apart(self) -> None:
-        sessions: list[Any] = [
-            {"messages": [said("Hare", n, message_id="1")], "metadata": {"id": n}}
-            for n in ("c1", "c2")
-        ]
-        found = filled(*sessions).lines_around("1", before=1, after=1, chat="c2")
-        assert found is not None
-        assert found[0].session_id == "c2"
 
 
 def test_chats_and_people_are_listed(garden: ChatIndex) -> None:

@@ -58,15 +58,6 @@ async def test_questions_at_the_same_time() -> None:
         assert f"number {number}" in document.page_content
 
 
-def test_a_file_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "index.sqlite"
-    for length in (2, 4):
-        session = talk(*LINES[:length], metadata={"id": "c"})
-        retriever = ChatExportRetriever.from_sessions(session, path)
-    assert len(retriever.index.people()) == 2
-    assert "number 1" in retriever.invoke("race")[0].page_content
-
-
 def test_it_shows_no_text_or_names() -> None:
     retriever = ChatExportRetriever.from_sessions(talk("Zebulon: quagmire"))
     assert "quagmire" not in repr(retriever)
@@ -98,12 +89,3 @@ def test_ids_of_hits_lead_back_to_the_messages_of_every_app(
             assert sender == row["sender"]
             if texts:  # WhatsApp has no ids: the index makes them.
                 assert texts[row["id"]] == (sender, text)
-
-
-@pytest.mark.parametrize("filters", [{"person": []}, {"chat": []}, {"k": 0}])
-async def test_filters_that_allow_nothing_find_nothing(filters: Any) -> None:
-    retriever = ChatExportRetriever.from_sessions(talk(*LINES))
-    assert retriever.invoke("race")
-    assert retriever.invoke("race", **filters) == []
-    assert await retriever.ainvoke("race", **filters) == []
-    assert retriever.model_copy(update=filters).invoke("race") == []

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import tracemalloc
 import weakref
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,16 +93,6 @@ def test_nested_iterables_are_read_in_order() -> None:
     assert list(iter_sessions(nested)) == RACES
 
 
-@pytest.mark.parametrize("is_generator", [False, True])
-def test_closing_the_iterator_closes_the_loader(is_generator: bool) -> None:
-    loader = ListLoader(RACES)
-    given = loader.lazy_load() if is_generator else loader
-    sessions = iter_sessions(given)
-    next(sessions)
-    sessions.close()
-    assert loader.closed == 1
-
-
 def test_message_for_a_session_closes_the_source_at_once() -> None:
     closed = []
 
@@ -129,10 +119,6 @@ def test_failing_step_closes_the_loader() -> None:
 
 
 # --- joining
-
-
-def test_chain_of_steps_and_runnable_is_invoked_with_a_loader() -> None:
-    assert (PREPARE | RunnableLambda(len)).invoke(ListLoader(RACES)) == 4
 
 
 @pytest.mark.parametrize(
@@ -173,29 +159,12 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
             write()
 
 
-def test_loader_with_steps_reads_nothing_before_iteration() -> None:
-    loader = ListLoader(RACES)
-    joined = loader | PREPARE | ChunkSessions()
-    joined.lazy_load()
-    assert loader.reads == 0
-
-
 # --- pipelines
 
 
 def test_pipeline_of_pipelines_is_flat() -> None:
     a, b, c = MergeChatRuns(), MapAIMessages(), ChunkSessions()
     assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
-
-
-def test_pipeline_without_steps_passes_sessions_on() -> None:
-    assert SessionPipeline(steps=()).invoke(RACES) == RACES
-
-
-def test_repr_of_a_pipeline_is_what_was_written() -> None:
-    assert repr(MergeChatRuns() | ChunkSessions(size=4)) == (
-        "MergeChatRuns() | ChunkSessions(size=4)"
-    )
 
 
 @pytest.mark.parametrize("step", [MergeChatRuns(), PREPARE], ids=repr)
@@ -241,15 +210,6 @@ def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
     [(serialized, inputs, _)] = trace.told
     assert (serialized, inputs) == (None, {"input": ""})
     assert "Tortoise" not in repr(trace.told)
-
-
-def test_stopped_stream_ends_its_run_with_the_count_so_far() -> None:
-    trace = Trace()
-    stream: Any = PREPARE.stream(RACES, {"callbacks": [trace]})
-    with closing(stream) as chunks:
-        next(chunks)
-        next(chunks)
-    assert (trace.outputs, trace.errors) == ([{"sessions": 2}], [])
 
 
 WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
@@ -308,13 +268,6 @@ async def test_event_loop_stays_free_while_a_loader_reads() -> None:
 # --- asynchronous loading
 
 
-@pytest.mark.parametrize("steps", [MergeChatRuns(), PREPARE])
-async def test_a_joined_loader_loads_asynchronously(steps: SessionTransform) -> None:
-    joined = ListLoader(RACES) | steps
-    assert await joined.aload() == joined.load()
-    assert [session async for session in joined.alazy_load()] == joined.load()
-
-
 async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(
     tmp_path: Path,
 ) -> None:
@@ -339,11 +292,6 @@ def test_pipe_of_steps_is_a_step() -> None:
     piped = MergeChatRuns().pipe(MapAIMessages(), ChunkSessions())
     assert piped == MergeChatRuns() | MapAIMessages() | ChunkSessions()
     assert isinstance(ListLoader(RACES) | piped, TransformedChatLoader)
-
-
-def test_pipe_takes_a_name() -> None:
-    assert MergeChatRuns().pipe(MapAIMessages(), name="prepare").name == "prepare"
-    assert MergeChatRuns().pipe(len, name="count").get_name() == "count"
 
 
 # --- memory
@@ -376,20 +324,3 @@ def test_one_session_is_alive_at_a_time(
 
 
 # --- serialization
-
-
-STEPS: list[type[SessionTransform]] = [
-    MergeChatRuns,
-    MapAIMessages,
-    ChunkSessions,
-    SessionPipeline,
-]
-
-
-def test_our_steps_have_one_namespace_whatever_their_module() -> None:
-    for step in STEPS:
-        assert step.lc_id() == ["langchain_chatexports", "steps", step.__name__]
-
-
-def test_steps_of_others_keep_their_module() -> None:
-    assert Fails.lc_id() == [*Fails.__module__.split("."), "Fails"]

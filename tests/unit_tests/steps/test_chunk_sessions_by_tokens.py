@@ -13,26 +13,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import ValidationError
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import ChunkSessions
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class TestChunkSessionsByTokens(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[ChunkSessions]:
-        return ChunkSessions
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "size": None,
-            "max_tokens": 60,
-            "keep_tail": True,
-            "overlap_as_context": True,
-        }
 
 
 def _session(*texts: str) -> Any:
@@ -65,11 +49,6 @@ def test_a_window_ends_before_the_message_that_is_too_much() -> None:
         ["c", "dddd"],
         ["ee"],
     ]
-
-
-def test_size_and_tokens_both_bound_a_window() -> None:
-    step = _by_length(size=2, max_tokens=4, keep_tail=True)
-    assert _windows(step, "a", "b", "c", "dddd") == [["a", "b"], ["c"], ["dddd"]]
 
 
 def test_a_message_that_is_too_long_alone_is_in_no_window() -> None:
@@ -124,16 +103,6 @@ def test_no_answer_is_trained_twice_and_none_is_forgotten(
     assert trained == Counter(text for text in texts if text.startswith("!"))
 
 
-def test_overlap_is_context_in_the_later_window_only() -> None:
-    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
-    first, second = step.invoke(_session("a", "!b", "!c"))
-    weights = [
-        [message.additional_kwargs.get("weight") for message in window["messages"]]
-        for window in (first, second)
-    ]
-    assert weights == [[None, None], [0, None]]
-
-
 def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> None:
     step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
     session = _session("a", "!b", "c", "!d")
@@ -154,11 +123,6 @@ def test_without_a_bound_there_is_no_window() -> None:
         ChunkSessions(size=None)
 
 
-def test_an_unknown_counter_is_refused() -> None:
-    with pytest.raises(ValidationError, match="o200k_base"):
-        ChunkSessions(max_tokens=9, count_tokens="words")
-
-
 def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,11 +130,3 @@ def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
     step = ChunkSessions(max_tokens=9, count_tokens="cl100k_base")
     with pytest.raises(ChatExportError, match="count by 'bytes'"):
         step.invoke(_session("a"))
-
-
-def test_an_answer_that_was_context_before_is_not_trained_on() -> None:
-    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
-    session = _session("a", "!b", "c", "!d")
-    session["messages"][3].additional_kwargs["weight"] = 0
-    assert len(step.invoke(session)) == 1
-    assert step.skipped(session) == {"not_trained": 2}

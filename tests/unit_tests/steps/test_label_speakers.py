@@ -8,26 +8,8 @@ import pytest
 from langchain_core.messages import SystemMessage
 from pydantic import ValidationError
 
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import LabelSpeakers, MapAIMessages
 from tests.unit_tests.builders.sessions import said, talk, texts
-
-
-class TestLabelSpeakersInTheText(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[LabelSpeakers]:
-        return LabelSpeakers
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"only_groups": False, "label": "[{sender}] "}
-
-
-class TestLabelSpeakersAsNames(TestLabelSpeakersInTheText):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"only_groups": False, "where": "name"}
-
 
 GROUP = talk("Tortoise: Slow.", "Hare: Fast!", "Fox: Who won?")
 
@@ -68,12 +50,6 @@ def test_names_are_mapped_and_texts_stay() -> None:
 def test_braces_in_a_name_stay() -> None:
     group = talk("{0}: Hi.", "Hare: Fast!", "Fox: Yes.")
     assert texts(_labeled(group))[0] == "{0}: Hi."
-
-
-def test_a_content_of_parts_gets_a_part() -> None:
-    message = said("Fox", [{"type": "text", "text": "Who won?"}])
-    output = _labeled({"messages": [message]}, only_groups=False)
-    assert output["messages"][0].text == "Fox: Who won?"
 
 
 def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:

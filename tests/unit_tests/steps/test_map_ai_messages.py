@@ -108,3 +108,23 @@ def test_order_and_kind_of_the_names_do_not_matter(
 def test_sender_that_is_no_name_is_refused(sender: Any) -> None:
     with pytest.raises(ValidationError, match="sender"):
         MapAIMessages(sender=sender)
+
+
+ROWS = (("Ann", "agent", True), ("Bea", "customer", False), ("Cem", "agent", False))
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"role": "agent"}, ["ai", "human", "ai"]),
+        ({"role": "agent", "sender": "Cem"}, ["human", "human", "ai"]),
+        ({}, ["ai", "human", "human"]),
+    ],
+)
+def test_a_role_makes_every_sender_of_it_the_ai(
+    params: dict[str, Any], expected: list[str]
+) -> None:
+    messages = [
+        said(name, "hi", role=role, is_from_me=mine) for name, role, mine in ROWS
+    ]
+    assert kinds({"messages": messages}, **params) == expected

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
-from pydantic import ValidationError
 
 from langchain_chatexports.steps import MergeChatRuns
 from tests.unit_tests.builders.sessions import START, said, talk, texts
@@ -27,11 +26,6 @@ def test_neighbors_of_one_sender_become_one_message() -> None:
     assert texts(output) == ["Speed\n\nis key!", "No.", "Why?"]
 
 
-def test_message_alone_is_the_same_object() -> None:
-    alone = said("H", ["a", {"type": "text", "text": "b"}])
-    assert merged(alone, said("T", "c"))[0] is alone
-
-
 def test_joined_text_is_stripped_as_by_langchain_community() -> None:
     run = merged(said("H", " a "), said("H", " b "), said("H", "c\n"))
     assert [message.content for message in run] == ["a \n\n b\n\nc"]
@@ -46,10 +40,6 @@ def test_blank_texts_are_left_out_of_the_join(blank: str) -> None:
 @pytest.mark.parametrize("sender", [None, ""])
 def test_messages_without_a_sender_are_not_merged(sender: str | None) -> None:
     assert len(merged(said(sender, "a"), said(sender, "b"))) == 2
-
-
-def test_messages_of_two_types_are_not_merged() -> None:
-    assert len(merged(said("H", "a"), said("H", "b", by_ai=True))) == 2
 
 
 def test_merged_message_keeps_id_name_and_kwargs_of_the_first() -> None:
@@ -76,12 +66,6 @@ def text(value: str) -> dict[str, Any]:
     return {"type": "text", "text": value}
 
 
-def test_list_content_of_texts_is_joined_as_text() -> None:
-    first = said("H", ["a", {"type": "text", "text": "b"}])
-    (message,) = merged(first, said("H", "c"))
-    assert message.content == "ab\n\nc"
-
-
 def test_parts_other_than_text_are_kept_in_their_order() -> None:
     run = [said("H", " a"), said("H", ["b", PICTURE]), said("H", " "), said("H", "c")]
     (message,) = merged(*run)
@@ -104,11 +88,6 @@ def test_longer_pause_than_max_gap_ends_a_run() -> None:
 def test_missing_time_never_splits() -> None:
     run = [said("H", "a", at=0), said("H", "b"), said("H", "c", at=9999)]
     assert len(merged(*run, max_gap=timedelta(seconds=1))) == 1
-
-
-def test_negative_gap_is_refused() -> None:
-    with pytest.raises(ValidationError, match="max_gap"):
-        MergeChatRuns(max_gap=timedelta(seconds=-1))
 
 
 LINES = st.lists(st.tuples(st.sampled_from("HT"), st.text(max_size=3)), max_size=12)

@@ -10,7 +10,6 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.chat_loaders.people import people_table
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import MapAIMessages, SelectSessions
 
 if TYPE_CHECKING:
@@ -74,13 +73,3 @@ def test_steps_come_back_from_a_dump_and_a_pickle(tmp_path: Path) -> None:
 def test_two_people_of_one_name_are_refused(step: Any) -> None:
     with pytest.raises(ValueError, match="name or handle in common"):
         step(people={"Ann": "x", "Bo": "X"})
-
-
-class TestMapAIMessagesOfAPerson(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[MapAIMessages]:
-        return MapAIMessages
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"sender": "hare@example.org", "people": {"Hare": "hare@example.org"}}

@@ -8,28 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import MapAIMessages, SelectSessions
 from tests.unit_tests.builders.sessions import said, talk
 
 _DAY = 86_400
-
-
-class TestSelectSessions(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[SelectSessions]:
-        return SelectSessions
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "participants": {"hare", "Fox"},
-            "without": ["Wolf"],
-            "is_group": False,
-            "start": date(2023, 8, 28),
-            "end": datetime(2030, 1, 1, tzinfo=timezone.utc),
-            "min_turns": 3,
-        }
 
 
 DUEL = talk("Tortoise: Slow.", "Tortoise: And steady.", "Hare: Fast!", "Tortoise: Hm.")
@@ -45,11 +27,6 @@ def _keeps(session: Any = DUEL, **conditions: Any) -> bool:
 def test_a_sender_is_found_without_regard_to_case() -> None:
     assert _keeps(participants="hARE")
     assert not _keeps(participants="Fox")
-
-
-def test_a_silent_participant_takes_part() -> None:
-    silent = {**DUEL, "metadata": {"participants": ["Tortoise", "Hare", "Fox"]}}
-    assert _keeps(silent, participants="Fox")
 
 
 def test_without_drops_whoever_is_named() -> None:
@@ -85,11 +62,6 @@ def test_a_session_without_times_is_in_no_dates() -> None:
 def test_a_moment_without_a_zone_is_refused() -> None:
     with pytest.raises(ValidationError, match="timezone"):
         SelectSessions(start=datetime(2024, 5, 1))  # noqa: DTZ001 - that is the point
-
-
-def test_turns_are_rows_of_one_sender() -> None:
-    assert _keeps(min_turns=3)
-    assert not _keeps(min_turns=4)
 
 
 def test_the_share_of_the_ai_is_of_messages() -> None:

@@ -10,28 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.paces import session_of
-from tests.unit_tests.builders.sessions import metadata_of
 
 MINUTE, HOUR = 60, 3600
-
-
-class TestSplitSessionsAuto(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[SplitSessions]:
-        return SplitSessions
-
-
-class TestSplitSessionsByGapAndSize(TestSplitSessionsAuto):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "gap": timedelta(hours=1),
-            "max_messages": 5,
-            "reply_within": timedelta(days=2),
-        }
 
 
 def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list[int]]:
@@ -46,10 +28,6 @@ def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list
 
 
 BY_HOUR = SplitSessions(gap=timedelta(hours=1))
-
-
-def test_a_longer_pause_splits() -> None:
-    assert _split(BY_HOUR, 0, 10, HOUR + 11) == [[0, 1], [2]]
 
 
 def test_auto_finds_the_silence_of_a_quick_thread() -> None:
@@ -117,24 +95,12 @@ def test_a_session_without_times_passes_untouched() -> None:
     assert part is session
 
 
-def test_messages_without_a_time_stay_with_their_neighbors() -> None:
-    assert _split(BY_HOUR, None, None, 0, None, 5 * HOUR) == [[0, 1, 2, 3], [4]]
-
-
 def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
     parts: list[Any] = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread", title="t"))
     assert [part["metadata"] for part in parts] == [
         {"id": "thread#1", "title": "t", "thread_id": "thread"},
         {"id": "thread#2", "title": "t", "thread_id": "thread"},
     ]
-
-
-def test_parts_of_parts_still_name_the_thread() -> None:
-    session = session_of([0, 10, 30, 5 * HOUR], id="thread")
-    finer = BY_HOUR | SplitSessions(gap=timedelta(seconds=15))
-    metadata: list[Any] = [metadata_of(part) for part in finer.invoke(session)]
-    assert [m["id"] for m in metadata] == ["thread#1#1", "thread#1#2", "thread#2"]
-    assert {m["thread_id"] for m in metadata} == {"thread"}
 
 
 @pytest.mark.parametrize("gap", [timedelta(0), timedelta(minutes=-1), "often"])
