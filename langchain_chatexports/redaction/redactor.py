@@ -30,6 +30,7 @@ _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
 _MIN_PRIVATE_NUMBER = 10**6
 _MAX_IN_DIGITS = 10**40
+_BYTES_OF_PARTS = frozenset({"data", "base64"})
 
 # What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
 _KEYS_BY_FIELD = {
@@ -44,10 +45,9 @@ _KEYS_BY_FIELD = {
         "attachments path file filename file_name folder source thumbnail "
         "uri url link href image_url"
     ),
-    # `data` and `base64`: the bytes of images and sounds.
     "fixed": (
         "message_time is_from_me weight role platform is_group type mime_type part "
-        "edited unsent data base64"
+        "edited unsent"
     ),
     "text": "text content title site subject edits events reactions reaction",
 }
@@ -178,6 +178,8 @@ class Redactor:
             if is_by_name:
                 redacted[k if field else self.name(str(k))] = self.value(v, key)
             elif field == "fixed" and isinstance(v, (str, int)):
+                redacted[k] = v
+            elif key == "content" and k in _BYTES_OF_PARTS:  # An image, or a sound.
                 redacted[k] = v
             else:
                 redacted[k if field else self.text(str(k))] = self.value(v, str(k))

@@ -59,7 +59,7 @@ def test_a_failure_leaves_nothing_behind(
     module = platform if platform in {"imessage", "messenger"} else "chats"
     reads = f"langchain_chatexports.samples.{module}.read_scenes"
     monkeypatch.setattr(reads, lambda _: {"x": None})
-    with pytest.raises((KeyError, TypeError)):
+    with pytest.raises((TypeError, ValueError)):
         write(tmp_path / "sample")
     assert list(tmp_path.iterdir()) == []
 

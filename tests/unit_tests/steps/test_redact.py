@@ -192,6 +192,8 @@ def test_images_in_a_content_stay_and_what_names_them_does_not() -> None:
     (output,) = _redact().invoke({"messages": [HumanMessage(parts)]})
     first, second = list(output["messages"][0].content)
     assert first == parts[0]
+    kwargs = {"payload": {"data": "Hare", "base64": "Hare"}}
+    assert "Hare" not in repr(_kwargs_after(**kwargs))
     assert "Hare" not in str(second)
 
 
