@@ -23,12 +23,10 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 from langchain_chatexports.retrieval.documents import (
-    ChatFacts,
     ChatLine,
+    IndexedChat,
     Windows,
-    chat_facts,
-    chat_lines,
-    iso_seconds,
+    read_chat,
     window_document,
 )
 from langchain_chatexports.retrieval.queries import (
@@ -40,10 +38,10 @@ from langchain_chatexports.retrieval.search import (
     Filters,
     Ranked,
     by_words,
-    facts_of,
+    chat_of,
     make_filters,
     marked_words,
-    stored_facts,
+    stored_chat,
     stored_lines,
 )
 from langchain_chatexports.retrieval.storage import (
@@ -63,29 +61,6 @@ class IndexCounts(NamedTuple):
 
     chats: int
     messages: int
-
-
-class IndexedChat(NamedTuple):
-    """A chat in an index."""
-
-    source: str
-    session_id: str
-    platform: str
-    title: str | None
-    participants: tuple[str, ...]
-    is_group: bool | None
-    senders: dict[str, int]
-    """Who wrote how many messages, most first."""
-
-    first: str | None
-    """Time of the first message, ISO 8601 in UTC."""
-
-    last: str | None
-
-    @property
-    def messages(self) -> int:
-        """The number of messages."""
-        return sum(self.senders.values())
 
 
 class Hit(NamedTuple):
@@ -219,7 +194,7 @@ class ChatIndex:
 
     def lines_around(
         self, message_id: str, *, before: int, after: int, chat: str | None
-    ) -> tuple[ChatFacts, list[ChatLine]] | None:
+    ) -> tuple[IndexedChat, list[ChatLine]] | None:
         """Return a message's conversation, and the messages around it.
 
         `chat` is the `source` or `session_id` of its conversation, if it is known.
@@ -233,7 +208,7 @@ class ChatIndex:
                 (orjson.dumps(message_id).decode(), message_id),
             )
             for row, position in rows:
-                facts = stored_facts(self._connection, row)
+                facts = stored_chat(self._connection, row)
                 if chat is None or chat in {facts.source, facts.session_id}:
                     start, stop = max(0, position - before), position + after + 1
                     return facts, stored_lines(self._connection, row, start, stop)
@@ -242,37 +217,10 @@ class ChatIndex:
     def chats(self) -> list[IndexedChat]:
         """Return the chats, the one with the newest message first."""
         with self._reading():
-            chats = {
-                chat: facts_of(about)
-                for chat, about in self._connection.execute(
-                    "SELECT id, facts FROM chat"
-                )
-            }
-            rows = self._connection.execute(
-                "SELECT chat, sender, count(*), min(time), max(time) FROM message "
-                "GROUP BY chat, sender ORDER BY count(*) DESC, sender"
-            ).fetchall()
-        senders: dict[int, dict[str, int]] = {}
-        times: dict[int, list[int]] = {}
-        for chat, sender, count, *bounds in rows:
-            senders.setdefault(chat, {})[sender] = count
-            known = (time for time in bounds if time is not None)
-            times.setdefault(chat, []).extend(known)
-        listed = [
-            IndexedChat(
-                source=about.source,
-                session_id=about.session_id,
-                platform=about.platform,
-                title=about.title or None,
-                participants=about.participants,
-                is_group=about.is_group,
-                senders=senders[chat],
-                first=iso_seconds(min(times[chat], default=None)),
-                last=iso_seconds(max(times[chat], default=None)),
-            )
-            for chat, about in chats.items()
-        ]
-        listed.sort(key=lambda chat: chat.source)
+            rows = self._connection.execute("SELECT facts FROM chat").fetchall()
+        listed = sorted(
+            (chat_of(about) for (about,) in rows), key=lambda chat: chat.source
+        )
         return sorted(listed, key=lambda chat: chat.last or "", reverse=True)
 
     def people(self) -> dict[str, int]:
@@ -306,8 +254,7 @@ class ChatIndex:
 
     def _store(self, session: ChatSession, windows: Windows) -> int:
         """Write a session, and return how many messages it has."""
-        facts = chat_facts(session)
-        lines = chat_lines(session, facts)
+        facts, lines = read_chat(session)
         if not lines:
             return 0
         execute = self._connection.execute
@@ -339,7 +286,7 @@ class ChatIndex:
         allowed = [i for i, line in enumerate(lines) if filters.includes(line)]
         words = max((counts[i] for i in allowed), default=0)
         return Hit(
-            document=window_document(stored_facts(self._connection, place[0]), lines),
+            document=window_document(stored_chat(self._connection, place[0]), lines),
             matches=tuple(lines[i] for i in allowed if counts[i] == words),
             score=ranked.score,
             words=words,

@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
-from langchain_chatexports.retrieval.documents import ChatLine
-from langchain_chatexports.retrieval.index import ChatIndex, IndexedChat
+from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
+from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.tools import ChatSearchInput
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import orjson
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.retrieval.documents import ChatFacts, ChatLine
+from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 
 _MARKS = ("\x02", "\x03")
 _MARKED = re.compile("\x02([^\x03]*)")
@@ -90,17 +90,16 @@ def make_filters(
         people = set(_named(_listed(person), called, "Nobody wrote"))
     if chat is not None:
         asked = set(_listed(chat))
-        exact: dict[int, str] = {}
-        names: dict[int, tuple[str, ...]] = {}
-        for number, about in connection.execute("SELECT id, facts FROM chat"):
-            facts = facts_of(about)
-            names[number] = (facts.title, *facts.participants, facts.session_id)
-            names[number] += (facts.source,)
-            if facts.source in asked:
-                exact[number] = facts.source
+        rows = connection.execute("SELECT id, facts FROM chat")
+        known = {number: chat_of(about) for number, about in rows}
         # Sources can differ by case alone, which names are compared without.
-        is_exact = asked == {*exact.values()}
-        chats = exact if is_exact else _named(asked, names, "No chat is there")
+        chats = [number for number, one in known.items() if one.source in asked]
+        if asked != {known[number].source for number in chats}:
+            names = {
+                number: (one.title or "", *one.participants, one.session_id, one.source)
+                for number, one in known.items()
+            }
+            chats = _named(asked, names, "No chat is there")
     bounds = (None if time is None else time.timestamp() for time in (first, end))
     return Filters(people, chats, *bounds)
 
@@ -153,16 +152,16 @@ def marked_words(
     ]
 
 
-def facts_of(about: str) -> ChatFacts:
-    """Return a chat's facts from a row's JSON."""
+def chat_of(about: str) -> IndexedChat:
+    """Return a chat from a row's JSON."""
     values = orjson.loads(about)
-    return ChatFacts(**{**values, "participants": tuple(values["participants"])})
+    return IndexedChat(**{**values, "participants": tuple(values["participants"])})
 
 
-def stored_facts(connection: sqlite3.Connection, chat: int) -> ChatFacts:
-    """Return a chat's facts by its row."""
+def stored_chat(connection: sqlite3.Connection, chat: int) -> IndexedChat:
+    """Return a chat by its row."""
     query = "SELECT facts FROM chat WHERE id = ?"
-    return facts_of(connection.execute(query, (chat,)).fetchone()[0])
+    return chat_of(connection.execute(query, (chat,)).fetchone()[0])
 
 
 def stored_lines(

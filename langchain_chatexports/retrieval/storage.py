@@ -10,7 +10,7 @@ from langchain_chatexports._files import cannot_write
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ExportFormatError
 
-_VERSION = 2
+_VERSION = 3
 # In SQLite's header: the version at byte 60, and whose file it is ("CEXI") at byte 68.
 _APPLICATION_ID = 0x43455849
 _HEADER_BYTES = 100
