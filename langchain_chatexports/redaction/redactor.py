@@ -175,11 +175,11 @@ class Redactor:
         redacted = {}
         for k, v in fields.items():
             field = _FIELDS.get(k)
+            is_fixed = field == "fixed" and isinstance(v, (str, int))
+            is_image = key == "content" and k in _BYTES_OF_PARTS
             if is_by_name:
                 redacted[k if field else self.name(str(k))] = self.value(v, key)
-            elif field == "fixed" and isinstance(v, (str, int)):
-                redacted[k] = v
-            elif key == "content" and k in _BYTES_OF_PARTS:  # An image, or a sound.
+            elif is_fixed or is_image:
                 redacted[k] = v
             else:
                 redacted[k if field else self.text(str(k))] = self.value(v, str(k))
