@@ -91,9 +91,9 @@ def test_rows_never_change(path: Path) -> None:
 
 
 def test_the_same_sample_is_left_as_it_is(path: Path) -> None:
-    before = path.stat()
+    before = path.stat().st_mtime_ns
     write_imessage(path)
-    assert path.stat() == before
+    assert path.stat().st_mtime_ns == before
 
 
 def test_a_changed_sample_is_not_overwritten(path: Path) -> None:
