@@ -3,7 +3,6 @@
 import errno
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,9 +16,6 @@ from langchain_chatexports.exceptions import (
 )
 
 _Item = TypeVar("_Item")
-
-_READER_SECONDS = 60.0
-_PAUSE_SECONDS = 0.05
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -83,7 +79,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         msg = f"{path} is a folder. Name the file to write."
         raise ExportFormatError(msg, path=path)
     if path.exists() and not path.is_file():
-        with _opened_in_place(path) as file:  # A pipe or device cannot be replaced.
+        with path.open("wb") as file:  # A pipe or device cannot be replaced.
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -100,33 +96,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         with suppress(OSError):
             Path(temporary).unlink()
-        raise
-
-
-def _opened_in_place(path: Path) -> BinaryIO:
-    if not path.is_fifo():
-        return path.open("wb")
-    # A plain `open` would wait for a reader, possibly forever.
-    end = time.monotonic() + _READER_SECONDS
-    while (descriptor := _writing_end(path)) is None:
-        if time.monotonic() > end:
-            msg = (
-                f"{path} is a pipe that nothing has read from for "
-                f"{_READER_SECONDS:.0f} seconds. Start its reader first."
-            )
-            raise ExportFormatError(msg, path=path)
-        time.sleep(_PAUSE_SECONDS)
-    os.set_blocking(descriptor, True)
-    return os.fdopen(descriptor, "wb")
-
-
-def _writing_end(pipe: Path) -> int | None:
-    """Return a descriptor of a pipe, or `None` while it has no reader."""
-    try:
-        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return None
         raise
 
 

@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 from typing_extensions import Self
 
@@ -53,12 +52,7 @@ class ProcessLock:
         """Return the lock, which must have been acquired."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Release the lock."""
         self.release()
 

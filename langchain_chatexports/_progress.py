@@ -27,11 +27,7 @@ def unwatched(what: str, done: Callable[[], int], total: int | None) -> Iterator
 
 
 def seconds_left(done: float, total: float | None, seconds: float) -> float | None:
-    """Estimate how long work still takes, from what was done in some seconds.
-
-    Returns:
-        Seconds; `None` where too little is known.
-    """
+    """Estimate the seconds left, from what was done in some; `None` if not known."""
     if not total or seconds < _MIN_SECONDS or not 0 < done <= total:
         return None
     if _FIRST_SHARE * done < total:

@@ -22,13 +22,10 @@ from langchain_chatexports.exceptions import (
 MAX_FOLDER_DEPTH = 100
 """How deep folders are walked: a recursion of Python ends at 1,000."""
 
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)  # Windows has none of these three.
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)  # Only Windows has it.
-)
+# Windows has `O_BINARY` only.
+_FLAGS = os.O_RDONLY
+for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
 
 
 def open_regular_file(path: str | Path) -> BinaryIO:
@@ -88,18 +85,14 @@ def _open_at_once(path: str, _flags: int) -> int:
 
 
 def _check(path: str | Path, status: os.stat_result) -> None:
-    if stat.S_ISREG(status.st_mode):
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
         return
-    if stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = "pipe" if stat.S_ISFIFO(mode) else "device"
+    kind = "socket" if stat.S_ISSOCK(mode) else kind
     msg = (
-        f"{path} is {_kind(status.st_mode)}, not a file. Save what it holds to a file, "
-        "and give that."
+        f"{path} is a {kind}, not a file. Save what it holds to a file, and give that."
     )
     raise ExportFormatError(msg, path=Path(path))
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISFIFO(mode):
-        return "a pipe"
-    return "a socket" if stat.S_ISSOCK(mode) else "a device"

@@ -37,17 +37,8 @@ TOKEN_COUNTERS = ("bytes", *_FILES)
 def token_counter(name: str) -> Callable[[str], int]:
     """Return the function that counts a text's tokens.
 
-    Args:
-        name: `bytes` for an upper bound for chat text, by its UTF-8 bytes, which needs
-            no file, or one of tiktoken's encodings.
-
-    Returns:
-        The function; texts that look like special tokens are counted as text.
-
-    Raises:
-        ValueError: If there is no counter of that name.
-        ChatExportError: If tiktoken, or its file of the encoding, is not on this
-            machine.
+    `bytes` is an upper bound for chat text, by its UTF-8 bytes, which needs no file;
+    the other names are encodings of tiktoken, whose files must be on this machine.
     """
     if name == "bytes":
         return _at_most_by_bytes
@@ -63,14 +54,7 @@ def tokens_by_bytes(text: str) -> int:
 
 
 def has_encoding(name: str) -> bool:
-    """Return whether tiktoken has an encoding's file, so that it will not download it.
-
-    Args:
-        name: The encoding.
-
-    Returns:
-        Whether tiktoken is installed and the file in its cache is whole.
-    """
+    """Return whether tiktoken has an encoding's file, and so will not download it."""
     folder = _cache_folder()
     if folder is None or name not in _FILES:
         return False

@@ -14,9 +14,6 @@ def traces_outputs(config: RunnableConfig | None) -> bool:
 
     Traces can leave the machine, so this is off unless
     `{"configurable": {"trace_outputs": True}}` in the run's config says otherwise.
-
-    Args:
-        config: The run's config.
     """
     return bool(ensure_config(config).get("configurable", {}).get(_SWITCH))
 

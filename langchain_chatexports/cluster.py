@@ -23,12 +23,11 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import accumulate, islice
 from pathlib import Path
-from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 
 OpenLoader = Callable[[Path], BaseChatLoader]
 
-_RANGE = 2**64
 _MAX_SHOWN = 20
 # Errors of bad exports, and of failing disks.
 _UNREADABLE = (ChatExportError, OSError)
@@ -112,8 +110,8 @@ def read_exports(
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
-    task = _Task(steps, open_loader, skip_unreadable=skip_unreadable)
-    return _items(paths).flat_map(partial(_session_rows, task), **ray_remote_args)
+    reader = _Reader(steps, open_loader, skip_unreadable)
+    return _items(paths).flat_map(partial(_session_rows, reader), **ray_remote_args)
 
 
 def read_examples(
@@ -142,8 +140,8 @@ def read_examples(
         A dataset with the columns `example` (JSON, for `JsonLines`), `conversation` (an
         id, for `part_of`), `first` and `last` (Unix seconds of the outermost messages).
     """
-    task = _Task(steps, open_loader, skip_unreadable=skip_unreadable)
-    read = partial(_example_rows, task, dict(example_options or {}))
+    reader = _Reader(steps, open_loader, skip_unreadable)
+    read = partial(_example_rows, reader, dict(example_options or {}))
     return _items(paths).flat_map(read, **ray_remote_args)
 
 
@@ -165,7 +163,7 @@ def count_exports(
     Returns:
         The sums, and the exports that cannot be read.
     """
-    count = partial(_count, _Task(steps, open_loader))
+    count = partial(_count, steps, open_loader)
     rows = _items(paths).map(count, **ray_remote_args).take_all()
     found = [json.loads(row["summary"]) for row in rows if not row["error"]]
     return ClusterCounts(
@@ -182,9 +180,7 @@ def session_of_row(row: Mapping[str, Any]) -> ChatSession:
     return cast("ChatSession", values)
 
 
-def part_of(
-    conversation_id: str, parts: Mapping[str, float], *, salt: str = ""
-) -> str | None:
+def part_of(conversation_id: str, parts: Mapping[str, float]) -> str | None:
     """Return which part of a split a conversation belongs to, from its id alone.
 
     The result is the same on any machine, and for all windows of a conversation.
@@ -193,7 +189,6 @@ def part_of(
         conversation_id: The session's id; its thread's, where a step split it.
         parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`; `None` is
             returned for what is left of one.
-        salt: Changes the split.
 
     Raises:
         ValueError: If a share is negative, or if they add up to more than one.
@@ -202,21 +197,19 @@ def part_of(
     if any(share < 0 for share in parts.values()) or (ends and ends[-1] > 1 + 1e-9):
         msg = f"Shares must be 0 or more and add up to at most 1, not {dict(parts)}."
         raise ValueError(msg)
-    digest = hashlib.sha256(f"{salt}\0{conversation_id}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / _RANGE
-    return next(
-        (name for name, end in zip(parts, ends, strict=True) if place < end), None
-    )
+    digest = hashlib.sha256(f"\0{conversation_id}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    found = (name for name, end in zip(parts, ends, strict=True) if place < end)
+    return next(found, None)
 
 
-def _ray_data() -> ModuleType:
+def _ray_data() -> Any:
     try:
         import ray.data
     except ImportError as error:
         feature = "Reading exports with Ray"
         raise MissingExtraError(feature, "ray") from error
-    module: ModuleType = ray.data
-    return module
+    return ray.data
 
 
 def _items(paths: Iterable[str | Path]) -> "Dataset":
@@ -229,18 +222,19 @@ def _items(paths: Iterable[str | Path]) -> "Dataset":
     )
 
 
+def _loaders(path: str, open_loader: OpenLoader | None) -> list[BaseChatLoader]:
+    if open_loader is not None:
+        return [open_loader(Path(path))]
+    return [export.loader for export in open_exports([path])]
+
+
 @dataclass(frozen=True)
-class _Task:
-    """What to do with a path."""
+class _Reader:
+    """Reads the sessions of a path in a task of Ray's."""
 
     steps: SessionTransform | None
     open_loader: OpenLoader | None
-    skip_unreadable: bool = False
-
-    def loaders(self, path: str) -> list[BaseChatLoader]:
-        if self.open_loader is not None:
-            return [self.open_loader(Path(path))]
-        return [export.loader for export in open_exports([path])]
+    skip_unreadable: bool
 
     def sessions(self, path: str) -> Iterator[ChatSession]:
         sessions = self._loaded(path)
@@ -248,15 +242,15 @@ class _Task:
 
     def _loaded(self, path: str) -> Iterator[ChatSession]:
         try:
-            for loader in self.loaders(path):
+            for loader in _loaders(path, self.open_loader):
                 yield from loader.lazy_load()
         except _UNREADABLE:
             if not self.skip_unreadable:
                 raise
 
 
-def _session_rows(task: _Task, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for session in task.sessions(row["path"]):
+def _session_rows(reader: _Reader, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for session in reader.sessions(row["path"]):
         values: dict[str, Any] = {**session}
         values["messages"] = [message_to_dict(m) for m in session["messages"]]
         metadata = values.get("metadata", {})
@@ -268,31 +262,32 @@ def _session_rows(task: _Task, row: Mapping[str, Any]) -> Iterator[dict[str, Any
 
 
 def _example_rows(
-    task: _Task, options: Mapping[str, Any], row: Mapping[str, Any]
+    reader: _Reader, options: Mapping[str, Any], row: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    try:
-        for example, origin in trace_examples(task.sessions(row["path"]), **options):
+    # Without an answer here, the AI may speak in other exports.
+    with suppress(SenderNotFoundError):
+        for example, origin in trace_examples(reader.sessions(row["path"]), **options):
             yield {
                 "example": json_line(example).decode(),
                 "conversation": origin.thread_id or origin.session_id,
                 "first": origin.first,
                 "last": origin.last,
             }
-    except SenderNotFoundError:
-        # The AI may speak in other exports.
-        return
 
 
-def _count(task: _Task, row: Mapping[str, Any]) -> dict[str, Any]:
-    steps = [task.steps] if task.steps else []
+def _count(
+    steps: SessionTransform | None,
+    open_loader: OpenLoader | None,
+    row: Mapping[str, Any],
+) -> dict[str, Any]:
+    path, listed = row["path"], [steps] if steps else []
     try:
-        found = [
-            read_loader(loader, steps).finish() for loader in task.loaders(row["path"])
-        ]
+        loaders = _loaders(path, open_loader)
+        found = [read_loader(loader, listed).finish() for loader in loaders]
     except _UNREADABLE as error:
-        return {"path": row["path"], "summary": "", "error": type(error).__name__}
+        return {"path": path, "summary": "", "error": type(error).__name__}
     summary = found[0] if len(found) == 1 else add_summaries(found)
-    return {"path": row["path"], "summary": json.dumps(summary.to_dict()), "error": ""}
+    return {"path": path, "summary": json.dumps(summary.to_dict()), "error": ""}
 
 
 def __getattr__(name: str) -> Any:

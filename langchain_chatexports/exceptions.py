@@ -25,17 +25,13 @@ existing `except` clauses keep working. An error about a file or folder has it a
 Paths and names can hold terminal codes, so all messages are escaped.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from langchain_core.exceptions import LangChainException
 
 from langchain_chatexports._terminal import escaped
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 __all__ = [
     "ChatExportError",
@@ -73,6 +69,10 @@ class ChatExportError(LangChainException):
     def __str__(self) -> str:
         """Return the message with terminal codes escaped."""
         return "\n".join(map(escaped, super().__str__().split("\n")))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the finished message, and all attributes."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 class ExportNotFoundError(ChatExportError, FileNotFoundError):
@@ -112,10 +112,6 @@ class SenderNotFoundError(ChatExportError, ValueError):
             message = f"{message} Senders found: {listed}{more}."
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the finished message, which lists the senders already."""
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
-
 
 class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `ImportError.path` is a str
     """An optional part of the package is used without its extra.
@@ -130,10 +126,6 @@ class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `
             f"{feature} needs the extra '{extra}'. Install it with: "
             f'pip install "langchain-chatexports[{extra}]"'
         )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with the finished message."""
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 class LocalServerError(ChatExportError, RuntimeError):
@@ -154,10 +146,6 @@ class FineTuningError(ChatExportError, RuntimeError):
         super().__init__(message)
         self.job_id = job_id
         self.status = status
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with all attributes."""
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 class TrainingDataError(FineTuningError):
@@ -220,7 +208,7 @@ class FineTuningTimeoutError(FineTuningError):
 
 
 def _rebuild(
-    cls: type[ChatExportError], args: tuple[object, ...], state: dict[str, object]
+    cls: type[ChatExportError], args: tuple[Any, ...], state: dict[str, Any]
 ) -> ChatExportError:
     error = cls.__new__(cls, *args)
     error.args = args

@@ -75,8 +75,6 @@ WITHOUT = {
     "ray": "from langchain_chatexports.cluster import read_exports\n"
     "read_exports('chat.db')",
     "redact": "package.Redact.for_export(loader)",
-    "report": "from langchain_chatexports.report import build_report, write_report\n"
-    "write_report(build_report(loader), 'report.html')",
     "table": "package.TableChatLoader(parquet, columns=columns).load()",
     "tests": "import langchain_chatexports.standard_tests",
 }
@@ -103,7 +101,18 @@ SMOKE = {
     "all-local": "import duckdb, torch, typer\n"
     "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
-    "cli": "from langchain_chatexports.cli.app import app; assert app",
+    "cli": """
+import tempfile
+from pathlib import Path
+from langchain_chatexports.cli.app import app
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.report import build_report, write_report
+from langchain_chatexports.samples import write_imessage
+place = Path(tempfile.mkdtemp())
+loader = IMessageChatLoader(write_imessage(place / "chat.db"))
+write_report(build_report(loader), place / "report.html")
+assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
+""",
     "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
     "mcp": "from langchain_chatexports import retrieval\n"
@@ -113,21 +122,9 @@ SMOKE = {
     "from langchain_chatexports.local_server.training import trainer",
     "page": "from langchain_chatexports.page import screens, server\n"
     "server.check_extra()",
-    "qlora": "import bitsandbytes",
     "ray": "import ray.data\nfrom langchain_chatexports.cluster import JsonLines",
     "redact": "from langchain_chatexports.redaction.phones import check_extra\n"
     "check_extra()",
-    "report": """
-import tempfile
-from pathlib import Path
-from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.report import build_report, write_report
-from langchain_chatexports.samples import write_imessage
-place = Path(tempfile.mkdtemp())
-loader = IMessageChatLoader(write_imessage(place / "chat.db"))
-write_report(build_report(loader), place / "report.html")
-assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
-""",
     "table": "import duckdb",
     "tests": "from langchain_chatexports.standard_tests import ChatLoaderUnitTests",
 }

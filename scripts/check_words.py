@@ -25,8 +25,7 @@ SOURCES = (
 # Their words are data.
 WORD_LISTS = {
     "check_words.py",
-    "common_words.py",
-    "_function_words.py",
+    "words.json",
     "system_lines.py",
 }
 

@@ -7,9 +7,8 @@ For training, `to_training_examples` is the better choice: it is lazy, counts, a
 leaves out what providers refuse.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -21,12 +20,10 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_chatexports.chat_loaders.session_source import iter_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from langchain_chatexports.chat_loaders.session_source import SessionSource
+from langchain_chatexports.chat_loaders.session_source import (
+    SessionSource,
+    iter_sessions,
+)
 
 __all__ = [
     "convert_dict_to_message",
@@ -139,16 +136,19 @@ def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
     return converted
 
 
+_ROLES: dict[type[BaseMessage], str] = {
+    HumanMessage: "user",
+    AIMessage: "assistant",
+    SystemMessage: "system",
+    FunctionMessage: "function",
+    ToolMessage: "tool",
+}
+
+
 def _role(message: BaseMessage) -> str:
     if isinstance(message, ChatMessage):
         return message.role
-    for kind, role in (
-        (HumanMessage, "user"),
-        (AIMessage, "assistant"),
-        (SystemMessage, "system"),
-        (FunctionMessage, "function"),
-        (ToolMessage, "tool"),
-    ):
+    for kind, role in _ROLES.items():
         if isinstance(message, kind):
             return role
     msg = f"OpenAI has no role for a {type(message).__name__}."

@@ -29,8 +29,8 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.retrieval.documents import ChatLine
-from langchain_chatexports.retrieval.index import Hit, IndexedChat
+from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
+from langchain_chatexports.retrieval.index import Hit
 
 _BEFORE_THE_WORD = 20
 _MAX_ENDING = 4

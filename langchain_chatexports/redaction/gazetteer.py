@@ -2,40 +2,47 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 
-from langchain_chatexports.redaction.common_words import (
+from langchain_chatexports.redaction.normalization import (
+    Word,
+    comparable,
+    folded,
+    word_pattern,
+    words_of,
+)
+from langchain_chatexports.redaction.spans import Span
+from langchain_chatexports.redaction.words import (
     COMMON_WORDS,
     LABELS,
     PARTICLES,
     SENTENCE_OPENERS,
     TIMES_OF_YEAR,
 )
-from langchain_chatexports.redaction.normalization import (
-    comparable,
-    comparable_form,
-    folded,
-    word_pattern,
-    words_of,
-)
-from langchain_chatexports.redaction.spans import Span
 
 _NUMBER = re.compile(r"[+(]?\d[\d ()./\u00a0-]{2,}")
 _HANDLE_SIGNS = re.compile(r"[\d_@.]")
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe"}
+)
+_JOINED = re.compile(r"(?<!\w)\w{1,40}(?:['\u2019\u02bc`-]\w{1,40}){1,4}")
+
 # Scripts that write names without spaces around them: Thai, kana, Han, Hangul.
 _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff"
 _UNSPACED_RUN = re.compile(
     f"[{_HAN}]+|[\u3040-\u309f]+|[\u30a0-\u30ff]+|[\uac00-\ud7af]+|[\u0e00-\u0e7f]+"
 )
+# A name of three is one and two, or two and one; a longer one begins with two or three
+# for the family.
+_CAN_SPLIT = re.compile(f"[{_HAN}]{{3,6}}|[\uac00-\ud7af]{{3,4}}")
+_FAMILY_NAME_LENGTHS = {3: (1, 2), 4: (2,), 5: (2, 3), 6: (2, 3)}
 _HONORIFICS = frozenset(("さん", "ちゃん", "くん", "さま", "先生", "선생님", "คุณ", "พี่"))
-_UMLAUTS = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe"}
-)
-_JOINED = re.compile(r"(?<!\w)\w{1,40}(?:['\u2019\u02bc`-]\w{1,40}){1,4}")
+_MAX_UNSPACED = 30
+
 _SENTENCE_ENDS = frozenset(
     ".!?\u2026:;-\u2013\u2014\n\"'\u201c\u201d\u201e\u00ab\u00bb(\u00a1\u00bf"
 )
-# "in May", "the 5th of May", "end of May" and "May 5": a time of the year, no name.
+# "in May", "the 5th of May", "end of May" and "May 5": a time of the year, not a name.
 _BEFORE_A_TIME = re.compile(
     r"(?:\b(?:in|since|until|till|during|early|late|mid|last|next|this|every|im|seit|bis"
     r"|ab|anfang|mitte|ende|letzten|nächsten|diesen|jeden|en|hasta|desde|durante|avant"
@@ -45,23 +52,23 @@ _BEFORE_A_TIME = re.compile(
     re.IGNORECASE,
 )
 _AFTER_A_TIME = re.compile(r"(?: the)?,? \d")
-# At the beginning of a sentence a word that only people are followed by decides.
+# At the beginning of a sentence: a call ("Mark, …"), or a verb of people ("Mark said").
 _AFTER_A_PERSON = re.compile(
-    r" (?:says|said|told|asks|asked|called|texted|wants|thinks|knows|wrote|sent|forgot"
+    r"[,!?]"
+    r"| (?:says|said|told|asks|asked|called|texted|wants|thinks|knows|wrote|sent|forgot"
     r"|and I|sagt|sagte|meint|meinte|fragt|fragte|schreibt|schrieb|und ich|dice|dijo"
     r"|quiere|piensa|sabe|pregunta|escribe|y yo|dit|veut|pense|demande|et moi)\b"
 )
 _TITLE_BEFORE = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof|Sr|Sra|Mme)\. ?\Z")
 _NEARBY = 24
+_AROUND = 200
+
 _MAX_GAP = 3
 _MAX_WORDS = 8
-_MAX_UNSPACED = 30
 _SHORT = 2
 _MIN_FOR_GENITIVE = 4
 _MIN_FOR_GLUED = 6
 _DIGITS = "0123456789"
-
-_Token = tuple[int, int, str]
 
 
 class Gazetteer:
@@ -84,53 +91,79 @@ class Gazetteer:
         # The kind by the folded words of a name, and their numbers by its first word.
         self._phrases: dict[tuple[str, ...], str] = {}
         self._lengths: dict[str, set[int]] = {}
-        self._unspaced: set[str] = set()
+        unspaced: set[str] = set()
         for name in sorted(names):
             if name.strip().casefold() not in LABELS:
-                self._add(name)
-        # Most texts have none of these: one set operation decides.
-        self._signs = self._words | {f"{word}s" for word in self._words}
-        self._signs.update(self._lengths, self._glued)
-        self._unspaced_firsts = frozenset(word[0] for word in self._unspaced)
-        self._unspaced_lengths = sorted({*map(len, self._unspaced)}, reverse=True)
+                self._add(name, unspaced)
+        signs = self._words | self._glued | self._lengths.keys()
+        signs |= {f"{word}s" for word in self._words}
+        self._signs = {sign.rstrip(_DIGITS) for sign in signs}
+        longest_first = sorted(unspaced, key=len, reverse=True)
+        self._unspaced = re.compile("|".join(longest_first)) if unspaced else None
 
     def find(self, text: str) -> list[Span]:
         """Find the names in a text: a span a word (`name`), and one a `handle`."""
-        form = comparable_form(text)
-        plain = text if form is None else form.text
-        spans = list(self._found(plain))
-        if self._unspaced and not plain.isascii():
-            spans += self._found_unspaced(plain)
-        return spans if form is None else form.as_written(spans)
-
-    def _found(self, text: str) -> Iterator[Span]:
+        # Most texts hold none of them: one set operation decides.
         plain = folded(text)
-        words = word_pattern(plain).findall(plain)
-        words += [word.rstrip(_DIGITS) for word in words if word[-1] in _DIGITS]
-        if "@" in text or not self._signs.isdisjoint(words):
-            yield from self._spaced(text)
+        forms = word_pattern(plain).findall(plain)
+        has_none = self._signs.isdisjoint(form.rstrip(_DIGITS) for form in forms)
+        spans = [] if has_none else list(self._spaced(text))
+        if self._unspaced is not None and not text.isascii():
+            form = comparable(text)
+            found = self._unspaced.finditer(form.text)
+            spans += form.as_written(Span(*match.span(), "name") for match in found)
+        return spans
 
-    def _add(self, name: str) -> None:
+    def _spaced(self, text: str) -> Iterator[Span]:
+        words = [Word(folded(word), *place) for word, *place in words_of(text)]
+        index = 0
+        while index < len(words):
+            phrase = self._phrase_at(text, words, index)
+            if phrase is None:
+                yield from self._span_of_word(text, words[index])
+                index += 1
+            else:
+                yield from self._spans_of_phrase(phrase, self._phrases[_forms(phrase)])
+                index += len(phrase)
+
+    def _add(self, name: str, unspaced: set[str]) -> None:
         words = words_of(name)
         if not words:
             return
         if is_number(name):
-            self._add_phrase([word.word for word in words], "phone")
-            return
-        if is_handle(name):
-            self._add_phrase([word.word for word in words], "handle")
+            self._add_phrase(words, "phone")
+        elif is_handle(name):
+            self._add_phrase(words, "handle")
             handle = bare_handle(name)
             self.surfaces.setdefault(folded(handle), handle)
-            return
-        if len(words) > 1:
-            self._add_phrase([word.word for word in words], "name")
-        spelled = {word: name[start:end] for word, start, end in words}
-        telling = name_words(name)
-        for word in telling:
-            self._add_word(word, spelled[word])
-        self._add_glued(telling[0], telling[-1])
-        for joined in _JOINED.findall(comparable(name)):
-            self._add_joined(joined, telling)
+        else:
+            if len(words) > 1:
+                self._add_phrase(words, "name")
+            spelled = {word: name[start:end] for word, start, end in words}
+            telling = name_words(name)
+            for word in telling:
+                self.surfaces.setdefault(folded(word), spelled[word])
+                self._add_word(word, unspaced)
+            self._add_glued(telling[0], telling[-1])
+            for joined in _JOINED.findall(comparable(name).text):
+                self._add_joined(joined, telling)
+
+    def _add_phrase(self, words: Sequence[Word], kind: str) -> None:
+        phrase = tuple(folded(word.word) for word in words[:_MAX_WORDS])
+        self._phrases.setdefault(phrase, kind)
+        self._lengths.setdefault(phrase[0], set()).add(len(phrase))
+
+    def _add_word(self, word: str, unspaced: set[str]) -> None:
+        if _UNSPACED_RUN.search(word):
+            parts = {word[:_MAX_UNSPACED], *_unspaced_parts(word)}
+            self.surfaces.update((folded(part), part) for part in parts)
+            unspaced.update(parts)
+        elif folded(word) not in PARTICLES:
+            self._words.add(folded(word))
+            spelled_out = folded(word.translate(_UMLAUTS))
+            if spelled_out != folded(word):
+                self._words.add(spelled_out)
+                self.aliases.setdefault(spelled_out, word)
 
     def _add_glued(self, first: str, last: str) -> None:
         first, last = folded(first), folded(last)
@@ -148,112 +181,58 @@ class Gazetteer:
         elif known:
             self._add_glued(known[0], known[-1])
 
-    def _add_word(self, word: str, spelled: str) -> None:
-        self.surfaces.setdefault(folded(word), spelled)
-        if _UNSPACED_RUN.search(word):
-            for part in {word[:_MAX_UNSPACED], *_unspaced_parts(word)}:
-                self.surfaces.setdefault(folded(part), part)
-                self._unspaced.add(part)
-        elif folded(word) not in PARTICLES:
-            self._words.add(folded(word))
-            spelled_out = folded(word.translate(_UMLAUTS))
-            if spelled_out != folded(word):
-                self._words.add(spelled_out)
-                self.aliases.setdefault(spelled_out, word)
+    def _phrase_at(
+        self, text: str, words: Sequence[Word], index: int
+    ) -> Sequence[Word] | None:
+        for length in sorted(self._lengths.get(words[index].word, ()), reverse=True):
+            taken = words[index : index + length]
+            kind = self._phrases.get(_forms(taken))
+            if kind is not None and self._is_together(text, taken, kind):
+                return taken
+        return None
 
-    def _add_phrase(self, words: Sequence[str], kind: str) -> None:
-        phrase = tuple(map(folded, words[:_MAX_WORDS]))
-        self._phrases.setdefault(phrase, kind)
-        self._lengths.setdefault(phrase[0], set()).add(len(phrase))
+    def _is_together(self, text: str, taken: Sequence[Word], kind: str) -> bool:
+        if kind == "handle":
+            # Its signs count: "cool cat" is not @cool_cat.
+            return folded(text[taken[0].start : taken[-1].end]) in self.surfaces
+        gaps = (text[before.end : after.start] for before, after in pairwise(taken))
+        return all(len(gap) <= _MAX_GAP and "\n" not in gap for gap in gaps)
 
-    def _found_unspaced(self, text: str) -> Iterator[Span]:
-        index = 0
-        while index < len(text):
-            length = 1
-            if text[index] in self._unspaced_firsts:
-                for known in self._unspaced_lengths:
-                    if text[index : index + known] in self._unspaced:
-                        yield Span(index, index + known, "name")
-                        length = known
-                        break
-            index += length
+    def _spans_of_phrase(self, phrase: Sequence[Word], kind: str) -> Iterator[Span]:
+        if kind != "name":
+            yield Span(phrase[0].start, phrase[-1].end, kind)
+            return
+        for word, start, end in phrase:
+            if word in self._words:
+                yield Span(start, end, "name")
 
-    def _spaced(self, text: str) -> Iterator[Span]:
-        tokens: list[_Token] = [
-            (match.start(), match.end(), folded(match[0]))
-            for match in word_pattern(text).finditer(text)
-        ]
-        is_shouted = text.isupper()
-        index = 0
-        while index < len(tokens):
-            start, end, word = tokens[index]
-            phrase = self._phrase_at(text, tokens, index)
-            if phrase is not None:
-                kind, length = phrase
-                taken = tokens[index : index + length]
-                if kind != "name":
-                    yield Span(taken[0][0], taken[-1][1], kind)
-                for first, last, part in taken if kind == "name" else ():
-                    if part in self._words:
-                        yield Span(first, last, "name")
-                index += length
-                continue
-            index += 1
-            if word in self._glued or self._is_name_with_digits(
-                word, is_called=text[start - 1 : start] == "@"
-            ):
-                yield Span(start, end, "handle")
-            else:
-                name_end = self._end_of_name(
-                    text, start, end, word, is_shouted=is_shouted
-                )
-                if name_end:
-                    yield Span(start, name_end, "name")
+    def _span_of_word(self, text: str, found: Word) -> Iterator[Span]:
+        word, start, end = found
+        if word in self._glued or self._is_name_with_digits(text, found):
+            yield Span(start, end, "handle")
+        elif word in self._words:
+            is_plain = word not in COMMON_WORDS and len(word) > _SHORT
+            if is_plain or _is_written_as_name(text, found):
+                yield Span(start, end, "name")
+        elif self._is_genitive(word):
+            yield Span(start, end - 1, "name")
 
-    def _is_name_with_digits(self, word: str, *, is_called: bool = False) -> bool:
+    def _is_name_with_digits(self, text: str, found: Word) -> bool:
         """Return whether a word is `katherinewebb99`, or `ann92` behind an `@`."""
-        bare = word.rstrip(_DIGITS)
-        if bare == word:
+        bare = found.word.rstrip(_DIGITS)
+        if bare == found.word:
             return False
         if bare in self._glued:
             return True
+        is_called = text[found.start - 1 : found.start] == "@"
         is_long = len(bare) >= _MIN_FOR_GLUED and bare not in COMMON_WORDS
         return bare in self._words and (is_called or is_long)
 
-    def _phrase_at(
-        self, text: str, tokens: Sequence[_Token], index: int
-    ) -> tuple[str, int] | None:
-        for length in sorted(self._lengths.get(tokens[index][2], ()), reverse=True):
-            taken = tokens[index : index + length]
-            kind = self._phrases.get(tuple(word for _, _, word in taken))
-            if kind is not None and self._is_together(text, taken, kind):
-                return kind, length
-        return None
-
-    def _is_together(self, text: str, taken: Sequence[_Token], kind: str) -> bool:
-        if kind == "handle":
-            # Its signs count: "cool cat" is not @cool_cat.
-            return folded(text[taken[0][0] : taken[-1][1]]) in self.surfaces
-        gaps = (text[before[1] : after[0]] for before, after in pairwise(taken))
-        return all(len(gap) <= _MAX_GAP and "\n" not in gap for gap in gaps)
-
-    def _end_of_name(
-        self, text: str, start: int, end: int, word: str, *, is_shouted: bool
-    ) -> int | None:
-        if word not in self._words:
-            # German writes the genitive without an apostrophe.
-            stem = word[:-1]
-            is_genitive = (
-                word.endswith("s")
-                and len(stem) >= _MIN_FOR_GENITIVE
-                and stem in self._words
-                and stem not in COMMON_WORDS
-            )
-            return end - 1 if is_genitive else None
-        if word not in COMMON_WORDS and len(word) > _SHORT:
-            return end
-        is_name = _is_written_as_name(text, start, end, word, is_shouted=is_shouted)
-        return end if is_name else None
+    def _is_genitive(self, word: str) -> bool:
+        # German writes it without an apostrophe.
+        stem = word[:-1]
+        is_name = stem in self._words and stem not in COMMON_WORDS
+        return is_name and word[-1] == "s" and len(stem) >= _MIN_FOR_GENITIVE
 
 
 def name_words(name: str) -> list[str]:
@@ -271,7 +250,7 @@ def name_words(name: str) -> list[str]:
 
 def is_handle(name: str) -> bool:
     """Return whether a name is one word with digits or signs, as a user name is."""
-    name = comparable(name).strip()
+    name = comparable(name).text.strip()
     return bool(_HANDLE_SIGNS.search(name)) and not any(c.isspace() for c in name)
 
 
@@ -283,35 +262,27 @@ def bare_handle(name: str) -> str:
 
 def is_number(name: str) -> bool:
     """Return whether a name is a telephone number, or a short one of a service."""
-    return bool(_NUMBER.fullmatch(comparable(name).strip()))
+    return bool(_NUMBER.fullmatch(comparable(name).text.strip()))
 
 
-def _unspaced_parts(word: str) -> Iterator[str]:
-    """Return the parts of a full name in a script without spaces, of two letters up.
-
-    A change of script separates them. In Han and Hangul a name of three is one and two,
-    or two and one; a longer one begins with two or three for the family.
-    """
-    runs = _UNSPACED_RUN.findall(word)
-    runs = [run for run in runs if len(run) <= _MAX_UNSPACED]
-    parts = chain(runs if len(runs) > 1 else (), *map(_halves, runs))
-    return (part for part in parts if len(part) > 1 and part not in _HONORIFICS)
+def _forms(words: Sequence[Word]) -> tuple[str, ...]:
+    return tuple(word.word for word in words)
 
 
-def _halves(run: str) -> tuple[str, ...]:
-    is_split = re.fullmatch(f"[{_HAN}]{{3,6}}|[\uac00-\ud7af]{{3,4}}", run)
-    if is_split is None:
-        return ()
-    if len(run) == 3:  # noqa: PLR2004 - see above
-        return run[1:], run[:2]
-    family = (2, 3) if len(run) > 4 else (2,)  # noqa: PLR2004 - see above
-    return tuple(chain(*((run[:end], run[end:]) for end in family)))
+def _unspaced_parts(word: str) -> set[str]:
+    """Return the parts of a full name in a script without spaces, of two letters up."""
+    runs = [run for run in _UNSPACED_RUN.findall(word) if len(run) <= _MAX_UNSPACED]
+    # A change of script separates them.
+    parts = set(runs) if len(runs) > 1 else set()
+    for run in filter(_CAN_SPLIT.fullmatch, runs):
+        for length in _FAMILY_NAME_LENGTHS[len(run)]:
+            parts.update((run[:length], run[length:]))
+    return {part for part in parts if len(part) > 1} - _HONORIFICS
 
 
-def _is_written_as_name(
-    text: str, start: int, end: int, word: str, *, is_shouted: bool
-) -> bool:
+def _is_written_as_name(text: str, found: Word) -> bool:
     """Return whether a word that is also a common one looks like a name here."""
+    word, start, end = found
     if not text[start].isupper():
         return False
     nearby = text[max(0, start - _NEARBY) : start]
@@ -321,16 +292,12 @@ def _is_written_as_name(
         return False
     if word not in SENTENCE_OPENERS:
         return True
-    before = nearby.rstrip(" \t")
-    # In a text of capitals they say nothing.
-    says_nothing = is_shouted and text[start:end].isupper() and len(word) < len(text)
-    if before and not says_nothing:
-        is_inside = before[-1].isascii() and before[-1] not in _SENTENCE_ENDS
-        if is_inside or before[-1].isalnum():
+    before = nearby.rstrip(" \t")[-1:]
+    # Among capitals they say nothing.
+    around = text[max(0, start - _AROUND) : end + _AROUND]
+    is_shouted = len(word) < len(around) and around.isupper()
+    if before and not is_shouted:
+        is_inside = before.isascii() and before not in _SENTENCE_ENDS
+        if is_inside or before.isalnum():
             return True
-    # A sentence starts with it: a call ("Mark, …") is a name for sure.
-    return (
-        text[end : end + 1] in {",", "!", "?"}
-        or _AFTER_A_PERSON.match(text, end) is not None
-        or _TITLE_BEFORE.search(nearby) is not None
-    )
+    return bool(_AFTER_A_PERSON.match(text, end) or _TITLE_BEFORE.search(nearby))

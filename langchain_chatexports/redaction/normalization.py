@@ -14,15 +14,9 @@ _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u20e3\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff"
 )
-_HYPHENS = "\u2010-\u2013\u2212"
-# Besides: spaces, letters in other forms, digits that are not ASCII's.
-_UNUSUAL = re.compile(
-    f"[{_INVISIBLE}{_HYPHENS}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u1100-\u11ff"
-    "\u2460-\u24ff\ud7b0-\ud7ff\uf900-\ufdff\ufe70-\uffef\U0001d400-\U0001d7ff"
-    "\U0002f800-\U0002fa1f]|[^\\D0-9]"
-)
 _INVISIBLE_ONE = re.compile(f"[{_INVISIBLE}]")
-_HYPHEN = re.compile(f"[{_HYPHENS}]")
+_HYPHENS = "\u2010\u2011\u2012\u2013\u2212"
+_UNUSUAL = re.compile(f"[{_INVISIBLE}{_HYPHENS}]|[^\\D0-9]")
 # Jamo that follow others, and the voice marks of halfwidth kana.
 _TRAILING = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0000-\U000e0fff]")
@@ -34,13 +28,13 @@ _STROKES = str.maketrans(
     | {"æ": "ae", "œ": "oe", "þ": "th"}
 )
 
-_ASCII_WORD = re.compile("[A-Za-z0-9]+")
 _PLAIN_WORD = re.compile(r"[^\W_]+")
 _VOWEL_SIGNS = "".join(
     sign
     for sign in map(chr, chain(range(0x900, 0x1D00), range(0xA800, 0xAC00)))
     if unicodedata.category(sign)[0] == "M" and not unicodedata.combining(sign)
 )
+# With vowel signs: takes several times as long.
 _WORD = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*")
 _FIRST_VOWEL_SIGN = "\u0900"
 
@@ -69,60 +63,15 @@ class Comparable(NamedTuple):
         ]
 
 
-def comparable(text: str) -> str:
+@lru_cache(maxsize=4)  # Patterns and names look at one text, one after the other.
+def comparable(text: str) -> Comparable:
     """Return a text in its form for comparing; case and accents stay.
 
     Characters are composed, digits are ASCII's, spaces and hyphens are of one kind,
     letters of other widths and fonts are plain ones, invisible characters are gone.
     """
-    form = comparable_form(text)
-    return text if form is None else form.text
-
-
-def comparable_form(text: str) -> Comparable | None:
-    """Return a text's form for comparing, or `None` if it is the text itself."""
-    return None if text.isascii() else _normalized(text)
-
-
-def words_of(text: str) -> list[Word]:
-    """Return the words of a text."""
-    form = comparable_form(text)
-    plain = text if form is None else form.text
-    words = word_pattern(plain).finditer(plain)
-    if form is None:
-        return [Word(match[0], *match.span()) for match in words]
-    return [
-        Word(match[0], form.starts[match.start()], form.ends[match.end() - 1])
-        for match in words
-    ]
-
-
-def word_pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of words (with vowel signs) in a text that is in its form.
-
-    Each pattern takes several times as long as the one before.
-    """
-    if text.isascii():
-        return _ASCII_WORD
-    return _PLAIN_WORD if max(text) < _FIRST_VOWEL_SIGN else _WORD
-
-
-def folded(word: str) -> str:
-    """Return a word without its case and accents, in its form for comparing."""
-    if word.isascii():
-        return word.lower()
-    plain = unicodedata.normalize("NFKD", comparable(word))
-    return _without_accents(plain).casefold().translate(_STROKES)
-
-
-def _without_accents(text: str) -> str:
-    return "".join(filterfalse(unicodedata.combining, text))
-
-
-@lru_cache(maxsize=4)  # Patterns and names look at one text, one after the other.
-def _normalized(text: str) -> Comparable | None:
-    if _UNUSUAL.search(text) is None and not any(map(unicodedata.combining, text)):
-        return None
+    if text.isascii() or _is_usual(text):
+        return Comparable(text, range(len(text)), range(1, len(text) + 1))
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -133,6 +82,41 @@ def _normalized(text: str) -> Comparable | None:
         starts += [start] * len(plain)
         ends += [end] * len(plain)
     return Comparable("".join(pieces), starts, ends)
+
+
+def words_of(text: str) -> list[Word]:
+    """Return the words of a text."""
+    form = comparable(text)
+    return [
+        Word(match[0], form.starts[match.start()], form.ends[match.end() - 1])
+        for match in word_pattern(form.text).finditer(form.text)
+    ]
+
+
+def word_pattern(text: str) -> re.Pattern[str]:
+    """Return the pattern of words in a text that is in its form for comparing."""
+    has_vowel_signs = not text.isascii() and max(text) >= _FIRST_VOWEL_SIGN
+    return _WORD if has_vowel_signs else _PLAIN_WORD
+
+
+def folded(word: str) -> str:
+    """Return a word without its case and accents, in its form for comparing."""
+    if word.isascii():
+        return word.lower()
+    plain = unicodedata.normalize("NFKD", comparable(word).text)
+    return _without_accents(plain).casefold().translate(_STROKES)
+
+
+def _without_accents(text: str) -> str:
+    return "".join(filterfalse(unicodedata.combining, text))
+
+
+def _is_usual(text: str) -> bool:
+    return (
+        unicodedata.is_normalized("NFKC", text)
+        and _UNUSUAL.search(text) is None
+        and not any(map(unicodedata.combining, text))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -159,7 +143,7 @@ def _plain_character(character: str) -> str:
         return str(unicodedata.decimal(character))
     if unicodedata.category(character) == "Zs":
         return " "
-    if _HYPHEN.match(character):
+    if character in _HYPHENS:
         return "-"
     plain = unicodedata.normalize("NFKC", character)
     # Not the superscripts and fractions: `m²` and `3º` stay as they are.

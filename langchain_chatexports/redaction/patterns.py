@@ -10,6 +10,7 @@ followed by what it could match itself. A property test holds this for all of th
 # ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.
 
 import re
+from typing import NamedTuple
 
 DIGIT = re.compile(r"\d")
 
@@ -60,8 +61,7 @@ PAGE_OF_PERSON = re.compile(
 )
 
 # Keys of programs and services, by the beginnings that their makers document.
-LONG_TOKEN = re.compile(r"\S{20}")
-SECRETS = re.compile(
+_SECRETS = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z0-9 ]{0,40}-----)?"
     r"|(?<![\w-])(?:"
@@ -83,7 +83,7 @@ SECRETS = re.compile(
     r"|(?<=earer )[\w.~+/-]{20,}=*"
     r")"
 )
-WALLET = re.compile(
+_WALLET = re.compile(
     r"(?<![\w/])(?:0x[\da-fA-F]{40}(?:[\da-fA-F]{24})?|bc1[a-z\d]{25,62}"
     r"|[13](?=[A-Za-z]{0,34}\d)[1-9A-HJ-NP-Za-km-z]{25,33}"
     r"|[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})(?!\w)"
@@ -92,6 +92,7 @@ WALLET = re.compile(
 # Numbers with check digits; python-stdnum decides.
 CARD = re.compile(r"(?<![A-Za-z\d_+.,-])[2-6](?:[ ./-]{0,3}\d){12,18}(?!\d)")
 IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]){11,30}", re.IGNORECASE)
+END_OF_IBAN = re.compile(r"(?<=.{14})[A-Z\d](?![A-Z\d])", re.IGNORECASE)
 # The forms of national ids, by the modules of python-stdnum that check them.
 _NATIONAL_IDS = {
     "us.ssn": r"\d{3}-\d\d-\d{4}",
@@ -110,7 +111,7 @@ NATIONAL_ID_CHECKS = [names.split() for names in _NATIONAL_IDS]
 NATIONAL_ID = re.compile(
     rf"(?<![\w.+-])(?:({')|('.join(_NATIONAL_IDS.values())}))(?![\w-]| ?\d)"
 )
-ACCOUNT = re.compile(
+_ACCOUNT = re.compile(
     r"(?:\baccount|\bacct|\bsort code|\brouting|\bkonto\w{0,30}|\bblz\b|\bcuenta"
     r"|\bcompte|\brib\b|\biban\b)"
     r"[^\n\d+]{0,24}?(?<![A-Za-z\d_+])(\d(?:[ -]?\d){4,19})(?![A-Za-z\d_€$£%])",
@@ -124,24 +125,20 @@ _CODE_WORD = (
     r"|验证码|驗證碼|認証(?:コード|番号)|인증 ?번호|رمز|कोड)"
 )
 _CODE_DIGITS = r"\d{3}[ -]?\d{3}|\d{4,8}|\d\d(?:[ -]\d\d){2,3}|\d(?: \d){3,7}"
-CODES = (
-    re.compile(
-        _CODE_WORD + r"[^\n\d.!?]{0,30}?(?<![A-Za-z\d_.,+-])"
-        rf"((?:[A-Z]-)?(?:{_CODE_DIGITS}))(?![A-Za-z\d_€$£%:]|[.,-]\d)",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"(?<![A-Za-z\d_.,+-])({_CODE_DIGITS})(?![A-Za-z\d_.-])"
-        r" (?:is|ist|es|est)"
-        r"[^\n.!?]{1,24}?" + _CODE_WORD,
-        re.IGNORECASE,
-    ),
+_CODE_BEHIND_WORD = re.compile(
+    _CODE_WORD + r"[^\n\d.!?]{0,30}?(?<![A-Za-z\d_.,+-])"
+    rf"((?:[A-Z]-)?(?:{_CODE_DIGITS}))(?![A-Za-z\d_€$£%:]|[.,-]\d)",
+    re.IGNORECASE,
 )
-_HINTS_OF_CODES = """
-code pin otp tan digo clave rification firmation 验证 驗證 認証 인증 код رمز कोड
-"""
-CODE_HINTS = tuple(_HINTS_OF_CODES.split())
-LETTER_CODE = re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)")
+_CODE_BEFORE_WORD = re.compile(
+    rf"(?<![A-Za-z\d_.,+-])({_CODE_DIGITS})(?![A-Za-z\d_.-]) (?:is|ist|es|est)"
+    r"[^\n.!?]{1,24}?" + _CODE_WORD,
+    re.IGNORECASE,
+)
+_CODE_HINTS = (
+    *("code", "pin", "otp", "tan", "digo", "clave", "rification", "firmation"),
+    *("验证", "驗證", "認証", "인증", "код", "رمز", "कोड"),
+)
 
 PASSWORD = re.compile(
     r"(?:\bpass(?:word|wort|phrase|code|wd)?|\bpw|\bpwd|\bkennwort|\bcontrase[nñ]a"
@@ -162,28 +159,14 @@ PASSWORD = re.compile(
 BARE_PASSWORD = re.compile(
     r"\b(?:pw|pwd|passwd|password|passcode|passwort|kennwort|contrase[nñ]a|mot de passe"
     r"|mdp|senha|wachtwoord|hasło|lösenord|şifre|пароль)[ \t]"
-    r"(?P<word>(?=[^\W\d]{1,30}\d)[^\s\"'“„«]{5,60})",
+    r"(?P<sign>)(?P<word>(?=[^\W\d]{1,30}\d)[^\s\"'“„«]{5,60})",
     re.IGNORECASE,
 )
-_HINTS_OF_LOGINS = """
-pass pw kennwort contrase clave mdp key schl secret token phrase senha
-wachtwoord parola
-hasło lösenord şifre пароль 密 パスワ 비밀 पासव كلمة
-"""
-PASSWORD_HINTS = tuple(_HINTS_OF_LOGINS.split())
-_NOT_PASSWORDS = """
-wrong right correct incorrect invalid expired required missing weak strong secure
-safe secret hidden here there fine good okay long short easy hard new changed saved
-stored same different enough below above attached needed coming
-falsch richtig korrekt ungültig abgelaufen nötig geheim sicher unsicher schwach
-stark kurz lang einfach geändert gespeichert gleich anders hier dort unten
-incorrecta correcta inválida caducada nueva falsa débil segura secreta larga corta
-fácil difícil mismo misma distinta aquí
-incorrect faux bonne mauvais mauvaise expiré nouveau faible simple requis secret
-pareil différent obligatoire
-"""
-NOT_PASSWORDS = frozenset(_NOT_PASSWORDS.split())
-"""What follows "the password is" without being one."""
+PASSWORD_HINTS = (
+    *("pass", "pw", "kennwort", "contrase", "clave", "mdp", "key", "schl", "secret"),
+    *("token", "phrase", "senha", "wachtwoord", "parola", "hasło", "lösenord", "şifre"),
+    *("пароль", "密", "パスワ", "비밀", "पासव", "كلمة"),
+)
 QUOTES_AND_STOPS = ".,;:!?)\"'"
 
 _NAME = r"[A-ZÀ-ÖØ-Þ][\w'\u2019.-]{0,40}"
@@ -227,14 +210,35 @@ _FRENCH = (
     r"|route) (?:(?:de|du|des|la|le|les) |[ldLD]['\u2019]){0,3}"
     rf"[\w'\u2019-]{{3,40}}(?:[ -](?:(?:de|du|des|la) )?{_NAME}){{0,3}}{_TOWN}"
 )
-ADDRESSES = {
-    "": re.compile(_ENGLISH),
-    "str weg platz allee gasse ring damm ufer chaussee markt": re.compile(_GERMAN),
-    "calle c/ avd aven plaza pza paseo carrer camino ronda traves": (
-        re.compile(_SPANISH)
-    ),
-    "rue aven av. boul bd place chemin all impasse quai cours route": (
-        re.compile(_FRENCH)
-    ),
+_ADDRESSES = {
+    "": _ENGLISH,
+    "str weg platz allee gasse ring damm ufer chaussee markt": _GERMAN,
+    "calle c/ avd aven plaza pza paseo carrer camino ronda traves": _SPANISH,
+    "rue aven av. boul bd place chemin all impasse quai cours route": _FRENCH,
 }
-"""Street addresses: what a text must hold one of (in lower case), and the pattern."""
+
+
+class Rule(NamedTuple):
+    """A pattern whose group, or whole match, is private."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    min_digits: int = 0
+    hints: tuple[str, ...] = ()
+    """What a text must hold one of, in lower case."""
+
+
+RULES = (
+    Rule("email", EMAIL, hints=("@", "[at", "(at")),
+    Rule("secret", _SECRETS, min_digits=1),
+    Rule("account", _WALLET, min_digits=1),
+    Rule("account", _ACCOUNT, min_digits=4),
+    Rule("code", _CODE_BEHIND_WORD, min_digits=4, hints=_CODE_HINTS),
+    Rule("code", _CODE_BEFORE_WORD, min_digits=4, hints=_CODE_HINTS),
+    Rule("code", re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)"), min_digits=6),
+    *(
+        Rule("address", re.compile(pattern), min_digits=1, hints=tuple(hints.split()))
+        for hints, pattern in _ADDRESSES.items()
+    ),
+)
+"""What needs no further check."""

@@ -64,7 +64,7 @@ def in_case_of(word: str, other: str) -> str:
 
 def _canonical(kind: str, text: str) -> str:
     if kind not in _EXACT_KINDS:
-        text = comparable(text)
+        text = comparable(text).text
     if kind in _DIGIT_KINDS:
         digits = "".join(c for c in text if c.isdigit())
         return digits.removeprefix("00")

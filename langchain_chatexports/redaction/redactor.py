@@ -9,7 +9,6 @@ from typing import Any, cast
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports.redaction.common_words import LABELS
 from langchain_chatexports.redaction.detector import find_patterns
 from langchain_chatexports.redaction.gazetteer import (
     Gazetteer,
@@ -22,6 +21,7 @@ from langchain_chatexports.redaction.normalization import comparable, folded, wo
 from langchain_chatexports.redaction.phones import check_extra, home_regions
 from langchain_chatexports.redaction.pseudonyms import Pseudonyms, in_case_of
 from langchain_chatexports.redaction.spans import Span, without_overlap
+from langchain_chatexports.redaction.words import LABELS
 
 _PART_OF_ID = re.compile(r"(?:#\d{1,9}){1,4}\Z")
 _SUFFIX = re.compile(r"\.[A-Za-z\d]{1,8}\Z")
@@ -60,13 +60,12 @@ class Redactor:
     record: dict[str, str] | None = None
     """If set, collects the original of each stand-in."""
 
-    notes: Counter[str] | None = None
-    """If set, counts the replacements in texts by kind."""
-
     def __init__(self, key: str, names: Iterable[str] = ()) -> None:
         """Initialize with the key of the stand-ins and the names to find in texts."""
         check_extra()
         names = tuple(names)
+        self.notes = Counter[str]()
+        """The replacements in texts by kind."""
         self.pseudonyms = Pseudonyms(key)
         self.gazetteer = Gazetteer(names)
         self._home = home_regions(name for name in names if name.startswith("+"))
@@ -83,31 +82,29 @@ class Redactor:
 
     def spans(self, text: str) -> list[Span]:
         """Find what is private in a text, each character at most once."""
-        found = [*find_patterns(text, self._home), *self.gazetteer.find(text)]
-        return without_overlap(found) if found else found
+        found = find_patterns(text, self._home) + self.gazetteer.find(text)
+        return without_overlap(found)
 
     def text(self, text: str) -> str:
         """Replace what is private in a text."""
         spans = self.spans(text)
         if not spans:
             return text
-        if self.notes is not None:
-            self.notes.update(span.kind for span in spans)
+        self.notes.update(span.kind for span in spans)
         return self._replaced(text, spans)
 
     def session(self, session: ChatSession) -> ChatSession:
         """Replace what is private in a session."""
-        redacted: dict[str, Any] = {}
+        redacted: dict[str, Any] = {"messages": []}
         for key, value in cast("Mapping[str, Any]", session).items():
             if key == "messages":
                 redacted[key] = [self._message(message) for message in value]
-            elif key == "metadata" and isinstance(value, Mapping):
+            elif key == "metadata" and isinstance(value, dict):
                 redacted[key] = self._metadata(value)
             elif key == "functions":  # A program's, not a person's.
                 redacted[key] = value
             else:
                 redacted[key] = self.value(value, key)
-        redacted.setdefault("messages", [])
         return cast("ChatSession", redacted)
 
     def identifier(self, text: str) -> str:
@@ -141,7 +138,7 @@ class Redactor:
             return self._number(value)
         if value is None or isinstance(value, (int, float)):
             return value
-        self._count("left out")
+        self.notes["left out"] += 1
         return None
 
     def names_of_stand_ins(self) -> dict[str, str]:
@@ -153,7 +150,7 @@ class Redactor:
 
     def _message(self, message: BaseMessage) -> BaseMessage:
         update: dict[str, Any] = {
-            "content": self._content(message.content),
+            "content": self.value(message.content, "content"),
             "additional_kwargs": self.value(message.additional_kwargs),
         }
         if message.response_metadata:
@@ -163,20 +160,6 @@ class Redactor:
         if message.id:
             update["id"] = self.message_id(message.id)
         return message.model_copy(update=update)
-
-    def _content(self, content: Any) -> Any:
-        if isinstance(content, str):
-            return self.text(content)
-        return [
-            self.text(part)
-            if isinstance(part, str)
-            # Of images and sounds only what is written beside them.
-            else {
-                key: value if key in _BYTES_OF_PARTS else self.value(value, key)
-                for key, value in part.items()
-            }
-            for part in content
-        ]
 
     def _metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         redacted = self._fields(metadata)
@@ -188,15 +171,15 @@ class Redactor:
         return redacted
 
     def _fields(self, fields: Mapping[Any, Any], key: str = "") -> dict[Any, Any]:
-        if _FIELDS.get(key) == "name":  # A nickname by name, for example.
-            return {
-                k if k in _FIELDS else self.name(str(k)): self.value(v, key)
-                for k, v in fields.items()
-            }
+        is_by_name = _FIELDS.get(key) == "name"  # A nickname by name, for example.
         redacted = {}
         for k, v in fields.items():
             field = _FIELDS.get(k)
-            if field == "fixed" and isinstance(v, (str, int)):
+            is_fixed = field == "fixed" and isinstance(v, (str, int))
+            is_image = key == "content" and k in _BYTES_OF_PARTS
+            if is_by_name:
+                redacted[k if field else self.name(str(k))] = self.value(v, key)
+            elif is_fixed or is_image:
                 redacted[k] = v
             else:
                 redacted[k if field else self.text(str(k))] = self.value(v, str(k))
@@ -208,7 +191,7 @@ class Redactor:
             return value
         if _IS_LINK.match(value):
             return self.text(value)
-        self._count("path")
+        self.notes["path"] += 1
         suffix = _SUFFIX.search(value)
         end = suffix.start() if suffix else len(value)
         return f"{self._stand_in(value[:end], 'path')}{value[end:]}"
@@ -217,14 +200,10 @@ class Redactor:
         # A telephone number or a person's id; sizes and durations are shorter.
         if abs(value) < _MIN_PRIVATE_NUMBER:
             return value
-        self._count("account")
+        self.notes["account"] += 1
         # Python refuses to write longer ones in digits.
         text = str(value) if abs(value) < _MAX_IN_DIGITS else hex(value)
         return self._stand_in(text, "account")
-
-    def _count(self, kind: str) -> None:
-        if self.notes is not None:
-            self.notes[kind] += 1
 
     def _name(self, name: str) -> str:
         if not name.strip() or name.strip().casefold() in LABELS:
@@ -244,24 +223,26 @@ class Redactor:
         return self._replaced(name, without_overlap(spans))
 
     def _replaced(self, text: str, spans: Iterable[Span]) -> str:
-        pieces, end = [], 0
-        for span in spans:
-            pieces.append(text[end : span.start])
-            pieces.append(self._stand_in(text[span.start : span.end], span.kind))
-            end = span.end
-        pieces.append(text[end:])
-        return "".join(pieces)
+        return _with_stand_ins(
+            text,
+            [
+                (start, end, self._stand_in(text[start:end], kind))
+                for start, end, kind in spans
+            ],
+        )
 
     def _stand_in(self, text: str, kind: str) -> str:
         if kind == "name":
-            end = 0
-            pieces: list[str] = []
-            for word, start, word_end in words_of(text):
-                pieces += (text[end:start], self._named(word, text[start:word_end]))
-                end = word_end
-            return "".join((*pieces, text[end:]))
+            words = words_of(text)
+            return _with_stand_ins(
+                text,
+                [
+                    (start, end, self._named(word, text[start:end]))
+                    for word, start, end in words
+                ],
+            )
         if kind == "handle":
-            return self._named(comparable(text), text)
+            return self._named(comparable(text).text, text)
         stand_in = self.pseudonyms.placeholder(kind, text)
         self._note(stand_in, text)
         return stand_in
@@ -275,6 +256,15 @@ class Redactor:
     def _note(self, stand_in: str, original: str) -> None:
         if self.record is not None:
             self.record.setdefault(stand_in, original)
+
+
+def _with_stand_ins(text: str, stand_ins: Iterable[tuple[int, int, str]]) -> str:
+    pieces: list[str] = []
+    rest = 0
+    for start, end, stand_in in stand_ins:
+        pieces += (text[rest:start], stand_in)
+        rest = end
+    return "".join((*pieces, text[rest:]))
 
 
 def names_of_session(session: ChatSession) -> set[str]:

@@ -5,7 +5,7 @@ Memory does not grow with the messages: numbers are kept by how often they occur
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,6 @@ from functools import partial
 from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -49,7 +48,6 @@ from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SessionTra
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 
-_Number = TypeVar("_Number", int, float)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _PAUSE_EDGES = (
     *(0, 10, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE),
@@ -68,8 +66,7 @@ def build_report(
 ) -> ExportReport:
     """Return counts of what is in exports, and of the examples made from them.
 
-    The sessions are read once. Memory does not grow with the messages beyond the
-    loader's own.
+    The sessions are read once.
 
     Args:
         loaders: The loader of an export, or several. Their own steps come before all
@@ -95,7 +92,10 @@ def build_report(
     counts = _Counts(TimeCounts(find_time_zone(time_zone)), gap, on_messages)
     for loader in listed:
         counts.read(loader, names)
-    aliases = _aliases(counts, anonymous=anonymous)
+    aliases = {
+        name: f"Person {number}" if anonymous else printable(name)
+        for number, (name, _) in enumerate(_most_first(counts.senders), 1)
+    }
     return ExportReport(
         anonymous=anonymous,
         sources=tuple(_sources(counts, listed, aliases, anonymous=anonymous)),
@@ -151,8 +151,7 @@ class _Counts:
     replies: _Numbers = field(default_factory=_Numbers)
     runs: _Numbers = field(default_factory=_Numbers)
     pauses: Counter[int] = field(default_factory=Counter)
-    gaps: Counter[float] = field(default_factory=Counter)
-    example_messages: int = 0
+    gaps: set[float] = field(default_factory=set)
     answers: int = 0
     tokens: Counter[int] = field(default_factory=Counter)
     stages: list[Counts] = field(default_factory=list)
@@ -191,9 +190,8 @@ class _Counts:
                 keep_lone=False,
                 counts=self.stages,
             ):
-                messages = item.example["messages"]
-                self.example_messages += len(messages)
-                self.answers += sum(one["role"] == "assistant" for one in messages)
+                roles = [one["role"] for one in item.example["messages"]]
+                self.answers += roles.count("assistant")
                 self.tokens[example_tokens(item.example, count_tokens)] += 1
         summary = source.summary()
         rows = (*summary.steps, *split.summary().steps, *windows.summary().steps)
@@ -225,7 +223,7 @@ class _Counts:
         if known and self.gap is not None:
             is_given = isinstance(self.gap, timedelta)
             gap = self.gap.total_seconds() if is_given else automatic_gap(known)  # type: ignore[union-attr] # checked in the same line
-            self.gaps[gap] += 1
+            self.gaps.add(gap)
         if self.on_messages is not None:
             self.on_messages(self.messages)
 
@@ -264,33 +262,19 @@ def _counted(sessions: Iterator[ChatSession], *steps: SessionTransform) -> Readi
 
 
 def values_of(numbers: Counter[int]) -> Values:
-    """Return percentiles (nearest rank) and mean, from how often numbers occur."""
-    count = numbers.total()
-    if not count:
-        return Values(count=0, mean=None, p10=None, median=None, p90=None, most=None)
-    return Values(
-        count=count,
-        mean=sum(number * times for number, times in numbers.items()) / count,
-        p10=_rank(numbers, 10),
-        median=_rank(numbers, 50),
-        p90=_rank(numbers, 90),
-        most=max(numbers),
-    )
-
-
-def _rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
-    wanted = -(-percent * sum(numbers.values()) // 100)
+    """Return percentiles (nearest rank), from how often numbers occur."""
     ordered = sorted(numbers)
     reached = list(accumulate(numbers[number] for number in ordered))
-    return ordered[bisect_left(reached, wanted)]
+
+    def rank(percent: int) -> int | None:
+        wanted = -(-percent * numbers.total() // 100)
+        return ordered[bisect_left(reached, wanted)] if ordered else None
+
+    return Values(count=numbers.total(), median=rank(50), p90=rank(90), most=rank(100))
 
 
-def _aliases(counts: _Counts, *, anonymous: bool) -> dict[str, str]:
-    ranked = sorted(counts.senders.items(), key=lambda item: (-item[1], item[0]))
-    return {
-        name: f"Person {number}" if anonymous else printable(name)
-        for number, (name, _) in enumerate(ranked, 1)
-    }
+def _most_first(senders: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(senders.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _sources(
@@ -336,7 +320,6 @@ def _pauses(counts: _Counts) -> PauseFigures:
             for edge in edges
         ),
         shortest_gap=min(gaps, default=None),
-        median_gap=_rank(gaps, 50) if gaps else None,
         longest_gap=max(gaps, default=None),
         boundaries=counts.conversations - counts.threads,
         conversations=counts.conversations,
@@ -352,7 +335,9 @@ def _stages(counts: _Counts) -> Iterator[StageFigures]:
         for place, step in enumerate(steps):
             alike.setdefault((place, step.name), Counts(step.name)).add(step)
     steps_in_order = (stage for _, stage in sorted(alike.items(), key=itemgetter(0)))
-    examples = (sum_of(counts.stages, "Examples", unit) for unit in _UNITS)
+    examples = (
+        sum_of(counts.stages, "Examples", unit) for unit in ("messages", "sessions")
+    )
     for stage in (exports, *steps_in_order, *examples):
         yield StageFigures(
             name=stage.name,
@@ -364,15 +349,11 @@ def _stages(counts: _Counts) -> Iterator[StageFigures]:
         )
 
 
-_UNITS = ("messages", "sessions")
-
-
 def _examples(counts: _Counts) -> ExampleFigures | None:
     if not counts.tokens:
         return None
     return ExampleFigures(
         examples=counts.tokens.total(),
-        messages=counts.example_messages,
         answers=counts.answers,
         tokens=values_of(counts.tokens),
         total_tokens=sum(number * times for number, times in counts.tokens.items()),

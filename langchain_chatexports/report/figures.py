@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-TimeUnit = Literal["day", "week", "month", "quarter", "year"]
+TimeUnit = Literal["day", "week", "month", "year"]
 
 
 class _Figures(BaseModel):
@@ -16,8 +16,6 @@ class Values(_Figures):
     """Statistics of numbers; percentiles are by nearest rank, `None` without any."""
 
     count: int
-    mean: float | None
-    p10: int | None
     median: int | None
     p90: int | None
     most: int | None
@@ -96,7 +94,7 @@ class StageFigures(_Figures):
 
 
 class TimePoint(_Figures):
-    """One day, week, month, quarter or year."""
+    """One day, week, month or year."""
 
     start: date
     """Its first day; weeks begin on Mondays."""
@@ -142,9 +140,6 @@ class PauseFigures(_Figures):
     shortest_gap: float | None
     """The shortest pause, in seconds, after which a thread is cut."""
 
-    median_gap: float | None
-    """The middle thread's (the lower one's of two)."""
-
     longest_gap: float | None
     boundaries: int
     """Cuts in all threads."""
@@ -157,11 +152,8 @@ class ExampleFigures(_Figures):
     """What is learned: the training examples."""
 
     examples: int
-    messages: int
-    """Messages in them; one in two windows counts twice."""
-
     answers: int
-    """The AI's messages among them."""
+    """The AI's messages in them."""
 
     tokens: Values
     """Tokens of an example, at most: by bytes."""

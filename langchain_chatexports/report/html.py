@@ -1,24 +1,7 @@
 """Self-contained HTML pages that open offline and print, in light and dark mode.
 
-A page is a template that extends `base.html` and fills its blocks:
-
-```jinja
-{% extends "base.html" %}
-{% from "parts.html" import chart, table, tiles %}
-{% block title %}Does it sound like the person?{% endblock %}
-{% block lead %}<p class="lead">{{ lead }}</p>{% endblock %}
-{% block content %}
-<h2>Style</h2>
-{{ tiles([("0.95", "median score")]) }}
-<div class="cards">
-{{ chart("Length", length_svg, "Doublings.", ("measure", "#score"), rows) }}
-</div>
-{% endblock %}
-```
-
-Everything is escaped but the charts of `svg`. The style sheet's colors are
-variables: `--ink`, `--muted`, `--grid`, `--series-1` to `--series-4`, `--alert`.
-Classes: `lead`, `note`, `alert`, `cards` (a grid of charts), `wide` (a whole row).
+A page is a template that extends `base.html`; `parts.html` has its tiles, tables and
+charts. Everything is escaped but the charts of `svg`.
 """
 
 from __future__ import annotations
@@ -50,7 +33,7 @@ def require_extra() -> None:
         import jinja2  # noqa: F401 - only whether it is there
     except ImportError as error:
         feature = "Writing an HTML page"
-        raise MissingExtraError(feature, "report") from error
+        raise MissingExtraError(feature, "cli") from error
 
 
 def _environment(package: str) -> Environment:

@@ -17,6 +17,7 @@ from langchain_chatexports.report.figures import (
     PauseFigures,
     Sides,
     SourceFigures,
+    StageFigures,
     TimePoint,
     TimeUnit,
 )
@@ -52,7 +53,7 @@ def write_report(report: ExportReport, path: str | Path) -> None:
 
     Raises:
         ChatExportError: If it cannot be written there.
-        MissingExtraError: If the extra `report` is not installed.
+        MissingExtraError: If the extra `cli` is not installed.
     """
     write_whole(path, render_report(report).encode("utf-8", "replace"))
 
@@ -69,7 +70,7 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
         The page, the same for the same figures.
 
     Raises:
-        MissingExtraError: If the extra `report` is not installed.
+        MissingExtraError: If the extra `cli` is not installed.
     """
     return render_page(
         "report.html",
@@ -86,18 +87,7 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
             *("#90 %", "#others", "#90 %"),
         ),
         habits=_habits(report),
-        stages=[
-            (
-                stage.name
-                if stage.unit == "messages"
-                else f"{stage.name}: {stage.unit}",
-                stage.found,
-                stage.kept,
-                _reasons(stage.added),
-                _reasons(stage.skipped),
-            )
-            for stage in report.stages
-        ],
+        stages=[_stage(stage) for stage in report.stages],
     )
 
 
@@ -150,6 +140,12 @@ def _source(source: SourceFigures) -> _Row:
         source.found,
         source.kept,
     )
+
+
+def _stage(stage: StageFigures) -> _Row:
+    name = stage.name if stage.unit == "messages" else f"{stage.name}: {stage.unit}"
+    added, skipped = _reasons(stage.added), _reasons(stage.skipped)
+    return name, stage.found, stage.kept, added, skipped
 
 
 def _ai_note(report: ExportReport) -> str:
@@ -290,9 +286,6 @@ def _time_range(entry: Bin) -> str:
 
 
 def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:
-    if unit == "quarter":
-        starts = (point.start for point in points)
-        return [f"{start.year} Q{(start.month + 2) // 3}" for start in starts]
     years = {point.start.year for point in points}
     in_days = "{:%m-%d}" if len(years) == 1 else "{:%Y-%m-%d}"
     form = {"month": "{:%Y-%m}", "year": "{:%Y}"}.get(unit, in_days)

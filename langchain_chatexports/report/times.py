@@ -9,12 +9,11 @@ from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# The longest time line for each unit: as many points as fit a phone.
+# The longest time line for each unit.
 _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
     ("day", 45),
     ("week", 45 * 7),
-    ("month", 48 * 31),
-    ("quarter", 48 * 92),
+    ("month", 120 * 31),
 )
 
 
@@ -102,15 +101,12 @@ def _start_of(unit: TimeUnit, day: date) -> date:
         return day
     if unit == "week":
         return date.fromordinal(max(1, day.toordinal() - day.weekday()))
-    if unit == "year":
-        return day.replace(month=1, day=1)
-    months = 3 if unit == "quarter" else 1
-    return day.replace(month=(day.month - 1) // months * months + 1, day=1)
+    return day.replace(day=1) if unit == "month" else day.replace(month=1, day=1)
 
 
 def _after(unit: TimeUnit, start: date) -> date | None:
     """Return the start of the next one; `None` after the year 9999."""
-    days = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[unit]
+    days = {"day": 1, "week": 7, "month": 31, "year": 366}[unit]
     try:
         return _start_of(unit, start + timedelta(days=days))
     except OverflowError:

@@ -17,14 +17,10 @@ from langchain_chatexports._lazy import lazy_names
 if TYPE_CHECKING:
     from langchain_chatexports.retrieval.documents import (
         ChatLine,
+        IndexedChat,
         sessions_to_documents,
     )
-    from langchain_chatexports.retrieval.index import (
-        ChatIndex,
-        Hit,
-        IndexCounts,
-        IndexedChat,
-    )
+    from langchain_chatexports.retrieval.index import ChatIndex, Hit, IndexCounts
     from langchain_chatexports.retrieval.mcp_server import chat_mcp_server
     from langchain_chatexports.retrieval.retriever import ChatExportRetriever
     from langchain_chatexports.retrieval.tools import ChatSearchInput, chat_search_tool
@@ -43,8 +39,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "documents": ("ChatLine", "sessions_to_documents"),
-    "index": ("ChatIndex", "Hit", "IndexCounts", "IndexedChat"),
+    "documents": ("ChatLine", "IndexedChat", "sessions_to_documents"),
+    "index": ("ChatIndex", "Hit", "IndexCounts"),
     "mcp_server": ("chat_mcp_server",),
     "retriever": ("ChatExportRetriever",),
     "tools": ("ChatSearchInput", "chat_search_tool"),

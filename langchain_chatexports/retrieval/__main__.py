@@ -3,8 +3,6 @@
 This needs the extra `mcp` only, and reads no export.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path

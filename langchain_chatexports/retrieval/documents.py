@@ -1,7 +1,6 @@
 """Sessions as LangChain documents: windows of messages that a search can find."""
 
-from __future__ import annotations
-
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -32,7 +31,7 @@ _MICROSECONDS = 1_000_000
 _DEFAULT_GAP = timedelta(hours=1)
 
 
-class ChatFacts(NamedTuple):
+class IndexedChat(NamedTuple):
     """A conversation without its messages."""
 
     source: str
@@ -40,10 +39,22 @@ class ChatFacts(NamedTuple):
 
     session_id: str
     platform: str
-    title: str
+    title: str | None
     participants: tuple[str, ...]
     is_group: bool | None
     thread_id: str | None
+    senders: dict[str, int]
+    """Who wrote how many messages, most first."""
+
+    first: str | None
+    """Time of the first message, ISO 8601 in UTC."""
+
+    last: str | None
+
+    @property
+    def messages(self) -> int:
+        """The number of messages."""
+        return sum(self.senders.values())
 
 
 class ChatLine(NamedTuple):
@@ -77,7 +88,6 @@ class Windows:
         overlap: int = 2,
         gap: timedelta | None = _DEFAULT_GAP,
     ) -> None:
-        """Take the arguments of `sessions_to_documents`."""
         self._split = self._chunk = None
         if gap is not None:
             # A later reply must not move an earlier cut.
@@ -91,12 +101,12 @@ class Windows:
         begin = 0
         whole: ChatSession = {"messages": session.get("messages", ())}
         for part in self._split.transform_session(whole) if self._split else [whole]:
-            end = begin + len(part["messages"])
             chunks = self._chunk.transform_session(part) if self._chunk else [part]
-            for number, chunk in enumerate(chunks if end > begin else ()):
+            for number, chunk in enumerate(chunks):
                 start = begin + number * self._step
-                yield start, start + len(chunk["messages"])
-            begin = end
+                if chunk["messages"]:
+                    yield start, start + len(chunk["messages"])
+            begin += len(part["messages"])
 
 
 def sessions_to_documents(
@@ -145,62 +155,60 @@ def sessions_to_documents(
     windows = Windows(size, overlap, gap)
     with closing(iter_sessions(sessions)) as source:
         for session in source:
-            facts = chat_facts(session)
-            lines = chat_lines(session, facts)
+            chat, lines = read_chat(session)
             for begin, end in windows.spans(session):
-                document = window_document(facts, lines[begin:end])
+                document = window_document(chat, lines[begin:end])
                 if flat:
                     document.metadata = _flat(document.metadata)
                 yield document
             del session
 
 
-def chat_facts(session: ChatSession) -> ChatFacts:
-    """Return a session's metadata; what it lacks is made of its messages."""
+def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
+    """Return a session's metadata and messages; what it lacks is made of these."""
     metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # a loader of another package may have any
     messages = session.get("messages", ())
+    said = [_identity(message) for message in messages]
     platform = _text(metadata.get("platform")) or "unknown"
     # The first message stays the first one when a conversation grows.
     session_id = one_line(_text(metadata.get("id"))) or MessageIds("").among_equals(
-        *(_identity(messages[0]) if messages else (None, "", ""))
+        *(said[0] if said else (None, "", ""))
     )
-    senders = tuple(dict.fromkeys(_identity(message)[1] for message in messages))
+    made = MessageIds(session_id)
+    lines = []
+    for message, identity in zip(messages, said, strict=True):
+        merged = message.additional_kwargs.get("message_ids")
+        ids = merged or ([message.id] if message.id else ())
+        ids = ids or [made.among_equals(*identity)]
+        lines.append(ChatLine(tuple(one_line(_text(one)) for one in ids), *identity))
+    times = [line.time for line in lines if line.time is not None]
+    senders = Counter(line.sender for line in lines)
     is_group = metadata.get("is_group")
-    return ChatFacts(
+    chat = IndexedChat(
         source=f"{platform}:{session_id}",
         session_id=session_id,
         platform=platform,
-        title=_text(metadata.get("title")),
-        participants=tuple(map(_text, metadata.get("participants") or ())) or senders,
+        title=_text(metadata.get("title")) or None,
+        participants=tuple(map(_text, metadata.get("participants") or senders)),
         is_group=is_group if isinstance(is_group, bool) else None,
         thread_id=_text(metadata.get("thread_id")) or None,
+        senders=dict(senders.most_common()),
+        first=iso_seconds(min(times, default=None)),
+        last=iso_seconds(max(times, default=None)),
     )
+    return chat, lines
 
 
-def chat_lines(session: ChatSession, facts: ChatFacts) -> list[ChatLine]:
-    """Return a session's messages as documents have them."""
-    made = MessageIds(facts.session_id)
-    lines = []
-    for message in session.get("messages", ()):
-        merged = message.additional_kwargs.get("message_ids")
-        ids = merged or ([message.id] if message.id else ())
-        identity = _identity(message)
-        if not ids:
-            ids = [made.among_equals(*identity)]
-        lines.append(ChatLine(tuple(one_line(_text(one)) for one in ids), *identity))
-    return lines
-
-
-def window_document(facts: ChatFacts, lines: Sequence[ChatLine]) -> Document:
+def window_document(chat: IndexedChat, lines: Sequence[ChatLine]) -> Document:
     """Return the document of a window."""
     times = [line.moment for line in lines if line.time is not None]
     metadata: dict[str, Any] = {
-        "source": facts.source,
-        "session_id": facts.session_id,
-        "platform": facts.platform,
-        "title": facts.title or None,
-        "participants": list(facts.participants),
-        "is_group": facts.is_group,
+        "source": chat.source,
+        "session_id": chat.session_id,
+        "platform": chat.platform,
+        "title": chat.title,
+        "participants": list(chat.participants),
+        "is_group": chat.is_group,
         "first": min(times, default=None, key=str),
         "last": max(times, default=None, key=str),
         "senders": list(dict.fromkeys(line.sender for line in lines)),
@@ -210,12 +218,12 @@ def window_document(facts: ChatFacts, lines: Sequence[ChatLine]) -> Document:
             for line in lines
         ],
     }
-    if facts.thread_id is not None:
-        metadata["thread_id"] = facts.thread_id
-    key = f"{facts.source}\0{lines[0].ids[0]}\0{lines[0].time}".encode()
+    if chat.thread_id is not None:
+        metadata["thread_id"] = chat.thread_id
+    key = f"{chat.source}\0{lines[0].ids[0]}\0{lines[0].time}".encode()
     # Some vector stores take nothing but a UUID.
     document_id = UUID(bytes=blake2b(key, digest_size=_ID_BYTES).digest(), version=5)
-    return Document(_page(facts, lines), id=str(document_id), metadata=metadata)
+    return Document(_page(chat, lines), id=str(document_id), metadata=metadata)
 
 
 def iso_seconds(seconds: int | None) -> str | None:
@@ -223,12 +231,12 @@ def iso_seconds(seconds: int | None) -> str | None:
     return None if seconds is None else iso_time(seconds * _MICROSECONDS)
 
 
-def _page(facts: ChatFacts, lines: Sequence[ChatLine]) -> str:
-    names = ", ".join(facts.participants[:_MAX_NAMES])
-    if len(facts.participants) > _MAX_NAMES:
+def _page(chat: IndexedChat, lines: Sequence[ChatLine]) -> str:
+    names = ", ".join(chat.participants[:_MAX_NAMES])
+    if len(chat.participants) > _MAX_NAMES:
         names += ", …"
-    has_title = facts.title and facts.title not in facts.participants
-    heading = f"{facts.title} ({names})" if has_title else names
+    has_title = chat.title and chat.title not in chat.participants
+    heading = f"{chat.title} ({names})" if has_title else names
     parts = [one_line(f"Chat: {heading}")]
     day = None
     for line in lines:

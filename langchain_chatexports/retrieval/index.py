@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import closing
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from threading import RLock
@@ -22,12 +23,10 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 from langchain_chatexports.retrieval.documents import (
-    ChatFacts,
     ChatLine,
+    IndexedChat,
     Windows,
-    chat_facts,
-    chat_lines,
-    iso_seconds,
+    read_chat,
     window_document,
 )
 from langchain_chatexports.retrieval.queries import (
@@ -39,17 +38,16 @@ from langchain_chatexports.retrieval.search import (
     Filters,
     Ranked,
     by_words,
-    facts_of,
+    chat_of,
     make_filters,
     marked_words,
-    stored_facts,
+    stored_chat,
     stored_lines,
 )
 from langchain_chatexports.retrieval.storage import (
     empty,
     explained,
     open_index,
-    snapshot,
     transaction,
 )
 
@@ -59,33 +57,10 @@ _MIN_POOL = 50
 
 
 class IndexCounts(NamedTuple):
-    """What an index has."""
+    """Chats and messages of an index."""
 
     chats: int
     messages: int
-
-
-class IndexedChat(NamedTuple):
-    """A chat in an index."""
-
-    source: str
-    session_id: str
-    platform: str
-    title: str | None
-    participants: tuple[str, ...]
-    is_group: bool | None
-    senders: dict[str, int]
-    """Who wrote how many messages, most first."""
-
-    first: str | None
-    """Time of the first message, ISO 8601 in UTC."""
-
-    last: str | None
-
-    @property
-    def messages(self) -> int:
-        """The number of messages."""
-        return sum(self.senders.values())
 
 
 class Hit(NamedTuple):
@@ -149,7 +124,7 @@ class ChatIndex:
         """
         windows = Windows()
         chats = messages = 0
-        with self._lock, explained(self.path), transaction(self._connection):
+        with self._reading(write=True):
             empty(self._connection)
             with closing(iter_sessions(sessions)) as source:
                 for session in source:
@@ -162,7 +137,7 @@ class ChatIndex:
 
     def note(self) -> str:
         """Return the note of the last `rebuild`; empty if there is none."""
-        with self._lock, explained(self.path):
+        with self._reading():
             row = self._connection.execute("SELECT value FROM note").fetchone()
         return str(row[0]) if row else ""
 
@@ -198,14 +173,8 @@ class ChatIndex:
         first, last = time_bound(start, "start"), time_bound(end, "end")
         # A shell passes bytes that are no text in this form.
         expression = match_expression(without_lone_surrogates(query))
-        with self._lock, explained(self.path), snapshot(self._connection):
-            filters = make_filters(
-                self._connection,
-                person,
-                chat,
-                None if first is None else first.timestamp(),
-                None if last is None else last.timestamp(),
-            )
+        with self._reading():
+            filters = make_filters(self._connection, person, chat, first, last)
             if expression is None or k <= 0:
                 return []
             pool = max(_MIN_POOL, _POOL * k)
@@ -223,33 +192,14 @@ class ChatIndex:
                     break
             return hits
 
-    def around(
-        self,
-        message_id: str,
-        *,
-        before: int = 5,
-        after: int = 5,
-        chat: str | None = None,
-    ) -> Document | None:
-        """Return a message with its neighbors in the conversation.
-
-        Args:
-            message_id: The id, as hits have it.
-            before: How many messages before it.
-            after: How many messages after it.
-            chat: The `source` or `session_id` of its conversation, if it is known.
-
-        Returns:
-            A document of these messages; `None` if there is no such message.
-        """
-        found = self.lines_around(message_id, before=before, after=after, chat=chat)
-        return None if found is None else window_document(*found)
-
     def lines_around(
         self, message_id: str, *, before: int, after: int, chat: str | None
-    ) -> tuple[ChatFacts, list[ChatLine]] | None:
-        """Return the conversation and the messages of `around`."""
-        with self._lock, explained(self.path), snapshot(self._connection):
+    ) -> tuple[IndexedChat, list[ChatLine]] | None:
+        """Return a message's conversation, and the messages around it.
+
+        `chat` is the `source` or `session_id` of its conversation, if it is known.
+        """
+        with self._reading():
             # An id can also be one of those of a merged message.
             rows = self._connection.execute(
                 "SELECT chat, position FROM message WHERE instr(ids, ?) AND EXISTS "
@@ -258,7 +208,7 @@ class ChatIndex:
                 (orjson.dumps(message_id).decode(), message_id),
             )
             for row, position in rows:
-                facts = stored_facts(self._connection, row)
+                facts = stored_chat(self._connection, row)
                 if chat is None or chat in {facts.source, facts.session_id}:
                     start, stop = max(0, position - before), position + after + 1
                     return facts, stored_lines(self._connection, row, start, stop)
@@ -266,44 +216,19 @@ class ChatIndex:
 
     def chats(self) -> list[IndexedChat]:
         """Return the chats, the one with the newest message first."""
-        with self._lock, explained(self.path), snapshot(self._connection):
-            rows = self._connection.execute(
-                "SELECT chat, sender, count(*), min(time), max(time) FROM message "
-                "GROUP BY chat, sender ORDER BY count(*) DESC, sender"
-            ).fetchall()
-            facts = dict(self._connection.execute("SELECT id, facts FROM chat"))
-        senders: dict[int, dict[str, int]] = {}
-        times: dict[int, list[int]] = {}
-        for chat, sender, count, *bounds in rows:
-            senders.setdefault(chat, {})[sender] = count
-            known = (time for time in bounds if time is not None)
-            times.setdefault(chat, []).extend(known)
-        listed = [
-            IndexedChat(
-                source=about.source,
-                session_id=about.session_id,
-                platform=about.platform,
-                title=about.title or None,
-                participants=about.participants,
-                is_group=about.is_group,
-                senders=senders[chat],
-                first=iso_seconds(min(times[chat], default=None)),
-                last=iso_seconds(max(times[chat], default=None)),
-            )
-            for chat, about in ((chat, facts_of(facts[chat])) for chat in senders)
-        ]
-        listed.sort(key=lambda chat: chat.source)
+        with self._reading():
+            rows = self._connection.execute("SELECT facts FROM chat").fetchall()
+        listed = sorted(
+            (chat_of(about) for (about,) in rows), key=lambda chat: chat.source
+        )
         return sorted(listed, key=lambda chat: chat.last or "", reverse=True)
 
     def people(self) -> dict[str, int]:
         """Return who wrote how many messages, most first."""
-        with self._lock, explained(self.path):
-            return dict(
-                self._connection.execute(
-                    "SELECT sender, count(*) FROM message "
-                    "GROUP BY sender ORDER BY count(*) DESC, sender"
-                )
-            )
+        written = Counter[str]()
+        for chat in self.chats():
+            written.update(chat.senders)
+        return dict(sorted(written.items(), key=lambda one: (-one[1], one[0])))
 
     def close(self) -> None:
         """Close the file."""
@@ -318,10 +243,18 @@ class ChatIndex:
         """Close the file."""
         self.close()
 
+    @contextmanager
+    def _reading(self, *, write: bool = False) -> Iterator[None]:
+        with (
+            self._lock,
+            explained(self.path),
+            transaction(self._connection, write=write),
+        ):
+            yield
+
     def _store(self, session: ChatSession, windows: Windows) -> int:
         """Write a session, and return how many messages it has."""
-        facts = chat_facts(session)
-        lines = chat_lines(session, facts)
+        facts, lines = read_chat(session)
         if not lines:
             return 0
         execute = self._connection.execute
@@ -353,7 +286,7 @@ class ChatIndex:
         allowed = [i for i, line in enumerate(lines) if filters.includes(line)]
         words = max((counts[i] for i in allowed), default=0)
         return Hit(
-            document=window_document(stored_facts(self._connection, place[0]), lines),
+            document=window_document(stored_chat(self._connection, place[0]), lines),
             matches=tuple(lines[i] for i in allowed if counts[i] == words),
             score=ranked.score,
             words=words,

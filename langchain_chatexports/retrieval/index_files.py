@@ -1,7 +1,5 @@
 """Where search indexes of exports are kept: a cache, made anew when one changes."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -133,26 +131,21 @@ class IndexFile:
 
     def _state(self) -> str:
         lines = [
-            f"{path}\0{seen.st_size}\0{seen.st_mtime_ns}\0{seen.st_ctime_ns}"
-            f"\0{seen.st_ino}"
-            for path, seen in self._stats()
+            f"{path}\0{s.st_size}\0{s.st_mtime_ns}\0{s.st_ctime_ns}\0{s.st_ino}"
+            for path, s in self._stats()
         ]
         # Another version may read more of an export.
         return _digest([__version__, *lines])
 
     def _stats(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self._files():
-            with suppress(OSError):  # There may be no -wal.
-                yield path, path.stat()
-
-    def _files(self) -> Iterator[Path]:
         for name in (*self._sources, *self._others):
-            path = Path(name)
-            if path.is_dir():
-                yield from walk_files(path, lambda _: None)
-            else:
-                # SQLite writes what is new beside the database first.
-                yield from (path, Path(f"{name}-wal"))
+            # SQLite writes what is new beside the database first.
+            paths: Iterable[Path] = (Path(name), Path(f"{name}-wal"))
+            if Path(name).is_dir():
+                paths = walk_files(Path(name), lambda _: None)
+            for path in paths:
+                with suppress(OSError):  # There may be no -wal.
+                    yield path, path.stat()
 
 
 def _digest(lines: Sequence[str]) -> str:

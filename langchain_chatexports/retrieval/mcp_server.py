@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
-from langchain_chatexports.retrieval.documents import ChatLine
-from langchain_chatexports.retrieval.index import ChatIndex, IndexedChat
+from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
+from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.tools import ChatSearchInput
 
 _log = logging.getLogger(__name__)
@@ -48,15 +48,13 @@ _Chat = Annotated[str | None, _SEARCH["chat"]]
 _Start = Annotated[date | None, _SEARCH["start"]]
 _End = Annotated[date | None, _SEARCH["end"]]
 _Passages = Annotated[int, Field(ge=1, le=20, description="How many passages.")]
-_MessageId = Annotated[
-    str, Field(min_length=1, max_length=_MAX_ID, description="The message's id.")
+_Id = Annotated[
+    str, Field(min_length=1, max_length=_MAX_ID, description="As a passage has it.")
 ]
-_Before = Annotated[int, Field(ge=0, le=50, description="How many messages before it.")]
-_After = Annotated[int, Field(ge=0, le=50, description="How many messages after it.")]
 _ChatId = Annotated[
-    str | None,
-    Field(max_length=_MAX_ID, description="The `chat_id` of its passage, if known."),
+    str | None, Field(max_length=_MAX_ID, description="Of its passage, if known.")
 ]
+_Around = Annotated[int, Field(ge=0, le=50, description="How many messages there.")]
 _Member = Annotated[
     str | None,
     Field(description="Only chats with this person: a name, or a word of it."),
@@ -84,7 +82,7 @@ class Passage(BaseModel):
 
 
 class Passages(BaseModel):
-    """What was found, best first."""
+    """Passages, best first."""
 
     passages: list[Passage]
 
@@ -110,7 +108,7 @@ class Chats(BaseModel):
 
 
 class Person(BaseModel):
-    """Somebody who wrote messages."""
+    """A person who wrote messages."""
 
     name: str
     messages: int
@@ -129,8 +127,7 @@ def chat_mcp_server(
     """Return an MCP server that searches chats, as `chatexports mcp` runs it.
 
     Its tools only read. Each call is logged with its name, counts and milliseconds,
-    never with names or texts. The SDK's own logger `mcp` quotes errors: `serve`
-    switches it off.
+    never with names or texts. The SDK's own logger `mcp` quotes errors.
 
     Args:
         index: Where it searches.
@@ -198,12 +195,12 @@ def chat_mcp_server(
 
     @server.tool(title="Read around a message", annotations=_READS_ONLY)  # type: ignore[untyped-decorator] # of either SDK
     def read_around(
-        message_id: _MessageId,
-        before: _Before = 10,
-        after: _After = 10,
+        message_id: _Id,
+        before: _Around = 10,
+        after: _Around = 10,
         chat_id: _ChatId = None,
     ) -> Passage:
-        """Read the conversation before and after a message."""
+        """Read the conversation before and after a message, by the ids of a passage."""
         with answering("read_around") as found:
             around = index.lines_around(
                 message_id, before=before, after=after, chat=chat_id or None

@@ -1,12 +1,8 @@
 """Texts and questions in the form in which SQLite's full-text search compares them."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
-from collections.abc import Iterator
-
-from langchain_chatexports._function_words import ENGLISH
+from pathlib import Path
 
 LINE_END = " \ue000\n"
 """Between messages: a word nobody asks for, so that no phrase spans two of them."""
@@ -16,6 +12,10 @@ LINE_END = " \ue000\n"
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+# English function words, which say little about a topic.
+_ENGLISH = frozenset(
+    Path(__file__).with_name("function_words.txt").read_text("utf-8").split()
 )
 # What questions about chats have, whatever they are about.
 _OF_QUESTIONS = frozenset(
@@ -63,10 +63,9 @@ def match_expression(query: str) -> str | None:
     # Normalized first: some signs become quotation marks.
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
     for phrase, word in _PARTS.findall(composed):
-        if phrase:
-            needed += _needed(phrase)
-        else:
-            words += _tokens(word)
+        if tokens := _tokens(phrase):
+            needed.append(_quoted(" ".join(tokens)))
+        words += _tokens(word)
     telling = [word for word in words if not _is_function_word(word)]
     words = [_quoted(word) for word in (telling if telling or needed else words)]
     if not needed:
@@ -83,15 +82,9 @@ def _pairs(run: re.Match[str]) -> str:
     return f" {' '.join(pairs)} "
 
 
-def _needed(phrase: str) -> Iterator[str]:
-    tokens = _tokens(phrase)
-    if tokens:
-        yield _quoted(" ".join(tokens))
-
-
 def _is_function_word(token: str) -> bool:
     word = _AROUND.sub("", token).replace("\u2019", "'")
-    return word.casefold() in ENGLISH or word.casefold() in _OF_QUESTIONS
+    return word.casefold() in _ENGLISH or word.casefold() in _OF_QUESTIONS
 
 
 def _tokens(text: str) -> list[str]:

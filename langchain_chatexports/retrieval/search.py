@@ -1,10 +1,9 @@
 """Which windows and messages fit a question and its filters."""
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import orjson
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.retrieval.documents import ChatFacts, ChatLine
+from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 
 _MARKS = ("\x02", "\x03")
 _MARKED = re.compile("\x02([^\x03]*)")
@@ -70,10 +69,8 @@ class Filters(NamedTuple):
         """Return whether a message may be found."""
         if self.people is not None and line.sender not in self.people:
             return False
-        if self.first is None and self.end is None:
-            return True
         if line.time is None:
-            return False
+            return self.first is None and self.end is None
         is_late = self.first is None or line.time >= self.first
         return is_late and (self.end is None or line.time < self.end)
 
@@ -82,8 +79,8 @@ def make_filters(
     connection: sqlite3.Connection,
     person: str | Collection[str] | None,
     chat: str | Collection[str] | None,
-    first: float | None,
-    end: float | None,
+    first: datetime | None,
+    end: datetime | None,
 ) -> Filters:
     """Return filters, with names looked up in an index; unknown ones are errors."""
     people = chats = None
@@ -92,22 +89,19 @@ def make_filters(
         called = {name: (name,) for (name,) in rows}
         people = set(_named(_listed(person), called, "Nobody wrote"))
     if chat is not None:
-        facts = {
-            number: facts_of(about)
-            for number, about in connection.execute("SELECT id, facts FROM chat")
-        }
         asked = set(_listed(chat))
+        rows = connection.execute("SELECT id, facts FROM chat")
+        known = {number: chat_of(about) for number, about in rows}
         # Sources can differ by case alone, which names are compared without.
-        exact = [one for one, about in facts.items() if about.source in asked]
-        if asked == {facts[one].source for one in exact}:
-            chats = exact
-        else:
+        chats = [number for number, one in known.items() if one.source in asked]
+        if asked != {known[number].source for number in chats}:
             names = {
-                one: (about.title, *about.participants, about.session_id, about.source)
-                for one, about in facts.items()
+                number: (one.title or "", *one.participants, one.session_id, one.source)
+                for number, one in known.items()
             }
             chats = _named(asked, names, "No chat is there")
-    return Filters(people, chats, first, end)
+    bounds = (None if time is None else time.timestamp() for time in (first, end))
+    return Filters(people, chats, *bounds)
 
 
 def by_words(
@@ -158,16 +152,16 @@ def marked_words(
     ]
 
 
-def facts_of(about: str) -> ChatFacts:
-    """Return a chat's facts from a row's JSON."""
+def chat_of(about: str) -> IndexedChat:
+    """Return a chat from a row's JSON."""
     values = orjson.loads(about)
-    return ChatFacts(**{**values, "participants": tuple(values["participants"])})
+    return IndexedChat(**{**values, "participants": tuple(values["participants"])})
 
 
-def stored_facts(connection: sqlite3.Connection, chat: int) -> ChatFacts:
-    """Return a chat's facts by its row."""
+def stored_chat(connection: sqlite3.Connection, chat: int) -> IndexedChat:
+    """Return a chat by its row."""
     query = "SELECT facts FROM chat WHERE id = ?"
-    return facts_of(connection.execute(query, (chat,)).fetchone()[0])
+    return chat_of(connection.execute(query, (chat,)).fetchone()[0])
 
 
 def stored_lines(

@@ -1,7 +1,5 @@
 """The file of a search index: its tables, and how it is opened."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -10,12 +8,11 @@ from pathlib import Path
 
 from langchain_chatexports._files import cannot_write
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
+_VERSION = 3
+# In SQLite's header: the version at byte 60, and whose file it is ("CEXI") at byte 68.
 _APPLICATION_ID = 0x43455849
-"""In SQLite's header, at byte 68: whose file it is ("CEXI")."""
-
-_VERSION = 2
 _HEADER_BYTES = 100
 _VERSION_PLACE = slice(60, 64)
 _ID_PLACE = slice(68, 72)
@@ -48,6 +45,13 @@ _TABLES = (
         tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
     )""",
 )
+_REMEDIES = {
+    "locked": "Another program writes into it: try again when that is done.",
+    "full": "Free some space, or keep it on another disk.",
+    "closed": "Open it again, or close it later.",
+    "no such module": "Use a Python whose SQLite has full-text search (FTS5).",
+}
+_DELETE_IT = "If it is damaged, delete it: it is made again of the export."
 
 
 def open_index(path: Path | None) -> sqlite3.Connection:
@@ -56,7 +60,8 @@ def open_index(path: Path | None) -> sqlite3.Connection:
     Without a path it is in memory. The connection is for one thread at a time.
     """
     if path is None:
-        return _connected(":memory:")
+        with explained(path):
+            return _connected(":memory:")
     try:
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,12 +74,10 @@ def open_index(path: Path | None) -> sqlite3.Connection:
             )
             raise ExportFormatError(msg, path=path)
         path.chmod(0o600)
-        with explained(path):
-            return _connected(str(path))
-    except ChatExportError:
-        raise
     except OSError as error:
         raise cannot_write(path, error) from error
+    with explained(path):
+        return _connected(str(path))
 
 
 @contextmanager
@@ -83,14 +86,8 @@ def explained(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if "locked" in str(error):
-            remedy = "Another program writes into it: try again when that is done."
-        elif "full" in str(error):
-            remedy = "Free some space, or keep it on another disk."
-        elif "closed" in str(error):
-            remedy = "Open it again, or close it later."
-        else:
-            remedy = "If it is damaged, delete it: it is made again of the export."
+        remedies = (text for sign, text in _REMEDIES.items() if sign in str(error))
+        remedy = next(remedies, _DELETE_IT)
         msg = f"The search index {path} cannot be used ({error}). {remedy}"
         raise ExportFormatError(msg, path=path) from error
 
@@ -117,9 +114,11 @@ def delete_index(path: Path) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all of a block's changes or none."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(
+    connection: sqlite3.Connection, *, write: bool = False
+) -> Iterator[None]:
+    """Read all of a block from one state, or write all of its changes or none."""
+    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:
         yield
         # Fails too, while another program reads.
@@ -129,20 +128,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Read all of a block from one state, also while another program writes."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.rollback()
-
-
 def empty(connection: sqlite3.Connection) -> None:
     """Remove all rows, in a transaction; what is deleted is overwritten."""
     for table in ("words", "window", "message", "chat", "note"):
-        connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
     for statement in _TABLES:
         connection.execute(statement)
 
@@ -154,9 +143,12 @@ def _connected(name: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        version = _version(connection)
-        if version == 0:
-            _create_tables(connection)
+        with transaction(connection, write=_version(connection) == 0):
+            version = _version(connection)
+            if version == 0:
+                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                empty(connection)
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
     except BaseException:
         connection.close()
         raise
@@ -171,25 +163,4 @@ def _connected(name: str) -> sqlite3.Connection:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    try:
-        with transaction(connection):
-            if _version(connection):  # Another process made them meanwhile.
-                return
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            for statement in _TABLES:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-    except sqlite3.OperationalError as error:
-        if "no such module" not in str(error):
-            raise
-        msg = (
-            f"The SQLite of this Python ({sqlite3.sqlite_version}) has no full-text "
-            "search (FTS5). Use a Python that has it, such as python.org's, or put the "
-            "documents of sessions_to_documents into a vector store."
-        )
-        raise ChatExportError(msg) from error
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

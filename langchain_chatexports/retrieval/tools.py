@@ -1,7 +1,5 @@
 """Search as a tool, for agents that answer from chats."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -99,24 +97,16 @@ def chat_search_tool(
     def search(
         query: str, config: RunnableConfig, **filters: Any
     ) -> tuple[str, list[Document]]:
+        # Models pass empty texts for arguments that they do not use.
+        given = {name: value for name, value in filters.items() if value}
         try:
-            documents = retriever.invoke(query, config, **_given(filters))
-        except ChatExportError as error:
-            raise ToolException(str(error)) from error
-        return _content(documents), documents
-
-    async def asearch(
-        query: str, config: RunnableConfig, **filters: Any
-    ) -> tuple[str, list[Document]]:
-        try:
-            documents = await retriever.ainvoke(query, config, **_given(filters))
+            documents = retriever.invoke(query, config, **given)
         except ChatExportError as error:
             raise ToolException(str(error)) from error
         return _content(documents), documents
 
     return StructuredTool.from_function(
         search,
-        asearch,
         name=name,
         description=description,
         args_schema=schema,
@@ -125,11 +115,6 @@ def chat_search_tool(
         handle_tool_error=True,
         handle_validation_error=_explained,
     )
-
-
-def _given(filters: dict[str, Any]) -> dict[str, Any]:
-    # Models pass empty texts for arguments that they do not use.
-    return {name: value for name, value in filters.items() if value}
 
 
 def _explained(error: Any) -> str:

@@ -16,11 +16,9 @@ _MIN_SESSIONS = 20
 
 
 class ChatExportStandardTests(BaseStandardTests):
-    """Base class of the suites of this package.
+    """Base class of the suites of this package."""
 
-    langchain-tests' own guard looks at classes of langchain-tests only, so for these
-    suites it would guard nothing.
-    """
+    # langchain-tests' own guard looks at classes of langchain-tests only.
 
     def test_no_overrides_DO_NOT_OVERRIDE(self) -> None:  # noqa: N802 - langchain-tests' name
         """Test that no standard test is replaced or removed.
@@ -92,6 +90,18 @@ class Bounds:
         messages = sum(len(session.get("messages", ())) for session in sessions)
         rate = messages / max(time.process_time() - start, 1e-3)
         assert rate >= self.min_messages_per_second, f"{rate:,.0f} messages a second"
+
+
+def check_nothing_is_shared(sessions: list[ChatSession]) -> None:
+    """Check that no message, list or `additional_kwargs` is in two places."""
+    messages = [m for session in sessions for m in session.get("messages", ())]
+    for objects in (
+        sessions,
+        [session.get("messages") for session in sessions],
+        messages,
+        [message.additional_kwargs for message in messages],
+    ):
+        assert len({id(item) for item in objects}) == len(objects)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import tracemalloc
 import warnings
 from abc import abstractmethod
@@ -28,6 +29,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_chatexports.standard_tests.base import (
     Bounds,
     ChatExportStandardTests,
+    check_nothing_is_shared,
     close,
     memory_traced,
 )
@@ -36,10 +38,10 @@ from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 _MIN_SESSIONS_FOR_MEMORY = 100
 _MIN_DISTINCTIVE = 4  # Characters; a shorter text may be part of any path.
 _THREADS = 4
-_NO_PATH = "`source_param` is None: the loader takes no path"
 # With summer time on one half of the globe and on the other.
 _ZONES = ("UTC0", "NZST-12NZDT,M9.5.0,M4.1.0/3", "EST5EDT,M3.2.0,M11.1.0")
 _DESCRIPTORS = Path("/dev/fd")
+_EACH_READ = pytest.mark.parametrize("read", ["full", "partial", "failed"])
 
 
 class ChatLoaderTests(ChatExportStandardTests):
@@ -56,35 +58,25 @@ class ChatLoaderTests(ChatExportStandardTests):
         return {}
 
     @property
-    def source_param(self) -> str | None:
-        """The name of the argument that takes the source's path.
-
-        `None` for a loader that takes no path: `chat_loader_params` holds all of its
-        arguments then, and the checks of the source are skipped.
-        """
+    def source_param(self) -> str:
+        """The name of the argument that takes the source's path."""
         return "path"
 
-    def make_loader(self, source: Path | str | None) -> BaseChatLoader:
+    def make_loader(self, source: Path | str) -> BaseChatLoader:
         """Make a loader of a source."""
-        params = dict(self.chat_loader_params)
-        if self.source_param is not None:
-            params[self.source_param] = source
+        params = {self.source_param: source, **self.chat_loader_params}
         return self.chat_loader_class(**params)
 
     @pytest.fixture
     def source(self) -> Path:
         """Build the export inside `tmp_path` and give its path; to be overridden."""
-        if self.source_param is None:
-            pytest.skip(_NO_PATH)
         msg = f"{type(self).__name__} needs a fixture `source` that builds an export."
         raise NotImplementedError(msg)
 
     @pytest.fixture
-    def loader(self, request: pytest.FixtureRequest) -> BaseChatLoader:
-        """A loader of `source`, if it takes a path."""
-        if self.source_param is None:
-            return self.make_loader(None)
-        return self.make_loader(request.getfixturevalue("source"))
+    def loader(self, source: Path) -> BaseChatLoader:
+        """A loader of `source`."""
+        return self.make_loader(source)
 
 
 class ChatLoaderUnitTests(ChatLoaderTests):
@@ -110,9 +102,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     sessions (where the format can), with texts that occur nowhere else.
 
     Optional properties: `chat_loader_params`, `source_param`, `time_key` (turns on the
-    check of the order), `has_sender`, `expected` (turns on the check of what is
-    loaded). Optional fixture: `many_sessions_source` (turns on the check of memory, for
-    loaders of many sessions).
+    check of the order), `expected` (turns on the check of what is loaded). Optional
+    fixture: `many_sessions_source` (turns on the check of memory).
 
     The docstring of a test says what to do if it fails.
     """
@@ -121,11 +112,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def time_key(self) -> str | None:
         """The key in `additional_kwargs` that holds a message's time, if any."""
         return None
-
-    @property
-    def has_sender(self) -> bool:
-        """Whether each message names its sender in `additional_kwargs`."""
-        return True
 
     @property
     def expected(self) -> list[tuple[str, str]] | None:
@@ -161,50 +147,33 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         If it fails: `sqlite3.connect` creates a missing file, and an empty folder and
         no folder look alike to `glob`.
         """
-        if self.source_param is None:
-            pytest.skip(_NO_PATH)
         missing = tmp_path / "nothing-here"
         with pytest.raises(FileNotFoundError) as caught:
             next(iter(self.make_loader(missing).lazy_load()), None)
         assert missing.name in str(caught.value)
         assert not missing.exists(), "the loader created the missing source"
 
-    def test_lazy_load_returns_an_iterator(self, loader: BaseChatLoader) -> None:
-        """Test that `lazy_load` returns an iterator."""
-        sessions = loader.lazy_load()
-        assert isinstance(sessions, Iterator), f"a {type(sessions).__name__}"
-        assert iter(sessions) is sessions
-
     def test_load_gives_what_lazy_load_gives(self, loader: BaseChatLoader) -> None:
-        """Test that `load` is langchain-core's, and gives the same again and again.
+        """Test that `lazy_load` is an iterator, and `load` is langchain-core's.
 
         If it fails: open the source inside `lazy_load`, keep no position on `self`, and
         sort what you list.
         """
+        assert isinstance(loader.lazy_load(), Iterator)
         assert type(loader).load is BaseChatLoader.load
         sessions = loader.load()
         assert sessions, "the source holds no session"
-        assert sessions == list(loader.lazy_load())
-        assert sessions == loader.load()
+        assert sessions == list(loader.lazy_load()) == loader.load()
 
-    def test_interleaved_iterations_are_independent(
-        self, loader: BaseChatLoader
-    ) -> None:
-        """Test that two passes at the same time do not disturb each other.
+    def test_passes_are_independent(self, loader: BaseChatLoader) -> None:
+        """Test that two passes at the same time, also of threads, do not disturb.
 
-        If it fails: each call of `lazy_load` needs its own connection, cursor or file.
+        If it fails: each call of `lazy_load` needs its own connection, cursor or file,
+        in local variables. A connection of SQLite serves only its own thread.
         """
         expected = loader.load()
         pairs = list(zip_longest(loader.lazy_load(), loader.lazy_load()))
         assert pairs == [(session, session) for session in expected]
-
-    def test_threads_are_independent(self, loader: BaseChatLoader) -> None:
-        """Test that several threads can read a loader at the same time.
-
-        If it fails: keep what belongs to one pass in local variables of `lazy_load`. A
-        connection of SQLite serves only the thread that opened it.
-        """
-        expected = loader.load()
         barrier = threading.Barrier(_THREADS, timeout=60)
 
         def read() -> list[ChatSession]:
@@ -273,11 +242,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_messages_name_their_sender(self, loader: BaseChatLoader) -> None:
         """Test that `additional_kwargs["sender"]` is a non-empty string.
 
-        If it fails: give `"unknown"` where the export does not say who wrote; set
-        `has_sender` to `False` if it never does.
+        If it fails: give `"unknown"` where the export does not say who wrote.
         """
-        if not self.has_sender:
-            pytest.skip("`has_sender` is False")
         for message in _messages(loader.load()):
             sender = message.additional_kwargs.get("sender")
             assert isinstance(sender, str), f"a {type(sender).__name__}"
@@ -304,14 +270,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
         If it fails: build the message and its `additional_kwargs` anew for each row.
         """
-        sessions = loader.load()
-        messages = list(_messages(sessions))
-        for objects in (
-            [session["messages"] for session in sessions],
-            messages,
-            [message.additional_kwargs for message in messages],
-        ):
-            assert len({id(item) for item in objects}) == len(objects)
+        check_nothing_is_shared(loader.load())
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
         """Test that sessions come back the same from `dumps` and `loads`, and pickle.
@@ -348,7 +307,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
     # --- what a loader leaves as it was
 
-    @pytest.mark.parametrize("read", ["full", "partial", "failed"])
+    @_EACH_READ
     def test_source_is_unchanged(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
@@ -365,28 +324,12 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         if read == "failed":
             self.damage(source)
         before = _folder_state(tmp_path)
-        if read == "full":
-            self.make_loader(source).load()
-        elif read == "partial":
-            _read_one(self.make_loader(source))
-        else:
-            _try_to_read(self, source)
+        _read(self, source, read)
         assert _folder_state(tmp_path) == before
 
-    def test_reads_from_a_read_only_folder(self, source: Path) -> None:
-        """Test that nothing but the right to read is needed.
-
-        Skipped on Windows and for root, where permissions do not bind. If it fails:
-        open files with `"rb"` or `"r"`, databases with `mode=ro` (one with a `-wal`
-        needs more care: see `immutable=1`), and make no lock file.
-        """
-        expected = self.make_loader(source).load()
-        with _made_read_only(source):
-            sessions = self.make_loader(source).load()
-        assert sessions == expected
-
+    @_EACH_READ
     def test_leaves_no_temporary_files(
-        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
         """Test that no copy of the export stays in the folder for temporary files.
 
@@ -395,35 +338,23 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         temporary = tmp_path / "temporary"
         temporary.mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-        for name in ("TMPDIR", "TEMP", "TMP"):
-            monkeypatch.setenv(name, str(temporary))
-        self.make_loader(source).load()
-        _read_one(self.make_loader(source))
+        if read == "failed":
+            self.damage(source)
+        _read(self, source, read)
         assert not list(temporary.iterdir())
 
-    def test_early_close_closes_the_source(
-        self, loader: BaseChatLoader, source: Path
-    ) -> None:
-        """Test that a reader that stops leaves no file of the source open.
+    @pytest.mark.parametrize("read", ["partial", "failed"])
+    def test_source_is_closed(self, source: Path, read: str) -> None:
+        """Test that a reader that stops, and a read that fails, leave no file open.
 
         Skipped on Windows. If it fails: open the source in a `with` inside the
-        generator; for `sqlite3.connect` that is `contextlib.closing`.
-        """
-        with _collection_paused(), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            _read_one(loader)
-            assert not _open_files(source)
-        assert not [w for w in caught if issubclass(w.category, ResourceWarning)]
-
-    def test_failed_read_closes_the_source(self, source: Path) -> None:
-        """Test that a read that fails leaves no file of the source open.
-
-        Skipped on Windows. If it fails: open the source in a `with`, also where its
+        generator (for `sqlite3.connect` that is `contextlib.closing`), also where its
         first bytes are checked, and hold no open file on `self`.
         """
-        self.damage(source)
+        if read == "failed":
+            self.damage(source)
         with _collection_paused():
-            attempt = _try_to_read(self, source)
+            attempt = _read(self, source, read)
             assert not _open_files(source)
         assert not [told for told in attempt.told if "unclosed" in told]
 
@@ -443,7 +374,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         """
         texts = _distinctive_texts(self.make_loader(source).load())
         self.damage(source)
-        for told in _try_to_read(self, source).told:
+        for told in _read(self, source, "failed").told:
             assert not any(text in told for text in texts)
 
     # --- use
@@ -569,41 +500,38 @@ def _drain(sessions: Iterator[ChatSession]) -> None:
         del session
 
 
-def _read_one(loader: BaseChatLoader) -> None:
-    sessions = loader.lazy_load()
-    next(sessions, None)
-    close(sessions)
-
-
 class _Attempt(NamedTuple):
-    """The result of reading a damaged export."""
+    """The loader, held so that what it leaves open stays open, and what it told."""
 
     loader: BaseChatLoader | None
-    """Held, so that a file that the loader holds stays open."""
-
     told: list[str]
-    """Texts that the reader sees: an error with its causes, and warnings."""
 
 
-def _try_to_read(suite: ChatLoaderTests, source: Path) -> _Attempt:
+def _read(suite: ChatLoaderTests, source: Path, read: str) -> _Attempt:
+    """Read an export, and collect what errors, their causes and warnings tell."""
     loader, told = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             loader = suite.make_loader(source)
-            _drain(loader.lazy_load())
+            sessions = loader.lazy_load()
+            if read == "partial":
+                next(sessions, None)
+                close(sessions)
+            _drain(sessions)
         except Exception as error:  # noqa: BLE001 - which one is the loader's decision
-            told = _error_texts(error)
+            told = traceback.format_exception_only(error)
+            told += [f"{cause!r}" for cause in _causes(error)]
     return _Attempt(loader, told + [str(warning.message) for warning in caught])
 
 
-def _error_texts(error: BaseException | None) -> list[str]:
-    texts = []
-    while error is not None:
-        texts.append(f"{error} {error!r}")
-        shown = error.__cause__ or not error.__suppress_context__
-        error = (error.__cause__ or error.__context__) if shown else None
-    return texts
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or (
+        None if error.__suppress_context__ else error.__context__
+    )
+    if cause is not None:
+        yield cause
+        yield from _causes(cause)
 
 
 def _folder_state(folder: Path) -> dict[str, tuple[int, str]]:
@@ -625,8 +553,7 @@ def _open_files(source: Path) -> list[str]:
     """List the files of a source that this process holds open, or skip the test."""
     if not _DESCRIPTORS.is_dir():
         pytest.skip("this system does not list a process's open files in /dev/fd")
-    paths = [source, *source.rglob("*")] if source.is_dir() else [source]
-    statuses = {path.name: path.stat() for path in paths}
+    statuses = {path.name: path.stat() for path in (source, *source.rglob("*"))}
     held = []
     for descriptor in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - numbers, not paths
         try:
@@ -635,22 +562,6 @@ def _open_files(source: Path) -> list[str]:
             continue
         held += [n for n, other in statuses.items() if os.path.samestat(status, other)]
     return held
-
-
-@contextmanager
-def _made_read_only(source: Path) -> Iterator[None]:
-    """Make a source and its folder read-only, or skip where that has no effect."""
-    inside = [path for path in source.rglob("*") if not path.is_symlink()]
-    modes = {path: path.stat().st_mode for path in (source.parent, source, *inside)}
-    try:
-        for path, mode in modes.items():
-            path.chmod(mode & ~0o222)
-        if os.access(source.parent, os.W_OK):
-            pytest.skip("a read-only folder does not bind root, nor anybody on Windows")
-        yield
-    finally:
-        for path, mode in modes.items():
-            path.chmod(mode)
 
 
 @contextmanager

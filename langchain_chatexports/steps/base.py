@@ -70,8 +70,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the session's messages that are in no output, by reason.
 
-        Called by `inspect` only. The default, nothing, is right for steps that drop
-        nothing.
+        Called by `inspect` only; by default a step drops nothing.
         """
         del session
         return {}
@@ -79,15 +78,9 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def counting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
-        """Transform as `lazy_transform` does, and count what is replaced in texts.
+        """Transform as `lazy_transform` does, and count in `notes` what is replaced.
 
-        Args:
-            sessions: As for `lazy_transform`.
-            notes: Where to count replaced places in texts by kind; by default a step
-                replaces nothing.
-
-        Returns:
-            The new sessions.
+        By default a step replaces nothing.
         """
         del notes
         return self.lazy_transform(sessions)
@@ -154,10 +147,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
                     yield [session]
                     del session
         except GeneratorExit:
-            run.on_chain_end(
-                cast("Any", {"sessions": count} if traced is None else traced)
-            )
-            raise
+            pass
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -166,15 +156,9 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # `bind(delimiter=" ")` must not be ignored in silence.
         if kwargs:
-            written = ", ".join(f"{name}=..." for name in sorted(kwargs))
-            owners = [
-                type(step).__name__
-                for step in self.flattened()
-                if kwargs.keys() <= type(step).model_fields.keys()
-            ]
             msg = (
                 f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to "
-                f"the step: {[*owners, type(self).__name__][0]}({written})."
+                "the step, such as MergeChatRuns(delimiter=...)."
             )
             raise TypeError(msg)
 
@@ -207,14 +191,6 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
 
-    @overload
-    def pipe(
-        self, *others: SessionTransform, name: str | None = None
-    ) -> SessionPipeline: ...
-    @overload
-    def pipe(
-        self, *others: RunnableLike[Any, Any], name: str | None = None
-    ) -> RunnableSerializable[Any, Any]: ...
     def pipe(
         self, *others: Any, name: str | None = None
     ) -> RunnableSerializable[Any, Any]:
@@ -287,8 +263,7 @@ class SessionPipeline(SessionTransform):
         """Draw the pipeline as the sequence of its steps."""
         if len(self.steps) > 1:
             return RunnableSequence(*self.steps).get_graph(config)
-        drawn = self.steps[0].get_graph if self.steps else super().get_graph
-        return drawn(config)
+        return super().get_graph(config)
 
     def __repr__(self) -> str:
         """Return the steps as they are written in code."""

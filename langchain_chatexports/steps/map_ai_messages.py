@@ -54,10 +54,7 @@ class MapAIMessages(SessionTransform):
     def _several_names(cls, value: Any) -> Any:
         # Any collection of names is taken; a tuple in one order is hashable and equal.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-            names = set(value)
-            if all(isinstance(name, str) for name in names):
-                return tuple(sorted(names))
-            return tuple(names)  # Left to pydantic, which says what is wrong.
+            return tuple(sorted(set(value), key=str))
         return value
 
     @field_validator("sender")
@@ -72,26 +69,19 @@ class MapAIMessages(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Map the messages of one session."""
-        given = session.get("messages", ())
-        if self.sender is None and self.role is None:
-            # The most frequent case, without a call for each message.
-            are_ai = [m.additional_kwargs.get("is_from_me") is True for m in given]
-        else:
-            are_ai = [self._is_ai(message.additional_kwargs) for message in given]
         messages = [
-            _as_ai_message(message) if is_ai else message
-            for message, is_ai in zip(given, are_ai, strict=True)
+            _as_ai_message(message)
+            if self._is_ai(message.additional_kwargs)
+            else message
+            for message in session.get("messages", ())
         ]
         return ({**session, "messages": messages},)
 
     def _is_ai(self, extra: Mapping[str, Any]) -> bool:
-        if self.role is not None:
-            if extra.get("role") != self.role:
-                return False
-            if self.sender is None:
-                return True
+        if self.role is not None and extra.get("role") != self.role:
+            return False
         if self.sender is None:
-            return extra.get("is_from_me") is True
+            return self.role is not None or extra.get("is_from_me") is True
         sender = extra.get("sender")
         named = (self.sender,) if isinstance(self.sender, str) else self.sender
         if not self.people or not isinstance(sender, str):

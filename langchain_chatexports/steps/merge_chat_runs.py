@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
@@ -96,12 +96,20 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
 
 
 def _joined_contents(run: Sequence[BaseMessage], delimiter: str) -> Any:
-    contents = [message.content for message in run]
-    if set(map(type, contents)) == {str}:
-        return _joined(cast("list[str]", contents), delimiter)
-    if all(map(_is_text_only, contents)):
+    if all(map(_is_text_only, run)):
         return _joined([str(message.text) for message in run], delimiter)
-    return _joined_parts(run, delimiter)
+    parts: list[Any] = []
+    has_text = False
+    for message in run:
+        content = message.content
+        if _is_text_only(message):
+            text = str(message.text).strip()
+            content = [{"type": "text", "text": text}] if text else []
+        if any(map(_is_text, content)):
+            parts += [{"type": "text", "text": delimiter}] if has_text else []
+            has_text = True
+        parts += content
+    return parts
 
 
 def _joined(texts: Sequence[str], delimiter: str) -> str:
@@ -114,33 +122,10 @@ def _joined(texts: Sequence[str], delimiter: str) -> str:
     return delimiter.join([*spoken[:1], *map(str.rstrip, spoken[1:])]).strip()
 
 
-def _is_text_only(content: str | list[str | dict[Any, Any]]) -> bool:
-    return isinstance(content, str) or all(_text(part) is not None for part in content)
+def _is_text_only(message: BaseMessage) -> bool:
+    content = message.content
+    return isinstance(content, str) or all(map(_is_text, content))
 
 
-def _text(part: str | dict[Any, Any]) -> str | None:
-    if isinstance(part, str):
-        return part
-    text = part.get("text") if part.get("type") == "text" else None
-    return text if isinstance(text, str) else None
-
-
-def _joined_parts(run: Sequence[BaseMessage], delimiter: str) -> list[dict[Any, Any]]:
-    """Join contents so that the texts in them, put together, stand as in `_joined`."""
-    parts: list[dict[Any, Any]] = []
-    has_text = False
-    for message in run:
-        content = message.content
-        if _is_text_only(content):
-            content = [str(message.text).rstrip()]
-        before = delimiter if has_text else ""
-        for part in content:
-            text = _text(part)
-            if text is None:
-                parts.append(cast("dict[Any, Any]", part))
-            elif text.strip():
-                kept = {} if isinstance(part, str) else part
-                text = before + text if has_text else text.lstrip()
-                parts.append({**kept, "type": "text", "text": text})
-                before, has_text = "", True
-    return parts
+def _is_text(part: str | dict[Any, Any]) -> bool:
+    return isinstance(part, str) or part.get("type") == "text"

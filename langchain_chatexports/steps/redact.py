@@ -15,7 +15,9 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.redaction.redactor import Redactor
+from langchain_chatexports.redaction.key_file import new_key
+from langchain_chatexports.redaction.phones import check_extra
+from langchain_chatexports.redaction.redactor import Redactor, names_of_session
 from langchain_chatexports.redaction.spans import Span
 from langchain_chatexports.steps.base import SessionTransform
 
@@ -53,9 +55,7 @@ class Redact(SessionTransform):
     def _sorted_names(cls, value: Any) -> Any:
         # Any collection of names is taken; a tuple in one order is hashable and equal.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-            if all(isinstance(name, str) for name in value):
-                return tuple(sorted({name.strip() for name in value} - {""}))
-            return tuple(value)
+            return tuple(sorted({str(name).strip() for name in value} - {""}))
         return value
 
     @classmethod
@@ -82,9 +82,6 @@ class Redact(SessionTransform):
             ValueError: If two names have one stand-in under the given key, or a
                 stand-in is a name (about once in a million exports): choose another.
         """
-        from langchain_chatexports.redaction.key_file import new_key
-        from langchain_chatexports.redaction.phones import check_extra
-
         check_extra()
         found = {*names_of_export(loader), *names}
         while True:
@@ -112,7 +109,7 @@ class Redact(SessionTransform):
     ) -> Iterator[ChatSession]:
         """Replace what is private, and count places in texts by kind in `notes`."""
         # Not the shared one: this one counts.
-        redactor = _new_redactor(self._secret(), self.names)
+        redactor = Redactor(self._secret(), self.names)
         redactor.notes = notes
         with closing(iter_sessions(sessions)) as source:
             for session in source:
@@ -137,13 +134,13 @@ class Redact(SessionTransform):
         Returns:
             The original by stand-in; it is as private as the export.
         """
-        redactor = _new_redactor(self._secret(), self.names)
+        redactor = Redactor(self._secret(), self.names)
         redactor.record = redactor.names_of_stand_ins()
         for session in iter_sessions(sessions):
             redactor.session(session)
         return redactor.record
 
-    def _redactor(self) -> "Redactor":
+    def _redactor(self) -> Redactor:
         return _shared_redactor(self._secret(), self.names)
 
     def _secret(self) -> str:
@@ -158,8 +155,6 @@ class Redact(SessionTransform):
 
 def names_of_export(sessions: SessionSource) -> set[str]:
     """Return the names of an export: participants, senders, nicknames, handles."""
-    from langchain_chatexports.redaction.redactor import names_of_session
-
     names: set[str] = set()
     for session in iter_sessions(sessions):
         names |= names_of_session(session)
@@ -167,11 +162,4 @@ def names_of_export(sessions: SessionSource) -> set[str]:
     return names
 
 
-def _new_redactor(key: str, names: tuple[str, ...]) -> "Redactor":
-    # Compiling its patterns takes as long as importing the whole package.
-    from langchain_chatexports.redaction.redactor import Redactor
-
-    return Redactor(key, names)
-
-
-_shared_redactor = lru_cache(maxsize=4)(_new_redactor)
+_shared_redactor = lru_cache(maxsize=4)(Redactor)

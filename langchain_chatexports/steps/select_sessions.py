@@ -114,20 +114,13 @@ class SelectSessions(SessionTransform):
         if not times:
             return False
         # Times are rounded down to seconds, and so may begin before `start` does.
-        is_late = self.start is None or min(times) >= int(self.start.timestamp())
-        return is_late and (self.end is None or max(times) < self.end.timestamp())
+        if self.start is not None and min(times) < int(self.start.timestamp()):
+            return False
+        return self.end is None or max(times) < self.end.timestamp()
 
 
 def is_group(session: ChatSession) -> bool:
-    """Return whether a session is a group's: by its metadata, else by its senders.
-
-    Args:
-        session: The session.
-
-    Returns:
-        What the metadata says; where it says nothing, whether there are more than two
-        senders.
-    """
+    """Return whether a session is a group's, by its metadata, else by its senders."""
     is_group = _metadata(session).get("is_group")
     if isinstance(is_group, bool):
         return is_group
@@ -135,11 +128,7 @@ def is_group(session: ChatSession) -> bool:
 
 
 def has_several_others(session: ChatSession) -> bool:
-    """Return whether a session is a group's, and not of two who gave theirs a title.
-
-    Args:
-        session: The session.
-    """
+    """Return whether a session is a group's, and not of two who gave theirs a title."""
     if not is_group(session):
         return False
     listed = _metadata(session).get("participants")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 from langchain_core.chat_sessions import ChatSession
@@ -33,7 +33,7 @@ class SplitSessions(SessionTransform):
 
     max_messages: int | None = Field(default=None, gt=0)
     """Maximum number of messages in a part. A longer one is cut at its largest inner
-    pause until no part is; of equal pauses the one nearest to the middle counts."""
+    pause until no part is; equal pauses are cut so that the parts are halved."""
 
     reply_within: timedelta | None = None
     """A reply (`additional_kwargs["reply_to"]`) is kept in one part with what it
@@ -138,41 +138,16 @@ def _cut_to_size(
     held: Sequence[bool],
     max_messages: int,
 ) -> None:
-    """Add borders until no part is longer, the best places first."""
+    """Add borders until no part is longer, at the largest pauses first."""
     length = len(pauses)
 
-    def rank(index: int) -> tuple[bool, float]:
-        return held[index], -(pauses[index] or 0.0)
+    def rank(index: int) -> tuple[bool, float, int]:
+        # Of equal pauses a multiple of the highest power of two: parts are halved.
+        return held[index], -(pauses[index] or 0.0), -(index & -index)
 
-    if max(end - start for start, end in pairwise((0, *borders, length))) <= (
-        max_messages
-    ):
-        return
-    known = set(borders)
-    places = sorted((i for i in range(1, length) if i not in known), key=rank)
-    for _, group in groupby(places, key=rank):
-        equal = sorted(group)
-        waiting = [(0, len(equal))]
-        while waiting:
-            low, high = waiting.pop()
-            if low == high:
-                continue
-            at = bisect_right(borders, equal[low])
-            start = borders[at - 1] if at else 0
-            end = borders[at] if at < len(borders) else length
-            inside = bisect_left(equal, end, low, high)
-            waiting.append((inside, high))
-            if end - start > max_messages:
-                chosen = _nearest(equal, (start + end) / 2, low, inside)
-                insort(borders, equal[chosen])
-                waiting += ((chosen + 1, inside), (low, chosen))
-
-
-def _nearest(places: Sequence[int], middle: float, low: int, high: int) -> int:
-    """Return the index in [`low`, `high`) of the place nearest to a middle."""
-    after = bisect_left(places, middle, low, high)
-    if after == high:
-        return after - 1
-    if after > low and middle - places[after - 1] <= places[after] - middle:
-        return after - 1
-    return after
+    for index in sorted(range(1, length), key=rank):
+        at = bisect_left(borders, index)
+        start = borders[at - 1] if at else 0
+        end = borders[at] if at < len(borders) else length
+        if end - start > max_messages and index != end:
+            borders.insert(at, index)

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
 from langchain_chatexports.local_server.bases.safety import check_safe
 
@@ -108,8 +108,11 @@ def check_weights(directory: Path) -> None:
     if _size_bytes(directory) < _MIN_BYTES or find_spec("bitsandbytes"):
         return
     if uses_4_bits(directory, choose_device()):
-        feature = "A base of this size on this GPU"
-        raise MissingExtraError(feature, "qlora")
+        msg = (
+            "A base of this size is loaded in 4 bits on this GPU, which needs "
+            "bitsandbytes: pip install bitsandbytes"
+        )
+        raise LocalServerError(msg)
 
 
 def config_and_class(directory: Path) -> tuple[Any, Any]:

@@ -65,13 +65,10 @@ class TestIMessage(ChatLoaderUnitTests):
     ) -> None:
         super().test_sessions_do_not_depend_on_the_time_zone(loader, monkeypatch)
 
+    @pytest.mark.parametrize("read", ["partial", "failed"])
     @fails("the connection stays open until the garbage collector finds it")
-    def test_early_close_closes_the_source(self, loader: Any, source: Any) -> None:
-        super().test_early_close_closes_the_source(loader, source)
-
-    @fails("the connection stays open until the garbage collector finds it")
-    def test_failed_read_closes_the_source(self, source: Any) -> None:
-        super().test_failed_read_closes_the_source(source)
+    def test_source_is_closed(self, source: Any, read: str) -> None:
+        super().test_source_is_closed(source, read)
 
 
 class TestFolderFacebookMessenger(ChatLoaderUnitTests):
@@ -164,6 +161,7 @@ def table() -> str:
             f"| {name} | `{check}` | {mark.kwargs['reason']} |"
             for check, test in vars(suite).items()
             for mark in getattr(test, "pytestmark", ())
+            if mark.name == "xfail"
         ]
         rows += failures or [f"| {name} | none | |"]
     return "\n".join(rows) + "\n"

@@ -21,7 +21,7 @@ NEEDS = [
     ("stdnum", "redact", "prepare export --redact -o set"),
     ("duckdb", "table", "prepare export --format parquet -o set"),
     ("duckdb", "table", "prepare export --format parquet --split -o set"),
-    ("jinja2", "report", "report export --json"),
+    ("jinja2", "cli", "report export --json"),
     ("sklearn", "evaluate", "evaluate"),
     ("scipy", "evaluate", "evaluate model"),
     ("trl", "local", "evaluate"),

@@ -460,18 +460,6 @@ def test_a_pipe_in_place_of_a_trace_is_refused_at_once(
     assert (done.status, "is a pipe, not a file" in done.err) == (1, True)
 
 
-def test_an_output_that_nobody_reads_is_given_up(
-    chatexports: Callable[..., Any],
-    chats: Path,
-    pipe: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("langchain_chatexports._files._READER_SECONDS", 0.2)
-    done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
-    assert done.status == 1
-    assert "that nothing has read from" in done.err
-
-
 def test_a_reader_may_come_later_than_the_writer(
     chatexports: Callable[..., Any], chats: Path, pipe: Path
 ) -> None:

@@ -125,4 +125,4 @@ def test_report_without_its_extra_says_so_before_it_reads(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     done = chatexports("report", chats)
     assert done.status == 1
-    assert 'pip install "langchain-chatexports[report]"' in done.err
+    assert 'pip install "langchain-chatexports[cli]"' in done.err

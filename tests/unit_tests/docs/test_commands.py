@@ -106,7 +106,7 @@ def test_what_the_demo_installs_is_enough_for_the_readmes_commands() -> None:
     demo = makefile.partition("/.stamp-demo:")[2].partition("\n\n")[0]
     (installed,) = re.findall(r'"\.\[([^\]]*)\]"', demo)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    needed = extras_in(readme) | {"cli", "local", "report", "evaluate"}
+    needed = extras_in(readme) | {"cli", "local", "evaluate"}
     assert needed <= with_those_inside(set(installed.split(",")))
 
 

@@ -56,21 +56,7 @@ def test_it_loads_nothing_from_elsewhere(page: Any) -> None:
     assert "default-src 'none'" in html
 
 
-def test_a_table_aligns_numbers(page: Any) -> None:
-    html = page('{{ table(("name", "#count"), [("Hare", 115)]) }}')
-    assert '<th class="number">count</th>' in html
-    assert '<td class="number">115</td>' in html
-    assert "<td>Hare</td>" in html
-
-
-def test_it_fits_dark_paper_and_phone(page: Any) -> None:
-    html = page("x")
-    assert "prefers-color-scheme: dark" in html
-    assert "@media print" in html
-    assert "width=device-width" in html
-
-
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[cli\]"):
         render_page("base.html")

@@ -10,12 +10,6 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager, index
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from langchain_chatexports import (
-    ChunkSessions,
-    MergeChatRuns,
-    Redact,
-    SplitSessions,
-)
 from langchain_chatexports.retrieval import sessions_to_documents
 from tests.unit_tests.builders.sessions import START, ExportLoader, said, talk
 
@@ -48,24 +42,6 @@ def test_text_has_the_chat_and_the_day_and_a_line_a_message() -> None:
         "00:32 Hare: Speed is key!\n"
         "00:32 Tortoise: Is it?"
     )
-
-
-def test_a_new_day_has_a_line_of_its_own() -> None:
-    session = {
-        "messages": [said("Hare", "late", at=0), said("Hare", "early", at=86400)]
-    }
-    text = _only(cast("ChatSession", session), gap=None).page_content
-    assert text.split("\n")[1::2] == ["2023-08-28 (UTC)", "2023-08-29 (UTC)"]
-
-
-def test_no_name_looks_like_somebody_elses_message() -> None:
-    message = said("Hare\n12:00 Tortoise", "you win", message_time=None)
-    facts = {"title": "Race\n12:01 Tortoise: yes"}
-    document = _only(cast("ChatSession", {"messages": [message], "metadata": facts}))
-    assert document.page_content.split("\n") == [
-        "Chat: Race 12:01 Tortoise: yes (Hare 12:00 Tortoise)",
-        "Hare 12:00 Tortoise: you win",
-    ]
 
 
 def test_metadata_leads_back_to_the_messages() -> None:
@@ -115,17 +91,6 @@ def test_flat_metadata_leads_back_too() -> None:
     assert next(ExportLoader([session]).to_documents(flat=True)) == flat
 
 
-def test_merged_messages_keep_all_their_ids() -> None:
-    session = {
-        "messages": [
-            said("Hare", "a", message_id="m1"),
-            said("Hare", "b", message_id="m2"),
-        ]
-    }
-    (merged,) = MergeChatRuns().invoke(cast("ChatSession", session))
-    assert _only(merged).metadata["message_ids"] == ["m1", "m2"]
-
-
 def test_windows_share_messages_and_end_at_pauses() -> None:
     messages = [said("Hare", f"{i}", at=10 * i + 7200 * (i > 4)) for i in range(8)]
     session = cast("ChatSession", {"messages": messages})
@@ -136,23 +101,11 @@ def test_windows_share_messages_and_end_at_pauses() -> None:
     assert found == [["0", "1", "2"], ["2", "3", "4"], ["5", "6", "7"]]
 
 
-def test_without_size_and_gap_a_session_is_one_document() -> None:
-    windows = ChunkSessions(size=5, overlap=1).invoke(_thread(9))
-    documents = [*sessions_to_documents(windows, size=None, gap=None)]
-    assert [len(document.metadata["messages"]) for document in documents] == [5, 5]
-    assert len({document.id for document in documents}) == 2
-
-
 def test_messages_without_ids_have_the_same_ones_in_the_next_export() -> None:
     before, after = _only(_thread(4)), _only(_thread(6))
     ids = after.metadata["message_ids"]
     assert ids[:4] == before.metadata["message_ids"]
     assert len(set(ids)) == 6
-
-
-def test_equal_messages_of_a_moment_have_different_ids() -> None:
-    session = {"messages": [said("Hare", "hop", at=0), said("Hare", "hop", at=0)]}
-    assert len(set(_only(cast("ChatSession", session)).metadata["message_ids"])) == 2
 
 
 def test_sessions_of_other_packages_have_sources_of_their_own() -> None:
@@ -181,24 +134,6 @@ def test_half_a_surrogate_pair_becomes_a_sign_that_can_be_written() -> None:
     json.dumps([document.page_content, document.metadata], ensure_ascii=False).encode()
 
 
-def test_loaders_and_pipelines_have_documents() -> None:
-    loader = ExportLoader([_thread(20)])
-    documents = [*loader.to_documents()]
-    assert documents == [*sessions_to_documents(loader)]
-    parts = [*(loader | SplitSessions(gap=timedelta(days=1))).to_documents(size=20)]
-    assert [len(part.metadata["messages"]) for part in parts] == [20]
-
-
-def test_redaction_holds_in_documents() -> None:
-    facts = {"id": "Zebulon", "title": "Zebulon", "participants": ["Zebulon Quill"]}
-    lines = ("Zebulon Quill: hi, it is Zebulon", "Tortoise: Hello Zebulon")
-    session = talk(*lines, metadata=facts)
-    loader = ExportLoader([session])
-    redacted = loader | Redact.for_export(loader)
-    (document,) = redacted.to_documents()
-    assert "Zebulon" not in json.dumps([document.page_content, document.metadata])
-
-
 def test_documents_are_lazy_and_close_the_loader() -> None:
     loader = ExportLoader([_thread(3), _thread(3)])
     documents = loader.to_documents()
@@ -206,14 +141,6 @@ def test_documents_are_lazy_and_close_the_loader() -> None:
     next(documents)
     documents.close()  # type: ignore[attr-defined] # a generator
     assert loader.closed == 1
-
-
-@pytest.mark.parametrize(
-    "options", [{"size": 2, "overlap": 2}, {"size": 0}, {"gap": timedelta(0)}]
-)
-def test_impossible_windows_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"overlap|gap|size"):
-        [*sessions_to_documents(talk("Hare: hi"), **options)]
 
 
 def test_a_grown_export_is_indexed_without_doubling() -> None:

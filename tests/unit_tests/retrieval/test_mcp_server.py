@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports import IMessageChatLoader, MissingExtraError
+from langchain_chatexports import MissingExtraError
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
-from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.sessions import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 mcp = pytest.importorskip("mcp")
 
@@ -122,26 +120,12 @@ async def test_search_is_filtered(filters: dict[str, Any], matches: set[str]) ->
     assert {passage["match"] for passage in found["passages"]} == matches
 
 
-async def test_nothing_found_is_no_error() -> None:
-    found = await answer(index_of(RACE), "search_messages", query="helicopter")
-    assert found == {"passages": []}
-
-
 async def test_read_around_has_the_neighbors() -> None:
     index = index_of(RACE, PICNIC)
     passage = await answer(index, "read_around", message_id="m2", before=1, after=5)
     assert [message["id"] for message in passage["messages"]] == ["m1", "m2", "m3"]
     passage = await answer(index, "read_around", message_id="m2", before=0, after=0)
     assert [message["id"] for message in passage["messages"]] == ["m2"]
-
-
-async def test_read_around_of_an_unknown_id_is_an_error() -> None:
-    assert "no message with this id" in await error(
-        index_of(RACE), "read_around", message_id="m9"
-    )
-    assert "no message with this id" in await error(
-        index_of(RACE), "read_around", message_id="m1", chat_id="races:t2"
-    )
 
 
 async def test_chats_say_who_and_when() -> None:
@@ -177,12 +161,9 @@ async def test_people_are_listed_by_messages() -> None:
     ("tool", "arguments", "named"),
     [
         ("search_messages", {}, "query"),
-        ("search_messages", {"query": ""}, "query"),
         ("search_messages", {"query": "x" * 1_001}, "query"),
-        ("search_messages", {"query": ["race"]}, "query"),
         ("search_messages", {"query": "race", "start": "yesterday"}, "start"),
         ("search_messages", {"query": "race", "limit": 21}, "limit"),
-        ("read_around", {"message_id": "m1", "before": -1}, "before"),
         ("read_around", {"message_id": "m1", "after": 10_000}, "after"),
         ("read_around", {"message_id": "m" * 501}, "message_id"),
         ("list_chats", {"limit": 0}, "limit"),
@@ -239,17 +220,6 @@ async def test_results_are_limited_and_no_message_hides_the_others() -> None:
     texts = [m["text"] for passage in found["passages"] for m in passage["messages"]]
     assert {text[0] for text in texts} == set("01234567")
     assert all(text.endswith("…") for text in texts)
-
-
-async def test_neighbors_are_limited_together() -> None:
-    messages = [
-        said("Hare", f"{n} {'far ' * 5_000}", at=n, message_id=f"m{n}")
-        for n in range(200)
-    ]
-    index = index_of({"messages": messages, "metadata": {"id": "t"}})
-    result = await call(index, "read_around", message_id="m99", before=50, after=50)
-    assert len(result.structured_content["messages"]) == 101
-    assert len(result.content[0].text) < 60_000
 
 
 # --- what is logged
@@ -316,16 +286,3 @@ def test_without_its_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, f"mcp.server.{module}", None)
     with pytest.raises(MissingExtraError, match=r"\[mcp\]"):
         chat_mcp_server(ChatIndex())
-
-
-async def test_every_hit_leads_back_to_the_export(tmp_path: Path) -> None:
-    loader = IMessageChatLoader(write_imessage(tmp_path / "chat.db"), owner="Tortoise")
-    index = index_of(loader)
-    written = {m.id: m for session in loader for m in session["messages"]}
-    found = await answer(index, "search_messages", query="race", limit=20)
-    messages = [m for passage in found["passages"] for m in passage["messages"]]
-    assert len(messages) > 20
-    for message in messages:
-        original = written[message["id"]]
-        assert message["text"] == original.content
-        assert message["sender"] == original.additional_kwargs["sender"]

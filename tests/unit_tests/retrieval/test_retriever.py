@@ -58,15 +58,6 @@ async def test_questions_at_the_same_time() -> None:
         assert f"number {number}" in document.page_content
 
 
-def test_a_file_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "index.sqlite"
-    for length in (2, 4):
-        session = talk(*LINES[:length], metadata={"id": "c"})
-        retriever = ChatExportRetriever.from_sessions(session, path)
-    assert len(retriever.index.people()) == 2
-    assert "number 1" in retriever.invoke("race")[0].page_content
-
-
 def test_it_shows_no_text_or_names() -> None:
     retriever = ChatExportRetriever.from_sessions(talk("Zebulon: quagmire"))
     assert "quagmire" not in repr(retriever)
@@ -90,21 +81,11 @@ def test_ids_of_hits_lead_back_to_the_messages_of_every_app(
     assert documents
     for document in documents:
         for row in document.metadata["messages"]:
-            around = retriever.index.around(
+            around = retriever.index.lines_around(
                 row["id"], before=0, after=0, chat=document.metadata["source"]
             )
             assert around is not None
-            assert around.metadata["messages"] == [row]
+            ((_, _, sender, text),) = around[1]
+            assert sender == row["sender"]
             if texts:  # WhatsApp has no ids: the index makes them.
-                sender, text = texts[row["id"]]
-                assert sender == row["sender"]
-                assert text.split("\n")[0] in around.page_content
-
-
-@pytest.mark.parametrize("filters", [{"person": []}, {"chat": []}, {"k": 0}])
-async def test_filters_that_allow_nothing_find_nothing(filters: Any) -> None:
-    retriever = ChatExportRetriever.from_sessions(talk(*LINES))
-    assert retriever.invoke("race")
-    assert retriever.invoke("race", **filters) == []
-    assert await retriever.ainvoke("race", **filters) == []
-    assert retriever.model_copy(update=filters).invoke("race") == []
+                assert texts[row["id"]] == (sender, text)

@@ -81,11 +81,6 @@ def test_model_chooses_person_chat_and_days() -> None:
     assert not call(tool, query="race", start="2024-01-01").artifact
 
 
-def test_empty_arguments_are_none() -> None:
-    """Models pass empty texts for what they leave open."""
-    assert call(tool_over(RACE), query="race", person="", chat="").artifact
-
-
 def test_filter_of_the_retriever_stays_and_is_not_offered() -> None:
     tool = tool_over(RACE, person="Tortoise", end=date(2023, 8, 28))
     assert sorted(tool.args) == ["chat", "query", "start"]
@@ -94,14 +89,6 @@ def test_filter_of_the_retriever_stays_and_is_not_offered() -> None:
     assert by[document.metadata["match"]] == "Tortoise"
     refused = call(tool, query="speed", person="Hare")
     assert refused.status == "error"
-
-
-def test_nothing_found_is_said() -> None:
-    message = call(tool_over(RACE), query="helicopter")
-    assert (message.content, message.artifact) == (
-        "Nothing was found in the chats.",
-        [],
-    )
 
 
 def test_name_that_nobody_has_is_a_message_with_the_nearest() -> None:
@@ -151,21 +138,6 @@ def test_long_texts_are_cut_and_hide_no_other() -> None:
     assert len(message.artifact[0].page_content) > 60_000
 
 
-def test_text_looks_like_no_other_message_and_has_no_codes() -> None:
-    text = "race \x1b[2J\n00:33 Tortoise: I give up\u202e\r\nChat: other"
-    tool = tool_over({"messages": [said("Hare", text, at=0)], "metadata": {"id": "t"}})
-    message = call(tool, query="race")
-    assert not re.search(r"[\x1b\r\u202e]", message.text)
-    assert "\n00:33 Tortoise: I give up" not in message.text
-    assert "\nChat: other" not in message.text
-    assert message.artifact[0].page_content.endswith(f": {' '.join(text.split())}")
-
-
-def test_unknown_time_is_said() -> None:
-    session = {"messages": [said("Hare", "Speed is key!", at=None)]}
-    assert "] at an unknown time, Hare\n" in call(tool_over(session), query="key").text
-
-
 # --- in an agent
 
 
@@ -196,18 +168,3 @@ def test_agent_answers_and_what_it_cites_is_in_the_export(
     said_so = {m.id: m for session in loader for m in session["messages"]}[cited]
     assert said_so.content == "Slow and steady, that's my motto."
     assert state["messages"][-1].text.startswith("Tortoise")
-
-
-def test_agent_can_try_again_after_an_error(loader: IMessageChatLoader) -> None:
-    tool = chat_search_tool(ChatExportRetriever.from_sessions(loader))
-    script = [
-        calls(tool.name, query="motto", person="Turtle"),
-        calls(tool.name, query="motto", start="soon"),
-        calls(tool.name, query="motto"),
-        quote,
-    ]
-    agent: Any = create_agent(ScriptedModel(script=script), [tool])
-    messages = agent.invoke({"messages": [("user", "motto?")]})["messages"]
-    results = [m.status for m in messages if isinstance(m, ToolMessage)]
-    assert results == ["error", "error", "success"]
-    assert messages[-1].text.startswith("Tortoise")

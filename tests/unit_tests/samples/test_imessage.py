@@ -13,7 +13,6 @@ from langchain_chatexports import (
     ExportFormatError,
     IMessageChatLoader,
 )
-from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.samples.writing import read_scenes
 
@@ -60,14 +59,6 @@ def test_every_line_is_loaded(sessions: list[Any]) -> None:
     assert loaded == written[::-1]
 
 
-def test_both_speakers_are_handles(path: Path) -> None:
-    assert rows(path, "SELECT DISTINCT is_from_me FROM message") == [(0,)]
-    assert rows(path, "SELECT id FROM handle ORDER BY ROWID") == [
-        ("Tortoise",),
-        ("Hare",),
-    ]
-
-
 def test_chats_are_groups_named_by_their_topic(sessions: list[Any]) -> None:
     metadata = [session["metadata"] for session in sessions]
 
@@ -80,15 +71,6 @@ def test_no_message_is_left_out(path: Path, sessions: list[Any]) -> None:
     summary = IMessageChatLoader(path).inspect()
 
     assert summary.found == summary.kept == sum(len(s["messages"]) for s in sessions)
-
-
-def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(
-    sessions: list[Any],
-) -> None:
-    for session in map_ai_messages(merge_chat_runs(sessions), sender="Tortoise"):
-        types = [message.type for message in session["messages"]]
-        assert set(types) == {"ai", "human"}
-        assert types[-1] == "ai"
 
 
 def test_rows_never_change(path: Path) -> None:
@@ -108,25 +90,10 @@ def test_rows_never_change(path: Path) -> None:
     )
 
 
-def test_two_writes_give_equal_bytes(path: Path, tmp_path: Path) -> None:
-    again = write_imessage(tmp_path / "again" / "chat.db")
-
-    assert again.read_bytes() == path.read_bytes()
-
-
-def test_the_database_is_sound(path: Path) -> None:
-    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    assert rows(path, "PRAGMA foreign_key_check") == []
-
-
-def test_nothing_is_left_beside_the_file(path: Path) -> None:
-    assert [file.name for file in path.parent.iterdir()] == ["chat.db"]
-
-
 def test_the_same_sample_is_left_as_it_is(path: Path) -> None:
-    before = path.stat()
+    before = path.stat().st_mtime_ns
     write_imessage(path)
-    assert path.stat() == before
+    assert path.stat().st_mtime_ns == before
 
 
 def test_a_changed_sample_is_not_overwritten(path: Path) -> None:

@@ -72,10 +72,6 @@ def test_no_message_is_left_out(folder: Path) -> None:
     assert (summary.sessions, summary.found, summary.kept) == (9, 663, 663)
 
 
-def test_the_owner_is_found(folder: Path) -> None:
-    assert FolderFacebookMessengerChatLoader(folder).inspect().owner == "Harry Potter"
-
-
 def test_texts_stay_in_the_order_in_which_they_were_sent(
     folder: Path, sessions: list[Any]
 ) -> None:
@@ -101,46 +97,6 @@ def test_files_are_oldest_first(folder: Path) -> None:
         assert times == sorted(times)
 
 
-def test_files_are_where_the_tutorial_has_them(folder: Path) -> None:
-    names = [file.relative_to(folder).as_posix() for file in thread_files(folder)]
-
-    assert names == [
-        "inbox/GinnyWeasley/messages_Ginny_Weasley.json",
-        "inbox/HermioneGranger/messages_Hermione_Granger.json",
-        "inbox/LunaLovegood/messages_Luna_Lovegood.json",
-        "inbox/RonWeasley/messages_Harry_Potter.json",
-        "inbox/SiriusBlack/messages_Sirius_Black.json",
-        "inbox/dracomalfoy/messages_Draco_Malfoy.json",
-        "inbox/hagrid/messages_Hagrid.json",
-        "inbox/nevillelongbottom/messages_Neville.json",
-        "inbox/severussnape/messages_Severus_Snape.json",
-    ]
-
-
-def test_files_have_the_exports_keys(folder: Path) -> None:
-    for thread in threads(folder):
-        assert sorted(thread) == [
-            "is_still_participant",
-            "magic_words",
-            "messages",
-            "participants",
-            "thread_path",
-            "title",
-        ]
-        assert {tuple(sorted(row)) for row in thread["messages"]} == {
-            ("content", "sender_name", "timestamp_ms")
-        }
-
-
-def test_files_are_ascii_with_the_exporters_escapes(folder: Path) -> None:
-    raw = b"".join(file.read_bytes() for file in thread_files(folder))
-
-    assert raw.isascii()
-    assert b"d\\u00c3\\u00a9j\\u00c3\\u00a0 vu" in raw
-    assert b"\\u00f0\\u009f\\u008c\\u0099" in raw
-    assert set(re.findall(rb"\\u(..)", raw)) == {b"00"}
-
-
 def test_accents_and_emoji_are_loaded_as_they_were_typed(
     sessions: list[Any],
 ) -> None:
@@ -158,42 +114,15 @@ def test_the_bytes_never_change(folder: Path) -> None:
     )
 
 
-def test_two_writes_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
-    again = write_messenger(tmp_path / "deep" / "hogwarts")
-
-    for file in thread_files(folder):
-        assert (again / file.relative_to(folder)).read_bytes() == file.read_bytes()
-
-
-def test_nothing_is_left_beside_the_folder(folder: Path) -> None:
-    assert [file.name for file in folder.parent.iterdir()] == ["hogwarts"]
-    assert sorted(file.name for file in folder.iterdir()) == ["inbox"]
-
-
 def test_the_same_sample_is_left_as_it_is(tmp_path: Path) -> None:
     folder = write_messenger(tmp_path / "hogwarts")
     (folder / "notes.txt").write_text("mine")
-    before = [file.stat() for file in thread_files(folder)]
+    before = [file.stat().st_mtime_ns for file in thread_files(folder)]
 
     write_messenger(folder)
 
-    assert [file.stat() for file in thread_files(folder)] == before
+    assert [file.stat().st_mtime_ns for file in thread_files(folder)] == before
     assert (folder / "notes.txt").read_text() == "mine"
-
-
-def test_a_changed_sample_is_left_alone(tmp_path: Path) -> None:
-    folder = write_messenger(tmp_path / "hogwarts")
-    changed, *_ = thread_files(folder)
-    changed.write_bytes(b"{}")
-
-    with pytest.raises(ExportFormatError, match="nothing was written"):
-        write_messenger(folder)
-
-    assert changed.read_bytes() == b"{}"
-
-
-def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
-    assert len(thread_files(write_messenger(tmp_path))) == 9
 
 
 def test_a_strangers_folder_is_left_alone(tmp_path: Path) -> None:
@@ -206,13 +135,3 @@ def test_a_strangers_folder_is_left_alone(tmp_path: Path) -> None:
 
     assert theirs.read_bytes() == b"{}"
     assert [file.name for file in tmp_path.iterdir()] == ["inbox"]
-
-
-def test_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
-    target = tmp_path / "hogwarts"
-    target.write_bytes(b"mine")
-
-    with pytest.raises(ExportFormatError, match=re.escape(str(target))):
-        write_messenger(target)
-
-    assert target.read_bytes() == b"mine"

@@ -113,8 +113,8 @@ def test_each_extra_is_tried_in_an_environment_of_its_own(script: Any) -> None:
 
 
 def test_without_an_extra_each_part_is_asked_which_it_needs(script: Any) -> None:
-    # `all-local` only names others, and `qlora` is asked for only beside `local`.
-    assert extras().keys() - script.WITHOUT.keys() == {"all-local", "qlora"}
+    # `all-local` only names others.
+    assert extras().keys() - script.WITHOUT.keys() == {"all-local"}
 
 
 def test_ci_tries_each_extra() -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Generator, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 from langchain_core.chat_sessions import ChatSession
@@ -112,11 +111,6 @@ class SoundLoader(ChatExportLoader):
         return {"messages": messages}
 
 
-class TakesOnlyStr(SoundLoader):
-    def __init__(self, path: Any) -> None:
-        super().__init__(path + "")
-
-
 class TakesOnlyPath(SoundLoader):
     def __init__(self, path: Any) -> None:
         super().__init__(path.absolute())
@@ -125,14 +119,6 @@ class TakesOnlyPath(SoundLoader):
 class FindsNothingWithoutComplaint(SoundLoader):
     def files(self) -> list[Path]:
         return sorted(self.path.glob("*.jsonl"))
-
-
-class ComplainsWithoutThePath(SoundLoader):
-    def files(self) -> list[Path]:
-        if not self.path.exists():
-            msg = "There is nothing."
-            raise ExportNotFoundError(msg)
-        return super().files()
 
 
 class CreatesTheMissing(SoundLoader):
@@ -144,20 +130,9 @@ class CreatesTheMissing(SoundLoader):
             raise
 
 
-class OverridesLoad(SoundLoader):
-    def load(self) -> list[ChatSession]:
-        return list(self.lazy_load())
-
-
 class ReturnsAList(SoundLoader):
     def lazy_load(self) -> Any:
         return list(super().lazy_load())
-
-
-class LoadsNothing(SoundLoader):
-    def files(self) -> list[Path]:
-        super().files()
-        return []
 
 
 class OneShot(SoundLoader):
@@ -185,32 +160,9 @@ class SharesARow(SoundLoader):
         return super().message(self.row)
 
 
-class BelongsToItsThread(SoundLoader):
-    def __init__(self, path: Any) -> None:
-        super().__init__(path)
-        self.owner_thread = threading.get_ident()
-
-    def files(self) -> list[Path]:
-        if threading.get_ident() != self.owner_thread:
-            msg = "objects created in a thread can only be used in that same thread"
-            raise RuntimeError(msg)
-        return super().files()
-
-
 class Eager(SoundLoader):
     def lazy_load(self) -> Iterator[ChatSession]:
         yield from list(super().lazy_load())
-
-
-class GivesReadOnlyMappings(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> Any:
-        return MappingProxyType({"messages": messages})
-
-
-class GivesEmptySessions(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> ExportSession:
-        del messages
-        return {"messages": []}
 
 
 class GivesAIMessages(SoundLoader):
@@ -238,12 +190,6 @@ class MisattributesMessages(SoundLoader):
         return super().message({**row, "by": other})
 
 
-class GivesContentAsParts(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        return message.model_copy(update={"content": [str(message.content)]})
-
-
 class ForgetsTheSender(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         message = super().message(row)
@@ -251,28 +197,9 @@ class ForgetsTheSender(SoundLoader):
         return message
 
 
-class GivesAnEmptySender(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        return super().message({**row, "by": " "})
-
-
 class NewestFirst(SoundLoader):
     def session(self, messages: list[BaseMessage]) -> ExportSession:
         return {"messages": messages[::-1]}
-
-
-class GivesNoTime(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        return HumanMessage(row["text"], additional_kwargs={"sender": row["by"]})
-
-
-class SharesKwargs(SoundLoader):
-    shared = MappingProxyType({"Tortoise": {"sender": "Tortoise"}})
-
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        message.additional_kwargs = self.shared.get(row["by"], {"sender": "Hare"})
-        return message
 
 
 class GivesAMessageTwice(SoundLoader):
@@ -292,24 +219,12 @@ class GivesDatetimes(SoundLoader):
         return message
 
 
-class GivesMetadataThatJsonChanges(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> Any:
-        return {"messages": messages, "metadata": {"participants": ("Tortoise",)}}
-
-
 class GivesLocalTimes(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         message = super().message(row)
         local = datetime.fromtimestamp(row["at"])  # noqa: DTZ006 - the point
         message.additional_kwargs["local"] = local.isoformat()
         return message
-
-
-class WritesBeside(SoundLoader):
-    def files(self) -> list[Path]:
-        files = super().files()
-        self.path.with_name("index.txt").touch()
-        return files
 
 
 class TouchesTheSource(SoundLoader):
@@ -335,12 +250,6 @@ class WritesALogOfErrors(SoundLoader):
         except ExportFormatError:
             Path("errors.log").write_text(place, encoding="utf-8")
             raise
-
-
-class NeedsTheRightToWrite(SoundLoader):
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        with path.open("r+b"):
-            yield from super().messages(path, counts)
 
 
 class LeavesACopy(SoundLoader):
@@ -418,11 +327,6 @@ class HoldsItsPosition(SoundLoader):
         self.position = None
 
 
-class JoinsToAList(SoundLoader):
-    def __or__(self, other: Any) -> Any:
-        return list(other.lazy_transform(self))
-
-
 class JoinsWithoutTheStep(SoundLoader):
     def __or__(self, other: Any) -> Any:
         del other
@@ -433,8 +337,3 @@ class ForgetsToCount(SoundLoader):
     def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
         yield from super().messages(path, counts)
         counts.skipped.clear()
-
-
-class ShowsATextInItsCounts(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        return super().message({**row, "by": row["text"]})

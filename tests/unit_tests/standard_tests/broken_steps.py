@@ -6,7 +6,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.runnables import RunnableLambda, RunnableSequence
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_chatexports.steps import SessionTransform, iter_sessions
@@ -38,17 +37,6 @@ class GivesNothing(SoundStep):
         return ()
 
 
-class GivesTuples(SoundStep):
-    def transform_session(self, session: ChatSession) -> Any:
-        return [tuple(part.items()) for part in super().transform_session(session)]
-
-
-class TakesOnlyLists(SoundStep):
-    def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        for index in range(len(sessions)):
-            yield from self.transform_session(sessions[index])
-
-
 class TakesNoChunks(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
         items: Any = sessions
@@ -60,32 +48,12 @@ class TakesNoChunks(SoundStep):
             yield from self.transform_session(session)
 
 
-class TakesNoSingleSession(SoundStep):
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        return super().invoke(list(input), config, **kwargs)
-
-
 class PassesBadInputOver(SoundStep):
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         try:
             return super().invoke(input, config, **kwargs)
         except TypeError:
             return []
-
-
-class SpeaksInRiddles(SoundStep):
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        try:
-            return super().invoke(input, config, **kwargs)
-        except TypeError:
-            msg = "'int' object is not iterable"
-            raise TypeError(msg) from None
-
-
-class NeedsASession(SoundStep):
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        output = super().invoke(input, config, **kwargs)
-        return [output[0], *output[1:]]
 
 
 class NeedsMessages(SoundStep):
@@ -108,32 +76,11 @@ class CanBeChanged(SoundStep):
     model_config = ConfigDict(frozen=False)
 
 
-class ChangesTheText(SoundStep):
-    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        for message in session.get("messages", ()):
-            message.content = str(message.content).upper()
-        return super().transform_session(session)
-
-
 class ChangesTheKwargs(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         for message in session.get("messages", ()):
             message.additional_kwargs.get("events", []).append({})
         return super().transform_session(session)
-
-
-class ChangesTheSession(SoundStep):
-    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        parts = list(super().transform_session(session))
-        session["messages"] = []
-        return parts
-
-
-class GivesMessagesTwice(SoundStep):
-    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        for part in super().transform_session(session):
-            yield part
-            yield {**part, "messages": list(part["messages"])}
 
 
 class GivesTheSameKwargsTwice(SoundStep):
@@ -173,17 +120,6 @@ class StreamsBareSessions(SoundStep):
         return list(self.stream(input, config, **kwargs))
 
 
-class TransformsOnlyTheLastChunk(SoundStep):
-    def transform(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        *_, last = input
-        yield from super().transform(iter([last]), config, **kwargs)
-
-
-class ReadsAllFirst(SoundStep):
-    def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        return super().lazy_transform(list(iter_sessions(sessions)))
-
-
 class ReadsOneAhead(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
         source = iter_sessions(sessions)
@@ -208,30 +144,12 @@ class LeavesTheSourceOpen(SoundStep):
             yield from self.transform_session(session)
 
 
-class LeavesTheSourceOpenAsync(SoundStep):
-    async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        source = self.stream(input, config, **kwargs)
-        KEPT.append(source)
-        for chunk in source:
-            yield chunk
-
-
-class JoinsLoadersToAList(SoundStep):
-    def __ror__(self, other: Any) -> Any:
-        return list(self.lazy_transform(other))
-
-
 class JoinsLoadersOnce(SoundStep):
     def __ror__(self, other: Any) -> Any:
         joined = super().__ror__(other)
         sessions = joined.lazy_load()
         joined.lazy_load = lambda: sessions
         return joined
-
-
-class JoinsStepsToASequence(SoundStep):
-    def __or__(self, other: Any) -> Any:
-        return RunnableSequence(self, other)
 
 
 class JoinsStepsBackwards(SoundStep):
@@ -241,35 +159,9 @@ class JoinsStepsBackwards(SoundStep):
         return super().__or__(other)
 
 
-class JoinsRunnablesWithoutItself(SoundStep):
-    def __or__(self, other: Any) -> Any:
-        if isinstance(other, RunnableLambda):
-            return RunnableLambda(list) | other
-        return super().__or__(other)
-
-
-class BatchesTheFirst(SoundStep):
-    def batch(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().batch(inputs[:1], *args, **kwargs)
-
-
-class BatchesTheFirstAsync(SoundStep):
-    async def abatch(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        return await super().abatch(inputs[:1], *args, **kwargs)
-
-
 class DiffersAsync(SoundStep):
     async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         return (await super().ainvoke(input, config, **kwargs))[::-1]
-
-
-class DiffersAsyncStreamed(SoundStep):
-    async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        for session in self.invoke(input, config, **kwargs)[1:]:
-            yield [session]
-
-    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        return self.invoke(input, config, **kwargs)
 
 
 class TracesContent(SoundStep):
@@ -278,20 +170,6 @@ class TracesContent(SoundStep):
             return list(self.lazy_transform(sessions))
 
         return self._call_with_config(run, input, config, **kwargs)
-
-
-class TracesNothing(SoundStep):
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        del config, kwargs
-        return list(self.lazy_transform(input))
-
-
-class EndsAtAnError(SoundStep):
-    def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        try:
-            yield from super().lazy_transform(sessions)
-        except OSError:
-            return
 
 
 class HoldsAnUnknownObject(SoundStep):
@@ -308,18 +186,7 @@ class HoldsAList(SoundStep):
     names: list[str] = Field(default_factory=list)
 
 
-class ShowsNothing(SoundStep):
-    def __repr__(self) -> str:
-        return "a step"
-
-
 class HasASchemaOfItsOwn(SoundStep):
     @property
     def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
         return int
-
-
-class HidesItsName(SoundStep):
-    def get_name(self, *args: Any, **kwargs: Any) -> str:
-        del args, kwargs
-        return f"step-{next(COUNTER)}"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.standard_tests import broken_loaders as broken
@@ -20,73 +18,46 @@ from tests.unit_tests.standard_tests.broken_loaders import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from langchain_core.chat_sessions import ChatSession
+    from collections.abc import Callable
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, list[type[SoundLoader]]] = {
-    "test_init_takes_path_and_str": [broken.TakesOnlyStr, broken.TakesOnlyPath],
+    "test_init_takes_path_and_str": [broken.TakesOnlyPath],
     "test_missing_source_is_an_error_that_names_it": [
         broken.FindsNothingWithoutComplaint,
-        broken.ComplainsWithoutThePath,
         broken.CreatesTheMissing,
     ],
-    "test_lazy_load_returns_an_iterator": [broken.ReturnsAList],
-    "test_load_gives_what_lazy_load_gives": [
-        broken.OverridesLoad,
-        broken.LoadsNothing,
-        broken.OneShot,
-    ],
-    "test_interleaved_iterations_are_independent": [broken.SharesACursor],
-    "test_threads_are_independent": [broken.SharesARow, broken.BelongsToItsThread],
+    "test_load_gives_what_lazy_load_gives": [broken.ReturnsAList, broken.OneShot],
+    "test_passes_are_independent": [broken.SharesACursor, broken.SharesARow],
     "test_holds_one_session_at_a_time": [broken.Eager],
     "test_sessions_are_dicts_of_human_messages": [
-        broken.GivesReadOnlyMappings,
-        broken.GivesEmptySessions,
         broken.GivesAIMessages,
-        broken.GivesContentAsParts,
         broken.GivesEmptyMessages,
     ],
     "test_loads_the_expected_messages": [
         broken.LosesAMessage,
         broken.MisattributesMessages,
     ],
-    "test_messages_name_their_sender": [
-        broken.ForgetsTheSender,
-        broken.GivesAnEmptySender,
-    ],
-    "test_messages_are_in_order_of_time": [broken.NewestFirst, broken.GivesNoTime],
-    "test_no_object_is_in_two_places": [
-        broken.SharesKwargs,
-        broken.GivesAMessageTwice,
-    ],
-    "test_sessions_survive_serialization": [
-        broken.GivesDatetimes,
-        broken.GivesMetadataThatJsonChanges,
-    ],
+    "test_messages_name_their_sender": [broken.ForgetsTheSender],
+    "test_messages_are_in_order_of_time": [broken.NewestFirst],
+    "test_no_object_is_in_two_places": [broken.GivesAMessageTwice],
+    "test_sessions_survive_serialization": [broken.GivesDatetimes],
     "test_sessions_do_not_depend_on_the_time_zone": [broken.GivesLocalTimes],
     "test_source_is_unchanged": [
-        broken.WritesBeside,
         broken.TouchesTheSource,
         broken.LeavesItsLockBehind,
         broken.WritesALogOfErrors,
     ],
-    "test_reads_from_a_read_only_folder": [broken.NeedsTheRightToWrite],
     "test_leaves_no_temporary_files": [broken.LeavesACopy],
-    "test_early_close_closes_the_source": [
+    "test_source_is_closed": [
         broken.KeepsFilesOpen,
         broken.LeavesClosingToTheCollector,
     ],
-    "test_failed_read_closes_the_source": [broken.KeepsFilesOpen],
     "test_repr_shows_no_content": [broken.ShowsAText],
-    "test_errors_show_no_content": [
-        broken.ShowsTheBadLine,
-        broken.ShowsTheBadLineInItsCause,
-    ],
+    "test_errors_show_no_content": [broken.ShowsTheBadLineInItsCause],
     "test_loader_pickles_while_it_is_read": [broken.HoldsItsPosition],
-    "test_joins_with_steps": [broken.JoinsToAList, broken.JoinsWithoutTheStep],
-    "test_inspect_adds_up": [broken.ForgetsToCount, broken.ShowsATextInItsCounts],
+    "test_joins_with_steps": [broken.JoinsWithoutTheStep],
+    "test_inspect_adds_up": [broken.ForgetsToCount],
 }
 
 
@@ -172,58 +143,3 @@ class TestSoundLoader(ChatLoaderUnitTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return write_source(tmp_path / "export")
-
-
-def test_suite_without_a_source_says_what_is_missing() -> None:
-    with pytest.raises(NotImplementedError, match="needs a fixture `source`"):
-        unwrapped(ChatLoaderUnitTests.source)(suite_of(SoundLoader))
-
-
-def unwrapped(fixture: Any) -> Callable[[ChatLoaderUnitTests], Any]:
-    """Return the function that a fixture was made of."""
-    build: Any = inspect.unwrap(getattr(fixture, "_fixture_function", fixture))
-    return cast("Callable[[ChatLoaderUnitTests], Any]", build)
-
-
-class RemoteLoader(BaseChatLoader):
-    """Takes no path: what it loads comes from elsewhere."""
-
-    def __init__(self, *, room: str) -> None:
-        self.room = room
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        for number in range(2):
-            text = f"Post {number} in {self.room} of the long race."
-            kwargs = {"sender": "Hare"}
-            yield {"messages": [HumanMessage(text, additional_kwargs=kwargs)]}
-
-
-class TestLoaderWithoutAPath(ChatLoaderUnitTests):
-    """Passes what needs no path, and skips the rest."""
-
-    @property
-    def chat_loader_class(self) -> type[Any]:
-        return RemoteLoader
-
-    @property
-    def chat_loader_params(self) -> dict[str, Any]:
-        return {"room": "the great hall"}
-
-    @property
-    def source_param(self) -> None:
-        return None
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda suite, _: unwrapped(ChatLoaderUnitTests.source)(suite),
-        lambda suite, path: suite.test_missing_source_is_an_error_that_names_it(path),
-    ],
-    ids=["source", "missing source"],
-)
-def test_checks_of_the_path_are_skipped_with_the_reason(
-    ask: Callable[..., Any], tmp_path: Path
-) -> None:
-    with pytest.raises(pytest.skip.Exception, match="takes no path"):
-        ask(TestLoaderWithoutAPath(), tmp_path)

@@ -18,18 +18,12 @@ if TYPE_CHECKING:
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, list[type[SessionTransform]]] = {
-    "test_gives_something_for_the_sessions": [broken.GivesNothing, broken.GivesTuples],
+    "test_gives_something_for_the_sessions": [broken.GivesNothing],
     "test_every_input_form_gives_the_same": [
-        broken.TakesOnlyLists,
         broken.TakesNoChunks,
-        broken.TakesNoSingleSession,
-    ],
-    "test_bad_input_is_a_type_error": [
         broken.PassesBadInputOver,
-        broken.SpeaksInRiddles,
     ],
     "test_nothing_to_transform_is_no_error": [
-        broken.NeedsASession,
         broken.NeedsMessages,
         broken.NeedsAMessage,
     ],
@@ -37,62 +31,30 @@ BROKEN: dict[str, list[type[SessionTransform]]] = {
         broken.IgnoresUnknownParameters,
         broken.CanBeChanged,
     ],
-    "test_input_is_not_changed": [
-        broken.ChangesTheText,
-        broken.ChangesTheKwargs,
-        broken.ChangesTheSession,
-    ],
-    "test_output_shares_nothing": [
-        broken.GivesMessagesTwice,
-        broken.GivesTheSameKwargsTwice,
-    ],
+    "test_input_is_not_changed": [broken.ChangesTheKwargs],
+    "test_output_shares_nothing": [broken.GivesTheSameKwargsTwice],
     "test_session_keys_are_kept": [broken.DropsKeys],
     "test_is_deterministic": [broken.Numbers],
     "test_sessions_do_not_influence_each_other": [
         broken.PassesMessagesOnToTheNextSession,
     ],
-    "test_stream_adds_up_to_invoke": [
-        broken.StreamsBareSessions,
-        broken.TransformsOnlyTheLastChunk,
-    ],
     "test_reads_only_what_an_output_needs": [
-        broken.ReadsAllFirst,
         broken.ReadsOneAhead,
+        broken.LeavesTheSourceOpen,
     ],
     "test_forgets_sessions": [broken.KeepsSessions],
-    "test_early_stop_closes_the_source": [
-        broken.LeavesTheSourceOpen,
-        broken.LeavesTheSourceOpenAsync,
-    ],
-    "test_loader_with_step_is_a_loader": [
-        broken.JoinsLoadersToAList,
+    "test_works_in_pipes_and_chains": [
         broken.JoinsLoadersOnce,
-    ],
-    "test_joining_is_associative": [
-        broken.JoinsStepsToASequence,
         broken.JoinsStepsBackwards,
     ],
-    "test_works_before_another_runnable": [broken.JoinsRunnablesWithoutItself],
-    "test_batch_gives_a_list_per_input": [
-        broken.BatchesTheFirst,
-        broken.BatchesTheFirstAsync,
-    ],
-    "test_async_gives_what_sync_gives": [
+    "test_every_way_to_run_gives_the_same": [
+        broken.StreamsBareSessions,
         broken.DiffersAsync,
-        broken.DiffersAsyncStreamed,
     ],
-    "test_trace_has_name_and_counts_only": [
-        broken.TracesContent,
-        broken.TracesNothing,
-    ],
-    "test_error_is_on_the_run": [broken.EndsAtAnError],
+    "test_trace_has_name_and_counts_only": [broken.TracesContent],
     "test_serializes": [broken.HoldsAnUnknownObject],
     "test_pickles_and_hashes": [broken.HoldsALambda, broken.HoldsAList],
-    "test_is_shown": [
-        broken.ShowsNothing,
-        broken.HasASchemaOfItsOwn,
-        broken.HidesItsName,
-    ],
+    "test_is_shown": [broken.HasASchemaOfItsOwn],
 }
 
 
@@ -145,16 +107,3 @@ class TestSoundStep(SessionTransformUnitTests):
     @property
     def transform_params(self) -> dict[str, Any]:
         return {"parts": 3}
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        "test_gives_something_for_the_sessions",
-        "test_reads_only_what_an_output_needs",
-        "test_early_stop_closes_the_source",
-    ],
-)
-def test_a_step_that_gives_nothing_is_told_what_to_override(check: str) -> None:
-    with pytest.raises(AssertionError, match="override the fixture `sessions`"):
-        run_check(check, broken.GivesNothing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,6 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     Redact,
     SelectSessions,
-    SessionTransform,
     SplitSessions,
 )
 
@@ -103,16 +101,6 @@ def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
     )
 
 
-def test_what_a_step_says_nothing_of_is_no_merge() -> None:
-    class First(SessionTransform):
-        def transform_session(self, session: Any) -> Any:
-            yield {**session, "messages": session["messages"][:1]}
-
-    rows = [("Hare", 1, False, None)] * 3
-    (first,) = _summary((First(),), _session(rows)).steps
-    assert first.skipped == {"unnamed": 2}
-
-
 def test_what_is_redacted_is_counted_by_kind() -> None:
     session = _session([("Hare", 1, False, None)] * 2)
     first, second = session["messages"]
@@ -123,13 +111,6 @@ def test_what_is_redacted_is_counted_by_kind() -> None:
     assert row.replaced == {"email": 1, "name": 2, "phone": 1}
     assert "2 replaced: name" in str(_summary((redact,), session))
     assert row.to_dict()["replaced"] == row.replaced
-
-
-def test_counting_redacts_as_the_step_alone_does() -> None:
-    session = _session([("Hare", 1, False, None)] * 2)
-    redact = Redact(key="key", names=("Hare",))
-    noted = list(redact.counting_transform([session], Counter()))
-    assert noted == redact.invoke(session)
 
 
 def _summary(steps: Any, *sessions: Any) -> Any:

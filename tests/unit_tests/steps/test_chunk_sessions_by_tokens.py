@@ -10,34 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.runnables import RunnableLambda
-from langchain_core.tracers import ConsoleCallbackHandler
 from pydantic import ValidationError
 
-from langchain_chatexports._tokens import token_counter
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import ChunkSessions
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from langchain_core.runnables import Runnable
-
-
-class TestChunkSessionsByTokens(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[ChunkSessions]:
-        return ChunkSessions
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "size": None,
-            "max_tokens": 60,
-            "keep_tail": True,
-            "overlap_as_context": True,
-        }
 
 
 def _session(*texts: str) -> Any:
@@ -72,28 +51,11 @@ def test_a_window_ends_before_the_message_that_is_too_much() -> None:
     ]
 
 
-def test_a_window_that_tokens_ended_is_full_and_the_last_is_a_tail() -> None:
-    step = _by_length(max_tokens=6)
-    session = _session("aaa", "bbb", "c", "dddd", "ee")
-    assert len(step.invoke(session)) == 2
-    assert step.skipped(session) == {"tail": 1}
-
-
-def test_size_and_tokens_both_bound_a_window() -> None:
-    step = _by_length(size=2, max_tokens=4, keep_tail=True)
-    assert _windows(step, "a", "b", "c", "dddd") == [["a", "b"], ["c"], ["dddd"]]
-
-
 def test_a_message_that_is_too_long_alone_is_in_no_window() -> None:
     step = _by_length(max_tokens=3, keep_tail=True)
     session = _session("a", "bbbb", "c", "d")
     assert _windows(step, "a", "bbbb", "c", "d") == [["a"], ["c", "d"]]
     assert step.skipped(session) == {"too_long": 1}
-
-
-def test_overlap_gives_way_to_a_new_message() -> None:
-    step = _by_length(max_tokens=5, overlap=2, keep_tail=True)
-    assert _windows(step, "aa", "bb", "ccccc", "d") == [["aa", "bb"], ["ccccc"], ["d"]]
 
 
 def test_overlap_is_kept_as_far_as_there_is_room() -> None:
@@ -141,47 +103,12 @@ def test_no_answer_is_trained_twice_and_none_is_forgotten(
     assert trained == Counter(text for text in texts if text.startswith("!"))
 
 
-def test_overlap_is_context_in_the_later_window_only() -> None:
-    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
-    first, second = step.invoke(_session("a", "!b", "!c"))
-    weights = [
-        [message.additional_kwargs.get("weight") for message in window["messages"]]
-        for window in (first, second)
-    ]
-    assert weights == [[None, None], [0, None]]
-
-
-def test_overlap_is_trained_again_by_default() -> None:
-    step = ChunkSessions(size=2, overlap=1)
-    messages = [
-        m for w in step.invoke(_session("a", "!b", "!c")) for m in w["messages"]
-    ]
-    assert all("weight" not in message.additional_kwargs for message in messages)
-
-
 def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> None:
     step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
     session = _session("a", "!b", "c", "!d")
     assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
     assert step.skipped(session) == {}
     assert step.skipped(_session("a", "!b", "c")) == {"not_trained": 1}
-
-
-def test_a_window_without_any_answer_is_not_judged() -> None:
-    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
-    assert len(step.invoke(_session("a", "b", "c"))) == 2
-
-
-def test_left_out_adds_up_with_what_is_in_the_windows() -> None:
-    texts = ["a", "!b", "c", "d", "e", "!f", "g", "h"]
-    step = ChunkSessions(size=3, overlap=1, overlap_as_context=True, keep_tail=True)
-    there = {text for window in _windows(step, *texts) for text in window}
-    assert sum(step.skipped(_session(*texts)).values()) == 8 - len(there)
-
-
-def test_the_name_of_a_counter_is_serialized() -> None:
-    by_name = dumpd(ChunkSessions(max_tokens=9, count_tokens="o200k_base"))["kwargs"]
-    assert by_name["count_tokens"] == "o200k_base"
 
 
 @pytest.mark.parametrize("joined", [False, True])
@@ -191,22 +118,9 @@ def test_a_function_that_a_dump_would_lose_is_an_error(joined: bool) -> None:
         dumpd(step | step if joined else step)
 
 
-def test_a_step_that_counts_with_a_function_runs_in_a_traced_chain() -> None:
-    step = _by_length(max_tokens=9, keep_tail=True)
-    chain: Runnable[Any, Any] = RunnableLambda(list) | step
-    sessions = [_session("a", "b")]
-    handler = ConsoleCallbackHandler()
-    assert chain.invoke(sessions, {"callbacks": [handler]}) == sessions
-
-
 def test_without_a_bound_there_is_no_window() -> None:
     with pytest.raises(ValidationError, match="size or max_tokens"):
         ChunkSessions(size=None)
-
-
-def test_an_unknown_counter_is_refused() -> None:
-    with pytest.raises(ValidationError, match="o200k_base"):
-        ChunkSessions(max_tokens=9, count_tokens="words")
 
 
 def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
@@ -216,24 +130,3 @@ def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
     step = ChunkSessions(max_tokens=9, count_tokens="cl100k_base")
     with pytest.raises(ChatExportError, match="count by 'bytes'"):
         step.invoke(_session("a"))
-
-
-def test_bytes_count_more_than_the_letters_of_a_long_script() -> None:
-    count = token_counter("bytes")
-    assert (count(""), count("Hare"), count("龜兔")) == (0, 2, 3)
-
-
-def test_a_window_before_a_message_that_is_too_long_is_full() -> None:
-    step = ChunkSessions(size=3, overlap=0, max_tokens=4, count_tokens=len)
-    assert _windows(step, "a", "b", "longer", "c", "d", "e") == [
-        ["a", "b"],
-        ["c", "d", "e"],
-    ]
-
-
-def test_an_answer_that_was_context_before_is_not_trained_on() -> None:
-    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
-    session = _session("a", "!b", "c", "!d")
-    session["messages"][3].additional_kwargs["weight"] = 0
-    assert len(step.invoke(session)) == 1
-    assert step.skipped(session) == {"not_trained": 2}

@@ -8,26 +8,8 @@ import pytest
 from langchain_core.messages import SystemMessage
 from pydantic import ValidationError
 
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import LabelSpeakers, MapAIMessages
 from tests.unit_tests.builders.sessions import said, talk, texts
-
-
-class TestLabelSpeakersInTheText(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[LabelSpeakers]:
-        return LabelSpeakers
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"only_groups": False, "label": "[{sender}] "}
-
-
-class TestLabelSpeakersAsNames(TestLabelSpeakersInTheText):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"only_groups": False, "where": "name"}
-
 
 GROUP = talk("Tortoise: Slow.", "Hare: Fast!", "Fox: Who won?")
 
@@ -45,11 +27,6 @@ def test_a_conversation_of_two_has_no_labels() -> None:
     duel = talk("Tortoise: Slow.", "Hare: Fast!")
     assert texts(_labeled(duel)) == ["Slow.", "Fast!"]
     assert texts(_labeled(duel, only_groups=False)) == ["Tortoise: Slow.", "Fast!"]
-
-
-def test_a_group_of_which_two_spoke_is_a_group() -> None:
-    duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata={"is_group": True})
-    assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
 
 
 def test_a_chat_of_two_with_a_title_is_no_group() -> None:
@@ -75,12 +52,6 @@ def test_braces_in_a_name_stay() -> None:
     assert texts(_labeled(group))[0] == "{0}: Hi."
 
 
-def test_a_content_of_parts_gets_a_part() -> None:
-    message = said("Fox", [{"type": "text", "text": "Who won?"}])
-    output = _labeled({"messages": [message]}, only_groups=False)
-    assert output["messages"][0].text == "Fox: Who won?"
-
-
 def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
     messages = [said(None, "?"), SystemMessage("s", additional_kwargs={"sender": "x"})]
     assert texts(_labeled({"messages": messages}, only_groups=False)) == ["?", "s"]
@@ -89,9 +60,3 @@ def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
 def test_a_label_without_the_sender_is_refused() -> None:
     with pytest.raises(ValidationError, match="sender"):
         LabelSpeakers(label="> ")
-
-
-def test_other_braces_of_a_label_stay() -> None:
-    session = talk("{Tortoise}: Slow.", "Hare: Fast!", "Fox: Who won?")
-    labeled = _labeled(session, label="{x} {sender}: ")
-    assert texts(labeled)[0] == "{x} {Tortoise}: Slow."

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import pickle
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, HumanMessage
-from pydantic import SecretStr, ValidationError
+from langchain_core.messages import HumanMessage
+from pydantic import ValidationError
 
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.redaction import restore
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
-from langchain_chatexports.steps import MapAIMessages, Redact
+from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.sessions import metadata_of, said, texts
 
 if TYPE_CHECKING:
@@ -98,21 +97,6 @@ def test_a_sender_and_a_mention_have_one_stand_in() -> None:
     assert output["messages"][1].additional_kwargs["reactions"][0]["sender"] == hare
 
 
-def test_one_number_has_one_placeholder_in_text_and_edits() -> None:
-    (output,) = _redact().invoke(_session())
-    placeholder = texts(output)[0].rpartition(" ")[2]
-    assert placeholder.startswith("[phone-")
-    assert placeholder in output["messages"][1].additional_kwargs["edits"][0]
-
-
-def test_only_the_private_places_of_a_text_change() -> None:
-    (output,) = _redact().invoke(
-        {"messages": [said("Hare", "I saw Hare, fast as ever")]}
-    )
-    assert texts(output)[0].endswith(", fast as ever")
-    assert texts(output)[0].startswith("I saw ")
-
-
 def test_what_the_loader_needs_later_stays() -> None:
     (output,) = _redact().invoke(_session())
     first, second = output["messages"]
@@ -128,45 +112,10 @@ def test_ids_are_replaced_and_parts_still_name_their_thread() -> None:
     assert metadata["thread_id"].startswith("chat-")
 
 
-def test_the_title_of_two_is_a_name_and_that_of_a_group_a_text() -> None:
-    session = _session()
-    session["metadata"] = {"title": "Race of Hare", "is_group": True}
-    (output,) = _redact().invoke(session)
-    title = metadata_of(output)["title"]
-    assert title == f"Race of {_redact().pseudonym('Hare')}"
-
-
-def test_labels_of_loaders_are_no_names() -> None:
-    messages = [said("Me", "me too"), said("unknown", "unknown?")]
-    (output,) = _redact(names={"Me", "unknown"}).invoke({"messages": messages})
-    assert output["messages"] == messages
-
-
 def test_a_sender_that_is_no_known_name_is_replaced_all_the_same() -> None:
     (output,) = _redact(names=()).invoke({"messages": [said("Fox", "Fox says hi")]})
     assert output["messages"][0].additional_kwargs["sender"] != "Fox"
     assert texts(output) == ["Fox says hi"]
-
-
-def test_the_pseudonym_is_the_sender_to_learn_from() -> None:
-    redact = _redact()
-    step = redact | MapAIMessages(sender=redact.pseudonym("Hare"))
-    (output,) = step.invoke(_session())
-    assert [message.type for message in output["messages"]] == ["ai", "human"]
-
-
-def test_names_of_messages_and_parts_of_contents_are_replaced() -> None:
-    message = AIMessage(
-        [{"type": "text", "text": "Hare!"}, "Hare?", {"type": "x"}], name="Hare"
-    )
-    (output,) = _redact().invoke({"messages": [message]})
-    name = _redact().pseudonym("Hare")
-    assert output["messages"][0].name == name
-    assert output["messages"][0].content == [
-        {"type": "text", "text": f"{name}!"},
-        f"{name}?",
-        {"type": "x"},
-    ]
 
 
 # --- what stands beside the text
@@ -189,25 +138,6 @@ def test_paths_of_attachments_keep_their_suffix_only() -> None:
     assert attachment["uri"].endswith("].jpg")
     assert attachment["name"].endswith("].pdf")
     assert "CV" not in attachment["name"]
-
-
-def test_replaced_paths_are_counted_and_come_back() -> None:
-    from collections import Counter
-
-    uri = "inbox/tortoisebrown_10203040/1_n.jpg"
-    session: Any = {"messages": [said("Hare", "hi", attachments=[{"uri": uri}])]}
-    notes = Counter[str]()
-    (output,) = _redact().counting_transform(session, notes)
-    assert notes == {"path": 1}
-    made = output["messages"][0].additional_kwargs["attachments"][0]["uri"]
-    assert restore(made, _redact().undo_map(session)) == uri
-
-
-def test_a_link_stays_a_link() -> None:
-    link = "https://example.com/blog/how-to-win"
-    assert _kwargs_after(attachments=[{"uri": link}]) == {
-        "attachments": [{"uri": link}]
-    }
 
 
 @pytest.mark.parametrize(
@@ -262,19 +192,9 @@ def test_images_in_a_content_stay_and_what_names_them_does_not() -> None:
     (output,) = _redact().invoke({"messages": [HumanMessage(parts)]})
     first, second = list(output["messages"][0].content)
     assert first == parts[0]
+    kwargs = {"payload": {"data": "Hare", "base64": "Hare"}}
+    assert "Hare" not in repr(_kwargs_after(**kwargs))
     assert "Hare" not in str(second)
-
-
-def test_response_metadata_is_looked_through() -> None:
-    message = AIMessage("hi", response_metadata={"user": "Hare"})
-    (output,) = _redact().invoke({"messages": [message]})
-    assert output["messages"][0].response_metadata["user"] != "Hare"
-
-
-def test_a_stand_in_that_is_a_name_needs_another_key() -> None:
-    stand_in = Redact(key=KEY).pseudonym("Hare")
-    with pytest.raises(ValueError, match="choose another key"):
-        Redact.for_export(_Loader(), key=KEY, names=[stand_in])
 
 
 # --- from an export
@@ -287,22 +207,6 @@ class _Loader(BaseChatLoader):
     def lazy_load(self) -> Iterator[Any]:
         self.passes += 1
         yield _session()
-
-
-def test_for_export_reads_the_names_in_one_pass() -> None:
-    loader = _Loader()
-    redact = Redact.for_export(loader, names=["Speedy"])
-    assert loader.passes == 1
-    known = {"Hare", "Speedy", "Tortoise Brown", "speedy_99"}
-    assert set(redact.names) - {"Me"} == known
-
-
-def test_for_export_makes_a_key_that_gives_the_same_again() -> None:
-    first = Redact.for_export(_Loader())
-    assert isinstance(first.key, SecretStr)
-    again = Redact.for_export(_Loader(), key=first.key)
-    assert again == first
-    assert Redact.for_export(_Loader()) != first
 
 
 def test_names_with_one_stand_in_need_another_key(
@@ -346,16 +250,6 @@ def test_a_step_from_a_dump_refuses_to_run() -> None:
         again.invoke(_session())
 
 
-def test_a_pickle_holds_what_other_processes_need() -> None:
-    again = pickle.loads(pickle.dumps(_redact()))  # noqa: S301 - our own
-    assert again.invoke(_session()) == _redact().invoke(_session())
-
-
-def test_an_empty_key_is_refused() -> None:
-    with pytest.raises(ValidationError):
-        Redact(key="")
-
-
 @pytest.mark.parametrize("library", ["phonenumbers", "stdnum"])
 def test_without_the_extra_nothing_is_read_or_redacted(
     monkeypatch: pytest.MonkeyPatch, library: str
@@ -377,29 +271,3 @@ def test_the_undo_map_gives_the_texts_back() -> None:
     (output,) = redact.invoke(_session())
     undo_map = redact.undo_map(_session())
     assert [restore(text, undo_map) for text in texts(output)] == texts(_session())
-
-
-def test_the_map_of_names_needs_no_pass() -> None:
-    undo_map = _redact().undo_map()
-    assert restore(_redact().pseudonym("Tortoise Brown"), undo_map) == "Tortoise Brown"
-    assert not any(key.startswith("[") for key in undo_map)
-
-
-def test_the_undo_map_holds_the_ids() -> None:
-    metadata: Any = metadata_of(_redact().invoke(_session())[0])
-    undo_map = _redact().undo_map(_session())
-    assert undo_map[metadata["thread_id"]] == "iMessage;-;+491712345678"
-
-
-def test_find_says_where_and_what_kind() -> None:
-    spans = _redact().find("Hare: +49 171 2345678")
-    assert [(span.start, span.kind) for span in spans] == [(0, "name"), (6, "phone")]
-
-
-def test_input_lists_are_not_shared_with_the_output() -> None:
-    session = _session()
-    (output,) = _redact().invoke(session)
-    given = session["messages"][1].additional_kwargs
-    made = output["messages"][1].additional_kwargs
-    assert made["reactions"] is not given["reactions"]
-    assert isinstance(output["messages"][0], HumanMessage)

@@ -8,28 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import MapAIMessages, SelectSessions
 from tests.unit_tests.builders.sessions import said, talk
 
 _DAY = 86_400
-
-
-class TestSelectSessions(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[SelectSessions]:
-        return SelectSessions
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "participants": {"hare", "Fox"},
-            "without": ["Wolf"],
-            "is_group": False,
-            "start": date(2023, 8, 28),
-            "end": datetime(2030, 1, 1, tzinfo=timezone.utc),
-            "min_turns": 3,
-        }
 
 
 DUEL = talk("Tortoise: Slow.", "Tortoise: And steady.", "Hare: Fast!", "Tortoise: Hm.")
@@ -42,23 +24,9 @@ def _keeps(session: Any = DUEL, **conditions: Any) -> bool:
     return bool(output)
 
 
-def test_without_a_condition_everything_passes_untouched() -> None:
-    (output,) = SelectSessions().invoke(DUEL)
-    assert output is DUEL
-
-
 def test_a_sender_is_found_without_regard_to_case() -> None:
     assert _keeps(participants="hARE")
     assert not _keeps(participants="Fox")
-
-
-def test_one_of_several_participants_is_enough() -> None:
-    assert _keeps(participants=["Fox", "Hare"])
-
-
-def test_a_silent_participant_takes_part() -> None:
-    silent = {**DUEL, "metadata": {"participants": ["Tortoise", "Hare", "Fox"]}}
-    assert _keeps(silent, participants="Fox")
 
 
 def test_without_drops_whoever_is_named() -> None:
@@ -69,10 +37,6 @@ def test_without_drops_whoever_is_named() -> None:
 def test_a_group_is_more_than_two_where_the_export_says_nothing() -> None:
     assert _keeps(GROUP, is_group=True)
     assert _keeps(DUEL, is_group=False)
-
-
-def test_what_the_export_says_of_groups_counts() -> None:
-    assert _keeps({**DUEL, "metadata": {"is_group": True}}, is_group=True)
 
 
 def _at(*days: int | None) -> Any:
@@ -100,11 +64,6 @@ def test_a_moment_without_a_zone_is_refused() -> None:
         SelectSessions(start=datetime(2024, 5, 1))  # noqa: DTZ001 - that is the point
 
 
-def test_turns_are_rows_of_one_sender() -> None:
-    assert _keeps(min_turns=3)
-    assert not _keeps(min_turns=4)
-
-
 def test_the_share_of_the_ai_is_of_messages() -> None:
     (mapped,) = MapAIMessages(sender="Hare").invoke(DUEL)
     assert _keeps(mapped, min_ai_share=0.25)
@@ -126,10 +85,6 @@ def test_a_dropped_session_is_counted_under_the_first_condition_missed(
     conditions: dict[str, Any], reason: str
 ) -> None:
     assert SelectSessions(**conditions).skipped(DUEL) == {reason: 4}
-
-
-def test_a_kept_session_leaves_nothing_out() -> None:
-    assert SelectSessions(min_turns=3).skipped(DUEL) == {}
 
 
 def test_times_that_were_rounded_down_are_not_before_a_start_inside_of_a_second() -> (

@@ -10,28 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.paces import session_of
-from tests.unit_tests.builders.sessions import metadata_of
 
 MINUTE, HOUR = 60, 3600
-
-
-class TestSplitSessionsAuto(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[SplitSessions]:
-        return SplitSessions
-
-
-class TestSplitSessionsByGapAndSize(TestSplitSessionsAuto):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "gap": timedelta(hours=1),
-            "max_messages": 5,
-            "reply_within": timedelta(days=2),
-        }
 
 
 def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list[int]]:
@@ -46,14 +28,6 @@ def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list
 
 
 BY_HOUR = SplitSessions(gap=timedelta(hours=1))
-
-
-def test_a_longer_pause_splits() -> None:
-    assert _split(BY_HOUR, 0, 10, HOUR + 11) == [[0, 1], [2]]
-
-
-def test_a_pause_as_long_as_the_gap_does_not_split() -> None:
-    assert _split(BY_HOUR, 0, HOUR) == [[0, 1]]
 
 
 def test_auto_finds_the_silence_of_a_quick_thread() -> None:
@@ -74,13 +48,6 @@ def test_a_reply_stays_with_what_it_answers(link: str | dict[str, Any]) -> None:
     assert _split(BY_HOUR, 0, 10, 5 * HOUR, 9 * HOUR, m2=link) == [[0, 1, 2], [3]]
 
 
-def test_a_reply_to_a_bubble_of_a_merged_message_stays_with_it() -> None:
-    session = session_of([0, 10, 5 * HOUR])
-    session["messages"][0].additional_kwargs["message_ids"] = ["m0", "bubble"]
-    session["messages"][2].additional_kwargs["reply_to"] = "bubble"
-    assert BY_HOUR.invoke(session) == [session]
-
-
 def test_a_reply_holds_everything_between_its_two_sides() -> None:
     parts = _split(BY_HOUR, 0, 5 * HOUR, 9 * HOUR, 14 * HOUR, m2="m0")
     assert parts == [[0, 1, 2], [3]]
@@ -90,10 +57,6 @@ def test_a_reply_to_what_is_too_old_holds_nothing() -> None:
     step = SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(hours=8))
     parts = _split(step, 0, 5 * HOUR, 9 * HOUR, m1="m0", m2="m0")
     assert parts == [[0, 1], [2]]
-
-
-def test_a_reply_to_an_unknown_message_holds_nothing() -> None:
-    assert _split(BY_HOUR, 0, 5 * HOUR, m1="elsewhere") == [[0], [1]]
 
 
 def test_a_part_that_is_too_long_is_cut_at_its_largest_pause() -> None:
@@ -111,12 +74,6 @@ def test_size_cuts_between_a_reply_and_its_answer_only_as_a_last_resort() -> Non
     assert _split(step, 0, 10, 900, 910, m2="m1") == [[0], [1, 2, 3]]
     step = SplitSessions(gap=timedelta(days=1), max_messages=1)
     assert _split(step, 0, 900, m1="m0") == [[0], [1]]
-
-
-def test_size_counts_after_the_silences_were_cut() -> None:
-    step = SplitSessions(gap=timedelta(hours=1), max_messages=2)
-    parts = _split(step, 0, 1, 5 * HOUR, 5 * HOUR + 9, 5 * HOUR + 10)
-    assert parts == [[0, 1], [2], [3, 4]]
 
 
 @given(
@@ -138,34 +95,12 @@ def test_a_session_without_times_passes_untouched() -> None:
     assert part is session
 
 
-def test_messages_without_a_time_stay_with_their_neighbors() -> None:
-    assert _split(BY_HOUR, None, None, 0, None, 5 * HOUR) == [[0, 1, 2, 3], [4]]
-
-
-def test_a_session_that_stays_whole_keeps_its_id() -> None:
-    session = session_of([0, 10], id="thread")
-    assert BY_HOUR.invoke(session) == [session]
-
-
 def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
     parts: list[Any] = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread", title="t"))
     assert [part["metadata"] for part in parts] == [
         {"id": "thread#1", "title": "t", "thread_id": "thread"},
         {"id": "thread#2", "title": "t", "thread_id": "thread"},
     ]
-
-
-def test_parts_of_parts_still_name_the_thread() -> None:
-    session = session_of([0, 10, 30, 5 * HOUR], id="thread")
-    finer = BY_HOUR | SplitSessions(gap=timedelta(seconds=15))
-    metadata: list[Any] = [metadata_of(part) for part in finer.invoke(session)]
-    assert [m["id"] for m in metadata] == ["thread#1#1", "thread#1#2", "thread#2"]
-    assert {m["thread_id"] for m in metadata} == {"thread"}
-
-
-def test_parts_share_no_metadata() -> None:
-    first, second = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread"))
-    assert metadata_of(first) is not metadata_of(second)
 
 
 @pytest.mark.parametrize("gap", [timedelta(0), timedelta(minutes=-1), "often"])
@@ -180,16 +115,3 @@ def test_a_long_thread_without_a_silence_is_cut_without_recursion() -> None:
     parts = [part["messages"] for part in step.transform_session(session)]
     assert [m.id for part in parts for m in part] == [m.id for m in session["messages"]]
     assert max(map(len, parts)) <= 8
-
-
-def test_a_reply_that_is_as_old_as_allowed_holds() -> None:
-    step = SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(hours=8))
-    assert _split(step, 0, 8 * HOUR, m1="m0") == [[0, 1]]
-
-
-def test_a_reply_is_held_with_the_first_message_of_an_id() -> None:
-    session = session_of([0, 5 * HOUR, 10 * HOUR])
-    first, second, third = session["messages"]
-    second.id = first.id
-    third.additional_kwargs["reply_to"] = first.id
-    assert len(BY_HOUR.invoke(session)) == 1

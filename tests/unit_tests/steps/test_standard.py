@@ -1,9 +1,9 @@
 """The standard suite on each step of ours, and on pipelines of them."""
 
-from __future__ import annotations
-
-from datetime import timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
+
+import pytest
 
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import (
@@ -13,78 +13,59 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SelectSessions,
     SessionPipeline,
+    SessionTransform,
     SplitSessions,
 )
 
+STEPS: list[SessionTransform] = [
+    MergeChatRuns(),
+    MergeChatRuns(delimiter="\n", max_gap=timedelta(minutes=5)),
+    MapAIMessages(),
+    MapAIMessages(sender={"Hare", "hare@example.org"}),
+    MapAIMessages(sender="hare@example.org", people={"Hare": "hare@example.org"}),
+    MapAIMessages(role="agent"),
+    LabelSpeakers(only_groups=False, label="[{sender}] "),
+    LabelSpeakers(only_groups=False, where="name"),
+    SelectSessions(
+        participants={"hare", "Fox"},
+        without=["Wolf"],
+        is_group=False,
+        start=date(2023, 8, 28),
+        end=datetime(2030, 1, 1, tzinfo=timezone.utc),
+        min_turns=3,
+    ),
+    SplitSessions(),
+    SplitSessions(
+        gap=timedelta(hours=1), max_messages=5, reply_within=timedelta(days=2)
+    ),
+    ChunkSessions(),
+    ChunkSessions(size=7, overlap=3, keep_tail=True),
+    ChunkSessions(size=None, max_tokens=60, keep_tail=True, overlap_as_context=True),
+    SplitSessions(max_messages=20)
+    | MergeChatRuns(delimiter="\n", max_gap=timedelta(hours=1))
+    | MapAIMessages(sender="Hare")
+    | SelectSessions(min_turns=2, min_ai_share=0.1)
+    | LabelSpeakers(only_groups=False)
+    | ChunkSessions(size=6, overlap=2, max_tokens=80, overlap_as_context=True),
+]
 
-class TestMergeChatRuns(SessionTransformUnitTests):
+
+@pytest.mark.parametrize("tested", STEPS, ids=repr)
+class TestSteps(SessionTransformUnitTests):
+    tested: SessionTransform
+
+    @pytest.fixture(autouse=True)
+    def _tested(self, tested: SessionTransform) -> None:
+        self.tested = tested
+
     @property
-    def transform_class(self) -> type[MergeChatRuns]:
-        return MergeChatRuns
+    def transform_class(self) -> type[SessionTransform]:
+        return type(self.tested)
 
-
-class TestMergeChatRunsWithinAGap(TestMergeChatRuns):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"delimiter": "\n", "max_gap": timedelta(minutes=5)}
-
-
-class TestMapAIMessagesOfTheOwner(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[MapAIMessages]:
-        return MapAIMessages
-
-
-class TestMapAIMessagesOfSeveralNames(TestMapAIMessagesOfTheOwner):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"sender": {"Hare", "hare@example.org"}}
-
-
-class TestChunkSessions(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[ChunkSessions]:
-        return ChunkSessions
-
-
-class TestChunkSessionsWithTails(TestChunkSessions):
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {"size": 7, "overlap": 3, "keep_tail": True}
-
-
-class TestSessionPipeline(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[SessionPipeline]:
-        return SessionPipeline
-
-    @property
-    def transform_params(self) -> dict[str, Any]:
-        return {
-            "steps": (
-                MergeChatRuns(),
-                MapAIMessages(sender="Hare"),
-                ChunkSessions(size=4, overlap=1),
-            )
-        }
-
-
-class TestPipelineOfADataset(TestSessionPipeline):
     @property
     def transform_params(self) -> dict[str, Any]:
-        return {
-            "steps": (
-                SplitSessions(max_messages=20),
-                MergeChatRuns(delimiter="\n", max_gap=timedelta(hours=1)),
-                MapAIMessages(sender="Hare"),
-                SelectSessions(min_turns=2, min_ai_share=0.1),
-                LabelSpeakers(only_groups=False),
-                ChunkSessions(
-                    size=6,
-                    overlap=2,
-                    max_tokens=80,
-                    keep_tail=True,
-                    overlap_as_context=True,
-                ),
-            )
-        }
+        return {name: value for name, value in self.tested if value is not None}
+
+
+def test_a_pipeline_is_one_of_them() -> None:
+    assert isinstance(STEPS[-1], SessionPipeline)
