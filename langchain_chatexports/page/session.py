@@ -46,7 +46,15 @@ from langchain_chatexports.page.work import Work
 from langchain_chatexports.report import build_report, render_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
-from langchain_chatexports.workflows.bases import estimate_seconds, measure_machine
+from langchain_chatexports.workflows.bases import (
+    BaseChoice,
+    choose_base,
+    download_base,
+    estimate_seconds,
+    find_base,
+    measure_machine,
+    usual_speed,
+)
 from langchain_chatexports.workflows.train import (
     JobEvent,
     continue_job,
@@ -60,6 +68,7 @@ _PASSES = 3
 _END_SECONDS = 5.0
 # Most systems allow 255.
 _MAX_NAME_BYTES = 200
+_DOWNLOADING = "Downloading the base model"
 _PREPARING = "Preparing the training; on a busy computer this can take some minutes"
 
 
@@ -368,6 +377,15 @@ class PageSession:
             return None
         return estimate_seconds(self.seconds_per_token, self.data)
 
+    def choose_base(self, data: TrainingData) -> BaseChoice:
+        """Return the base that is proposed for a training.
+
+        Raises:
+            LocalServerError: If no base fits this machine and these chats.
+        """
+        speed = self.seconds_per_token or usual_speed()
+        return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
+
     # Trainings
 
     def use_server(self, base: str | None) -> LocalServer:
@@ -461,16 +479,21 @@ class PageSession:
     @property
     def is_preparing_training(self) -> bool:
         """Whether a training was asked for that has not become a job."""
-        return self.ordering.is_running and self.ordering.what == _PREPARING
+        return self.ordering.is_running and self.ordering.what in {
+            _DOWNLOADING,
+            _PREPARING,
+        }
 
     def stop_preparing(self) -> None:
-        """Order no training once the local server runs, whose start takes the time."""
+        """Create no job once the local server runs; a download stops at once."""
         if self.is_preparing_training:
             self.ordering.stop()
             self.ordering.what = "Stopping"
 
     def _order(self, data: TrainingData, base: str | None) -> None:
         self.found = None
+        download_if_missing(base, self.ordering)
+        self.ordering.what = _PREPARING
         server = self.use_server(base)
         self.ordering.check()
         self.found = create_job(server, data)
@@ -499,6 +522,14 @@ class PageSession:
             "Continuing the training",
             lambda: continue_job(job, self.use_server(job.base)),
         )
+
+
+def download_if_missing(base: str | None, work: Work) -> None:
+    """Download a base as a part of work in the background, which can be stopped."""
+    found = find_base(base)
+    if found.download_bytes:
+        work.what = _DOWNLOADING
+        download_base(found, work.watch, check=work.check)
 
 
 def _count_of(counted: Reading, before: int) -> Callable[[], int]:

@@ -17,7 +17,10 @@ from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from langchain_chatexports._progress import Watch
+    from langchain_chatexports.workflows.bases import Base
 
 _SECONDS = 240
 
@@ -223,3 +226,29 @@ def test_a_training_that_is_stopped_while_the_server_starts_is_not_ordered(
     session.ordering.join(_SECONDS)
     assert session.ordering.error == ""
     assert session.jobs() == []
+
+
+def test_a_base_is_downloaded_with_progress_before_a_training(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "langchain_chatexports.page.session"
+    seen: list[object] = []
+
+    def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
+        with watch("MB", lambda: 7, 2610):
+            seen.append((base.id, session.ordering.what, session.ordering.progress))
+        check()
+        session.stop_preparing()
+        check()
+
+    monkeypatch.setattr(f"{module}.download_base", download)
+    monkeypatch.setattr(session, "use_server", seen.append)
+    session.add_sample()
+    session.reading.join(_SECONDS)
+    _prepare(session)
+    assert session.data is not None
+    choice = session.choose_base(session.data)
+    assert not choice.base.is_default
+    assert session.train("Qwen/Qwen3.5-0.8B")
+    session.ordering.join(_SECONDS)
+    assert seen == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
