@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.cli._console import (
+    command_line,
     confirmed,
     say,
     speaker_chooser,
@@ -112,7 +113,7 @@ def chat(
     ] = None,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Send to --base-url without asking."),
+        typer.Option("--yes", help="Download, or send to --base-url, without asking."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -147,6 +148,9 @@ def chat(
         speaker = _person(exports, ai or [], chats, base, replies)
         if base_url:
             speaker = replace(speaker, model=base)
+        else:
+            speaker = _on_base(speaker, base, data_dir, agreed=yes)
+            _propose_training(speaker, exports, ai or [])
     elif base_url:
         speaker = Speaker(model=words[0])
     else:
@@ -254,6 +258,37 @@ def _person(
         f"{plural(known, 'earlier reply', 'earlier replies')} with each message."
     )
     return speaker
+
+
+def _on_base(
+    speaker: Speaker, base: str | None, data_dir: Path | None, *, agreed: bool
+) -> Speaker:
+    from langchain_chatexports.cli._training import say_base, settle_base
+    from langchain_chatexports.workflows.bases import choose_base_to_talk
+
+    language = speaker.language
+    if base is not None:
+        say_base(base, language)
+        return speaker
+    _, base = settle_base(
+        lambda downloads: choose_base_to_talk(
+            language, downloads=downloads, data_dir=data_dir
+        ),
+        agreed=agreed,
+    )
+    return replace(speaker, base=base)
+
+
+def _propose_training(speaker: Speaker, exports: list[Path], ai: list[str]) -> None:
+    from langchain_chatexports.workflows.bases import find_base, training_seconds
+
+    seconds = training_seconds(find_base(speaker.base), speaker.examples)
+    took = "" if seconds is None else f", in about {short_duration(seconds)}"
+    names = [word for name in ai for word in ("--ai", name)]
+    base = [] if speaker.base is None else ["--base", speaker.base]
+    line = command_line("finetune", *exports, *names, *base)
+    say(f"Training teaches it the voice{took}:")
+    say(f"  {line}")
 
 
 def _tuned(

@@ -144,6 +144,8 @@ def _show_exports(session: PageSession) -> None:
     for note in session.notes:
         error_box(note)
     next_link("Next: choose whose voice to learn", "/choose")
+    if session.choice.voice is not None:
+        next_link("Or talk at once, without a training", "/talk")
     frame = ui.element("iframe").classes("report")
     frame.props(f'src=report?{id(read)} title="Report about these exports"')
 

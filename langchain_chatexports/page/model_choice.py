@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -58,17 +58,23 @@ def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
     return f"{job.person or job.base_model} is still being trained{steps}."
 
 
-def model_select(models: dict[str, TunedModel], chosen: TunedModel | None) -> Any:
+def model_select(
+    models: dict[str, TunedModel],
+    chosen: TunedModel | None,
+    others: Mapping[str, str] | None = None,
+) -> Any:
     """Add a choice of one model.
 
     Args:
-        models: The models by name; at least one.
+        models: The models by name.
         chosen: Which one is proposed, if it is there; otherwise the newest.
+        others: What else can be chosen: values with their labels.
     """
     names = {
         name: f"{model.title}, {model.base_model}, "
         f"{model.created_at:%Y-%m-%d %H:%M} UTC"
         for name, model in models.items()
     }
+    names |= others or {}
     first = chosen.name if chosen and chosen.name in models else next(iter(names))
     return ui.select(names, label="Model", value=first).classes("grow")

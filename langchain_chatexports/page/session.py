@@ -49,12 +49,14 @@ from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
     BaseChoice,
     choose_base,
+    choose_base_to_talk,
     download_base,
     estimate_seconds,
     find_base,
     measure_machine,
     usual_speed,
 )
+from langchain_chatexports.workflows.talk import Speaker, person_of
 from langchain_chatexports.workflows.train import (
     JobEvent,
     continue_job,
@@ -157,6 +159,7 @@ class PageSession:
         choice: What is chosen of them.
         seconds_per_token: What training costs on this machine, once it was measured.
         found: What happened with the job that was asked for last.
+        offer: The base whose download a talk without a training waits for.
         talk: The talk with a model.
         guess: The blind test and the evaluation of a model.
         manage: Changes what is kept on this machine.
@@ -183,6 +186,7 @@ class PageSession:
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
         self.found: JobEvent | None = None
+        self.offer: BaseChoice | None = None
         self.talk = Talk(self.use_server)
         self.guess = Guess(self.hold_server)
         self.manage = Manage(
@@ -284,6 +288,13 @@ class PageSession:
         self.read = self._made = None
         self.choice = Choice()
         self.notes.clear()
+        self._leave_person()
+
+    def _leave_person(self) -> None:
+        """End a talk without a training, whose words are of exports that change."""
+        self.offer = None
+        if self.talk.model is None:
+            self.talk.leave()
 
     def _paths(self) -> list[Path]:
         exports = self.read.exports if self.read else []
@@ -296,6 +307,7 @@ class PageSession:
 
     def _read(self, paths: Sequence[Path]) -> None:
         self.notes.clear()
+        self._leave_person()
         exports = open_exports(paths)
         if exports:
             self.read = self._read_exports(exports)
@@ -345,9 +357,7 @@ class PageSession:
             Whether it was started.
         """
         choice, paths = self.choice, self._paths()
-        options = PrepareOptions(
-            ai=(choice.voice,) if choice.voice else (), chats=choice.chats
-        )
+        options = _options_of(choice)
         if choice.redact:
             key = self._folder / "redaction.key"
             options = replace(options, redaction=Redaction(key))
@@ -385,6 +395,39 @@ class PageSession:
         """
         speed = self.seconds_per_token or usual_speed()
         return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
+
+    def talk_to_person(self, *, downloads: bool | None = None) -> bool:
+        """Begin a talk with the person who is chosen, without a training.
+
+        Args:
+            downloads: Whether a base may be downloaded; `None` to ask first.
+
+        Returns:
+            Whether that was started.
+        """
+        options, paths = _options_of(self.choice), self._paths()
+        work = self.talk.answering
+
+        def meet() -> Speaker | None:
+            self.offer = None
+            speaker = person_of(paths, options, watch=work.watch)
+            if self.base is not None:
+                return replace(speaker, base=self.base)
+            choice = choose_base_to_talk(
+                speaker.language,
+                seconds_per_token=self.seconds_per_token,
+                downloads=downloads is not False,
+                data_dir=self.data_dir,
+            )
+            if choice.base.is_default:
+                return speaker
+            if choice.base.download_bytes and not downloads:
+                self.offer = choice
+                return None
+            download_if_missing(choice.base.id, work)
+            return replace(speaker, base=choice.base.id)
+
+        return self.talk.begin(None, meet)
 
     # Trainings
 
@@ -522,6 +565,11 @@ class PageSession:
             "Continuing the training",
             lambda: continue_job(job, self.use_server(job.base)),
         )
+
+
+def _options_of(choice: Choice) -> PrepareOptions:
+    voice = (choice.voice,) if choice.voice else ()
+    return PrepareOptions(ai=voice, chats=choice.chats)
 
 
 def download_if_missing(base: str | None, work: Work) -> None:

@@ -1,4 +1,4 @@
-"""A talk with a tuned model, its base beside it; in memory until one saves it."""
+"""A talk with a tuned model or a person, the base beside it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ class Talk:
     """What was said, and what the models answer.
 
     Attributes:
-        model: The tuned model; `None` until the server that has it runs.
-        chosen: The tuned model that was chosen last; `None` before the first.
+        is_ready: Whether the server that answers runs.
+        model: The tuned model that answers; `None` for a person without a training.
+        chosen: The tuned model that was chosen last; `None` for a person.
         settings: How to talk.
         with_base: Whether the base answers, too.
-        voices: Who answers; the last one is the tuned model.
+        voices: Who answers; the last one is the tuned model, or the person.
         answering: Starts the model, and answers.
     """
 
@@ -34,6 +35,7 @@ class Talk:
         Args:
             use_server: Returns the local server of a base.
         """
+        self.is_ready = False
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
@@ -58,22 +60,43 @@ class Talk:
         Returns:
             Whether that was started.
         """
+        title = model.person or model.short_name
+        return self.begin(model, lambda: replace(tuned_speaker(model), title=title))
 
-        def begin() -> None:
-            self.model = None
-            title = model.person or model.short_name
-            self._speaker = replace(tuned_speaker(model), title=title)
-            self.voices = self._new_voices(model)
-            # Only now can it be asked.
-            self.model = model
+    def begin(
+        self, model: TunedModel | None, meet: Callable[[], Speaker | None]
+    ) -> bool:
+        """Begin a new talk; the server starts in the background.
 
-        is_started = self.answering.start("Starting the model", begin)
+        Args:
+            model: The tuned model; `None` for a person without a training.
+            meet: Returns who answers; `None` if something has to be decided first.
+
+        Returns:
+            Whether that was started.
+        """
+
+        def start() -> None:
+            self.leave()
+            speaker = meet()
+            if speaker is not None:
+                self._speaker = speaker
+                self.voices = self._new_voices()
+                # Only now can it be asked.
+                self.model, self.is_ready = model, True
+
+        is_started = self.answering.start("Starting the model", start)
         if is_started:
             self.chosen = model
         return is_started
 
-    def _new_voices(self, model: TunedModel) -> list[Voice]:
-        server = self._use_server(model.base)
+    def leave(self) -> None:
+        """End the talk."""
+        self.stop()
+        self.is_ready, self.model, self.voices = False, None, []
+
+    def _new_voices(self) -> list[Voice]:
+        server = self._use_server(self._speaker.base)
         return voices_on(server, self._speaker, self.settings, with_base=True)
 
     def say(self, line: str) -> bool:
@@ -113,7 +136,7 @@ class Talk:
 
     def to_json(self) -> str:
         """Return the talk, to be kept: JSON with a list of turns."""
-        name = self.model.name if self.model else None
+        name = self.model.name if self.model else self._speaker.title
         turns = [
             {
                 "you": turn.line,
@@ -145,18 +168,17 @@ class Talk:
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:
-        model = self.model
-        if model is None or self.answering.is_running:
+        if not self.is_ready or self.answering.is_running:
             return False
         self._is_stopped.clear()
         change()
 
         def answer() -> None:
             # The server can have been stopped, or restarted for another base.
-            fresh = self._new_voices(model)
+            fresh = self._new_voices()
             for voice, new in zip(self.voices, fresh, strict=True):
                 voice.model, voice.server = new.model, new.server
-            # The tuned model is the one that is waited for.
+            # The last one is the one that is waited for.
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from langchain_chatexports import local_server
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import message_line
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace import speaker_of
 from langchain_chatexports.local_server import LocalServer, TunedModel
@@ -23,6 +24,7 @@ from langchain_chatexports.personas.talk import (
 )
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.queries import telling_words
+from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
 from langchain_chatexports.workflows.prepare import (
     ChooseSpeaker,
@@ -52,6 +54,7 @@ class Speaker:
         voice: The prompt that gives the person's voice, with earlier replies.
         tuned: The tuned model, if it is of this machine.
         preparation: What the person's words were read from, if these are exports.
+        examples: The examples that the person's words are in, if these are exports.
     """
 
     title: str | None = None
@@ -60,6 +63,12 @@ class Speaker:
     voice: VoicePrompt | None = None
     tuned: TunedModel | None = None
     preparation: Preparation | None = None
+    examples: Sequence[TrainingExample] = field(default=(), repr=False)
+
+    @property
+    def language(self) -> str | None:
+        """The language of the person, where it is known."""
+        return language_of_examples(self.examples)
 
     @property
     def shown_replies(self) -> int:
@@ -156,9 +165,12 @@ def person_of(
         exports, options, choose_speaker=choose_speaker, watch=watch
     )
     k = PERSONA_REPLIES if replies is None else replies
-    voice = VoicePrompt.from_examples((item.example for item in examples), k=k)
+    listed = [item.example for item in examples]
+    voice = VoicePrompt.from_examples(listed, k=k)
     name = options.ai_role or speaker_of(examples)
-    return Speaker(name, base=base, voice=voice, preparation=preparation)
+    return Speaker(
+        name, base=base, voice=voice, preparation=preparation, examples=listed
+    )
 
 
 @contextmanager

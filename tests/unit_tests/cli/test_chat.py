@@ -408,6 +408,9 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert server.chats[-1]["model"] == "tiny"
     assert json.loads(done.out)["model"] == "Tortoise"
     assert "No training: the model answers as Tortoise" in done.err
+    assert "Base model: SmolLM2-135M-Instruct, a tiny demo model" in done.err
+    assert "Training teaches it the voice, in about 1 min:" in done.err
+    assert "\n  chatexports finetune chat.jsonl --ai Tortoise\n" in done.err
 
 
 def test_exports_are_sent_elsewhere_after_asking_only(
