@@ -42,9 +42,10 @@ def show_answers(voices: Sequence[Voice]) -> None:
 def write_json(voices: Sequence[Voice]) -> None:
     """Answer what was heard with one JSON object a line."""
     for voice in voices:
-        text = "".join(voice.answer())
-        bubbles = bubbles_of(text) if voice.has_bubbles else [text]
-        answer = {"model": voice.title, "text": text, "bubbles": bubbles}
+        for _ in voice.answer():
+            pass
+        bubbles = voice.bubbles(voice.turns[-1])
+        answer = {"model": voice.title, "text": voice.last, "bubbles": bubbles}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

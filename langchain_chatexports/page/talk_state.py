@@ -12,7 +12,7 @@ from itertools import compress
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, bubbles_of
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.workflows.talk import Speaker, tuned_speaker, voices_on
 
 
@@ -158,10 +158,7 @@ class Talk:
             voice: The voice.
             place: Which line.
         """
-        text = voice.turns[place].answer if place < len(voice.turns) else ""
-        if voice.has_bubbles:
-            return bubbles_of(text)
-        return [text.strip()] if text.strip() else []
+        return voice.bubbles(voice.turns[place]) if place < len(voice.turns) else []
 
     def shown_voices(self) -> list[Voice]:
         """Return who answers, as it was chosen."""

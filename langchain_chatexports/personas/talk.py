@@ -51,6 +51,7 @@ class ChatSettings:
         label: The name before what the person says, if the model learned it so.
         persona: Returns the chat model with a person's voice before it, such as
             `PersonaChatModel` does.
+        max_bubbles: How many messages an answer has at most; `None` for any number.
     """
 
     system: str | None = None
@@ -60,6 +61,7 @@ class ChatSettings:
     recall: Callable[[str], str] | None = None
     label: str | None = None
     persona: Callable[[BaseChatModel], BaseChatModel] | None = None
+    max_bubbles: int | None = None
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Voice:
         title: What to call it.
         model: The chat model.
         has_bubbles: Whether each line of its answers is a message.
+        max_bubbles: How many messages an answer has at most; `None` for any number.
         system: A system message, if any.
         recall: Returns what a line brings to mind, which is put behind the system
             message for the answer to that line; empty for nothing.
@@ -93,6 +96,7 @@ class Voice:
     title: str
     model: BaseChatModel
     has_bubbles: bool = False
+    max_bubbles: int | None = None
     system: str | None = None
     recall: Callable[[str], str] | None = field(default=None, repr=False)
     examples: Callable[[str], Sequence[Turn]] | None = field(default=None, repr=False)
@@ -126,9 +130,13 @@ class Voice:
                     )
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
-                    piece = str(chunk.text)
-                    turn.answer += piece
+                    longer = turn.answer + str(chunk.text)
+                    text = first_bubbles(longer, self.max_bubbles)
+                    piece = text[len(turn.answer) :]
+                    turn.answer = text
                     yield piece
+                    if text != longer:
+                        return
             except OpenAIError as error:
                 if not turn.answer and is_too_long(error):
                     if examples:
@@ -165,13 +173,32 @@ class Voice:
 
     @property
     def last(self) -> str:
-        """The last answer."""
-        return self.turns[-1].answer
+        """The last answer, its messages merged as in training."""
+        return "\n\n".join(self.bubbles(self.turns[-1]))
+
+    def bubbles(self, turn: Turn) -> list[str]:
+        """Return the messages of an answer."""
+        whole = turn.answer.strip()
+        if self.has_bubbles:
+            return bubbles_of(whole)
+        return [whole] if whole else []
 
 
 def bubbles_of(text: str) -> list[str]:
     """Return the messages of an answer: its lines, without empty ones."""
     return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
+
+
+def first_bubbles(text: str, limit: int | None) -> str:
+    """Return the beginning of an answer, with so many messages at most."""
+    if limit is None:
+        return text
+    ends = [
+        between.start()
+        for between in _BETWEEN_BUBBLES.finditer(text)
+        if text[: between.start()].strip()
+    ]
+    return text[: ends[limit - 1]] if len(ends) >= limit else text
 
 
 def make_voice(
@@ -209,6 +236,7 @@ def make_voice(
         title or name,
         settings.persona(model) if settings.persona else model,
         has_bubbles=is_tuned,
+        max_bubbles=settings.max_bubbles if is_tuned else None,
         system=settings.system,
         recall=settings.recall,
         label=settings.label,

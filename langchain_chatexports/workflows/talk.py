@@ -89,6 +89,7 @@ class Speaker:
             system=prompt.system if given.system is None else given.system,
             label=prompt.label,
             persona=with_voice(self.voice),
+            max_bubbles=given.max_bubbles or self.voice.replies.longest_run or None,
         )
 
 
@@ -108,7 +109,8 @@ def talk(
         settings: How to talk.
 
     Yields:
-        Returns the answer to a message; earlier messages of the talk are remembered.
+        Returns the answer to a message, with an empty line between several messages;
+        earlier messages of the talk are remembered.
     """
     speaker = who
     if not isinstance(speaker, Speaker):
@@ -119,7 +121,9 @@ def talk(
 
         def ask(message: str) -> str:
             voice.hear(message)
-            return "".join(voice.answer())
+            for _ in voice.answer():
+                pass
+            return voice.last
 
         yield ask
 

@@ -398,6 +398,7 @@ def test_the_person_of_an_export_answers_without_a_training(
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     with OpenAIServer(models={"tiny": None}).running() as server:
+        server.words = ["Always\n", "and ever."]
         _serve_locally(server, monkeypatch)
         arguments = ("chat", "chat.jsonl", "--ai", "Tortoise", "--json")
         done = chatexports(*arguments, "--replies", "1", stdin="Tea?\n")
@@ -407,6 +408,7 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert _prompt(server).endswith(f"{REPLIES}\n> More tea?\nAlways tea.")
     assert server.chats[-1]["model"] == "tiny"
     assert json.loads(done.out)["model"] == "Tortoise"
+    assert json.loads(done.out)["bubbles"] == ["Always"]
     assert "No training: the model answers as Tortoise" in done.err
     assert "Base model: SmolLM2-135M-Instruct, a tiny demo model" in done.err
     assert "Training teaches it the voice, in about 1 min:" in done.err

@@ -107,6 +107,17 @@ def test_a_talk_is_kept_as_json(talk: Talk) -> None:
     assert kept["temperature"] == 0.7
 
 
+def test_a_reply_of_several_messages_is_several_bubbles(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    server.words = ["One.\n\n", "Two.\n", "Three."]
+    talk.settings = replace(talk.settings, max_bubbles=2)
+    talk.begin(talk.model, lambda: talk._speaker)
+    talk.answering.join(_SECONDS)
+    _say(talk, "Hello")
+    assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two."]
+
+
 def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None:
     gone: Any = SimpleNamespace(
         base_url="http://127.0.0.1:9/v1", api_key=KEY, base_model=BASE_MODEL

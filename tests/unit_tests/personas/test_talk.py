@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
+from langchain_chatexports.personas.talk import (
+    ChatSettings,
+    Turn,
+    Voice,
+    first_bubbles,
+    make_voice,
+)
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -19,6 +26,33 @@ from tests.unit_tests.builders.tracers import traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "kept"),
+    [
+        ("one\n\ntwo\nthree", None, "one\n\ntwo\nthree"),
+        ("one\n\ntwo\nthree", 2, "one\n\ntwo"),
+        ("\n one \n\n", 1, "\n one"),
+        ("one", 1, "one"),
+        ("", 1, ""),
+    ],
+)
+def test_an_answer_has_so_many_messages_at_most(
+    text: str, limit: int | None, kept: str
+) -> None:
+    assert first_bubbles(text, limit) == kept
+
+
+def test_a_loop_ends_with_the_last_message_that_is_wanted() -> None:
+    model = FakeListChatModel(responses=["I'm sorry.\n" * 40])
+    voice = Voice("x", model, has_bubbles=True, max_bubbles=2)
+    voice.hear("Hello")
+    pieces = [*voice.answer()]
+    assert "".join(pieces) == "I'm sorry.\nI'm sorry."
+    assert len(pieces) < 30
+    assert voice.last == "I'm sorry.\n\nI'm sorry."
+
 
 EXAMPLES = [Turn(f"question {n}", f"reply {n}") for n in range(4)]
 

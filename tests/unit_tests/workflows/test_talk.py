@@ -24,6 +24,7 @@ from langchain_chatexports.workflows.talk import (
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.sessions import talk as session_of
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 GROUP = "You are Tortoise. You are chatting with Hare and Fox."
 
@@ -91,6 +92,21 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert server.chats[-1]["model"] == BASE_MODEL
     assert system.startswith("You are Tortoise. You are chatting with Hare.")
     assert "> " in system
+
+
+def test_an_answer_has_at_most_as_many_messages_as_the_person_sent_in_a_row(
+    here: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.ios()
+    for number in range(12):
+        chat.says("Hare", f"Are you there, {number}?")
+        chat.says("Tortoise", f"I am, {number}.").says("Tortoise", f"So, {number}?")
+    export = chat.to_file(tmp_path / "_chat.txt")
+    person = person_of(export, PrepareOptions(ai=("Tortoise",)))
+    assert person.settings(ChatSettings()).max_bubbles == 2
+    server.words = ["One.\n", "Two.\n", "Three.\n", "Four."]
+    with talk(person, data_dir=here.data_dir) as ask:
+        assert ask("Hello?") == "One.\n\nTwo."
 
 
 def test_a_talk_remembers_what_was_said_in_exports(tmp_path: Path) -> None:
