@@ -16,6 +16,7 @@ from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
+    fitted,
     say,
     speaker_chooser,
     stdin_is_terminal,
@@ -35,6 +36,7 @@ from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
 
 if TYPE_CHECKING:
+    from langchain_chatexports.workflows.memory import Memory
     from langchain_chatexports.workflows.talk import Speaker
 
 _MAX_REPLIES = 20
@@ -107,7 +109,8 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export in which it may look up what was said.",
+            help="An export in which it may look up what was said; of an export that "
+            "answers itself, that one.",
             show_default=False,
         ),
     ] = None,
@@ -127,7 +130,8 @@ def chat(
         echo Hello | chatexports chat --json
         chatexports chat chat.db --ai Tortoise
     """
-    from langchain_chatexports.workflows.talk import Speaker, memory_of, open_talk
+    from langchain_chatexports.workflows.memory import memory_of
+    from langchain_chatexports.workflows.talk import Speaker, open_talk
 
     words = who or []
     if compare and alone:
@@ -161,11 +165,18 @@ def chat(
     if label := speaker.settings(settings).label:
         say(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
+    # What is left out of the person's words is not remembered either.
+    own = exports if chats == ChatOptions() else []
     with (
-        memory_of(remember or (), watch=watching) as recall,
+        memory_of(
+            remember or own,
+            person=speaker.title,
+            only_if_quick=not remember,
+            watch=watching,
+        ) as memory,
         open_talk(
             speaker,
-            replace(settings, recall=recall),
+            replace(settings, recall=memory),
             data_dir=data_dir,
             base_url=base_url,
             compare=compare,
@@ -173,7 +184,7 @@ def chat(
             on_event=say,
         ) as voices,
     ):
-        _talk(voices, as_json=as_json)
+        _talk(voices, memory, as_json=as_json)
 
 
 def _exports_among(
@@ -319,11 +330,20 @@ def _shows_base(*, alone: bool, as_json: bool) -> bool:
     return is_asked_for and Console().is_terminal and stdin_is_terminal()
 
 
-def _talk(voices: Sequence[Voice], *, as_json: bool) -> None:
+def _talk(
+    voices: Sequence[Voice], memory: Memory | None = None, *, as_json: bool
+) -> None:
     """Answer what the person types, or each line of stdin, until the input ends."""
     from langchain_chatexports.cli._answers import show_answers, write_json
 
-    answer = write_json if as_json else show_answers
+    def answer(voices: Sequence[Voice]) -> None:
+        if as_json:
+            write_json(voices, memory.found if memory else ())
+            return
+        show_answers(voices)
+        for find in memory.found if memory else ():
+            say(fitted(f"  said {find}"))
+
     if stdin_is_terminal():
         from langchain_chatexports.cli._chat_prompt import TerminalChat
 

@@ -118,6 +118,7 @@ def _build_conversation(talk: Talk) -> None:
             lambda: (
                 look(),
                 [[turn.answer for turn in v.turns[-1:]] for v in talk.voices],
+                len(talk.cited),
             ),
         )
 
@@ -178,6 +179,8 @@ def _show_turn(talk: Talk, place: int) -> None:
     with ui.element("div").classes("columns"):
         for voice in voices:
             _show_answer(talk, voice, place, has_title=len(voices) > 1)
+    for cited in talk.cited.get(place, ()):
+        text(f"Said {cited}", classes="quiet")
 
 
 def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:

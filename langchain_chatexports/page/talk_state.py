@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import compress
 
@@ -13,6 +13,7 @@ from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
+from langchain_chatexports.workflows.memory import Memory
 from langchain_chatexports.workflows.talk import Speaker, tuned_speaker, voices_on
 
 
@@ -27,6 +28,7 @@ class Talk:
         with_base: Whether the base answers, too.
         voices: Who answers; the last one is the tuned model, or the person.
         answering: Starts the model, and answers.
+        cited: What was said of lines of the talk in exports, by their places.
     """
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
@@ -44,6 +46,8 @@ class Talk:
         self.answering = Work()
         self._use_server = use_server
         self._speaker = Speaker()
+        self._resources = ExitStack()
+        self.cited: dict[int, list[str]] = {}
         self._is_stopped = threading.Event()
 
     @property
@@ -90,9 +94,17 @@ class Talk:
             self.chosen = model
         return is_started
 
+    def remember(self, memory: AbstractContextManager[Memory | None]) -> None:
+        """Open what the person remembers, until the talk ends."""
+        recall = self._resources.enter_context(memory)
+        self.settings = replace(self.settings, recall=recall)
+
     def leave(self) -> None:
         """End the talk."""
         self.stop()
+        self._resources.close()
+        self.settings = replace(self.settings, recall=None)
+        self.cited.clear()
         self.is_ready, self.model, self.voices = False, None, []
 
     def _new_voices(self) -> list[Voice]:
@@ -131,6 +143,7 @@ class Talk:
     def clear(self) -> None:
         """Begin again with the same model."""
         self.stop()
+        self.cited.clear()
         for voice in self.voices:
             voice.turns.clear()
 
@@ -179,10 +192,15 @@ class Talk:
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():
+                        self._cite()
                         if self._is_stopped.is_set():
                             break
 
         return self.answering.start("Answering", answer)
+
+    def _cite(self) -> None:
+        if isinstance(memory := self.settings.recall, Memory):
+            self.cited[len(self.lines) - 1] = [*map(str, memory.found)]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
@@ -222,6 +222,21 @@ class ChatIndex:
                 if len(hits) >= k:
                     break
             return hits
+
+    def count_windows(self, words: Iterable[str]) -> tuple[dict[str, int], int]:
+        """Return in how many windows each word occurs, and how many there are."""
+        count = "SELECT count(*) FROM words WHERE words MATCH ?"
+        with self._lock, explained(self.path), snapshot(self._connection):
+            (windows,) = self._connection.execute(
+                "SELECT count(*) FROM window"
+            ).fetchone()
+            expressions = {word: match_expression(f'"{word}"') for word in words}
+            counts = {
+                word: self._connection.execute(count, (expression,)).fetchone()[0]
+                for word, expression in expressions.items()
+                if expression is not None
+            }
+        return counts, windows
 
     def around(
         self,

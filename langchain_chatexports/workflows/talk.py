@@ -9,7 +9,6 @@ from pathlib import Path
 
 from langchain_chatexports import local_server
 from langchain_chatexports._progress import Watch, unwatched
-from langchain_chatexports._terminal import message_line
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
@@ -22,8 +21,6 @@ from langchain_chatexports.personas.talk import (
     check_model,
     make_voice,
 )
-from langchain_chatexports.retrieval.index import ChatIndex
-from langchain_chatexports.retrieval.queries import telling_words
 from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
 from langchain_chatexports.workflows.prepare import (
@@ -31,16 +28,9 @@ from langchain_chatexports.workflows.prepare import (
     Paths,
     read_examples,
 )
-from langchain_chatexports.workflows.search import open_index
 from langchain_chatexports.workflows.train import OnEvent, key_for, open_server
 
 _BASE_TITLE = "base model"
-_WINDOWS = 3
-# About 500 tokens: small models have a context of 2,048.
-_MAX_CHARACTERS = 2000
-_INTRODUCTION = (
-    "These messages from earlier chats may help with the answer. Do not invent others."
-)
 
 
 @dataclass(frozen=True)
@@ -266,26 +256,6 @@ def voices_at(
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
 
 
-@contextmanager
-def memory_of(
-    exports: Sequence[Path],
-    *,
-    index_dir: Path | None = None,
-    watch: Watch = unwatched,
-) -> Iterator[Callable[[str], str] | None]:
-    """Open what a talk remembers: what was said in exports.
-
-    Yields:
-        Returns what was said that fits a line, with times and senders; `None` without
-        exports.
-    """
-    if not exports:
-        yield None
-        return
-    with open_index(exports, index_dir=index_dir, watch=watch) as opened:
-        yield lambda line: _recalled(opened.index, line)
-
-
 def other_model(
     speaker: Speaker, compare: str | None, data_dir: str | Path | None
 ) -> str | None:
@@ -294,20 +264,3 @@ def other_model(
     if compare is None or compare in bases or speaker.tuned is None:
         return compare
     return find_tuned(compare, data_dir).model.name
-
-
-def _recalled(index: ChatIndex, line: str) -> str:
-    found: list[str] = []
-    room = _MAX_CHARACTERS
-    # "Ok" and "Hm?" bring nothing to mind.
-    for hit in index.search(line, k=_WINDOWS) if telling_words(line) else ():
-        text = hit.document.page_content
-        if len(text) > room:
-            if found:
-                break
-            # Better the beginning of the message that fits than nothing.
-            match = hit.match
-            text = message_line(match.moment or "", match.sender, match.text)[:room]
-        found.append(text)
-        room -= len(text)
-    return "\n\n".join([_INTRODUCTION, *found]) if found else ""

@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.page.session import Choice, PageSession
+from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
@@ -303,10 +305,23 @@ def test_a_person_answers_as_soon_as_an_export_is_read(
     assert not session.talk.is_ready
 
 
-def test_a_person_answers_with_the_base_of_the_command(
-    session: PageSession, speaking: list[object]
+def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
+    session: PageSession, speaking: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.base = "my/base"
     assert session.talk_to_person()
-    session.talk.answering.join(_SECONDS)
+    talk = session.talk
+    talk.answering.join(_SECONDS)
     assert speaking == ["my/base"]
+    model = FakeListChatModel(responses=["Gut."])
+    voice = Voice("Mama", model, recall=talk.settings.recall)
+    voices = [Voice("base model", model), voice]
+    monkeypatch.setattr(talk, "_new_voices", lambda: voices)
+    talk.voices = voices
+    assert talk.say("Wie war es mit 17?")
+    talk.answering.join(_SECONDS)
+    assert talk.answering.error == ""
+    said = "Jonas: Wie geht es dir heute, 17?"
+    assert any(cited.endswith(said) for cited in talk.cited[0])
+    talk.leave()
+    assert (talk.cited, talk.settings.recall) == ({}, None)

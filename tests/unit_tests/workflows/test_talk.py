@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,16 @@ import pytest
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.personas.talk import ChatSettings
-from langchain_chatexports.retrieval import ChatIndex
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import person_of, prepare, talk, train
 from langchain_chatexports.workflows.models import find_tuned
 from langchain_chatexports.workflows.talk import (
     Speaker,
-    memory_of,
     tuned_speaker,
     voices_on,
 )
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-from tests.unit_tests.builders.sessions import talk as session_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 GROUP = "You are Tortoise. You are chatting with Hare and Fox."
@@ -107,25 +103,6 @@ def test_an_answer_has_at_most_as_many_messages_as_the_person_sent_in_a_row(
     server.words = ["One.\n", "Two.\n", "Three.\n", "Four."]
     with talk(person, data_dir=here.data_dir) as ask:
         assert ask("Hello?") == "One.\n\nTwo."
-
-
-def test_a_talk_remembers_what_was_said_in_exports(tmp_path: Path) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    with memory_of([chats], index_dir=tmp_path / "indexes") as recall:
-        assert recall is not None
-        found = recall("When is the race with the tortoise?")
-        assert "race" in found
-        assert found.startswith("These messages from earlier chats")
-        assert recall("Ok") == ""
-    with memory_of([]) as nothing:
-        assert nothing is None
-
-
-def test_what_is_recalled_is_short() -> None:
-    module: Any = import_module("langchain_chatexports.workflows.talk")
-    with ChatIndex() as index:
-        index.rebuild([session_of("Ann: lighthouse " + "lighthouse " * 400)])
-        assert len(module._recalled(index, "lighthouse")) < 2200
 
 
 def test_five_lines_from_an_export_to_a_talk(

@@ -1,0 +1,169 @@
+"""What a talk remembers: messages of exports that a question is about, to cite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from langchain_chatexports._languages import is_common_word
+from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._terminal import message_line
+from langchain_chatexports.chat_loaders.recognition import (
+    estimate_message_count,
+    open_exports,
+)
+from langchain_chatexports.retrieval.documents import ChatLine
+from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.queries import telling_words
+from langchain_chatexports.workflows.search import open_index
+
+# Of so many messages an index in memory takes about a second.
+_MAX_QUICK_MESSAGES = 20_000
+_MAX_FOUND = 3
+_AROUND = 1
+# About 250 tokens: reading them takes a second or two on two cores.
+_MAX_CHARACTERS = 1000
+# A word in more windows says what chats are made of, not what one is about.
+_MAX_SHARE, _MIN_WINDOWS = 0.02, 8
+_FOUND = (
+    "You remember these messages from earlier chats. If they answer the question, say "
+    "what they say; otherwise say that you do not know. Do not invent anything."
+)
+_NOT_FOUND = (
+    "You are asked for a fact that no earlier chat mentions. Unless this conversation "
+    "says it, answer only that you do not know. Do not invent anything."
+)
+_ASKING = re.compile(
+    r"\b(?:when|where|who|whose|which|how (?:many|much|old|long|often)|called|named|"
+    r"wann|wo|wohin|woher|wer|wen|wem|wessen|welche[rsnm]?|wie ?viele?|wie alt|"
+    r"hei(?:ß|ss)t|hie(?:ß|ss)|cu[aá]ndo|d[oó]nde|qui[eé]n(?:es)?|cu[aá]l|"
+    r"cu[aá]nt[oa]s?|llama|quand|où|qui|quel(?:le)?s?|combien|appelle|quando|onde|"
+    r"quem|qua(?:l|is)|quant[oaie]s?|dove|chi|qual[ei]|wanneer|waar|welke?|hoeveel|"
+    r"heet|kiedy|gdzie|kto|ile|ne zaman|nere(?:de|ye)|kim|hangi|kaç|när|var|vem|"
+    r"vilk(?:en|et|a)|hur (?:många|mycket)|heter|когда|где|куда|кто|сколько|зовут)\b|"
+    "什么时候|什麼時候|哪|谁|誰|几|幾|多少|いつ|どこ|だれ|いくら|언제|어디|누구|몇|얼마|"
+    "कब|कहाँ|कहां|कौन|कितन|متى|أين|كم",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?]\s+")
+
+
+class Find(NamedTuple):
+    """A message that a line of a talk brings to mind."""
+
+    line: ChatLine
+    around: tuple[ChatLine, ...]
+    """It and its neighbors."""
+
+    def __str__(self) -> str:
+        """Return when it was said, by whom, and what, for people; in local time."""
+        return _cited(self.line)
+
+
+class Memory:
+    """What was said in exports, for lines of a talk.
+
+    Attributes:
+        found: What the last line brought to mind.
+        is_unknown: Whether the last line asked for a fact that is nowhere.
+    """
+
+    def __init__(self, index: ChatIndex, person: str | None = None) -> None:
+        """Initialize with nothing found.
+
+        Args:
+            index: The index of the exports.
+            person: In whose conversations to search; `None` for all.
+        """
+        self._index = index
+        chats = index.chats()
+        theirs = {chat.source for chat in chats if person in chat.senders}
+        self._chats = theirs if 0 < len(theirs) < len(chats) else None
+        self.found: list[Find] = []
+        self.is_unknown = False
+
+    def __call__(self, line: str) -> str:
+        """Return what to tell the model of a line; empty for nothing."""
+        self.found.clear()
+        self.is_unknown = False
+        words = self._telling(line)
+        if not words:
+            return ""
+        self.found += self._finds(line, words)
+        if self.found:
+            listed = [_cited(one) for find in self.found for one in find.around]
+            return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
+        self.is_unknown = _ASKING.search(line) is not None
+        return _NOT_FOUND if self.is_unknown else ""
+
+    def _telling(self, line: str) -> dict[str, int]:
+        """Return the words that say what a line is about, with their windows."""
+        words = [word for word in telling_words(line) if not is_common_word(word)]
+        counts, windows = self._index.count_windows(words)
+        most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
+        return {word: count for word, count in counts.items() if count <= most}
+
+    def _finds(self, line: str, words: dict[str, int]) -> list[Find]:
+        known = [word for word, count in words.items() if count]
+        # Names, and nouns in German: what is asked about.
+        named = [word for word in words if word[0].isupper() and _is_within(line, word)]
+        wanted = named or [*words]
+        if 2 * sum(word in known for word in wanted) < len(wanted):
+            return []
+        finds = []
+        hits = self._index.search(" ".join(known), k=_MAX_FOUND, chat=self._chats)
+        for hit in hits:
+            if 2 * hit.words >= len(known):
+                at = hit.lines.index(hit.match)
+                near = hit.lines[max(0, at - _AROUND) : at + _AROUND + 1]
+                finds.append(Find(hit.match, near))
+        return finds
+
+
+@contextmanager
+def memory_of(
+    exports: Sequence[Path],
+    *,
+    person: str | None = None,
+    only_if_quick: bool = False,
+    index_dir: Path | None = None,
+    watch: Watch = unwatched,
+) -> Iterator[Memory | None]:
+    """Open what a talk remembers: what was said in exports.
+
+    Args:
+        exports: The exports.
+        person: In whose conversations to search; `None` for all.
+        only_if_quick: Whether to remember only what takes about a second to index, in
+            memory; otherwise the index is kept as that of a search.
+        index_dir: Where search indexes are kept; `None` for the default.
+        watch: Shows progress while exports are read.
+
+    Yields:
+        The memory; `None` without exports, or where it takes longer.
+    """
+    size = estimate_message_count(open_exports(exports)) if only_if_quick else 0
+    if not exports or size is None or size > _MAX_QUICK_MESSAGES:
+        yield None
+        return
+    with open_index(
+        exports, index_dir=index_dir, in_memory=only_if_quick, watch=watch
+    ) as opened:
+        yield Memory(opened.index, person)
+
+
+def _is_within(line: str, word: str) -> bool:
+    """Return whether a word stands in a line elsewhere than at a sentence's begin."""
+    starts = [part.split(maxsplit=1)[:1] for part in _SENTENCE_END.split(line)]
+    return not any(start and start[0].startswith(word) for start in starts)
+
+
+def _cited(line: ChatLine) -> str:
+    time = ""
+    if line.moment:
+        time = f"{datetime.fromisoformat(line.moment).astimezone():%Y-%m-%d %H:%M}"
+    return message_line(time, line.sender, line.text)
