@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -25,7 +24,6 @@ from langchain_chatexports.cli._console import (
 from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
-    Base,
     BaseUrl,
     ChatOptions,
     DataDir,
@@ -36,11 +34,11 @@ from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
 
 if TYPE_CHECKING:
+    from langchain_chatexports.local_server import TunedModel
     from langchain_chatexports.workflows.memory import Memory
     from langchain_chatexports.workflows.talk import Speaker
 
 _MAX_REPLIES = 20
-_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @command
@@ -67,7 +65,15 @@ def chat(
             show_default=False,
         ),
     ] = None,
-    base: Base = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE",
+            help="What answers as the person: as for finetune; or ollama:NAME or a "
+            "URL, a server of OpenAI's protocol.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     base_url: BaseUrl = None,
     system: Annotated[
@@ -114,6 +120,13 @@ def chat(
             show_default=False,
         ),
     ] = None,
+    no_save: Annotated[
+        bool,
+        typer.Option(
+            "--no-save",
+            help="Begin anew, and keep nothing of this talk with the model.",
+        ),
+    ] = False,
     yes: Annotated[
         bool,
         typer.Option("--yes", help="Download, or send to --base-url, without asking."),
@@ -131,7 +144,7 @@ def chat(
         chatexports chat chat.db --ai Tortoise
     """
     from langchain_chatexports.workflows.memory import memory_of
-    from langchain_chatexports.workflows.talk import Speaker, open_talk
+    from langchain_chatexports.workflows.talk import Speaker, open_talk, served_base
 
     words = who or []
     if compare and alone:
@@ -144,6 +157,8 @@ def chat(
         names_model=bool(base_url and not base),
     )
     _check_place(words, exports, base_url, base, replies)
+    if base and not base_url:
+        base_url, base = served_base(base) or (None, base)
     sends = bool(base_url and (remember or exports))
     if sends and not _agrees_to_send(str(base_url), agreed=yes):
         say("Nothing was sent.")
@@ -171,12 +186,13 @@ def chat(
         memory_of(
             remember or own,
             person=speaker.title,
+            words_of_person=speaker.texts,
             only_if_quick=not remember,
             watch=watching,
         ) as memory,
         open_talk(
             speaker,
-            replace(settings, recall=memory),
+            memory.added_to(settings) if memory else settings,
             data_dir=data_dir,
             base_url=base_url,
             compare=compare,
@@ -184,7 +200,8 @@ def chat(
             on_event=say,
         ) as voices,
     ):
-        _talk(voices, memory, as_json=as_json)
+        saved_with = None if no_save else speaker.tuned
+        _talk(voices, memory, saved_with, as_json=as_json)
 
 
 def _exports_among(
@@ -231,8 +248,10 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    host = urlsplit(base_url).hostname or base_url
-    if host in _THIS_MACHINE:
+    from langchain_chatexports.workflows.train import THIS_MACHINE, host_of
+
+    host = host_of(base_url)
+    if host in THIS_MACHINE:
         return True
     refusal = ChatExportError(
         f"This sends messages of your exports to {host}, which needs --yes here. "
@@ -331,7 +350,11 @@ def _shows_base(*, alone: bool, as_json: bool) -> bool:
 
 
 def _talk(
-    voices: Sequence[Voice], memory: Memory | None = None, *, as_json: bool
+    voices: Sequence[Voice],
+    memory: Memory | None = None,
+    saved_with: TunedModel | None = None,
+    *,
+    as_json: bool,
 ) -> None:
     """Answer what the person types, or each line of stdin, until the input ends."""
     from langchain_chatexports.cli._answers import show_answers, write_json
@@ -347,7 +370,7 @@ def _talk(
     if stdin_is_terminal():
         from langchain_chatexports.cli._chat_prompt import TerminalChat
 
-        TerminalChat(voices, answer).run()
+        TerminalChat(voices, answer, saved_with).run()
         return
     for line in filter(None, map(str.strip, sys.stdin)):
         for voice in voices:

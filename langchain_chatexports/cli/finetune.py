@@ -135,6 +135,9 @@ def _check_place(
     if time is not None and base is not None:
         msg = "--time chooses the base: leave --base or --time out."
         raise typer.BadParameter(msg)
+    if base is not None and base.startswith(("ollama:", "http://", "https://")):
+        msg = "What another program serves cannot be trained: --base takes weights."
+        raise typer.BadParameter(msg)
     if url is None:
         return
     if time is not None or data_dir is not None:

@@ -416,6 +416,7 @@ class PageSession:
                 memory_of(
                     paths if options.chats.is_everything else (),
                     person=speaker.title,
+                    words_of_person=speaker.texts,
                     only_if_quick=True,
                 )
             )

@@ -56,20 +56,22 @@ def build_talk(session: PageSession) -> None:
     _build_input(talk)
     _build_settings(talk)
     text(
-        "A talk is in this page's memory only. It is gone when you choose another "
-        "model, begin a new talk, or close the window from which this page was "
-        "started, unless you save it.",
+        "A talk with a trained model is kept with it, for you to continue, and deleted "
+        "with it or with New talk. A talk without a training is in this page's memory "
+        "only.",
         classes="quiet",
     )
 
 
 def _build_settings(talk: Talk) -> None:
-    with ui.expansion("Compare, and how freely it answers"):
+    with ui.expansion("Compare, keep, and how freely it answers"):
         text(
             "Beside each answer, you can see what the base model says: the model as it "
             "was before the training."
         )
         ui.checkbox("Show the base model, too").bind_value(talk, "with_base")
+        saved = ui.checkbox("Keep the talk with the model")
+        saved.bind_value(talk, "is_saved").on_value_change(talk.save)
         temperature = ui.number(
             "How freely it answers",
             value=talk.settings.temperature,

@@ -14,7 +14,13 @@ from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.workflows.memory import Memory
-from langchain_chatexports.workflows.talk import Speaker, tuned_speaker, voices_on
+from langchain_chatexports.workflows.talk import (
+    Speaker,
+    continue_talk,
+    save_turns,
+    tuned_speaker,
+    voices_on,
+)
 
 
 class Talk:
@@ -26,6 +32,7 @@ class Talk:
         chosen: The tuned model that was chosen last; `None` for a person.
         settings: How to talk.
         with_base: Whether the base answers, too.
+        is_saved: Whether a talk with a tuned model is kept with it, and continued.
         voices: Who answers; the last one is the tuned model, or the person.
         answering: Starts the model, and answers.
         cited: What was said of lines of the talk in exports, by their places.
@@ -42,11 +49,13 @@ class Talk:
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
         self.with_base = False
+        self.is_saved = True
         self.voices: list[Voice] = []
         self.answering = Work()
         self._use_server = use_server
         self._speaker = Speaker()
         self._resources = ExitStack()
+        self._memory: Memory | None = None
         self.cited: dict[int, list[str]] = {}
         self._is_stopped = threading.Event()
 
@@ -86,6 +95,8 @@ class Talk:
             if speaker is not None:
                 self._speaker = speaker
                 self.voices = self._new_voices()
+                if model is not None and self.is_saved:
+                    continue_talk(self.voices, model)
                 # Only now can it be asked.
                 self.model, self.is_ready = model, True
 
@@ -96,14 +107,16 @@ class Talk:
 
     def remember(self, memory: AbstractContextManager[Memory | None]) -> None:
         """Open what the person remembers, until the talk ends."""
-        recall = self._resources.enter_context(memory)
-        self.settings = replace(self.settings, recall=recall)
+        self._memory = self._resources.enter_context(memory)
+        if self._memory is not None:
+            self.settings = self._memory.added_to(self.settings)
 
     def leave(self) -> None:
         """End the talk."""
         self.stop()
         self._resources.close()
-        self.settings = replace(self.settings, recall=None)
+        self._memory = None
+        self.settings = replace(self.settings, recall=None, refusal=None)
         self.cited.clear()
         self.is_ready, self.model, self.voices = False, None, []
 
@@ -146,6 +159,12 @@ class Talk:
         self.cited.clear()
         for voice in self.voices:
             voice.turns.clear()
+        self.save()
+
+    def save(self) -> None:
+        """Keep the talk with its model, or delete what was kept."""
+        if self.model is not None:
+            save_turns(self.model, self.lines if self.is_saved else ())
 
     def to_json(self) -> str:
         """Return the talk, to be kept: JSON with a list of turns."""
@@ -195,12 +214,14 @@ class Talk:
                         self._cite()
                         if self._is_stopped.is_set():
                             break
+            if self.is_saved:
+                self.save()
 
         return self.answering.start("Answering", answer)
 
     def _cite(self) -> None:
-        if isinstance(memory := self.settings.recall, Memory):
-            self.cited[len(self.lines) - 1] = [*map(str, memory.found)]
+        if self._memory is not None:
+            self.cited[len(self.lines) - 1] = [*map(str, self._memory.found)]
 
 
 @contextmanager

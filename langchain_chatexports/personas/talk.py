@@ -48,6 +48,8 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
+        refusal: Returns the answer to a line that asks what nobody can know, of the
+            line and what was said before it; `None` for other lines.
         label: The name before what the person says, if the model learned it so.
         persona: Returns the chat model with a person's voice before it, such as
             `PersonaChatModel` does.
@@ -59,6 +61,7 @@ class ChatSettings:
     max_tokens: int = 200
     seed: int | None = None
     recall: Callable[[str], str] | None = None
+    refusal: Callable[[str, str], str | None] | None = None
     label: str | None = None
     persona: Callable[[BaseChatModel], BaseChatModel] | None = None
     max_bubbles: int | None = None
@@ -84,6 +87,7 @@ class Voice:
         system: A system message, if any.
         recall: Returns what a line brings to mind, which is put behind the system
             message for the answer to that line; empty for nothing.
+        refusal: As in `ChatSettings`.
         examples: Returns earlier turns that the model sees before the conversation,
             the most helpful ones last; fewer if they do not fit into its context.
         label: The name before what the person says, if any.
@@ -99,6 +103,7 @@ class Voice:
     max_bubbles: int | None = None
     system: str | None = None
     recall: Callable[[str], str] | None = field(default=None, repr=False)
+    refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
     examples: Callable[[str], Sequence[Turn]] | None = field(default=None, repr=False)
     label: str | None = field(default=None, repr=False)
     server: str = "the server"
@@ -118,6 +123,11 @@ class Voice:
         from openai import OpenAIError
 
         *earlier, turn = self.turns
+        said = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
+        if self.refusal and (refused := self.refusal(turn.line, said)):
+            turn.answer = refused
+            yield refused
+            return
         # Chat templates want questions and answers in turn.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
         examples = self.examples(turn.line) if self.examples else ()
@@ -239,6 +249,7 @@ def make_voice(
         max_bubbles=settings.max_bubbles if is_tuned else None,
         system=settings.system,
         recall=settings.recall,
+        refusal=settings.refusal if is_tuned else None,
         label=settings.label,
         server=base_url,
         name=name,

@@ -1,21 +1,31 @@
 """What a talk remembers: messages of exports that a question is about, to cite."""
 
+# ruff: noqa: RUF001 - letters and marks of other languages
+
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-from langchain_chatexports._languages import is_common_word
+from langchain_chatexports._languages import (
+    is_common_word,
+    language_of,
+    main_language,
+)
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import message_line
 from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
+from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.queries import telling_words
@@ -24,7 +34,8 @@ from langchain_chatexports.workflows.search import open_index
 # Of so many messages an index in memory takes about a second.
 _MAX_QUICK_MESSAGES = 20_000
 _MAX_FOUND = 3
-_AROUND = 1
+# What was asked in a chat was mostly answered in the messages after it.
+_AFTER_QUESTION = 2
 # About 250 tokens: reading them takes a second or two on two cores.
 _MAX_CHARACTERS = 1000
 # A word in more windows says what chats are made of, not what one is about.
@@ -33,10 +44,27 @@ _FOUND = (
     "You remember these messages from earlier chats. If they answer the question, say "
     "what they say; otherwise say that you do not know. Do not invent anything."
 )
-_NOT_FOUND = (
-    "You are asked for a fact that no earlier chat mentions. Unless this conversation "
-    "says it, answer only that you do not know. Do not invent anything."
-)
+# How people say that they do not know; the first one is for those who never do.
+_UNKNOWN = {
+    "English": "I don't know/no idea/dunno/idk/not sure/I don't remember",
+    "German": "Weiß ich nicht/keine Ahnung/weiß nicht/weiss ich nicht/kein Plan",
+    "Spanish": "No sé/ni idea/no lo sé/no me acuerdo",
+    "French": "Je sais pas/je ne sais pas/aucune idée/chais pas",
+    "Portuguese": "Não sei/não faço ideia/não lembro",
+    "Italian": "Non lo so/non so/boh/non mi ricordo",
+    "Dutch": "Weet ik niet/geen idee/weet niet",
+    "Polish": "Nie wiem/nie pamiętam",
+    "Turkish": "Bilmiyorum/hatırlamıyorum",
+    "Swedish": "Vet inte/ingen aning/vet ej",
+    "CYRILLIC": "Не знаю/не помню",
+    "Chinese": "不知道/不记得/不清楚",
+    "Japanese": "わからない/分からない/知らない",
+    "Korean": "몰라/모르겠/기억 안 나",
+    "Hindi": "पता नहीं/याद नहीं",
+    "ARABIC": "لا أعرف/ما أعرف",
+}
+_MAX_LONGER = 8
+_SIGNS = "?？؟"
 _ASKING = re.compile(
     r"\b(?:when|where|who|whose|which|how (?:many|much|old|long|often)|called|named|"
     r"wann|wo|wohin|woher|wer|wen|wem|wessen|welche[rsnm]?|wie ?viele?|wie alt|"
@@ -57,7 +85,7 @@ class Find(NamedTuple):
 
     line: ChatLine
     around: tuple[ChatLine, ...]
-    """It and its neighbors."""
+    """It, and what follows a question."""
 
     def __str__(self) -> str:
         """Return when it was said, by whom, and what, for people; in local time."""
@@ -69,36 +97,58 @@ class Memory:
 
     Attributes:
         found: What the last line brought to mind.
-        is_unknown: Whether the last line asked for a fact that is nowhere.
     """
 
-    def __init__(self, index: ChatIndex, person: str | None = None) -> None:
+    def __init__(
+        self,
+        index: ChatIndex,
+        person: str | None = None,
+        words_of_person: Iterable[str] = (),
+    ) -> None:
         """Initialize with nothing found.
 
         Args:
             index: The index of the exports.
             person: In whose conversations to search; `None` for all.
+            words_of_person: What the person wrote, who may say "No idea" in it.
         """
         self._index = index
         chats = index.chats()
         theirs = {chat.source for chat in chats if person in chat.senders}
         self._chats = theirs if 0 < len(theirs) < len(chats) else None
+        self._unknown = cycle(_ways_not_to_know(words_of_person) or [""])
         self.found: list[Find] = []
-        self.is_unknown = False
 
-    def __call__(self, line: str) -> str:
+    def recall(self, line: str) -> str:
         """Return what to tell the model of a line; empty for nothing."""
-        self.found.clear()
-        self.is_unknown = False
         words = self._telling(line)
-        if not words:
+        self.found[:] = self._finds(line, words)
+        if not self.found:
             return ""
-        self.found += self._finds(line, words)
-        if self.found:
-            listed = [_cited(one) for find in self.found for one in find.around]
-            return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
-        self.is_unknown = _ASKING.search(line) is not None
-        return _NOT_FOUND if self.is_unknown else ""
+        listed = [_cited(one) for find in self.found for one in find.around]
+        return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
+
+    def refusal(self, line: str, talk: str = "") -> str | None:
+        """Return that the person does not know, if a line asks what nobody mentioned.
+
+        Args:
+            line: The line.
+            talk: What was said before in the talk, which may tell it.
+        """
+        asked = _ASKING.search(line)
+        if asked is None or not (asked.start() == 0 or {*line} & {*_SIGNS}):
+            return None
+        words = self._telling(line)
+        is_told = any(word.casefold() in talk.casefold() for word in words)
+        if not words or is_told or self._finds(line, words):
+            return None
+        self.found.clear()
+        spoken = _UNKNOWN.get(language_of(line) or "", _UNKNOWN["English"])
+        return next(self._unknown) or spoken.split("/")[0]
+
+    def added_to(self, settings: ChatSettings) -> ChatSettings:
+        """Return settings of a talk that remembers."""
+        return replace(settings, recall=self.recall, refusal=self.refusal)
 
     def _telling(self, line: str) -> dict[str, int]:
         """Return the words that say what a line is about, with their windows."""
@@ -109,6 +159,8 @@ class Memory:
 
     def _finds(self, line: str, words: dict[str, int]) -> list[Find]:
         known = [word for word, count in words.items() if count]
+        if not known:
+            return []
         # Names, and nouns in German: what is asked about.
         named = [word for word in words if word[0].isupper() and _is_within(line, word)]
         wanted = named or [*words]
@@ -119,8 +171,9 @@ class Memory:
         for hit in hits:
             if 2 * hit.words >= len(known):
                 at = hit.lines.index(hit.match)
-                near = hit.lines[max(0, at - _AROUND) : at + _AROUND + 1]
-                finds.append(Find(hit.match, near))
+                is_question = bool({*hit.match.text} & {*_SIGNS})
+                after = _AFTER_QUESTION if is_question else 0
+                finds.append(Find(hit.match, hit.lines[at : at + after + 1]))
         return finds
 
 
@@ -129,6 +182,7 @@ def memory_of(
     exports: Sequence[Path],
     *,
     person: str | None = None,
+    words_of_person: Iterable[str] = (),
     only_if_quick: bool = False,
     index_dir: Path | None = None,
     watch: Watch = unwatched,
@@ -138,6 +192,7 @@ def memory_of(
     Args:
         exports: The exports.
         person: In whose conversations to search; `None` for all.
+        words_of_person: As for `Memory`.
         only_if_quick: Whether to remember only what takes about a second to index, in
             memory; otherwise the index is kept as that of a search.
         index_dir: Where search indexes are kept; `None` for the default.
@@ -153,7 +208,24 @@ def memory_of(
     with open_index(
         exports, index_dir=index_dir, in_memory=only_if_quick, watch=watch
     ) as opened:
-        yield Memory(opened.index, person)
+        yield Memory(opened.index, person, words_of_person)
+
+
+def _ways_not_to_know(texts: Iterable[str]) -> list[str]:
+    """Return a person's own messages that say no more than that they do not know."""
+    listed = [text.strip() for text in texts]
+    spoken = _UNKNOWN.get(main_language(listed) or "")
+    if spoken is None:
+        return []
+    phrases = spoken.casefold().split("/")
+    found = Counter(
+        text
+        for text in listed
+        for phrase in phrases
+        if text.casefold().startswith(phrase) and len(text) <= len(phrase) + _MAX_LONGER
+    )
+    said = [text for text, _ in found.most_common(_MAX_FOUND)]
+    return said or [spoken.split("/")[0]]
 
 
 def _is_within(line: str, word: str) -> bool:

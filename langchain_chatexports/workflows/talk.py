@@ -7,16 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
 from langchain_chatexports import local_server
+from langchain_chatexports._files import write_whole
 from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace import speaker_of
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.talk import (
     ChatSettings,
+    Turn,
     Voice,
     check_model,
     make_voice,
@@ -28,9 +34,17 @@ from langchain_chatexports.workflows.prepare import (
     Paths,
     read_examples,
 )
-from langchain_chatexports.workflows.train import OnEvent, key_for, open_server
+from langchain_chatexports.workflows.train import (
+    OLLAMA_URL,
+    OnEvent,
+    host_of,
+    key_for,
+    open_server,
+)
 
 _BASE_TITLE = "base model"
+_SAVED = "talk.json"
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,14 @@ class Speaker:
     def language(self) -> str | None:
         """The language of the person, where it is known."""
         return language_of_examples(self.examples)
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """What the person wrote, message for message."""
+        for example in self.examples:
+            for message in example["messages"]:
+                if message["role"] == "assistant":
+                    yield from str(message.get("content") or "").splitlines()
 
     @property
     def shown_replies(self) -> int:
@@ -254,6 +276,76 @@ def voices_at(
         return voices
     beside = replace(own, persona=None) if compare == base else own
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
+
+
+def served_base(base: str) -> tuple[str, str] | None:
+    """Return the server and the name of a base that a running server has.
+
+    Args:
+        base: `ollama:NAME`, or the address of a server of OpenAI's protocol with one
+            model.
+
+    Returns:
+        The server's address, and the model's name there; `None` for another base.
+
+    Raises:
+        ChatExportError: If the server does not answer, or has several models.
+    """
+    from openai import APIError, OpenAI
+
+    if base.startswith("ollama:"):
+        return OLLAMA_URL, base.removeprefix("ollama:")
+    if not base.startswith(("http://", "https://")):
+        return None
+    try:
+        with OpenAI(base_url=base, api_key=key_for(base)) as client:
+            names = [model.id for model in client.models.list()]
+    except APIError as error:
+        msg = (
+            f"{host_of(base)} does not list its models ({type(error).__name__}). Check "
+            "the address, which mostly ends with /v1, and that the server runs."
+        )
+        raise ChatExportError(msg) from error
+    if len(names) != 1:
+        named = f": {', '.join(sorted(names)[:_MAX_NAMES])}" if names else ""
+        msg = (
+            f"{host_of(base)} has {plural(len(names), 'model')}{named}. Name one: "
+            f"--base-url {base} --base NAME"
+        )
+        raise ChatExportError(msg)
+    return base, names[0]
+
+
+def saved_turns(model: TunedModel) -> list[Turn]:
+    """Return the talk with a model that was saved last; empty if there is none."""
+    try:
+        kept = msgspec.json.decode((model.path / _SAVED).read_bytes(), type=list[Turn])
+    except (OSError, msgspec.DecodeError):
+        return []
+    return kept
+
+
+def save_turns(model: TunedModel, turns: Sequence[Turn]) -> None:
+    """Save a talk with a model, to be deleted with it; without turns, delete it.
+
+    Only the owner of the files can read it.
+    """
+    file = model.path / _SAVED
+    answered = [turn for turn in turns if turn.answer]
+    if answered:
+        write_whole(file, msgspec.json.encode(answered))
+    else:
+        file.unlink(missing_ok=True)
+
+
+def continue_talk(voices: Sequence[Voice], model: TunedModel) -> int:
+    """Let voices continue the saved talk with a model, and return its turns."""
+    turns = saved_turns(model)
+    *beside, speaker = voices
+    speaker.turns[:] = turns
+    for voice in beside:  # What they said is not known.
+        voice.turns[:] = [Turn(turn.line) for turn in turns]
+    return len(turns)
 
 
 def other_model(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The package has a function of that name.
-CHAT = import_module("langchain_chatexports.cli.chat")
+TRAIN = import_module("langchain_chatexports.workflows.train")
 INDEXES = "user data/search-indexes"
 LONG_AGO = 1_600_000_000
 NEW_YEAR = 1_704_067_200  # 2024-01-01
@@ -433,7 +433,7 @@ class TestRemember:
         from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 
         # What is not known to be this machine is another one.
-        monkeypatch.setattr(CHAT, "_THIS_MACHINE", frozenset())
+        monkeypatch.setattr(TRAIN, "THIS_MACHINE", frozenset())
         with OpenAIServer().running() as server:
             done = chatexports(
                 *("chat", BASE_MODEL, "--base-url", server.base_url),

@@ -107,6 +107,26 @@ def test_a_talk_is_kept_as_json(talk: Talk) -> None:
     assert kept["temperature"] == 0.7
 
 
+def test_a_talk_is_continued_unless_nothing_is_to_be_kept(talk: Talk) -> None:
+    _say(talk, "Hello")
+    model = talk.model
+    assert model is not None
+
+    def meet_again() -> list[str]:
+        talk.choose(model)
+        talk.answering.join(_SECONDS)
+        return [turn.line for turn in talk.lines]
+
+    assert meet_again() == ["Hello"]
+    _say(talk, "And now?")
+    assert meet_again() == ["Hello", "And now?"]
+    talk.is_saved = False
+    talk.save()
+    _say(talk, "Hm")
+    assert not (model.path / "talk.json").exists()
+    assert meet_again() == []
+
+
 def test_a_reply_of_several_messages_is_several_bubbles(
     talk: Talk, server: OpenAIServer
 ) -> None:

@@ -29,7 +29,10 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def memory(export: Path) -> Iterator[Memory]:
-    with memory_of([export], person="Mama", only_if_quick=True) as memory:
+    words = ["Mir geht es gut und dir auch", "Keine Ahnung 🤷", "Keine Ahnung warum er"]
+    with memory_of(
+        [export], person="Mama", words_of_person=words, only_if_quick=True
+    ) as memory:
         assert memory is not None
         yield memory
 
@@ -37,43 +40,58 @@ def memory(export: Path) -> Iterator[Memory]:
 def test_what_was_said_is_found_and_cited_with_its_time_and_sender(
     memory: Memory,
 ) -> None:
-    told = memory("Wo hab ich das Fahrrad gekauft?")
+    told = memory.recall("Wo hab ich das Fahrrad gekauft?")
     assert "Jonas: Ich hab das rote Fahrrad in Bremen gekauft" in told
     assert "Do not invent anything" in told
     (find,) = memory.found
     assert str(find).startswith("2022-03-18 ")
     assert str(find).endswith("Jonas: Ich hab das rote Fahrrad in Bremen gekauft")
-    assert not memory.is_unknown
+    assert memory.refusal("Wo hab ich das Fahrrad gekauft?") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("Wo hab ich das Auto gekauft?", "Keine Ahnung 🤷"),
+        ("wann waren wir in Paris", "Keine Ahnung 🤷"),
+        ("我们什么时候去巴黎?", "Keine Ahnung 🤷"),
+    ],
+)
+def test_a_fact_that_nobody_mentioned_is_unknown_in_the_persons_words(
+    memory: Memory, line: str, answer: str
+) -> None:
+    assert memory.recall(line) == ""
+    assert memory.refusal(line) == answer
+    assert memory.found == []
+
+
+def test_who_never_says_so_says_it_in_the_language_of_the_line(export: Path) -> None:
+    with memory_of([export], only_if_quick=True) as memory:
+        assert memory is not None
+        assert memory.refusal("Wo haben wir das Auto für Anna?") == "Weiß ich nicht"
+        assert memory.refusal("Who won the match?") == "I don't know"
+
+
+def test_what_the_talk_has_told_is_not_refused(memory: Memory) -> None:
+    line = "Wie heißt meine Katze?"
+    assert memory.refusal(line)
+    assert memory.refusal(line, "Meine Katze heißt Mimi\nSchön!") is None
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "Wo hab ich das Auto gekauft?",
-        "Wann waren wir in Paris?",
-        "Who won the match?",
-        "¿Cuándo fuimos a París?",
-        "我们什么时候去巴黎?",
+        *("Wie geht es dir?", "Ok", "Hm?", "", "Magst du Ananas?", "I like trains"),
+        "I know where the museum is",
     ],
 )
-def test_a_fact_that_nobody_mentioned_is_said_to_be_unknown(
-    memory: Memory, line: str
-) -> None:
-    assert "answer only that you do not know" in memory(line)
-    assert memory.is_unknown
-    assert memory.found == []
-
-
-@pytest.mark.parametrize(
-    "line", ["Wie geht es dir?", "Ok", "Hm?", "", "Magst du Ananas?", "I like trains"]
-)
 def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
-    assert memory(line) == ""
-    assert not memory.is_unknown
+    assert memory.recall(line) == ""
+    assert memory.refusal(line) is None
 
 
 def test_what_is_recalled_is_short(memory: Memory) -> None:
-    assert len(memory("Wie heißt der Hund, der bellt?")) <= 1000
+    assert len(memory.recall("Wie heißt der Hund, der bellt?")) <= 1000
     assert memory.found
 
 
@@ -84,11 +102,10 @@ def test_a_person_remembers_only_chats_that_they_were_in(
     exports = [export, other.to_file(tmp_path / "_chat.txt")]
     with memory_of(exports, person="Mama", only_if_quick=True) as memory:
         assert memory is not None
-        memory("Where is the lighthouse?")
-        assert memory.is_unknown
+        assert memory.refusal("Where is the lighthouse?")
     with memory_of(exports, person="Bo", only_if_quick=True) as memory:
         assert memory is not None
-        memory("Where is the lighthouse?")
+        memory.recall("Where is the lighthouse?")
         assert len(memory.found) == 1
 
 
