@@ -51,7 +51,11 @@ def write_json(voices: Sequence[Voice], finds: Sequence[object] = ()) -> None:
         for _ in voice.answer():
             pass
         bubbles = voice.bubbles(voice.turns[-1])
-        answer: dict[str, Any] = {"model": voice.title, "text": voice.last, "bubbles": bubbles}
+        answer: dict[str, Any] = {
+            "model": voice.title,
+            "text": voice.last,
+            "bubbles": bubbles,
+        }
         if finds:
             answer["said"] = [*map(str, finds)]
         sys.stdout.write(json.dumps(answer) + "\n")
