@@ -65,8 +65,17 @@ _UNKNOWN = {
 }
 _MAX_LONGER = 8
 _SIGNS = "?？؟"
+# Of questions about now, to which a person knows the answer without any chat.
+_NOW = frozenset(
+    """are coming going doing now today tonight tomorrow bist kommst machst gehst willst
+    kannst gerade heute morgen jetzt estás eres vienes haces vas ahora hoy viens fais
+    maintenant está vem vai agora sei vieni fai adesso kom doe ga nu jesteś idziesz
+    teraz neredesin şimdi är kommer gör ты сейчас сегодня завтра""".split()  # noqa: SIM905 - a list of words reads worse
+)
+_ASKED_FOR = ("name", "time", "date", "day", "year", "number", "address", "price")
 _ASKING = re.compile(
     r"\b(?:when|where|who|whose|which|how (?:many|much|old|long|often)|called|named|"
+    rf"what\b.*\b(?:{'|'.join(_ASKED_FOR)})|"
     r"wann|wo|wohin|woher|wer|wen|wem|wessen|welche[rsnm]?|wie ?viele?|wie alt|"
     r"hei(?:ß|ss)t|hie(?:ß|ss)|cu[aá]ndo|d[oó]nde|qui[eé]n(?:es)?|cu[aá]l|"
     r"cu[aá]nt[oa]s?|llama|quand|où|qui|quel(?:le)?s?|combien|appelle|quando|onde|"
@@ -152,7 +161,11 @@ class Memory:
 
     def _telling(self, line: str) -> dict[str, int]:
         """Return the words that say what a line is about, with their windows."""
-        words = [word for word in telling_words(line) if not is_common_word(word)]
+        words = [
+            word
+            for word in telling_words(line)
+            if not (is_common_word(word) or word.lower() in {*_NOW, *_ASKED_FOR})
+        ]
         counts, windows = self._index.count_windows(words)
         most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
         return {word: count for word, count in counts.items() if count <= most}
@@ -163,8 +176,9 @@ class Memory:
             return []
         # Names, and nouns in German: what is asked about.
         named = [word for word in words if word[0].isupper() and _is_within(line, word)]
+        # Half of the names are enough, but of other words it takes more.
         wanted = named or [*words]
-        if 2 * sum(word in known for word in wanted) < len(wanted):
+        if 2 * sum(word in known for word in wanted) < len(wanted) + (not named):
             return []
         finds = []
         hits = self._index.search(" ".join(known), k=_MAX_FOUND, chat=self._chats)
