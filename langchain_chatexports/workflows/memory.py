@@ -67,7 +67,7 @@ _MAX_LONGER = 8
 _SIGNS = "?？؟"
 # Of questions about now, to which a person knows the answer without any chat.
 _NOW = frozenset(
-    """are coming going doing now today tonight tomorrow bist kommst machst gehst willst
+    """are coming going doing now today tonight tomorrow viel viele bist kommst machst gehst willst
     kannst gerade heute morgen jetzt estás eres vienes haces vas ahora hoy viens fais
     maintenant está vem vai agora sei vieni fai adesso kom doe ga nu jesteś idziesz
     teraz neredesin şimdi är kommer gör ты сейчас сегодня завтра""".split()  # noqa: SIM905 - a list of words reads worse
@@ -161,11 +161,7 @@ class Memory:
 
     def _telling(self, line: str) -> dict[str, int]:
         """Return the words that say what a line is about, with their windows."""
-        words = [
-            word
-            for word in telling_words(line)
-            if not (is_common_word(word) or word.lower() in {*_NOW, *_ASKED_FOR})
-        ]
+        words = [word for word in telling_words(line) if not _is_of_question(word)]
         counts, windows = self._index.count_windows(words)
         most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
         return {word: count for word, count in counts.items() if count <= most}
@@ -223,6 +219,14 @@ def memory_of(
         exports, index_dir=index_dir, in_memory=only_if_quick, watch=watch
     ) as opened:
         yield Memory(opened.index, person, words_of_person)
+
+
+def _is_of_question(word: str) -> bool:
+    return (
+        is_common_word(word)
+        or word.lower() in {*_NOW, *_ASKED_FOR}
+        or _ASKING.fullmatch(word) is not None
+    )
 
 
 def _ways_not_to_know(texts: Iterable[str]) -> list[str]:
