@@ -65,14 +65,18 @@ _UNKNOWN = {
 }
 _MAX_LONGER = 8
 _SIGNS = "?？؟"
-# Of questions about now, to which a person knows the answer without any chat.
+# Of questions about now, tomorrow and wishes: no chat is needed to answer them.
 _NOW = frozenset(
-    """are coming going doing now today tonight tomorrow viel viele bist kommst machst gehst willst
-    kannst gerade heute morgen jetzt estás eres vienes haces vas ahora hoy viens fais
-    maintenant está vem vai agora sei vieni fai adesso kom doe ga nu jesteś idziesz
-    teraz neredesin şimdi är kommer gör ты сейчас сегодня завтра""".split()  # noqa: SIM905 - a list of words reads worse
+    """coming going doing now today tonight tomorrow shall should prefer want
+    bist kommst machst gehst willst kannst gerade heute morgen jetzt soll sollen magst
+    lieber estás eres vienes haces vas ahora hoy mañana quieres prefieres viens fais
+    maintenant demain veux préfères vem vai agora quer prefere sei vieni fai adesso
+    vuoi preferisci kom doe ga nu wil jesteś idziesz teraz wolisz neredesin şimdi
+    kommer gör vill ты сейчас сегодня завтра хочешь""".split()  # noqa: SIM905 - a list of words reads worse
 )
-_ASKED_FOR = ("name", "time", "date", "day", "year", "number", "address", "price")
+_ASKED_FOR = tuple(
+    "name time date day year number address price viel viele".split()  # noqa: SIM905
+)
 _ASKING = re.compile(
     r"\b(?:when|where|who|whose|which|how (?:many|much|old|long|often)|called|named|"
     rf"what\b.*\b(?:{'|'.join(_ASKED_FOR)})|"
@@ -86,6 +90,7 @@ _ASKING = re.compile(
     "कब|कहाँ|कहां|कौन|कितन|متى|أين|كم",
     re.IGNORECASE,
 )
+_OWNED = re.compile(r"['’]s$")
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 
 
@@ -147,6 +152,8 @@ class Memory:
         asked = _ASKING.search(line)
         if asked is None or not (asked.start() == 0 or {*line} & {*_SIGNS}):
             return None
+        if not _NOW.isdisjoint(re.findall(r"\w+", line.lower())):
+            return None
         words = self._telling(line)
         is_told = any(word.casefold() in talk.casefold() for word in words)
         if not words or is_told or self._finds(line, words):
@@ -161,7 +168,8 @@ class Memory:
 
     def _telling(self, line: str) -> dict[str, int]:
         """Return the words that say what a line is about, with their windows."""
-        words = [word for word in telling_words(line) if not _is_of_question(word)]
+        telling = (_OWNED.sub("", word) for word in telling_words(line))
+        words = [word for word in telling if not _is_of_question(word)]
         counts, windows = self._index.count_windows(words)
         most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
         return {word: count for word, count in counts.items() if count <= most}
