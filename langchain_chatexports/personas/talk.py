@@ -88,8 +88,6 @@ class Voice:
         recall: Returns what a line brings to mind, which is put behind the system
             message for the answer to that line; empty for nothing.
         refusal: As in `ChatSettings`.
-        examples: Returns earlier turns that the model sees before the conversation,
-            the most helpful ones last; fewer if they do not fit into its context.
         label: The name before what the person says, if any.
         server: The model's server, for errors.
         name: The model's name there.
@@ -104,7 +102,6 @@ class Voice:
     system: str | None = None
     recall: Callable[[str], str] | None = field(default=None, repr=False)
     refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
-    examples: Callable[[str], Sequence[Turn]] | None = field(default=None, repr=False)
     label: str | None = field(default=None, repr=False)
     server: str = "the server"
     name: str = "the model"
@@ -130,14 +127,11 @@ class Voice:
             return
         # Chat templates want questions and answers in turn.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
-        examples = self.examples(turn.line) if self.examples else ()
         while True:
             try:
                 # What is said to a model of this machine stays there.
                 with untraced():
-                    chunks = self.model.stream(
-                        self._messages((*examples, *answered), turn.line)
-                    )
+                    chunks = self.model.stream(self._messages(answered, turn.line))
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
                     longer = turn.answer + str(chunk.text)
@@ -148,13 +142,9 @@ class Voice:
                     if text != longer:
                         return
             except OpenAIError as error:
-                if not turn.answer and is_too_long(error):
-                    if examples:
-                        examples = examples[(len(examples) + 1) // 2 :]
-                        continue
-                    if answered:
-                        answered = answered[(len(answered) + 1) // 2 :]
-                        continue
+                if not turn.answer and is_too_long(error) and answered:
+                    answered = answered[(len(answered) + 1) // 2 :]
+                    continue
                 msg = _explained(self.server, self.name, error)
                 raise ChatExportError(msg) from error
             return

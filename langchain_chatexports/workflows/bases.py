@@ -53,9 +53,6 @@ class Base:
     download_bytes: int
     """The size of the download; 0 if it is here."""
 
-    memory_bytes: int | None
-    """About how much memory training takes."""
-
     note: str = ""
     is_default: bool = False
     """Whether it is the embedded default, a tiny demo model."""
@@ -145,7 +142,6 @@ def find_base(base: str | None = None) -> Base:
         name=found.name,
         license=found.license or (known.license if known else None),
         download_bytes=size if needs_download(found) else 0,
-        memory_bytes=known.memory_bytes if known else None,
         note=known.note if known else "",
         is_default=found.is_default_toy,
         known=known,
@@ -157,9 +153,7 @@ def fitting_bases(
 ) -> list[Base]:
     """Return the freely licensed bases that this machine can train, smallest first.
 
-    Args:
-        is_trained: Whether it trains; otherwise it only has to answer.
-        data_dir: Where models are kept, whose bases are here.
+    Those that only answer take less memory. Bases of the models in `data_dir` are here.
     """
     used = {
         model.base_model: model.base
@@ -202,13 +196,7 @@ def download_base(
 ) -> None:
     """Download a base, and the file from which llama.cpp answers.
 
-    Args:
-        base: The base.
-        watch: Shows progress.
-        check: Called now and then; what it raises ends the download.
-
-    Raises:
-        LocalServerError: If it cannot be downloaded; what has arrived is kept.
+    What `check` raises ends the download. What has arrived is kept in any case.
     """
     done = [0]
 
@@ -318,16 +306,8 @@ def choose_base_to_talk(
 ) -> BaseChoice:
     """Choose the best base that answers as a person within seconds, untrained.
 
-    One that is here is preferred to a download, except for the tiny default.
-
-    Args:
-        language: The language of the chats; `None` if it is not known.
-        seconds_per_token: What `measure_machine` returned; estimated if `None`.
-        downloads: Whether to choose a base that is not on this machine.
-        data_dir: Where models are kept, whose bases are here.
-
-    Raises:
-        LocalServerError: If no base that is here speaks the language.
+    One that is here is preferred to a download, except for the tiny default. The other
+    arguments are those of `choose_base`; here the speed is estimated if not given.
     """
     fitting = _speaking(fitting_bases(is_trained=False, data_dir=data_dir), language)
     is_toy = all(base.is_default for base in fitting if _is_here(base))

@@ -1,4 +1,4 @@
-"""A model in a chat, with examples before the conversation."""
+"""A model in a chat: what it is asked, and where its answer ends."""
 
 from __future__ import annotations
 
@@ -54,9 +54,6 @@ def test_a_loop_ends_with_the_last_message_that_is_wanted() -> None:
     assert voice.last == "I'm sorry.\n\nI'm sorry."
 
 
-EXAMPLES = [Turn(f"question {n}", f"reply {n}") for n in range(4)]
-
-
 @pytest.fixture
 def server() -> Iterator[OpenAIServer]:
     with OpenAIServer().running() as server:
@@ -66,7 +63,6 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def voice(server: OpenAIServer) -> Voice:
     voice = make_voice(BASE_MODEL, ChatSettings("Be brief."), server.base_url, KEY)
-    voice.examples = lambda _line: EXAMPLES
     voice.turns.append(Turn("Hello", "Hi"))
     voice.hear("And now?")
     return voice
@@ -74,26 +70,6 @@ def voice(server: OpenAIServer) -> Voice:
 
 def _prompt(server: OpenAIServer) -> list[str]:
     return [message["content"] for message in server.chats[-1]["messages"]]
-
-
-def test_examples_stand_between_the_system_message_and_the_conversation(
-    voice: Voice, server: OpenAIServer
-) -> None:
-    assert "".join(voice.answer())
-    shown = [text for turn in EXAMPLES for text in (turn.line, turn.answer)]
-    assert _prompt(server) == ["Be brief.", *shown, "Hello", "Hi", "And now?"]
-
-
-def test_of_examples_that_do_not_fit_the_last_half_is_shown(
-    voice: Voice, server: OpenAIServer
-) -> None:
-    too_long = "context_length_exceeded"
-    fault = refused("POST /chat/completions", 400, code=too_long, times=2)
-    server.faults.append(fault)
-    assert "".join(voice.answer())
-    assert _prompt(server)[1:3] == ["question 3", "reply 3"]
-    assert len(_prompt(server)) == 6
-    assert voice.last
 
 
 def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(
