@@ -43,7 +43,7 @@ def build_talk(session: PageSession) -> None:
     model = model_select(models, talk.chosen, others)
     if talk.is_ready and talk.chosen is None:
         model.value = _PERSON
-    elif not talk.is_ready and not talk.answering.is_running:
+    elif not (talk.is_ready or talk.answering.is_running or session.offer):
         begin(model.value)
     model.on_value_change(lambda: begin(model.value))
     model.bind_enabled_from(talk.answering, "is_running", lambda is_it: not is_it)

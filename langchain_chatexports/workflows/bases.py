@@ -36,7 +36,7 @@ _MAX_READ_EXAMPLES = 500
 _CORE_SECONDS_PER_TOKEN = 0.92 / 200
 # A prompt with replies, read at the third of the cost of training, and an answer.
 _ANSWER_TOKENS = 500
-_ANSWER_SECONDS = 12
+_ANSWER_SECONDS = 10
 # How long a training may take if no time was given.
 _USUAL_SECONDS = 3600.0
 
