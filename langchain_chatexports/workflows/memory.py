@@ -64,6 +64,7 @@ _UNKNOWN = {
     "ARABIC": "لا أعرف/ما أعرف",
 }
 _MAX_LONGER = 8
+_SHORT = 3
 _SIGNS = "?？؟"
 # Of questions about now, tomorrow and wishes: no chat is needed to answer them.
 _NOW = frozenset(
@@ -180,8 +181,11 @@ class Memory:
             return []
         # Names, and nouns in German: what is asked about.
         named = [word for word in words if word[0].isupper() and _is_within(line, word)]
-        # Half of the names are enough, but of other words it takes more.
-        wanted = named or [*words]
+        # Half of the names are enough, but of other words it takes more. Short words
+        # that no chat has are mostly forms of "to be".
+        wanted = named or [
+            word for word in words if word in known or len(word) > _SHORT
+        ]
         if 2 * sum(word in known for word in wanted) < len(wanted) + (not named):
             return []
         finds = []
