@@ -42,6 +42,11 @@ _SCRIPTS = {
 _PUNCTUATION = ".,;:!?…\"'()[]¡¿„“”«»-–—"
 
 
+def is_common_word(word: str) -> bool:
+    """Return whether a word is among the most common ones of a language."""
+    return any(word.lower() in known for known in _WORDS.values())
+
+
 def language_of(text: str) -> str | None:
     """Return the language of a text, or its script, or `None` if it does not say.
 

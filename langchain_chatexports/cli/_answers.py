@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -39,12 +40,24 @@ def show_answers(voices: Sequence[Voice]) -> None:
         _write_plainly(voices)
 
 
-def write_json(voices: Sequence[Voice]) -> None:
-    """Answer what was heard with one JSON object a line."""
+def write_json(voices: Sequence[Voice], finds: Sequence[object] = ()) -> None:
+    """Answer what was heard with one JSON object a line.
+
+    Args:
+        voices: Who answers.
+        finds: What the line brought to mind, filled while the first one answers.
+    """
     for voice in voices:
-        text = "".join(voice.answer())
-        bubbles = bubbles_of(text) if voice.has_bubbles else [text]
-        answer = {"model": voice.title, "text": text, "bubbles": bubbles}
+        for _ in voice.answer():
+            pass
+        bubbles = voice.bubbles(voice.turns[-1])
+        answer: dict[str, Any] = {
+            "model": voice.title,
+            "text": voice.last,
+            "bubbles": bubbles,
+        }
+        if finds:
+            answer["said"] = [*map(str, finds)]
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._files import write_whole
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import printable_lines, say
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import TunedModel
 from langchain_chatexports.personas.talk import Voice, short_titles
+from langchain_chatexports.workflows.talk import continue_talk, save_turns
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -39,16 +42,21 @@ class TerminalChat:
     """A chat with voices, in which a person types messages and commands."""
 
     def __init__(
-        self, voices: Sequence[Voice], answer: Callable[[Sequence[Voice]], None]
+        self,
+        voices: Sequence[Voice],
+        answer: Callable[[Sequence[Voice]], None],
+        saved_with: TunedModel | None = None,
     ) -> None:
         """Initialize the chat.
 
         Args:
             voices: Who answers.
             answer: Shows their answers to what they have heard.
+            saved_with: The model that the chat is saved with, and continued.
         """
         self._voices = voices
         self._answer = answer
+        self._saved_with = saved_with
         self._session = _prompt_session()
         self._has_ended = False
         self._commands: dict[str, Callable[[str], None]] = {
@@ -63,6 +71,13 @@ class TerminalChat:
     def run(self) -> None:
         """Answer what is typed until the person ends the chat."""
         say(_GREETING)
+        if self._saved_with and continue_talk(self._voices, self._saved_with):
+            turns = self._voices[-1].turns
+            say(
+                f"You continue your last talk ({plural(len(turns), 'answer')}), which "
+                "is kept with the model; /reset begins anew and deletes it."
+            )
+            say(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
         was_interrupted = False
         while not self._has_ended:
             try:
@@ -109,6 +124,11 @@ class TerminalChat:
         finally:
             for voice in self._voices:
                 voice.stop()
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._saved_with:
+            save_turns(self._saved_with, self._voices[-1].turns)
 
     def _quit(self, _: str) -> None:
         self._has_ended = True
@@ -116,6 +136,7 @@ class TerminalChat:
     def _reset(self, _: str) -> None:
         for voice in self._voices:
             voice.turns.clear()
+        self._keep()
         say("This is a new conversation.")
 
     def _retry(self, _: str) -> None:

@@ -121,8 +121,7 @@ Base = Annotated[
     typer.Option(
         "--base",
         metavar="BASE",
-        help="Base model: a folder, a .gguf file or a hub id. Default: "
-        "SmolLM2-135M, a tiny demo model.",
+        help="Base model: a folder, a .gguf file or a hub id; see serve --list-bases.",
         show_default=False,
     ),
 ]

@@ -10,9 +10,23 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-from langchain_chatexports._terminal import short_duration
-from langchain_chatexports.cli._console import bar, command_line, say, stderr_console
-from langchain_chatexports.workflows.bases import Base, find_base, fitting_bases
+from langchain_chatexports.cli._console import (
+    bar,
+    command_line,
+    confirmed,
+    say,
+    stderr_console,
+    stdin_is_terminal,
+    watching,
+)
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.workflows.bases import (
+    Base,
+    BaseChoice,
+    download_base,
+    find_base,
+    language_warning,
+)
 from langchain_chatexports.workflows.train import (
     JobEvent,
     MessageEvent,
@@ -23,24 +37,18 @@ from langchain_chatexports.workflows.train import (
 )
 
 _SECONDS_BETWEEN_LINES = 2.0
-# What a person may wait for without having asked for more.
-_USUAL_SECONDS = 3600
 
 
 class TrainingDisplay:
     """Shows the events of a training, its steps as a bar or in lines."""
 
-    def __init__(
-        self, data_dir: Path | None = None, *, proposes_bases: bool = False
-    ) -> None:
+    def __init__(self, data_dir: Path | None = None) -> None:
         """Initialize the display.
 
         Args:
             data_dir: Where jobs are kept, for the commands that are printed.
-            proposes_bases: Whether to say which larger base would be in time.
         """
         self._where = () if data_dir is None else ("--data-dir", _absolute(data_dir))
-        self._proposes_bases = proposes_bases
         self._stack = ExitStack()
         self._bar: Callable[[int, int | None, str], None] | None = None
         self._last_line = 0.0
@@ -59,8 +67,6 @@ class TrainingDisplay:
             self._show_step(event)
         elif isinstance(event, MessageEvent):
             say(f"  {event}")
-            if event.estimated_seconds is not None and self._proposes_bases:
-                _propose_base(event.estimated_seconds)
         elif isinstance(event, JobEvent):
             say(event)
         else:
@@ -99,22 +105,45 @@ class TrainingDisplay:
             say(f"  {command_line('models', '--delete', event.job_id, *self._where)}")
 
 
-def _propose_base(seconds_of_default: float) -> None:
-    timed = [
-        (base, base.training_seconds(seconds_of_default) or 0.0)
-        for base in fitting_bases()[1:]
-    ]
-    in_time = [choice for choice in timed if choice[1] <= _USUAL_SECONDS]
-    if in_time:
-        base, seconds = in_time[-1]
-        say(
-            f"  A larger base talks better: --base {base.id} takes about "
-            f"{short_duration(seconds)}."
-        )
+def settle_base(
+    choose: Callable[[bool], BaseChoice], *, agreed: bool
+) -> tuple[BaseChoice, str | None]:
+    """Return the base that is proposed, downloaded; or the best that is here.
+
+    Args:
+        choose: Returns the choice, with or without downloads.
+        agreed: Whether a download was agreed to.
+
+    Returns:
+        The choice, and the base for the server.
+    """
+    choice = choose(agreed or stdin_is_terminal())
+    say(choice)
+    if not choice.base.is_default and not _is_downloaded(choice.base, agreed=agreed):
+        choice = choose(False)
+        say(choice)
+    if choice.better is not None:
+        size = choice.better.download_in_words
+        say(f"A better one exists: --base {choice.better.id} ({size}).")
+    return choice, None if choice.base.is_default else choice.base.id
 
 
-def say_base(base: str | None) -> Base:
-    """Print which model will be trained, with its source, size and license."""
+def _is_downloaded(base: Base, *, agreed: bool) -> bool:
+    if not base.download_bytes:
+        return True
+    never = LocalServerError("")  # A choice without a terminal needs no download.
+    if not confirmed("Download it?", agreed=agreed, refusal=never):
+        return False
+    try:
+        download_base(base, watching)
+    except LocalServerError as error:
+        say(f"warning: {error}")
+        return False
+    return True
+
+
+def say_base(base: str | None, language: str | None = None) -> None:
+    """Print which model will be used, with its source, size and license."""
     found = find_base(base)
     parts = [f"Base model: {found.name}"]
     if found.download_bytes:
@@ -124,7 +153,8 @@ def say_base(base: str | None) -> Base:
     say(", ".join(parts))
     if found.is_default:
         say("This is a tiny demo model: choose a larger one with --base.")
-    return found
+    if warning := language_warning(found, language):
+        say(f"warning: {warning}")
 
 
 def chat_command(

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.cli._console import (
+    command_line,
     confirmed,
+    fitted,
     say,
     speaker_chooser,
     stdin_is_terminal,
@@ -23,7 +24,6 @@ from langchain_chatexports.cli._console import (
 from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
-    Base,
     BaseUrl,
     ChatOptions,
     DataDir,
@@ -34,10 +34,11 @@ from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
 
 if TYPE_CHECKING:
+    from langchain_chatexports.local_server import TunedModel
+    from langchain_chatexports.workflows.memory import Memory
     from langchain_chatexports.workflows.talk import Speaker
 
 _MAX_REPLIES = 20
-_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @command
@@ -64,7 +65,15 @@ def chat(
             show_default=False,
         ),
     ] = None,
-    base: Base = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE",
+            help="What answers as the person: as for finetune; or ollama:NAME or a "
+            "URL, a server of OpenAI's protocol.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     base_url: BaseUrl = None,
     system: Annotated[
@@ -106,13 +115,21 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export in which it may look up what was said.",
+            help="An export in which it may look up what was said; of an export that "
+            "answers itself, that one.",
             show_default=False,
         ),
     ] = None,
+    no_save: Annotated[
+        bool,
+        typer.Option(
+            "--no-save",
+            help="Begin anew, and keep nothing of this talk with the model.",
+        ),
+    ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Send to --base-url without asking."),
+        typer.Option("--yes", help="Download, or send to --base-url, without asking."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -126,7 +143,8 @@ def chat(
         echo Hello | chatexports chat --json
         chatexports chat chat.db --ai Tortoise
     """
-    from langchain_chatexports.workflows.talk import Speaker, memory_of, open_talk
+    from langchain_chatexports.workflows.memory import memory_of
+    from langchain_chatexports.workflows.talk import Speaker, open_talk, served_base
 
     words = who or []
     if compare and alone:
@@ -139,6 +157,8 @@ def chat(
         names_model=bool(base_url and not base),
     )
     _check_place(words, exports, base_url, base, replies)
+    if base and not base_url:
+        base_url, base = served_base(base) or (None, base)
     sends = bool(base_url and (remember or exports))
     if sends and not _agrees_to_send(str(base_url), agreed=yes):
         say("Nothing was sent.")
@@ -147,6 +167,9 @@ def chat(
         speaker = _person(exports, ai or [], chats, base, replies)
         if base_url:
             speaker = replace(speaker, model=base)
+        else:
+            speaker = _on_base(speaker, base, data_dir, agreed=yes)
+            _propose_training(speaker, exports, ai or [])
     elif base_url:
         speaker = Speaker(model=words[0])
     else:
@@ -157,11 +180,19 @@ def chat(
     if label := speaker.settings(settings).label:
         say(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
+    # What is left out of the person's words is not remembered either.
+    own = exports if chats == ChatOptions() else []
     with (
-        memory_of(remember or (), watch=watching) as recall,
+        memory_of(
+            remember or own,
+            person=speaker.title,
+            words_of_person=speaker.texts,
+            only_if_quick=not remember,
+            watch=watching,
+        ) as memory,
         open_talk(
             speaker,
-            replace(settings, recall=recall),
+            memory.added_to(settings) if memory else settings,
             data_dir=data_dir,
             base_url=base_url,
             compare=compare,
@@ -169,7 +200,8 @@ def chat(
             on_event=say,
         ) as voices,
     ):
-        _talk(voices, as_json=as_json)
+        saved_with = None if no_save else speaker.tuned
+        _talk(voices, memory, saved_with, as_json=as_json)
 
 
 def _exports_among(
@@ -216,8 +248,10 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    host = urlsplit(base_url).hostname or base_url
-    if host in _THIS_MACHINE:
+    from langchain_chatexports.workflows.train import THIS_MACHINE, host_of
+
+    host = host_of(base_url)
+    if host in THIS_MACHINE:
         return True
     refusal = ChatExportError(
         f"This sends messages of your exports to {host}, which needs --yes here. "
@@ -256,6 +290,37 @@ def _person(
     return speaker
 
 
+def _on_base(
+    speaker: Speaker, base: str | None, data_dir: Path | None, *, agreed: bool
+) -> Speaker:
+    from langchain_chatexports.cli._training import say_base, settle_base
+    from langchain_chatexports.workflows.bases import choose_base_to_talk
+
+    language = speaker.language
+    if base is not None:
+        say_base(base, language)
+        return speaker
+    _, base = settle_base(
+        lambda downloads: choose_base_to_talk(
+            language, downloads=downloads, data_dir=data_dir
+        ),
+        agreed=agreed,
+    )
+    return replace(speaker, base=base)
+
+
+def _propose_training(speaker: Speaker, exports: list[Path], ai: list[str]) -> None:
+    from langchain_chatexports.workflows.bases import find_base, training_seconds
+
+    seconds = training_seconds(find_base(speaker.base), speaker.examples)
+    took = "" if seconds is None else f", in about {short_duration(seconds)}"
+    names = [word for name in ai for word in ("--ai", name)]
+    base = [] if speaker.base is None else ["--base", speaker.base]
+    line = command_line("finetune", *exports, *names, *base)
+    say(f"Training teaches it the voice{took}:")
+    say(f"  {line}")
+
+
 def _tuned(
     name: str | None, data_dir: Path | None, replies: int | None, compare: str | None
 ) -> Speaker:
@@ -284,15 +349,28 @@ def _shows_base(*, alone: bool, as_json: bool) -> bool:
     return is_asked_for and Console().is_terminal and stdin_is_terminal()
 
 
-def _talk(voices: Sequence[Voice], *, as_json: bool) -> None:
+def _talk(
+    voices: Sequence[Voice],
+    memory: Memory | None = None,
+    saved_with: TunedModel | None = None,
+    *,
+    as_json: bool,
+) -> None:
     """Answer what the person types, or each line of stdin, until the input ends."""
     from langchain_chatexports.cli._answers import show_answers, write_json
 
-    answer = write_json if as_json else show_answers
+    def answer(voices: Sequence[Voice]) -> None:
+        if as_json:
+            write_json(voices, memory.found if memory else ())
+            return
+        show_answers(voices)
+        for find in memory.found if memory else ():
+            say(fitted(f"  said {find}"))
+
     if stdin_is_terminal():
         from langchain_chatexports.cli._chat_prompt import TerminalChat
 
-        TerminalChat(voices, answer).run()
+        TerminalChat(voices, answer, saved_with).run()
         return
     for line in filter(None, map(str.strip, sys.stdin)):
         for voice in voices:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from langchain_chatexports._terminal import plural, printable, short_duration
+from langchain_chatexports._terminal import plural, printable
 from langchain_chatexports.cli._console import (
     confirmed,
     print_json,
@@ -74,8 +74,9 @@ def finetune(
         chatexports finetune examples.jsonl --base Qwen/Qwen3.5-0.8B
     """
     # They import what reads, splits and trains.
-    from langchain_chatexports.cli._training import chat_command
+    from langchain_chatexports.cli._training import chat_command, say_base
     from langchain_chatexports.workflows import prepare
+    from langchain_chatexports.workflows.bases import language_of_examples
     from langchain_chatexports.workflows.train import OPENAI_URL, key_for
 
     choices = options.prepare_options(chats)
@@ -109,12 +110,14 @@ def finetune(
     if url is not None and base is not None:
         name = _train_elsewhere(data, base, url, agreed=yes)
     else:
-        if seconds is not None:
-            base, limit = _choose_base(data, seconds, agreed=yes)
+        if base is None:
+            base, limit = _choose_base(data, seconds, data_dir, agreed=yes)
             if limit is not None:
                 data = read(limit)
                 data.require_enough()
-        name = _train_here(data, base, data_dir, proposes_bases=not (base or time))
+        else:
+            say_base(base, language_of_examples(data.examples))
+        name = _train_here(data, base, data_dir)
     chat = chat_command(name, data_dir=data_dir, base_url=url)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
@@ -131,6 +134,9 @@ def _check_place(
     """Check what does not depend on the exports before they are read."""
     if time is not None and base is not None:
         msg = "--time chooses the base: leave --base or --time out."
+        raise typer.BadParameter(msg)
+    if base is not None and base.startswith(("ollama:", "http://", "https://")):
+        msg = "What another program serves cannot be trained: --base takes weights."
         raise typer.BadParameter(msg)
     if url is None:
         return
@@ -157,45 +163,41 @@ def _say_data(data: TrainingData) -> None:
 
 
 def _choose_base(
-    data: TrainingData, seconds: float, *, agreed: bool
+    data: TrainingData, seconds: float | None, data_dir: Path | None, *, agreed: bool
 ) -> tuple[str | None, int | None]:
     """Return the base that fits the time, and a limit of examples if one is needed."""
-    from langchain_chatexports.workflows.bases import choose_base
+    from langchain_chatexports.cli._training import settle_base
+    from langchain_chatexports.workflows.bases import choose_base, measure_machine
 
-    say("Measuring this machine …")
-    choice = choose_base(data, seconds)
-    took = short_duration(choice.seconds)
-    if choice.limit is None:
-        say(f"Best base in that time: {choice.base.id}, about {took} (estimated)")
-    else:
-        say(f"Even the smallest base takes longer than that: about {took}.")
+    measured = None
+    if seconds is not None or agreed or stdin_is_terminal():
+        say("Measuring this machine …")
+        measured = measure_machine()
+    choice, base = settle_base(
+        lambda downloads: choose_base(
+            data,
+            seconds,
+            seconds_per_token=measured,
+            downloads=downloads,
+            data_dir=data_dir,
+        ),
+        agreed=agreed,
+    )
+    if choice.limit is not None:
+        say("Even the smallest base takes longer than that.")
         say(f"In time: --limit {choice.limit}, the newest examples only.")
-        if not agreed and not stdin_is_terminal():
-            msg = (
-                f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
-            )
-            raise LocalServerError(msg)
+        msg = f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
         question = f"Train on the newest {choice.limit:,} only?"
-        refusal = LocalServerError("Nothing was trained.")
-        if not confirmed(question, agreed=agreed, refusal=refusal):
+        if not confirmed(question, agreed=agreed, refusal=LocalServerError(msg)):
             raise typer.Abort
-    if choice.base.download_bytes and not choice.base.is_default:
-        size = f"{choice.base.download_bytes / 1e9:.1f} GB"
-        say(f"It is not on this machine: {size} from huggingface.co")
-        msg = f"The download of {size} needs --yes here, so nothing was trained."
-        if not confirmed("Download it?", agreed=agreed, refusal=LocalServerError(msg)):
-            raise typer.Abort
-    return None if choice.base.is_default else choice.base.id, choice.limit
+    return base, choice.limit
 
 
-def _train_here(
-    data: TrainingData, base: str | None, data_dir: Path | None, *, proposes_bases: bool
-) -> str:
-    from langchain_chatexports.cli._training import TrainingDisplay, say_base
+def _train_here(data: TrainingData, base: str | None, data_dir: Path | None) -> str:
+    from langchain_chatexports.cli._training import TrainingDisplay
     from langchain_chatexports.workflows import train
 
-    say_base(base)
-    with TrainingDisplay(data_dir, proposes_bases=proposes_bases) as show:
+    with TrainingDisplay(data_dir) as show:
         model = train(data, base, data_dir=data_dir, on_event=show, watch=watching)
     return model.name
 

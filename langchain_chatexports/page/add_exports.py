@@ -85,6 +85,8 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
                 button.on_click(session.add_sample).props("outline")
             elif session.read:
                 next_link("Next: choose whose voice to learn", "/choose")
+                if session.choice.voice is not None:
+                    next_link("Or talk at once, without a training", "/talk")
         if len(exports.cards) > seen[0]:
             how_to_get.close()
             scroll_to(result)
@@ -93,7 +95,13 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
     result = ui.element("div").classes("part").props("aria-live=polite")
     with result:
         follow(
-            cards, lambda: (list(exports.cards), len(exports.notes), id(session.read))
+            cards,
+            lambda: (
+                list(exports.cards),
+                len(exports.notes),
+                id(session.read),
+                session.choice.voice is not None,
+            ),
         )
 
 

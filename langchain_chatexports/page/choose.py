@@ -13,6 +13,7 @@ from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.training_data import TrainingData
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.exports import ReadExports
 from langchain_chatexports.page.guess_state import NEEDED
 from langchain_chatexports.page.layout import (
@@ -24,7 +25,13 @@ from langchain_chatexports.page.layout import (
     text,
 )
 from langchain_chatexports.page.session import Choice, PageSession
-from langchain_chatexports.workflows.bases import Base, find_base, fitting_bases
+from langchain_chatexports.workflows.bases import (
+    Base,
+    find_base,
+    fitting_bases,
+    language_of_examples,
+    language_warning,
+)
 
 # Names are not sent to the browser twice; the owner has no place among them.
 _OWNER = -1
@@ -66,7 +73,8 @@ def build_choose(session: PageSession) -> None:
                     "one that is chosen."
                 )
                 show_work(session.measuring, "")
-                _build_base(session, chosen)
+                if not session.measuring.is_running:
+                    _build_base(session, session.data, chosen)
 
     work, measuring = session.preparing, session.measuring
     follow(
@@ -239,42 +247,64 @@ def _show_example(examples: list[TrainingExample]) -> None:
             )
 
 
-def _build_base(session: PageSession, chosen: dict[str, str]) -> None:
+def _build_base(
+    session: PageSession, data: TrainingData, chosen: dict[str, str]
+) -> None:
     seconds = session.estimate_seconds()
-    fitting = fitting_bases()
+    fitting = fitting_bases(data_dir=session.data_dir)
     own = session.base
     bases = {base.id: _label(base, seconds) for base in fitting}
     if own is not None and own not in bases:
         bases = {own: Path(own).name or own, **bases}
     default = fitting[0].id
-    value = chosen.get("base") or own or default
+    value = chosen.get("base") or own or _show_proposal(session, data) or default
     select = ui.select(bases, label="Base model", value=value).classes("grow")
     about = ui.element("div").classes("part")
+    language = language_of_examples(data.examples)
 
     def base_of(value: str) -> str | None:
         return None if value == default and own != default else value
+
+    def train() -> None:
+        if session.train(base_of(select.value)):
+            ui.navigate.to("/train")
+
+    button = ui.button("Next: train", on_click=train)
 
     def say_about() -> None:
         about.clear()
         chosen["base"] = select.value
         described = find_base(base_of(select.value))
         with about:
-            if described.is_default:
-                text("A tiny demo model: it shows every step, and talks little.")
-            if described.download_bytes:
-                text(
-                    "It is not on this machine: training first downloads it from "
-                    "huggingface.co. Nothing of yours is sent."
-                )
+            _show_base(described, language)
+        size = f"{described.download_bytes / 1e9:.1f} GB"
+        is_here = not described.download_bytes
+        button.text = "Next: train" if is_here else f"Download {size}, and train"
 
     select.on_value_change(say_about)
     say_about()
 
-    def train() -> None:
-        if session.train(base_of(select.value)):
-            ui.navigate.to("/train")
 
-    ui.button("Next: train", on_click=train)
+def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
+    try:
+        choice = session.choose_base(data)
+    except LocalServerError as error:
+        error_box(str(error))
+        return None
+    text(f"{choice}.")
+    return choice.base.id
+
+
+def _show_base(base: Base, language: str | None) -> None:
+    if base.is_default:
+        text("A tiny demo model: it shows every step, and talks little.")
+    if warning := language_warning(base, language):
+        error_box(warning)
+    if base.download_bytes:
+        text(
+            "It is not on this machine: training first downloads it from "
+            "huggingface.co. Nothing of yours is sent."
+        )
 
 
 def _label(base: Base, seconds: float | None) -> str:

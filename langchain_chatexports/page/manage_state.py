@@ -134,9 +134,8 @@ class Manage:
 
     def _leave_talk_with(self, name: str | None) -> None:
         talk = self._talk
-        if talk.model is not None and name in {None, talk.model.name}:
-            talk.stop()
-            talk.model, talk.voices = None, []
+        if name is None or (talk.model is not None and talk.model.name == name):
+            talk.leave()
 
 
 def _path(typed: str) -> Path | None:

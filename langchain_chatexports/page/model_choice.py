@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nicegui import ui
@@ -37,12 +38,17 @@ def _build_no_model(session: PageSession) -> None:
     follow(note, look)
 
 
-def model_select(models: dict[str, TunedModel], chosen: TunedModel | None) -> Any:
-    """Add a choice of one model."""
+def model_select(
+    models: dict[str, TunedModel],
+    chosen: TunedModel | None,
+    others: Mapping[str, str] | None = None,
+) -> Any:
+    """Add a choice of one model; `others` are further values with their labels."""
     names = {
         name: f"{model.title}, {model.base_model}, "
         f"{model.created_at:%Y-%m-%d %H:%M} UTC"
         for name, model in models.items()
     }
+    names |= others or {}
     first = chosen.name if chosen and chosen.name in models else next(iter(names))
     return ui.select(names, label="Model", value=first).classes("grow")

@@ -39,7 +39,18 @@ from langchain_chatexports.page.work import Work
 from langchain_chatexports.report import build_report, render_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
-from langchain_chatexports.workflows.bases import estimate_seconds, measure_machine
+from langchain_chatexports.workflows.bases import (
+    BaseChoice,
+    choose_base,
+    choose_base_to_talk,
+    download_base,
+    estimate_seconds,
+    find_base,
+    measure_machine,
+    usual_speed,
+)
+from langchain_chatexports.workflows.memory import memory_of
+from langchain_chatexports.workflows.talk import Speaker, person_of
 from langchain_chatexports.workflows.train import (
     JobEvent,
     continue_job,
@@ -50,6 +61,7 @@ from langchain_chatexports.workflows.train import (
 )
 
 _END_SECONDS = 5.0
+_DOWNLOADING = "Downloading the base model"
 _PREPARING = "Preparing the training; on a busy computer this can take some minutes"
 
 
@@ -95,6 +107,7 @@ class PageSession:
         choice: What is chosen of them.
         seconds_per_token: What training costs on this machine, once it was measured.
         found: What happened with the job that was asked for last.
+        offer: The base whose download a talk without a training waits for.
         talk: The talk with a model.
         guess: The blind test and the evaluation of a model.
         manage: Changes what is kept on this machine.
@@ -114,6 +127,7 @@ class PageSession:
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
         self.found: JobEvent | None = None
+        self.offer: BaseChoice | None = None
         self.talk = Talk(self.use_server)
         self.guess = Guess(self.hold_server)
         self.manage = Manage(
@@ -161,7 +175,14 @@ class PageSession:
         self.exports.clear()
         self.choice = Choice()
 
+    def _leave_person(self) -> None:
+        """End a talk without a training, whose words are of exports that change."""
+        self.offer = None
+        if self.talk.model is None:
+            self.talk.leave()
+
     def _exports_changed(self) -> None:
+        self._leave_person()
         self._made = None
         self.report = ""
         if self.read:
@@ -213,9 +234,7 @@ class PageSession:
             Whether it was started.
         """
         choice, paths = self.choice, self.exports.paths()
-        options = PrepareOptions(
-            ai=(choice.voice,) if choice.voice else (), chats=choice.chats
-        )
+        options = _options_of(choice)
         if choice.redact:
             key = self._folder / "redaction.key"
             options = replace(options, redaction=Redaction(key))
@@ -244,6 +263,56 @@ class PageSession:
         if self.seconds_per_token is None or self.data is None:
             return None
         return estimate_seconds(self.seconds_per_token, self.data)
+
+    def choose_base(self, data: TrainingData) -> BaseChoice:
+        """Return the base that is proposed for a training.
+
+        Raises:
+            LocalServerError: If no base fits this machine and these chats.
+        """
+        speed = self.seconds_per_token or usual_speed()
+        return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
+
+    def talk_to_person(self, *, downloads: bool | None = None) -> bool:
+        """Begin a talk with the person who is chosen, without a training.
+
+        Args:
+            downloads: Whether a base may be downloaded; `None` to ask first.
+
+        Returns:
+            Whether that was started.
+        """
+        options, paths = _options_of(self.choice), self.exports.paths()
+        work = self.talk.answering
+
+        def meet() -> Speaker | None:
+            self.offer = None
+            speaker = person_of(paths, options, watch=work.watch)
+            self.talk.remember(
+                memory_of(
+                    paths if options.chats.is_everything else (),
+                    person=speaker.title,
+                    words_of_person=speaker.texts,
+                    only_if_quick=True,
+                )
+            )
+            if self.base is not None:
+                return replace(speaker, base=self.base)
+            choice = choose_base_to_talk(
+                speaker.language,
+                seconds_per_token=self.seconds_per_token,
+                downloads=downloads is not False,
+                data_dir=self.data_dir,
+            )
+            if choice.base.is_default:
+                return speaker
+            if choice.base.download_bytes and not downloads:
+                self.offer = choice
+                return None
+            download_if_missing(choice.base.id, work)
+            return replace(speaker, base=choice.base.id)
+
+        return self.talk.begin(None, meet)
 
     # Trainings
 
@@ -339,16 +408,21 @@ class PageSession:
     @property
     def is_preparing_training(self) -> bool:
         """Whether a training was asked for that has not become a job."""
-        return self.ordering.is_running and self.ordering.what == _PREPARING
+        return self.ordering.is_running and self.ordering.what in {
+            _DOWNLOADING,
+            _PREPARING,
+        }
 
     def stop_preparing(self) -> None:
-        """Order no training once the local server runs, whose start takes the time."""
+        """Create no job once the local server runs; a download stops at once."""
         if self.is_preparing_training:
             self.ordering.stop()
             self.ordering.what = "Stopping"
 
     def _order(self, data: TrainingData, base: str | None) -> None:
         self.found = None
+        download_if_missing(base, self.ordering)
+        self.ordering.what = _PREPARING
         server = self.use_server(base)
         self.ordering.check()
         self.found = create_job(server, data)
@@ -379,3 +453,16 @@ def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
     job = unfinished[-1]
     steps = f": {progress_of(job)}" if job.total_steps else ""
     return f"{job.person or job.base_model} is still being trained{steps}."
+
+
+def _options_of(choice: Choice) -> PrepareOptions:
+    voice = (choice.voice,) if choice.voice else ()
+    return PrepareOptions(ai=voice, chats=choice.chats)
+
+
+def download_if_missing(base: str | None, work: Work) -> None:
+    """Download a base as a part of work in the background, which can be stopped."""
+    found = find_base(base)
+    if found.download_bytes:
+        work.what = _DOWNLOADING
+        download_base(found, work.watch, check=work.check)

@@ -1,4 +1,4 @@
-"""Screen 4: a talk with a tuned model, as chats look on a phone."""
+"""Screen 4: a talk with a tuned model or a person, as chats look on a phone."""
 
 from __future__ import annotations
 
@@ -7,47 +7,67 @@ from dataclasses import replace
 
 from nicegui import ui
 
-from langchain_chatexports.page.layout import follow, show_work, text
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.page.layout import follow, next_link, show_work, text
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.workflows.bases import BaseChoice
+
+_PERSON = "person"
 
 
 def build_talk(session: PageSession) -> None:
     """Build the screen."""
     talk = session.talk
-    models = kept_models(session)
-    if not models:
-        return
-    if talk.model is None:
-        talk.choose(next(iter(models.values())))
-    model = model_select(models, talk.chosen)
-    model.on_value_change(lambda: talk.choose(models[model.value]))
+    person = _person_of(session)
+    if person:
+        models = {model.name: model for model in list_models(session.data_dir)}
+    else:
+        models = kept_models(session)  # Without any, it says what to do.
+        if not models:
+            return
+
+    def begin(value: str) -> None:
+        if value in models:
+            talk.choose(models[value])
+        else:
+            session.talk_to_person()
+
+    others = {_PERSON: f"{person}, without a training"} if person else {}
+    model = model_select(models, talk.chosen, others)
+    if talk.is_ready and talk.chosen is None:
+        model.value = _PERSON
+    elif not (talk.is_ready or talk.answering.is_running or session.offer):
+        begin(model.value)
+    model.on_value_change(lambda: begin(model.value))
     model.bind_enabled_from(talk.answering, "is_running", lambda is_it: not is_it)
     text(
         "Write a message as if to this person. The model makes its answers up.",
         classes="quiet",
     )
     _build_conversation(talk)
-    _build_work(talk, lambda: talk.choose(models[model.value]))
+    _build_work(session, lambda: begin(model.value))
     _build_input(talk)
     _build_settings(talk)
     text(
-        "A talk is in this page's memory only. It is gone when you choose another "
-        "model, begin a new talk, or close the window from which this page was "
-        "started, unless you save it.",
+        "A talk with a trained model is kept with it, for you to continue, and deleted "
+        "with it or with New talk. A talk without a training is in this page's memory "
+        "only.",
         classes="quiet",
     )
 
 
 def _build_settings(talk: Talk) -> None:
-    with ui.expansion("Compare, and how freely it answers"):
+    with ui.expansion("Compare, keep, and how freely it answers"):
         text(
             "Beside each answer, you can see what the base model says: the model as it "
             "was before the training."
         )
         ui.checkbox("Show the base model, too").bind_value(talk, "with_base")
+        saved = ui.checkbox("Keep the talk with the model")
+        saved.bind_value(talk, "is_saved").on_value_change(talk.save)
         temperature = ui.number(
             "How freely it answers",
             value=talk.settings.temperature,
@@ -96,21 +116,59 @@ def _build_conversation(talk: Talk) -> None:
             lambda: (
                 look(),
                 [[turn.answer for turn in v.turns[-1:]] for v in talk.voices],
+                len(talk.cited),
             ),
         )
 
 
-def _build_work(talk: Talk, start: Callable[[], object]) -> None:
+def _build_work(session: PageSession, start: Callable[[], object]) -> None:
+    talk = session.talk
     answering = talk.answering
 
     @ui.refreshable
     def work() -> None:
         with ui.element("div").classes("part"):
             show_work(answering, "")
-            if talk.model is None and not answering.is_running:
+            if answering.is_running:
+                return
+            if session.offer is not None:
+                _show_offer(session, session.offer)
+            elif not talk.is_ready:
                 ui.button("Start it again", on_click=start)
+            elif talk.chosen is None:
+                text("Training teaches the model this person's voice.", classes="quiet")
+                next_link("Train it", "/choose")
 
-    follow(work, lambda: (answering.is_running, answering.error, talk.model is None))
+    follow(
+        work,
+        lambda: (
+            (answering.is_running, answering.what, answering.error),
+            (answering.progress, talk.is_ready, talk.chosen is None),
+            session.offer,
+        ),
+    )
+
+
+def _show_offer(session: PageSession, offer: BaseChoice) -> None:
+    text(f"{offer}.")
+    with ui.element("div").classes("row-of"):
+        ui.button(
+            f"Download {offer.base.download_bytes / 1e9:.1f} GB, and talk",
+            on_click=lambda: session.talk_to_person(downloads=True),
+        )
+        here = ui.button(
+            "Use what is here",
+            on_click=lambda: session.talk_to_person(downloads=False),
+        )
+        here.props("outline")
+
+
+def _person_of(session: PageSession) -> str | None:
+    """Return who can answer without a training: who is chosen of the exports."""
+    read, voice = session.read, session.choice.voice
+    if read is None or voice is None:
+        return None
+    return voice or ", ".join(read.owners)
 
 
 def _show_turn(talk: Talk, place: int) -> None:
@@ -119,6 +177,8 @@ def _show_turn(talk: Talk, place: int) -> None:
     with ui.element("div").classes("columns"):
         for voice in voices:
             _show_answer(talk, voice, place, has_title=len(voices) > 1)
+    for cited in talk.cited.get(place, ()):
+        text(f"Said {cited}", classes="quiet")
 
 
 def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:
@@ -144,7 +204,7 @@ def _build_input(talk: Talk) -> None:
         line = ui.input("Message").classes("grow").on("keydown.enter", say)
         send = ui.button("Send", on_click=say)
     for part in (line, send):
-        part.bind_enabled_from(talk, "model", backward=bool)
+        part.bind_enabled_from(talk, "is_ready")
     with ui.element("div").classes("row-of"):
         for title, act in (
             ("Stop", talk.stop),

@@ -1,43 +1,58 @@
-"""A talk with a tuned model, its base beside it; in memory until one saves it."""
+"""A talk with a tuned model or a person, the base beside it."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import compress
 
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, bubbles_of
-from langchain_chatexports.workflows.talk import Speaker, tuned_speaker, voices_on
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
+from langchain_chatexports.workflows.memory import Memory
+from langchain_chatexports.workflows.talk import (
+    Speaker,
+    continue_talk,
+    save_turns,
+    tuned_speaker,
+    voices_on,
+)
 
 
 class Talk:
     """What was said, and what the models answer.
 
     Attributes:
-        model: The tuned model; `None` until the server that has it runs.
-        chosen: The tuned model that was chosen last; `None` before the first.
+        is_ready: Whether the server that answers runs.
+        model: The tuned model that answers; `None` for a person without a training.
+        chosen: The tuned model that was chosen last; `None` for a person.
         settings: How to talk.
         with_base: Whether the base answers, too.
-        voices: Who answers; the last one is the tuned model.
+        is_saved: Whether a talk with a tuned model is kept with it, and continued.
+        voices: Who answers; the last one is the tuned model, or the person.
         answering: Starts the model, and answers.
+        cited: What was said of lines of the talk in exports, by their places.
     """
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
         """Initialize a talk with nobody."""
+        self.is_ready = False
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
         self.with_base = False
+        self.is_saved = True
         self.voices: list[Voice] = []
         self.answering = Work()
         self._use_server = use_server
         self._speaker = Speaker()
+        self._resources = ExitStack()
+        self._memory: Memory | None = None
+        self.cited: dict[int, list[str]] = {}
         self._is_stopped = threading.Event()
 
     @property
@@ -51,22 +66,55 @@ class Talk:
         Returns:
             Whether that was started.
         """
+        title = model.person or model.short_name
+        return self.begin(model, lambda: replace(tuned_speaker(model), title=title))
 
-        def begin() -> None:
-            self.model = None
-            title = model.person or model.short_name
-            self._speaker = replace(tuned_speaker(model), title=title)
-            self.voices = self._new_voices(model)
-            # Only now can it be asked.
-            self.model = model
+    def begin(
+        self, model: TunedModel | None, meet: Callable[[], Speaker | None]
+    ) -> bool:
+        """Begin a new talk; the server starts in the background.
 
-        is_started = self.answering.start("Starting the model", begin)
+        Args:
+            model: The tuned model; `None` for a person without a training.
+            meet: Returns who answers; `None` if something has to be decided first.
+
+        Returns:
+            Whether that was started.
+        """
+
+        def start() -> None:
+            self.leave()
+            speaker = meet()
+            if speaker is not None:
+                self._speaker = speaker
+                self.voices = self._new_voices()
+                if model is not None and self.is_saved:
+                    continue_talk(self.voices, model)
+                # Only now can it be asked.
+                self.model, self.is_ready = model, True
+
+        is_started = self.answering.start("Starting the model", start)
         if is_started:
             self.chosen = model
         return is_started
 
-    def _new_voices(self, model: TunedModel) -> list[Voice]:
-        server = self._use_server(model.base)
+    def remember(self, memory: AbstractContextManager[Memory | None]) -> None:
+        """Open what the person remembers, until the talk ends."""
+        self._memory = self._resources.enter_context(memory)
+        if self._memory is not None:
+            self.settings = self._memory.added_to(self.settings)
+
+    def leave(self) -> None:
+        """End the talk."""
+        self.stop()
+        self._resources.close()
+        self._memory = None
+        self.settings = replace(self.settings, recall=None, refusal=None)
+        self.cited.clear()
+        self.is_ready, self.model, self.voices = False, None, []
+
+    def _new_voices(self) -> list[Voice]:
+        server = self._use_server(self._speaker.base)
         return voices_on(server, self._speaker, self.settings, with_base=True)
 
     def say(self, line: str) -> bool:
@@ -98,12 +146,19 @@ class Talk:
     def clear(self) -> None:
         """Begin again with the same model."""
         self.stop()
+        self.cited.clear()
         for voice in self.voices:
             voice.turns.clear()
+        self.save()
+
+    def save(self) -> None:
+        """Keep the talk with its model, or delete what was kept."""
+        if self.model is not None:
+            save_turns(self.model, self.lines if self.is_saved else ())
 
     def to_json(self) -> str:
         """Return the talk, to be kept: JSON with a list of turns."""
-        name = self.model.name if self.model else None
+        name = self.model.name if self.model else self._speaker.title
         turns = [
             {
                 "you": turn.line,
@@ -120,35 +175,38 @@ class Talk:
 
     def bubbles(self, voice: Voice, place: int) -> list[str]:
         """Return the messages that a voice has answered to a line."""
-        text = voice.turns[place].answer if place < len(voice.turns) else ""
-        if voice.has_bubbles:
-            return bubbles_of(text)
-        return [text.strip()] if text.strip() else []
+        return voice.bubbles(voice.turns[place]) if place < len(voice.turns) else []
 
     def shown_voices(self) -> list[Voice]:
         """Return who answers, as it was chosen."""
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:
-        model = self.model
-        if model is None or self.answering.is_running:
+        if not self.is_ready or self.answering.is_running:
             return False
         self._is_stopped.clear()
         change()
 
         def answer() -> None:
             # The server can have been stopped, or restarted for another base.
-            fresh = self._new_voices(model)
+            fresh = self._new_voices()
             for voice, new in zip(self.voices, fresh, strict=True):
                 voice.model, voice.server = new.model, new.server
-            # The tuned model is the one that is waited for.
+            # The last one is the one that is waited for.
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():
+                        self._cite()
                         if self._is_stopped.is_set():
                             break
+            if self.is_saved:
+                self.save()
 
         return self.answering.start("Answering", answer)
+
+    def _cite(self) -> None:
+        if self._memory is not None:
+            self.cited[len(self.lines) - 1] = [*map(str, self._memory.found)]
 
 
 @contextmanager

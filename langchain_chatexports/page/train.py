@@ -45,7 +45,7 @@ def build_train(session: PageSession) -> None:
         found[:] = session.jobs()
         ordering = session.ordering
         states = [(job.id, job.status) for job in found]
-        doing = ordering.is_running, ordering.what, ordering.error
+        doing = ordering.is_running, ordering.what, ordering.error, ordering.progress
         return states, doing, session.has_lost_server, session.found
 
     @ui.refreshable

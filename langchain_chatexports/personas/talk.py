@@ -48,9 +48,12 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
+        refusal: Returns the answer to a line that asks what nobody can know, of the
+            line and what was said before it; `None` for other lines.
         label: The name before what the person says, if the model learned it so.
         persona: Returns the chat model with a person's voice before it, such as
             `PersonaChatModel` does.
+        max_bubbles: How many messages an answer has at most; `None` for any number.
     """
 
     system: str | None = None
@@ -58,8 +61,10 @@ class ChatSettings:
     max_tokens: int = 200
     seed: int | None = None
     recall: Callable[[str], str] | None = None
+    refusal: Callable[[str, str], str | None] | None = None
     label: str | None = None
     persona: Callable[[BaseChatModel], BaseChatModel] | None = None
+    max_bubbles: int | None = None
 
 
 @dataclass
@@ -78,11 +83,11 @@ class Voice:
         title: What to call it.
         model: The chat model.
         has_bubbles: Whether each line of its answers is a message.
+        max_bubbles: How many messages an answer has at most; `None` for any number.
         system: A system message, if any.
         recall: Returns what a line brings to mind, which is put behind the system
             message for the answer to that line; empty for nothing.
-        examples: Returns earlier turns that the model sees before the conversation,
-            the most helpful ones last; fewer if they do not fit into its context.
+        refusal: As in `ChatSettings`.
         label: The name before what the person says, if any.
         server: The model's server, for errors.
         name: The model's name there.
@@ -93,9 +98,10 @@ class Voice:
     title: str
     model: BaseChatModel
     has_bubbles: bool = False
+    max_bubbles: int | None = None
     system: str | None = None
     recall: Callable[[str], str] | None = field(default=None, repr=False)
-    examples: Callable[[str], Sequence[Turn]] | None = field(default=None, repr=False)
+    refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
     label: str | None = field(default=None, repr=False)
     server: str = "the server"
     name: str = "the model"
@@ -114,29 +120,31 @@ class Voice:
         from openai import OpenAIError
 
         *earlier, turn = self.turns
+        said = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
+        if self.refusal and (refused := self.refusal(turn.line, said)):
+            turn.answer = refused
+            yield refused
+            return
         # Chat templates want questions and answers in turn.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
-        examples = self.examples(turn.line) if self.examples else ()
         while True:
             try:
                 # What is said to a model of this machine stays there.
                 with untraced():
-                    chunks = self.model.stream(
-                        self._messages((*examples, *answered), turn.line)
-                    )
+                    chunks = self.model.stream(self._messages(answered, turn.line))
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
-                    piece = str(chunk.text)
-                    turn.answer += piece
+                    longer = turn.answer + str(chunk.text)
+                    text = first_bubbles(longer, self.max_bubbles)
+                    piece = text[len(turn.answer) :]
+                    turn.answer = text
                     yield piece
+                    if text != longer:
+                        return
             except OpenAIError as error:
-                if not turn.answer and is_too_long(error):
-                    if examples:
-                        examples = examples[(len(examples) + 1) // 2 :]
-                        continue
-                    if answered:
-                        answered = answered[(len(answered) + 1) // 2 :]
-                        continue
+                if not turn.answer and is_too_long(error) and answered:
+                    answered = answered[(len(answered) + 1) // 2 :]
+                    continue
                 msg = _explained(self.server, self.name, error)
                 raise ChatExportError(msg) from error
             return
@@ -165,13 +173,32 @@ class Voice:
 
     @property
     def last(self) -> str:
-        """The last answer."""
-        return self.turns[-1].answer
+        """The last answer, its messages merged as in training."""
+        return "\n\n".join(self.bubbles(self.turns[-1]))
+
+    def bubbles(self, turn: Turn) -> list[str]:
+        """Return the messages of an answer."""
+        whole = turn.answer.strip()
+        if self.has_bubbles:
+            return bubbles_of(whole)
+        return [whole] if whole else []
 
 
 def bubbles_of(text: str) -> list[str]:
     """Return the messages of an answer: its lines, without empty ones."""
     return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
+
+
+def first_bubbles(text: str, limit: int | None) -> str:
+    """Return the beginning of an answer, with so many messages at most."""
+    if limit is None:
+        return text
+    ends = [
+        between.start()
+        for between in _BETWEEN_BUBBLES.finditer(text)
+        if text[: between.start()].strip()
+    ]
+    return text[: ends[limit - 1]] if len(ends) >= limit else text
 
 
 def make_voice(
@@ -209,8 +236,10 @@ def make_voice(
         title or name,
         settings.persona(model) if settings.persona else model,
         has_bubbles=is_tuned,
+        max_bubbles=settings.max_bubbles if is_tuned else None,
         system=settings.system,
         recall=settings.recall,
+        refusal=settings.refusal if is_tuned else None,
         label=settings.label,
         server=base_url,
         name=name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -191,6 +191,21 @@ class ChatIndex:
                 if len(hits) >= k:
                     break
             return hits
+
+    def count_windows(self, words: Iterable[str]) -> tuple[dict[str, int], int]:
+        """Return in how many windows each word occurs, and how many there are."""
+        count = "SELECT count(*) FROM words WHERE words MATCH ?"
+        with self._reading():
+            (windows,) = self._connection.execute(
+                "SELECT count(*) FROM window"
+            ).fetchone()
+            expressions = {word: match_expression(f'"{word}"') for word in words}
+            counts = {
+                word: self._connection.execute(count, (expression,)).fetchone()[0]
+                for word, expression in expressions.items()
+                if expression is not None
+            }
+        return counts, windows
 
     def lines_around(
         self, message_id: str, *, before: int, after: int, chat: str | None

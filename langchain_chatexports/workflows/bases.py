@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from langchain_chatexports._languages import main_language
+from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._terminal import short_duration
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.training_data import TrainingData
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     KnownBase,
     describe_base,
     list_bases,
-    suggest_base,
+    list_models,
 )
 from langchain_chatexports.local_server import fitting_bases as _fitting_bases
 from langchain_chatexports.local_server.bases.description import needs_download
+from langchain_chatexports.local_server.bases.download import (
+    download_gguf,
+    download_model,
+)
+from langchain_chatexports.local_server.training import speed
 
 # A limit leaves some of the time to the start, and to what the estimate missed.
 _SHARE_OF_TIME = 0.9
+_MAX_READ_EXAMPLES = 500
+# A training with the default takes so much of one core; see `known_bases`.
+_CORE_SECONDS_PER_TOKEN = 0.92 / 200
+# A prompt with replies, read at the third of the cost of training, and an answer.
+_ANSWER_TOKENS = 500
+_ANSWER_SECONDS = 10
+# How long a training may take if no time was given.
+_USUAL_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -32,14 +53,22 @@ class Base:
     download_bytes: int
     """The size of the download; 0 if it is here."""
 
-    memory_bytes: int | None
-    """About how much memory training takes."""
-
     note: str = ""
     is_default: bool = False
     """Whether it is the embedded default, a tiny demo model."""
 
     known: KnownBase | None = None
+
+    @property
+    def download_in_words(self) -> str:
+        """The size of the download, for people; empty if it is here."""
+        if not self.download_bytes:
+            return ""
+        return f"{self.download_bytes / 1e9:.1f} GB from huggingface.co"
+
+    def speaks(self, language: str | None) -> bool:
+        """Return whether it knows a language, as far as that is known."""
+        return self.known is None or self.known.speaks(language)
 
     def training_seconds(self, seconds_of_default: float) -> float | None:
         """Return how long a training takes, from how long it takes with the default."""
@@ -57,14 +86,40 @@ class DownloadedBase(NamedTuple):
 
 @dataclass(frozen=True)
 class BaseChoice:
-    """The base that is proposed for some data and a time."""
+    """The base that is proposed for some chats on this machine."""
 
     base: Base
     seconds: float
-    """How long its training takes, estimated."""
+    """How long its training takes, or its first answer, estimated."""
 
     limit: int | None = None
     """How many of the newest examples fit into the time, if all of them do not."""
+
+    language: str | None = None
+    """The language of the chats, where it is known."""
+
+    better: Base | None = None
+    """A better base, which is not on this machine."""
+
+    is_trained: bool = True
+
+    def __str__(self) -> str:
+        """Return which one, why, its size and how long it takes, for people."""
+        chats = f" for chats in {_spoken(self.language)}" if self.language else ""
+        where = "that this machine runs well"
+        if self.better is not None:
+            where = "on this machine"
+        why = f"the best known one{chats} {where}"
+        if self.base.is_default:
+            why = "a tiny demo model that speaks a little English"
+        if self.is_trained:
+            takes = f"trains in about {short_duration(self.seconds)} (estimated)"
+        else:
+            takes = f"answers in about {max(1, round(self.seconds))} s (estimated)"
+        size = self.base.download_in_words or "already here"
+        license_ = f"license: {self.base.license}" if self.base.license else ""
+        facts = "; ".join(filter(None, (why, size, takes, license_)))
+        return f"Base model: {self.base.name}, {facts}"
 
 
 def find_base(base: str | None = None) -> Base:
@@ -74,30 +129,47 @@ def find_base(base: str | None = None) -> Base:
         LocalServerError: If there is no such base.
     """
     found = describe_base(base)
-    known = next((one for one in list_bases() if one.hub_id == found.source), None)
+    names = {found.source, found.name}
+    known = next((one for one in list_bases() if names & _names(one)), None)
     if found.is_default_toy:
         known = list_bases()[0]
-    size = found.size_bytes or (known.download_bytes if known else 0)
+    size = found.size_bytes or 0
+    if known and not size:
+        # llama.cpp answers from a file with 8 bits a weight.
+        size = known.download_bytes + (known.parameters if known.gguf else 0)
     return Base(
         id=found.source,
         name=found.name,
         license=found.license or (known.license if known else None),
         download_bytes=size if needs_download(found) else 0,
-        memory_bytes=known.memory_bytes if known else None,
         note=known.note if known else "",
         is_default=found.is_default_toy,
         known=known,
     )
 
 
-def fitting_bases() -> list[Base]:
-    """Return the freely licensed bases that this machine can train, smallest first."""
-    first, *others = _fitting_bases()
+def fitting_bases(
+    *, is_trained: bool = True, data_dir: str | Path | None = None
+) -> list[Base]:
+    """Return the freely licensed bases that this machine can train, smallest first.
+
+    Those that only answer take less memory. Bases of the models in `data_dir` are here.
+    """
+    used = {
+        model.base_model: model.base
+        for model in list_models(data_dir)
+        if model.base and Path(model.base).exists()
+    }
+    first, *others = _fitting_bases(is_trained=is_trained)
     # The default may be installed, and not on the hub.
-    return [
-        find_base(None),
-        *(find_base(base.hub_id) for base in others if base != first),
-    ]
+    found = [find_base(None)]
+    for known in others:
+        if known != first:
+            base = find_base(known.hub_id)
+            if base.download_bytes and (file := used.get(base.name)):
+                base = replace(base, id=file, download_bytes=0)
+            found.append(base)
+    return found
 
 
 def downloaded_bases() -> list[DownloadedBase]:
@@ -116,9 +188,53 @@ def downloaded_bases() -> list[DownloadedBase]:
     return found
 
 
-def suggested_base() -> str:
-    """Return the hub id of the best base that this machine can train."""
-    return suggest_base().hub_id
+def download_base(
+    base: Base,
+    watch: Watch = unwatched,
+    *,
+    check: Callable[[], object] = lambda: None,
+) -> None:
+    """Download a base, and the file from which llama.cpp answers.
+
+    What `check` raises ends the download. What has arrived is kept in any case.
+    """
+    done = [0]
+
+    def report(arrived: int, _total: int) -> None:
+        check()
+        done[-1] = arrived
+
+    def megabytes() -> int:
+        return sum(done) // 1_000_000
+
+    with watch("MB", megabytes, base.download_bytes // 1_000_000):
+        download_model(base.id, on_progress=report)
+        done.append(0)
+        # Without that file transformers answers.
+        with suppress(LocalServerError):
+            download_gguf(base.id, on_progress=report)
+
+
+def language_of_examples(examples: Sequence[TrainingExample]) -> str | None:
+    """Return the language of most answers in examples."""
+    stride = len(examples) // _MAX_READ_EXAMPLES + 1
+    return main_language(
+        str(message.get("content") or "")
+        for example in examples[::stride]
+        for message in example["messages"]
+        if message["role"] == "assistant"
+    )
+
+
+def language_warning(base: Base, language: str | None) -> str | None:
+    """Return a warning about a base that does not speak the language of the chats."""
+    if language is None or base.speaks(language) or base.known is None:
+        return None
+    return (
+        f"{base.name} speaks {base.known.languages}, and these chats are in "
+        f"{_spoken(language)}: its answers will be of little use. Without --base, a "
+        "base is proposed that speaks it."
+    )
 
 
 def measure_machine() -> float:
@@ -127,39 +243,150 @@ def measure_machine() -> float:
     Raises:
         LocalServerError: If it cannot be measured.
     """
-    from langchain_chatexports.local_server.training import speed
-
     return speed.measure_machine().seconds_per_token
 
 
 def estimate_seconds(seconds_per_token: float, data: TrainingData) -> float:
     """Estimate how long a training takes with the default base."""
-    from langchain_chatexports.local_server.training import speed
-
     measured = speed.Speed(seconds_per_token, 0)
     return speed.estimate_seconds(measured, data.examples, data.validation)
 
 
 def choose_base(
-    data: TrainingData, seconds: float, *, seconds_per_token: float | None = None
+    data: TrainingData,
+    seconds: float | None = None,
+    *,
+    seconds_per_token: float | None = None,
+    downloads: bool = True,
+    data_dir: str | Path | None = None,
 ) -> BaseChoice:
-    """Choose the largest base that fits this machine's memory and trains in a time.
+    """Choose the best base for chats that fits the memory and trains in a time.
 
     Args:
         data: What to train on.
-        seconds: The time.
+        seconds: The time; `None` for an hour, or for the smallest base where all take
+            longer, but for the tiny default.
         seconds_per_token: What `measure_machine` returned; measured if `None`.
+        downloads: Whether to choose a base that is not on this machine.
+        data_dir: Where models are kept, whose bases are here.
 
     Returns:
         The base; where even the smallest takes longer, also how many examples fit.
+
+    Raises:
+        LocalServerError: If no base that is here speaks the language.
     """
-    measured = measure_machine() if seconds_per_token is None else seconds_per_token
-    of_default = estimate_seconds(measured, data)
-    fitting = fitting_bases()
-    timed = [(base, base.training_seconds(of_default) or 0.0) for base in fitting]
-    in_time = [choice for choice in timed if choice[1] <= seconds]
-    if in_time:
-        return BaseChoice(*in_time[-1])
-    base, needed = timed[0]
+    language = language_of_examples(data.examples)
+    fitting = _speaking(fitting_bases(data_dir=data_dir), language)
+    if seconds_per_token is None:
+        is_open = downloads or sum(map(_is_here, fitting)) > 1
+        seconds_per_token = measure_machine() if is_open else usual_speed()
+    of_default = estimate_seconds(seconds_per_token, data)
+    choice = _choose(
+        fitting,
+        of_default,
+        _USUAL_SECONDS if seconds is None else seconds,
+        language,
+        downloads=downloads,
+        with_default=seconds is not None,
+    )
+    if seconds is None or choice.seconds <= seconds:
+        return choice
     found = len(data.examples) + len(data.validation)
-    return BaseChoice(base, needed, int(found * seconds / needed * _SHARE_OF_TIME))
+    limit = int(found * seconds / choice.seconds * _SHARE_OF_TIME)
+    return replace(choice, limit=limit)
+
+
+def choose_base_to_talk(
+    language: str | None,
+    *,
+    seconds_per_token: float | None = None,
+    downloads: bool = True,
+    data_dir: str | Path | None = None,
+) -> BaseChoice:
+    """Choose the best base that answers as a person within seconds, untrained.
+
+    One that is here is preferred to a download, except for the tiny default. The other
+    arguments are those of `choose_base`; here the speed is estimated if not given.
+    """
+    fitting = _speaking(fitting_bases(is_trained=False, data_dir=data_dir), language)
+    is_toy = all(base.is_default for base in fitting if _is_here(base))
+    choice = _choose(
+        fitting,
+        _ANSWER_TOKENS * (seconds_per_token or usual_speed()),
+        _ANSWER_SECONDS,
+        language,
+        downloads=downloads and is_toy,
+    )
+    return replace(choice, is_trained=False)
+
+
+def _choose(
+    bases: list[Base],
+    seconds_of_default: float,
+    seconds: float,
+    language: str | None,
+    *,
+    downloads: bool,
+    with_default: bool = False,
+) -> BaseChoice:
+    def best_of(pool: list[Base]) -> tuple[Base, float]:
+        wanted = [base for base in pool if with_default or not base.is_default] or pool
+        timed = [(b, b.training_seconds(seconds_of_default) or 0.0) for b in wanted]
+        in_time = [choice for choice in timed if choice[1] <= seconds]
+        return in_time[-1] if in_time else timed[0]
+
+    best, needed = best_of(bases)
+    if downloads or _is_here(best):
+        return BaseChoice(best, needed, language=language)
+    here = [base for base in bases if _is_here(base)]
+    if not here:
+        msg = (
+            f"No base model on this machine speaks {_spoken(language)}. Download "
+            f"{best.id} ({best.download_in_words}, license: {best.license}): run this "
+            "again with --yes. Or name another one with --base."
+        )
+        raise LocalServerError(msg)
+    return BaseChoice(*best_of(here), language=language, better=best)
+
+
+def training_seconds(base: Base, examples: Sequence[TrainingExample]) -> float | None:
+    """Estimate how long a training of a base takes on a machine like this one."""
+    measured = speed.Speed(usual_speed(), 0)
+    return base.training_seconds(speed.estimate_seconds(measured, examples))
+
+
+def _speaking(bases: list[Base], language: str | None) -> list[Base]:
+    speaking = [base for base in bases if base.speaks(language)]
+    if not speaking:
+        known = (one for one in list_bases() if one.is_open and one.speaks(language))
+        hints = [
+            f"The smallest one, {one.hub_id}, needs {one.memory_bytes / 1e9:.1f} GB: "
+            f"try it with --base {one.hub_id}."
+            for one in known
+        ]
+        msg = (
+            f"No known base model speaks {_spoken(language)} and takes less than half "
+            f"of this machine's memory. {''.join(hints[:1])}"
+        )
+        raise LocalServerError(msg.strip())
+    return speaking
+
+
+def _spoken(language: str | None) -> str:
+    """Return a language's name; for those with a script of their own, that one's."""
+    return str(language).title()
+
+
+def _is_here(base: Base) -> bool:
+    # The default is small enough to be downloaded without a question.
+    return base.is_default or not base.download_bytes
+
+
+def usual_speed() -> float:
+    """Estimate what `measure_machine` measures, from the number of cores."""
+    return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
+
+
+def _names(base: KnownBase) -> set[str]:
+    return {base.hub_id, base.hub_id.rpartition("/")[2]}

@@ -4,41 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
 from langchain_chatexports import local_server
+from langchain_chatexports._files import write_whole
 from langchain_chatexports._progress import Watch, unwatched
-from langchain_chatexports._terminal import message_line
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace import speaker_of
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer, TunedModel
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.talk import (
     ChatSettings,
+    Turn,
     Voice,
     check_model,
     make_voice,
 )
-from langchain_chatexports.retrieval.index import ChatIndex
-from langchain_chatexports.retrieval.queries import telling_words
+from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
 from langchain_chatexports.workflows.prepare import (
     ChooseSpeaker,
     Paths,
     read_examples,
 )
-from langchain_chatexports.workflows.search import open_index
-from langchain_chatexports.workflows.train import OnEvent, key_for, open_server
+from langchain_chatexports.workflows.train import (
+    OLLAMA_URL,
+    OnEvent,
+    host_of,
+    key_for,
+    open_server,
+)
 
 _BASE_TITLE = "base model"
-_WINDOWS = 3
-# About 500 tokens: small models have a context of 2,048.
-_MAX_CHARACTERS = 2000
-_INTRODUCTION = (
-    "These messages from earlier chats may help with the answer. Do not invent others."
-)
+_SAVED = "talk.json"
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Speaker:
         voice: The prompt that gives the person's voice, with earlier replies.
         tuned: The tuned model, if it is of this machine.
         preparation: What the person's words were read from, if these are exports.
+        examples: The examples that the person's words are in, if these are exports.
     """
 
     title: str | None = None
@@ -60,6 +67,20 @@ class Speaker:
     voice: VoicePrompt | None = None
     tuned: TunedModel | None = None
     preparation: Preparation | None = None
+    examples: Sequence[TrainingExample] = field(default=(), repr=False)
+
+    @property
+    def language(self) -> str | None:
+        """The language of the person, where it is known."""
+        return language_of_examples(self.examples)
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """What the person wrote, message for message."""
+        for example in self.examples:
+            for message in example["messages"]:
+                if message["role"] == "assistant":
+                    yield from str(message.get("content") or "").splitlines()
 
     @property
     def shown_replies(self) -> int:
@@ -80,6 +101,7 @@ class Speaker:
             system=prompt.system if given.system is None else given.system,
             label=prompt.label,
             persona=with_voice(self.voice),
+            max_bubbles=given.max_bubbles or self.voice.replies.longest_run or None,
         )
 
 
@@ -99,7 +121,8 @@ def talk(
         settings: How to talk.
 
     Yields:
-        Returns the answer to a message; earlier messages of the talk are remembered.
+        Returns the answer to a message, with an empty line between several messages;
+        earlier messages of the talk are remembered.
     """
     speaker = who
     if not isinstance(speaker, Speaker):
@@ -110,7 +133,9 @@ def talk(
 
         def ask(message: str) -> str:
             voice.hear(message)
-            return "".join(voice.answer())
+            for _ in voice.answer():
+                pass
+            return voice.last
 
         yield ask
 
@@ -156,9 +181,12 @@ def person_of(
         exports, options, choose_speaker=choose_speaker, watch=watch
     )
     k = PERSONA_REPLIES if replies is None else replies
-    voice = VoicePrompt.from_examples((item.example for item in examples), k=k)
+    listed = [item.example for item in examples]
+    voice = VoicePrompt.from_examples(listed, k=k)
     name = options.ai_role or speaker_of(examples)
-    return Speaker(name, base=base, voice=voice, preparation=preparation)
+    return Speaker(
+        name, base=base, voice=voice, preparation=preparation, examples=listed
+    )
 
 
 @contextmanager
@@ -250,24 +278,74 @@ def voices_at(
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
 
 
-@contextmanager
-def memory_of(
-    exports: Sequence[Path],
-    *,
-    index_dir: Path | None = None,
-    watch: Watch = unwatched,
-) -> Iterator[Callable[[str], str] | None]:
-    """Open what a talk remembers: what was said in exports.
+def served_base(base: str) -> tuple[str, str] | None:
+    """Return the server and the name of a base that a running server has.
 
-    Yields:
-        Returns what was said that fits a line, with times and senders; `None` without
-        exports.
+    Args:
+        base: `ollama:NAME`, or the address of a server of OpenAI's protocol with one
+            model.
+
+    Returns:
+        The server's address, and the model's name there; `None` for another base.
+
+    Raises:
+        ChatExportError: If the server does not answer, or has several models.
     """
-    if not exports:
-        yield None
-        return
-    with open_index(exports, index_dir=index_dir, watch=watch) as opened:
-        yield lambda line: _recalled(opened.index, line)
+    from openai import APIError, OpenAI
+
+    if base.startswith("ollama:"):
+        return OLLAMA_URL, base.removeprefix("ollama:")
+    if not base.startswith(("http://", "https://")):
+        return None
+    try:
+        with OpenAI(base_url=base, api_key=key_for(base)) as client:
+            names = [model.id for model in client.models.list()]
+    except APIError as error:
+        msg = (
+            f"{host_of(base)} does not list its models ({type(error).__name__}). Check "
+            "the address, which mostly ends with /v1, and that the server runs."
+        )
+        raise ChatExportError(msg) from error
+    if len(names) != 1:
+        named = f": {', '.join(sorted(names)[:_MAX_NAMES])}" if names else ""
+        msg = (
+            f"{host_of(base)} has {plural(len(names), 'model')}{named}. Name one: "
+            f"--base-url {base} --base NAME"
+        )
+        raise ChatExportError(msg)
+    return base, names[0]
+
+
+def saved_turns(model: TunedModel) -> list[Turn]:
+    """Return the talk with a model that was saved last; empty if there is none."""
+    try:
+        kept = msgspec.json.decode((model.path / _SAVED).read_bytes(), type=list[Turn])
+    except (OSError, msgspec.DecodeError):
+        return []
+    return kept
+
+
+def save_turns(model: TunedModel, turns: Sequence[Turn]) -> None:
+    """Save a talk with a model, to be deleted with it; without turns, delete it.
+
+    Only the owner of the files can read it.
+    """
+    file = model.path / _SAVED
+    answered = [turn for turn in turns if turn.answer]
+    if answered:
+        write_whole(file, msgspec.json.encode(answered))
+    else:
+        file.unlink(missing_ok=True)
+
+
+def continue_talk(voices: Sequence[Voice], model: TunedModel) -> int:
+    """Let voices continue the saved talk with a model, and return its turns."""
+    turns = saved_turns(model)
+    *beside, speaker = voices
+    speaker.turns[:] = turns
+    for voice in beside:  # What they said is not known.
+        voice.turns[:] = [Turn(turn.line) for turn in turns]
+    return len(turns)
 
 
 def other_model(
@@ -278,20 +356,3 @@ def other_model(
     if compare is None or compare in bases or speaker.tuned is None:
         return compare
     return find_tuned(compare, data_dir).model.name
-
-
-def _recalled(index: ChatIndex, line: str) -> str:
-    found: list[str] = []
-    room = _MAX_CHARACTERS
-    # "Ok" and "Hm?" bring nothing to mind.
-    for hit in index.search(line, k=_WINDOWS) if telling_words(line) else ():
-        text = hit.document.page_content
-        if len(text) > room:
-            if found:
-                break
-            # Better the beginning of the message that fits than nothing.
-            match = hit.match
-            text = message_line(match.moment or "", match.sender, match.text)[:room]
-        found.append(text)
-        room -= len(text)
-    return "\n\n".join([_INTRODUCTION, *found]) if found else ""

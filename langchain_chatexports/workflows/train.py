@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
 OPENAI_URL = "https://api.openai.com/v1"
+OLLAMA_URL = "http://127.0.0.1:11434/v1"
+
+THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
+"""The hosts that text is sent to without leaving this machine."""
 
 JobState: TypeAlias = Literal["new", "continued", "running", "trained"]
 
@@ -354,8 +358,15 @@ def train_elsewhere(
     return str(run.chat_model().model_name)
 
 
+def host_of(base_url: str) -> str:
+    """Return the host of a server's address."""
+    return urlsplit(base_url).hostname or base_url
+
+
 def key_for(base_url: str) -> str:
     """Return the key for another server, from `OPENAI_API_KEY`.
+
+    Servers on this machine, such as Ollama, need none.
 
     Raises:
         FineTuningError: If there is none.
@@ -363,6 +374,8 @@ def key_for(base_url: str) -> str:
     from langchain_chatexports.finetuning.connection import public_url
 
     key = os.environ.get("OPENAI_API_KEY")
+    if not key and host_of(base_url) in THIS_MACHINE:
+        return "none"
     if not key:
         msg = f"There is no key for {public_url(base_url)}. Put it into OPENAI_API_KEY."
         raise FineTuningError(msg)

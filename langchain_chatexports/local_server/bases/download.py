@@ -108,7 +108,9 @@ def download_files(
     raise LocalServerError(msg)
 
 
-def download_gguf(hub_id: str) -> Path | None:
+def download_gguf(
+    hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
+) -> Path | None:
     """Return the `.gguf` file that a model's publisher, or llama.cpp's, offers.
 
     Returns:
@@ -133,7 +135,8 @@ def download_gguf(hub_id: str) -> Path | None:
             # Other files are of parts that see or guess ahead.
             pattern = re.compile(rf"(?!mmproj|mtp)[^/]*[.-]{kind}\.gguf", re.IGNORECASE)
             for name in filter(pattern.fullmatch, names):
-                return download_files(repository, [name]) / name
+                folder = download_files(repository, [name], on_progress=on_progress)
+                return folder / name
     return None
 
 

@@ -63,6 +63,18 @@ class KnownBase:
             return _DEFAULT_MEMORY_BYTES
         return int(_LIBRARIES_BYTES + _MEMORY_PER_WEIGHT_BYTE * self.download_bytes)
 
+    @property
+    def answering_memory_bytes(self) -> int:
+        """The approximate memory that answers take."""
+        return _LIBRARIES_BYTES + self.download_bytes
+
+    def speaks(self, language: str | None) -> bool:
+        """Return whether it knows a language; true where that is not known."""
+        if language is None or self.languages.isdecimal():
+            return True
+        known = self.languages.casefold().split(", ")
+        return language.casefold() in known
+
     def training_seconds(self, seconds_of_default: float) -> float:
         """Estimate how long a training takes that was measured with the default base.
 
@@ -97,22 +109,26 @@ def list_bases() -> tuple[KnownBase, ...]:
     return _BASES
 
 
-def fitting_bases(memory_bytes: int | None = None) -> list[KnownBase]:
+def fitting_bases(
+    memory_bytes: int | None = None, *, is_trained: bool = True
+) -> list[KnownBase]:
     """Return the open-source bases that half of the memory can train.
 
     Args:
         memory_bytes: The machine's memory; this machine's if `None`.
+        is_trained: Whether it trains; otherwise it only has to answer.
 
     Returns:
         The bases in the order of `list_bases`; the default at least.
     """
     memory = machine_memory() if memory_bytes is None else memory_bytes
-    return [
-        base
-        for base in _BASES
-        if base.hub_id == DEFAULT_HUB_ID
-        or (base.is_open and base.memory_bytes <= memory * _SHARE_OF_MACHINE)
-    ]
+    room = memory * _SHARE_OF_MACHINE
+
+    def fits(base: KnownBase) -> bool:
+        needed = base.memory_bytes if is_trained else base.answering_memory_bytes
+        return base.is_open and needed <= room
+
+    return [base for base in _BASES if base.hub_id == DEFAULT_HUB_ID or fits(base)]
 
 
 def suggest_base(memory_bytes: int | None = None) -> KnownBase:

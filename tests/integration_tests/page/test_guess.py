@@ -152,7 +152,7 @@ def test_two_voices_answer_below_each_other_on_a_phone(
     person.go("talk")
     person.write("Message", "Hello\n")
     wait(lambda: len(person.all(".bubble.theirs")) == 1)
-    person.click("Compare, and how freely it answers")
+    person.click("Compare, keep, and how freely it answers")
     person.click("Show the base model, too")
     person.click("Again")
     wait(lambda: len(person.all(".bubble.theirs")) == 2)

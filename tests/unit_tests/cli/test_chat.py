@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Packages have functions of these names.
 TRAIN = import_module("langchain_chatexports.workflows.train")
+TALK: Any = import_module("langchain_chatexports.workflows.talk")
 CHAT: Any = import_module("langchain_chatexports.cli.chat")
 
 
@@ -360,7 +361,7 @@ def test_a_model_that_learned_without_replies_sees_some_unless_none_are_wanted(
 
 
 def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
-    url = "http://127.0.0.1:9/v1"
+    url = "https://example.com/v1"
     done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
     assert done.status == 1
     assert "OPENAI_API_KEY" in done.err
@@ -398,6 +399,7 @@ def test_the_person_of_an_export_answers_without_a_training(
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     with OpenAIServer(models={"tiny": None}).running() as server:
+        server.words = ["Always\n", "and ever."]
         _serve_locally(server, monkeypatch)
         arguments = ("chat", "chat.jsonl", "--ai", "Tortoise", "--json")
         done = chatexports(*arguments, "--replies", "1", stdin="Tea?\n")
@@ -407,7 +409,11 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert _prompt(server).endswith(f"{REPLIES}\n> More tea?\nAlways tea.")
     assert server.chats[-1]["model"] == "tiny"
     assert json.loads(done.out)["model"] == "Tortoise"
+    assert json.loads(done.out)["bubbles"] == ["Always"]
     assert "No training: the model answers as Tortoise" in done.err
+    assert "Base model: SmolLM2-135M-Instruct, a tiny demo model" in done.err
+    assert "Training teaches it the voice, in about 1 min:" in done.err
+    assert "\n  chatexports finetune chat.jsonl --ai Tortoise\n" in done.err
 
 
 def test_exports_are_sent_elsewhere_after_asking_only(
@@ -423,6 +429,37 @@ def test_exports_are_sent_elsewhere_after_asking_only(
         done = chatexports(*asked, "--base-url", server.base_url, stdin="Tea?\n")
     assert done.status == 0, done.err
     assert "Always tea." in _prompt(server)
+
+
+def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_table(tmp_path / "chat.jsonl")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr("tests.unit_tests.builders.openai_server.KEY", "none")
+    asked = ("chat", "chat.jsonl", "--ai", "Tortoise", "--base")
+    with OpenAIServer(models={"llama3.2": None}).running() as server:
+        monkeypatch.setattr(TALK, "OLLAMA_URL", server.base_url)
+        for base in ("ollama:llama3.2", server.base_url):
+            done = chatexports(*asked, base, stdin="Tea?\n")
+            assert done.status == 0, done.err
+            assert server.chats[-1]["model"] == "llama3.2"
+            assert "You are Tortoise. You are chatting with Hare." in _prompt(server)
+    trained = chatexports("finetune", "chat.jsonl", "--base", "ollama:llama3.2")
+    assert "What another program serves cannot be trained" in " ".join(
+        trained.err.split()
+    )
+
+
+def test_a_remote_base_is_named_and_asked_for(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_table(tmp_path / "chat.jsonl")
+    url = "https://example.com/v1"
+    monkeypatch.setattr(TALK, "served_base", lambda base: (base, "m"))
+    done = chatexports("chat", "chat.jsonl", "--ai", "Tortoise", "--base", url)
+    assert done.status == 1
+    assert "example.com, which needs --yes here" in done.err
 
 
 def test_a_name_is_a_model_before_it_is_a_path(

@@ -15,8 +15,10 @@ from prompt_toolkit.input import create_pipe_input
 from langchain_chatexports.cli._answers import show_answers
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import find_model
 from langchain_chatexports.personas.talk import Voice, short_titles
 from tests.unit_tests.builders.chat_models import Recorder
+from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -128,6 +130,27 @@ def test_reset_begins_a_new_conversation(
 ) -> None:
     typing("Hello", ENTER, "/reset", ENTER, "Ready?", ENTER)
     assert model.texts[-1] == ["Ready?"]
+
+
+def test_a_chat_is_saved_with_its_model_until_it_begins_anew(
+    model: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_model(tmp_path, "1" * 12)
+    tuned = find_model("1" * 12, tmp_path)
+
+    def chat(*keys: str) -> str:
+        with pipe_input() as pipe:
+            pipe.send_text("".join([*keys, CTRL_D]))
+            TerminalChat([Voice("Tortoise", model)], show_answers, tuned).run()
+        return capsys.readouterr().err
+
+    assert "You continue" not in chat("Hello", ENTER)
+    said = chat("And now?", ENTER)
+    assert "You continue your last talk (1 answer), which is kept with" in said
+    assert "> Hello\nSlow." in said
+    assert model.texts[-1] == ["Hello", "Slow.", "And now?"]
+    chat("/reset", ENTER)
+    assert not (tuned.path / "talk.json").exists()
 
 
 def test_retry_answers_the_last_message_again(

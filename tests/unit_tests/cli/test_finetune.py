@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.cli._training import chat_command
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
@@ -20,6 +21,7 @@ from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 # Packages have functions of these names.
 TRAIN = import_module("langchain_chatexports.workflows.train")
@@ -105,8 +107,9 @@ def test_a_small_training_is_told_in_few_lines(
     assert len(lines) <= 12
     assert lines[0].startswith("chat.db: iMessage database, 10 sessions, 223 of 223")
     assert "Job ftjob-1: training" in lines
-    at = lines.index("  Measured")
-    assert lines[at + 1].startswith("  A larger base talks better: --base ")
+    assert "  Measured" in lines
+    assert any(line.startswith("Base model: ") for line in lines)
+    assert any(line.startswith("A better one exists: --base ") for line in lines)
     assert "  step 20/20, loss 1.25" in lines
     assert lines[-1] == "Talk to it, today or after a restart:"
     assert done.out.startswith("chatexports chat --data-dir ")
@@ -118,9 +121,9 @@ def test_nothing_is_proposed_to_somebody_who_chose_a_base(
 ) -> None:
     measure(server)
     done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen3.5-0.8B")
-    assert "Base model: Qwen3.5-0.8B, 1,740 MB" in done.err
+    assert "Base model: Qwen3.5-0.8B, 2,610 MB" in done.err
     assert "license: Apache-2.0" in done.err
-    assert "A larger base" not in done.err
+    assert "A better one" not in done.err
 
 
 def test_the_same_examples_again_are_said_to_have_been_trained_on(
@@ -253,18 +256,54 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_machine")
-def test_the_best_base_that_trains_in_the_time_is_taken(
-    here: Callable[..., Any], server: OpenAIServer
+def test_without_a_terminal_the_base_that_is_here_is_trained(
+    here: Callable[..., Any],
 ) -> None:
-    refused = here("chat.db", "--ai", "Tortoise", "--time", "4h")
-    assert refused.status == 1
-    assert "Best base in that time: Qwen/Qwen3.5-0.8B" in refused.err
-    assert "not on this machine: 1.7 GB from huggingface.co" in refused.err
-    assert "--yes" in refused.err.splitlines()[-1]
-    assert server.requests == []
+    done = here("chat.db", "--ai", "Tortoise", "--time", "4h")
+    assert done.status == 0, done.err
+    assert "a tiny demo model that speaks a little English" in done.err
+    better = (
+        "A better one exists: --base Qwen/Qwen3.5-0.8B (2.6 GB from huggingface.co)"
+    )
+    assert better in done.err
+
+
+@pytest.mark.usefixtures("_machine")
+@pytest.mark.parametrize("is_offline", [False, True])
+def test_the_best_base_is_downloaded_with_yes_unless_the_hub_is_away(
+    here: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, is_offline: bool
+) -> None:
+    asked = []
+
+    def download(base: Any, _watch: Any) -> None:
+        asked.append(base.id)
+        if is_offline:
+            msg = "huggingface.co cannot be reached."
+            raise LocalServerError(msg)
+
+    monkeypatch.setattr("langchain_chatexports.cli._training.download_base", download)
     done = here("chat.db", "--ai", "Tortoise", "--time", "4h", "--yes")
     assert done.status == 0, done.err
-    assert "Base model: Qwen3.5-0.8B" in done.err
+    assert asked == ["Qwen/Qwen3.5-0.8B"]
+    assert "Base model: Qwen3.5-0.8B, the best known one for chats in Eng" in done.err
+    assert ("warning: huggingface.co cannot" in done.err) is is_offline
+    assert ("A better one exists" in done.err) is is_offline
+
+
+@pytest.mark.usefixtures("_machine")
+def test_the_toy_is_not_trained_on_german_chats(
+    here: Callable[..., Any], tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.ios()
+    for number in range(60):
+        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
+        chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
+    chat.to_file(tmp_path / "_chat.txt")
+    done = here("_chat.txt", "--ai", "Mama")
+    assert done.status == 1
+    assert "No base model on this machine speaks German. Download Qwen" in done.err
+    warned = here("_chat.txt", "--ai", "Mama", "--base", "openbmb/MiniCPM5-1B")
+    assert "speaks English, Chinese, and these chats are in German" in warned.err
 
 
 @pytest.mark.usefixtures("_machine")

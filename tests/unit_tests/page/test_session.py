@@ -5,18 +5,26 @@ from __future__ import annotations
 import threading
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.page.session import Choice, PageSession
+from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from langchain_chatexports._progress import Watch
+    from langchain_chatexports.workflows.bases import Base
 
 _SECONDS = 240
 
@@ -148,3 +156,97 @@ def test_a_training_that_is_stopped_while_the_server_starts_is_not_ordered(
     session.ordering.join(_SECONDS)
     assert session.ordering.error == ""
     assert session.jobs() == []
+
+
+def test_a_base_is_downloaded_with_progress_before_a_training(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "langchain_chatexports.page.session"
+    seen: list[object] = []
+
+    def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
+        with watch("MB", lambda: 7, 2610):
+            seen.append((base.id, session.ordering.what, session.ordering.progress))
+        check()
+        session.stop_preparing()
+        check()
+
+    monkeypatch.setattr(f"{module}.download_base", download)
+    monkeypatch.setattr(session, "use_server", seen.append)
+    session.add_sample()
+    session.reading.join(_SECONDS)
+    _prepare(session)
+    assert session.data is not None
+    choice = session.choose_base(session.data)
+    assert not choice.base.is_default
+    assert session.train("Qwen/Qwen3.5-0.8B")
+    session.ordering.join(_SECONDS)
+    assert seen == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
+
+
+@pytest.fixture
+def speaking(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What happens to a session with a German chat, whose server stands in."""
+    seen: list[object] = []
+
+    def use_server(base: str | None) -> object:
+        seen.append(base)
+        return SimpleNamespace(
+            base_model="m", base_url="http://127.0.0.1:9", api_key="k"
+        )
+
+    def download(base: Base, *_: object, **__: object) -> None:
+        seen.append(f"downloaded {base.id}")
+
+    chat = WhatsAppChat.ios()
+    for number in range(20):
+        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
+        chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
+    monkeypatch.setattr("langchain_chatexports.page.session.download_base", download)
+    monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
+    monkeypatch.setattr(session.talk, "_use_server", use_server)
+    _add(session, chat.to_file(session.new_upload("_chat.txt")))
+    session.choice = Choice("Mama")
+    return seen
+
+
+def test_a_person_answers_as_soon_as_an_export_is_read(
+    session: PageSession, speaking: list[object]
+) -> None:
+    assert session.talk_to_person()
+    session.talk.answering.join(_SECONDS)
+    assert session.offer is not None
+    wanted = session.offer.base.id
+    assert (speaking, session.talk.is_ready) == ([], False)
+    assert session.talk_to_person(downloads=False)
+    session.talk.answering.join(_SECONDS)
+    assert "No base model on this machine speaks German" in session.talk.answering.error
+    assert session.talk_to_person(downloads=True)
+    session.talk.answering.join(_SECONDS)
+    assert speaking == [f"downloaded {wanted}", wanted]
+    assert session.talk.is_ready
+    assert session.talk.voices[-1].title == "Mama"
+    session.clear()
+    assert not session.talk.is_ready
+
+
+def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
+    session: PageSession, speaking: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.base = "my/base"
+    assert session.talk_to_person()
+    talk = session.talk
+    talk.answering.join(_SECONDS)
+    assert speaking == ["my/base"]
+    model = FakeListChatModel(responses=["Gut."])
+    voice = Voice("Mama", model, recall=talk.settings.recall)
+    voices = [Voice("base model", model), voice]
+    monkeypatch.setattr(talk, "_new_voices", lambda: voices)
+    talk.voices = voices
+    assert talk.say("Wie war es mit 17?")
+    talk.answering.join(_SECONDS)
+    assert talk.answering.error == ""
+    said = "Jonas: Wie geht es dir heute, 17?"
+    assert any(cited.endswith(said) for cited in talk.cited[0])
+    talk.leave()
+    assert (talk.cited, talk.settings.recall) == ({}, None)

@@ -107,6 +107,37 @@ def test_a_talk_is_kept_as_json(talk: Talk) -> None:
     assert kept["temperature"] == 0.7
 
 
+def test_a_talk_is_continued_unless_nothing_is_to_be_kept(talk: Talk) -> None:
+    _say(talk, "Hello")
+    model = talk.model
+    assert model is not None
+
+    def meet_again() -> list[str]:
+        talk.choose(model)
+        talk.answering.join(_SECONDS)
+        return [turn.line for turn in talk.lines]
+
+    assert meet_again() == ["Hello"]
+    _say(talk, "And now?")
+    assert meet_again() == ["Hello", "And now?"]
+    talk.is_saved = False
+    talk.save()
+    _say(talk, "Hm")
+    assert not (model.path / "talk.json").exists()
+    assert meet_again() == []
+
+
+def test_a_reply_of_several_messages_is_several_bubbles(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    server.words = ["One.\n\n", "Two.\n", "Three."]
+    talk.settings = replace(talk.settings, max_bubbles=2)
+    talk.begin(talk.model, lambda: talk._speaker)
+    talk.answering.join(_SECONDS)
+    _say(talk, "Hello")
+    assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two."]
+
+
 def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None:
     gone: Any = SimpleNamespace(
         base_url="http://127.0.0.1:9/v1", api_key=KEY, base_model=BASE_MODEL

@@ -1,13 +1,20 @@
-"""A model in a chat, with examples before the conversation."""
+"""A model in a chat: what it is asked, and where its answer ends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
+from langchain_chatexports.personas.talk import (
+    ChatSettings,
+    Turn,
+    Voice,
+    first_bubbles,
+    make_voice,
+)
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -20,7 +27,31 @@ from tests.unit_tests.builders.tracers import traced
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXAMPLES = [Turn(f"question {n}", f"reply {n}") for n in range(4)]
+
+@pytest.mark.parametrize(
+    ("text", "limit", "kept"),
+    [
+        ("one\n\ntwo\nthree", None, "one\n\ntwo\nthree"),
+        ("one\n\ntwo\nthree", 2, "one\n\ntwo"),
+        ("\n one \n\n", 1, "\n one"),
+        ("one", 1, "one"),
+        ("", 1, ""),
+    ],
+)
+def test_an_answer_has_so_many_messages_at_most(
+    text: str, limit: int | None, kept: str
+) -> None:
+    assert first_bubbles(text, limit) == kept
+
+
+def test_a_loop_ends_with_the_last_message_that_is_wanted() -> None:
+    model = FakeListChatModel(responses=["I'm sorry.\n" * 40])
+    voice = Voice("x", model, has_bubbles=True, max_bubbles=2)
+    voice.hear("Hello")
+    pieces = [*voice.answer()]
+    assert "".join(pieces) == "I'm sorry.\nI'm sorry."
+    assert len(pieces) < 30
+    assert voice.last == "I'm sorry.\n\nI'm sorry."
 
 
 @pytest.fixture
@@ -32,7 +63,6 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def voice(server: OpenAIServer) -> Voice:
     voice = make_voice(BASE_MODEL, ChatSettings("Be brief."), server.base_url, KEY)
-    voice.examples = lambda _line: EXAMPLES
     voice.turns.append(Turn("Hello", "Hi"))
     voice.hear("And now?")
     return voice
@@ -40,26 +70,6 @@ def voice(server: OpenAIServer) -> Voice:
 
 def _prompt(server: OpenAIServer) -> list[str]:
     return [message["content"] for message in server.chats[-1]["messages"]]
-
-
-def test_examples_stand_between_the_system_message_and_the_conversation(
-    voice: Voice, server: OpenAIServer
-) -> None:
-    assert "".join(voice.answer())
-    shown = [text for turn in EXAMPLES for text in (turn.line, turn.answer)]
-    assert _prompt(server) == ["Be brief.", *shown, "Hello", "Hi", "And now?"]
-
-
-def test_of_examples_that_do_not_fit_the_last_half_is_shown(
-    voice: Voice, server: OpenAIServer
-) -> None:
-    too_long = "context_length_exceeded"
-    fault = refused("POST /chat/completions", 400, code=too_long, times=2)
-    server.faults.append(fault)
-    assert "".join(voice.answer())
-    assert _prompt(server)[1:3] == ["question 3", "reply 3"]
-    assert len(_prompt(server)) == 6
-    assert voice.last
 
 
 def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(

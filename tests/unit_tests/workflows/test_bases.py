@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,22 +12,49 @@ import pytest
 
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.training_data import TrainingData
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.workflows import choose_base
 from langchain_chatexports.workflows.bases import (
+    choose_base_to_talk,
+    download_base,
     downloaded_bases,
     find_base,
     fitting_bases,
+    language_of_examples,
+    language_warning,
 )
+from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.tuners import make_examples
 
+BASES = import_module("langchain_chatexports.workflows.bases")
+SMALL, BEST = "Qwen/Qwen3.5-0.8B", "Qwen/Qwen3.5-2B"
+
+
+def data_of(examples: Any) -> TrainingData:
+    return TrainingData(examples, [], 0, Preparation([], PrepareOptions()), None, "")
+
+
+def german(count: int = 10) -> Any:
+    turns = [("user", "Wie geht es dir?"), ("assistant", "Mir geht es auch nicht gut.")]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    return [{"messages": messages} for _ in range(count)]
+
+
 EXAMPLES: Any = make_examples()
-DATA = TrainingData(EXAMPLES, [], 0, Preparation([], PrepareOptions()), None, "")
+DATA = data_of(EXAMPLES)
+GERMAN = data_of(german())
 
 
 @pytest.fixture(autouse=True)
-def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
+def here(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What is on this machine, with 24 GB of memory and two cores; nothing at first."""
+    found: set[str] = set()
+    monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
+    monkeypatch.setattr(BASES.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(BASES, "needs_download", lambda base: base.source not in found)
+    monkeypatch.setattr(BASES, "list_models", lambda _: [])
+    return found
 
 
 def test_the_largest_base_that_trains_in_the_time_is_chosen() -> None:
@@ -46,10 +76,120 @@ def test_where_none_fits_it_says_how_many_examples_would() -> None:
     assert 0.4 * len(EXAMPLES) <= choice.limit <= 0.5 * len(EXAMPLES)
 
 
+def test_the_best_base_that_speaks_the_language_trains_within_an_hour() -> None:
+    choice = choose_base(GERMAN, seconds_per_token=0.002)
+    assert (choice.base.id, choice.language) == (BEST, "German")
+    said = str(choice)
+    assert said.startswith(
+        "Base model: Qwen3.5-2B, the best known one for chats in Ger"
+    )
+    assert "; 6.8 GB from huggingface.co; trains in about 1 min (estimated); " in said
+    assert said.endswith("license: Apache-2.0")
+    slow = choose_base(GERMAN, seconds_per_token=100.0)
+    assert (slow.base.id, slow.limit) == (SMALL, None)
+    english = choose_base(DATA, seconds_per_token=100.0)
+    assert not english.base.is_default
+
+
+def test_without_a_download_the_best_that_is_here_is_taken(here: set[str]) -> None:
+    english = choose_base(DATA, downloads=False)
+    assert english.base.is_default
+    assert english.better is not None
+    with pytest.raises(LocalServerError, match=r"speaks German. Download Qwen/Qwen3"):
+        choose_base(GERMAN, downloads=False)
+    here.add(SMALL)
+    choice = choose_base(GERMAN, downloads=False, seconds_per_token=0.002)
+    assert (choice.base.id, choice.better and choice.better.id) == (SMALL, BEST)
+    assert "already here" in str(choice)
+
+
+def test_a_talk_begins_with_what_is_here_but_for_the_toy(here: set[str]) -> None:
+    assert choose_base_to_talk("German").base.id == BEST
+    assert choose_base_to_talk(None, downloads=False).base.is_default
+    here.add(SMALL)
+    choice = choose_base_to_talk("German")
+    assert (choice.base.id, choice.better and choice.better.id) == (SMALL, BEST)
+    assert "; answers in about " in str(choice)
+
+
+def test_a_file_that_a_model_was_trained_with_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "Qwen3.5-0.8B-Q8_0.gguf"
+    file.touch()
+    kept = SimpleNamespace(base=str(file), base_model="Qwen3.5-0.8B")
+    monkeypatch.setattr(BASES, "list_models", lambda _: [kept])
+    assert choose_base_to_talk("German").base.id == str(file)
+
+
+def test_a_machine_too_small_for_the_language_is_told_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_bases, "machine_memory", lambda: 4 * 10**9)
+    with pytest.raises(LocalServerError, match=f"{SMALL}, needs 4.5 GB: try it"):
+        choose_base(GERMAN)
+
+
+@pytest.mark.parametrize(
+    ("base", "language", "is_warned"),
+    [
+        (None, "German", True),
+        (None, "English", False),
+        (None, None, False),
+        (SMALL, "German", False),
+        ("openbmb/MiniCPM5-1B", "Chinese", False),
+        ("openbmb/MiniCPM5-1B", "CYRILLIC", True),
+        ("somebody/else", "German", False),
+    ],
+)
+def test_a_base_without_the_language_is_warned_of(
+    base: str | None, language: str | None, is_warned: bool
+) -> None:
+    assert (language_warning(find_base(base), language) is not None) is is_warned
+
+
+def test_the_language_is_that_of_the_persons_answers() -> None:
+    assert language_of_examples(german(2000)) == "German"
+    assert language_of_examples([]) is None
+
+
+def test_a_download_shows_progress_and_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    folder = tmp_path / "base"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(bytes(2 * CUT_AFTER))
+    seen: list[int] = []
+
+    @contextmanager
+    def watch(what: str, done: Any, total: int | None) -> Any:
+        assert (what, total) == ("MB", 2610)
+        yield
+        seen.append(done())
+
+    with Hub(SMALL, folder).running() as hub:
+        hub.cuts = 1
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+        base = find_base(SMALL)
+        download_base(base, watch)
+        weights = "model.safetensors"
+        offsets = [offset for name, offset, _ in hub.sent if name == weights]
+    assert seen == [2 * CUT_AFTER // 10**6]
+    first, second = offsets
+    assert first == 0
+    assert 0 < second <= CUT_AFTER
+
+
 def test_a_known_base_has_its_size_and_license() -> None:
     base = find_base("Qwen/Qwen3.5-0.8B")
     assert (base.name, base.license) == ("Qwen3.5-0.8B", "Apache-2.0")
-    assert base.memory_bytes
 
 
 def test_downloaded_bases_have_their_size_on_disk(

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.exceptions import ChatExportError, FineTuningError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.personas.talk import ChatSettings
-from langchain_chatexports.retrieval import ChatIndex
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import person_of, prepare, talk, train
-from langchain_chatexports.workflows.models import find_tuned
+from langchain_chatexports.workflows.models import delete, find_tuned
 from langchain_chatexports.workflows.talk import (
     Speaker,
-    memory_of,
+    continue_talk,
+    save_turns,
+    saved_turns,
+    served_base,
     tuned_speaker,
     voices_on,
 )
+from langchain_chatexports.workflows.train import key_for
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-from tests.unit_tests.builders.sessions import talk as session_of
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 GROUP = "You are Tortoise. You are chatting with Hare and Fox."
 
@@ -93,23 +97,19 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert "> " in system
 
 
-def test_a_talk_remembers_what_was_said_in_exports(tmp_path: Path) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    with memory_of([chats], index_dir=tmp_path / "indexes") as recall:
-        assert recall is not None
-        found = recall("When is the race with the tortoise?")
-        assert "race" in found
-        assert found.startswith("These messages from earlier chats")
-        assert recall("Ok") == ""
-    with memory_of([]) as nothing:
-        assert nothing is None
-
-
-def test_what_is_recalled_is_short() -> None:
-    module: Any = import_module("langchain_chatexports.workflows.talk")
-    with ChatIndex() as index:
-        index.rebuild([session_of("Ann: lighthouse " + "lighthouse " * 400)])
-        assert len(module._recalled(index, "lighthouse")) < 2200
+def test_an_answer_has_at_most_as_many_messages_as_the_person_sent_in_a_row(
+    here: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.ios()
+    for number in range(12):
+        chat.says("Hare", f"Are you there, {number}?")
+        chat.says("Tortoise", f"I am, {number}.").says("Tortoise", f"So, {number}?")
+    export = chat.to_file(tmp_path / "_chat.txt")
+    person = person_of(export, PrepareOptions(ai=("Tortoise",)))
+    assert person.settings(ChatSettings()).max_bubbles == 2
+    server.words = ["One.\n", "Two.\n", "Three.\n", "Four."]
+    with talk(person, data_dir=here.data_dir) as ask:
+        assert ask("Hello?") == "One.\n\nTwo."
 
 
 def test_five_lines_from_an_export_to_a_talk(
@@ -126,3 +126,53 @@ def test_five_lines_from_an_export_to_a_talk(
     model = train(data, data_dir=here.data_dir, on_event=print)
     with talk(model, data_dir=here.data_dir) as ask:
         assert ask("Are you ready for the race?")
+
+
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        ("ollama:llama3.2", ("http://127.0.0.1:11434/v1", "llama3.2")),
+        ("Qwen/Qwen3.5-2B", None),
+        ("./model.gguf", None),
+    ],
+)
+def test_a_base_can_be_what_ollama_has(
+    base: str, found: tuple[str, str] | None
+) -> None:
+    assert served_base(base) == found
+
+
+def test_a_base_can_be_the_only_model_of_a_server(server: OpenAIServer) -> None:
+    assert served_base(server.base_url) == (server.base_url, BASE_MODEL)
+    server.models["another"] = None
+    with pytest.raises(ChatExportError, match=f"has 2 models: another, {BASE_MODEL}"):
+        served_base(server.base_url)
+    with pytest.raises(ChatExportError, match="Check the address"):
+        served_base("http://127.0.0.1:9/v1")
+
+
+def test_servers_of_this_machine_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert key_for("http://127.0.0.1:11434/v1")
+    with pytest.raises(FineTuningError, match="OPENAI_API_KEY"):
+        key_for("https://example.com/v1")
+
+
+def test_a_talk_is_saved_with_its_model_and_continued(tmp_path: Path) -> None:
+    name = keep_model(tmp_path, "1" * 12)
+    model = find_tuned(None, tmp_path).model
+    assert saved_turns(model) == []
+    turns = [Turn("Hello", "Hi"), Turn("No answer yet")]
+    save_turns(model, turns)
+    assert saved_turns(model) == turns[:1]
+    file = model.path / "talk.json"
+    assert file.stat().st_mode & 0o077 == 0
+    base, own = Voice("base", FakeListChatModel(responses=["x"])), Voice("Ann", None)  # type: ignore[arg-type] # not asked
+    assert continue_talk([base, own], model) == 1
+    assert (own.turns, base.turns) == (turns[:1], [Turn("Hello")])
+    save_turns(model, [])
+    assert not file.exists()
+    file.write_text("damaged")
+    assert saved_turns(model) == []
+    delete(name, tmp_path)
+    assert not file.exists()

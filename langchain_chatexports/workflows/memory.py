@@ -1,0 +1,271 @@
+"""What a talk remembers: messages of exports that a question is about, to cite."""
+
+# ruff: noqa: RUF001 - letters and marks of other languages
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+from langchain_chatexports._languages import (
+    is_common_word,
+    language_of,
+    main_language,
+)
+from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._terminal import message_line
+from langchain_chatexports.chat_loaders.recognition import (
+    estimate_message_count,
+    open_exports,
+)
+from langchain_chatexports.personas.talk import ChatSettings
+from langchain_chatexports.retrieval.documents import ChatLine
+from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.queries import telling_words
+from langchain_chatexports.workflows.search import open_index
+
+# Of so many messages an index in memory takes about a second.
+_MAX_QUICK_MESSAGES = 20_000
+_MAX_FOUND = 3
+# What was asked in a chat was mostly answered in the messages after it.
+_AFTER_QUESTION = 2
+# About 250 tokens: reading them takes a second or two on two cores.
+_MAX_CHARACTERS = 1000
+# A word in more windows says what chats are made of, not what one is about.
+_MAX_SHARE, _MIN_WINDOWS = 0.02, 8
+_FOUND = (
+    "You remember these messages from earlier chats. If they answer the question, say "
+    "what they say; otherwise say that you do not know. Do not invent anything."
+)
+# How people say that they do not know; the first one is for those who never do.
+_UNKNOWN = {
+    "English": "I don't know/no idea/dunno/idk/not sure/I don't remember",
+    "German": "Weiß ich nicht/keine Ahnung/weiß nicht/weiss ich nicht/kein Plan",
+    "Spanish": "No sé/ni idea/no lo sé/no me acuerdo",
+    "French": "Je sais pas/je ne sais pas/aucune idée/chais pas",
+    "Portuguese": "Não sei/não faço ideia/não lembro",
+    "Italian": "Non lo so/non so/boh/non mi ricordo",
+    "Dutch": "Weet ik niet/geen idee/weet niet",
+    "Polish": "Nie wiem/nie pamiętam",
+    "Turkish": "Bilmiyorum/hatırlamıyorum",
+    "Swedish": "Vet inte/ingen aning/vet ej",
+    "CYRILLIC": "Не знаю/не помню",
+    "Chinese": "不知道/不记得/不清楚",
+    "Japanese": "わからない/分からない/知らない",
+    "Korean": "몰라/모르겠/기억 안 나",
+    "Hindi": "पता नहीं/याद नहीं",
+    "ARABIC": "لا أعرف/ما أعرف",
+}
+_MAX_LONGER = 8
+_SHORT = 3
+_SIGNS = "?？؟"
+# Of questions about now, tomorrow and wishes: no chat is needed to answer them.
+_NOW = frozenset(
+    """coming going doing now today tonight tomorrow shall should prefer want
+    bist kommst machst gehst willst kannst gerade heute morgen jetzt soll sollen magst
+    lieber estás eres vienes haces vas ahora hoy mañana quieres prefieres viens fais
+    maintenant demain veux préfères vem vai agora quer prefere sei vieni fai adesso
+    vuoi preferisci kom doe ga nu wil jesteś idziesz teraz wolisz neredesin şimdi
+    kommer gör vill ты сейчас сегодня завтра хочешь""".split()  # noqa: SIM905 - a list of words reads worse
+)
+_ASKED_FOR = tuple(
+    "name time date day year number address price viel viele".split()  # noqa: SIM905
+)
+_ASKING = re.compile(
+    r"\b(?:when|where|who|whose|which|how (?:many|much|old|long|often)|called|named|"
+    rf"what\b.*\b(?:{'|'.join(_ASKED_FOR)})|"
+    r"wann|wo|wohin|woher|wer|wen|wem|wessen|welche[rsnm]?|wie ?viele?|wie alt|"
+    r"hei(?:ß|ss)t|hie(?:ß|ss)|cu[aá]ndo|d[oó]nde|qui[eé]n(?:es)?|cu[aá]l|"
+    r"cu[aá]nt[oa]s?|llama|quand|où|qui|quel(?:le)?s?|combien|appelle|quando|onde|"
+    r"quem|qua(?:l|is)|quant[oaie]s?|dove|chi|qual[ei]|wanneer|waar|welke?|hoeveel|"
+    r"heet|kiedy|gdzie|kto|ile|ne zaman|nere(?:de|ye)|kim|hangi|kaç|när|var|vem|"
+    r"vilk(?:en|et|a)|hur (?:många|mycket)|heter|когда|где|куда|кто|сколько|зовут)\b|"
+    "什么时候|什麼時候|哪|谁|誰|几|幾|多少|いつ|どこ|だれ|いくら|언제|어디|누구|몇|얼마|"
+    "कब|कहाँ|कहां|कौन|कितन|متى|أين|كم",
+    re.IGNORECASE,
+)
+_OWNED = re.compile(r"['’]s$")
+_SENTENCE_END = re.compile(r"[.!?]\s+")
+
+
+class Find(NamedTuple):
+    """A message that a line of a talk brings to mind."""
+
+    line: ChatLine
+    around: tuple[ChatLine, ...]
+    """It, and what follows a question."""
+
+    def __str__(self) -> str:
+        """Return when it was said, by whom, and what, for people; in local time."""
+        return _cited(self.line)
+
+
+class Memory:
+    """What was said in exports, for lines of a talk.
+
+    Attributes:
+        found: What the last line brought to mind.
+    """
+
+    def __init__(
+        self,
+        index: ChatIndex,
+        person: str | None = None,
+        words_of_person: Iterable[str] = (),
+    ) -> None:
+        """Initialize with nothing found.
+
+        Args:
+            index: The index of the exports.
+            person: In whose conversations to search; `None` for all.
+            words_of_person: What the person wrote, who may say "No idea" in it.
+        """
+        self._index = index
+        chats = index.chats()
+        theirs = {chat.source for chat in chats if person in chat.senders}
+        self._chats = theirs if 0 < len(theirs) < len(chats) else None
+        self._unknown = cycle(_ways_not_to_know(words_of_person) or [""])
+        self.found: list[Find] = []
+
+    def recall(self, line: str) -> str:
+        """Return what to tell the model of a line; empty for nothing."""
+        words = self._telling(line)
+        self.found[:] = self._finds(line, words)
+        if not self.found:
+            return ""
+        listed = [_cited(one) for find in self.found for one in find.around]
+        return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
+
+    def refusal(self, line: str, talk: str = "") -> str | None:
+        """Return that the person does not know, if a line asks what nobody mentioned.
+
+        Args:
+            line: The line.
+            talk: What was said before in the talk, which may tell it.
+        """
+        asked = _ASKING.search(line)
+        if asked is None or not (asked.start() == 0 or {*line} & {*_SIGNS}):
+            return None
+        if not _NOW.isdisjoint(re.findall(r"\w+", line.lower())):
+            return None
+        words = self._telling(line)
+        is_told = any(word.casefold() in talk.casefold() for word in words)
+        if not words or is_told or self._finds(line, words):
+            return None
+        self.found.clear()
+        spoken = _UNKNOWN.get(language_of(line) or "", _UNKNOWN["English"])
+        return next(self._unknown) or spoken.split("/")[0]
+
+    def added_to(self, settings: ChatSettings) -> ChatSettings:
+        """Return settings of a talk that remembers."""
+        return replace(settings, recall=self.recall, refusal=self.refusal)
+
+    def _telling(self, line: str) -> dict[str, int]:
+        """Return the words that say what a line is about, with their windows."""
+        telling = (_OWNED.sub("", word) for word in telling_words(line))
+        words = [word for word in telling if not _is_of_question(word)]
+        counts, windows = self._index.count_windows(words)
+        most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
+        return {word: count for word, count in counts.items() if count <= most}
+
+    def _finds(self, line: str, words: dict[str, int]) -> list[Find]:
+        known = [word for word, count in words.items() if count]
+        if not known:
+            return []
+        # Names, and nouns in German: what is asked about.
+        named = [word for word in words if word[0].isupper() and _is_within(line, word)]
+        # Half of the names are enough, but of other words it takes more. Short words
+        # that no chat has are mostly forms of "to be".
+        wanted = named or [
+            word for word in words if word in known or len(word) > _SHORT
+        ]
+        if 2 * sum(word in known for word in wanted) < len(wanted) + (not named):
+            return []
+        finds = []
+        hits = self._index.search(" ".join(known), k=_MAX_FOUND, chat=self._chats)
+        for hit in hits:
+            if 2 * hit.words >= len(known):
+                at = hit.lines.index(hit.match)
+                is_question = bool({*hit.match.text} & {*_SIGNS})
+                after = _AFTER_QUESTION if is_question else 0
+                finds.append(Find(hit.match, hit.lines[at : at + after + 1]))
+        return finds
+
+
+@contextmanager
+def memory_of(
+    exports: Sequence[Path],
+    *,
+    person: str | None = None,
+    words_of_person: Iterable[str] = (),
+    only_if_quick: bool = False,
+    index_dir: Path | None = None,
+    watch: Watch = unwatched,
+) -> Iterator[Memory | None]:
+    """Open what a talk remembers: what was said in exports.
+
+    Args:
+        exports: The exports.
+        person: In whose conversations to search; `None` for all.
+        words_of_person: As for `Memory`.
+        only_if_quick: Whether to remember only what takes about a second to index, in
+            memory; otherwise the index is kept as that of a search.
+        index_dir: Where search indexes are kept; `None` for the default.
+        watch: Shows progress while exports are read.
+
+    Yields:
+        The memory; `None` without exports, or where it takes longer.
+    """
+    size = estimate_message_count(open_exports(exports)) if only_if_quick else 0
+    if not exports or size is None or size > _MAX_QUICK_MESSAGES:
+        yield None
+        return
+    with open_index(
+        exports, index_dir=index_dir, in_memory=only_if_quick, watch=watch
+    ) as opened:
+        yield Memory(opened.index, person, words_of_person)
+
+
+def _is_of_question(word: str) -> bool:
+    return (
+        is_common_word(word)
+        or word.lower() in {*_NOW, *_ASKED_FOR}
+        or _ASKING.fullmatch(word) is not None
+    )
+
+
+def _ways_not_to_know(texts: Iterable[str]) -> list[str]:
+    """Return a person's own messages that say no more than that they do not know."""
+    listed = [text.strip() for text in texts]
+    spoken = _UNKNOWN.get(main_language(listed) or "")
+    if spoken is None:
+        return []
+    phrases = spoken.casefold().split("/")
+    found = Counter(
+        text
+        for text in listed
+        for phrase in phrases
+        if text.casefold().startswith(phrase) and len(text) <= len(phrase) + _MAX_LONGER
+    )
+    said = [text for text, _ in found.most_common(_MAX_FOUND)]
+    return said or [spoken.split("/")[0]]
+
+
+def _is_within(line: str, word: str) -> bool:
+    """Return whether a word stands in a line elsewhere than at a sentence's begin."""
+    starts = [part.split(maxsplit=1)[:1] for part in _SENTENCE_END.split(line)]
+    return not any(start and start[0].startswith(word) for start in starts)
+
+
+def _cited(line: ChatLine) -> str:
+    time = ""
+    if line.moment:
+        time = f"{datetime.fromisoformat(line.moment).astimezone():%Y-%m-%d %H:%M}"
+    return message_line(time, line.sender, line.text)

@@ -1,0 +1,127 @@
+"""What a talk remembers of exports: what is found, what is unknown, what is neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports.workflows.memory import Memory, memory_of
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
+
+EVERY_DAY = ("Wie geht es dir?", "Gut, und dir?", "Was machst du?", "Ich koche gerade.")
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chat of every day, with two facts in it."""
+    chat = WhatsAppChat.ios()
+    for number in range(60):
+        for place, text in enumerate(EVERY_DAY):
+            chat.says(("Jonas", "Mama")[place % 2], text)
+        if number == 20:
+            chat.says("Jonas", "Ich hab das rote Fahrrad in Bremen gekauft")
+        if number == 40:
+            chat.says("Mama", "Der Hund heißt Bruno " + "und bellt " * 400)
+    return chat.to_file(tmp_path_factory.mktemp("chat") / "_chat.txt")
+
+
+@pytest.fixture(scope="module")
+def memory(export: Path) -> Iterator[Memory]:
+    words = ["Mir geht es gut und dir auch", "Keine Ahnung 🤷", "Keine Ahnung warum er"]
+    with memory_of(
+        [export], person="Mama", words_of_person=words, only_if_quick=True
+    ) as memory:
+        assert memory is not None
+        yield memory
+
+
+def test_what_was_said_is_found_and_cited_with_its_time_and_sender(
+    memory: Memory,
+) -> None:
+    told = memory.recall("Wo hab ich das Fahrrad gekauft?")
+    assert "Jonas: Ich hab das rote Fahrrad in Bremen gekauft" in told
+    assert "Do not invent anything" in told
+    (find,) = memory.found
+    assert str(find).startswith("2022-03-18 ")
+    assert str(find).endswith("Jonas: Ich hab das rote Fahrrad in Bremen gekauft")
+    assert memory.refusal("Wo hab ich das Fahrrad gekauft?") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("Wo hab ich das Auto gekauft?", "Keine Ahnung 🤷"),
+        ("wann waren wir in Paris", "Keine Ahnung 🤷"),
+        ("What is the name of my cat?", "Keine Ahnung 🤷"),
+        ("wie viel hat das klavier gekauft", "Keine Ahnung 🤷"),
+        ("我们什么时候去巴黎?", "Keine Ahnung 🤷"),
+    ],
+)
+def test_a_fact_that_nobody_mentioned_is_unknown_in_the_persons_words(
+    memory: Memory, line: str, answer: str
+) -> None:
+    assert memory.recall(line) == ""
+    assert memory.refusal(line) == answer
+    assert memory.found == []
+
+
+def test_who_never_says_so_says_it_in_the_language_of_the_line(export: Path) -> None:
+    with memory_of([export], only_if_quick=True) as memory:
+        assert memory is not None
+        assert memory.refusal("Wo haben wir das Auto für Anna?") == "Weiß ich nicht"
+        assert memory.refusal("Who won the match?") == "I don't know"
+
+
+def test_what_the_talk_has_told_is_not_refused(memory: Memory) -> None:
+    line = "Wie heißt meine Katze?"
+    assert memory.refusal(line)
+    assert memory.refusal(line, "Meine Katze heißt Mimi\nSchön!") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Wie geht es dir?", "Ok", "Hm?", "", "Magst du Ananas?", "I like trains"),
+        *("I know where the museum is", "Wo bist du gerade?", "When are you coming?"),
+    ],
+)
+def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
+    assert memory.recall(line) == ""
+    assert memory.refusal(line) is None
+
+
+def test_what_is_recalled_is_short(memory: Memory) -> None:
+    assert len(memory.recall("Wie heißt der Hund, der bellt?")) <= 1000
+    assert memory.found
+
+
+def test_a_person_remembers_only_chats_that_they_were_in(
+    tmp_path: Path, export: Path
+) -> None:
+    other = WhatsAppChat.ios().says("Ann", "The lighthouse is in Wick").says("Bo", "Ok")
+    exports = [export, other.to_file(tmp_path / "_chat.txt")]
+    with memory_of(exports, person="Mama", only_if_quick=True) as memory:
+        assert memory is not None
+        assert memory.refusal("Where is the lighthouse?")
+    with memory_of(exports, person="Bo", only_if_quick=True) as memory:
+        assert memory is not None
+        memory.recall("Where is the lighthouse?")
+        assert len(memory.found) == 1
+
+
+def test_nothing_is_kept_or_waited_for_unless_that_is_wanted(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with memory_of([export], only_if_quick=True, index_dir=tmp_path / "i"):
+        assert not (tmp_path / "i").exists()
+    with memory_of([export], index_dir=tmp_path / "i") as memory:
+        assert memory is not None
+        assert [*(tmp_path / "i").iterdir()]
+    module = "langchain_chatexports.workflows.memory"
+    monkeypatch.setattr(f"{module}.estimate_message_count", lambda _: 10**6)
+    with memory_of([export], only_if_quick=True) as memory:
+        assert memory is None
+    with memory_of([]) as memory:
+        assert memory is None
