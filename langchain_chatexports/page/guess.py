@@ -27,10 +27,10 @@ from langchain_chatexports.page.model_choice import kept_models, model_select
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
     from langchain_chatexports.evaluation.results import BlindFinding
-    from langchain_chatexports.local_server import TunedModel
     from langchain_chatexports.page.guess_state import Guess
     from langchain_chatexports.page.session import PageSession
     from langchain_chatexports.page.work import Work
+    from langchain_chatexports.workflows.models import TunedModel
 
 __all__ = ["build_guess"]
 

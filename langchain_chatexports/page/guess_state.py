@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
-    from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
+    from langchain_chatexports.local_server import LocalServer
+    from langchain_chatexports.workflows.models import KeptJob, TunedModel
 
     HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
 

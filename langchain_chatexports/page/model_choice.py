@@ -7,9 +7,10 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import KeptJob, TunedModel, list_models
+from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.layout import follow, next_link, text
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.workflows.models import KeptJob, TunedModel
 from langchain_chatexports.workflows.train import is_unfinished, progress_of
 
 

@@ -32,13 +32,8 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.local_server import (
-    KeptJob,
-    LocalServer,
-    describe_base,
-    find_running_server,
-    list_jobs,
-)
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
@@ -47,6 +42,11 @@ from langchain_chatexports.report import build_report, render_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import estimate_seconds, measure_machine
+from langchain_chatexports.workflows.models import (
+    KeptJob,
+    find_running_server,
+    list_jobs,
+)
 from langchain_chatexports.workflows.train import (
     JobEvent,
     continue_job,

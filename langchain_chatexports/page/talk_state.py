@@ -10,9 +10,10 @@ from dataclasses import replace
 from itertools import compress
 
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from langchain_chatexports.local_server import LocalServer, TunedModel
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, bubbles_of
+from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import Speaker, tuned_speaker, voices_on
 
 

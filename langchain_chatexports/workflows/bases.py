@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports.datasets.training_data import TrainingData
-from langchain_chatexports.local_server import (
-    KnownBase,
+from langchain_chatexports.local_server.bases.description import (
     describe_base,
+    needs_download,
+)
+from langchain_chatexports.local_server.bases.known_bases import (
+    KnownBase,
     list_bases,
     suggest_base,
 )
-from langchain_chatexports.local_server import fitting_bases as _fitting_bases
-from langchain_chatexports.local_server.bases.description import needs_download
+from langchain_chatexports.local_server.bases.known_bases import (
+    fitting_bases as _fitting_bases,
+)
 
 # A limit leaves some of the time to the start, and to what the estimate missed.
 _SHARE_OF_TIME = 0.9

@@ -9,9 +9,10 @@ import openai
 import pytest
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.bases.description import signature_of
+from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
@@ -49,12 +50,22 @@ def tiny_gguf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def make_service(tiny_base: Path) -> Callable[..., Any]:
-    def make(root: Path, *, base: Path = tiny_base, **options: Any) -> LocalService:
+    def make(
+        root: Path,
+        *,
+        base: Path = tiny_base,
+        base_model: str = "tiny",
+        choice: EngineChoice | None = None,
+        **options: Any,
+    ) -> LocalService:
         data = DataDirectory(root)
         data.prepare()
-        options = {"base": str(base), "base_model": "tiny", **options}
         return LocalService(
-            data, base_directory=base, signature=signature_of(base), **options
+            ServerSettings(base=str(base), threads=1, **options),
+            data,
+            base_model=base_model,
+            directory=base,
+            choice=choice or EngineChoice(None, reason="as asked for"),
         )
 
     return make

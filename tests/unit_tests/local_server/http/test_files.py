@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
-from langchain_chatexports.local_server.storage import json_lines
+from langchain_chatexports.local_server.storage import files
 from langchain_chatexports.local_server.storage.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -213,16 +213,7 @@ def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
 def test_a_line_that_is_too_long_is_refused_by_its_number(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_lines, "MAX_LINE_BYTES", 20)
+    monkeypatch.setattr(files, "MAX_LINE_BYTES", 20)
     with pytest.raises(openai.BadRequestError, match="Line 2 is longer than 20 bytes"):
         _upload(client, b'{}\n{"a": "' + b"b" * 20 + b'"}\n')
     assert list(client.files.list()) == []
-
-
-def test_a_file_of_too_many_lines_is_refused(
-    client: OpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_lines, "MAX_LINES", 5)
-    assert _upload(client, b"{}\n" * 5)
-    with pytest.raises(openai.BadRequestError, match="more than 5 lines"):
-        _upload(client, b"{}\n" * 6)

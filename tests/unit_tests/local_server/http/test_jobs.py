@@ -13,6 +13,7 @@ import pytest
 from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.finetuning.settings import KEY
+from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
@@ -169,19 +170,23 @@ def test_a_job_says_which_one_it_waits_behind(
     assert "waits" not in " ".join(_messages(client, first))
 
 
-@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 2), (False, 1)])
+@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 3), (False, 2)])
 def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
     make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int
 ) -> None:
+    """Those of other programs stay, which may create a job another day."""
     service = make_service(tmp_path / "data", resume_jobs=resume_jobs)
     service.queue.start = lambda: None
     with asking(service) as http:
         client = openai_client(http)
-        _upload(client, dialogues())
+        cut_off = TrainingFile(dialogues())
+        client.files.create(file=(cut_off.name, cut_off.data), purpose="fine-tune")
+        others = _upload(client, dialogues())
         ordered = _upload(client, dialogues())
         client.fine_tuning.jobs.create(model="tiny", training_file=ordered)
     assert len(list(service.data.files.iterdir())) == left
     assert service.files.path(ordered).exists()
+    assert service.files.path(others).exists()
 
 
 def test_an_order_that_is_sent_twice_has_one_job(

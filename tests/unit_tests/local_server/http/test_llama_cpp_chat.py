@@ -55,7 +55,7 @@ def llama_service(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> LocalService:
     data = tmp_path_factory.mktemp("llama") / "data"
-    return make_service(data, engine=EngineChoice(BaseGGUF(tiny_gguf, "key", {})))
+    return make_service(data, choice=EngineChoice(BaseGGUF(tiny_gguf, "key", {})))
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +334,7 @@ def tool_service(
     config["max_position_embeddings"] = 4096
     (base / "config.json").write_text(json.dumps(config))
     gguf = BaseGGUF(write_gguf(base, folder / "base.gguf"), "key", {})
-    return make_service(folder / "data", base=base, engine=EngineChoice(gguf))
+    return make_service(folder / "data", base=base, choice=EngineChoice(gguf))
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,14 @@ from langchain_chatexports.local_server.storage.deletion import (
     delete_everything,
     delete_kept,
 )
-from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.files import FileStore, list_sets
 from langchain_chatexports.local_server.storage.jobs import (
     JobStore,
-    cancel_job,
     job_events,
     list_jobs,
-    pause_job,
+    stop_job,
 )
 from langchain_chatexports.local_server.storage.models import list_models
-from langchain_chatexports.local_server.storage.uses import list_sets
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -66,7 +64,7 @@ def _with_text(root: Path, text: bytes) -> list[Path]:
 
 
 def _upload_of(jobs: JobStore, job_id: str) -> str:
-    return str(jobs.require(job_id)["training_file"])
+    return str((jobs.get(job_id) or {})["training_file"])
 
 
 def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made(
@@ -191,8 +189,8 @@ def test_a_deleted_job_leaves_no_text_events_or_checkpoints(
 def test_a_canceled_job_keeps_its_text_and_no_checkpoint(
     root: Path, jobs: JobStore, stopped: str
 ) -> None:
-    cancel_job(stopped, data_dir=root)
-    assert jobs.require(stopped)["status"] == "cancelled"
+    stop_job(stopped, "cancelled", data_dir=root)
+    assert (jobs.get(stopped) or {})["status"] == "cancelled"
     assert not (root / "jobs" / stopped).exists()
     assert count_kept(root).files == 3
 
@@ -202,21 +200,21 @@ def test_a_job_of_a_killed_server_is_paused_and_keeps_its_checkpoint(
     root: Path, jobs: JobStore, stopped: str, status: str
 ) -> None:
     jobs.update(stopped, only_from=("paused",), status=status)
-    pause_job(stopped, data_dir=root)
-    assert jobs.require(stopped)["status"] == "paused"
+    stop_job(stopped, "paused", data_dir=root)
+    assert (jobs.get(stopped) or {})["status"] == "paused"
     assert list_jobs(root)[0].saved_step == 11
 
 
-@pytest.mark.parametrize("change", [cancel_job, pause_job])
+@pytest.mark.parametrize("change", ["cancelled", "paused"])
 def test_a_finished_or_unknown_job_is_not_changed(
     root: Path, stopped: str, change: Any
 ) -> None:
-    cancel_job(stopped, data_dir=root)
+    stop_job(stopped, "cancelled", data_dir=root)
     with pytest.raises(LocalServerError, match="finished already"):
-        change(stopped, data_dir=root)
+        stop_job(stopped, change, data_dir=root)
     for job_id in ("ftjob-" + "0" * 24, "ftjob-../files"):
         with pytest.raises(LocalServerError, match="no job"):
-            change(job_id, data_dir=root)
+            stop_job(job_id, change, data_dir=root)
 
 
 def test_a_job_is_not_deleted_under_its_trainer(

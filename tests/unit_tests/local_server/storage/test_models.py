@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import find_model, list_models, rename_model
+from langchain_chatexports.local_server import find_model, list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
     write_json,
 )
-from langchain_chatexports.local_server.storage.models import ModelStore, name_suffix
+from langchain_chatexports.local_server.storage.models import (
+    ModelStore,
+    name_suffix,
+    rename_model,
+)
 from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
@@ -126,4 +130,4 @@ def test_a_name_that_is_a_path_reads_nothing_outside(tmp_path: Path) -> None:
     data.prepare()
     store = ModelStore(data, base_model="tiny", signature="")
     assert store.get(name) is None
-    assert store.other_base(name) is None
+    assert store.of_any_base(name) is None

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import LocalServer, find_running_server
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.running import (
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
     RunningServer,
-    publish_server,
+    find_running_server,
+    write_json,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_SERVER = RunningServer("http://127.0.0.1:9/v1", "tiny", "a-key-of-its-own", 7)
+_SERVER = RunningServer("http://127.0.0.1:9/v1", "tiny", "a-key-of-its-own")
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 
@@ -31,7 +33,7 @@ def data(tmp_path: Path) -> Iterator[DataDirectory]:
     made = DataDirectory(tmp_path / "data")
     made.prepare()
     with made.locked():
-        publish_server(made, _SERVER)
+        write_json(made.running, asdict(_SERVER))
         yield made
 
 
@@ -75,7 +77,7 @@ def test_a_link_in_the_place_of_the_record_is_not_followed(
     assert find_running_server(data.root) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 7}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"base_url": "x"}', b"\xff"])
 def test_a_damaged_record_is_no_server(data: DataDirectory, content: bytes) -> None:
     data.running.write_bytes(content)
     assert find_running_server(data.root) is None
@@ -86,7 +88,7 @@ def test_the_record_of_a_killed_server_is_not_believed_and_removed(
 ) -> None:
     data = DataDirectory(tmp_path)
     data.prepare()
-    publish_server(data, _SERVER)
+    write_json(data.running, asdict(_SERVER))
     assert find_running_server(tmp_path) is None
     with data.locked():
         assert find_running_server(tmp_path) is None
@@ -96,7 +98,7 @@ def test_the_record_of_a_killed_server_is_not_believed_and_removed(
 def test_a_running_server_with_another_base_is_an_error_that_names_both(
     data: DataDirectory, tiny: Path
 ) -> None:
-    publish_server(data, RunningServer("http://127.0.0.1:9/v1", "large", "key", 7))
+    write_json(data.running, asdict(replace(_SERVER, base_model="large")))
     with pytest.raises(LocalServerError, match="the base large and not tiny"):
         LocalServer(tiny, data_dir=data.root, share=True).start()
 

@@ -33,33 +33,6 @@ def test_a_duration_has_singular_and_plural(seconds: float, text: str) -> None:
     assert _duration(seconds) == text
 
 
-@pytest.mark.parametrize(("reported", "told_at"), [(0, 105), (107, 108)])
-def test_a_resumed_training_estimates_its_remaining_steps_by_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reported: int, told_at: int
-) -> None:
-    """Also if it repeats steps that were reported before it was interrupted."""
-    from langchain_chatexports.local_server.training import progress
-
-    data = DataDirectory(tmp_path)
-    data.prepare()
-    jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
-    jobs.log(job_id, f"Step {reported}/200", data={"step": reported})
-    writer = progress.ProgressWriter(jobs, job_id, has_validation=False)
-    now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    state: Any = SimpleNamespace(global_step=100, max_steps=200, epoch=0.5)
-    control: Any = SimpleNamespace(should_save=False)
-    writer.on_train_begin(None, state, control)
-    for step in range(101, 112):
-        now[0] += 2
-        state.global_step = step
-        writer.on_step_end(None, state, control)
-    left = 200 - told_at
-    (text,) = [e["message"] for e in jobs.events(job_id) if "per step" in e["message"]]
-    assert f"2.0 seconds per step: about 3 minutes for the remaining {left}" in text
-
-
 @pytest.mark.parametrize("has_validation", [False, True])
 def test_the_end_of_an_epoch_is_saved_unless_a_validation_follows(
     tmp_path: Path, has_validation: bool
