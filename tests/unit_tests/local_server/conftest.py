@@ -1,12 +1,14 @@
 """A tiny base, a service with it, and OpenAI's client without a port."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
+from openai import OpenAI
+from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.engines.choice import EngineChoice
@@ -16,15 +18,6 @@ from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from openai import OpenAI
-    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
-
 
 KEY = "a-key-for-tests-only-0123"
 

@@ -1,8 +1,6 @@
 """The prompt for chats with a tuned model."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,6 @@ from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.local_server.trained_voice import voice_of
 from langchain_chatexports.personas import VoicePrompt
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RECORD = {"system_prompt": "You are Tortoise.", "user_label": "Hare"}
 

@@ -1,25 +1,19 @@
 """The data directory: folders, files and locks."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports._locks import ProcessLock, is_locked
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
     write_json,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 
@@ -72,15 +66,6 @@ def test_json_is_written_for_this_user_only(tmp_path: Path) -> None:
 def test_damaged_json_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     assert read_json(tmp_path / "x.json") is None
-
-
-def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
-    with ProcessLock(tmp_path / "lock") as first:
-        assert first.acquire()
-        assert first.acquire()
-        assert not ProcessLock(tmp_path / "lock").acquire()
-        assert is_locked(tmp_path / "lock")
-    assert not is_locked(tmp_path / "lock")
 
 
 def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:

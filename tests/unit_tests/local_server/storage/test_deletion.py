@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.database import (
+    DatabaseError,
+    writing,
+)
 from langchain_chatexports.local_server.storage.deletion import (
     KeptData,
     count_kept,
@@ -228,6 +233,35 @@ def test_a_job_is_not_deleted_under_its_trainer(
         with pytest.raises(LocalServerError, match="does not end"):
             delete_kept(stopped, data_dir=root)
     assert (root / "jobs" / stopped / "saves").exists()
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "paused", "failed"])
+def test_a_job_is_deleted_on_a_full_disk(
+    root: Path,
+    jobs: JobStore,
+    stopped: str,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+) -> None:
+    """Deletions write no journal then; nothing else can be written."""
+    jobs.update(stopped, only_from=("paused",), status=status)
+
+    def full(*_: Any, **__: Any) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        raise DatabaseError(root / "chatexports.db", error)
+
+    for name in ("update", "log"):
+        monkeypatch.setattr(JobStore, name, full)
+    usage = shutil.disk_usage(root)._replace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    delete_kept(stopped, data_dir=root)
+    assert jobs.get(stopped) is None
+    assert not _with_text(root, b"STOPPED")
+    with writing(root / "chatexports.db", only_deletes=True) as database:
+        mode = database.execute("PRAGMA journal_mode").fetchone()
+        database.execute("DELETE FROM jobs")
+        assert not (root / "chatexports.db-journal").exists()
+    assert mode == ("memory",)
 
 
 def test_everything_deleted_leaves_no_marked_text(root: Path, stopped: str) -> None:

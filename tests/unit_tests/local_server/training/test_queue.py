@@ -252,6 +252,27 @@ def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
     _wait(lambda: server.began == [left])
 
 
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_job_cancelled_after_its_model_was_published_leaves_none(
+    make: Callable[..., _Server], *, is_killed: bool
+) -> None:
+    """Whoever cancels it deletes the model; if that is killed, the next server does."""
+    server = make()
+    server.queue.stop()
+    job_id = server.create()
+    server.jobs.update(job_id, only_from=("queued",), status="running")
+    folder = server.data.models / server.jobs.private(job_id)["model"]["id"]
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").touch()
+    if is_killed:
+        server.jobs.update(job_id, only_from=("running",), status="cancelled")
+        make()
+    else:
+        JobStore(DataDirectory(server.data.root)).stop(job_id, "cancelled")
+    assert not list(server.data.models.iterdir())
+    assert server.status(job_id) == "cancelled"
+
+
 def test_a_killed_trainer_continues_from_its_save(make: Callable[..., _Server]) -> None:
     server = make()
     server.let_trainers("save and be killed")

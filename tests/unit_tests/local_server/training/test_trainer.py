@@ -1,7 +1,5 @@
 """A real training of the tiny base, and the tuned model."""
 
-from __future__ import annotations
-
 import errno
 import io
 import math
@@ -10,13 +8,18 @@ import re
 import shutil
 import stat
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import openai
 import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
+from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
 from safetensors.numpy import load_file
 
 from langchain_chatexports.datasets.chat_prompts import REPLIES
@@ -34,12 +37,12 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.engines.transformers import LoadedBase
+from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     write_json,
 )
 from langchain_chatexports.local_server.storage.jobs import last_saved
-from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
 from langchain_chatexports.local_server.training.trainer import (
     TrainingError,
@@ -53,18 +56,6 @@ from tests.unit_tests.builders.trainings import (
     training_spec,
 )
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from openai import OpenAI
-    from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
-    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
-    from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
-
-    from langchain_chatexports.local_server.http.service import LocalService
-
 
 _HELLO: list[ChatCompletionMessageParam] = [
     {"role": "user", "content": "Are you ready?"}
@@ -189,20 +180,6 @@ def test_a_resumed_training_is_not_measured_again(
     assert sum("Measured" in message for message in messages) == 1
 
 
-def test_measuring_changes_nothing_that_is_learned(
-    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("measured", "plain"):
-        (tmp_path / name).mkdir()
-        run_training(training_spec(tmp_path / name, tiny_base))
-        monkeypatch.setattr(trainer, "_estimate", lambda *_: None)
-    written = [
-        (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
-        for name in ("measured", "plain")
-    ]
-    assert written[0] == written[1]
-
-
 def test_little_memory_changes_nothing_that_is_learned(
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,26 +217,12 @@ def test_the_last_step_of_an_epoch_has_the_validation_loss(
     assert with_loss == [10, 20]
 
 
-def test_training_lowers_the_loss(events: list[FineTuningJobEvent]) -> None:
-    losses = [_data(e)["train_loss"] for e in events if e.type == "metrics"]
-    assert sum(losses[-3:]) < sum(losses[:3])
-
-
 def test_the_tuned_model_is_listed_and_answers(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
 ) -> None:
     _, client, job, _ = trained
     assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
     assert _ask(client, _model_of(job)) != _ask(client, "tiny")
-
-
-def test_the_base_answers_as_before_between_adapters(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    _, client, job, _ = trained
-    first = _ask(client, "tiny")
-    _ask(client, _model_of(job))
-    assert _ask(client, "tiny") == first
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -430,19 +393,6 @@ def test_a_model_of_another_base_is_neither_listed_nor_served(
         _ask(openai_client(http), _model_of(job))
 
 
-def test_a_model_of_a_namesake_with_other_measures_is_not_served(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    service, _, job, _ = trained
-    name = _model_of(job)
-    record = service.models.get(name)
-    assert record is not None
-    larger = ModelStore(service.data, base_model="tiny", signature="llama-64-2-400")
-    assert record.signature != "llama-64-2-400"
-    assert larger.newest_first() == []
-    assert larger.get(name) is None
-
-
 def test_a_deleted_model_is_gone_with_its_job_and_text(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     make_service: Callable[..., Any],
@@ -467,31 +417,6 @@ def test_a_deleted_model_is_gone_with_its_job_and_text(
     assert not list(copy.rglob("*.safetensors"))
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-    tiny_base: Path,
-    tmp_path: Path,
-) -> None:
-    *_, root = trained
-    (kept,) = list_models(root)
-    model = LoadedBase(tiny_base, threads=1)
-    folders = [tmp_path / str(number) for number in range(10)]
-    for folder in folders:
-        shutil.copytree(kept.path, folder)
-
-    def score(adapter: Path | None) -> list[float]:
-        return model.negative_log_likelihoods([5, 6, 7, 8], [1, 2, 3], adapter)
-
-    first, plain = score(folders[0]), score(None)
-    for folder in folders[1:]:
-        assert score(folder) == first
-    assert folders[0] not in model._loaded
-    assert len(model._loaded) == 8
-    assert score(folders[0]) == first != plain
-    assert score(None) == plain
-
-
 def test_a_model_keeps_the_system_message_of_its_training(
     tmp_path: Path, tiny_base: Path
 ) -> None:
@@ -510,27 +435,6 @@ def test_a_model_keeps_the_system_message_of_its_training(
     assert record["system_prompt"] == "Be slow."
     assert record["user_label"] == "Hare"
     assert record["replies"] == 1
-
-
-def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
-    tmp_path: Path, tiny_base: Path
-) -> None:
-    order = training_spec(tmp_path, tiny_base)
-    run_training(order)
-    assert (tmp_path / "model" / "adapter_model.safetensors").exists()
-    assert not (order.folder / "model").exists()
-
-
-def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
-    tmp_path: Path, tiny_base: Path
-) -> None:
-    """Issue 36: each model kept 121 MB, and its adapter has 19.5."""
-    numbers = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
-    run_training(training_spec(tmp_path, tiny_base, hyperparameters=numbers))
-    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
-    large = {path.name for path in files if path.stat().st_size > 50_000}
-    assert large == {"adapter_model.safetensors"}
-    assert all(path.parent == tmp_path / "model" for path in files)
 
 
 def test_a_training_that_does_not_fit_on_the_disk_does_not_start(
