@@ -31,14 +31,12 @@ MAX_UPLOAD_BYTES = 100 * 2**20
 """The maximum size of an upload."""
 
 _FORM_BYTES = 2**16
+# A page of another site whose name leads here (DNS rebinding) sends that name.
 _OWN_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
-_ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound.
 _MESSAGES = {404: "Unknown request URL.", 405: "Method not allowed."}
 
 
-def create_app(
-    service: LocalService, *, api_key: str, host: str = "127.0.0.1"
-) -> FastAPI:
+def create_app(service: LocalService, *, api_key: str) -> FastAPI:
     """Return the application of a service, which it starts and stops."""
 
     @asynccontextmanager
@@ -63,9 +61,7 @@ def create_app(
     app.state.service = service
     app.include_router(router, prefix="/v1")
     app.add_middleware(_KeyAndSize, api_key=api_key)
-    # A page of another site whose name leads here (DNS rebinding) sends that name.
-    hosts = ["*"] if host in _ANY_HOST else [*_OWN_HOSTS, host.lower()]
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_OWN_HOSTS)
     return app
 
 

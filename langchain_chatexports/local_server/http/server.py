@@ -57,6 +57,7 @@ _PACKAGES = (
     "platformdirs",
     "psutil",
 )
+HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 2
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
@@ -115,7 +116,7 @@ def _serve(
     apply_thread_settings(settings.threads or default_threads())
     try:
         with (
-            listen(settings.host, settings.port) as listener,
+            listen(HOST, settings.port) as listener,
             open_service(settings) as service,
         ):
             _run(service, settings, listener, on_ready, should_stop)
@@ -137,10 +138,8 @@ def _run(
 
     # Everything is downloaded.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    host, port = listener.getsockname()[:2]
-    name = f"[{host}]" if ":" in host else host
     info = ServerInfo(
-        base_url=f"http://{name}:{port}/v1",
+        base_url=f"http://{HOST}:{listener.getsockname()[1]}/v1",
         base_model=service.base_model,
         api_key=settings.api_key or secrets.token_urlsafe(32),
         data_dir=str(service.data.root),
@@ -153,7 +152,7 @@ def _run(
             on_ready(info)
 
     run_app(
-        create_app(service, api_key=info.api_key, host=settings.host),
+        create_app(service, api_key=info.api_key),
         listener,
         call_when_ready,
         lambda: should_stop(service.users),
@@ -272,8 +271,7 @@ def run_app(
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
     """Bind a port; 0 is a free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two
         # programs share a port.
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
