@@ -272,9 +272,10 @@ class LocalServer:
 
         timer = threading.Timer(self._startup_timeout, end)
         timer.start()
-        answers = filter(None, map(json_object, process.stdout))
-        answer = next(answers, {})
-        timer.cancel()
+        try:
+            answer = next(filter(None, map(json_object, process.stdout)), {})
+        finally:
+            timer.cancel()
         if "ready" in answer:
             return str(answer["ready"]["base_url"])
         if is_late.is_set():
