@@ -7,7 +7,6 @@ deleted model no more and stops the trainer of a deleted job; and on a full disk
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
@@ -40,16 +39,6 @@ class KeptData:
 
     jobs: int
     models: int
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        return ", ".join(
-            (
-                plural(self.models, "model"),
-                plural(self.jobs, "job"),
-                plural(self.files, "file of examples", "files of examples"),
-            )
-        )
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
