@@ -43,6 +43,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 from langchain_chatexports.local_server.storage.jobs import last_saved
+from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
 from langchain_chatexports.local_server.training.trainer import (
     TrainingError,
@@ -393,6 +394,19 @@ def test_a_model_of_another_base_is_neither_listed_nor_served(
         _ask(openai_client(http), _model_of(job))
 
 
+def test_a_model_of_a_namesake_with_other_measures_is_not_served(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    service, _, job, _ = trained
+    name = _model_of(job)
+    record = service.models.get(name)
+    assert record is not None
+    larger = ModelStore(service.data, base_model="tiny", signature="llama-64-2-400")
+    assert record.signature != "llama-64-2-400"
+    assert larger.newest_first() == []
+    assert larger.get(name) is None
+
+
 def test_a_deleted_model_is_gone_with_its_job_and_text(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     make_service: Callable[..., Any],
@@ -417,6 +431,31 @@ def test_a_deleted_model_is_gone_with_its_job_and_text(
     assert not list(copy.rglob("*.safetensors"))
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tiny_base: Path,
+    tmp_path: Path,
+) -> None:
+    *_, root = trained
+    (kept,) = list_models(root)
+    model = LoadedBase(tiny_base, threads=1)
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        shutil.copytree(kept.path, folder)
+
+    def score(adapter: Path | None) -> list[float]:
+        return model.negative_log_likelihoods([5, 6, 7, 8], [1, 2, 3], adapter)
+
+    first, plain = score(folders[0]), score(None)
+    for folder in folders[1:]:
+        assert score(folder) == first
+    assert folders[0] not in model._loaded
+    assert len(model._loaded) == 8
+    assert score(folders[0]) == first != plain
+    assert score(None) == plain
+
+
 def test_a_model_keeps_the_system_message_of_its_training(
     tmp_path: Path, tiny_base: Path
 ) -> None:
@@ -435,6 +474,18 @@ def test_a_model_keeps_the_system_message_of_its_training(
     assert record["system_prompt"] == "Be slow."
     assert record["user_label"] == "Hare"
     assert record["replies"] == 1
+
+
+def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    """Issue 36: each model kept 121 MB, and its adapter has 19.5."""
+    numbers = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
+    run_training(training_spec(tmp_path, tiny_base, hyperparameters=numbers))
+    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
+    large = {path.name for path in files if path.stat().st_size > 50_000}
+    assert large == {"adapter_model.safetensors"}
+    assert all(path.parent == tmp_path / "model" for path in files)
 
 
 def test_a_training_that_does_not_fit_on_the_disk_does_not_start(
