@@ -25,7 +25,8 @@ import httpx
 import openai
 import psutil
 
-from langchain_chatexports.local_server import LocalServer, describe_base
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_file import gguf_of_base
 from langchain_chatexports.local_server.bases.llama_cpp_server import (
     http_options,

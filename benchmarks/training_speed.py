@@ -102,7 +102,7 @@ def train_ours(base: Path, file: Path) -> None:
         choose_device,
         choose_dtype,
     )
-    from langchain_chatexports.local_server.storage.json_lines import read_examples
+    from langchain_chatexports.local_server.storage.files import read_examples
     from langchain_chatexports.local_server.training import trainer as training
 
     order = training.TrainingSpec(

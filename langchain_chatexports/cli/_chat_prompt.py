@@ -13,8 +13,8 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import printable_lines, say
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import TunedModel
 from langchain_chatexports.personas.talk import Voice, short_titles
+from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import continue_talk, save_turns
 
 if TYPE_CHECKING:

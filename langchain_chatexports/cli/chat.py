@@ -34,8 +34,8 @@ from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server import TunedModel
     from langchain_chatexports.workflows.memory import Memory
+    from langchain_chatexports.workflows.models import TunedModel
     from langchain_chatexports.workflows.talk import Speaker
 
 _MAX_REPLIES = 20

@@ -56,7 +56,7 @@ def demo(
         chat_command,
         say_base,
     )
-    from langchain_chatexports.local_server import check_extra
+    from langchain_chatexports.local_server.http.server import check_extra
     from langchain_chatexports.workflows.train import (
         JobData,
         TrainingSettings,

@@ -100,10 +100,11 @@ def evaluate(
         chatexports evaluate
         chatexports evaluate tortoise --blind 20
     """
-    from langchain_chatexports import evaluation, local_server
+    from langchain_chatexports import evaluation
+    from langchain_chatexports.local_server.http.server import check_extra
 
     evaluation.check_extra()
-    local_server.check_extra()
+    check_extra()
     if blind and not stdin_is_terminal():
         msg = "--blind asks you to guess, and there is no terminal. Leave it out."
         raise ChatExportError(msg)

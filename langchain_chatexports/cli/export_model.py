@@ -44,7 +44,7 @@ def export_model(
         chatexports export-model NAME merged
         chatexports export-model NAME voice --gguf
     """
-    from langchain_chatexports.local_server import check_extra
+    from langchain_chatexports.local_server.http.server import check_extra
     from langchain_chatexports.workflows import models as workflow
 
     check_extra()

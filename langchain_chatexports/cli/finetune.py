@@ -91,7 +91,7 @@ def finetune(
     if url is not None:
         key_for(url)
     else:
-        from langchain_chatexports.local_server import check_extra
+        from langchain_chatexports.local_server.http.server import check_extra
 
         check_extra()
 

@@ -23,8 +23,7 @@ from langchain_chatexports.cli._options import AsJson, DataDir, IndexDir, comman
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server import TunedModel
-    from langchain_chatexports.workflows.models import Kept
+    from langchain_chatexports.workflows.models import Kept, TunedModel
 
 _MAX_NAME_LENGTH = 36
 

@@ -20,7 +20,8 @@ from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server import ServerInfo, ServerSettings
+    from langchain_chatexports.local_server import ServerSettings
+    from langchain_chatexports.local_server.http.server import ServerInfo
 
 # Longer than any key may be.
 _MAX_KEY_LINE_BYTES = 4096
@@ -65,11 +66,12 @@ def serve(
     """
     from langchain_chatexports import local_server
     from langchain_chatexports.cli._training import say_base
+    from langchain_chatexports.local_server.http.server import check_extra
 
     if list_bases:
         _print_bases(as_json=as_json)
         return
-    local_server.check_extra()
+    check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     api_key = _read_key(api_key_file.expanduser()) if api_key_file else None
     say_base(base)
@@ -88,7 +90,10 @@ def serve(
 
 
 def _print_bases(*, as_json: bool) -> None:
-    from langchain_chatexports.local_server import list_bases, suggest_base
+    from langchain_chatexports.local_server.bases.known_bases import (
+        list_bases,
+        suggest_base,
+    )
 
     suggested = suggest_base()
     if as_json:
@@ -134,7 +139,8 @@ def _print_bases(*, as_json: bool) -> None:
 
 
 def _say_continued_jobs(settings: ServerSettings) -> None:
-    from langchain_chatexports.local_server import describe_base, list_jobs
+    from langchain_chatexports.local_server.bases.description import describe_base
+    from langchain_chatexports.workflows.models import list_jobs
 
     base = describe_base(settings.base).name
     for job in reversed(list_jobs(settings.data_dir)):

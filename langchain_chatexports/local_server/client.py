@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.storage.running import RunningServer
+from langchain_chatexports.local_server.storage.data_directory import RunningServer
 
 if TYPE_CHECKING:  # The first takes a second to import.
     from openai import OpenAI

@@ -1,14 +1,14 @@
 """`LocalServer`: a server in a child process."""
 
-import json
 import logging
 import secrets
 import subprocess
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
@@ -27,8 +27,8 @@ from langchain_chatexports.local_server.processes import (
     json_object,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.running import (
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
     RunningServer,
     find_running_server,
 )
@@ -187,10 +187,14 @@ class LocalServer:
         return True
 
     def _start_process(self) -> None:
-        self._download_base()
+        # Not in the server, whose start is waited for.
+        description = describe_base(self._settings.base)
+        if needs_download(description):
+            logger.warning("Downloading %s from the hub", description.source)
+            download_model(description.source)
         if self._settings.api_key is None:
             self.api_key = secrets.token_urlsafe(32)
-        settings = {**json.loads(self._settings.to_json()), "api_key": self.api_key}
+        settings = replace(self._settings, api_key=self.api_key)
         threads = self._settings.threads or default_threads()
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
             child_command("langchain_chatexports.local_server.http.server"),
@@ -201,7 +205,7 @@ class LocalServer:
             **detached_flags(),
         )
         try:
-            self._base_url = self._exchange_settings(json.dumps(settings))
+            self._base_url = self._exchange_settings(settings.to_json())
         except BaseException:
             self.stop()
             raise
@@ -250,61 +254,46 @@ class LocalServer:
         where = self._base_url or "stopped"
         return f"LocalServer(base_model={self.base_model!r}, {where})"
 
-    def _download_base(self) -> None:
-        # Not in the server, whose start is waited for.
-        description = describe_base(self._settings.base)
-        if needs_download(description):
-            logger.warning("Downloading %s from the hub", description.source)
-            download_model(description.source)
-
     def _exchange_settings(self, settings: str) -> str:
+        """Write the settings to the server, and return the address that it prints."""
         process = self._process
-        if process is None or process.stdin is None:  # pragma: no cover - just made.
-            raise RuntimeError
+        if process is None or process.stdin is None or process.stdout is None:
+            raise RuntimeError  # pragma: no cover - just made.
         try:
             process.stdin.write(settings.encode("ascii") + b"\n")
             process.stdin.flush()
         except OSError:
             logger.debug("The server stopped before it read its settings")
-        answers: list[dict[str, Any]] = []
-        reader = threading.Thread(
-            target=_read_answer, args=(process, answers), daemon=True
-        )
-        reader.start()
-        reader.join(self._startup_timeout)
-        if reader.is_alive():
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
             process.kill()
+
+        timer = threading.Timer(self._startup_timeout, end)
+        timer.start()
+        try:
+            answer = next(filter(None, map(json_object, process.stdout)), {})
+        finally:
+            timer.cancel()
+        if "ready" in answer:
+            return str(answer["ready"]["base_url"])
+        if is_late.is_set():
             msg = (
                 f"The local server did not start within {self._startup_timeout:g} "
                 "seconds. Allow more with startup_timeout."
             )
             raise LocalServerError(msg)
-        answer = answers[0] if answers else {}
-        if "ready" in answer:
-            return str(answer["ready"]["base_url"])
         if answer.get("extra"):
             feature = "The local server"
             raise MissingExtraError(feature, str(answer["extra"]))
-        code = "" if answers else f" with exit code {process.wait(_STOP_SECONDS)}"
+        code = "" if answer else f" with exit code {process.wait(_STOP_SECONDS)}"
         msg = str(answer.get("error") or f"The local server stopped{code} at startup.")
         raise LocalServerError(msg)
 
 
-def _read_answer(
-    process: subprocess.Popen[bytes], answers: list[dict[str, Any]]
-) -> None:
-    for line in process.stdout or ():
-        if answer := json_object(line):
-            answers.append(answer)
-            return
-
-
 def _hold(server: RunningServer) -> "httpx.Client | None":
-    """Keep a server from stopping, as long as the client is open.
-
-    Returns:
-        The client; `None` if the server has stopped meanwhile.
-    """
+    """Keep a server running while the client is open; `None` if it has stopped."""
     import httpx
 
     client = httpx.Client(timeout=_HOLD_SECONDS, trust_env=False)

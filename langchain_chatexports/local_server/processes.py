@@ -4,23 +4,12 @@ Settings are passed over standard input, because every process of the machine ca
 arguments.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-
-__all__ = [
-    "apply_thread_settings",
-    "child_command",
-    "child_environment",
-    "default_threads",
-    "detached_flags",
-    "json_object",
-]
 
 # `-m` and a script's path would put a directory first on sys.path whose files, such as
 # `queue.py`, hide the standard library's.

@@ -28,9 +28,6 @@ class ServerSettings:
     port: int = 0
     """0 chooses a free port."""
 
-    host: str = "127.0.0.1"
-    """Any other address lets other machines connect."""
-
     api_key: str | None = field(default=None, repr=False)
     """A new random one if `None`."""
 

@@ -2,8 +2,8 @@
 
 from langchain_chatexports.datasets.chat_prompts import SHOWN_REPLIES
 from langchain_chatexports.datasets.replies import ReplyIndex, replies_of
+from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.local_server.storage.models import TunedModel
-from langchain_chatexports.local_server.storage.uses import training_examples
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 

@@ -13,7 +13,6 @@ from langchain_chatexports.evaluation.comparison import EvaluationSettings
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.results import BlindFinding
 from langchain_chatexports.evaluation.talk_measures import bubbles
-from langchain_chatexports.local_server import TunedModel
 from langchain_chatexports.page.guess_state import (
     NEEDED,
     Guess,
@@ -31,6 +30,7 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.work import Work
+from langchain_chatexports.workflows.models import TunedModel
 
 _PAIRS = {10: "10: for fun", 20: "20: an impression", 40: "40: a result"}
 _LETTERS = "AB"

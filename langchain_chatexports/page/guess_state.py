@@ -19,9 +19,10 @@ from langchain_chatexports.evaluation.blind_test import BlindTest
 from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import client_of
 from langchain_chatexports.page.work import Work
+from langchain_chatexports.workflows.models import KeptJob, TunedModel
 
 HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
 

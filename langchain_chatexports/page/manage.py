@@ -10,10 +10,16 @@ from pathlib import Path
 from nicegui import ui
 
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
-from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.workflows.models import MAX_LABEL_LENGTH, NOT_DELETED, kept
+from langchain_chatexports.workflows.models import (
+    MAX_LABEL_LENGTH,
+    NOT_DELETED,
+    KeptJob,
+    KeptSet,
+    TunedModel,
+    kept,
+)
 from langchain_chatexports.workflows.train import job_in_words
 
 _OTHER_PROGRAMS = {

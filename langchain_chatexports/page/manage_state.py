@@ -7,10 +7,10 @@ from pathlib import Path
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import TunedModel
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.workflows import models
+from langchain_chatexports.workflows.models import TunedModel
 
 
 class Manage:

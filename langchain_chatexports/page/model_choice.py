@@ -7,9 +7,10 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import TunedModel, list_models
+from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.layout import follow, next_link, text
 from langchain_chatexports.page.session import PageSession, training_in_words
+from langchain_chatexports.workflows.models import TunedModel
 
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.local_server import check_extra as check_local_extra
+from langchain_chatexports.local_server.http.server import (
+    check_extra as check_local_extra,
+)
 
 if TYPE_CHECKING:  # It needs the extra.
     from langchain_chatexports.page.session import PageSession

@@ -24,13 +24,8 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.local_server import (
-    KeptJob,
-    LocalServer,
-    describe_base,
-    find_running_server,
-    list_jobs,
-)
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.page.exports import ExportList, ReadExports
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.manage_state import Manage
@@ -50,6 +45,11 @@ from langchain_chatexports.workflows.bases import (
     usual_speed,
 )
 from langchain_chatexports.workflows.memory import memory_of
+from langchain_chatexports.workflows.models import (
+    KeptJob,
+    find_running_server,
+    list_jobs,
+)
 from langchain_chatexports.workflows.talk import Speaker, person_of
 from langchain_chatexports.workflows.train import (
     JobEvent,

@@ -10,10 +10,11 @@ from dataclasses import replace
 from itertools import compress
 
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from langchain_chatexports.local_server import LocalServer, TunedModel
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.workflows.memory import Memory
+from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
     Speaker,
     continue_talk,

@@ -8,7 +8,7 @@ from statistics import fmean
 from nicegui import ui
 
 from langchain_chatexports._progress import time_left
-from langchain_chatexports.local_server import KeptJob, list_models
+from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.layout import (
     error_box,
     follow,
@@ -17,6 +17,7 @@ from langchain_chatexports.page.layout import (
     text,
 )
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.workflows.models import KeptJob
 from langchain_chatexports.workflows.train import (
     StepEvent,
     failure_of,

@@ -15,18 +15,22 @@ from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import (
-    KnownBase,
+from langchain_chatexports.local_server.bases.description import (
     describe_base,
-    list_bases,
-    list_models,
+    needs_download,
 )
-from langchain_chatexports.local_server import fitting_bases as _fitting_bases
-from langchain_chatexports.local_server.bases.description import needs_download
 from langchain_chatexports.local_server.bases.download import (
     download_gguf,
     download_model,
 )
+from langchain_chatexports.local_server.bases.known_bases import (
+    KnownBase,
+    list_bases,
+)
+from langchain_chatexports.local_server.bases.known_bases import (
+    fitting_bases as _fitting_bases,
+)
+from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.local_server.training import speed
 
 # A limit leaves some of the time to the start, and to what the estimate missed.

@@ -13,13 +13,9 @@ from langchain_chatexports.evaluation.conversations import data_of_job
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import (
-    LocalServer,
-    TunedModel,
-    find_model,
-    list_models,
-)
+from langchain_chatexports.local_server import LocalServer, find_model, list_models
 from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.local_server.storage.models import TunedModel
 
 _TIMEOUT_SECONDS = 600.0
 # An answer takes about as long as three scores.

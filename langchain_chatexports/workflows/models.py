@@ -7,19 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from langchain_chatexports import local_server
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import plain_name
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import ForgetReport
 from langchain_chatexports.exceptions import FineTuningError, LocalServerError
 from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
-from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
+from langchain_chatexports.local_server.storage import deletion
+from langchain_chatexports.local_server.storage.data_directory import default_data_dir
+from langchain_chatexports.local_server.storage.data_directory import (
+    find_running_server as find_running_server,
+)
+from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
+from langchain_chatexports.local_server.storage.files import (
+    jobs_that_used_set,
+    list_sets,
+)
+from langchain_chatexports.local_server.storage.jobs import KeptJob as KeptJob
+from langchain_chatexports.local_server.storage.jobs import list_jobs as list_jobs
+from langchain_chatexports.local_server.storage.jobs import stop_job
+from langchain_chatexports.local_server.storage.models import TunedModel as TunedModel
+from langchain_chatexports.local_server.storage.models import (
+    find_model,
+    list_models,
+    rename_model,
+)
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.workflows.bases import DownloadedBase, downloaded_bases
 from langchain_chatexports.workflows.search import index_folder
 
-NOT_DELETED = local_server.NOT_DELETED
+NOT_DELETED = deletion.NOT_DELETED
 MAX_LABEL_LENGTH = 100
 
 
@@ -88,17 +105,17 @@ def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> K
     Raises:
         LocalServerError: If the folder is not a local server's data directory.
     """
-    local_server.count_kept(data_dir)  # Refuses a folder of other things.
-    models = local_server.list_models(data_dir)
-    sets = local_server.list_sets(data_dir)
+    deletion.count_kept(data_dir)  # Refuses a folder of other things.
+    models = list_models(data_dir)
+    sets = list_sets(data_dir)
     indexes = index_files.index_files(index_folder(index_dir))
     return Kept(
         models,
-        local_server.list_jobs(data_dir),
+        list_jobs(data_dir),
         sets,
         indexes,
         downloaded_bases(),
-        Path(data_dir or local_server.default_data_dir()),
+        Path(data_dir or default_data_dir()),
         sum(model.size_bytes for model in models)
         + sum(one.size_bytes for one in sets)
         + sum(path.stat().st_size for path in indexes),
@@ -107,7 +124,7 @@ def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> K
 
 def rename(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
     """Label a tuned model; its name in requests stays. An empty label removes it."""
-    local_server.rename_model(name, label, data_dir=data_dir)
+    rename_model(name, label, data_dir=data_dir)
 
 
 def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundModel:
@@ -122,7 +139,7 @@ def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundMod
         LocalServerError: If there is no such model, or the beginning fits several
             names.
     """
-    models = local_server.list_models(data_dir)
+    models = list_models(data_dir)
     if not models:
         msg = (
             "There is no tuned model on this machine. Train one: "
@@ -137,7 +154,7 @@ def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundMod
     ]
     if exact:
         return FoundModel(exact[0], len(exact) - 1)
-    return FoundModel(local_server.find_model(name, data_dir), 0)
+    return FoundModel(find_model(name, data_dir), 0)
 
 
 def _forms(model: TunedModel) -> set[str]:
@@ -150,13 +167,13 @@ def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
     Raises:
         LocalServerError: If there is nothing of that name, or several models.
     """
-    if name in {one.id for one in local_server.list_sets(data_dir)}:
+    if name in {one.id for one in list_sets(data_dir)}:
         return name
     # A job that made a model stands for the model.
-    models = local_server.list_models(data_dir)
+    models = list_models(data_dir)
     if name.startswith("ftjob-") and name not in {model.job_id for model in models}:
         return job_named(name, data_dir)
-    return local_server.find_model(name, data_dir).name
+    return find_model(name, data_dir).name
 
 
 def job_named(name: str, data_dir: str | Path | None = None) -> str:
@@ -165,7 +182,7 @@ def job_named(name: str, data_dir: str | Path | None = None) -> str:
     Raises:
         LocalServerError: If there is none.
     """
-    if name in {job.id for job in local_server.list_jobs(data_dir)}:
+    if name in {job.id for job in list_jobs(data_dir)}:
         return name
     msg = f"There is no job {name}. The jobs of this machine: chatexports models"
     raise LocalServerError(msg)
@@ -173,12 +190,12 @@ def job_named(name: str, data_dir: str | Path | None = None) -> str:
 
 def delete(name: str, data_dir: str | Path | None = None) -> None:
     """Delete a model with its job, a job, or unused examples, by its full name."""
-    local_server.delete_kept(name, data_dir=data_dir)
+    deletion.delete_kept(name, data_dir=data_dir)
 
 
 def cancel(job_id: str, data_dir: str | Path | None = None) -> None:
     """Cancel a job, which deletes its checkpoints."""
-    local_server.cancel_job(job_id, data_dir=data_dir)
+    stop_job(job_id, "cancelled", data_dir=data_dir)
 
 
 def delete_everything(
@@ -190,7 +207,7 @@ def delete_everything(
         What was deleted.
     """
     deleted = kept(data_dir, index_dir)
-    local_server.delete_everything(data_dir)
+    deletion.delete_everything(data_dir)
     index_files.delete_indexes(index_folder(index_dir))
     return deleted
 
@@ -267,7 +284,7 @@ def forget(
     report = removal.forget(
         path, people=people, conversations=conversations, mentions=mentions, key=key
     )
-    jobs = local_server.jobs_that_used_set(report.hashes, data_dir)
+    jobs = jobs_that_used_set(report.hashes, data_dir)
     for url in base_urls:
         jobs += _remote_jobs(report, url)
     # Names in a set need not be in an index.

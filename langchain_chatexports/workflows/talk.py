@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from langchain_chatexports import local_server
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import plural
@@ -18,7 +17,9 @@ from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace import speaker_of
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import LocalServer, TunedModel
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.local_server.trained_voice import voice_of
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.talk import (
     ChatSettings,
@@ -148,7 +149,7 @@ def tuned_speaker(model: TunedModel, *, replies: int | None = None) -> Speaker:
         replies: Maximum number of earlier replies in the prompt; `None` for as many as
             the model was trained with, or four where it was trained without.
     """
-    voice = local_server.voice_of(model, replies=replies)
+    voice = voice_of(model, replies=replies)
     return Speaker(None, model.name, model.base, voice, tuned=model)
 
 

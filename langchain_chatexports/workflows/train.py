@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from langchain_chatexports import local_server
 from langchain_chatexports._progress import Watch, seconds_left, time_left, unwatched
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.training_data import TrainingData
@@ -21,10 +20,22 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     LocalServerError,
 )
-from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import client_of, refusals_explained
-from langchain_chatexports.local_server.storage.jobs import job_events
-from langchain_chatexports.local_server.storage.models import names_of_job
+from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.storage.deletion import delete_kept
+from langchain_chatexports.local_server.storage.jobs import (
+    JobEndedError,
+    KeptJob,
+    job_events,
+    list_jobs,
+    stop_job,
+)
+from langchain_chatexports.local_server.storage.models import (
+    TunedModel,
+    find_model,
+    names_of_job,
+)
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -192,12 +203,12 @@ def train(
         FineTuningError: If the training fails.
     """
     job_data = JobData.of(data)
-    local_server.check_extra()
+    check_extra()
     with open_server(base, data_dir, on_event=on_event) as server:
         name = train_on(
             server, job_data, settings=settings, on_event=on_event, watch=watch
         )
-        return local_server.find_model(name, server.data_dir)
+        return find_model(name, server.data_dir)
 
 
 @contextmanager
@@ -247,7 +258,7 @@ def create_job(server: LocalServer, data: TrainingData) -> JobEvent:
 def pause_job(job: KeptJob, server: LocalServer | None, data_dir: Path | None) -> None:
     """Stop a job so that it can be continued, through the server that trains it."""
     if server is None:
-        local_server.pause_job(job.id, data_dir=data_dir)
+        stop_job(job.id, "paused", data_dir=data_dir)
         return
     with refusals_explained(), client_of(server) as client:
         client.fine_tuning.jobs.pause(job.id)
@@ -494,15 +505,15 @@ class _LocalJob:
         is_deleted = self._settings.run_again
         try:
             if is_deleted:
-                local_server.delete_kept(job_id, data_dir=data_dir)
+                delete_kept(job_id, data_dir=data_dir)
             else:
                 self._client.fine_tuning.jobs.pause(job_id)
-        except (BadRequestError, LocalServerError):
-            return  # It has finished.
+        except (BadRequestError, JobEndedError):
+            return
         except OpenAIError:
             # The server was stopped, too.
-            with suppress(LocalServerError):
-                local_server.pause_job(job_id, data_dir=data_dir)
+            with suppress(JobEndedError):
+                stop_job(job_id, "paused", data_dir=data_dir)
         outcome: Literal["deleted", "paused"] = "deleted" if is_deleted else "paused"
         self._tell(StoppedEvent(job_id, outcome, self._kept()))
 
@@ -554,7 +565,7 @@ def _found(
 
 
 def _kept_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
-    jobs = local_server.list_jobs(server.data_dir)
+    jobs = list_jobs(server.data_dir)
     return next((job for job in jobs if job.id == job_id), None)
 
 

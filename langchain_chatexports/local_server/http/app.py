@@ -31,13 +31,12 @@ MAX_UPLOAD_BYTES = 100 * 2**20
 """The maximum size of an upload."""
 
 _FORM_BYTES = 2**16
+# A page of another site whose name leads here (DNS rebinding) sends that name.
 _OWN_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
-_ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound.
+_MESSAGES = {404: "Unknown request URL.", 405: "Method not allowed."}
 
 
-def create_app(
-    service: LocalService, *, api_key: str, host: str = "127.0.0.1"
-) -> ASGIApp:
+def create_app(service: LocalService, *, api_key: str) -> FastAPI:
     """Return the application of a service, which it starts and stops."""
 
     @asynccontextmanager
@@ -55,17 +54,15 @@ def create_app(
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
         exception_handlers={
-            ApiError: _on_api_error,
             HTTPException: _on_http_error,
             RequestValidationError: _on_invalid_parameter,
-            Exception: _on_unexpected_error,
         },
     )
     app.state.service = service
     app.include_router(router, prefix="/v1")
-    # A page of another site whose name leads here (DNS rebinding) sends that name.
-    hosts = ["*"] if host in _ANY_HOST else [*_OWN_HOSTS, host.lower()]
-    return TrustedHostMiddleware(_KeyAndSize(app, api_key), allowed_hosts=hosts)
+    app.add_middleware(_KeyAndSize, api_key=api_key)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_OWN_HOSTS)
+    return app
 
 
 class _KeyAndSize:
@@ -79,10 +76,10 @@ class _KeyAndSize:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        has_started = False
-        size = 0
         is_upload = scope["method"] == "POST" and scope["path"] == "/v1/files"
         limit = MAX_UPLOAD_BYTES + _FORM_BYTES if is_upload else MAX_JSON_BYTES
+        size = 0
+        has_started = False
 
         async def receive_limited() -> Message:
             nonlocal size
@@ -96,19 +93,18 @@ class _KeyAndSize:
             has_started = True
             await send(message)
 
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "")
         try:
-            headers = Headers(scope=scope)
             self._check_key(headers.get("authorization", ""))
-            length = headers.get("content-length", "")
             _check_size(int(length) if length.isdecimal() else 0, limit)
             await self._app(scope, receive_limited, send_and_note)
-        except ApiError as error:
+        except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
+            if not isinstance(error, ApiError):
+                log_without_text(error)
+                error = unexpected_error(error)
             if not has_started:
                 await error.response()(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
-            log_without_text(error)
-            if not has_started:
-                await unexpected_error(error).response()(scope, receive, send)
 
     def _check_key(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")
@@ -128,24 +124,14 @@ def _check_size(size: int, limit: int) -> None:
         raise ApiError(msg, code="body_too_large")
 
 
-async def _on_api_error(_: Request, error: Any) -> Response:
-    response: Response = error.response()
-    return response
-
-
 async def _on_http_error(_: Request, error: Any) -> Response:
-    msg = {
-        404: "Unknown request URL.",
-        405: "Method not allowed.",
-    }.get(error.status_code, "The body is not valid JSON, or nested too deeply.")
+    if isinstance(error, ApiError):
+        return error.response()
+    default = "The body is not valid JSON, or nested too deeply."
+    msg = _MESSAGES.get(error.status_code, default)
     return ApiError(msg, status=error.status_code, code="invalid_request").response()
 
 
 async def _on_invalid_parameter(_: Request, error: Any) -> Response:
     # Instead of FastAPI's 422.
     return invalid_parameter(error.errors()).response()
-
-
-async def _on_unexpected_error(_: Request, error: Exception) -> Response:
-    # It is raised again, and logged by `_KeyAndSize`.
-    return unexpected_error(error).response()

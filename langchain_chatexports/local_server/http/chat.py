@@ -67,19 +67,7 @@ _FREE_CHOICES = (None, "auto", "none")
 async def complete_chat(
     service: "LocalService", body: ChatRequest, request: Request
 ) -> Response:
-    """Complete a chat.
-
-    Args:
-        service: The models and the engines.
-        body: The body of the request.
-        request: The request; generation is cancelled when its client disconnects.
-
-    Returns:
-        OpenAI's chat completion object, or a stream of its chunks.
-
-    Raises:
-        ApiError: If the request cannot be served.
-    """
+    """Complete a chat, or raise an `ApiError`; it ends when its client disconnects."""
     model = service.find_model(body.model)
     _check_request(body)
     async with AsyncExitStack() as stack:
@@ -364,11 +352,7 @@ def _usage(request: GenerationRequest, last: TextPiece) -> dict[str, int]:
 
 
 async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[str, Any]:
-    """Score the assistant's messages of a given chat.
-
-    Raises:
-        ApiError: If the request cannot be served.
-    """
+    """Score the assistant's messages of a given chat."""
     model = service.find_model(body.model)
     messages = [message.model_dump(exclude_none=True) for message in body.messages]
     tokenizer = service.tokenizer
@@ -399,9 +383,6 @@ def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
     """Return the tokens of a text, or of a chat up to where the answer begins.
 
     A chat may be longer than the context: it is counted to be shortened.
-
-    Raises:
-        ApiError: If there is no such model, or the chat cannot be rendered.
     """
     service.find_model(body.model)
     tokenizer = service.tokenizer
@@ -421,11 +402,7 @@ def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
 
 
 def _check_request(body: ChatRequest) -> None:
-    """Refuse what no engine can follow.
-
-    Raises:
-        ApiError: With status 400, naming the parameter.
-    """
+    """Refuse what no engine can follow."""
     if body.top_logprobs and not body.logprobs:
         msg = "'top_logprobs' needs 'logprobs'."
         raise ApiError(msg, code="invalid_value", param="top_logprobs")
@@ -448,11 +425,7 @@ def _check_request(body: ChatRequest) -> None:
 
 
 def _check_plain(body: ChatRequest, reason: str) -> None:
-    """Refuse what only llama.cpp can follow.
-
-    Raises:
-        ApiError: With status 400, naming the parameter.
-    """
+    """Refuse what only llama.cpp can follow."""
     for name in (
         "n",
         "logprobs",

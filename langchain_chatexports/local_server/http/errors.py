@@ -40,24 +40,16 @@ class ApiError(HTTPException):
         kind: str = "invalid_request_error",
     ) -> None:
         super().__init__(status, message)
-        self.message, self.status = message, status
-        self.code, self.param, self.kind = code, param, kind
+        self._error = {"message": message, "type": kind, "param": param, "code": code}
 
     def body(self) -> dict[str, Any]:
         """Return the body of the response."""
-        return {
-            "error": {
-                "message": self.message,
-                "type": self.kind,
-                "param": self.param,
-                "code": self.code,
-            }
-        }
+        return {"error": self._error}
 
     def response(self) -> JsonResponse:
         """Return the response."""
-        headers = {"retry-after": "1"} if self.status == _TOO_MANY else None
-        return JsonResponse(self.body(), status_code=self.status, headers=headers)
+        headers = {"retry-after": "1"} if self.status_code == _TOO_MANY else None
+        return JsonResponse(self.body(), status_code=self.status_code, headers=headers)
 
 
 def not_found(*, kind: str, param: str) -> ApiError:

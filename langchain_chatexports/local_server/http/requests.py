@@ -3,22 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+from openai.types.chat import (
+    ChatCompletionFunctionTool,
+    ChatCompletionMessageFunctionToolCall,
+)
+from openai.types.shared import (
+    ResponseFormatJSONObject,
+    ResponseFormatJSONSchema,
+    ResponseFormatText,
+)
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from langchain_chatexports.local_server.http.errors import ApiError
 
-_MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
-_MAX_CHOICES = 8
+_MAX_TOKENS = 10_000_000
 # OpenAI parameters that are accepted only with the value that requests nothing.
-_UNSUPPORTED = frozenset({"functions", "integrations"})
-
-_FORM_NAMES = frozenset(
-    {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
-)
+_UNSUPPORTED = frozenset({"functions", "integrations", "method.type"})
 
 Auto = Literal["auto"]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class _Strict(BaseModel):
@@ -35,17 +40,13 @@ class HyperparametersRequest(_Strict):
     learning_rate_multiplier: Auto | Annotated[float, Field(gt=0, le=100)] = "auto"
 
 
-class SupervisedRequest(_Strict):
-    """The supervised method's settings."""
-
+class _Supervised(_Strict):
     hyperparameters: HyperparametersRequest | None = None
 
 
-class MethodRequest(_Strict):
-    """The training method; only the supervised one is supported."""
-
+class _Method(_Strict):
     type: Literal["supervised"]
-    supervised: SupervisedRequest | None = None
+    supervised: _Supervised | None = None
 
 
 class JobRequest(_Strict):
@@ -55,7 +56,7 @@ class JobRequest(_Strict):
     training_file: str
     validation_file: str | None = None
     hyperparameters: HyperparametersRequest | None = None
-    method: MethodRequest | None = None
+    method: _Method | None = None
     suffix: Annotated[str, Field(max_length=64)] | None = None
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED)] | None = None
     metadata: (
@@ -80,25 +81,9 @@ class JobRequest(_Strict):
         return requested
 
 
-FunctionName = Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")]
-
-
 class _TextPart(_Strict):
     type: Literal["text"]
     text: str
-
-
-class _CalledFunction(_Strict):
-    name: FunctionName
-    arguments: str
-
-
-class _ToolCall(_Strict):
-    id: Annotated[str, Field(min_length=1)]
-    type: Literal["function"]
-    function: _CalledFunction
-    # Some clients send a stream's chunks back as they were.
-    index: int | None = None
 
 
 class _Message(_Strict):
@@ -107,7 +92,7 @@ class _Message(_Strict):
     name: str | None = None
     weight: Literal[0, 1] | None = None
     refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[ChatCompletionMessageFunctionToolCall] | None = None
     function_call: dict[str, Any] | None = None
     tool_call_id: str | None = None
     audio: None = None
@@ -123,48 +108,16 @@ class _Message(_Strict):
         return self
 
 
+Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
+
+
 class _StreamOptions(_Strict):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class _TextFormat(_Strict):
-    type: Literal["text"]
-
-
-class _JsonFormat(_Strict):
-    type: Literal["json_object"]
-
-
-class _JsonSchema(_Strict):
-    # OpenAI's name: clients send it.
-    name: FunctionName
-    description: str | None = None
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
-    strict: bool | None = None
-
-
-class JsonSchemaFormat(_Strict):
-    """An answer in JSON that a schema allows."""
-
-    type: Literal["json_schema"]
-    json_schema: _JsonSchema
-
-
-class _Function(_Strict):
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class _Tool(_Strict):
-    type: Literal["function"]
-    function: _Function
-
-
 class _FunctionChoice(_Strict):
-    name: FunctionName
+    name: str
 
 
 class ToolChoice(_Strict):
@@ -174,20 +127,17 @@ class ToolChoice(_Strict):
     function: _FunctionChoice
 
 
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-
-
 class ChatRequest(_Strict):
     """Body of `POST /chat/completions`, with the parameters that are supported."""
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
+    messages: Messages
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=_MAX_TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=_MAX_TOKENS)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-_MAX_SEED, le=_MAX_SEED)] | None = None
 
@@ -200,7 +150,7 @@ class ChatRequest(_Strict):
     service_tier: Literal["auto", "default"] | None = None
 
     # For llama.cpp only: other engines accept the values that request nothing.
-    n: Annotated[int, Field(ge=1, le=_MAX_CHOICES)] | None = None
+    n: Annotated[int, Field(ge=1, le=8)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     presence_penalty: Penalty | None = None
@@ -215,12 +165,15 @@ class ChatRequest(_Strict):
         ]
         | None
     ) = None
-    tools: Annotated[list[_Tool], Field(max_length=128)] | None = None
+    tools: Annotated[list[ChatCompletionFunctionTool], Field(max_length=128)] | None = (
+        None
+    )
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: (
         Annotated[
-            _TextFormat | _JsonFormat | JsonSchemaFormat, Field(discriminator="type")
+            ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema,
+            Field(discriminator="type"),
         ]
         | None
     ) = None
@@ -243,7 +196,7 @@ class ScoreRequest(_Strict):
     """Body of `POST /score`, which OpenAI does not have."""
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
+    messages: Messages
 
 
 class TokenizeRequest(_Strict):
@@ -251,58 +204,50 @@ class TokenizeRequest(_Strict):
 
     model: str
     prompt: str = ""
-    messages: (
-        Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)] | None
-    ) = None
+    messages: Messages | None = None
 
 
+# What an error may repeat; other names are the client's own, or those of a union.
 _NAMES = frozenset(
     name for model in _Strict.__subclasses__() for name in model.model_fields
-)
+) | {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
 
 
 def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Return the error for an invalid parameter of a body, a query or a form."""
-    # Each member of a union reports its own errors: show the one that matched furthest.
-    first = _path(errors[0])
-    same = [each for each in errors if _path(each)[:1] == first[:1]]
-    best = max(same, key=_match_depth)
-    name = ".".join(map(str, _path(best)))
     param = next((str(part) for part in errors[0]["loc"][1:]), None)
-    if best["type"] == "json_invalid" or (not name and best["loc"] == ("body",)):
+    # Each member of a union reports its own errors: show the one that matched furthest.
+    same = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]]
+    best = max(same, key=_match_depth)
+    path, kind = ".".join(_path(best)), best["type"]
+    if kind == "json_invalid" or (not path and best["loc"] == ("body",)):
         msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
-    if name == "file":
-        msg = "'file' must be an uploaded file."
-        return ApiError(msg, code="missing_required_parameter", param=param)
-    if best["type"] == "extra_forbidden":
+    if kind == "extra_forbidden":
         msg = (
-            f"Unrecognized key within '{name}'."
-            if name
+            f"Unrecognized key within '{path}'."
+            if path
             else "Unrecognized request argument."
         )
         return ApiError(msg, code="unknown_parameter", param=param)
-    if best["type"] == "missing":
-        msg = f"Missing required parameter: '{name}'."
+    if kind == "missing" or path == "file":
+        msg = f"Missing required parameter: '{path}'."
         return ApiError(msg, code="missing_required_parameter", param=param)
-    msg = f"Invalid value for '{name}': {best['msg']}."
-    if param in _UNSUPPORTED or name == "method.type":
+    msg = f"Invalid value for '{path}': {best['msg']}."
+    if {param, path} & _UNSUPPORTED:
         msg += " The local server does not support this."
     return ApiError(msg, code="invalid_value", param=param)
 
 
-def _path(error: Mapping[str, Any]) -> tuple[str | int, ...]:
-    where, *parts = error["loc"]
-    if where != "body":
-        return tuple(parts)
-    # Without the members of unions, and without keys that the client chose.
-    known = parts[:-1] if error["type"] == "extra_forbidden" else parts
-    return tuple(
-        part for part in known if isinstance(part, int) or part in _NAMES | _FORM_NAMES
-    )
-
-
 def _match_depth(error: Mapping[str, Any]) -> tuple[int, bool]:
-    kind = error["type"]
-    is_of_type = kind in {"literal_error", "missing"} or kind.endswith("_type")
-    return len(_path(error)), not is_of_type
+    is_of_value = not error["type"].endswith(("_type", "literal_error", "missing"))
+    return len(_path(error)), is_of_value
+
+
+def _path(error: Mapping[str, Any]) -> list[str]:
+    where, *parts = error["loc"]
+    if error["type"] == "extra_forbidden":
+        parts.pop()
+    if where == "body":
+        parts = [each for each in parts if isinstance(each, int) or each in _NAMES]
+    return [str(each) for each in parts]

@@ -32,7 +32,8 @@ from langchain_chatexports.local_server.http.requests import (
     TokenizeRequest,
 )
 from langchain_chatexports.local_server.http.service import LocalService
-from langchain_chatexports.local_server.storage.json_lines import JsonLinesError
+from langchain_chatexports.local_server.storage.files import JsonLinesError
+from langchain_chatexports.local_server.storage.models import TunedModel
 
 _MIN_LIFETIME, _MAX_LIFETIME = 3600, 2_592_000
 
@@ -196,29 +197,33 @@ def retrieve_fine_tuning_job(job: FoundJob) -> Response:
 @router.post("/fine_tuning/jobs/{fine_tuning_job_id}/cancel")
 def cancel_fine_tuning_job(service: Service, job: FoundJob) -> Response:
     """Cancel a job that has not finished."""
-    is_cancelled = service.jobs.stop(job["id"], "cancelled")
-    return _changed_job(service, job["id"], "cancelled", is_changed=is_cancelled)
+    return _changed(service, job, "cancelled")
 
 
 @router.post("/fine_tuning/jobs/{fine_tuning_job_id}/pause")
 def pause_fine_tuning_job(service: Service, job: FoundJob) -> Response:
     """Stop a job that has not finished, until it is resumed."""
-    is_paused = service.jobs.stop(job["id"], "paused")
-    return _changed_job(service, job["id"], "paused", is_changed=is_paused)
+    return _changed(service, job, "paused")
 
 
 @router.post("/fine_tuning/jobs/{fine_tuning_job_id}/resume")
 def resume_fine_tuning_job(service: Service, job: FoundJob) -> Response:
     """Continue a paused or failed job from its last save."""
-    is_queued = service.jobs.resume(job["id"])
-    if is_queued:
-        service.queue.enqueue(job["id"])
-    return _changed_job(service, job["id"], "resumed", is_changed=is_queued)
+    return _changed(service, job, "resumed")
 
 
-def _changed_job(
-    service: LocalService, job_id: str, change: str, *, is_changed: bool
+def _changed(
+    service: LocalService,
+    job: dict[str, Any],
+    change: Literal["cancelled", "paused", "resumed"],
 ) -> Response:
+    job_id = job["id"]
+    if change == "resumed":
+        is_changed = service.jobs.resume(job_id)
+        if is_changed:
+            service.queue.enqueue(job_id)
+    else:
+        is_changed = service.jobs.stop(job_id, change)
     job = _find_job(service, job_id)
     if not is_changed:
         msg = f"The job is {job['status']} and cannot be {change}."
@@ -236,20 +241,18 @@ def list_fine_tuning_events(
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints")
 def list_fine_tuning_job_checkpoints(
-    service: Service, job: FoundJob, after: After = "", limit: Limit = 10
+    job: FoundJob, after: After = "", limit: Limit = 10
 ) -> Response:
-    """List the one checkpoint of a succeeded job: the epoch that became the model."""
-    return _page(service.checkpoints(job), after, limit)
+    """List no checkpoints: the best epoch is the model."""
+    del job
+    return _page([], after, limit)
 
 
 @router.get("/models")
 def list_models(service: Service) -> Response:
     """List the base model, its aliases and the tuned models."""
     own = [_model(name) for name in (service.base_model, *service.aliases)]
-    tuned = [
-        _model(record["name"], record["created_at"])
-        for record in service.models.newest_first()
-    ]
+    tuned = [_model(model.name, model) for model in service.models.newest_first()]
     return JsonResponse({"object": "list", "data": [*own, *tuned]})
 
 
@@ -257,12 +260,12 @@ def list_models(service: Service) -> Response:
 def retrieve_model(service: Service, model: str) -> Response:
     """Return one model."""
     service.find_model(model)
-    record = service.models.get(model)
-    return JsonResponse(_model(model, record["created_at"] if record else 0))
+    return JsonResponse(_model(model, service.models.get(model)))
 
 
-def _model(name: str, created_at: int = 0) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": created_at, "owned_by": "local"}
+def _model(name: str, tuned: TunedModel | None = None) -> dict[str, Any]:
+    created = 0 if tuned is None else int(tuned.created_at.timestamp())
+    return {"id": name, "object": "model", "created": created, "owned_by": "local"}
 
 
 @router.delete("/models/{model:path}", responses=_described(ModelDeleted))

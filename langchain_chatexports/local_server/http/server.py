@@ -16,16 +16,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.bases.description import (
-    describe_base,
-    signature_of,
-)
+from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import check_weights
 from langchain_chatexports.local_server.engines.choice import choose_engine
@@ -34,13 +31,12 @@ from langchain_chatexports.local_server.processes import (
     default_threads,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.database import is_disk_full
-from langchain_chatexports.local_server.storage.running import (
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
     RunningServer,
-    publish_server,
-    withdraw_server,
+    write_json,
 )
+from langchain_chatexports.local_server.storage.database import is_disk_full
 
 if TYPE_CHECKING:  # It imports FastAPI.
     from langchain_chatexports.local_server.http.service import LocalService
@@ -61,6 +57,7 @@ _PACKAGES = (
     "platformdirs",
     "psutil",
 )
+HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 2
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
@@ -68,14 +65,11 @@ _KEEP_ALIVE_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class ServerInfo:
+class ServerInfo(RunningServer):
     """The address and key of a running server."""
 
-    base_url: str
-    base_model: str
-    api_key: str = field(repr=False)
     data_dir: str
-    engine: str = "transformers"
+    engine: str
     """Which engine answers, and why."""
 
 
@@ -120,54 +114,51 @@ def _serve(
     settings.check()
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
-    with (
-        _full_disk_explained(),
-        listen(settings.host, settings.port) as listener,
-        open_service(settings) as service,
-    ):
-        # Everything is downloaded.
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-        info = ServerInfo(
-            base_url=_base_url(listener),
-            base_model=service.base_model,
-            api_key=settings.api_key or secrets.token_urlsafe(32),
-            data_dir=str(service.data.root),
-            engine=str(service.choice),
-        )
-        from langchain_chatexports.local_server.http.app import create_app
-
-        app = create_app(service, api_key=info.api_key, host=settings.host)
-
-        def call_when_ready() -> None:
-            server = RunningServer(
-                info.base_url, info.base_model, info.api_key, os.getpid()
-            )
-            publish_server(service.data, server)
-            if on_ready is not None:
-                on_ready(info)
-
-        try:
-            run_app(
-                app,
-                listener,
-                call_when_ready,
-                lambda: should_stop(service.users),
-                ws="none",
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            )
-        finally:
-            withdraw_server(service.data)
-
-
-@contextmanager
-def _full_disk_explained() -> Iterator[None]:
     try:
-        yield
+        with (
+            listen(HOST, settings.port) as listener,
+            open_service(settings) as service,
+        ):
+            _run(service, settings, listener, on_ready, should_stop)
     except OSError as error:
         if not is_disk_full(error):
             raise
         msg = "The disk with the data directory is full. Free some space first."
         raise LocalServerError(msg) from error
+
+
+def _run(
+    service: "LocalService",
+    settings: ServerSettings,
+    listener: socket.socket,
+    on_ready: Callable[[ServerInfo], None] | None,
+    should_stop: Callable[[int], bool],
+) -> None:
+    from langchain_chatexports.local_server.http.app import create_app
+
+    # Everything is downloaded.
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    info = ServerInfo(
+        base_url=f"http://{HOST}:{listener.getsockname()[1]}/v1",
+        base_model=service.base_model,
+        api_key=settings.api_key or secrets.token_urlsafe(32),
+        data_dir=str(service.data.root),
+        engine=str(service.choice),
+    )
+
+    def call_when_ready() -> None:
+        write_json(service.data.running, asdict(info))
+        if on_ready is not None:
+            on_ready(info)
+
+    run_app(
+        create_app(service, api_key=info.api_key),
+        listener,
+        call_when_ready,
+        lambda: should_stop(service.users),
+        ws="none",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )
 
 
 @contextmanager
@@ -187,16 +178,11 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
         from langchain_chatexports.local_server.http.service import LocalService
 
         yield LocalService(
+            settings,
             data,
-            base=settings.base,
             base_model=description.name,
-            base_directory=directory,
-            signature=signature_of(directory),
-            engine=choice,
-            aliases=settings.aliases,
-            threads=settings.threads or default_threads(),
-            batch_threads=settings.threads or os.cpu_count(),
-            resume_jobs=settings.resume_jobs,
+            directory=directory,
+            choice=choice,
         )
 
 
@@ -285,8 +271,7 @@ def run_app(
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
     """Bind a port; 0 is a free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two
         # programs share a port.
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
@@ -301,12 +286,6 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
             )
             raise LocalServerError(msg) from error
         yield listener
-
-
-def _base_url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/v1"
 
 
 def _print_json(answer: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
-"""The service behind the routes: files, jobs, models and the engine of a server."""
+"""The service behind the routes: files, jobs, models and the engines of a server."""
 
 import contextlib
-import random
+import os
+import re
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +16,7 @@ from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
+from langchain_chatexports.local_server.bases.description import signature_of
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.choice import EngineChoice
@@ -23,23 +26,23 @@ from langchain_chatexports.local_server.engines.transformers import (
 )
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
 from langchain_chatexports.local_server.http.requests import JobRequest
+from langchain_chatexports.local_server.processes import default_threads
+from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
 )
-from langchain_chatexports.local_server.storage.deletion import (
-    delete_kept,
+from langchain_chatexports.local_server.storage.deletion import delete_kept
+from langchain_chatexports.local_server.storage.files import (
+    FileStore,
+    JsonLinesError,
+    read_examples,
     uploads_of,
 )
-from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import (
     UNFINISHED,
     JobStore,
     last_saved,
-)
-from langchain_chatexports.local_server.storage.json_lines import (
-    JsonLinesError,
-    read_examples,
 )
 from langchain_chatexports.local_server.storage.models import (
     PERSON_KEY,
@@ -63,6 +66,8 @@ _WARM_UP_SECONDS = 30.0
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
+# As `ChatFineTuner` names its uploads.
+_TUNERS_FILE = re.compile(r"chatexports-[0-9a-f]{32}\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -77,72 +82,70 @@ class ServedModel:
 
 
 class LocalService:
-    """The files, jobs, models and engine of one server."""
+    """The files, jobs, models and engines of one server."""
 
     def __init__(
         self,
+        settings: ServerSettings,
         data: DataDirectory,
         *,
-        base: str | None,
         base_model: str,
-        base_directory: Path,
-        signature: str,
-        engine: EngineChoice | None = None,
-        aliases: dict[str, str] | None = None,
-        threads: int = 1,
-        batch_threads: int | None = None,
-        resume_jobs: bool = True,
+        directory: Path,
+        choice: EngineChoice,
     ) -> None:
-        """Open a data directory; `start` starts the queued jobs."""
-        self.base_model = base_model
-        self.aliases = sorted(aliases or {})
+        """Open a data directory; `start` starts the queued jobs.
+
+        Args:
+            settings: The server's settings.
+            data: The prepared data directory.
+            base_model: The base's short name.
+            directory: The base in transformers' format.
+            choice: The engine that answers.
+        """
+        self._settings = settings
+        self._directory = directory
+        self._signature = signature_of(directory)
         self.data = data
+        self.base_model = base_model
+        self.aliases = sorted(settings.aliases)
+        self.choice = choice
         self.files = FileStore(data)
         self.jobs = JobStore(data)
-        self.models = ModelStore(data, base_model=base_model, signature=signature)
-        self._base_directory = base_directory
-        self.tokenizer = ChatTokenizer(base_directory)
-        self.scorer = TransformersEngine(
-            base_directory, self.tokenizer, threads=threads
-        )
+        self.models = ModelStore(data, base_model=base_model, signature=self._signature)
+        self.tokenizer = ChatTokenizer(directory)
+        threads = settings.threads or default_threads()
+        self.scorer = TransformersEngine(directory, self.tokenizer, threads=threads)
         self.queue = TrainingQueue(
             self.jobs,
             self.files,
             self.models,
-            data_dir=data.root,
-            base_directory=base_directory,
+            data=data,
+            base_directory=directory,
             threads=threads,
-            resumes=resume_jobs,
+            resumes=settings.resume_jobs,
         )
         self.llama_cpp: LlamaCppEngine | None = None
-        self.choice = engine or EngineChoice(None, reason="as asked for")
-        gguf = self.choice.gguf
-        if gguf is not None:
+        if choice.gguf is not None:
             self.llama_cpp = LlamaCppEngine(
-                gguf.file,
+                choice.gguf.file,
                 self.tokenizer,
                 name=base_model,
-                adapter_file=gguf.adapter_file,
+                adapter_file=choice.gguf.adapter_file,
                 threads=threads,
-                batch_threads=batch_threads,
-                max_context=self.choice.max_context,
+                batch_threads=settings.threads or os.cpu_count(),
+                max_context=choice.max_context,
                 is_training=lambda: self.queue.is_training,
             )
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
-        self._validation_lock = threading.Lock()
-        self._creation_lock = threading.Lock()
+        self._ordering_lock = threading.Lock()
         self._warming: threading.Thread | None = None
-        self._resume_jobs = resume_jobs
         self._created_at = int(time.time())
         self.checked_examples = 0
         """Examples that were checked for jobs since the start."""
 
         self.users = 0
         """Other programs that keep the server running."""
-
-        self._base = base
-        self._signature = signature
 
     def start(self) -> None:
         """Start the queue, and load in the background what the first job needs."""
@@ -161,28 +164,34 @@ class LocalService:
         if self._warming is not None:
             # A thread that is importing torch while Python ends aborts the process.
             self._warming.join(_WARM_UP_SECONDS)
-        if not self._resume_jobs:
-            self._delete_new_uploads_without_job()
+        if not self._settings.resume_jobs:
+            self._delete_uploads_of_interrupted_orders()
 
-    def _delete_new_uploads_without_job(self) -> None:
-        # A command that was interrupted while it ordered a job leaves its examples.
+    def _delete_uploads_of_interrupted_orders(self) -> None:
         used = set().union(*map(uploads_of, self.jobs.newest_first()))
         for file in self.files.newest_first():
-            if file["created_at"] >= self._created_at and file["id"] not in used:
+            is_new = file["created_at"] >= self._created_at and file["id"] not in used
+            # Other programs may upload examples now, and create a job another day.
+            if is_new and _TUNERS_FILE.fullmatch(file["filename"]):
                 self.files.delete(file["id"])
+
+    def _warm_up(self) -> None:
+        # If this fails, the first request reports the error.
+        with contextlib.suppress(Exception):
+            self.tokenizer.context  # noqa: B018 - loads the tokenizer.
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by its name, which is never a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
-        record = self.models.get(name)
-        if record is not None:
-            return ServedModel(name, self.models.folder(record["id"]))
+        model = self.models.get(name)
+        if model is not None:
+            return ServedModel(name, model.path)
         msg = "The model does not exist on this server."
-        other = self.models.other_base(name)
+        other = self.models.of_any_base(name)
         if other is not None:
             msg = (
-                f"This model was tuned from {other}, and the server runs "
+                f"This model was tuned from {other.base_model}, and the server runs "
                 f"{self.base_model}. Start it with the other base."
             )
         raise ApiError(msg, status=404, code="model_not_found", param="model")
@@ -192,51 +201,69 @@ class LocalService:
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
-        record = self.models.get(name)
-        if record is None:
+        model = self.models.get(name)
+        if model is None:
             raise not_found(kind="model", param="model")
         delete_kept(name, data_dir=self.data.root)
         for engine in (self.llama_cpp, self.scorer):
             if engine is not None:
-                engine.forget(self.models.folder(record["id"]))
+                engine.forget(model.path)
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
         """Validate a job and its files, and queue it."""
         if self.find_model(request.model).adapter is not None:
             msg = f"Tuned models cannot be tuned again here; use {self.base_model}."
             raise ApiError(msg, code="model_not_available", param="model")
-        max_length = self._max_example_length()
-        training = self._validate_file(
-            request.training_file, "training_file", max_length
-        )
-        validation = None
-        if request.validation_file is not None:
-            validation = self._validate_file(
-                request.validation_file, "validation_file", max_length
-            )
-        requested = request.requested_hyperparameters()
         metadata = request.metadata or {}
-        resolved = resolve_hyperparameters(
-            requested, examples=training.count, device=expected_device()
-        )
-        model_id = new_model_id()
-        name = tuned_model_name(self.base_model, request.suffix, model_id)
-        hyperparameters = asdict(resolved)
-        record: dict[str, Any] = {
+        # One order at a time: a client that had no answer in time sends it again.
+        with self._ordering_lock:
+            known = self._unfinished_job(metadata.get(KEY))
+            if known is not None:
+                return known
+            max_length = self._max_example_length()
+            training = self._validate(request.training_file, max_length)
+            events = _warnings(training, "training", max_length)
+            if request.validation_file is not None:
+                held_out = self._validate(
+                    request.validation_file, max_length, is_training=False
+                )
+                events += _warnings(held_out, "validation", max_length)
+            if request.model != self.base_model:
+                alias = f"{request.model} is an alias here"
+                events.insert(0, f"{alias}: the job tunes {self.base_model}")
+            requested = request.requested_hyperparameters()
+            resolved = resolve_hyperparameters(
+                requested, examples=training.count, device=expected_device()
+            )
+            private = {
+                "max_length": max_length,
+                # An explicit number of epochs is trained completely.
+                "stops_early": requested["n_epochs"] == "auto",
+                "model": self._model_record(request.suffix, metadata),
+            }
+            record = self._job_record(request, asdict(resolved))
+            job = self.jobs.create(record, private=private, events=events)
+        self.queue.enqueue(job["id"])
+        return job
+
+    def _job_record(
+        self, request: JobRequest, hyperparameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return a job as OpenAI shows it."""
+        seed = request.seed
+        method = {"hyperparameters": hyperparameters}
+        return {
             "model": self.base_model,
             "fine_tuned_model": None,
             "training_file": request.training_file,
             "validation_file": request.validation_file,
             "result_files": [],
             "hyperparameters": hyperparameters,
-            "method": {
-                "type": "supervised",
-                "supervised": {"hyperparameters": hyperparameters},
-            },
-            "seed": _seed(request.seed),
+            "method": {"type": "supervised", "supervised": method},
+            "seed": secrets.randbelow(2**31) if seed is None else seed,
             "user_provided_suffix": request.suffix,
             "organization_id": "local",
-            "metadata": metadata,
+            "metadata": request.metadata or {},
             "integrations": [],
             "trained_tokens": None,
             "finished_at": None,
@@ -244,38 +271,27 @@ class LocalService:
             "error": None,
             "profile": self.profile(),
         }
-        private = {
-            "max_length": max_length,
-            # An explicit number of epochs is trained completely.
-            "stops_early": requested["n_epochs"] == "auto",
-            "model": {
-                "id": model_id,
-                "name": name,
-                "base": self._base,
-                "base_model": self.base_model,
-                "signature": self._signature,
-                "suffix": request.suffix,
-                "person": metadata.get(PERSON_KEY),
-                "source": metadata.get(SOURCE_KEY),
-            },
+
+    def _model_record(
+        self, suffix: str | None, metadata: dict[str, str]
+    ) -> dict[str, Any]:
+        """Return what is known of the `model.json` that the trainer will write."""
+        model_id = new_model_id()
+        return {
+            "id": model_id,
+            "name": tuned_model_name(self.base_model, suffix, model_id),
+            "base": self._settings.base,
+            "base_model": self.base_model,
+            "signature": self._signature,
+            "suffix": suffix,
+            "person": metadata.get(PERSON_KEY),
+            "source": metadata.get(SOURCE_KEY),
         }
-        events = [
-            *self._alias_warnings(request.model),
-            *_warnings(training, "training", max_length),
-            *(_warnings(validation, "validation", max_length) if validation else ()),
-        ]
-        with self._creation_lock:
-            known = self._unfinished_job(metadata.get(KEY))
-            if known is not None:
-                return known
-            job = self.jobs.create(record, private=private, events=events)
-        self.queue.enqueue(job["id"])
-        return job
 
     def _unfinished_job(self, order: str | None) -> dict[str, Any] | None:
         """Return the unfinished job of an order; one that was stopped continues."""
-        for job in self.jobs.newest_first():
-            if order is None or job["metadata"].get(KEY) != order:
+        for job in self.jobs.newest_first() if order else ():
+            if job["metadata"].get(KEY) != order:
                 continue
             has_failed = job["status"] == "failed"
             if job["status"] == "paused" or (
@@ -288,24 +304,6 @@ class LocalService:
                 return job
         return None
 
-    def checkpoints(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the epoch that became the model of a job; none before it succeeds."""
-        name = job["fine_tuned_model"]
-        record = self.models.get(name) if name else None
-        if record is None:
-            return []
-        return [
-            {
-                "object": "fine_tuning.job.checkpoint",
-                "id": f"ftckpt-{record['id']}",
-                "created_at": record["created_at"],
-                "fine_tuned_model_checkpoint": name,
-                "fine_tuning_job_id": job["id"],
-                "step_number": record["step"],
-                "metrics": {"step": record["step"], **record["metrics"]},
-            }
-        ]
-
     def profile(self) -> dict[str, Any]:
         """Return the limits and abilities of its models, as LangChain names them."""
         has_llama_cpp = self.llama_cpp is not None
@@ -316,82 +314,61 @@ class LocalService:
             "text_inputs": True,
             "text_outputs": True,
             "image_inputs": False,
-            "image_outputs": False,
             "audio_inputs": False,
-            "audio_outputs": False,
             "reasoning_output": False,
             "tool_calling": can_call,
             "tool_choice": can_call,
             "structured_output": has_llama_cpp,
         }
 
-    def _warm_up(self) -> None:
-        # If this fails, the first request reports the error.
-        with contextlib.suppress(Exception):
-            self.tokenizer.context  # noqa: B018 - loads the tokenizer.
-
     def _max_example_length(self) -> int:
         try:
             self.tokenizer.template  # noqa: B018 - derives it.
-            check_trainable(self._base_directory)
+            check_trainable(self._directory)
         except (TemplateError, LocalServerError) as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
         return min(_MAX_EXAMPLE_TOKENS, self.tokenizer.context)
 
-    def _validate_file(
-        self, file_id: str, param: str, max_length: int
+    def _validate(
+        self, file_id: str, max_length: int, *, is_training: bool = True
     ) -> LabeledDataset:
+        """Check the examples of a file, and count them; no file is held in memory."""
+        param = "training_file" if is_training else "validation_file"
         if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
-        minimum = _MIN_EXAMPLES if param == "training_file" else 1
-        # One file at a time, and never a whole file in memory.
-        with self._validation_lock:
-            try:
-                path = self.files.path(file_id)
-                problems: list[str] = [
-                    str(problem)
-                    for problem in validate_examples(
-                        read_examples(path),
-                        minimum=minimum,
-                        allow_trailing=True,
-                        limit=_MAX_PROBLEMS,
-                    )
-                ]
-                if problems:
-                    raise _invalid_file(problems, param)
-                dataset = label_examples(
-                    self._counted(read_examples(path)),
-                    self.tokenizer.template,
-                    max_length=max_length,
-                    keep=False,
-                )
-            except FileNotFoundError:
-                raise not_found(kind="file", param=param) from None
-            except JsonLinesError as error:
-                raise ApiError(str(error), code="invalid_file", param=param) from error
+        path = self.files.path(file_id)
+        try:
+            invalid = validate_examples(
+                read_examples(path),
+                minimum=_MIN_EXAMPLES if is_training else 1,
+                allow_trailing=True,
+                limit=_MAX_PROBLEMS,
+            )
+            if invalid:
+                raise _invalid_file(list(map(str, invalid)), param)
+            dataset = label_examples(
+                self._counted(read_examples(path)),
+                self.tokenizer.template,
+                max_length=max_length,
+                keep=False,
+            )
+        except FileNotFoundError:
+            raise not_found(kind="file", param=param) from None
+        except JsonLinesError as error:
+            raise ApiError(str(error), code="invalid_file", param=param) from error
+        if not dataset.count and not dataset.problems:
+            dataset.problems.append(
+                f"no example has an answer within {max_length} tokens"
+            )
         if dataset.problems:
             raise _invalid_file(dataset.problems, param)
-        if not dataset.count:
-            nothing = f"no example has an answer within {max_length} tokens"
-            raise _invalid_file([nothing], param)
         return dataset
 
     def _counted(self, examples: Iterable[Any]) -> Iterator[Any]:
         for example in examples:
             yield example
             self.checked_examples += 1
-
-    def _alias_warnings(self, name: str) -> list[str]:
-        if name == self.base_model:
-            return []
-        return [f"{name} is an alias here: the job tunes {self.base_model}"]
-
-
-def _seed(requested: int | None) -> int:
-    if requested is not None:
-        return requested
-    return random.randrange(2**31)  # noqa: S311 - not a secret.
 
 
 def _invalid_file(problems: list[str], param: str) -> ApiError:
@@ -405,26 +382,14 @@ def _invalid_file(problems: list[str], param: str) -> ApiError:
 
 
 def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
+    cut = f"longer than {max_length} tokens: the rest is not learned; split long chats"
+    ending = "without an assistant message at the end: what follows the last one is"
+    opening = "with an assistant message at the beginning: it is learned as an opening"
+    found = (
+        (dataset.cut, f"{cut} first"),
+        (dataset.without_loss, "left out: no answer can be learned"),
+        (dataset.trailing, f"{ending} not learned"),
+        (dataset.leading, f"{opening} line"),
+    )
     example = f"{what} example"
-    warnings = []
-    if dataset.cut:
-        warnings.append(
-            f"{plural(dataset.cut, example)} longer than {max_length} tokens: the rest "
-            "is not learned; split long chats first"
-        )
-    if dataset.without_loss:
-        warnings.append(
-            f"{plural(dataset.without_loss, example)} left out: no answer can be "
-            "learned"
-        )
-    if dataset.trailing:
-        warnings.append(
-            f"{plural(dataset.trailing, example)} without an assistant message at the "
-            "end: what follows the last one is not learned"
-        )
-    if dataset.leading:
-        warnings.append(
-            f"{plural(dataset.leading, example)} with an assistant message at the "
-            "beginning: it is learned as an opening line"
-        )
-    return warnings
+    return [f"{plural(count, example)} {text}" for count, text in found if count]

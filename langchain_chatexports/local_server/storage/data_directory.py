@@ -19,13 +19,15 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 
@@ -33,7 +35,6 @@ _APPLICATION = "langchain-chatexports"
 _DATABASE = "chatexports.db"
 # Files that file managers create in any folder that is opened.
 _LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-_TRASH = ".deleted-"
 FILE_ID = re.compile(r"file-[0-9a-f]{24}")
 JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
 MODEL_ID = re.compile(r"[0-9a-f]{12}")
@@ -75,6 +76,7 @@ class DataDirectory:
         self.models = self.root / "models"
         self.lock = self.root / "server.lock"
         self.running = self.root / "server.json"
+        self._folders = (self.files, self.jobs, self.models)
 
     @property
     def is_own(self) -> bool:
@@ -100,9 +102,8 @@ class DataDirectory:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Its journals get the same mode.
             os.close(os.open(self.database, os.O_WRONLY | os.O_CREAT, 0o600))
-            for folder in self._folders:
-                folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.root, *self._folders):
+                folder.mkdir(mode=0o700, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
             msg = (
@@ -138,11 +139,10 @@ class DataDirectory:
                 for entry in folder.iterdir():
                     if _TRASHED.fullmatch(entry.name) and not entry.is_symlink():
                         shutil.rmtree(entry, ignore_errors=True)
-            yield
-
-    @property
-    def _folders(self) -> tuple[Path, Path, Path]:
-        return self.files, self.jobs, self.models
+            try:
+                yield
+            finally:
+                self.running.unlink(missing_ok=True)
 
     def _refuse(self, remedy: str) -> NoReturn:
         msg = (
@@ -150,6 +150,39 @@ class DataDirectory:
             f"missing, or its folders are links. {remedy}."
         )
         raise LocalServerError(msg)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """The address and key of the server that runs on a data directory.
+
+    It is in `server.json`, for other programs of the same user.
+    """
+
+    base_url: str
+    base_model: str
+    api_key: str = field(repr=False)
+
+
+def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
+    """Return the server that runs on a data directory, if its record can be trusted."""
+    data = DataDirectory(data_dir)
+    # A killed server leaves its record, but not its lock.
+    if not is_locked(data.lock) or data.running.is_symlink():
+        return None
+    try:
+        with open_regular_file(data.running) as file:
+            status = os.fstat(file.fileno())
+            if os.name != "nt" and (
+                status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077
+            ):
+                return None  # Others can have written it.
+            value: Any = json.loads(file.read())
+        return RunningServer(
+            *(str(value[key]) for key in ("base_url", "base_model", "api_key"))
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def new_id(prefix: str) -> str:
@@ -198,9 +231,10 @@ def replace(source: Path, target: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Rename a folder out of the way, then delete it."""
-    trash = folder.with_name(f"{_TRASH}{re.sub(r'[^a-zA-Z0-9-]', '', folder.name)}")
-    if folder.exists():
-        shutil.rmtree(trash, ignore_errors=True)
-        replace(folder, trash)
-    if trash.exists():
+    trash = folder.with_name(f".deleted-{folder.name}")
+    # Two processes can delete the same one.
+    with suppress(FileNotFoundError):
+        if folder.exists():
+            shutil.rmtree(trash, ignore_errors=True)
+            replace(folder, trash)
         shutil.rmtree(trash)

@@ -5,6 +5,7 @@ is killed. What is deleted is overwritten in the file. There is no message text 
 """
 
 import errno
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +15,8 @@ from langchain_chatexports.exceptions import LocalServerError
 
 _VERSION = 1
 _TIMEOUT_SECONDS = 30.0
+# More than the journal of any deletion here.
+_JOURNAL_BYTES = 2**20
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS files (
@@ -78,9 +81,12 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, *, only_deletes: bool = False) -> Iterator[sqlite3.Connection]:
     """Open the database for one transaction, which an exception rolls back."""
     with reading(path) as connection:
+        if only_deletes and shutil.disk_usage(path.parent).free < _JOURNAL_BYTES:
+            # A deletion takes no space, but its journal does.
+            connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             yield connection

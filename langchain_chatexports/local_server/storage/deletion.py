@@ -1,22 +1,25 @@
 """Deletion of what this program made: a model, a job, uploaded examples, everything.
 
 Only what has a record of ours is deleted. It works while a server runs, which finds a
-deleted model no more and stops the trainer of a deleted job.
+deleted model no more and stops the trainer of a deleted job; and on a full disk.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
     remove_folder,
 )
-from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.storage.jobs import UNFINISHED, JobStore
+from langchain_chatexports.local_server.storage.database import DatabaseError
+from langchain_chatexports.local_server.storage.files import FileStore, uploads_of
+from langchain_chatexports.local_server.storage.jobs import (
+    UNFINISHED,
+    JobEndedError,
+    JobStore,
+)
 from langchain_chatexports.local_server.storage.models import list_models
 
 NOT_DELETED = (
@@ -36,16 +39,6 @@ class KeptData:
 
     jobs: int
     models: int
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        return ", ".join(
-            (
-                plural(self.models, "model"),
-                plural(self.jobs, "job"),
-                plural(self.files, "file of examples", "files of examples"),
-            )
-        )
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
@@ -76,6 +69,7 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
     """
     data = DataDirectory(data_dir)
     data.require_own()
+    jobs = JobStore(data)
     if FILE_ID.fullmatch(name):
         _delete_file(name, data)
         return
@@ -84,17 +78,22 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
             # If this fails, the model stays listed and can be deleted later.
             _delete_uploads(model.job_id, data)
             remove_folder(model.path)
-            if JobStore(data).get(model.job_id) is not None:
-                JobStore(data).delete(model.job_id)
+            if jobs.get(model.job_id) is not None:
+                jobs.delete(model.job_id)
             return
         if model.job_id == name:
             msg = f"Job {name} made the model {model.name}: delete that."
-            raise LocalServerError(msg)
-    jobs = JobStore(data)
-    if jobs.get(name) is None:
+            raise JobEndedError(msg)
+    job = jobs.get(name)
+    if job is None:
         msg = f"There is no model or job {name}. See: chatexports models"
-        raise LocalServerError(msg)
-    jobs.stop(name, "cancelled")
+        raise JobEndedError(msg)
+    if job["status"] in {"queued", "running"}:
+        try:
+            jobs.stop(name, "cancelled")
+        except DatabaseError as error:
+            if not error.is_full:
+                raise
     jobs.wait_for_trainer(name)
     _delete_uploads(name, data)
     jobs.delete(name)
@@ -114,7 +113,6 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         files, jobs = FileStore(data), JobStore(data)
         for model in list_models(data.root):
             remove_folder(model.path)
-        # First the files: on a full disk, the database needs their space.
         for file in files.newest_first():
             files.delete(file["id"])
         for job in jobs.newest_first():
@@ -149,12 +147,3 @@ def _delete_uploads(job_id: str, data: DataDirectory) -> None:
             shared |= uploads_of(job)
     for file_id in own - shared:
         FileStore(data).delete(file_id)
-
-
-def uploads_of(job: dict[str, str | None]) -> set[str]:
-    """Return the ids of the files that a job was created with."""
-    used: Collection[str | None] = (
-        job.get("training_file"),
-        job.get("validation_file"),
-    )
-    return {file_id for file_id in used if file_id}

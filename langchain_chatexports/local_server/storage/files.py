@@ -1,26 +1,54 @@
-"""Uploaded files: their content in `files`, their records in the database."""
+"""Uploaded examples: their content in `files`, their records in the database."""
 
 import json
 import os
 import re
 import threading
 import time
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.finetuning.training_file import JobUse, jobs_that_used
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
     new_id,
 )
 from langchain_chatexports.local_server.storage.database import reading, writing
-from langchain_chatexports.local_server.storage.json_lines import read_examples
+from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.models import TunedModel
+
+MAX_LINE_BYTES = 8 * 2**20
+"""The maximum size of a line, which can take 30 times as much memory when parsed."""
 
 _BLOCK_BYTES = 1 << 20
 _MAX_NAME_LENGTH = 255
 # Parsing a line takes many times its size in memory: one upload at a time.
 _CHECKING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class KeptSet:
+    """Uploaded examples on this machine."""
+
+    id: str
+    """The id of the uploaded file, `file-…`."""
+
+    created_at: datetime
+    """When they were uploaded, in UTC."""
+
+    size_bytes: int
+    job_ids: tuple[str, ...]
+    """The jobs that were created with them, newest first."""
+
+
+class JsonLinesError(ValueError):
+    """A file that is not JSON lines; the text names the line."""
 
 
 class FileStore:
@@ -84,7 +112,7 @@ class FileStore:
         """Delete a file, if it exists."""
         # If this fails, the file stays listed and can be deleted later.
         self.path(file_id).unlink(missing_ok=True)
-        with writing(self._data.database) as database:
+        with writing(self._data.database, only_deletes=True) as database:
             database.execute("DELETE FROM files WHERE id = ?", (file_id,))
 
     def delete_expired(self) -> None:
@@ -111,6 +139,84 @@ class FileStore:
         for (file_id,) in ids:
             with suppress(OSError):  # The next call tries again.
                 self.delete(file_id)
+
+
+def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Read the JSON objects of a file, one per line; blank lines are skipped.
+
+    Raises:
+        JsonLinesError: If a line is not a JSON object, or too long.
+    """
+    number = 0
+    with Path(path).open("rb") as file:
+        # Not `for line in file`: one line could fill the memory. Lines end at line
+        # feeds only: text can contain U+2028.
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                msg = f"Line {number} is longer than {MAX_LINE_BYTES} bytes. Split it."
+                raise JsonLinesError(msg)
+            if not line.strip():
+                continue
+            try:
+                # Windows editors start a file with a byte order mark.
+                value = json.loads(line.decode("utf-8-sig"))
+            except (ValueError, RecursionError):
+                value = None
+            if not isinstance(value, dict):
+                msg = (
+                    "Expected file to have JSONL format, where every line is a JSON "
+                    f"dictionary. Line {number} is not a dictionary."
+                )
+                raise JsonLinesError(msg)
+            yield value
+
+
+def uploads_of(job: dict[str, Any]) -> set[str]:
+    """Return the ids of the files that a job was created with."""
+    used = (job.get("training_file"), job.get("validation_file"))
+    return {file_id for file_id in used if file_id}
+
+
+def list_sets(data_dir: str | Path | None = None) -> list[KeptSet]:
+    """Return the uploaded examples of a data directory, newest first."""
+    data = DataDirectory(data_dir)
+    if not data.is_own:
+        return []
+    jobs = JobStore(data).newest_first()
+    return [
+        KeptSet(
+            id=file["id"],
+            created_at=datetime.fromtimestamp(file["created_at"], timezone.utc),
+            size_bytes=file["bytes"],
+            job_ids=tuple(job["id"] for job in jobs if file["id"] in uploads_of(job)),
+        )
+        for file in FileStore(data).newest_first()
+    ]
+
+
+def jobs_that_used_set(
+    hashes: Collection[str], data_dir: str | Path | None = None
+) -> list[JobUse]:
+    """Return the jobs of a data directory that used a set of training examples."""
+    try:
+        data = DataDirectory(data_dir)
+    except MissingExtraError:
+        return []  # Nothing can be trained here without the extra.
+    if not data.is_own:
+        return []
+    files = {file["id"]: file["filename"] for file in FileStore(data).newest_first()}
+    return jobs_that_used(hashes, JobStore(data).newest_first(), files)
+
+
+def training_examples(model: TunedModel) -> list[dict[str, Any]]:
+    """Return the examples that a model was trained on; none if they were deleted."""
+    data = DataDirectory(model.path.parent.parent)
+    job = JobStore(data).get(model.job_id) if data.is_own else None
+    files = FileStore(data)
+    if job is None or files.get(job["training_file"]) is None:
+        return []
+    return list(read_examples(files.path(job["training_file"])))
 
 
 def _write(stream: BinaryIO, path: Path) -> int:

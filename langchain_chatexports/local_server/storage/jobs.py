@@ -7,7 +7,6 @@ saves stay until it is deleted.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -34,6 +33,10 @@ COMPLETE = "complete.json"
 
 _POLL_SECONDS = 0.05
 _TRAINER_SECONDS = 20.0
+
+
+class JobEndedError(LocalServerError):
+    """The job has finished, or was deleted."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,6 @@ def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
     return [_kept_job(job, jobs, has_server=has_server) for job in jobs.newest_first()]
 
 
-def job_events(job_id: str, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
-    """Return the events of a job as clients see them, oldest first."""
-    data = DataDirectory(data_dir)
-    return JobStore(data).events(job_id) if data.is_own else []
-
-
 def _kept_job(job: dict[str, Any], jobs: "JobStore", *, has_server: bool) -> KeptJob:
     status = job["status"]
     # Nobody trains the jobs of a server that was killed.
@@ -110,26 +107,28 @@ def _kept_job(job: dict[str, Any], jobs: "JobStore", *, has_server: bool) -> Kep
     )
 
 
-def cancel_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Cancel a job, whether a server runs or not; its saves are deleted."""
-    _change(job_id, data_dir, "cancelled")
+def job_events(job_id: str, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
+    """Return the events of a job as clients see them, oldest first."""
+    data = DataDirectory(data_dir)
+    return JobStore(data).events(job_id) if data.is_own else []
 
 
-def pause_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
-    """Pause a job, whether a server runs or not, until it is resumed."""
-    _change(job_id, data_dir, "paused")
-
-
-def _change(
-    job_id: str, data_dir: str | Path | None, status: Literal["cancelled", "paused"]
+def stop_job(
+    job_id: str,
+    status: Literal["cancelled", "paused"],
+    *,
+    data_dir: str | Path | None = None,
 ) -> None:
+    """Cancel a job, or pause it until it is resumed, whether a server runs or not."""
     data = DataDirectory(data_dir)
     data.require_own()
     jobs = JobStore(data)
-    jobs.require(job_id)
+    if jobs.get(job_id) is None:
+        msg = f"There is no job {job_id}. The jobs: chatexports models"
+        raise JobEndedError(msg)
     if not jobs.stop(job_id, status):
         msg = f"Job {job_id} has finished already. See: chatexports models"
-        raise LocalServerError(msg)
+        raise JobEndedError(msg)
 
 
 def last_saved(job_folder: Path) -> Path | None:
@@ -155,7 +154,7 @@ class JobStore:
         private: dict[str, Any],
         events: Collection[str],
     ) -> dict[str, Any]:
-        """Create a queued job."""
+        """Create a queued job; `events` are warnings."""
         job = {
             **record,
             "id": new_id("ftjob-"),
@@ -180,14 +179,6 @@ class JobStore:
     def get(self, job_id: str) -> dict[str, Any] | None:
         """Return a job as clients see it, or `None`."""
         return next(iter(self._select("WHERE id = ?", job_id)), None)
-
-    def require(self, job_id: str) -> dict[str, Any]:
-        """Return a job, or raise `LocalServerError` if there is none of this id."""
-        job = self.get(job_id)
-        if job is None:
-            msg = f"There is no job {job_id}. The jobs: chatexports models"
-            raise LocalServerError(msg)
-        return job
 
     def with_status(self, *statuses: str) -> list[str]:
         """Return the ids of the jobs in one of these states, oldest first."""
@@ -240,7 +231,7 @@ class JobStore:
         self.log(job_id, f"The job was {message}")
         self.wait_for_trainer(job_id)
         if status == "cancelled":
-            shutil.rmtree(self.folder(job_id), ignore_errors=True)
+            self.delete_results(job_id)
         return True
 
     def resume(self, job_id: str) -> bool:
@@ -267,11 +258,17 @@ class JobStore:
             time.sleep(_POLL_SECONDS)
 
     def delete(self, job_id: str) -> None:
-        """Delete a job with its events and saves."""
+        """Delete a job with its events, its saves and its model."""
         # If this fails, the job stays listed and can be deleted later.
-        remove_folder(self.folder(job_id))
-        with writing(self._data.database) as database:
+        self.delete_results(job_id)
+        with writing(self._data.database, only_deletes=True) as database:
             database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+    def delete_results(self, job_id: str) -> None:
+        """Delete a job's saves, and the model that its trainer may have published."""
+        remove_folder(self.folder(job_id))
+        if model_id := self.private(job_id).get("model", {}).get("id"):
+            remove_folder(self._data.models / model_id)
 
     def log(
         self,

@@ -1,8 +1,9 @@
-"""Tuned models: their names, records and the folders of their adapters."""
+"""Tuned models: their names, and the folders of their adapters."""
 
 import re
 import secrets
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,11 +32,7 @@ SOURCE_KEY = "langchain_chatexports_source"
 
 # OpenAI's limits.
 _MAX_SUFFIX_LENGTH, _MAX_METADATA_LENGTH = 64, 512
-
-MAX_LABEL_LENGTH = 100
-"""The length of a model's label."""
-
-
+_MAX_LABEL_LENGTH = 100
 _JOB_PREFIX = "ftjob-"
 
 
@@ -51,6 +48,9 @@ class TunedModel:
 
     base_model: str
     """The base's short name."""
+
+    signature: str
+    """The base's measures: another base can have the same name."""
 
     created_at: datetime
     """When it was finished, in UTC."""
@@ -111,25 +111,8 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
     data = DataDirectory(data_dir)
     if not data.models.is_dir():
         return []
-    return [
-        TunedModel(
-            name=record["name"],
-            base=record["base"],
-            base_model=record["base_model"],
-            created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
-            job_id=record["job_id"],
-            path=data.models / record["id"],
-            prompt=ChatPrompt(
-                record.get("system_prompt"),
-                record.get("user_label"),
-                record.get("replies", 0),
-            ),
-            person=record.get("person"),
-            source=record.get("source"),
-            label=record.get("label"),
-        )
-        for record in _read_records(data)
-    ]
+    models = filter(None, map(_read_model, data.models.iterdir()))
+    return sorted(models, key=lambda m: (-m.created_at.timestamp(), m.name))
 
 
 def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
@@ -171,8 +154,8 @@ def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -
     """
     line = " ".join(label.split())
     plain = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
-    if len(plain) > MAX_LABEL_LENGTH:
-        msg = f"A label has {MAX_LABEL_LENGTH} characters at most."
+    if len(plain) > _MAX_LABEL_LENGTH:
+        msg = f"A label has {_MAX_LABEL_LENGTH} characters at most."
         raise LocalServerError(msg)
     kept = {model.name: model.path for model in list_models(data_dir)}
     record = read_json(kept[name] / "model.json") if name in kept else None
@@ -180,15 +163,6 @@ def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -
         msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
     write_json(kept[name] / "model.json", {**record, "label": plain or None})
-
-
-def name_suffix(text: str | None) -> str:
-    """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
-    # Letters lose their accents; those of other scripts have no such form.
-    plain = unicodedata.normalize("NFKD", text or "").lower()
-    letters = "".join(char for char in plain if not unicodedata.combining(char))
-    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
-    return slug[:_MAX_SUFFIX_LENGTH].rstrip("-")
 
 
 def names_of_job(person: str | None, source: str) -> tuple[str | None, dict[str, str]]:
@@ -206,6 +180,15 @@ def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
     return str(TunedModelName(base_model, OWNER, name_suffix(suffix), model_id))
 
 
+def name_suffix(text: str | None) -> str:
+    """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
+    # Letters lose their accents; those of other scripts have no such form.
+    plain = unicodedata.normalize("NFKD", text or "").lower()
+    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
+    return slug[:_MAX_SUFFIX_LENGTH].rstrip("-")
+
+
 def new_model_id() -> str:
     """Return a new id, the last part of a tuned model's name."""
     return secrets.token_hex(6)
@@ -215,52 +198,64 @@ class ModelStore:
     """The tuned models of one data directory, for a server with one base."""
 
     def __init__(self, data: DataDirectory, *, base_model: str, signature: str) -> None:
-        """Initialize the store."""
         self._data = data
         self._base = (base_model, signature)
 
-    def newest_first(self) -> list[dict[str, Any]]:
-        """Return the records of all models that can be served, newest first."""
-        return [r for r in _read_records(self._data) if self.is_of_this_base(r)]
+    def newest_first(self) -> list[TunedModel]:
+        """Return all models that can be served, newest first."""
+        return [m for m in list_models(self._data.root) if self._is_served(m)]
 
-    def get(self, name: str) -> dict[str, Any] | None:
-        """Return the record of a model that can be served, or `None`."""
-        record = self._find(name)
-        return record if record is not None and self.is_of_this_base(record) else None
+    def get(self, name: str) -> TunedModel | None:
+        """Return a model that can be served, or `None`."""
+        model = self.of_any_base(name)
+        return model if model is not None and self._is_served(model) else None
+
+    def of_any_base(self, name: str) -> TunedModel | None:
+        """Return a model of the directory, or `None`."""
+        # The id is the last part of a name, which may be a path.
+        folder = self._data.models / name.rpartition(":")[2]
+        if not MODEL_ID.fullmatch(folder.name) or folder.parent != self._data.models:
+            return None
+        model = _read_model(folder)
+        return model if model is not None and model.name == name else None
 
     def is_of_this_base(self, record: dict[str, Any]) -> bool:
-        """Return whether a model has the server's base."""
+        """Return whether a job's model has the server's base."""
         return (record["base_model"], record["signature"]) == self._base
 
-    def other_base(self, name: str) -> str | None:
-        """Return the base of any model in the directory, or `None`."""
-        record = self._find(name)
-        return None if record is None else str(record["base_model"])
-
-    def folder(self, model_id: str) -> Path:
-        """Return the folder of a model, which may not exist."""
-        if not MODEL_ID.fullmatch(model_id):
-            msg = "not the id of a model"
-            raise ValueError(msg)
-        return self._data.models / model_id
-
-    def _find(self, name: str) -> dict[str, Any] | None:
-        # The id is the last part of a name.
-        model_id = name.rpartition(":")[2]
-        if not MODEL_ID.fullmatch(model_id):  # It may be a path.
-            return None
-        record = _read_record(self._data.models / model_id)
-        return record if record is not None and record["name"] == name else None
+    def _is_served(self, model: TunedModel) -> bool:
+        return (model.base_model, model.signature) == self._base
 
 
-def _read_records(data: DataDirectory) -> list[dict[str, Any]]:
-    records = filter(None, map(_read_record, data.models.iterdir()))
-    return sorted(records, key=lambda r: (-r["created_at"], r["name"]))
-
-
-def _read_record(folder: Path) -> dict[str, Any] | None:
+def _read_model(folder: Path) -> TunedModel | None:
+    """Return the model in a folder; `None` if there is none of ours."""
     if not MODEL_ID.fullmatch(folder.name) or folder.is_symlink():
         return None
     record = read_json(folder / "model.json")
-    is_ours = record is not None and record.get("id") == folder.name
-    return record if is_ours and is_adapter(folder) else None
+    if record is None or record.get("id") != folder.name or not is_adapter(folder):
+        return None
+    try:
+        return TunedModel(
+            name=record["name"],
+            base=record["base"],
+            base_model=record["base_model"],
+            signature=record["signature"],
+            created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
+            job_id=record["job_id"],
+            path=folder,
+            prompt=ChatPrompt(
+                record.get("system_prompt"),
+                record.get("user_label"),
+                record.get("replies", 0),
+            ),
+            person=record.get("person"),
+            source=record.get("source"),
+            label=record.get("label"),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        msg = (
+            f"{folder / 'model.json'} is damaged, so its model is not listed. Restore "
+            "it from a backup, or delete the folder."
+        )
+        warnings.warn(msg, stacklevel=3)
+        return None

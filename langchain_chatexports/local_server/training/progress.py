@@ -1,8 +1,4 @@
-"""A trainer callback that writes events and asks for saves to continue from.
-
-It writes one event per step, and asks for a save every 30 seconds, and before the
-training is stopped.
-"""
+"""A trainer callback that writes events, and asks for saves to continue from."""
 
 import math
 import time
@@ -12,14 +8,12 @@ from typing import Any
 from transformers import TrainerCallback
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
 from langchain_chatexports.local_server.storage.jobs import COMPLETE, JobStore
 
 SAVE_SECONDS = 30.0
 """The interval of saves: what an interruption can lose."""
 
-_TIMED_STEPS = 5
 _STOPPED = (
     "Stopped early: the validation loss no longer decreases. Set n_epochs to a number "
     "to train for that many epochs."
@@ -45,16 +39,13 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         has_validation: bool,
         stops_early: bool = False,
     ) -> None:
-        """Initialize the callback."""
         self._jobs = jobs
         self._job_id = job_id
         self.is_stopping = False
         self._has_validation = has_validation
         self._stops_early = stops_early
         self._metrics: dict[str, Any] = {}
-        self._first_step = 0
-        self._has_estimated = False
-        self._last_save = self._start = time.monotonic()
+        self._last_save = time.monotonic()
         # A resumed training repeats steps, but not their events.
         self._last_reported = int(jobs.last_metrics(job_id).get("step", 0))
 
@@ -70,35 +61,29 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             {"estimated_seconds": round(seconds, 1), "memory_bytes": memory_bytes},
         )
 
-    def on_train_begin(
-        self, args: Any, state: Any, control: Any, **kwargs: Any
-    ) -> None:
-        """Note the step that the training starts from."""
-        del args, control, kwargs
-        self._last_save = self._start = time.monotonic()
-        self._first_step = int(state.global_step)
+    def write_choice(self, state: Any, epochs: int) -> None:
+        """Write which epoch becomes the model, if the validation loss decided it."""
+        if not state.best_global_step:
+            return
+        number = round(epochs * state.best_global_step / state.global_step)
+        loss = round(state.best_metric, 6)
+        text = f"Epoch {number} becomes the model: "
+        text += f"it has the lowest validation loss, {loss}"
+        if number != epochs:
+            text += f"; the last epoch was {epochs}"
+        self.log(text)
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Count the time to the next save from here."""
+        self._last_save = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write an estimate of the duration, and ask for a save every 30 seconds."""
+        """Ask for a save before the training is stopped, and every 30 seconds."""
         del args, kwargs
-        now = time.monotonic()
-        done = int(state.global_step) - self._first_step
-        if (
-            done >= _TIMED_STEPS
-            and state.global_step > self._last_reported
-            and not self._has_estimated
-        ):
-            self._has_estimated = True
-            seconds = (now - self._start) / done
-            left = seconds * (state.max_steps - state.global_step)
-            self.log(
-                f"{seconds:.1f} seconds per step: about {_duration(left)} for the "
-                f"remaining {plural(state.max_steps - state.global_step, 'step')}, "
-                f"with {used_memory() / 1e9:.1f} GB of memory"
-            )
-        is_due = self.is_stopping or now - self._last_save > SAVE_SECONDS
-        # A training that continues from the end of an epoch would skip its validation.
-        if is_due and not (self._has_validation and _is_epoch_end(state)):
+        is_due = time.monotonic() - self._last_save > SAVE_SECONDS
+        # The end of an epoch is saved after its validation, which a training that
+        # continues from a save before it would skip.
+        if (is_due or self.is_stopping) and not self._is_validated(state):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -124,7 +109,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             "train_mean_token_accuracy": _finite(logs.get("mean_token_accuracy")),
             "learning_rate": _finite(logs.get("learning_rate")),
         }
-        if not (self._has_validation and _is_epoch_end(state)):
+        if not self._is_validated(state):
             self._write()
 
     def on_evaluate(
@@ -135,7 +120,6 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         loss = (metrics or {}).get("eval_loss")
         if loss is None:
             return
-        is_new = state.global_step > self._last_reported
         if self._metrics:
             accuracy = _finite(metrics.get("eval_mean_token_accuracy"))
             self._metrics.update(
@@ -148,13 +132,18 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         is_worse = state.best_metric is not None and loss >= state.best_metric
         if self._stops_early and is_worse and state.global_step < state.max_steps:
             control.should_training_stop = True
-            if is_new:
+            if state.global_step > self._last_reported:
                 self.log(_STOPPED)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         """Write the metrics that are not written yet."""
-        del args, state, control, kwargs
         self._write()
+
+    def _is_validated(self, state: Any) -> bool:
+        """Return whether the validation loss is computed after this step."""
+        epoch = state.epoch
+        is_end = epoch is not None and math.isclose(epoch % 1.0, 0.0)
+        return self._has_validation and is_end
 
     def _write(self) -> None:
         metrics, self._metrics = self._metrics, {}
@@ -173,10 +162,6 @@ def _duration(seconds: float) -> str:
         return plural(round(seconds), "second")
     parts = ((hours, "hour"), (minutes, "minute"))
     return " ".join(plural(count, unit) for count, unit in parts if count)
-
-
-def _is_epoch_end(state: Any) -> bool:
-    return bool(state.epoch is not None and math.isclose(state.epoch % 1.0, 0.0))
 
 
 def _finite(value: Any) -> float | None:

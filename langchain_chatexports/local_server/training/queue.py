@@ -24,6 +24,7 @@ from langchain_chatexports.local_server.processes import (
     json_object,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
     read_json,
     remove_folder,
 )
@@ -39,7 +40,11 @@ from langchain_chatexports.local_server.storage.jobs import (
     last_saved,
 )
 from langchain_chatexports.local_server.storage.models import ModelStore
-from langchain_chatexports.local_server.training.trainer import STOP, TrainingSpec
+from langchain_chatexports.local_server.training.trainer import (
+    DISK_FULL,
+    STOP,
+    TrainingSpec,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +53,7 @@ _POLLS_PER_EXPIRY = 50
 _IDLE_SECONDS = 1.0
 # A step and a save of a large base; LocalServer waits for it, too.
 _SAVE_SECONDS = 12.0
-_DISK_FULL = {
-    "code": "disk_full",
-    "message": "The disk with the data directory is full. Free some space, and "
-    "continue the training: its last save is kept.",
-    "param": None,
-}
+_DISK_FULL = {"code": "disk_full", "message": DISK_FULL, "param": None}
 
 
 class TrainingQueue:
@@ -65,7 +65,7 @@ class TrainingQueue:
         files: FileStore,
         models: ModelStore,
         *,
-        data_dir: Path,
+        data: DataDirectory,
         base_directory: Path,
         threads: int,
         resumes: bool = True,
@@ -74,7 +74,7 @@ class TrainingQueue:
         self._jobs = jobs
         self._files = files
         self._models = models
-        self._data_dir = data_dir
+        self._data = data
         self._base_directory = base_directory
         self._threads = threads
         self._resumes = resumes
@@ -89,8 +89,12 @@ class TrainingQueue:
         self._files.delete_incomplete()
         for job_id in self._jobs.with_status("running"):
             self._conclude(job_id, self._model_of(job_id), continues=self._resumes)
-        for job_id in self._jobs.with_status("succeeded", "cancelled"):
+        for job_id in self._jobs.with_status("succeeded"):
             shutil.rmtree(self._jobs.folder(job_id), ignore_errors=True)
+        for job_id in self._jobs.with_status("cancelled"):
+            # The server can have been killed before this.
+            with contextlib.suppress(OSError):
+                self._jobs.delete_results(job_id)
         for job_id in self._jobs.with_status("queued"):
             if not self._resumes:
                 self._jobs.update(job_id, only_from=("queued",), status="paused")
@@ -192,11 +196,11 @@ class TrainingQueue:
         return trainer
 
     def _spec(self, job_id: str) -> TrainingSpec:
-        job = self._jobs.require(job_id)
+        job = self._jobs.get(job_id) or {}
         private = self._jobs.private(job_id)
         validation = job.get("validation_file")
         return TrainingSpec(
-            data_dir=str(self._data_dir),
+            data_dir=str(self._data.root),
             job_id=job_id,
             base_directory=str(self._base_directory),
             training_file=str(self._files.path(job["training_file"])),
@@ -205,8 +209,7 @@ class TrainingQueue:
             seed=job["seed"],
             max_length=private["max_length"],
             stops_early=private["stops_early"],
-            dtype=private.get("dtype"),
-            model_folder=str(self._models.folder(private["model"]["id"])),
+            model_folder=str(self._model_of(job_id)),
             model_record={**private["model"], "job_id": job_id},
         )
 
@@ -229,7 +232,8 @@ class TrainingQueue:
         raise AssertionError
 
     def _model_of(self, job_id: str) -> Path:
-        return self._models.folder(self._jobs.private(job_id)["model"]["id"])
+        model_id: str = self._jobs.private(job_id)["model"]["id"]
+        return self._data.models / model_id
 
     def _conclude(
         self,

@@ -1,16 +1,16 @@
 """The speed of training: of a job on some of its own examples, and of the machine."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from langchain_chatexports.datasets.estimate import estimate_training
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import LabeledExample
 from langchain_chatexports.local_server.bases.devices import (
@@ -28,19 +28,6 @@ from langchain_chatexports.local_server.training.hyperparameters import (
     lora_config,
     resolve_hyperparameters,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.datasets.examples import TrainingExample
-
-__all__ = [
-    "Speed",
-    "estimate_seconds",
-    "main",
-    "measure_machine",
-    "measure_speed",
-]
 
 # The default base's, of which no weights are needed to measure.
 _SHAPE = {
@@ -139,14 +126,14 @@ def estimate_seconds(
     return speed.seconds_per_token * tokens
 
 
-def _end_with_input() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
 def main() -> None:
     """Measure, until standard input is closed: with the process that started it."""
-    threading.Thread(target=_end_with_input, daemon=True).start()
+
+    def end_with_input() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=end_with_input, daemon=True).start()
     _print_speed()
 
 

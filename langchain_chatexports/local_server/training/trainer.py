@@ -35,11 +35,11 @@ from langchain_chatexports.local_server.storage.database import (
     DatabaseError,
     is_disk_full,
 )
-from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
-from langchain_chatexports.local_server.storage.json_lines import (
+from langchain_chatexports.local_server.storage.files import (
     JsonLinesError,
     read_examples,
 )
+from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
@@ -55,6 +55,11 @@ if TYPE_CHECKING:  # It imports torch.
 
 STOP = b"stop"
 """The line on standard input that saves and ends the training."""
+
+DISK_FULL = (
+    "The disk with the data directory is full. Free some space, and continue the "
+    "training: its last save is kept."
+)
 
 _STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
@@ -202,7 +207,7 @@ def train(
     epochs = round(trainer.state.epoch)
     # The tuned model goes with the template that it was trained with.
     tokenizer.chat_template = template.source
-    _log_choice(trainer.state, epochs, progress)
+    progress.write_choice(trainer.state, epochs)
     _publish(spec, trainer, data.tokens * epochs, examples["training_file"])
 
 
@@ -249,20 +254,6 @@ def _estimate(
         steps=numbers.steps(len(data.examples)),
         memory_bytes=speed.memory_bytes,
     )
-
-
-def _log_choice(state: Any, epochs: int, progress: "ProgressWriter") -> None:
-    """Write which epoch becomes the model, if the validation loss decided it."""
-    if not state.best_global_step:
-        return
-    number = round(epochs * state.best_global_step / state.global_step)
-    loss = round(state.best_metric, 6)
-    text = (
-        f"Epoch {number} becomes the model: it has the lowest validation loss, {loss}"
-    )
-    if number != epochs:
-        text += f"; the last epoch was {epochs}"
-    progress.log(text)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:
@@ -349,14 +340,14 @@ def _build_trainer(
         },
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
-        # The epoch with the lowest validation loss is saved, and becomes the model.
+        # The epoch with the lowest validation loss becomes the model. Each is saved
+        # after its validation; ProgressWriter asks for more saves.
         eval_strategy="no" if held_out is None else "epoch",
-        save_strategy="no" if held_out is None else "best",
+        save_strategy="no" if held_out is None else "epoch",
         load_best_model_at_end=held_out is not None,
         metric_for_best_model=None if held_out is None else "eval_loss",
         greater_is_better=None if held_out is None else False,
-        # ProgressWriter asks for more saves. Two are kept: a trainer that is killed
-        # while saving continues from the one before.
+        # A trainer that is killed while saving continues from the save before.
         save_total_limit=_SAVES,
         logging_steps=1,
         disable_tqdm=True,
@@ -429,10 +420,7 @@ def _explain(error: Exception) -> tuple[str, str]:
     # The last three: what Rust, C and PyTorch write.
     words = ("os error 28", "No space left", "file write failed")
     if is_disk_full(error) or any(text in str(error) for text in words):
-        return "disk_full", (
-            "The disk with the data directory is full. Free some space, and continue "
-            "the training: its last save is kept."
-        )
+        return "disk_full", DISK_FULL
     if isinstance(error, DatabaseError):
         return "server_error", str(error)
     if isinstance(error, MemoryError) or "memory" in str(error).lower():

@@ -12,7 +12,7 @@ import pytest
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.chat_prompts import REPLIES, without_replies
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.uses import training_examples
+from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.workflows import PrepareOptions, prepare, train
 from langchain_chatexports.workflows.train import TrainingSettings
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from langchain_chatexports.local_server import LocalServer, list_jobs, list_models
+from langchain_chatexports.local_server import LocalServer, list_models
+from langchain_chatexports.local_server.storage.jobs import list_jobs
 from tests.integration_tests.local_server.conftest import (
     client_of,
     order,
@@ -28,7 +29,7 @@ from tests.unit_tests.builders.tiny_base import dialogues
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from langchain_chatexports.local_server import TunedModel
+    from langchain_chatexports.local_server.storage.models import TunedModel
 
 _MARK = "MARKEDWORDS"
 _CHAT: Any = [{"role": "user", "content": _MARK}]

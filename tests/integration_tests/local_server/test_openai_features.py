@@ -16,7 +16,8 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
-from langchain_chatexports.local_server import LocalServer, describe_default_base
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_default_base
 from tests.integration_tests.local_server.conftest import client_of
 
 if TYPE_CHECKING:

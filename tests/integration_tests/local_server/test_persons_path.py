@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from langchain_chatexports.local_server import describe_default_base
+from langchain_chatexports.local_server.bases.description import describe_default_base
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     upload,

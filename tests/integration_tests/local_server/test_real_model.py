@@ -14,7 +14,8 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
 
-from langchain_chatexports.local_server import LocalServer, describe_default_base
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_default_base
 from tests.integration_tests.local_server.conftest import client_of, wait_for_step
 
 if TYPE_CHECKING:

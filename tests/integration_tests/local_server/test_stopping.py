@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports._locks import is_locked
-from langchain_chatexports.local_server import (
-    LocalServer,
-    count_kept,
+from langchain_chatexports.local_server import LocalServer, list_models
+from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
-    list_jobs,
-    list_models,
 )
+from langchain_chatexports.local_server.storage.deletion import count_kept
+from langchain_chatexports.local_server.storage.jobs import list_jobs
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     client_of,

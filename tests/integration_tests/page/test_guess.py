@@ -6,6 +6,7 @@ The server answers with fixed texts, as no random model answers with HTML.
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,10 +14,10 @@ import pytest
 from selenium.common.exceptions import NoAlertPresentException
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.running import (
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
     RunningServer,
-    publish_server,
+    write_json,
 )
 from langchain_chatexports.page.guess_state import evaluation_path
 from tests.integration_tests.page.conftest import opened, wait
@@ -52,7 +53,7 @@ def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
     with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
         base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
         keep_tuned(server, data, _TRAINING, _HELD_OUT, **base)
-        publish_server(data, RunningServer(server.base_url, "tiny", KEY, 7))
+        write_json(data.running, asdict(RunningServer(server.base_url, "tiny", KEY)))
         yield server
 
 

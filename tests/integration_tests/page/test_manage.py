@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from selenium.webdriver.common.keys import Keys
 
-from langchain_chatexports.local_server import count_kept, list_models
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.storage.deletion import count_kept
 from langchain_chatexports.samples import write_imessage
 from tests.integration_tests.page.conftest import wait
 from tests.unit_tests.builders.kept_models import keep_model

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from langchain_chatexports.local_server import list_jobs, list_models
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.storage.jobs import list_jobs
 from langchain_chatexports.page.layout import SCREENS
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.integration_tests.page.conftest import wait

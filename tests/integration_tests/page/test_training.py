@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server import list_jobs
+from langchain_chatexports.local_server.storage.jobs import list_jobs
 from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import opened, wait
 

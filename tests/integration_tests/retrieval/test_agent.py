@@ -13,7 +13,8 @@ from langchain_openai import ChatOpenAI
 from openai import BadRequestError
 
 from langchain_chatexports import ChatExportRetriever, IMessageChatLoader
-from langchain_chatexports.local_server import LocalServer, describe_default_base
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_default_base
 from langchain_chatexports.retrieval import chat_search_tool
 from langchain_chatexports.samples import write_imessage
 

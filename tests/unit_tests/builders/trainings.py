@@ -41,12 +41,12 @@ def training_spec(folder: Path, base: Path, **changes: Any) -> TrainingSpec:
     return TrainingSpec(**{**settings, **changes})
 
 
-def run_training(spec: TrainingSpec) -> None:
+def run_training(spec: TrainingSpec, **options: Any) -> None:
     """Train in this process: the same code as the trainer's, without its start."""
     with warnings.catch_warnings():
         # PEFT and TRL ask for attributes that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
-        train(spec)
+        train(spec, **options)
 
 
 def events_of(spec: TrainingSpec) -> list[dict[str, Any]]:

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.cli import _console
-from langchain_chatexports.local_server import (
-    KeptData,
-    count_kept,
+from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
-    list_jobs,
     suggest_base,
 )
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.deletion import KeptData, count_kept
 from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import local_server
-from langchain_chatexports.local_server import ServerInfo, ServerSettings
+from langchain_chatexports.local_server import ServerSettings
+from langchain_chatexports.local_server.http.server import ServerInfo
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 

@@ -1,29 +1,23 @@
 """A tiny base, a service with it, and OpenAI's client without a port."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
+from openai import OpenAI
+from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.bases.description import signature_of
+from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from openai import OpenAI
-    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
-
 
 KEY = "a-key-for-tests-only-0123"
 
@@ -49,12 +43,22 @@ def tiny_gguf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def make_service(tiny_base: Path) -> Callable[..., Any]:
-    def make(root: Path, *, base: Path = tiny_base, **options: Any) -> LocalService:
+    def make(
+        root: Path,
+        *,
+        base: Path = tiny_base,
+        base_model: str = "tiny",
+        choice: EngineChoice | None = None,
+        **options: Any,
+    ) -> LocalService:
         data = DataDirectory(root)
         data.prepare()
-        options = {"base": str(base), "base_model": "tiny", **options}
         return LocalService(
-            data, base_directory=base, signature=signature_of(base), **options
+            ServerSettings(base=str(base), threads=1, **options),
+            data,
+            base_model=base_model,
+            directory=base,
+            choice=choice or EngineChoice(None, reason="as asked for"),
         )
 
     return make

@@ -1,14 +1,13 @@
 """Code for Windows, as far as other systems can test it."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,9 +15,6 @@ from langchain_chatexports import _locks
 from langchain_chatexports.local_server.http import server
 from langchain_chatexports.local_server.processes import detached_flags
 from langchain_chatexports.local_server.storage import data_directory as storage
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 posix = pytest.mark.skipif(os.name == "nt", reason="This is Windows")
 

@@ -1,19 +1,15 @@
 """The prompt for chats with a tuned model."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.local_server import list_models, voice_of
+from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.uses import training_examples
+from langchain_chatexports.local_server.storage.files import training_examples
+from langchain_chatexports.local_server.trained_voice import voice_of
 from langchain_chatexports.personas import VoicePrompt
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RECORD = {"system_prompt": "You are Tortoise.", "user_label": "Hare"}
 

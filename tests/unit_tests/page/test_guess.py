@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.evaluation.contestants import TITLES
-from langchain_chatexports.local_server import list_jobs, list_models
+from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from langchain_chatexports.page.guess_state import (
     Guess,
     evaluation_path,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from langchain_chatexports.local_server import TunedModel
+    from langchain_chatexports.local_server.storage.models import TunedModel
 
 _SECONDS = 120
 _TRAINING = [[(f"what of number {n}?", f"number {n} is fine")] for n in range(5)]

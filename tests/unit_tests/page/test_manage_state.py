@@ -14,7 +14,8 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.datasets import trace_examples, write_dataset
 from langchain_chatexports.datasets.trace_file import read_trace
-from langchain_chatexports.local_server import count_kept, list_models
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.storage.deletion import count_kept
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile, index_files
 from tests.unit_tests.builders.kept_models import keep_model

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from langchain_chatexports.local_server import KeptJob
+from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.page.choose import _label, masked
 from langchain_chatexports.page.manage import source_in_words
 from langchain_chatexports.page.session import training_in_words

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports import local_server
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.finetuning.run import FineTuningRun
-from langchain_chatexports.local_server import KeptJob
+from langchain_chatexports.local_server.storage.jobs import JobEndedError, KeptJob
 from langchain_chatexports.workflows.train import (
     JobData,
     JobEvent,
@@ -95,7 +94,7 @@ def test_a_stopped_training_continues_from_both_front_ends(
     kept = KeptJob(
         "ftjob-1", "stopped", "tiny-1", datetime.now(timezone.utc), 3, 9, saved_step=3
     )
-    monkeypatch.setattr(local_server, "list_jobs", lambda _: [kept])
+    monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [kept])
     server.statuses = ("paused",)
     resumed: list[str] = []
     monkeypatch.setattr(
@@ -114,7 +113,7 @@ def test_a_training_that_is_run_again_is_deleted_when_it_is_interrupted(
 ) -> None:
     deleted: list[str] = []
     monkeypatch.setattr(
-        local_server, "delete_kept", lambda job_id, **_: deleted.append(job_id)
+        TRAIN, "delete_kept", lambda job_id, **_: deleted.append(job_id)
     )
     monkeypatch.setattr(FineTuningRun, "wait", interrupt)
     events: list[Any] = []
@@ -133,6 +132,32 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
         example["messages"].append({"role": "user", "content": "Again!"})
     train_on(here, JobData.of(data(examples)))
     assert b'"Again!"' in server.contents["file-1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (JobEndedError("It made a model."), KeyboardInterrupt),
+        (LocalServerError("The disk is full."), LocalServerError),
+    ],
+)
+def test_what_keeps_a_training_from_being_deleted_is_raised_unless_it_has_ended(
+    here: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: LocalServerError,
+    raised: type[BaseException],
+) -> None:
+    def fail(_: str, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(TRAIN, "delete_kept", fail)
+    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
+    events: list[Any] = []
+    with pytest.raises(raised):
+        train_on(
+            here, JOB, settings=TrainingSettings(run_again=True), on_event=events.append
+        )
+    assert not any(isinstance(event, StoppedEvent) for event in events)
 
 
 def test_a_local_server_that_is_gone_ends_the_waiting(

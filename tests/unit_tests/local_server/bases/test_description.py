@@ -16,12 +16,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import (
-    fitting_bases,
-    list_bases,
-    score_conversations,
-    suggest_base,
-)
+from langchain_chatexports.local_server import score_conversations
 from langchain_chatexports.local_server.bases import download, wheel
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
@@ -32,7 +27,12 @@ from langchain_chatexports.local_server.bases.description import (
     needs_download,
     signature_of,
 )
-from langchain_chatexports.local_server.bases.known_bases import machine_memory
+from langchain_chatexports.local_server.bases.known_bases import (
+    fitting_bases,
+    list_bases,
+    machine_memory,
+    suggest_base,
+)
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from tests.unit_tests.builders.twins import TWINS, twin_of
 

@@ -1,23 +1,16 @@
 """Any request gets a response in OpenAI's shape, and none breaks the server."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from httpx2 import Response
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
 from tests.unit_tests.local_server.conftest import asking
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from httpx2 import Response
-    from starlette.testclient import TestClient
-
 
 _JSON_TYPE = {"content-type": "application/json"}
 _ALLOWED = {200, 400, 403, 404, 405, 429}
@@ -164,15 +157,6 @@ def test_any_body_on_any_route(
     method, path = route
     url = path.replace("{id}", _quoted(name))
     _check(open_http.request(method, url, content=body, headers=_JSON_TYPE))
-
-
-@given(
-    st.sampled_from([route for route in _ROUTES if route[0] == "POST"][-3:]), _BODIES
-)
-def test_any_body_where_bodies_are_read(
-    open_http: TestClient, route: tuple[str, str], body: bytes
-) -> None:
-    _check(open_http.request(*route, content=body, headers=_JSON_TYPE))
 
 
 @given(

@@ -1,28 +1,20 @@
 """Uploaded files: storage, expiry and deletion."""
 
-from __future__ import annotations
-
 import io
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
+from openai import OpenAI
+from openai.types.file_object import FileObject
+from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.storage import json_lines
+from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.storage import files
 from langchain_chatexports.local_server.storage.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-    from openai import OpenAI
-    from openai.types.file_object import FileObject
-    from starlette.testclient import TestClient
-
-    from langchain_chatexports.local_server.http.service import LocalService
-
 
 _CONTENT = as_jsonl(dialogues(2))
 
@@ -37,10 +29,7 @@ def test_an_upload_is_processed_at_once(client: OpenAI) -> None:
     assert (created.status, created.filename) == ("processed", "upload")
     assert created.bytes == len(_CONTENT)
     assert client.files.retrieve(created.id) == created
-
-
-def test_the_content_comes_back_byte_for_byte(client: OpenAI) -> None:
-    assert client.files.content(_upload(client).id).content == _CONTENT
+    assert client.files.content(created.id).content == _CONTENT
 
 
 def test_files_are_listed_newest_first_and_by_pages(client: OpenAI) -> None:
@@ -71,6 +60,8 @@ def test_a_file_is_deleted_when_its_time_is_over(
     later = time.time() + 3601
     monkeypatch.setattr("time.time", lambda: later)
     assert list(client.files.list()) == []
+    # Only a server deletes them; `chatexports forget` lists them to find jobs.
+    assert service.files.path(created.id).exists()
     service.files.delete_expired()
     assert not list((tmp_path / "data" / "files").iterdir())
 
@@ -111,73 +102,6 @@ def test_the_text_that_a_killed_server_was_receiving_is_deleted(
     assert not list(service.data.files.iterdir())
 
 
-def test_listing_the_files_hides_expired_ones_and_deletes_nothing(
-    client: OpenAI, service: LocalService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`chatexports forget` lists them to find jobs; only a server deletes them."""
-    created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
-    later = time.time() + 3601
-    monkeypatch.setattr("time.time", lambda: later)
-    assert FileStore(service.files._data).newest_first() == []
-    assert service.files.get(created.id) is None
-    assert service.files.path(created.id).exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"not json\n",
-        b"{}\n[]\n",
-        b'{"a": 1}\n{"a": \n',
-        b"\xff\xfe\n",
-        b'{"a":' * 100_000 + b"\n",
-        b"[" * 100_000,
-    ],
-)
-def test_what_is_no_json_lines_is_refused_and_not_kept(
-    client: OpenAI, content: bytes, tmp_path: Path
-) -> None:
-    with pytest.raises(openai.BadRequestError, match="JSONL"):
-        _upload(client, content)
-    assert not list((tmp_path / "data" / "files").iterdir())
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        {"data": {"purpose": "fine-tune"}},
-        {"files": {"file": ("a", _CONTENT)}, "data": {"purpose": "assistants"}},
-        {"files": {"file": ("a", _CONTENT)}},
-        {"files": {"other": ("a", _CONTENT)}, "data": {"purpose": "fine-tune"}},
-        {"data": {"file": "text", "purpose": "fine-tune"}},
-        {"json": {"file": "text", "purpose": "fine-tune"}},
-        {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
-        {
-            "content": b"--x\r\nrubbish",
-            "headers": {"content-type": "multipart/form-data; boundary=x"},
-        },
-        {
-            "files": {"file": ("a", _CONTENT)},
-            "data": {"purpose": "fine-tune", "expires_after[seconds]": "7200"},
-        },
-        {
-            "files": {"file": ("a", _CONTENT)},
-            "data": {
-                "purpose": "fine-tune",
-                "expires_after[anchor]": "created_at",
-                "expires_after[seconds]": "10",
-            },
-        },
-    ],
-)
-def test_a_form_that_is_no_upload_is_a_400(
-    http: TestClient, form: dict[str, Any]
-) -> None:
-    response = http.post("/v1/files", **form)
-    assert response.status_code == 400
-    assert response.json()["error"]["message"]
-
-
 @pytest.mark.parametrize(
     "name",
     ["x", "file-1", "..%2F..%2Fsecret", "file-" + "g" * 24, "file-" + "0" * 24, "%00"],
@@ -193,36 +117,56 @@ def test_an_id_that_is_none_is_a_404(http: TestClient, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
-    [
-        "limit=0",
-        "limit=x",
-        "limit=%C2%B2",
-        "limit=10001",
-        "limit=",
-        "after=x",
-        "order=up",
-    ],
+    "content",
+    [b"not json\n", b"{}\n[]\n", b'{"a": 1}\n{"a": \n', b"\xff\xfe\n", b"[" * 100_000],
 )
-def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
-    response = http.get(f"/v1/files?{query}")
-    assert response.status_code == 400
-    assert response.json()["error"]["param"] == query.split("=", maxsplit=1)[0]
+def test_what_is_no_json_lines_is_refused_and_not_kept(
+    client: OpenAI, content: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="JSONL"):
+        _upload(client, content)
+    assert not list((tmp_path / "data" / "files").iterdir())
 
 
 def test_a_line_that_is_too_long_is_refused_by_its_number(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_lines, "MAX_LINE_BYTES", 20)
+    monkeypatch.setattr(files, "MAX_LINE_BYTES", 20)
     with pytest.raises(openai.BadRequestError, match="Line 2 is longer than 20 bytes"):
         _upload(client, b'{}\n{"a": "' + b"b" * 20 + b'"}\n')
     assert list(client.files.list()) == []
 
 
-def test_a_file_of_too_many_lines_is_refused(
-    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+_FILE: Any = {"file": ("a", _CONTENT)}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"purpose": "fine-tune"}},
+        {"files": _FILE, "data": {"purpose": "assistants"}},
+        {"files": _FILE},
+        {"data": {"file": "text", "purpose": "fine-tune"}},
+        {"json": {"file": "text", "purpose": "fine-tune"}},
+        {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
+        {
+            "files": _FILE,
+            "data": {"purpose": "fine-tune", "expires_after[seconds]": "7200"},
+        },
+    ],
+)
+def test_a_form_that_is_no_upload_is_a_400(
+    http: TestClient, form: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(json_lines, "MAX_LINES", 5)
-    assert _upload(client, b"{}\n" * 5)
-    with pytest.raises(openai.BadRequestError, match="more than 5 lines"):
-        _upload(client, b"{}\n" * 6)
+    response = http.post("/v1/files", **form)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=", "after=x", "order=up"]
+)
+def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
+    response = http.get(f"/v1/files?{query}")
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == query.split("=", maxsplit=1)[0]

@@ -1,33 +1,26 @@
 """Fine-tuning jobs: which are accepted, and their warnings."""
 
-from __future__ import annotations
-
 import io
-import json
 import os
 import stat
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 from langchain_core.language_models import ModelProfile
+from openai import OpenAI
+from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
+from starlette.testclient import TestClient
 
 from langchain_chatexports.finetuning.settings import KEY
+from langchain_chatexports.finetuning.training_file import TrainingFile
+from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
-
-    from openai import OpenAI
-    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
-    from starlette.testclient import TestClient
-
-    from langchain_chatexports.local_server.http.service import LocalService
 
 
 def _upload(client: OpenAI, examples: list[dict[str, Any]] | bytes) -> str:
@@ -85,27 +78,6 @@ def test_an_alias_orders_the_base_and_warns(
     assert any(e.level == "warn" and "alias" in e.message for e in events)
 
 
-def test_trailing_and_leading_messages_are_accepted_with_warnings(
-    order: Callable[..., Any], client: OpenAI
-) -> None:
-    examples = dialogues()
-    examples[0]["messages"].append({"role": "user", "content": "bye"})
-    examples[1]["messages"].pop(0)
-    told = " ".join(_messages(client, order(examples)))
-    assert "1 training example without an assistant message at the end" in told
-    assert "1 training example with an assistant message at the beginning" in told
-
-
-def test_long_examples_are_accepted_with_a_warning(
-    order: Callable[..., Any], client: OpenAI
-) -> None:
-    examples = dialogues()
-    examples[0]["messages"] *= 40
-    assert "1 training example longer than 512" in " ".join(
-        _messages(client, order(examples))
-    )
-
-
 def test_jobs_are_listed_newest_first_and_by_metadata(
     order: Callable[..., Any], client: OpenAI
 ) -> None:
@@ -125,22 +97,6 @@ def test_events_come_newest_first_and_by_pages(
     assert "Created" in list(first)[-1].message
 
 
-def test_a_waiting_job_is_cancelled_at_once(
-    order: Callable[..., Any], client: OpenAI
-) -> None:
-    job = client.fine_tuning.jobs.cancel(order().id)
-    assert job.status == "cancelled"
-    assert job.finished_at
-
-
-def test_a_cancelled_job_cannot_be_cancelled(
-    order: Callable[..., Any], client: OpenAI
-) -> None:
-    job = client.fine_tuning.jobs.cancel(order().id)
-    with pytest.raises(openai.BadRequestError, match="cancelled"):
-        client.fine_tuning.jobs.cancel(job.id)
-
-
 def test_a_waiting_job_is_paused_until_it_is_resumed(
     order: Callable[..., Any], client: OpenAI
 ) -> None:
@@ -148,17 +104,6 @@ def test_a_waiting_job_is_paused_until_it_is_resumed(
     calls = (jobs.pause, jobs.pause, jobs.resume, jobs.resume)
     statuses = [str(call(job_id).status) for call in calls]
     assert statuses == ["paused", "paused", "queued", "queued"]
-
-
-@pytest.mark.parametrize(
-    ("request_name", "said"), [("pause", "be paused"), ("resume", "be resumed")]
-)
-def test_a_finished_job_is_neither_paused_nor_resumed(
-    order: Callable[..., Any], client: OpenAI, request_name: str, said: str
-) -> None:
-    job_id = client.fine_tuning.jobs.cancel(order().id).id
-    with pytest.raises(openai.BadRequestError, match=f"cancelled and cannot {said}"):
-        getattr(client.fine_tuning.jobs, request_name)(job_id)
 
 
 def test_a_job_says_which_one_it_waits_behind(
@@ -169,19 +114,23 @@ def test_a_job_says_which_one_it_waits_behind(
     assert "waits" not in " ".join(_messages(client, first))
 
 
-@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 2), (False, 1)])
+@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 3), (False, 2)])
 def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
     make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int
 ) -> None:
+    """Those of other programs stay, which may create a job another day."""
     service = make_service(tmp_path / "data", resume_jobs=resume_jobs)
     service.queue.start = lambda: None
     with asking(service) as http:
         client = openai_client(http)
-        _upload(client, dialogues())
+        cut_off = TrainingFile(dialogues())
+        client.files.create(file=(cut_off.name, cut_off.data), purpose="fine-tune")
+        others = _upload(client, dialogues())
         ordered = _upload(client, dialogues())
         client.fine_tuning.jobs.create(model="tiny", training_file=ordered)
     assert len(list(service.data.files.iterdir())) == left
     assert service.files.path(ordered).exists()
+    assert service.files.path(others).exists()
 
 
 def test_an_order_that_is_sent_twice_has_one_job(
@@ -196,62 +145,90 @@ def test_an_order_that_is_sent_twice_has_one_job(
     assert order(metadata=key).id != first.id
 
 
-def _with(n: int, **changes: Any) -> list[dict[str, Any]]:
+def test_a_job_is_cancelled_once_and_then_neither_paused_nor_resumed(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    jobs = client.fine_tuning.jobs
+    job = jobs.cancel(order().id)
+    assert (job.status, bool(job.finished_at)) == ("cancelled", True)
+    for request, change in (
+        (jobs.cancel, "cancelled"),
+        (jobs.pause, "paused"),
+        (jobs.resume, "resumed"),
+    ):
+        said = f"cancelled and cannot be {change}"
+        with pytest.raises(openai.BadRequestError, match=said):
+            request(job.id)
+
+
+def test_what_is_not_learned_is_a_warning(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
     examples = dialogues()
-    examples[n].update(changes)
-    return examples
+    examples[0]["messages"].append({"role": "user", "content": "bye"})
+    examples[1]["messages"].pop(0)
+    examples[2]["messages"] *= 40
+    told = " ".join(_messages(client, order(examples)))
+    assert "1 training example without an assistant message at the end" in told
+    assert "1 training example with an assistant message at the beginning" in told
+    assert "1 training example longer than 512" in told
+
+
+_ANSWER = [{"role": "assistant", "content": "a"}]
+_IMAGE = {"type": "image_url", "image_url": {"url": "https://x"}}
+_TOOL = {"type": "function", "function": {"name": "f"}}
 
 
 @pytest.mark.parametrize(
-    ("examples", "words"),
+    "change",
     [
-        (dialogues(9), "at least 10"),
-        (_with(4, messages=[{"role": "user", "content": "a"}]), "line 5"),
-        (_with(4, messages=[{"role": "robot", "content": "a"}]), "line 5"),
-        (_with(2, messages=[{"role": "assistant", "content": 7}]), "line 3"),
-        (_with(0, surprise=1), "line 1"),
-        (
-            _with(
-                6,
-                tools=[{"type": "function", "function": {"name": "f"}}],
-            ),
-            "line 7",
-        ),
-        (
-            _with(
-                6,
-                messages=[
-                    {
-                        "role": "user",
-                        "content": [
-                            {"type": "image_url", "image_url": {"url": "https://x"}}
-                        ],
-                    },
-                    {"role": "assistant", "content": "a"},
-                ],
-            ),
-            "line 7",
-        ),
+        {"messages": [{"role": "user", "content": "a"}]},
+        {"messages": [{"role": "robot", "content": "a"}]},
+        {"messages": [{"role": "assistant", "content": 7}]},
+        {"messages": [{"role": "user", "content": [_IMAGE]}, *_ANSWER]},
+        {"messages": []},
+        {"tools": [_TOOL]},
+        {"surprise": 1},
     ],
 )
+@pytest.mark.parametrize("param", ["training_file", "validation_file"])
 def test_bad_examples_are_refused_before_there_is_a_job(
-    order: Callable[..., Any],
-    client: OpenAI,
-    examples: list[dict[str, Any]] | bytes,
-    words: str,
+    order: Callable[..., Any], client: OpenAI, change: dict[str, Any], param: str
 ) -> None:
-    with pytest.raises(openai.BadRequestError, match=words):
-        order(examples)
+    examples = dialogues()
+    examples[4].update(change)
+    with pytest.raises(openai.BadRequestError, match="line 5") as caught:
+        order(**{param: _upload(client, examples)})
+    assert caught.value.param == param
     assert list(client.fine_tuning.jobs.list()) == []
 
 
-def test_a_bad_validation_file_is_refused(
-    order: Callable[..., Any], client: OpenAI
+@pytest.mark.parametrize(
+    ("param", "values"),
+    [
+        ("hyperparameters", ({"n_epochs": 0}, {"n_epochs": "x"}, {"n_epochs": True})),
+        ("hyperparameters", ({"learning_rate_multiplier": 0},)),
+        ("suffix", ("x" * 65,)),
+        ("seed", (-1, 10**100)),
+        ("metadata", ({"k": 1}, {str(n): "v" for n in range(17)})),
+        ("integrations", ([{"type": "wandb"}],)),
+        ("surprise", (1,)),
+        ("training_file", (5,)),
+    ],
+)
+def test_a_body_of_wrong_types_or_ranges_is_a_400(
+    http: TestClient, param: str, values: tuple[Any, ...]
 ) -> None:
-    bad = _upload(client, _with(1, messages=[]))
-    with pytest.raises(openai.BadRequestError, match="validation file") as caught:
-        order(validation_file=bad)
-    assert caught.value.param == "validation_file"
+    for value in values:
+        body = {"model": "tiny", "training_file": "file-1", param: value}
+        response = http.post("/v1/fine_tuning/jobs", json=body)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == param
+
+
+def test_too_few_examples_are_refused(order: Callable[..., Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match="at least 10"):
+        order(dialogues(9))
 
 
 def test_examples_beyond_every_length_are_refused(order: Callable[..., Any]) -> None:
@@ -267,49 +244,6 @@ def test_examples_beyond_every_length_are_refused(order: Callable[..., Any]) -> 
 def test_no_other_model_can_be_ordered(order: Callable[..., Any], model: str) -> None:
     with pytest.raises(openai.NotFoundError):
         order(model=model)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"hyperparameters": {"n_epochs": 0}},
-        {"hyperparameters": {"n_epochs": "many"}},
-        {"hyperparameters": {"n_epochs": True}},
-        {"hyperparameters": {"learning_rate_multiplier": 0}},
-        {"suffix": "x" * 65},
-        {"seed": -1},
-        {"seed": 10**100},
-        {"metadata": {"k": 1}},
-        {"metadata": {str(n): "v" for n in range(17)}},
-        {"integrations": [{"type": "wandb"}]},
-        {"surprise": 1},
-        {"training_file": 5},
-    ],
-)
-def test_a_body_of_wrong_types_or_ranges_is_a_400(
-    http: TestClient, client: OpenAI, change: dict[str, Any]
-) -> None:
-    body = {"model": "tiny", "training_file": _upload(client, dialogues()), **change}
-    response = http.post("/v1/fine_tuning/jobs", json=body)
-    assert response.status_code == 400
-    assert response.json()["error"]["param"] == next(iter(change))
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b'{"a":' * 50_000,
-        json.dumps({"model": "tiny"}).encode(),
-        b'{"seed": ' + b"1" * 5000 + b"}",
-    ],
-)
-def test_a_body_that_is_no_order_is_a_400(http: TestClient, body: bytes) -> None:
-    json_type = {"content-type": "application/json"}
-    response = http.post("/v1/fine_tuning/jobs", content=body, headers=json_type)
-    assert response.status_code == 400
-    assert response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["x", "ftjob-1", "..%2Fx", "ftjob-" + "0" * 24])

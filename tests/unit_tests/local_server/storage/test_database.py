@@ -61,7 +61,7 @@ def test_a_process_killed_in_a_transaction_changes_nothing(data: DataDirectory) 
     writer = context.Process(target=_die_in_a_transaction, args=(str(data.root),))
     writer.start()
     writer.join(60)
-    assert jobs.require(job_id)["status"] == "queued"
+    assert (jobs.get(job_id) or {})["status"] == "queued"
     assert jobs.update(job_id, only_from=("queued",), status="running")
 
 
@@ -70,7 +70,7 @@ def test_a_change_is_made_by_one_of_two(data: DataDirectory) -> None:
     job_id = jobs.create({}, private={}, events=[])["id"]
     assert jobs.update(job_id, only_from=("queued",), status="cancelled")
     assert not jobs.update(job_id, only_from=("queued",), status="running")
-    finished_at = jobs.require(job_id)["finished_at"]
+    finished_at = (jobs.get(job_id) or {})["finished_at"]
     assert isinstance(finished_at, int)
 
 
@@ -100,7 +100,7 @@ def test_a_full_disk_is_explained_and_changes_nothing(data: DataDirectory) -> No
         database.execute("PRAGMA max_page_count = 1")
         database.execute("UPDATE jobs SET record = ?", ("x" * 100_000,))
     assert is_disk_full(caught.value)
-    assert jobs.require(job_id)["status"] == "queued"
+    assert (jobs.get(job_id) or {})["status"] == "queued"
 
 
 def test_a_damaged_database_is_explained(data: DataDirectory) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,24 @@ import pytest
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.database import (
+    DatabaseError,
+    writing,
+)
 from langchain_chatexports.local_server.storage.deletion import (
     KeptData,
     count_kept,
     delete_everything,
     delete_kept,
 )
-from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.files import FileStore, list_sets
 from langchain_chatexports.local_server.storage.jobs import (
     JobStore,
-    cancel_job,
     job_events,
     list_jobs,
-    pause_job,
+    stop_job,
 )
 from langchain_chatexports.local_server.storage.models import list_models
-from langchain_chatexports.local_server.storage.uses import list_sets
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -66,7 +69,7 @@ def _with_text(root: Path, text: bytes) -> list[Path]:
 
 
 def _upload_of(jobs: JobStore, job_id: str) -> str:
-    return str(jobs.require(job_id)["training_file"])
+    return str((jobs.get(job_id) or {})["training_file"])
 
 
 def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made(
@@ -191,8 +194,8 @@ def test_a_deleted_job_leaves_no_text_events_or_checkpoints(
 def test_a_canceled_job_keeps_its_text_and_no_checkpoint(
     root: Path, jobs: JobStore, stopped: str
 ) -> None:
-    cancel_job(stopped, data_dir=root)
-    assert jobs.require(stopped)["status"] == "cancelled"
+    stop_job(stopped, "cancelled", data_dir=root)
+    assert (jobs.get(stopped) or {})["status"] == "cancelled"
     assert not (root / "jobs" / stopped).exists()
     assert count_kept(root).files == 3
 
@@ -202,21 +205,21 @@ def test_a_job_of_a_killed_server_is_paused_and_keeps_its_checkpoint(
     root: Path, jobs: JobStore, stopped: str, status: str
 ) -> None:
     jobs.update(stopped, only_from=("paused",), status=status)
-    pause_job(stopped, data_dir=root)
-    assert jobs.require(stopped)["status"] == "paused"
+    stop_job(stopped, "paused", data_dir=root)
+    assert (jobs.get(stopped) or {})["status"] == "paused"
     assert list_jobs(root)[0].saved_step == 11
 
 
-@pytest.mark.parametrize("change", [cancel_job, pause_job])
+@pytest.mark.parametrize("change", ["cancelled", "paused"])
 def test_a_finished_or_unknown_job_is_not_changed(
     root: Path, stopped: str, change: Any
 ) -> None:
-    cancel_job(stopped, data_dir=root)
+    stop_job(stopped, "cancelled", data_dir=root)
     with pytest.raises(LocalServerError, match="finished already"):
-        change(stopped, data_dir=root)
+        stop_job(stopped, change, data_dir=root)
     for job_id in ("ftjob-" + "0" * 24, "ftjob-../files"):
         with pytest.raises(LocalServerError, match="no job"):
-            change(job_id, data_dir=root)
+            stop_job(job_id, change, data_dir=root)
 
 
 def test_a_job_is_not_deleted_under_its_trainer(
@@ -230,6 +233,35 @@ def test_a_job_is_not_deleted_under_its_trainer(
         with pytest.raises(LocalServerError, match="does not end"):
             delete_kept(stopped, data_dir=root)
     assert (root / "jobs" / stopped / "saves").exists()
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "paused", "failed"])
+def test_a_job_is_deleted_on_a_full_disk(
+    root: Path,
+    jobs: JobStore,
+    stopped: str,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+) -> None:
+    """Deletions write no journal then; nothing else can be written."""
+    jobs.update(stopped, only_from=("paused",), status=status)
+
+    def full(*_: Any, **__: Any) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        raise DatabaseError(root / "chatexports.db", error)
+
+    for name in ("update", "log"):
+        monkeypatch.setattr(JobStore, name, full)
+    usage = shutil.disk_usage(root)._replace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    delete_kept(stopped, data_dir=root)
+    assert jobs.get(stopped) is None
+    assert not _with_text(root, b"STOPPED")
+    with writing(root / "chatexports.db", only_deletes=True) as database:
+        mode = database.execute("PRAGMA journal_mode").fetchone()
+        database.execute("DELETE FROM jobs")
+        assert not (root / "chatexports.db-journal").exists()
+    assert mode == ("memory",)
 
 
 def test_everything_deleted_leaves_no_marked_text(root: Path, stopped: str) -> None:

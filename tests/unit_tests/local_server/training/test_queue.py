@@ -78,7 +78,7 @@ class _Server:
             self.jobs,
             FileStore(self.data),
             ModelStore(self.data, base_model="tiny", signature=""),
-            data_dir=self.data.root,
+            data=self.data,
             base_directory=root,
             threads=1,
             resumes=resumes,
@@ -102,6 +102,9 @@ class _Server:
 
     def status(self, job_id: str) -> str:
         return str((self.jobs.get(job_id) or {}).get("status"))
+
+    def error(self, job_id: str) -> Any:
+        return (self.jobs.get(job_id) or {})["error"]
 
     def messages(self, job_id: str) -> list[str]:
         return [event["message"] for event in self.jobs.events(job_id)]
@@ -243,10 +246,31 @@ def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
     record = {"name": "ft:tiny", "created_at": 5, "trained_tokens": 7}
     write_json(model / "model.json", record)
     server = make()
-    job = server.jobs.require(done)
+    job = server.jobs.get(done) or {}
     assert (job["status"], job["fine_tuned_model"]) == ("succeeded", "ft:tiny")
     assert (job["finished_at"], job["trained_tokens"]) == (5, 7)
     _wait(lambda: server.began == [left])
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_job_cancelled_after_its_model_was_published_leaves_none(
+    make: Callable[..., _Server], *, is_killed: bool
+) -> None:
+    """Whoever cancels it deletes the model; if that is killed, the next server does."""
+    server = make()
+    server.queue.stop()
+    job_id = server.create()
+    server.jobs.update(job_id, only_from=("queued",), status="running")
+    folder = server.data.models / server.jobs.private(job_id)["model"]["id"]
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").touch()
+    if is_killed:
+        server.jobs.update(job_id, only_from=("running",), status="cancelled")
+        make()
+    else:
+        JobStore(DataDirectory(server.data.root)).stop(job_id, "cancelled")
+    assert not list(server.data.models.iterdir())
+    assert server.status(job_id) == "cancelled"
 
 
 def test_a_killed_trainer_continues_from_its_save(make: Callable[..., _Server]) -> None:
@@ -268,12 +292,12 @@ def test_a_failed_job_says_why_and_can_be_resumed(
     job_id, following = server.create(), server.create()
     server.let_trainers(what)
     server.wait_for(job_id, "failed")
-    assert words in server.jobs.require(job_id)["error"]["message"]
+    assert words in server.error(job_id)["message"]
     server.wait_for(following, "failed")
     server.let_trainers("succeed")
     assert server.jobs.resume(job_id)
     server.wait_for(job_id, "succeeded")
-    assert server.jobs.require(job_id)["error"] is None
+    assert server.error(job_id) is None
 
 
 def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
@@ -293,7 +317,7 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
     broken = server.create()
     fine = server.create()
     server.wait_for(fine, "succeeded")
-    assert server.jobs.require(broken)["error"]["code"] == "server_error"
+    assert server.error(broken)["code"] == "server_error"
 
 
 def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(

@@ -1,20 +1,16 @@
 """The speed of the machine, with a tiny shape in place of the default base's."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.processes import child_command
 from langchain_chatexports.local_server.training import speed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @pytest.fixture
