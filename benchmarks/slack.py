@@ -51,7 +51,7 @@ def generate(folder: Path, messages: int, conversations: int) -> None:
 
 
 def _messages(source: random.Random, start: int, count: int) -> list[dict[str, Any]]:
-    records = []
+    records: list[dict[str, Any]] = []
     for number in range(start, start + count):
         record = {
             "client_msg_id": f"{number:032x}",

@@ -174,7 +174,7 @@ def test_a_base_is_downloaded_with_progress_before_a_training(
     monkeypatch.setattr(f"{module}.download_base", download)
     monkeypatch.setattr(session, "use_server", seen.append)
     session.add_sample()
-    session.reading.join(_SECONDS)
+    session.exports.join(_SECONDS)
     _prepare(session)
     assert session.data is not None
     choice = session.choose_base(session.data)
@@ -205,7 +205,7 @@ def speaking(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[obje
     monkeypatch.setattr("langchain_chatexports.page.session.download_base", download)
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(session.talk, "_use_server", use_server)
-    _add(session, chat.to_file(session.new_upload("_chat.txt")))
+    _add(session, chat.to_file(session.exports.new_copy("_chat.txt")))
     session.choice = Choice("Mama")
     return seen
 
