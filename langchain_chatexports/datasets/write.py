@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,26 +15,26 @@ from typing_extensions import Self
 from langchain_chatexports._files import explained_writing, is_pipe
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import MERGED, Counts, total_of
 from langchain_chatexports.datasets.card import (
     CardNotes,
     FileFacts,
     card_markdown,
     hash_files,
+    short_reason,
 )
 from langchain_chatexports.datasets.formats import (
+    PARQUET,
     DatasetFormat,
     FormatName,
     UnfitError,
     dataset_format,
     is_learned,
-)
-from langchain_chatexports.datasets.jsonl import json_line
-from langchain_chatexports.datasets.parquet import (
     lines_to_parquet,
     parquet_to_lines,
     require_duckdb,
 )
+from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
 from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, ExampleOrigin
 from langchain_chatexports.datasets.trace_file import (
@@ -51,8 +52,9 @@ from langchain_chatexports.exceptions import ExportFormatError, TrainingDataErro
 AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
 """An example, plain or with its origin."""
 
-_PARQUET = ".parquet"
 _MAX_PROBLEMS = 1_000
+# The card has the others, too.
+_MAX_REASONS = 5
 _NO_PROMPT = "no_prompt"
 
 
@@ -109,12 +111,44 @@ class WrittenSet:
         if list(self.files) == [self.path.name]:
             rows = [plural(self.files[self.path.name], "row")]
         total = self.total
+        stages = [s for s in self.stages if s.unit != "messages" or not total]
         lines = [
             f"{self.path} ({self.format}): {', '.join(rows)}",
-            *([str(total)] if total else ()),
-            *(str(s) for s in self.stages if s.unit != "messages" or not total),
+            *map(str, [total, *stages] if total else stages),
+            f"card: {self.card}",
+            f"trace: {self.trace}",
         ]
-        return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
+        return "\n".join(lines)
+
+    def accounting(self, *, conversations: int = 0) -> str:
+        """Return in a sentence what was made of how much, and what was skipped."""
+        text = plural(self.examples.kept, "example")
+        if len(self.files) > 1:
+            parts = (f"{name} {rows:,}" for name, rows in self.files.items())
+            text += f" ({', '.join(parts)})"
+        skipped: list[str] = []
+        if (total := self.total) is None:
+            stages = (stage for stage in self.stages if stage.unit == "examples")
+            examples = sum((stage.skipped for stage in stages), Counter[str]())
+            skipped += _counted(examples, "example")
+        else:
+            text += f" from {plural(total.found, 'message')}"
+            if conversations:
+                text += f" in {plural(conversations, 'conversation')}"
+            # The text of what is merged is kept.
+            lost = {why: n for why, n in total.skipped.items() if why != MERGED}
+            skipped += _counted(lost)
+        skipped += _counted(self.answers.skipped, "answer")
+        return f"{text}; skipped: {', '.join(skipped)}." if skipped else f"{text}."
+
+
+def _counted(counts: Mapping[str, int], what: str | None = None) -> Iterator[str]:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    for why, count in ordered[:_MAX_REASONS]:
+        number = plural(count, what) if what else f"{count:,}"
+        yield f"{number} {short_reason(why)}"
+    if rest := sum(count for _, count in ordered[_MAX_REASONS:]):
+        yield f"{rest:,} for other reasons"
 
 
 def write_dataset(
@@ -256,7 +290,7 @@ class StagedSet:
         self._path = path
         self._header = header
         self._suffix = dataset_format(header.format).suffix
-        if self._suffix == _PARQUET:
+        if self._suffix == PARQUET:
             require_duckdb()
         self._stack = ExitStack()
 
@@ -279,7 +313,7 @@ class StagedSet:
 
     def write(self, name: str, rows: Iterable[tuple[bytes, ExampleOrigin]]) -> None:
         """Write a file of rows, each a line of JSON with its origin."""
-        is_parquet = self._suffix == _PARQUET
+        is_parquet = self._suffix == PARQUET
         lines = self._staging / "lines" if is_parquet else self._folder / name
         count = 0
         with _private_file(lines) as file:
@@ -344,7 +378,7 @@ class StagedSet:
 
 def read_rows(path: Path, format_name: str) -> Iterator[bytes]:
     """Yield the rows of a set's file, each as its line of JSON."""
-    if dataset_format(format_name).suffix == _PARQUET:
+    if dataset_format(format_name).suffix == PARQUET:
         yield from parquet_to_lines(path)
         return
     with open_regular_file(path) as file:

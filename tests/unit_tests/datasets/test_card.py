@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 import langchain_chatexports
 from langchain_chatexports.chat_loaders.counts import Counts, total_of
-from langchain_chatexports.datasets.card import CardNotes, hash_source
-from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
+from langchain_chatexports.datasets.card import REASONS, CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
@@ -112,24 +111,6 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
         assert f"- `{reason}`: {REASONS[reason]}" in card
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
-def test_the_total_adds_up_in_every_format(
-    tmp_path: Path, loader: Any, name: Any
-) -> None:
-    pytest.importorskip("duckdb")
-    steps: SessionTransform = (
-        MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
-    )
-    counted = read_loader(loader | steps)
-    card = CardNotes(passes=[counted])
-    records = trace_examples(counted, system="To {others}.", counts=card.counts)
-    write_dataset(records, tmp_path / "set", format=name, notes=card)
-    total = total_of(read_header(tmp_path / "set").facts.stages)
-    assert total is not None
-    assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
-    assert total.kept
-
-
 SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
 
 
@@ -214,14 +195,6 @@ def test_every_reason_of_ours_is_explained() -> None:
     assert used <= REASONS.keys()
 
 
-def test_the_card_shows_the_same_numbers(tmp_path: Path, loader: ListLoader) -> None:
-    _written(loader, tmp_path / "set")
-    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
-    for stage in read_header(tmp_path / "set").facts.stages:
-        name = stage_in_words(stage.name)
-        assert f"| {name} | {stage.unit} | {stage.found:,} |" in card
-
-
 def test_the_card_names_no_class(tmp_path: Path, loader: ListLoader) -> None:
     class KeepAll(SessionTransform):
         def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
@@ -279,13 +252,6 @@ def test_a_redacting_step_is_named() -> None:
     counted = read_loader(ListLoader([]) | Redact())
     list(counted)
     assert CardNotes(passes=[counted]).facts().redacted
-
-
-def test_a_finished_summary_is_as_good_as_a_pass(loader: ListLoader) -> None:
-    summary = (loader | MergeChatRuns()).inspect()
-    assert isinstance(summary.steps[0], Counts)
-    stages = CardNotes(passes=[summary]).facts().stages
-    assert [stage.name for stage in stages][1:] == ["MergeChatRuns"]
 
 
 def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:

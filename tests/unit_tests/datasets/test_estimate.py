@@ -76,7 +76,8 @@ def test_an_image_counts_as_an_image_and_not_as_its_letters() -> None:
 
 
 def test_images_make_an_estimate_inexact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "_counter", lambda _: len)
+    monkeypatch.setattr(estimate, "has_encoding", lambda _: True)
+    monkeypatch.setattr(estimate, "token_counter", lambda _: len)
     image = {"type": "image_url", "image_url": {"url": "x"}}
     example = {"messages": [{"role": "user", "content": [image]}]}
     counted = estimate_training([example], model="gpt-4o", n_epochs=1)

@@ -212,19 +212,11 @@ def test_an_example_with_an_empty_list_is_left_to_the_validation() -> None:
     assert list(read_examples([{"messages": []}])) == [{"messages": []}]
 
 
-@pytest.mark.parametrize("empty", [{"messages": []}, {"messages": (), "metadata": {}}])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_an_empty_session_among_sessions_is_left_out(empty: Any, place: int) -> None:
-    given: list[Any] = [SESSION, SESSION]
-    given.insert(place, empty)
-    assert list(read_examples(given)) == [EXAMPLE, EXAMPLE]
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_an_empty_example_among_examples_is_left_to_the_validation(place: int) -> None:
-    given: list[Any] = [EXAMPLE, EXAMPLE]
-    given.insert(place, {"messages": []})
-    assert list(read_examples(given)) == given
+def test_an_item_without_messages_is_what_the_one_before_it_was() -> None:
+    empty: Any = {"messages": []}
+    given: Any = [SESSION, empty, {"messages": (), "metadata": {}}]
+    assert list(read_examples(given)) == [EXAMPLE]
+    assert list(read_examples([EXAMPLE, empty])) == [EXAMPLE, empty]
 
 
 def test_empty_sessions_with_metadata_alone_give_nothing() -> None:

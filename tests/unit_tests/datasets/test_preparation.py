@@ -33,7 +33,7 @@ def chats(tmp_path: Path) -> Path:
 
 def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
     preparation = Preparation([chats], TORTOISE)
-    examples = list(preparation)
+    examples = list(preparation.traced([]))
     assert len(examples) == preparation.examples > 10
     assert preparation.messages_read == 223
     assert preparation.estimate_message_count() == 223
@@ -51,7 +51,7 @@ def test_exports_are_recognized_once(
     monkeypatch.setattr(module, "open_exports", count)
     preparation = Preparation([chats], TORTOISE)
     preparation.estimate_message_count()
-    list(preparation)
+    list(preparation.traced([]))
     assert len(calls) == 1
 
 
@@ -60,7 +60,7 @@ def test_an_export_in_which_the_ai_says_nothing_is_known(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     preparation = Preparation([chats, threads], TORTOISE)
-    list(preparation)
+    list(preparation.traced([]))
     assert preparation.silent_exports() == [threads]
 
 

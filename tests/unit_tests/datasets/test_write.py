@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
@@ -25,9 +24,7 @@ from langchain_chatexports.datasets.trace_file import (
 )
 from langchain_chatexports.datasets.write import read_rows, write_dataset
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     ExportFormatError,
-    ExportNotFoundError,
     MissingExtraError,
     TrainingDataError,
 )
@@ -81,17 +78,6 @@ def test_openai_files_are_those_that_the_tuner_uploads(
     write_jsonl((item.example for item in traced), tmp_path / "plain.jsonl")
     written = (tmp_path / "set.jsonl").read_bytes()
     assert written == (tmp_path / "plain.jsonl").read_bytes()
-
-
-def test_beside_a_file_lie_its_card_and_its_trace(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    write_dataset(traced, tmp_path / "set.jsonl")
-    assert _files(tmp_path) == {
-        "set.jsonl",
-        "set.jsonl.card.md",
-        "set.jsonl.trace.jsonl",
-    }
 
 
 def test_parts_lie_in_a_folder_and_the_trace_does_not(
@@ -197,19 +183,6 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     assert written.to_dict()["answers_written"] == 1
 
 
-def test_messages_that_a_format_has_no_place_for_have_their_reasons(
-    tmp_path: Path,
-) -> None:
-    written = write_dataset(
-        [dialogue("uauau"), dialogue("aa")],
-        tmp_path / "set",
-        format="trl-prompt-completion",
-    )
-    stage = next(s for s in written.stages if s.unit == "messages")
-    assert (stage.found, stage.kept) == (7, 4)
-    assert stage.skipped == {"no_prompt": 2, "trailing": 1}
-
-
 def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
@@ -230,16 +203,6 @@ def test_nothing_appears_where_the_examples_fail(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="broken"):
         write_dataset(failing(), tmp_path / "set.jsonl")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_of_reading_is_none_of_writing(tmp_path: Path) -> None:
-    def examples() -> Iterator[Any]:
-        yield dialogue("ua")
-        raise OSError(errno.ESTALE, "Stale file handle")
-
-    with pytest.raises(OSError, match="Stale") as raised:
-        write_dataset(examples(), tmp_path / "set.jsonl")
-    assert not isinstance(raised.value, ChatExportError)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
@@ -286,31 +249,11 @@ def test_a_folder_with_other_files_is_left_alone(
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_trace_makes_no_other_files_replaceable(
-    tmp_path: Path, splits: ExampleSplits
-) -> None:
-    written = write_dataset(splits, tmp_path / "set")
-    (tmp_path / "set" / "thesis.txt").write_text("years of work")
-    first, _, rows = written.trace.read_text().partition("\n")
-    header = {**json.loads(first), "others": ["thesis.txt"]}
-    written.trace.write_text(f"{json.dumps(header)}\n{rows}")
-    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
-        write_dataset(splits, tmp_path / "set")
-    assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
-
-
 def test_a_file_does_not_replace_a_folder(
     tmp_path: Path, traced: list[TracedExample]
 ) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         write_dataset(traced, tmp_path)
-
-
-def test_a_missing_folder_is_an_error(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    with pytest.raises(ExportNotFoundError, match="folder does not exist"):
-        write_dataset(traced, tmp_path / "none" / "set.jsonl")
 
 
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
@@ -326,12 +269,6 @@ def test_parquet_without_its_extra_names_it(
         write_dataset(traced, tmp_path / "set.parquet", format="parquet")
 
 
-def test_plain_examples_are_written_and_traced_to_nobody(tmp_path: Path) -> None:
-    write_dataset([dialogue("ua")], tmp_path / "set.jsonl")
-    (row,) = read_trace(tmp_path / "set.jsonl")
-    assert row.origin.session_id is None
-
-
 def test_the_same_examples_give_the_same_bytes(
     tmp_path: Path, splits: ExampleSplits
 ) -> None:
@@ -344,14 +281,6 @@ def test_the_same_examples_give_the_same_bytes(
         assert (tmp_path / "one" / name).read_bytes() == (
             tmp_path / "two" / name
         ).read_bytes()
-
-
-def test_the_format_decides_and_not_the_suffix(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    pytest.importorskip("duckdb")
-    write_dataset(traced, tmp_path / "set.txt", format="parquet")
-    assert (tmp_path / "set.txt").read_bytes().startswith(b"PAR1")
 
 
 def test_rows_of_a_table_are_read_as_they_were(tmp_path: Path) -> None:
