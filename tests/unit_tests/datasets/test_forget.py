@@ -26,8 +26,8 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.finetuning.training_file import (
+    DATA_KEY,
     TrainingFile,
     find_jobs,
     jobs_that_used,
