@@ -160,8 +160,8 @@ class CardNotes:
         ]
         stages = [stage for summary in found for stage in summary.stages()]
         replaced: Counter[str] = Counter()
-        for one in (*earlier, *stages):
-            replaced.update(one.replaced)
+        for counts in (*(e.replaced for e in earlier), *(s.replaced for s in stages)):
+            replaced.update(counts)
         firsts = [one.first.isoformat() for one in found if one.first]
         lasts = [one.last.isoformat() for one in found if one.last]
         consents = dict.fromkeys([*(one.consent for one in earlier), self.consent])

@@ -16,6 +16,7 @@ from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Rea
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
+    ExportOptions,
     estimate_message_count,
     is_examples_file,
     open_exports,
@@ -117,12 +118,10 @@ class PrepareOptions:
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
         """Return the steps that turn an export's sessions into examples' messages."""
-        names, redact = senders, ()
-        if self.redaction:
-            names = [self.redaction.name(name) for name in senders]
-            redact = self.redaction.steps()
+        redaction = self.redaction
+        names = [redaction.name(name) if redaction else name for name in senders]
         return (
-            *redact,
+            *(redaction.steps() if redaction else ()),
             *self.split_steps(),
             MergeChatRuns(),
             MapAIMessages(sender=tuple(names) or None, role=self.ai_role),
@@ -223,16 +222,15 @@ class Preparation:
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
         options = self.options
-        exports = open_exports(
-            self.paths,
+        given: ExportOptions = {
             **options.chats.loader_options(),
-            people=options.people,
-            contacts=options.contacts,
-            timezone=options.export_zone,
-            date_order=options.date_order,
-            columns=dict(options.column),
-        )
-        return options.chats.selected(exports)
+            "people": options.people,
+            "contacts": options.contacts,
+            "timezone": options.export_zone,
+            "date_order": options.date_order,
+            "columns": dict(options.column),
+        }
+        return options.chats.selected(open_exports(self.paths, **given))
 
     @property
     def messages_read(self) -> int:

@@ -81,13 +81,6 @@ def test_sessions_without_the_ai_are_left_out_and_counted() -> None:
     }
 
 
-def test_blank_messages_are_left_out_and_counted() -> None:
-    counts: list[Counts] = []
-    (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), counts=counts)
-    assert len(example["messages"]) == 2
-    assert sum_of(counts, "Examples").skipped == {"empty": 1}
-
-
 def test_the_counts_add_up() -> None:
     counts: list[Counts] = []
     examples = examples_of(
@@ -103,23 +96,10 @@ def test_the_counts_add_up() -> None:
     assert messages.found == 11 == messages.kept + messages.skipped.total()
 
 
-def test_counts_show_no_names() -> None:
-    counts: list[Counts] = []
-    with pytest.raises(SenderNotFoundError) as caught:
-        examples_of(session(hare()), counts=counts)
-    assert caught.value.senders == {"Hare": 1}
-    assert counts
-    assert "Hare" not in repr(counts)
-
-
 def test_no_answers_at_all_is_an_error_with_the_senders() -> None:
     with pytest.raises(SenderNotFoundError, match=r"'Hare' \(3\)") as caught:
         examples_of(session(hare(), hare()), session(hare()))
     assert caught.value.senders == {"Hare": 3}
-
-
-def test_no_sessions_are_no_error() -> None:
-    assert examples_of() == []
 
 
 def test_sessions_that_are_all_empty_are_no_error() -> None:
@@ -132,12 +112,6 @@ def test_sessions_that_are_all_empty_are_no_error() -> None:
 def test_weights_are_carried_over() -> None:
     (example,) = examples_of(session(tortoise(weight=0), hare(), tortoise(weight=1)))
     assert [m.get("weight") for m in example["messages"]] == [0, None, 1]
-
-
-def test_sessions_that_are_all_context_are_left_out() -> None:
-    counts: list[Counts] = []
-    assert examples_of(session(hare(), tortoise(weight=0)), counts=counts) == []
-    assert sum_of(counts, "Examples", "sessions").skipped == {"not_trained": 1}
 
 
 def test_an_answer_to_nobody_stays_unless_it_is_not_wanted() -> None:
@@ -175,19 +149,6 @@ def test_names_are_mapped_to_what_providers_take() -> None:
     message = HumanMessage("Ready?", name="Ann Lee")
     (example,) = examples_of(session(message, tortoise()))
     assert example["messages"][0]["name"] == "Ann_Lee"
-
-
-@pytest.mark.parametrize(
-    ("name", "mapped"),
-    [
-        ("Ann Lee", "Ann_Lee"),
-        ("José", "Jose"),
-        ("+1 (555) 0100", "1_555_0100"),
-        ("a-b_c", "a-b_c"),
-    ],
-)
-def test_simple_names_stay_readable(name: str, mapped: str) -> None:
-    assert safe_name(name) == mapped
 
 
 @pytest.mark.parametrize("name", ["李雷", "😀", "", "Ω" * 100, "x" * 100, "\ud83d"])
@@ -315,20 +276,6 @@ def test_calls_in_the_content_are_not_counted_as_lost() -> None:
     assert parts.adds_up
 
 
-def test_plain_texts_have_no_stage_of_parts() -> None:
-    counts: list[Counts] = []
-    examples_of(session(hare(), tortoise()), counts=counts)
-    assert [stage.unit for stage in counts] == ["messages", "sessions"]
-
-
-def test_the_stage_of_parts_is_entered_once() -> None:
-    counts: list[Counts] = []
-    looks = session(HumanMessage(["a", SOUND]), tortoise())
-    examples_of(looks, looks, counts=counts)
-    parts = [one for one in counts if one.unit == "content parts"]
-    assert [(one.found, one.kept) for one in parts] == [(4, 2)]
-
-
 def test_chat_messages_keep_their_role() -> None:
     (example,) = examples_of(
         session(
@@ -368,8 +315,3 @@ def test_reading_is_lazy_and_closing_closes_the_loader() -> None:
     assert loader.read == 1
     examples.close()
     assert loader.closed
-
-
-def test_examples_pass_the_validation() -> None:
-    sessions = [session(hare(), tortoise(), hare()) for _ in range(10)]
-    assert validate_examples(examples_of(*sessions, system="Be slow.")) == []

@@ -14,7 +14,6 @@ from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
-    ExportNotFoundError,
     SenderNotFoundError,
     TrainingDataError,
 )
@@ -69,21 +68,11 @@ def test_every_form_gives_the_same_examples(form: Any) -> None:
     assert list(read_examples(form)) == [EXAMPLE, EXAMPLE]
 
 
-def test_one_session_and_one_example_are_read_too() -> None:
-    assert list(read_examples(SESSION)) == [EXAMPLE]
-    assert list(read_examples(EXAMPLE)) == [EXAMPLE]  # type: ignore[arg-type] # allowed
-
-
 def test_a_path_is_read_as_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     write_jsonl([EXAMPLE, EXAMPLE], path)
     assert list(read_examples(path)) == [EXAMPLE, EXAMPLE]
     assert list(read_examples(str(path))) == [EXAMPLE, EXAMPLE]
-
-
-def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExportNotFoundError, match=r"none\.jsonl"):
-        list(read_examples(tmp_path / "none.jsonl"))
 
 
 def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay() -> (
@@ -183,45 +172,11 @@ def open_files() -> list[str]:
     return sorted(os.listdir("/dev/fd"))  # noqa: PTH208 (names are enough)
 
 
-def test_an_iterator_is_closed_when_an_item_is_refused() -> None:
-    closed = []
-
-    def given() -> Iterator[Any]:
-        try:
-            yield SESSION
-            yield 3
-        finally:
-            closed.append(1)
-
-    iterator = given()
-    with pytest.raises(TypeError, match="got int") as caught:
-        list(read_examples(iterator))
-    assert closed == [1]
-    assert caught.value.__traceback__ is not None  # Its frames have the iterator.
-
-
-def test_a_loader_is_closed_when_reading_stops() -> None:
-    loader = TwoSessions()
-    reading: Any = read_examples(loader)
-    next(reading)
-    reading.close()
-    assert loader.closed == 1
-
-
-def test_an_example_with_an_empty_list_is_left_to_the_validation() -> None:
-    assert list(read_examples([{"messages": []}])) == [{"messages": []}]
-
-
 def test_an_item_without_messages_is_what_the_one_before_it_was() -> None:
     empty: Any = {"messages": []}
     given: Any = [SESSION, empty, {"messages": (), "metadata": {}}]
     assert list(read_examples(given)) == [EXAMPLE]
     assert list(read_examples([EXAMPLE, empty])) == [EXAMPLE, empty]
-
-
-def test_empty_sessions_with_metadata_alone_give_nothing() -> None:
-    given: Any = [{"messages": [], "metadata": {"id": "1"}}]
-    assert list(read_examples(given)) == []
 
 
 def test_an_empty_session_of_a_loader_is_left_out() -> None:

@@ -4,12 +4,16 @@ import json
 import os
 import stat
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import (
@@ -22,7 +26,7 @@ from langchain_chatexports.datasets.trace_file import (
     read_trace,
     row_digest,
 )
-from langchain_chatexports.datasets.write import read_rows, write_dataset
+from langchain_chatexports.datasets.write import WrittenSet, read_rows, write_dataset
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     MissingExtraError,
@@ -113,18 +117,6 @@ def test_everything_is_for_its_owner_only(
     for path in tmp_path.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
-
-
-@pytest.mark.parametrize("name", EXAMPLE_FORMATS)
-def test_the_trace_ties_each_row_to_its_messages(
-    tmp_path: Path, splits: ExampleSplits, name: FormatName
-) -> None:
-    pytest.importorskip("duckdb")
-    written = write_dataset(splits, tmp_path / "set", format=name)
-    rows = list(read_trace(tmp_path / "set"))
-    assert len(rows) == sum(written.files.values())
-    origins = {item.origin for part in splits.parts().values() for item in part}
-    assert {row.origin for row in rows} == origins
 
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
@@ -256,11 +248,6 @@ def test_a_file_does_not_replace_a_folder(
         write_dataset(traced, tmp_path)
 
 
-def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingDataError, match="nothing to write"):
-        write_dataset([], tmp_path / "set.jsonl")
-
-
 def test_parquet_without_its_extra_names_it(
     tmp_path: Path, traced: list[TracedExample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,3 +287,39 @@ def test_a_damaged_table_is_an_error_without_its_text(tmp_path: Path) -> None:
     with pytest.raises(ExportFormatError, match="not a Parquet file") as raised:
         list(read_rows(tmp_path / "rows.parquet", "parquet"))
     assert "secret" not in str(raised.value)
+
+
+def test_what_became_of_everything_is_one_sentence(tmp_path: Path) -> None:
+    export = Counts("Export (imessage)", found=12_345, kept=10_000)
+    lost = {"reaction": 2_000, "media": 300, "bot": 15, "spam": 14, "draft": 11}
+    export.skipped.update(lost, merged=4, unsent=1)
+    examples = Counts("Written (openai)", "examples", 1_609, 1_609)
+    answers = Counts("Written (openai)", "answers", 3_001, 3_000)
+    answers.skip("no_prompt")
+    stages, files = (export, examples, answers), {"train.jsonl": 4, "test.jsonl": 1}
+    written = WrittenSet(
+        tmp_path, "openai", files, tmp_path, tmp_path, examples, answers, stages
+    )
+    assert written.accounting(conversations=312) == (
+        "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages in 312 "
+        "conversations; skipped: 2,000 sent as a reaction, 300 media without text, "
+        "15 by bots and apps, 14 spam, 11 never sent, 1 for other reasons, "
+        "1 answer before the first message."
+    )
+
+
+def test_where_no_messages_are_counted_examples_are(tmp_path: Path) -> None:
+    given = [*map(dialogue, ("ua", "ua", "a"))]
+    counts: list[Counts] = []
+    notes = CardNotes(counts=counts)
+    written = write_dataset(
+        deduplicate_examples(given, counts=counts),
+        tmp_path / "set",
+        format="trl-prompt-completion",
+        notes=notes,
+    )
+    untotaled = replace(written, stages=written.stages[1:2] + written.stages[2:3])
+    assert untotaled.accounting() == (
+        "1 example; skipped: 1 example repeated, 1 example before the first message, "
+        "1 answer before the first message."
+    )
