@@ -27,7 +27,7 @@ from langchain_chatexports.datasets.trace_file import (
     row_digest,
     trace_path,
 )
-from langchain_chatexports.datasets.write import StagedSet, read_rows
+from langchain_chatexports.datasets.write import read_rows, staged_set
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
@@ -119,7 +119,7 @@ def forget(
         raise ExportFormatError(msg)
     names = _Names(None if key is None else Path(key))
     request = _Request(names, people, conversations, mentions=mentions)
-    with explained_writing(path), StagedSet(path, header) as staged:
+    with explained_writing(path), staged_set(path, header) as staged:
         for file in header.files:
             staged.write(file, request.kept(_rows(path, header, file)))
         if request.not_found and not header.facts.forgotten:

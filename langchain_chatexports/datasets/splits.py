@@ -50,10 +50,7 @@ class ExampleSplits:
 
     @property
     def skipped(self) -> Counter[str]:
-        """Examples that are in no part, by reason.
-
-        The reason: `older_text` (text that an earlier part holds, too).
-        """
+        """Examples that are in no part: `older_text` is in an earlier part, too."""
         return self.stages[-1].skipped if self.stages else Counter()
 
     def parts(self) -> dict[str, list[TracedExample]]:
@@ -61,18 +58,15 @@ class ExampleSplits:
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts in JSON types."""
-        return {
+    def __repr__(self) -> str:
+        """Show counts, never content."""
+        counts = {
             "examples": self.examples,
             "conversations": self.conversations,
             "parts": {name: len(part) for name, part in self.parts().items()},
-            "skipped": dict(sorted(self.skipped.items())),
+            "skipped": dict(self.skipped),
         }
-
-    def __repr__(self) -> str:
-        """Show counts, never content."""
-        return f"ExampleSplits({self.to_dict()})"
+        return f"ExampleSplits({counts})"
 
 
 def split_examples(

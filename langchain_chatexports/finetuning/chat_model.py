@@ -10,13 +10,13 @@ from langchain_core.language_models import ModelProfile
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai import ChatOpenAI
-from openai import APIStatusError, OpenAI
+from openai import APIStatusError
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from tiktoken.model import encoding_name_for_model
 
 from langchain_chatexports._tokens import tokens_by_bytes
 from langchain_chatexports.datasets.estimate import example_tokens
-from langchain_chatexports.finetuning.connection import http_clients
+from langchain_chatexports.finetuning.connection import Connection, http_clients
 
 
 class TunedChatOpenAI(ChatOpenAI):
@@ -89,9 +89,10 @@ class TunedChatOpenAI(ChatOpenAI):
 
 
 def chat_model(
-    client: OpenAI, headers: dict[str, str], name: str, base_model: str, **kwargs: Any
+    connection: Connection, name: str, base_model: str, **kwargs: Any
 ) -> ChatOpenAI:
-    """Build a chat model that asks a client's server, whatever the environment says."""
+    """Build a chat model that asks the same server, whatever the environment says."""
+    client = connection.client
     sync_client, async_client = http_clients()
     # langchain-openai takes a proxy or HTTP clients, not both.
     proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
@@ -100,7 +101,7 @@ def chat_model(
         "base_url": str(client.base_url).rstrip("/"),
         "api_key": client.api_key,
         "organization": client.organization,
-        "default_headers": headers or None,
+        "default_headers": connection.headers or None,
         # A `codex` in the suffix would switch to the Responses API.
         "use_responses_api": False,
         # The counter of messages knows no tuned name.

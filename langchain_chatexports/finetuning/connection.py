@@ -36,7 +36,6 @@ from langchain_chatexports.finetuning.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_openai import ChatOpenAI
     from openai import OpenAI
     from openai.types.fine_tuning import FineTuningJob
 
@@ -106,10 +105,10 @@ class Connection:
     ) -> None:
         self._client = _new_client(settings)
         self.client = self.once = self._client
-        self._headers: dict[str, str] = {**settings.get("default_headers", {})}
+        self.headers: dict[str, str] = {**settings.get("default_headers", {})}
         if project := self._client.project:
             # ChatOpenAI has no field for it.
-            self._headers["OpenAI-Project"] = project
+            self.headers["OpenAI-Project"] = project
         self._clock = clock
         self._set_timeout(timeout)
         self.url = public_url(self._client.base_url)
@@ -263,7 +262,7 @@ class Connection:
         return said
 
     def _without_secrets(self, said: str) -> str:
-        values = filter(None, (self._client.api_key, *self._headers.values()))
+        values = filter(None, (self._client.api_key, *self.headers.values()))
         texts = {text for value in values for text in (value, *value.split()[-1:])}
         for text in sorted(texts, key=len, reverse=True):
             # A shorter value, such as the 7 of a version, stands everywhere.
@@ -302,12 +301,6 @@ class Connection:
             f"{self.url}. {self.consequence}"
         )
         return FineTuningTimeoutError(text, job_id=self.job_id, status=self.status)
-
-    def chat_model(self, name: str, base_model: str, **kwargs: Any) -> ChatOpenAI:
-        """Build a chat model that asks this server, whatever the environment says."""
-        from langchain_chatexports.finetuning.chat_model import chat_model
-
-        return chat_model(self._client, self._headers, name, base_model, **kwargs)
 
 
 @contextmanager

@@ -33,13 +33,13 @@ from langchain_chatexports.finetuning.run import (
     has_model,
     metadata_of,
 )
-from langchain_chatexports.finetuning.training_file import DATA_KEY, KEY, TrainingFile
+from langchain_chatexports.finetuning.settings import DATA_KEY, KEY, FineTunerSettings
+from langchain_chatexports.finetuning.training_file import TrainingFile
 
 if TYPE_CHECKING:
     from openai.types import FileObject
     from openai.types.fine_tuning import FineTuningJob
 
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class NewJob:
 
     def __init__(
         self,
-        settings: ChatFineTuner,
+        settings: FineTunerSettings,
         connection: Connection,
         files: list[TrainingFile],
     ) -> None:

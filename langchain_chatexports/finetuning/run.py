@@ -27,14 +27,13 @@ from langchain_chatexports.finetuning.errors import (
     requested_wait,
     status_of,
 )
-from langchain_chatexports.finetuning.training_file import DATA_KEY
+from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class FineTuningRun:
     """
 
     def __init__(
-        self, settings: ChatFineTuner, job: FineTuningJob, connection: Connection
+        self, settings: FineTunerSettings, job: FineTuningJob, connection: Connection
     ) -> None:
         self._settings = settings
         self._origin = connection
@@ -201,7 +200,10 @@ class FineTuningRun:
         Raises:
             FineTuningError: If there is no model yet.
         """
-        from langchain_chatexports.finetuning.chat_model import model_profile
+        from langchain_chatexports.finetuning.chat_model import (
+            chat_model,
+            model_profile,
+        )
 
         name = getattr(checkpoint, "fine_tuned_model_checkpoint", checkpoint)
         name = name or self._job.fine_tuned_model
@@ -220,7 +222,7 @@ class FineTuningRun:
             **({"training_data_sha256": data_hash} if data_hash else {}),
             **(arguments.get("metadata") or {}),
         }
-        return self._origin.chat_model(str(name), base_model, **arguments)
+        return chat_model(self._origin, str(name), base_model, **arguments)
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""

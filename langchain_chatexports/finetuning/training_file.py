@@ -18,19 +18,13 @@ from langchain_chatexports.datasets.inputs import TrainingInput, read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
 logger = logging.getLogger(__name__)
-
-KEY = "langchain_chatexports_key"
-"""The job's metadata key that holds the hash of its files and settings."""
-
-DATA_KEY = "langchain_chatexports_data"
-"""The job's metadata key that holds the training file's hash."""
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
@@ -75,31 +69,33 @@ def uploaded_name(digest: str) -> str:
     return f"chatexports-{digest[:_NAME_DIGITS]}.jsonl"
 
 
-def training_files(tuner: ChatFineTuner, given: TrainingInput) -> list[TrainingFile]:
+def training_files(
+    settings: FineTunerSettings, given: TrainingInput
+) -> list[TrainingFile]:
     """Return the training file, and the validation file if there is one.
 
     Raises:
         TrainingDataError: If the examples break the format's rules.
         TrainingBudgetError: If the job is over the limit, or not confirmed.
     """
-    examples = _read_checked(tuner, given, "training", _MIN_EXAMPLES)
+    examples = _read_checked(settings, given, "training", _MIN_EXAMPLES)
     files = [examples]
-    if (given := tuner.validation_examples) is not None:
-        files.append(_read_checked(tuner, given, "validation", 1))
-    if tuner.max_billed_tokens is not None or tuner.confirm is not None:
-        _require_agreement(tuner, examples)
+    if (given := settings.validation_examples) is not None:
+        files.append(_read_checked(settings, given, "validation", 1))
+    if settings.max_billed_tokens is not None or settings.confirm is not None:
+        _require_agreement(settings, examples)
     return [TrainingFile(each) for each in files]
 
 
 def _read_checked(
-    tuner: ChatFineTuner, given: TrainingInput, kind: str, minimum: int
+    settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
     counts: list[Counts] = []
     examples = list(read_examples(given, counts))
     if skipped := sum(stage.skipped["unsupported"] for stage in counts):
         logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
     problems = validate_examples(
-        examples, minimum=minimum, allow_trailing=tuner.allow_trailing
+        examples, minimum=minimum, allow_trailing=settings.allow_trailing
     )
     if problems:
         rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
@@ -111,10 +107,14 @@ def _read_checked(
     return examples
 
 
-def _require_agreement(tuner: ChatFineTuner, examples: list[Mapping[str, Any]]) -> None:
-    estimate = estimate_training(examples, model=tuner.model, n_epochs=tuner.n_epochs)
+def _require_agreement(
+    settings: FineTunerSettings, examples: list[Mapping[str, Any]]
+) -> None:
+    estimate = estimate_training(
+        examples, model=settings.model, n_epochs=settings.n_epochs
+    )
     size = plural(estimate.examples, "example")
-    bound, limit = estimate.billed_tokens_at_most, tuner.max_billed_tokens
+    bound, limit = estimate.billed_tokens_at_most, settings.max_billed_tokens
     if limit is not None and bound > limit:
         kind = "" if estimate.exact else "up to "
         msg = (
@@ -124,7 +124,7 @@ def _require_agreement(tuner: ChatFineTuner, examples: list[Mapping[str, Any]]) 
         )
         raise TrainingBudgetError(msg)
     # Truth is not enough: a text such as "n" is not a yes.
-    if tuner.confirm is not None and tuner.confirm(estimate) is not True:
+    if settings.confirm is not None and settings.confirm(estimate) is not True:
         msg = (
             f"The job was not confirmed ({size}, about {estimate.billed_tokens:,} "
             "billed tokens). Nothing was sent."

@@ -12,7 +12,7 @@ from typing import Any
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.finetuning.training_file import KEY
+from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer

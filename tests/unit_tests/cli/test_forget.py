@@ -9,7 +9,7 @@ import pytest
 
 from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.datasets.trace_file import read_trace
-from langchain_chatexports.finetuning.training_file import DATA_KEY
+from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.samples import write_messenger

@@ -12,7 +12,7 @@ import openai
 import pytest
 from langchain_core.language_models import ModelProfile
 
-from langchain_chatexports.finetuning.training_file import KEY
+from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
