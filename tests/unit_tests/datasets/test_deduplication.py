@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
-
-if TYPE_CHECKING:
-    from typing import Any
-
 
 STORY = (
     "The hare laughed at the tortoise, who said that she would race him to the old "

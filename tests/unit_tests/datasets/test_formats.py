@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -15,11 +16,6 @@ from langchain_chatexports.datasets.formats import (
     is_learned,
 )
 from tests.unit_tests.builders.dialogues import dialogue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 

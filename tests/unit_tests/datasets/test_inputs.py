@@ -3,10 +3,13 @@ from __future__ import annotations
 import gc
 import os
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
@@ -19,12 +22,6 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
 
 EXAMPLE = {
     "messages": [

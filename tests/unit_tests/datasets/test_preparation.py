@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,6 @@ from langchain_chatexports.datasets.redaction import (
 from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage, write_messenger
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TORTOISE = PrepareOptions(ai=("Tortoise",))
 

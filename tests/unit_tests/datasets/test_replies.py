@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,10 +16,6 @@ from langchain_chatexports.datasets.replies import (
     replies_of,
     show_replies,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 TEA, RACE = ("more tea?", "always tea"), ("who won the race?", "the tortoise")
 

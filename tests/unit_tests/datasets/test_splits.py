@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,11 +19,6 @@ from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.conversations import conversation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
 
 DAY = 86_400
 START = 1_700_000_000
@@ -108,28 +104,6 @@ def test_no_copy_crosses_wherever_it_is_planted(
         if any("the fox that" in str(item.example).casefold() for item in part)
     ]
     assert len(holding) <= 1
-
-
-def test_a_planted_copy_of_a_window_does_not_cross() -> None:
-    sessions = _sessions()
-    for copied, message in zip(
-        sessions[2]["messages"], sessions[8]["messages"], strict=True
-    ):
-        message.content = copied.content
-    splits = split_examples(_traced(sessions), validation=0.2, test=0)
-    assert _ids(splits.validation) == {"chat-9"}
-    assert splits.skipped["older_text"] == 2
-
-
-def test_the_validation_part_does_not_cross_into_the_test() -> None:
-    sessions = _sessions()
-    for copied, message in zip(
-        sessions[8]["messages"], sessions[9]["messages"], strict=True
-    ):
-        message.content = copied.content
-    splits = split_examples(_traced(sessions))
-    assert splits.validation
-    assert not splits.test
 
 
 @pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])

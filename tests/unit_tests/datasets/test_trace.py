@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
-from langchain_chatexports.datasets.examples import (
-    to_training_examples,
-)
 from langchain_chatexports.datasets.trace import (
     speaker_of,
     trace_examples,
@@ -14,23 +11,10 @@ from langchain_chatexports.datasets.trace import (
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
-if TYPE_CHECKING:
-    from typing import Any
-
 
 def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
     steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
     return steps.invoke(list(sessions))
-
-
-def test_traced_examples_are_the_plain_ones() -> None:
-    sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
-    plain: list[Counts] = []
-    with_origins: list[Counts] = []
-    assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
-        list(to_training_examples(sessions, counts=plain))
-    )
-    assert plain == with_origins
 
 
 def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
@@ -88,13 +72,6 @@ def test_others_in_the_system_prompt_are_everybody_but_the_ai() -> None:
         MapAIMessages().invoke(session), system="You are chatting with {others}."
     )
     assert item.example["messages"][0]["content"] == "You are chatting with Hare, Fox."
-
-
-def test_the_owner_under_another_name_is_none_of_the_others() -> None:
-    people = ["Hare", "Grace Hopper"]
-    session = conversation("Hi", "Ho", participants=people, owner="Grace Hopper")
-    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
-    assert item.example["messages"][0]["content"] == "Hare!"
 
 
 def test_the_speaker_is_who_writes_the_assistants_messages() -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,6 @@ from langchain_chatexports.datasets.validation import (
     validate_examples,
 )
 from tests.unit_tests.builders.tuners import make_examples
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 USER = {"role": "user", "content": "Ready?"}
 ANSWER = {"role": "assistant", "content": "Always."}

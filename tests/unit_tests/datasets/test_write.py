@@ -4,8 +4,10 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.card import CardNotes
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
+from langchain_chatexports.datasets.formats import FormatName
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import (
@@ -35,14 +38,6 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from langchain_chatexports.datasets.formats import FormatName
-
 
 EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
 

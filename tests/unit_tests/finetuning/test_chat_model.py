@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_openai import ChatOpenAI
@@ -209,21 +208,6 @@ def test_a_model_of_openai_has_the_profile_of_its_base(base: str) -> None:
     known: Any = ChatOpenAI(model="gpt-4.1-mini", api_key=KEY)
     assert model.profile == known.profile
     assert known.profile["max_input_tokens"] > 1000
-
-
-def ask(agent: Any, *texts: str) -> list[Any]:
-    given = [
-        (AIMessage if number % 2 else HumanMessage)(text)
-        for number, text in enumerate(texts)
-    ]
-    return list(agent.invoke({"messages": given})["messages"])
-
-
-def test_an_agent_without_tools_answers(server: OpenAIServer) -> None:
-    model = make_tuner(server).invoke(make_examples())
-    *_, answer = ask(create_agent(model, system_prompt="You race."), "Ready?")
-    chat(model)
-    assert answer.content == "Slow and steady"
 
 
 @pytest.fixture

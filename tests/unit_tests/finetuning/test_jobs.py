@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 import subprocess
 import sys
 import textwrap
@@ -277,15 +276,6 @@ def test_a_file_of_another_job_is_not_deleted(
     make_tuner(server, suffix="ends", delete_training_file=True).invoke(make_examples())
     assert server.deleted == []
     assert "another job uses it" in caplog.text
-
-
-def test_a_file_that_is_gone_needs_no_deletion(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    run = make_tuner(server, delete_training_file=True).submit(make_examples())
-    server.files.clear()
-    run.wait()
-    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 # What is asked for

@@ -53,12 +53,6 @@ def test_a_checkpoint_is_a_model_too(server: OpenAIServer) -> None:
     assert run.chat_model(checkpoint="x").model_name == "x"
 
 
-def test_a_server_without_checkpoints_has_none() -> None:
-    missing = ("GET .*/checkpoints",)
-    with OpenAIServer(routes_missing=missing).running() as server:
-        assert make_tuner(server).submit(make_examples()).checkpoints() == []
-
-
 def test_events_over_many_pages_keep_their_order() -> None:
     with OpenAIServer(page_size=2).running() as server:
         run = make_tuner(server).submit(make_examples())
@@ -71,16 +65,6 @@ def test_events_over_many_pages_keep_their_order() -> None:
         "The job is running",
         ENDED,
     ]
-
-
-@pytest.mark.parametrize("fault", [lost, lambda route: Fault(route, status=500)])
-def test_events_of_a_failed_page_come_later(fault: Any) -> None:
-    with OpenAIServer(page_size=1).running() as server:
-        server.faults.append(fault("GET .*/events"))
-        server.faults[0].after = 1
-        run = make_tuner(server).submit(make_examples())
-        messages = [event.message for event in run.events()]
-    assert messages == ["Created fine-tuning job", "The job is running", ENDED]
 
 
 def test_the_last_events_are_not_lost_to_a_passing_error(server: OpenAIServer) -> None:

@@ -30,7 +30,6 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningFailedError,
     FineTuningUnavailableError,
-    SenderNotFoundError,
     TrainingBudgetError,
     TrainingDataError,
 )
@@ -119,12 +118,6 @@ def test_parts_of_messages_that_are_left_out_are_warned_about(
     assert "parts of training examples skipped: 10." in caplog.text
 
 
-def test_sessions_without_the_ai_are_an_error(server: OpenAIServer) -> None:
-    with pytest.raises(SenderNotFoundError, match="'Hare'"):
-        make_tuner(server).invoke(Races())
-    assert server.requests == []
-
-
 def test_all_problems_are_told_before_the_first_request(server: OpenAIServer) -> None:
     examples = make_examples(9)
     examples[3]["messages"].append({"role": "user", "content": "Again!"})
@@ -134,13 +127,6 @@ def test_all_problems_are_told_before_the_first_request(server: OpenAIServer) ->
     assert len(caught.value.problems) == 3
     assert "line 4, messages[2]" in str(caught.value)
     assert server.requests == []
-
-
-def test_trailing_messages_pass_where_it_is_allowed(server: OpenAIServer) -> None:
-    examples = make_examples()
-    examples[3]["messages"].append({"role": "user", "content": "Again!"})
-    make_tuner(server, allow_trailing=True).invoke(examples)
-    assert len(server.jobs) == 1
 
 
 def test_examples_that_are_not_json_are_told(server: OpenAIServer) -> None:
@@ -337,11 +323,6 @@ def test_no_dump_shows_a_secret_inside_a_setting(
     assert SECRET not in tuner.model_dump_json()
     assert tuner.model_dump().get(name) == shown
     assert getattr(tuner, name) == given
-
-
-def test_a_tuner_is_not_hashable() -> None:
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(ChatFineTuner(model=BASE_MODEL))
 
 
 @pytest.mark.parametrize(
