@@ -304,7 +304,7 @@ def test_what_became_of_everything_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_where_no_messages_are_counted_examples_are(tmp_path: Path) -> None:
-    given = [*map(dialogue, ("ua", "ua", "a"))]
+    given: Any = map(dialogue, ("ua", "ua", "a"))
     counts: list[Counts] = []
     notes = CardNotes(counts=counts)
     written = write_dataset(
