@@ -3,7 +3,7 @@
 ```
 python -m benchmarks.voices ARCHIVES -o RESULTS                # twelve speakers: hours
 python -m benchmarks.voices ARCHIVES -o RESULTS --speakers series-1 channel-1
-python -m benchmarks.voices ARCHIVES -o RESULTS --contestants tuned hybrid
+python -m benchmarks.voices ARCHIVES -o RESULTS --contestants tuned shown4
 python -m benchmarks.voices ARCHIVES -o RESULTS --replies      # talk and copies, too
 ```
 
@@ -23,12 +23,11 @@ trained once over the newest windows before them. A contestant is a way of askin
 | tuned | trained on windows that share answers, without names | none |
 | persona | trained with it | who one is and who else is there, speakers' names |
 | shown | the persona's | the persona's, and replies to the nearest messages |
-| hybrid | trained with it | the persona's, and replies to the nearest messages |
 
 `wrong-` and one of these is the same of the next person of the same archive, asked with
-that person's prompt to continue this one's conversations. A number after `shown`,
-`hybrid` or `instant` is that of the replies; `-contrast4` behind it shows as many
-replies of others, and `-last2` the conversation's last two messages in place of eight.
+that person's prompt to continue this one's conversations. A number after `shown`
+or `instant` is that of the replies; `-contrast4` behind it shows as many replies of
+others, and `-last2` the conversation's last two messages in place of eight.
 `-rate2` at the end is a training with twice the learning rate.
 Means leave out the speakers on whom choices were made.
 """
@@ -60,11 +59,9 @@ from langchain_chatexports import (
 from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
-    add_replies,
     question_of,
     show_replies,
 )
-from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.evaluation.answers import reply_token_limit
 from langchain_chatexports.evaluation.contestants import NEAREST
 from langchain_chatexports.evaluation.conversations import PERSON
@@ -84,7 +81,7 @@ if TYPE_CHECKING:
 SPEAKERS = [f"{kind}-{number}" for kind in ARCHIVES for number in (1, 2, 3, 4)]
 CHOOSING = ("series-1", "channel-1")
 CONTESTANTS = (
-    *("base", "few-shot", "instant4", "tuned", "persona", "shown4", "hybrid4"),
+    *("base", "few-shot", "instant4", "tuned", "persona", "shown4"),
     *("wrong-tuned", "wrong-persona", "wrong-shown4"),
 )
 COMPARED = (
@@ -97,7 +94,7 @@ _REPLIES = 4
 _LINES = 8
 OTHERS_REPLIES = "How others answered, which is not how you write:"
 _WITH_REPLIES = re.compile(
-    r"(?:hybrid|instant|shown)(?P<replies>\d*)"
+    r"(?:instant|shown)(?P<replies>\d*)"
     r"(?:-contrast(?P<contrast>\d+))?(?:-last(?P<lines>\d+))?"
 )
 _NEXT = "wrong-"
@@ -132,8 +129,8 @@ class Recipe:
         if not self.has_persona:
             return list(to_training_examples(cut))[-most:]
         labeled = LabelSpeakers().lazy_transform(cut)
-        found = trace_examples(labeled, system=persona_prompt, keep_lone=False)
-        return [one.example for one in add_replies(found, self.replies)][-most:]
+        found = to_training_examples(labeled, system=persona_prompt, keep_lone=False)
+        return list(found)[-most:]
 
     def messages(self, person: Person, turn: HeldOutTurn) -> list[dict[str, str]]:
         """Return the prompt before a turn, the conversation's last lines included."""

@@ -128,12 +128,10 @@ def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
 
 
 def _say_set(done: Preparation, result: PreparedSet) -> None:
-    from langchain_chatexports.datasets.accounting import accounting_sentence
-
     if (written := result.written) is None:
         say(f"{plural(done.examples, 'example')} written")
         return
-    say(accounting_sentence(written, conversations=done.conversations))
+    say(written.accounting(conversations=done.conversations))
     say(f"Written: {written.path}")
     say(f"Data card: {written.card}; trace: {written.trace}")
 

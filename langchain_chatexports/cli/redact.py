@@ -31,8 +31,7 @@ def redact(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="Exports, as for prepare, or one JSONL file of examples; with --undo, "
-            "a file with stand-ins in it.",
+            help="Exports, as for prepare; with --undo, a file with stand-ins in it.",
             show_default=False,
             readable=False,
         ),
@@ -71,9 +70,8 @@ def redact(
 ) -> None:
     """Write a copy in which stand-ins replace names and private numbers, or undo it.
 
-    The copy of an export is a table (JSON lines) that every command reads; the copy of
-    examples is examples. Keep the key file: it can undo the redaction, and with it the
-    next export gets the same stand-ins.
+    The copy is a table (JSON lines) that every command reads. Keep the key file: it can
+    undo the redaction, and with it the next export gets the same stand-ins.
 
     For example:
         chatexports redact chat.db -o redacted.jsonl
@@ -111,24 +109,22 @@ def _redact_files(
     paths: Sequence[Path], output: Path, redaction: Redaction, chats: SourceOptions
 ) -> dict[str, Any]:
     from langchain_chatexports.chat_loaders.recognition import is_examples_file
-    from langchain_chatexports.datasets.redaction import redact_examples, redact_exports
+    from langchain_chatexports.datasets.redaction import redact_exports
 
-    of_examples = [path for path in paths if is_examples_file(path)]
-    if not of_examples:
-        return read_exports(
-            paths,
-            chats,
-            lambda exports, chosen: redact_exports(
-                exports, output, redaction, chats=chosen
-            ),
-        )
-    if chats.words():
-        msg = "These are examples, and chats are chosen of exports: redact the export."
-        raise ExportFormatError(msg)
-    if len(paths) > 1:
-        msg = f"{of_examples[0]} holds examples: redact it alone."
-        raise ExportFormatError(msg)
-    return redact_examples(paths[0], output, redaction)
+    for path in paths:
+        if is_examples_file(path):
+            msg = (
+                f"{path} holds examples. Redact the export, or write redacted examples "
+                "of it: chatexports prepare --redact"
+            )
+            raise ExportFormatError(msg)
+    return read_exports(
+        paths,
+        chats,
+        lambda exports, chosen: redact_exports(
+            exports, output, redaction, chats=chosen
+        ),
+    )
 
 
 def _say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:

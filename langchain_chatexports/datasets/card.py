@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,9 +19,64 @@ from langchain_chatexports.chat_loaders.counts import (
     Reading,
     total_of,
 )
-from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.exceptions import ExportNotFoundError
 
+REASONS = {
+    "ai_share": "where the AI says too little",
+    "auto_reply": "sent automatically",
+    "bot": "by bots and apps",
+    "channel": "in one-way channels",
+    "dates": "outside the dates",
+    "deleted": "deleted",
+    "draft": "never sent",
+    "duplicate": "found twice",
+    "empty": "without text",
+    "exact": "repeated",
+    "excluded": "excluded by options",
+    "forgotten": "removed on request",
+    "group": "skipped as groups, or as no groups",
+    "leading": "before anybody else wrote",
+    "lone": "alone in a conversation",
+    "media": "media without text",
+    "merged": "joined with the message before",
+    "older_text": "that repeat older ones",
+    "no_assistant": "without a message by the AI",
+    "no_prompt": "before the first message",
+    "not_trained": "nothing to learn from",
+    "older": "older than the newest examples asked for",
+    "orphan": "in no conversation",
+    "participants": "skipped by who takes part",
+    "reaction": "sent as a reaction",
+    "repeated": "in two windows",
+    "section": "in a section that is not read",
+    "spam": "spam",
+    "system": "written by the app",
+    "system_prompt": "system prompts",
+    "tail": "left over at the end",
+    "too_long": "too long",
+    "trailing": "after the last answer",
+    "turns": "in conversations of few turns",
+    "unnamed": "skipped by other steps",
+    "unreadable": "unreadable",
+    "unsent": "unsent",
+    "unsupported": "parts besides texts and images",
+}
+"""What each reason to skip or to add messages means, behind their count."""
+
+_STAGES = {
+    "ChunkSessions": "cut into windows",
+    "Duplicates": "removed duplicates",
+    "Examples": "made examples",
+    "LabelSpeakers": "labeled speakers",
+    "MapAIMessages": "chose the AI's messages",
+    "MergeChatRuns": "merged runs",
+    "Newest": "kept the newest",
+    "Redact": "replaced names and numbers",
+    "SelectSessions": "selected conversations",
+    "Split": "split into parts",
+    "SplitSessions": "split at pauses",
+}
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BLOCK = 1 << 20
 # Media are named and measured, not read: they can be a hundred gigabytes.
 _HASHED_SUFFIXES = frozenset(
@@ -34,6 +90,11 @@ _NOT_REDACTED = (
     "None. Texts stand as they were written: names, numbers and addresses of people "
     "may be in them."
 )
+
+
+def short_reason(name: str) -> str:
+    """Return in words why messages were skipped."""
+    return REASONS.get(name, name.replace("_", " "))
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -93,7 +154,7 @@ class CardNotes:
 
     def facts(self) -> CardFacts:
         """Return the card's facts, as far as they are counted."""
-        earlier = list(self.earlier)
+        earlier = [*self.earlier]
         found = [
             one.summary() if isinstance(one, Reading) else one for one in self.passes
         ]
@@ -127,9 +188,6 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     Args:
         path: The export.
         platform: What to call it in the card.
-
-    Returns:
-        Its hash and its size in bytes.
 
     Raises:
         ExportNotFoundError: If there is nothing at the path.
@@ -174,81 +232,77 @@ def _files_below(root: Path) -> Iterator[Path]:
 
 def card_markdown(facts: CardFacts, format_name: str) -> str:
     """Render the facts of a card as Markdown."""
-    return "\n".join(_card_lines(facts, format_name)) + "\n"
-
-
-def _card_lines(facts: CardFacts, format_name: str) -> Iterator[str]:
-    yield "# Data card"
-    yield ""
-    yield f"Format: `{format_name}`. Written by langchain-chatexports."
-    yield ""
-    yield "| file | rows | bytes | SHA-256 |"
-    yield "|---|---:|---:|---|"
+    lines = [
+        "# Data card",
+        "",
+        f"Format: `{format_name}`. Written by langchain-chatexports.",
+        "",
+        "| file | rows | bytes | SHA-256 |",
+        "|---|---:|---:|---|",
+    ]
     for name, file in facts.files.items():
-        yield f"| `{name}` | {file.rows:,} | {file.size:,} | `{file.sha256}` |"
-    yield from _section("Sources")
+        lines.append(f"| `{name}` | {file.rows:,} | {file.size:,} | `{file.sha256}` |")
+    sections = {
+        "Sources": _source_lines(facts),
+        "Accounting": _accounting_lines(facts.stages),
+        "Redaction": [_redaction(facts)],
+        "Consent": [facts.consent or _NO_CONSENT_NOTE],
+    }
+    if facts.forgotten:
+        rows = plural(facts.forgotten, "row was", "rows were")
+        sections["Forgotten"] = [
+            f"{rows} taken out on request after the set was written."
+        ]
+    for title, section in sections.items():
+        lines += ["", f"## {title}", "", *section]
+    return "\n".join(lines) + "\n"
+
+
+def _source_lines(facts: CardFacts) -> Iterator[str]:
     if not facts.sources:
         yield "Not named."
     for source in facts.sources:
         yield f"- {source.platform}: {source.size:,} bytes, SHA-256 `{source.sha256}`"
     if facts.first and facts.last:
-        yield ""
         people = plural(facts.people, "person", "people")
+        yield ""
         yield f"Messages of {people}, {facts.first:.10} to {facts.last:.10} (UTC)."
-    yield from _accounting_lines(facts.stages)
-    yield from _section("Redaction", _redaction(facts))
-    yield from _section("Consent", facts.consent or _NO_CONSENT_NOTE)
-    if facts.forgotten:
-        rows = plural(facts.forgotten, "row was", "rows were")
-        text = f"{rows} taken out on request after the set was written."
-        yield from _section("Forgotten", text)
 
 
 def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
-    yield from _section("Accounting")
     total = total_of(stages)
     if total is None:
         yield "The rows below were not counted in one pass: they have no total."
     else:
-        yield from _total_lines(total)
+        found = "in the exports" if total.is_of_export else "in the conversations given"
+        yield "| messages | |"
+        yield "|---|---:|"
+        yield f"| {found} | {total.found:,} |"
+        for reason, count in total.added.items():
+            yield f"| added: `{reason}` | + {count:,} |"
+        for reason, count in total.skipped.items():
+            verb = MERGED if reason == MERGED else f"skipped: `{reason}`"
+            yield f"| {verb} | - {count:,} |"
+        yield f"| **in the examples** | **{total.kept:,}** |"
     yield ""
     yield "Counts by stage. In each row: in + added = out + skipped."
     yield ""
     yield "| stage | of | in | added | out | skipped |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
+        # Of a user's own step, its name's words.
+        name = _STAGES.get(stage.name) or _CAPITAL.sub(" ", stage.name).lower()
+        added, skipped = _reasons(stage.added), _reasons(stage.skipped)
         yield (
-            f"| {stage_in_words(stage.name)} | {stage.unit} | {stage.found:,} "
-            f"| {_reasons(stage.added)} | {stage.kept:,} "
-            f"| {_reasons(stage.skipped)} |"
+            f"| {name} | {stage.unit} | {stage.found:,} | {added} | {stage.kept:,} "
+            f"| {skipped} |"
         )
-    met = {r for stage in stages for r in (*stage.skipped, *stage.added)}
-    if met & REASONS.keys():
+    met = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
+    if known := sorted(met & REASONS.keys()):
         yield ""
         yield "What the words mean:"
         yield ""
-        for reason in sorted(met & REASONS.keys()):
-            yield f"- `{reason}`: {REASONS[reason]}"
-
-
-def _total_lines(total: Counts) -> Iterator[str]:
-    found = "in the exports" if total.is_of_export else "in the conversations given"
-    yield "| messages | |"
-    yield "|---|---:|"
-    yield f"| {found} | {total.found:,} |"
-    for reason, count in total.added.items():
-        yield f"| added: `{reason}` | + {count:,} |"
-    for reason, count in total.skipped.items():
-        verb = MERGED if reason == MERGED else f"skipped: `{reason}`"
-        yield f"| {verb} | - {count:,} |"
-    yield f"| **in the examples** | **{total.kept:,}** |"
-
-
-def _section(title: str, *lines: str) -> Iterator[str]:
-    yield ""
-    yield f"## {title}"
-    yield ""
-    yield from lines
+        yield from (f"- `{reason}`: {REASONS[reason]}" for reason in known)
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
-
-DEFAULT_REPLIES = 0
-"""How many earlier replies of the person `prepare` and `finetune` show in prompts."""
+PROMPT_ROLES = frozenset({"system", "developer"})
+"""The roles of messages that nobody said in the chat."""
 
 SHOWN_REPLIES = 4
-"""How many a chat with a model shows that was trained without any."""
+"""How many earlier replies of the person a chat with a tuned model shows."""
 
 PERSONA_REPLIES = 8
 """How many the prompt shows that gives an untuned model a person's voice."""
@@ -26,6 +24,14 @@ _MAX_OTHERS = 8
 _OTHERS = "You are chatting with "
 # As `LabelSpeakers` writes them; longer ones are no names.
 _LABEL = re.compile(r"([^\n:]{1,64}): ")
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, whose content may be a list of parts."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return "\n".join(str(part.get("text", "")) for part in content)
+    return content or ""
 
 
 def chatting_with(others: Sequence[str]) -> str:

@@ -30,10 +30,10 @@ _MAX_TARGET_EXAMPLES = 25_000
 _MAX_EPOCHS = 25
 
 # The base model's name: tiktoken itself takes `ft:gpt-4.1-…` for an older encoding.
-_ENCODINGS = (
-    (re.compile(r"gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|chatgpt-4o|o[134]\b"), "o200k_base"),
-    (re.compile(r"gpt-4\b|gpt-3\.5|gpt-35"), "cl100k_base"),
-)
+_ENCODINGS = {
+    "o200k_base": re.compile(r"(ft:)?(gpt-4o|gpt-4\.[15]|gpt-5|chatgpt-4o|o[134]\b)"),
+    "cl100k_base": re.compile(r"(ft:)?(gpt-4\b|gpt-3\.?5)"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,38 +72,36 @@ def estimate_training(
         examples: The examples.
         model: The base model.
         n_epochs: Passes over the examples; `auto` follows OpenAI's published rule.
-
-    Returns:
-        The estimate, which says whether it is exact.
     """
-    count, at_most_of = _counter(model), token_counter("bytes")
-    number = tokens = at_most = 0
-    exact = count is not None
-    for example in examples:
-        number += 1
-        images = _images_in(example)
-        exact = exact and not images
-        most = most_likely = example_tokens(example, count or tokens_by_bytes)
-        if count is None:
-            most = example_tokens(example, at_most_of)
-        most += images * (_MAX_TOKENS_PER_IMAGE - _TOKENS_PER_IMAGE)
-        tokens += min(_MAX_EXAMPLE_TOKENS, most_likely)
-        at_most += min(_MAX_EXAMPLE_TOKENS, most)
+    encoding = next((e for e, names in _ENCODINGS.items() if names.match(model)), None)
+    exact = encoding is not None and has_encoding(encoding)
+    if encoding is not None and exact:
+        count = most = token_counter(encoding)
+    else:
+        count, most = tokens_by_bytes, token_counter("bytes")
+    number = tokens = at_most = images = 0
+    for number, example in enumerate(examples, 1):  # noqa: B007 - used below
+        found = example_tokens(example, count)
+        bound = found if count is most else example_tokens(example, most)
+        with_images = _images_in(example)
+        bound += with_images * (_MAX_TOKENS_PER_IMAGE - _TOKENS_PER_IMAGE)
+        images += with_images
+        tokens += min(_MAX_EXAMPLE_TOKENS, found)
+        at_most += min(_MAX_EXAMPLE_TOKENS, bound)
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
-    billed = tokens * epochs
     return TrainingEstimate(
         examples=number,
         tokens=tokens,
         epochs=epochs,
-        billed_tokens=billed,
+        billed_tokens=tokens * epochs,
         billed_tokens_at_most=at_most * epochs,
-        exact=exact,
+        exact=exact and not images,
     )
 
 
 def automatic_epochs(examples: int) -> int:
     """Return the epochs that OpenAI's published rule chooses."""
-    if examples <= 0:
+    if not examples:
         return _TARGET_EPOCHS
     if examples * _TARGET_EPOCHS < _MIN_TARGET_EXAMPLES:
         return min(_MAX_EPOCHS, _MIN_TARGET_EXAMPLES // examples)
@@ -141,11 +139,3 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _counter(model: str) -> Callable[[str], int] | None:
-    name = model.split(":")[1] if model.startswith("ft:") else model
-    for pattern, encoding in _ENCODINGS:
-        if pattern.match(name):
-            return token_counter(encoding) if has_encoding(encoding) else None
-    return None

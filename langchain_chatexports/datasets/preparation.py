@@ -1,19 +1,13 @@
 """From exports, or files of examples, to training examples."""
 
 from collections import Counter
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Sequence,
-)
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.chat_sessions import ChatSession
 
@@ -29,13 +23,12 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.chat_prompts import DEFAULT_REPLIES
 from langchain_chatexports.datasets.deduplication import newest_examples
-from langchain_chatexports.datasets.example_files import read_prepared
-from langchain_chatexports.datasets.examples import SystemPrompt, TrainingExample
+from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.trace import TracedExample, trace_examples
+from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
@@ -52,26 +45,8 @@ from langchain_chatexports.steps import (
 from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
 from langchain_chatexports.steps.pipe import read_loader
 
-# What `--split` sets by itself (the tail) is not among them.
-_ONLY_FOR_EXPORTS = (
-    "gap",
-    "ai",
-    "ai_role",
-    "contacts",
-    "people",
-    "export_zone",
-    "date_order",
-    "column",
-    "whole",
-    "max_messages",
-    "max_tokens",
-    "label_groups",
-    "overlap_as_context",
-    "system",
-    "replies",
-)
-
-_Record = TypeVar("_Record")
+# `--split` sets `keep_tail` by itself.
+_FOR_EXAMPLES = frozenset({"chats", "keep_tail", "limit", "redaction"})
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
@@ -101,14 +76,12 @@ class PrepareOptions:
         keep_tail: Add a last, shorter window; `None` for where threads are cut, whose
             conversations are short.
         keep_trailing: Keep messages after the last answer.
-        max_messages: Cut longer conversations at their largest pause.
         max_tokens: Most tokens in an example, counted by bytes.
         label_groups: Put the speaker's name before each text in groups.
         overlap_as_context: Make an answer that two windows share context in the later
             one, of weight 0.
         system: A system prompt for each example; `"auto"` says who the AI is, and whom
             it chats with; `None` for none.
-        replies: How many of the AI's nearest earlier replies each prompt shows.
         limit: Keep the newest examples only, this many.
         redaction: How to replace names and private numbers, if at all.
     """
@@ -127,12 +100,10 @@ class PrepareOptions:
     whole: bool = False
     keep_tail: bool | None = None
     keep_trailing: bool = False
-    max_messages: int | None = None
     max_tokens: int | None = None
     label_groups: bool = True
     overlap_as_context: bool = True
     system: str | None = "auto"
-    replies: int = DEFAULT_REPLIES
     limit: int | None = None
     redaction: Redaction | None = None
 
@@ -141,29 +112,22 @@ class PrepareOptions:
         default = PrepareOptions()
         return [
             name
-            for name in _ONLY_FOR_EXPORTS
-            if getattr(self, name) != getattr(default, name)
+            for name, value in vars(self).items()
+            if name not in _FOR_EXAMPLES and value != getattr(default, name)
         ]
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
         """Return the steps that turn an export's sessions into examples' messages."""
+        redaction = self.redaction
+        names = [redaction.name(name) if redaction else name for name in senders]
         return (
-            *self.redaction_steps(),
+            *(redaction.steps() if redaction else ()),
             *self.split_steps(),
             MergeChatRuns(),
-            self.ai_step(senders),
+            MapAIMessages(sender=tuple(names) or None, role=self.ai_role),
             *self.label_steps(),
             *self.window_steps(),
         )
-
-    def redaction_steps(self) -> tuple[SessionTransform, ...]:
-        """Return the step that redacts, if any; it comes first."""
-        return self.redaction.steps() if self.redaction else ()
-
-    def ai_step(self, senders: Collection[str]) -> MapAIMessages:
-        """Return the step that marks the AI's messages; `senders` as for `steps`."""
-        names = [self.redaction.name(n) if self.redaction else n for n in senders]
-        return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
 
     def label_steps(self) -> tuple[LabelSpeakers, ...]:
         """Return the step that names the speakers in groups, if any."""
@@ -171,15 +135,9 @@ class PrepareOptions:
 
     def split_steps(self) -> tuple[SplitSessions, ...]:
         """Return the step that cuts threads into conversations, if any."""
-        if self.gap is None and self.max_messages is None:
+        if self.gap is None:
             return ()
-        return (
-            SplitSessions(
-                gap=timedelta.max if self.gap is None else self.gap,
-                max_messages=self.max_messages,
-                reply_within=_REPLY_WITHIN,
-            ),
-        )
+        return (SplitSessions(gap=self.gap, reply_within=_REPLY_WITHIN),)
 
     def window_steps(self) -> tuple[ChunkSessions, ...]:
         """Return the step that cuts conversations into windows, if any."""
@@ -221,28 +179,24 @@ class Preparation:
     passes: list[tuple[Export, Reading]] = field(default_factory=list)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
-    def __iter__(self) -> Iterator[TrainingExample]:
-        """Read the exports and yield their examples."""
-        counts: list[Counts] = []
-        return (item.example for item in self.newest(self.traced(counts), counts))
+    def traced(self, counts: list[Counts]) -> Iterator[TracedExample]:
+        """Read the exports and yield their examples with their origins, old and new.
 
-    def newest(
-        self, examples: Iterable[TracedExample], counts: list[Counts]
-    ) -> Iterator[TracedExample]:
-        """Yield the newest of the examples, as many as the options say."""
+        With a limit, the newest are yielded after all were read.
+        """
+        examples = self._counted(self._source(counts))
         if self.options.limit is None:
             yield from examples
             return
-        kept = 0
-        for kept, item in enumerate(  # noqa: B007 - counted after the loop
-            newest_examples(examples, self.options.limit, counts=counts), 1
-        ):
-            yield item
-        self.examples = kept
+        newest = [*newest_examples(examples, self.options.limit, counts=counts)]
+        self.examples = len(newest)
+        yield from newest
 
-    def traced(self, counts: list[Counts]) -> Iterator[TracedExample]:
-        """Read the exports and yield their examples with their origins, old and new."""
-        yield from self.count(self._source(counts))
+    def _counted(self, examples: Iterator[TracedExample]) -> Iterator[TracedExample]:
+        self.examples = 0
+        for example in examples:
+            self.examples += 1
+            yield example
         if not self.examples:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
@@ -251,13 +205,6 @@ class Preparation:
                 "longer --gap."
             )
             raise TrainingDataError(msg)
-
-    def count(self, records: Iterable[_Record]) -> Iterator[_Record]:
-        """Count examples as they pass, in `examples`."""
-        self.examples = 0
-        for record in records:
-            self.examples += 1
-            yield record
 
     def reads_examples(self) -> bool:
         """Return whether the paths are files of examples, and not exports."""
@@ -271,22 +218,19 @@ class Preparation:
             raise ExportFormatError(msg)
         return all(prepared)
 
-    def export_options(self) -> ExportOptions:
-        """Return the options with which the exports are opened."""
-        return {
-            **self.options.chats.loader_options(),
-            "people": self.options.people,
-            "contacts": self.options.contacts,
-            "timezone": self.options.export_zone,
-            "date_order": self.options.date_order,
-            "columns": dict(self.options.column),
-        }
-
     @cached_property
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
-        exports = open_exports(self.paths, **self.export_options())
-        return self.options.chats.selected(exports)
+        options = self.options
+        given: ExportOptions = {
+            **options.chats.loader_options(),
+            "people": options.people,
+            "contacts": options.contacts,
+            "timezone": options.export_zone,
+            "date_order": options.date_order,
+            "columns": dict(options.column),
+        }
+        return options.chats.selected(open_exports(self.paths, **given))
 
     @property
     def messages_read(self) -> int:
@@ -308,18 +252,14 @@ class Preparation:
             )
         if self.options.redaction:
             msg = (
-                "These are examples, and --redact is for exports. Redact the examples "
-                "with: chatexports redact"
+                "These are examples, and --redact is for exports: prepare the exports "
+                "again."
             )
             raise ExportFormatError(msg)
         return chain.from_iterable(map(read_prepared, self.paths))
 
-    def sessions(
-        self,
-        steps: Callable[[Collection[str]], Sequence[SessionTransform]] | None = None,
-    ) -> Iterator[ChatSession]:
+    def sessions(self) -> Iterator[ChatSession]:
         """Read the exports and yield their sessions."""
-        steps = self.options.steps if steps is None else steps
         if self.options.redaction:
             self.options.redaction.read_names(self.exports)
         self._ai_names = [
@@ -329,7 +269,7 @@ class Preparation:
             for export in self.exports
         ]
         self.passes = [
-            (export, read_loader(export.loader, steps(sorted(names))))
+            (export, read_loader(export.loader, self.options.steps(sorted(names))))
             for export, names in zip(self.exports, self._ai_names, strict=True)
         ]
         return self._checked()
@@ -337,35 +277,28 @@ class Preparation:
     def _checked(self) -> Iterator[ChatSession]:
         for _, counted in self.passes:
             yield from counted
-        self._check_choice()
-        self._check_speakers()
-
-    def _check_choice(self) -> None:
         chats = self.options.chats
-        if chats.is_everything:
-            return
-        chats.check_names(self.exports)
-        if not any(summary.kept for _, summary in self.summaries()):
-            msg = (
-                "--with, --no-groups, --exclude, --since and --until leave no "
-                "message of these exports. Choose less narrowly."
-            )
-            raise TrainingDataError(msg)
+        if not chats.is_everything:
+            chats.check_names(self.exports)
+            if not any(summary.kept for _, summary in self.summaries()):
+                msg = (
+                    "--with, --no-groups, --exclude, --since and --until leave no "
+                    "message of these exports. Choose less narrowly."
+                )
+                raise TrainingDataError(msg)
+        # Whether anybody has a role is seen from the examples.
+        if not self.options.ai_role:
+            self._check_speakers()
 
     def _check_speakers(self) -> None:
-        if self.options.ai_role:
-            return  # Whether anybody has the role is seen from the examples.
-        silent = self.silent_exports()
-        if not silent:
-            return
-        senders = self.senders()
-        if not self.options.ai:
+        silent, senders = self.silent_exports(), self.senders()
+        if silent and not self.options.ai:
             named = ", ".join(str(path) for path in silent)
             msg = (
                 f"The owner of {named} was not found: name the speaker with --ai NAME."
             )
             raise SenderNotFoundError(msg, senders)
-        if len(silent) == len(self.passes):
+        if silent and len(silent) == len(self.passes):
             nearest = did_you_mean(self.options.ai, senders)
             msg = f"Nobody in these exports has the name given with --ai.{nearest}"
             raise SenderNotFoundError(msg, senders)
@@ -384,7 +317,15 @@ class Preparation:
     @property
     def conversations(self) -> int:
         """Conversations read so far: where threads are cut at pauses, their parts."""
-        return sum(_conversations(summary) for _, summary in self.summaries())
+        count = 0
+        for _, summary in self.summaries():
+            if not summary.steps:
+                count += summary.sessions
+                continue
+            last = summary.steps[-1]
+            is_windows = last.name == ChunkSessions.__name__
+            count += last.sessions_found if is_windows else last.sessions_kept
+        return count
 
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Return the counts of each export, as far as it was read."""
@@ -403,11 +344,3 @@ class Preparation:
         for _, summary in self.summaries():
             senders.update(summary.senders)
         return dict(sorted(senders.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _conversations(summary: ExportSummary) -> int:
-    if not summary.steps:
-        return summary.sessions
-    last = summary.steps[-1]
-    is_windows = last.name == ChunkSessions.__name__
-    return last.sessions_found if is_windows else last.sessions_kept

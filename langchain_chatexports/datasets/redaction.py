@@ -1,20 +1,19 @@
-"""Redacted copies of exports and examples, their key file, and how to undo them."""
+"""Redacted copies of exports, their key file, and how to undo them."""
 
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import msgspec
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._files import is_pipe, write_whole
-from langchain_chatexports._names import safe_name
+from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.recognition import (
@@ -22,15 +21,8 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
 )
 from langchain_chatexports.chat_loaders.table import table_rows
-from langchain_chatexports.datasets.card import CardFacts, CardNotes
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.example_files import (
-    facts_of_prepared,
-    read_prepared,
-)
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.trace import ExampleOrigin
-from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
@@ -38,22 +30,9 @@ from langchain_chatexports.redaction.key_file import (
     read_key_file,
     restore,
 )
-from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.steps import Redact
 from langchain_chatexports.steps.pipe import read_loader
 from langchain_chatexports.steps.redact import names_of_export
-
-Watch: TypeAlias = (
-    "Callable[[str, Callable[[], int], int | None], AbstractContextManager[object]]"
-)
-"""Shows progress while a block runs: what is counted, how much is done, and about how
-much there is."""
-
-# Not text: roles, ids and weights of OpenAI's shape.
-_KEPT_KEYS = frozenset(
-    {"role", "weight", "tool_call_id", "id", "type", "tools", "functions"}
-)
-_CALLS = frozenset({"function", "function_call"})
 
 
 def default_key_file(output: Path) -> Path:
@@ -64,10 +43,6 @@ def default_key_file(output: Path) -> Path:
     return output.with_name(f"{output.name}.key")
 
 
-def _show_nothing(*_: object) -> AbstractContextManager[object]:
-    return nullcontext()
-
-
 class Redaction:
     """A key file, and the step that is made with it once the names are known."""
 
@@ -76,21 +51,15 @@ class Redaction:
         key_file: Path,
         *,
         names: Sequence[str] = (),
-        watch: Watch = _show_nothing,
+        watch: Watch = unwatched,
     ) -> None:
         """Initialize; nothing is read or written yet."""
         self.key_file = key_file
-        self.names = tuple(names)
-        self.watch = watch
+        self._names = tuple(names)
+        self._watch = watch
         self._stand_ins: Mapping[str, str] = {}
         self._key: RedactionKey | None = None
         self._step: Redact | None = None
-
-    @property
-    def key(self) -> str:
-        """The key of the stand-ins, from the key file or a new one."""
-        self._key = self._key or key_for(self.key_file)
-        return self._key.key
 
     def read_names(self, exports: Sequence[Export]) -> None:
         """Read the exports for their names, make the step, and read what it replaces.
@@ -98,16 +67,17 @@ class Redaction:
         So the key file can be written immediately after the redacted copy: without it
         nobody can undo the redaction.
         """
+        self._key = self._key or key_for(self.key_file)
         # Texts of the chats that are chosen name people of the others.
         everything = [
             replace(export, loader=export.loader.unrestricted()) for export in exports
         ]
         with self._sessions("messages read for names", everything) as sessions:
-            names = {*names_of_export(sessions), *self.names}
+            names = {*names_of_export(sessions), *self._names}
         try:
             # No export is read in here, so that a defect of one is not reported as one
             # of the key.
-            self._step = Redact.for_export((), key=self.key, names=names)
+            self._step = Redact.for_export((), key=self._key.key, names=names)
         except ChatExportError:
             raise
         except ValueError:
@@ -131,7 +101,7 @@ class Redaction:
         (step,) = self.steps()
         return step.pseudonym(name)
 
-    def write_key_file(self, stand_ins: Mapping[str, str] | None = None) -> None:
+    def write_key_file(self) -> None:
         """Write the key file, with what each stand-in stands for.
 
         Called when the redacted copy is written: before, there is nothing to undo.
@@ -139,28 +109,27 @@ class Redaction:
         if self._key is None:
             msg = "nothing is redacted yet"
             raise RuntimeError(msg)
-        found = self._stand_ins if stand_ins is None else stand_ins
-        self._key = replace(self._key, stand_ins={**self._key.stand_ins, **found})
+        stand_ins = {**self._key.stand_ins, **self._stand_ins}
+        self._key = replace(self._key, stand_ins=stand_ins)
         self._key.write(self.key_file)
+
+    def watched(
+        self, what: str, passes: Sequence[Reading], exports: Sequence[Export]
+    ) -> AbstractContextManager[object]:
+        """Show the progress of passes over exports while a block runs."""
+        return self._watch(
+            what,
+            lambda: sum(counted.messages_read for counted in passes),
+            estimate_message_count(exports),
+        )
 
     @contextmanager
     def _sessions(
         self, what: str, exports: Sequence[Export]
     ) -> Iterator[Iterator[ChatSession]]:
         passes = [read_loader(export.loader) for export in exports]
-        with _watched(self.watch, what, passes, exports):
+        with self.watched(what, passes, exports):
             yield chain.from_iterable(passes)
-
-
-def _watched(
-    watch: Watch, what: str, passes: Sequence[Reading], exports: Sequence[Export]
-) -> AbstractContextManager[object]:
-    """Show the progress of passes over exports while a block runs."""
-    return watch(
-        what,
-        lambda: sum(counted.messages_read for counted in passes),
-        estimate_message_count(exports),
-    )
 
 
 def redact_exports(
@@ -175,7 +144,7 @@ def redact_exports(
     if chats is not None:
         chats.check_names(exports)
     passes = [read_loader(export.loader, redaction.steps()) for export in exports]
-    with _watched(redaction.watch, "messages", passes, exports):
+    with redaction.watched("messages", passes, exports):
         rows = write_jsonl(chain.from_iterable(map(table_rows, passes)), output)
     redaction.write_key_file()
     replaced: Counter[str] = Counter()
@@ -183,81 +152,6 @@ def redact_exports(
         for step in counted.summary().steps:
             replaced.update(step.replaced)
     return {"kind": "table", "rows": rows, "replaced": dict(sorted(replaced.items()))}
-
-
-class ExampleRedactor:
-    """Replaces private text in examples, as `Redact` does in sessions."""
-
-    def __init__(self, key: str, names: Iterable[str] = ()) -> None:
-        """Initialize with the key of the stand-ins and the names to find."""
-        self._redactor = Redactor(key, names)
-        self._redactor.record = self._redactor.names_of_stand_ins()
-        self.replaced: Counter[str] = Counter()
-        """Places in texts that were replaced so far, by kind."""
-        self._redactor.notes = self.replaced
-
-    @property
-    def stand_ins(self) -> dict[str, str]:
-        """The originals of the stand-ins so far, by stand-in."""
-        return dict(self._redactor.record or {})
-
-    def example(self, example: Mapping[str, Any]) -> dict[str, Any]:
-        """Redact an example of any format."""
-        return {key: self._value(value, key) for key, value in example.items()}
-
-    def origin(self, origin: ExampleOrigin) -> ExampleOrigin:
-        """Redact an origin: names and ids of conversations."""
-        name, identifier = self._redactor.name, self._redactor.identifier
-        return msgspec.structs.replace(
-            origin,
-            session_id=origin.session_id and identifier(origin.session_id),
-            thread_id=origin.thread_id and identifier(origin.thread_id),
-            senders=tuple(map(name, origin.senders)),
-            participants=tuple(map(name, origin.participants)),
-            quoted_people=tuple(map(name, origin.quoted_people)),
-            quoted_sessions=tuple(map(identifier, origin.quoted_sessions)),
-        )
-
-    def _value(self, value: Any, key: str) -> Any:
-        if key in _KEPT_KEYS:
-            return value
-        if isinstance(value, str):
-            if key == "name":
-                # Written with `_` for what providers refuse in a name.
-                return safe_name(self._redactor.name(value.replace("_", " ")))
-            return self._redactor.text(value)
-        if isinstance(value, list):
-            return [self._value(item, key) for item in value]
-        if isinstance(value, dict):
-            redacted = self.example(value)
-            if key in _CALLS and "name" in value:
-                redacted["name"] = value["name"]  # A function's.
-            return redacted
-        return value
-
-
-def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str, Any]:
-    """Write a redacted copy of examples, with the names that their trace knows."""
-    names = {*redaction.names}
-    for origin in (item.origin for item in read_prepared(path)):
-        names.update(origin.senders, origin.participants, origin.quoted_people)
-    redactor = ExampleRedactor(redaction.key, names)
-    redacted = (
-        (redactor.example(item.example), redactor.origin(item.origin))
-        for item in read_prepared(path)
-    )
-
-    def facts() -> Iterator[CardFacts]:
-        yield facts_of_prepared(path)
-        yield CardFacts(redacted=True, replaced=dict(redactor.replaced))
-
-    if is_pipe(output):
-        rows = write_jsonl((example for example, _ in redacted), output)
-    else:
-        notes = CardNotes(earlier=facts())
-        rows = write_dataset(redacted, output, notes=notes).examples.kept
-    redaction.write_key_file(redactor.stand_ins)
-    return {"kind": "examples", "rows": rows}
 
 
 def undo_redaction(path: Path, output: Path, key_file: Path) -> None:

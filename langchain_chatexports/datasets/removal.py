@@ -27,7 +27,7 @@ from langchain_chatexports.datasets.trace_file import (
     row_digest,
     trace_path,
 )
-from langchain_chatexports.datasets.write import StagedSet, read_rows
+from langchain_chatexports.datasets.write import read_rows, staged_set
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
@@ -81,7 +81,8 @@ def forget(
     """Rewrite a set without the messages of people, or without conversations.
 
     Whole rows are removed: with a person, every row that holds a message of theirs, and
-    every row of a chat between them and one other.
+    every row of a chat between them and one other. The set is rewritten only if
+    something is removed.
 
     Args:
         path: The set, as it was given to `write_dataset`; its trace must lie beside it.
@@ -90,9 +91,6 @@ def forget(
         mentions: Also remove rows that have one of the names in their text.
         key: The key file of a set whose names were replaced; people and conversations
             are named as in the export.
-
-    Returns:
-        What was removed. The set is rewritten only if something was.
 
     Raises:
         ExportFormatError: If the set has rows that are not in its trace, or its names
@@ -121,7 +119,7 @@ def forget(
         raise ExportFormatError(msg)
     names = _Names(None if key is None else Path(key))
     request = _Request(names, people, conversations, mentions=mentions)
-    with explained_writing(path), StagedSet(path, header) as staged:
+    with explained_writing(path), staged_set(path, header) as staged:
         for file in header.files:
             staged.write(file, request.kept(_rows(path, header, file)))
         if request.not_found and not header.facts.forgotten:
@@ -162,7 +160,7 @@ class _Names:
 
 
 class _Request:
-    """The people and conversations to remove."""
+    """The people and conversations to remove, and what became of a set's rows."""
 
     def __init__(
         self,
@@ -175,18 +173,13 @@ class _Request:
         self.names = names
         self.people = {name: _folded(names.person(name)) for name in people}
         self.conversations = {one: names.conversation(one) for one in conversations}
+        self.not_found = sorted({*self.people, *self.conversations})
         self.removed = self.mentions_left = 0
         self.messages = Counts("Forgotten")
-        self._found: set[str] = set()
         self._mentions = mentions
         self._searches = {
             name: _name_search(names.person(name)) for name in people if name.strip()
         }
-
-    @property
-    def not_found(self) -> list[str]:
-        asked = {*self.people, *self.conversations}
-        return sorted(asked - self._found)
 
     def kept(
         self, rows: Iterator[tuple[TraceRow, bytes | None]]
@@ -208,24 +201,28 @@ class _Request:
                 yield line, row.origin
 
     def _takes(self, origin: ExampleOrigin, line: bytes | None) -> bool:
-        spoke = {_folded(name) for name in (*origin.senders, *origin.quoted_people)}
+        spoke = {_folded(name) for name in origin.senders}
         there = spoke | {_folded(name) for name in origin.participants}
-        ids = {origin.session_id, origin.thread_id, *origin.quoted_sessions}
+        ids = {origin.session_id, origin.thread_id}
         found = {name for name, folded in self.people.items() if folded in there}
-        spoken = {name for name in found if self.people[name] in spoke}
         asked = {name for name, one in self.conversations.items() if one in ids}
-        self._found |= found | asked
-        if asked or (spoken if origin.is_group else found):
+        self._meet(found | asked)
+        in_group = {name for name in found if self.people[name] in spoke}
+        if asked or (in_group if origin.is_group else found):
             return True
         if line is None:
             return False
         texts = [*_texts(json.loads(line))]
         named = {n for n, search in self._searches.items() if any(map(search, texts))}
         if named and self._mentions:
-            self._found |= named
+            self._meet(named)
             return True
         self.mentions_left += bool(named)
         return False
+
+    def _meet(self, names: Collection[str]) -> None:
+        if names:
+            self.not_found = [name for name in self.not_found if name not in names]
 
 
 def _rows(
@@ -237,10 +234,7 @@ def _rows(
     """
     source = path / file if header.is_folder else path
     if header.is_folder and source.is_symlink():
-        msg = (
-            f"{source} is a link, so the set does not hold its rows. Copy the file "
-            "into the set's folder, or write the set again."
-        )
+        msg = f"{source} is a link, so the set does not hold its rows. Copy the file."
         raise ExportFormatError(msg)
     lines = enumerate(read_rows(source, header.format), 1)
     number, line = next(lines, (0, None))
@@ -263,22 +257,19 @@ def _rows(
 def _nothing_found(
     path: Path, request: _Request
 ) -> SenderNotFoundError | ExportNotFoundError:
-    senders: Counter[str] = Counter()
-    known: set[str] = set()
-    ids: set[str] = set()
-    for row in read_trace(path):
-        senders.update(map(request.names.original, row.origin.senders))
-        known.update(map(request.names.original, row.origin.participants))
-        ids.update(filter(None, (row.origin.session_id, row.origin.thread_id)))
-    people = [name for name in request.not_found if name in request.people]
+    origins = [row.origin for row in read_trace(path)]
+    original, missing = request.names.original, request.not_found
+    people = [name for name in missing if name in request.people]
     if not people:
-        wanted = request.not_found
+        ids = {id_ for one in origins for id_ in (one.session_id, one.thread_id) if id_}
         msg = (
-            f"No conversation in {path} has the id {' or '.join(map(repr, wanted))}, "
-            f"so nothing was taken out.{did_you_mean(wanted, ids)} The ids are in "
+            f"No conversation in {path} has the id {' or '.join(map(repr, missing))}, "
+            f"so nothing was taken out.{did_you_mean(missing, ids)} The ids are in "
             f"{trace_path(path).name}."
         )
         return ExportNotFoundError(msg)
+    senders = Counter(original(name) for one in origins for name in one.senders)
+    known = {original(name) for one in origins for name in one.participants}
     msg = (
         f"Nobody in {path} is called {' or '.join(map(repr, people))}, so nothing was "
         f"taken out.{did_you_mean(people, known | senders.keys())}"

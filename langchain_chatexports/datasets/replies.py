@@ -1,30 +1,19 @@
-"""A person's earlier replies, found by what they answered, and shown in a prompt.
-
-Training sees replies of earlier conversations only, as chats with the model do.
-"""
+"""A person's earlier replies, found by what they answered, and shown in a prompt."""
 
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import msgspec
-
-from langchain_chatexports.datasets.chat_prompts import REPLIES
-from langchain_chatexports.datasets.examples import (
-    TrainingExample,
-    TrainingMessage,
-)
-from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
-from langchain_chatexports.datasets.trace import (
-    UNKNOWN_ORIGIN,
-    ExampleOrigin,
-    TracedExample,
+from langchain_chatexports.datasets.chat_prompts import (
+    PROMPT_ROLES,
+    REPLIES,
+    message_text,
 )
 
-# Tokens of prompts are what training costs most: about 30 for a reply.
+# Tokens of prompts are what an answer costs most: about 30 for a reply.
 _MAX_MESSAGE, _MAX_REPLY = 60, 100
 # What the question is made of: the last messages of others.
 _MAX_QUESTION = 500
@@ -39,8 +28,6 @@ class EarlierReply(NamedTuple):
 
     message: str
     reply: str
-    origin: ExampleOrigin = UNKNOWN_ORIGIN
-    """Where it stands."""
 
     def __repr__(self) -> str:
         """Show sizes, never content."""
@@ -48,10 +35,7 @@ class EarlierReply(NamedTuple):
 
 
 class ReplyIndex:
-    """Finds the replies to messages like another one, by runs of three letters.
-
-    Replies can be added between searches, so that each search sees earlier ones only.
-    """
+    """Finds the replies to messages like another one, by runs of three letters."""
 
     def __init__(self, replies: Iterable[EarlierReply] = ()) -> None:
         """Initialize the index."""
@@ -112,9 +96,7 @@ def _grams(text: str) -> Counter[str]:
     return Counter(padded[at : at + 3] for at in range(len(padded) - 2))
 
 
-def replies_of(
-    example: Mapping[str, Any], origin: ExampleOrigin = UNKNOWN_ORIGIN
-) -> Iterator[EarlierReply]:
+def replies_of(example: Mapping[str, Any]) -> Iterator[EarlierReply]:
     """Yield the replies that are learned in an example, each with what it answers."""
     messages = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
     for before, message in pairwise(messages):
@@ -122,7 +104,7 @@ def replies_of(
         if is_reply and message.get("weight") != 0:
             said, reply = message_text(before).strip(), message_text(message).strip()
             if said and reply:
-                yield EarlierReply(said, reply, origin)
+                yield EarlierReply(said, reply)
 
 
 def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
@@ -153,62 +135,3 @@ def _beginning(text: str) -> str:
     stripped = (re.sub("^> +", ">", line.strip()) for line in text.splitlines())
     lines = "\n".join(filter(None, stripped))
     return lines if len(lines) <= _MAX_REPLY else f"{lines[:_MAX_REPLY].rstrip()}…"
-
-
-def add_replies(
-    examples: Iterable[TracedExample],
-    k: int,
-    *,
-    training: Iterable[TracedExample] | None = None,
-) -> list[TracedExample]:
-    """Show in each example's prompt the person's nearest earlier replies."""
-    listed = list(examples)
-    if not k:
-        return listed
-    if training is not None:
-        index = ReplyIndex(
-            one for item in training for one in replies_of(item.example, item.origin)
-        )
-        return [_with_replies(item, index, k) for item in listed]
-    conversations: defaultdict[object, list[int]] = defaultdict(list)
-    for place, item in enumerate(listed):
-        # An example whose conversation is not known is one of its own.
-        conversations[item.origin.session_id or place].append(place)
-    by_time = sorted(
-        conversations.values(),
-        key=lambda places: min(listed[place].origin.first or 0 for place in places),
-    )
-    index, done = ReplyIndex(), [*listed]
-    for places in by_time:
-        for place in places:
-            done[place] = _with_replies(listed[place], index, k)
-        for place in places:
-            for reply in replies_of(listed[place].example, listed[place].origin):
-                index.add(reply)
-    return done
-
-
-def _with_replies(item: TracedExample, index: ReplyIndex, k: int) -> TracedExample:
-    messages = item.example["messages"]
-    is_prompted = messages[0]["role"] in PROMPT_ROLES
-    chat = messages[1:] if is_prompted else messages
-    end = max(at for at, one in enumerate(chat) if one["role"] == "assistant")
-    replies = index.nearest(question_of(chat[:end]), k)
-    if not replies:
-        return item
-    system = show_replies(message_text(messages[0]) if is_prompted else None, replies)
-    prompt = cast("TrainingMessage", {"role": "system", "content": system})
-    example = cast("TrainingExample", {**item.example, "messages": [prompt, *chat]})
-    return TracedExample(example, _quoting(item.origin, replies))
-
-
-def _quoting(origin: ExampleOrigin, replies: Sequence[EarlierReply]) -> ExampleOrigin:
-    people: dict[str, None] = {}
-    sessions: dict[str, None] = {}
-    for quoted in (one.origin for one in replies):
-        people.update(dict.fromkeys((*quoted.senders, *quoted.participants)))
-        ids = (quoted.session_id, quoted.thread_id)
-        sessions.update(dict.fromkeys(filter(None, ids)))
-    return msgspec.structs.replace(
-        origin, quoted_people=tuple(people), quoted_sessions=tuple(sessions)
-    )

@@ -8,15 +8,16 @@ from typing import NamedTuple
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.datasets.card import CardNotes, SourceFile, hash_source
-from langchain_chatexports.datasets.deduplication import deduplicate_examples
-from langchain_chatexports.datasets.example_files import facts_of_prepared
-from langchain_chatexports.datasets.formats import FORMATS, FormatName
+from langchain_chatexports.datasets.formats import (
+    FORMATS,
+    PARQUET,
+    FormatName,
+    require_duckdb,
+)
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.datasets.parquet import require_duckdb
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.replies import add_replies
 from langchain_chatexports.datasets.splits import split_examples
-from langchain_chatexports.datasets.trace import TracedExample
+from langchain_chatexports.datasets.trace_file import facts_of_prepared
 from langchain_chatexports.datasets.write import WrittenSet, write_dataset
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -29,15 +30,12 @@ class SetOptions:
     split: bool = False
     """Whether to split into train, validation and test."""
 
-    dedup: bool = False
-    """Whether to skip examples that are the same as another."""
-
     consent: str | None = None
     """Who agreed to what, for the data card."""
 
     def check_extras(self) -> None:
         """Check that the set can be written, before exports are read."""
-        if FORMATS[self.format].suffix == ".parquet":
+        if FORMATS[self.format].suffix == PARQUET:
             require_duckdb()
 
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
@@ -90,16 +88,9 @@ def _write_examples(
         passes=_passes(preparation),
         consent=options.consent,
     )
-    reads_examples = preparation.reads_examples()
-    if reads_examples:
+    if preparation.reads_examples():
         notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
-    replies = 0 if reads_examples else preparation.options.replies
-    examples: Iterator[TracedExample] = preparation.traced(notes.counts)
-    if options.dedup:
-        examples = deduplicate_examples(examples, counts=notes.counts)
-    examples = preparation.newest(examples, notes.counts)
-    if not options.split and replies:
-        examples = iter(add_replies(examples, replies))
+    examples = preparation.traced(notes.counts)
     if is_pipe(output):
         if options.split or options.format != "openai":
             msg = f"{output} is not a file: leave --split and --format out."
@@ -107,17 +98,9 @@ def _write_examples(
         write_jsonl((item.example for item in examples), output)
         return PreparedSet(None)
     if not options.split:
-        return PreparedSet(
-            write_dataset(examples, output, format=options.format, notes=notes)
-        )
+        written = write_dataset(examples, output, format=options.format, notes=notes)
+        return PreparedSet(written)
     splits = split_examples(examples)
-    # Replies of the training part only.
-    splits = replace(
-        splits,
-        train=add_replies(splits.train, replies),
-        validation=add_replies(splits.validation, replies, training=splits.train),
-        test=add_replies(splits.test, replies, training=splits.train),
-    )
     written = write_dataset(splits, output, format=options.format, notes=notes)
     empty = [name for name in ("validation", "test") if name not in splits.parts()]
     return PreparedSet(written, tuple(empty), splits.skipped.total())

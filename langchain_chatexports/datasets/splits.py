@@ -12,8 +12,8 @@ from typing import Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.datasets.chat_prompts import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
 
@@ -50,10 +50,7 @@ class ExampleSplits:
 
     @property
     def skipped(self) -> Counter[str]:
-        """Examples that are in no part, by reason.
-
-        The reason: `older_text` (text that an earlier part holds, too).
-        """
+        """Examples that are in no part: `older_text` is in an earlier part, too."""
         return self.stages[-1].skipped if self.stages else Counter()
 
     def parts(self) -> dict[str, list[TracedExample]]:
@@ -61,18 +58,15 @@ class ExampleSplits:
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts in JSON types."""
-        return {
+    def __repr__(self) -> str:
+        """Show counts, never content."""
+        counts = {
             "examples": self.examples,
             "conversations": self.conversations,
             "parts": {name: len(part) for name, part in self.parts().items()},
-            "skipped": dict(sorted(self.skipped.items())),
+            "skipped": dict(self.skipped),
         }
-
-    def __repr__(self) -> str:
-        """Show counts, never content."""
-        return f"ExampleSplits({self.to_dict()})"
+        return f"ExampleSplits({counts})"
 
 
 def split_examples(
@@ -94,9 +88,6 @@ def split_examples(
         validation: Share of the examples for validation, 0 for none.
         test: Share of the examples for the test, 0 for none.
 
-    Returns:
-        The parts, with counts.
-
     Raises:
         TrainingDataError: If the examples have no known origin, or there are fewer
             conversations than parts.
@@ -109,22 +100,29 @@ def split_examples(
         )
         raise ValueError(msg)
     conversations = _conversations(examples)
-    sizes = [len(found) for found in conversations]
-    start, middle = part_borders(sizes, validation=validation, test=test)
+    start, middle = _part_borders(
+        [len(found) for found in conversations], validation=validation, test=test
+    )
     train = list(chain.from_iterable(conversations[:start]))
     texts = {text for item in train for text in _texts(item.example)}
     valid, known = _by_known_text(texts, conversations[start:middle])
     texts.update(text for item in valid for text in _texts(item.example))
     tests, known_too = _by_known_text(texts, conversations[middle:])
     skipped = known + known_too
-    messages, passed = Counts("Split"), Counts("Split", "examples")
-    messages.kept = sum(len(e.example["messages"]) for e in (*train, *valid, *tests))
-    messages.skip("older_text", sum(len(e.example["messages"]) for e in skipped))
-    passed.kept = len(train) + len(valid) + len(tests)
-    passed.skip("older_text", len(skipped))
-    for stage in (messages, passed):
-        stage.found = stage.kept + stage.skipped.total()
+    in_parts = [*train, *valid, *tests]
+    passed = _stage("examples", len(in_parts), len(skipped))
+    messages = _stage("messages", _messages_in(in_parts), _messages_in(skipped))
     return ExampleSplits(train, valid, tests, len(conversations), (messages, passed))
+
+
+def _stage(unit: str, kept: int, repeated: int) -> Counts:
+    stage = Counts("Split", unit, kept + repeated, kept)
+    stage.skip("older_text", repeated)
+    return stage
+
+
+def _messages_in(examples: Iterable[TracedExample]) -> int:
+    return sum(len(item.example["messages"]) for item in examples)
 
 
 def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | None:
@@ -144,10 +142,9 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
     return splits if is_enough and not is_most else None
 
 
-def part_borders(
+def _part_borders(
     sizes: Sequence[int], *, validation: float, test: float
 ) -> tuple[int, int]:
-    """Return the indexes of the first conversations for validation and test."""
     parts = 1 + (validation > 0) + (test > 0)
     if sizes and len(sizes) < parts:
         msg = (
@@ -176,8 +173,8 @@ def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> 
 
 
 def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample]]:
-    """Return the examples of each conversation, the oldest conversation first."""
-    # Joined by session and by message: two exports can contain the same one.
+    # The oldest first. Joined by session and by message: two exports can contain the
+    # same one.
     parents: dict[object, object] = {}
 
     def root(key: object) -> object:
@@ -222,7 +219,6 @@ def _by_known_text(
 
 
 def _texts(example: TrainingExample) -> Iterator[str]:
-    """Yield the whole text of an example, and pieces that are long enough."""
     said = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
     yield _normalized("\n".join(chain(map(message_text, said), _images(said))))
     for whole in map(message_text, said):

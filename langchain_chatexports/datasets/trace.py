@@ -52,12 +52,6 @@ class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     last: int | None = None
     """Time of the newest message, in Unix seconds."""
 
-    quoted_people: tuple[str, ...] = ()
-    """Who takes part in the conversations that its system prompt quotes."""
-
-    quoted_sessions: tuple[str, ...] = ()
-    """The ids of these conversations, and of the threads they were split from."""
-
     def __repr__(self) -> str:
         """Show counts and times, never names or ids."""
         return (

@@ -7,17 +7,23 @@ order of the files.
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.datasets.card import CardFacts
+from langchain_chatexports.datasets.card import CardFacts, hash_source
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.formats import FORMATS, PARTS
-from langchain_chatexports.datasets.trace import ExampleOrigin
+from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
+from langchain_chatexports.datasets.trace import (
+    UNKNOWN_ORIGIN,
+    ExampleOrigin,
+    TracedExample,
+)
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 _VERSION = 1
@@ -38,6 +44,20 @@ class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """SHA-256 of each version of each file: what fine-tuning jobs may have used."""
 
     facts: CardFacts = msgspec.field(default_factory=CardFacts)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it names files that a set can have; each of them can be replaced."""
+        known = FORMATS.get(self.format)
+        if known is None or self.chatexports_trace != _VERSION:
+            return False
+        if not self.is_folder:
+            (name, *others) = self.files or [""]
+            # Folders, drives and `.` are no part of a path's name.
+            is_plain = Path(name).name == name and name not in {"", ".."}
+            return is_plain and "\0" not in name and not others
+        names = {known.file_of(part) for part in PARTS}
+        return names.issuperset(self.files) and len({*self.files}) == len(self.files)
 
 
 class TraceRow(msgspec.Struct, frozen=True):
@@ -67,10 +87,7 @@ def trace_line(values: TraceHeader | TraceRow) -> bytes:
     """Return the line of a row, or of the header."""
     try:
         return msgspec.json.encode(values) + b"\n"
-    except (
-        UnicodeEncodeError,
-        OverflowError,
-    ):  # Half of a surrogate pair, for example.
+    except (UnicodeEncodeError, OverflowError):  # Half of a surrogate pair, say.
         return json.dumps(msgspec.to_builtins(values)).encode("ascii") + b"\n"
 
 
@@ -88,15 +105,6 @@ def read_trace(path: Path) -> Iterator[TraceRow]:
             yield _decoded(line, TraceRow, path)
 
 
-def unreadable_trace(path: Path) -> ExportFormatError:
-    """Return the error of a trace that another program has changed."""
-    msg = (
-        f"{trace_path(path)} is not a trace that this version can read. "
-        "Write the set again."
-    )
-    return ExportFormatError(msg)
-
-
 def _opened(path: Path) -> BinaryIO:
     try:
         return open_regular_file(trace_path(path))
@@ -111,23 +119,9 @@ def _opened(path: Path) -> BinaryIO:
 
 def _header(file: BinaryIO, path: Path) -> TraceHeader:
     header = _decoded(file.readline(), TraceHeader, path)
-    names = header.files
-    known = FORMATS.get(header.format)
-    # Whatever a trace names is replaced with the set.
-    is_sound = header.chatexports_trace == _VERSION and known is not None
-    if is_sound and known is not None and header.is_folder:
-        files = {known.file_of(part) for part in PARTS}
-        is_sound = files.issuperset(names) and len(set(names)) == len(names)
-    elif is_sound:
-        is_sound = len(names) == 1 and _is_file_name(names[0])
-    if not is_sound:
-        raise unreadable_trace(path)
+    if not header.is_sound:
+        raise _unreadable(path)
     return header
-
-
-def _is_file_name(name: str) -> bool:
-    # Folders, drives and `.` are no part of a path's name.
-    return Path(name).name == name and name not in {"", ".."} and "\0" not in name
 
 
 def _decoded(line: bytes, kind: type[_T], path: Path) -> _T:
@@ -135,8 +129,56 @@ def _decoded(line: bytes, kind: type[_T], path: Path) -> _T:
         # The standard library reads halves of surrogate pairs, too.
         return msgspec.convert(json.loads(line), kind, dec_hook=_counter)
     except (ValueError, RecursionError):
-        raise unreadable_trace(path) from None
+        raise _unreadable(path) from None
 
 
 def _counter(_: type, value: Any) -> Counter[str]:
     return Counter(msgspec.convert(value, dict[str, int]))
+
+
+def _unreadable(path: Path) -> ExportFormatError:
+    msg = (
+        f"{trace_path(path)} is not a trace that this version can read. "
+        "Write the set again."
+    )
+    return ExportFormatError(msg)
+
+
+# Files of examples, with what their traces know
+
+
+def read_prepared(path: str | Path) -> Iterator[TracedExample]:
+    """Read a file of examples, each with its origin if a trace has it."""
+    path = Path(path).expanduser()
+    origins: defaultdict[str, list[ExampleOrigin]] = defaultdict(list)
+    if (found := _set_of(path)) is not None:
+        for row in read_trace(found):
+            if row.file == path.name or found == path:
+                origins[row.digest].append(row.origin)
+    for example in read_jsonl(path):
+        listed = origins.get(row_digest(json_line(example))) if origins else None
+        origin = listed.pop(0) if listed else UNKNOWN_ORIGIN
+        # Not checked here: validation, formats and the tuner do it.
+        yield TracedExample(cast("TrainingExample", example), origin)
+
+
+def facts_of_prepared(path: Path) -> CardFacts:
+    """Return the facts of the data card of a file of examples, or the file's hash."""
+    path = path.expanduser()
+    found = _set_of(path)
+    if found is None:
+        return CardFacts(sources=[hash_source(path, platform="examples")])
+    facts = read_header(found).facts
+    if found != path:
+        facts.stages = []  # They are those of the whole set.
+    return facts
+
+
+def _set_of(path: Path) -> Path | None:
+    """Return the set that a file of rows is, or is a part of, if there is a trace."""
+    if trace_path(path).is_file():
+        return path
+    folder = path.absolute().parent
+    if trace_path(folder).is_file() and path.name in read_header(folder).files:
+        return folder
+    return None

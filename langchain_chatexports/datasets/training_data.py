@@ -1,7 +1,5 @@
 """What to train on, what is held out of it, and whose words it is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,7 +7,6 @@ from typing import Literal, TypeAlias
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation
-from langchain_chatexports.datasets.replies import add_replies
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import TracedExample, speaker_of
 from langchain_chatexports.exceptions import TrainingDataError
@@ -46,12 +43,9 @@ class TrainingData:
         if self.validation:
             text += f", {len(self.validation):,} more held out for validation"
         if self.repeated:
-            why = plural(
-                self.repeated,
-                "skipped because it repeats an older one",
-                "skipped because they repeat older ones",
-            )
-            text += f", {why}"
+            one = "skipped because it repeats an older one"
+            several = "skipped because they repeat older ones"
+            text += f", {plural(self.repeated, one, several)}"
         return text
 
     @property
@@ -73,20 +67,24 @@ class TrainingData:
 
 def to_training_data(
     preparation: Preparation,
-    examples: list[TracedExample],
+    examples: Sequence[TracedExample],
     share: Share,
     *,
     validation: Sequence[TracedExample] | None = None,
 ) -> TrainingData:
     """Hold a share of the examples out, and say whose words they are."""
-    options = preparation.options
+    person = preparation.options.ai_role or speaker_of(examples)
     sources = [f"{e.loader.platform} {e.path.name}" for e, _ in preparation.summaries()]
-    person = options.ai_role or speaker_of(examples)
     repeated = 0
     if validation is None:
-        # Finished examples have them, if they were wanted.
-        replies = 0 if preparation.reads_examples() else options.replies
-        examples, validation, repeated = hold_out(examples, share, replies=replies)
+        splits = None
+        if share == "auto":
+            splits = hold_out_validation(examples)
+        elif share is not None:
+            splits = split_examples(examples, validation=share, test=0)
+        validation = splits.validation if splits else []
+        examples = splits.train if splits else examples
+        repeated = splits.skipped.total() if splits else 0
     return TrainingData(
         [item.example for item in examples],
         [item.example for item in validation],
@@ -94,23 +92,4 @@ def to_training_data(
         preparation,
         person,
         ", ".join(sources or [path.name for path in preparation.paths]),
-    )
-
-
-def hold_out(
-    examples: list[TracedExample], share: Share, *, replies: int = 0
-) -> tuple[list[TracedExample], list[TracedExample], int]:
-    """Return examples for training and for validation, and how many are in neither."""
-    if share is None:
-        splits = None
-    elif share == "auto":
-        splits = hold_out_validation(examples)
-    else:
-        splits = split_examples(examples, validation=share, test=0)
-    if splits is None:
-        return add_replies(examples, replies), [], 0
-    return (
-        add_replies(splits.train, replies),
-        add_replies(splits.validation, replies, training=splits.train),
-        sum(splits.skipped.values()),
     )

@@ -96,7 +96,7 @@ def validate_examples(
     for count, example in enumerate(examples, 1):
         found = (
             TrainingProblem(rule, line=count, where=where)
-            for where, rule in _check_dialogue(example, allow_trailing=allow_trailing)
+            for where, rule in _check_example(example, allow_trailing=allow_trailing)
         )
         problems.extend(
             found if limit is None else islice(found, limit - len(problems))
@@ -109,65 +109,64 @@ def validate_examples(
     return problems
 
 
-def _check_dialogue(
+def _check_example(
     example: object, *, allow_trailing: bool
 ) -> Iterator[tuple[str, str]]:
+    """Yield the place and the rule of each problem."""
     if not isinstance(example, Mapping):
         yield "", "an example must be an object with `messages`"
         return
     for rule in _unknown_keys(example, _EXAMPLE_KEYS):
         yield "", rule
-    yield from _check_tools(example)
+    for key in ("tools", "functions"):
+        listed = example.get(key, [])
+        if not isinstance(listed, list) or not all(map(_is_object, listed)):
+            yield key, "it must be a list of objects"
+    if not isinstance(example.get("parallel_tool_calls", True), bool):
+        yield "parallel_tool_calls", "it must be true or false"
     messages = example.get("messages")
     if not isinstance(messages, list) or not messages:
         yield "", "`messages` must be a list with at least one message"
         return
     yield from _check_messages(messages)
-    answers = [m for m in messages if _role(m) == "assistant"]
-    if not answers:
+    roles = [one.get("role") if _is_object(one) else None for one in messages]
+    weights = [
+        _weight(one)
+        for one, role in zip(messages, roles, strict=True)
+        if role == "assistant"
+    ]
+    if not weights:
         yield "", "at least one message must be the assistant's"
-    elif all(_weight(message) == 0 for message in answers):
+    elif not any(weight != 0 for weight in weights):
         yield "", "at least one assistant message must have a weight other than 0"
-    if answers and not allow_trailing and _role(messages[-1]) != "assistant":
+    if weights and not allow_trailing and roles[-1] != "assistant":
         where = f"messages[{len(messages) - 1}]"
         yield where, "the last message must be the assistant's"
 
 
 def _unknown_keys(item: Mapping[Any, Any], known: frozenset[str]) -> Iterator[str]:
     # The keys could be private text, so only their number is shown.
-    unknown = sum(key not in known for key in item)
-    if unknown:
+    if unknown := sum(key not in known for key in item):
         listed = ", ".join(sorted(known))
         yield f"{unknown} unknown key{'s' * (unknown > 1)} (known: {listed})"
 
 
-def _check_tools(item: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    for key in ("tools", "functions"):
-        value = item.get(key, [])
-        if not isinstance(value, list) or not all(
-            isinstance(v, Mapping) for v in value
-        ):
-            yield key, "it must be a list of objects"
-    if not isinstance(item.get("parallel_tool_calls", True), bool):
-        yield "parallel_tool_calls", "it must be true or false"
-
-
-def _check_messages(
-    messages: list[Any],
-) -> Iterator[tuple[str, str]]:
+def _check_messages(messages: list[Any]) -> Iterator[tuple[str, str]]:
     called: set[str] = set()
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
-        if not isinstance(message, Mapping):
+        if not _is_object(message):
             yield where, "a message must be an object with `role` and `content`"
             continue
         for rule in _check_message(message):
             yield where, rule
-        if _role(message) == "tool":
-            answered = message.get("tool_call_id")
-            if not isinstance(answered, str) or answered not in called:
-                yield where, _UNKNOWN_CALL
-        called.update(_call_ids(message))
+        role, answered = message.get("role"), message.get("tool_call_id")
+        if role == "tool" and not (isinstance(answered, str) and answered in called):
+            yield where, _UNKNOWN_CALL
+        calls = message.get("tool_calls")
+        if role == "assistant" and isinstance(calls, list):
+            ids = (call.get("id") for call in calls if _is_object(call))
+            called.update(name for name in ids if isinstance(name, str))
 
 
 def _check_message(message: Mapping[Any, Any]) -> Iterator[str]:
@@ -183,7 +182,7 @@ def _check_message(message: Mapping[Any, Any]) -> Iterator[str]:
                 yield f"`{key}` is for assistant messages only"
     if role != "tool" and "tool_call_id" in message:
         yield "`tool_call_id` is for tool messages only"
-    if "weight" in message and _weight(message) not in {0, 1}:
+    if "weight" in message and _weight(message) is None:
         yield "`weight` must be 0 or 1"
     yield from _check_calls(message)
     if any(_SPECIAL_TOKEN.search(text) for text in _texts(message)):
@@ -195,24 +194,25 @@ def _check_content(message: Mapping[Any, Any]) -> Iterator[str]:
     can_be_empty = message.get("role") == "assistant" and any(
         message.get(key) for key in ("tool_calls", "function_call", "refusal")
     )
-    if isinstance(content, str):
-        if not content.strip() and not can_be_empty:
-            yield "`content` is empty"
-    elif isinstance(content, list):
-        if not content and not can_be_empty:
-            yield "`content` is empty"
+    if isinstance(content, list):
         for part in content:
             yield from _check_part(part, message.get("role"))
-        if content and not can_be_empty and all(map(_is_blank, content)):
-            yield "`content` is empty"
-    elif content is not None:
+        is_empty = all(map(_is_blank, content))
+    elif isinstance(content, str):
+        is_empty = not content.strip()
+    elif content is None:
+        if not can_be_empty:
+            yield "`content` is missing"
+        return
+    else:
         yield "`content` must be a string or a list of parts"
-    elif not can_be_empty:
-        yield "`content` is missing"
+        return
+    if is_empty and not can_be_empty:
+        yield "`content` is empty"
 
 
 def _check_part(part: Any, role: object) -> Iterator[str]:
-    kind = _part_type(part)
+    kind = part.get("type") if _is_object(part) else None
     if kind == "text":
         if not isinstance(part.get("text"), str):
             yield "a text part must have `text`, a string"
@@ -221,7 +221,7 @@ def _check_part(part: Any, role: object) -> Iterator[str]:
             yield "a refusal part must have `refusal`, a string"
     elif kind == "image_url" and role == "user":
         image = part.get("image_url")
-        if not isinstance(image, Mapping) or not isinstance(image.get("url"), str):
+        if not _is_object(image) or not isinstance(image.get("url"), str):
             yield "an image part must have `image_url` with `url`"
     elif kind == "image_url":
         yield "images are for user messages only"
@@ -246,7 +246,7 @@ def _check_calls(message: Mapping[Any, Any]) -> Iterator[str]:
         yield "`tool_calls` must be a list with at least one call"
     for call in calls if isinstance(calls, list) else []:
         if (
-            not isinstance(call, Mapping)
+            not _is_object(call)
             or not isinstance(call.get("id"), str)
             or call.get("type") != "function"
             or not _is_function_call(call.get("function"))
@@ -261,11 +261,9 @@ def _check_calls(message: Mapping[Any, Any]) -> Iterator[str]:
         yield "`refusal` must be a string"
 
 
-def _is_function_call(call: object) -> bool:
-    return (
-        isinstance(call, Mapping)
-        and isinstance(call.get("name"), str)
-        and isinstance(call.get("arguments"), str)
+def _is_function_call(call: Any) -> bool:
+    return _is_object(call) and all(
+        isinstance(call.get(key), str) for key in ("name", "arguments")
     )
 
 
@@ -282,31 +280,17 @@ def _texts(message: Mapping[Any, Any]) -> Iterator[str]:
             values.extend(value)
 
 
-def _role(message: object) -> object:
-    return message.get("role") if isinstance(message, Mapping) else None
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
-def _weight(message: Mapping[Any, Any]) -> object:
-    # `True == 1`, and the server takes numbers only; 0.5 is no weight either.
+def _weight(message: Mapping[Any, Any]) -> int | None:
+    """Return 0 or 1; `None` for what is no weight."""
     weight = message.get("weight", 1)
-    return weight if type(weight) is int else None
+    # `True == 1`, and the server takes numbers only; 0.5 is no weight either.
+    return weight if type(weight) is int and weight in {0, 1} else None
 
 
-def _is_blank(part: object) -> bool:
-    return (
-        isinstance(part, Mapping)
-        and part.get("type") == "text"
-        and not str(part.get("text", "")).strip()
-    )
-
-
-def _part_type(part: object) -> object:
-    return part.get("type") if isinstance(part, Mapping) else None
-
-
-def _call_ids(message: object) -> Iterator[str]:
-    if isinstance(message, Mapping) and message.get("role") == "assistant":
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else []:
-            if isinstance(call, Mapping) and isinstance(call.get("id"), str):
-                yield call["id"]
+def _is_blank(part: Any) -> bool:
+    is_text = _is_object(part) and part.get("type") == "text"
+    return is_text and not str(part.get("text", "")).strip()

@@ -3,37 +3,36 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from typing_extensions import Self
-
 from langchain_chatexports._files import explained_writing, is_pipe
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import MERGED, Counts, total_of
 from langchain_chatexports.datasets.card import (
     CardNotes,
     FileFacts,
     card_markdown,
     hash_files,
+    short_reason,
 )
 from langchain_chatexports.datasets.formats import (
+    PARQUET,
     DatasetFormat,
     FormatName,
     UnfitError,
     dataset_format,
     is_learned,
-)
-from langchain_chatexports.datasets.jsonl import json_line
-from langchain_chatexports.datasets.parquet import (
     lines_to_parquet,
     parquet_to_lines,
     require_duckdb,
 )
+from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
 from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, ExampleOrigin
 from langchain_chatexports.datasets.trace_file import (
@@ -51,9 +50,10 @@ from langchain_chatexports.exceptions import ExportFormatError, TrainingDataErro
 AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
 """An example, plain or with its origin."""
 
-_PARQUET = ".parquet"
 _MAX_PROBLEMS = 1_000
 _BUFFER_BYTES = 1 << 20
+# The card has the others, too.
+_MAX_REASONS = 5
 _NO_PROMPT = "no_prompt"
 
 
@@ -110,12 +110,44 @@ class WrittenSet:
         if list(self.files) == [self.path.name]:
             rows = [plural(self.files[self.path.name], "row")]
         total = self.total
+        stages = [s for s in self.stages if s.unit != "messages" or not total]
         lines = [
             f"{self.path} ({self.format}): {', '.join(rows)}",
-            *([str(total)] if total else ()),
-            *(str(s) for s in self.stages if s.unit != "messages" or not total),
+            *map(str, [total, *stages] if total else stages),
+            f"card: {self.card}",
+            f"trace: {self.trace}",
         ]
-        return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
+        return "\n".join(lines)
+
+    def accounting(self, *, conversations: int = 0) -> str:
+        """Return in a sentence what was made of how much, and what was skipped."""
+        text = plural(self.examples.kept, "example")
+        if len(self.files) > 1:
+            parts = (f"{name} {rows:,}" for name, rows in self.files.items())
+            text += f" ({', '.join(parts)})"
+        skipped: list[str] = []
+        if (total := self.total) is None:
+            stages = (stage for stage in self.stages if stage.unit == "examples")
+            examples = sum((stage.skipped for stage in stages), Counter[str]())
+            skipped += _counted(examples, "example")
+        else:
+            text += f" from {plural(total.found, 'message')}"
+            if conversations:
+                text += f" in {plural(conversations, 'conversation')}"
+            # The text of what is merged is kept.
+            lost = {why: n for why, n in total.skipped.items() if why != MERGED}
+            skipped += _counted(lost)
+        skipped += _counted(self.answers.skipped, "answer")
+        return f"{text}; skipped: {', '.join(skipped)}." if skipped else f"{text}."
+
+
+def _counted(counts: Mapping[str, int], what: str | None = None) -> Iterator[str]:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    for why, count in ordered[:_MAX_REASONS]:
+        number = plural(count, what) if what else f"{count:,}"
+        yield f"{number} {short_reason(why)}"
+    if rest := sum(count for _, count in ordered[_MAX_REASONS:]):
+        yield f"{rest:,} for other reasons"
 
 
 def write_dataset(
@@ -166,7 +198,7 @@ def write_dataset(
     with explained_writing(path) as watched:
         _refuse_other_files(path, header)
         encoder = _Encoder(kind)
-        with StagedSet(path, header) as staged:
+        with staged_set(path, header) as staged:
             for part, records in parts.items():
                 staged.write(names[part], encoder.rows(watched(records)))
             encoder.check()
@@ -247,40 +279,44 @@ class _Encoder:
             self.messages.skip(_NO_PROMPT, len(messages))
 
 
+@contextmanager
+def staged_set(path: Path, header: TraceHeader) -> "Iterator[StagedSet]":
+    """Yield a set in a private folder beside its place, until it is published."""
+    if dataset_format(header.format).suffix == PARQUET:
+        require_duckdb()
+    # Not based on the target's name, which can be too long to add to.
+    with (
+        tempfile.TemporaryDirectory(
+            dir=path.parent,
+            prefix=".chatexports-",
+            suffix=".part",
+            ignore_cleanup_errors=True,
+        ) as folder,
+        _private_file(Path(folder, "rows")) as trace,
+    ):
+        yield StagedSet(path, header, Path(folder), trace)
+
+
 class StagedSet:
     """A set in a private folder beside its place, until `publish` moves it there."""
 
-    def __init__(self, path: Path, header: TraceHeader) -> None:
+    def __init__(
+        self, path: Path, header: TraceHeader, staging: Path, trace: BinaryIO
+    ) -> None:
         self.files: dict[str, int] = {}
         """Rows by file."""
 
         self._path = path
         self._header = header
         self._suffix = dataset_format(header.format).suffix
-        if self._suffix == _PARQUET:
-            require_duckdb()
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        """Create the folder."""
-        # Not based on the target's name, which can be too long to add to.
-        folder = tempfile.mkdtemp(
-            dir=self._path.parent, prefix=".chatexports-", suffix=".part"
-        )
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._staging = Path(folder)
-        self._folder = self._staging / "set"
+        self._staging = staging
+        self._folder = staging / "set"
         self._folder.mkdir(mode=0o700)
-        self._trace = self._stack.enter_context(_private_file(self._staging / "rows"))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Remove the folder."""
-        self._stack.close()
+        self._trace = trace
 
     def write(self, name: str, rows: Iterable[tuple[bytes, ExampleOrigin]]) -> None:
         """Write a file of rows, each a line of JSON with its origin."""
-        is_parquet = self._suffix == _PARQUET
+        is_parquet = self._suffix == PARQUET
         lines = self._staging / "lines" if is_parquet else self._folder / name
         count = 0
         with _private_file(lines) as file:
@@ -302,50 +338,44 @@ class StagedSet:
                 replaced first: a trace that knows too many rows is still right.
         """
         header, path = self._header, self._path
+        files = {name: self._folder / name for name in self.files}
         header.facts.files = {
-            name: FileFacts(
-                count,
-                (self._folder / name).stat().st_size,
-                hash_files([self._folder / name]),
-            )
-            for name, count in self.files.items()
+            name: FileFacts(self.files[name], file.stat().st_size, hash_files([file]))
+            for name, file in files.items()
         }
-        new = [file.sha256 for file in header.facts.files.values()]
+        new = [facts.sha256 for facts in header.facts.files.values()]
         header.hashes = list(dict.fromkeys([*header.hashes, *new]))
         self._trace.close()
-        with _private_file(self._staging / "trace") as file:
+        trace, card = self._staging / "trace", self._staging / "card"
+        with _private_file(trace) as file, (self._staging / "rows").open("rb") as rows:
             file.write(trace_line(header))
-            with (self._staging / "rows").open("rb") as rows:
-                shutil.copyfileobj(rows, file)
-        with _private_file(self._staging / "card") as file:
+            shutil.copyfileobj(rows, file)
+        with _private_file(card) as file:
             file.write(card_markdown(header.facts, header.format).encode())
         if rewrites:
-            for name in self.files:
-                target = path / name if header.is_folder else path
-                (self._folder / name).replace(os.path.realpath(target))
+            for name, rewritten in files.items():
+                place = path / name if header.is_folder else path
+                rewritten.replace(os.path.realpath(place))
         # Links there are replaced: the user did not choose these names.
-        (self._staging / "trace").replace(trace_path(path))
-        (self._staging / "card").replace(card_path(path))
-        if not rewrites and header.is_folder:
-            self._place_folder()
-        elif not rewrites:
-            (self._folder / path.name).replace(os.path.realpath(path))
-
-    def _place_folder(self) -> None:
-        if not self._path.exists():
-            self._folder.rename(self._path)
+        trace.replace(trace_path(path))
+        card.replace(card_path(path))
+        if rewrites:
             return
-        aside = self._path.rename(self._staging / "before")
+        if not header.is_folder:
+            files[path.name].replace(os.path.realpath(path))
+            return
+        earlier = path.rename(self._staging / "earlier") if path.exists() else None
         try:
-            self._folder.rename(self._path)
+            self._folder.rename(path)
         except OSError:
-            aside.rename(self._path)
+            if earlier:
+                earlier.rename(path)
             raise
 
 
 def read_rows(path: Path, format_name: str) -> Iterator[bytes]:
     """Yield the rows of a set's file, each as its line of JSON."""
-    if dataset_format(format_name).suffix == _PARQUET:
+    if dataset_format(format_name).suffix == PARQUET:
         yield from parquet_to_lines(path)
         return
     with open_regular_file(path) as file:

@@ -1,16 +1,22 @@
-"""The chat model of a base that tiktoken does not know."""
+"""The chat model that a tuned model is asked with."""
 
+import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+from langchain_core.language_models import ModelProfile
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai import ChatOpenAI
 from openai import APIStatusError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from tiktoken.model import encoding_name_for_model
 
 from langchain_chatexports._tokens import tokens_by_bytes
 from langchain_chatexports.datasets.estimate import example_tokens
+from langchain_chatexports.finetuning.connection import Connection, http_clients
 
 
 class TunedChatOpenAI(ChatOpenAI):
@@ -82,10 +88,43 @@ class TunedChatOpenAI(ChatOpenAI):
         return answer if isinstance(answer, dict) and "count" in answer else None
 
 
-def chat_model_class(base_model: str) -> type[ChatOpenAI]:
-    """Return the class of a model that was tuned from a base."""
-    try:
+def chat_model(
+    connection: Connection, name: str, base_model: str, **kwargs: Any
+) -> ChatOpenAI:
+    """Build a chat model that asks the same server, whatever the environment says."""
+    client = connection.client
+    sync_client, async_client = http_clients()
+    # langchain-openai takes a proxy or HTTP clients, not both.
+    proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
+    arguments: dict[str, Any] = {
+        "model": name,
+        "base_url": str(client.base_url).rstrip("/"),
+        "api_key": client.api_key,
+        "organization": client.organization,
+        "default_headers": connection.headers or None,
+        # A `codex` in the suffix would switch to the Responses API.
+        "use_responses_api": False,
+        # The counter of messages knows no tuned name.
+        "tiktoken_model_name": base_model,
+        "stream_usage": True,
+        "openai_proxy": None,
+        "http_client": sync_client(proxy=proxy),
+        "http_async_client": async_client(proxy=proxy),
+    }
+    kind: type[ChatOpenAI] = TunedChatOpenAI
+    with suppress(KeyError):
         encoding_name_for_model(base_model)
-    except KeyError:
-        return TunedChatOpenAI
-    return ChatOpenAI
+        kind = ChatOpenAI
+    return kind(**arguments | kwargs)
+
+
+def model_profile(given: object, base_model: str) -> Any:
+    """Return what the server says that a model can do, else what LangChain knows."""
+    if isinstance(given, dict):
+        known = {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
+        with suppress(ValidationError):
+            if profile := TypeAdapter(ModelProfile).validate_python(known):
+                return profile
+    # langchain-openai knows `gpt-4.1-mini`, and jobs name `gpt-4.1-mini-2025-04-14`.
+    name = re.sub(r"-(\d{4}-\d{2}-\d{2}|\d{4})$", "", base_model)
+    return ChatOpenAI(model=name, api_key=SecretStr("-"), openai_proxy=None).profile

@@ -36,8 +36,8 @@ from langchain_chatexports.finetuning.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_openai import ChatOpenAI
     from openai import OpenAI
+    from openai.types.fine_tuning import FineTuningJob
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[Any, None, T]
 """Yields seconds to pause (`float`) and what the caller gets; returns a value."""
 
+ASKING = "asking for the job"
 NOTHING_CREATED = "No job was created, so nothing costs."
 PERHAPS_CREATED = (
     "The job may have been created, and may cost: run the same call again, which finds "
@@ -100,14 +101,14 @@ class Connection:
     """The same, without retries: for what must not be done twice."""
 
     def __init__(
-        self,
-        settings: Mapping[str, Any],
-        client: Any,
-        clock: Clock,
-        timeout: float | None,
+        self, settings: Mapping[str, Any], clock: Clock, timeout: float | None
     ) -> None:
-        self._client = _new_client(settings) if client is None else _checked(client)
+        self._client = _new_client(settings)
         self.client = self.once = self._client
+        self.headers: dict[str, str] = {**settings.get("default_headers", {})}
+        if project := self._client.project:
+            # ChatOpenAI has no field for it.
+            self.headers["OpenAI-Project"] = project
         self._clock = clock
         self._set_timeout(timeout)
         self.url = public_url(self._client.base_url)
@@ -134,7 +135,7 @@ class Connection:
     @contextmanager
     def opened(self) -> Iterator[Self]:
         """Open the clients."""
-        with self._client.with_options(http_client=_http_clients()[0]()) as self.client:
+        with self._client.with_options(http_client=http_clients()[0]()) as self.client:
             self.once = self.client.with_options(max_retries=0)
             yield self
 
@@ -182,11 +183,8 @@ class Connection:
     def send(self, request: Callable[..., Any], **arguments: Any) -> Any:
         """Send a request, and refuse an answer of another type."""
         limit = min(self.request_timeout, max(self.remaining(), 1.0))
-        try:
+        with _read_as_expected():
             answer = request(**{"timeout": limit, **arguments})
-        except (AttributeError, JSONDecodeError, UnicodeDecodeError):
-            # The SDK's lists take it for granted that the answer is one.
-            raise UnreadableAnswerError from None
         name = getattr(answer, "id", None)
         is_list = isinstance(getattr(answer, "data", None), list)
         if not is_list and not (isinstance(name, str) and name.isprintable()):
@@ -198,20 +196,23 @@ class Connection:
         with self.explaining(doing):
             return self.send(request, **arguments)
 
+    def job(self, job_id: str) -> FineTuningJob:
+        """Ask for a job."""
+        request = self.client.fine_tuning.jobs.retrieve
+        return self.ask(ASKING, request, fine_tuning_job_id=job_id)  # type: ignore[no-any-return] # a job
+
     def items(self, request: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-        """Yield the items of a list that have an id."""
+        """Yield the items of a list, each once; they are known by their ids."""
         seen: set[str] = set()
-        try:
+        with _read_as_expected():
             for item in islice(self.send(request, limit=100, **arguments), _MAX_LISTED):
                 name = getattr(item, "id", None)
                 if not isinstance(name, str):
-                    continue
+                    raise UnreadableAnswerError
                 if name in seen:
                     return  # A server that ignores `after` sends the same ones again.
                 seen.add(name)
                 yield item
-        except (AttributeError, JSONDecodeError, UnicodeDecodeError):
-            raise UnreadableAnswerError from None
 
     def create_once(
         self,
@@ -228,9 +229,14 @@ class Connection:
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 return create()
-            except Exception as error:  # noqa: BLE001 - sorted by `pause_after`
+            except Exception as error:  # noqa: BLE001 - sorted below
                 problem = error
-            pauses = [self.pause_after(problem, doing, 0.5 * 2**attempt)]
+            if not is_temporary(problem):
+                raise self.error(problem, doing)
+            wait = requested_wait(problem)
+            if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
+                raise self.error(problem, doing, wait)
+            pauses = [jittered(0.5 * 2**attempt) if wait is None else wait]
             # 429 is a refusal for certain.
             if status_of(problem) != 429:  # noqa: PLR2004 - HTTP
                 self.consequence = perhaps
@@ -244,15 +250,6 @@ class Connection:
                         return found
         raise self.error(problem, doing)
 
-    def pause_after(self, problem: Exception, doing: str, seconds: float) -> float:
-        """Return how long to pause after an error; raise ours if that cannot help."""
-        if not is_temporary(problem):
-            raise self.error(problem, doing)
-        wait = requested_wait(problem)
-        if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
-            raise self.error(problem, doing, wait)
-        return jittered(seconds) if wait is None else wait
-
     # Errors
 
     def clean(self, said: object) -> str:
@@ -265,9 +262,7 @@ class Connection:
         return said
 
     def _without_secrets(self, said: str) -> str:
-        # A key that is fetched for each request is known to the client that sent it.
-        keys = [client.api_key for client in (self._client, self.client, self.once)]
-        values = [value for value in (*keys, *_headers(self._client).values()) if value]
+        values = filter(None, (self._client.api_key, *self.headers.values()))
         texts = {text for value in values for text in (value, *value.split()[-1:])}
         for text in sorted(texts, key=len, reverse=True):
             # A shorter value, such as the 7 of a version, stands everywhere.
@@ -307,32 +302,14 @@ class Connection:
         )
         return FineTuningTimeoutError(text, job_id=self.job_id, status=self.status)
 
-    # The model
 
-    def chat_model(self, name: str, base_model: str, **kwargs: Any) -> ChatOpenAI:
-        """Build a chat model that asks this server, whatever the environment says."""
-        from langchain_chatexports.finetuning.chat_model import chat_model_class
-
-        client, http_clients = self._client, _http_clients()
-        # langchain-openai takes a proxy or HTTP clients, not both.
-        proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
-        arguments: dict[str, Any] = {
-            "model": name,
-            "base_url": str(client.base_url).rstrip("/"),
-            "api_key": getattr(client, "_api_key_provider", None) or client.api_key,
-            "organization": client.organization,
-            "default_headers": _headers(client) or None,
-            "default_query": dict(getattr(client, "_custom_query", {})) or None,
-            # A `codex` in the suffix would switch to the Responses API.
-            "use_responses_api": False,
-            # The counter of messages knows no tuned name.
-            "tiktoken_model_name": base_model,
-            "stream_usage": True,
-            "openai_proxy": None,
-            "http_client": http_clients[0](proxy=proxy or None),
-            "http_async_client": http_clients[1](proxy=proxy or None),
-        }
-        return chat_model_class(base_model)(**arguments | kwargs)
+@contextmanager
+def _read_as_expected() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, JSONDecodeError, UnicodeDecodeError):
+        # The SDK's lists take it for granted that the answer is one.
+        raise UnreadableAnswerError from None
 
 
 def jittered(seconds: float) -> float:
@@ -370,29 +347,9 @@ def _new_client(settings: Mapping[str, Any]) -> OpenAI:
         raise FineTuningError(msg) from error
 
 
-def _checked(client: Any) -> OpenAI:
-    from openai import AzureOpenAI, OpenAI
-
-    if isinstance(client, OpenAI) and not isinstance(client, AzureOpenAI):
-        return client
-    msg = (
-        f"`client` is a {type(client).__name__}, not an `OpenAI`. On Azure, give "
-        "base_url='https://NAME.openai.azure.com/openai/v1/' and `api_key` instead. "
-        "Nothing was sent."
-    )
-    raise FineTuningError(msg)
-
-
-def _headers(client: OpenAI) -> dict[str, str]:
-    # `default_headers` of a client is public, but mixed with what it makes itself.
-    custom: Mapping[str, Any] = getattr(client, "_custom_headers", {})
-    headers = {k: v for k, v in custom.items() if isinstance(v, str)}
-    # ChatOpenAI has no field for the project.
-    return headers | ({"OpenAI-Project": client.project} if client.project else {})
-
-
 @cache
-def _http_clients() -> tuple[Any, Any]:
+def http_clients() -> tuple[Any, Any]:
+    """Return the classes of HTTP clients, sync and async, that follow no redirects."""
     # The SDK's own follow redirects anywhere, with the training text. Like them, these
     # close themselves. Made here, since openai is imported on first use.
     from openai import DefaultAsyncHttpxClient, DefaultHttpxClient

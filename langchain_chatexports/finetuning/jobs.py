@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from openai.types import FileObject
     from openai.types.fine_tuning import FineTuningJob
 
+
 logger = logging.getLogger(__name__)
 
 # Of files. Servers that say that they process them (Azure) refuse jobs until then.
@@ -67,11 +68,13 @@ class NewJob:
         self._files = files
         self._file_ids: list[str] = []
         self._earlier: set[str] = set()
+        numbers = ("n_epochs", "batch_size", "learning_rate_multiplier")
+        self._hyperparameters = {name: getattr(settings, name) for name in numbers}
         # The same for the same files and settings, on any machine.
         parts: dict[str, Any] = {
             "files": [file.digest for file in files],
             "model": settings.model,
-            "hyperparameters": settings.hyperparameters(),
+            "hyperparameters": self._hyperparameters,
             "suffix": settings.suffix,
             "seed": settings.seed,
             "extra_body": settings.extra_body,
@@ -181,7 +184,7 @@ class NewJob:
 
     def _send(self) -> FineTuningJob:
         settings, create = self._settings, self.connection.once.fine_tuning.jobs.create
-        numbers = {k: v for k, v in settings.hyperparameters().items() if v != "auto"}
+        numbers = {k: v for k, v in self._hyperparameters.items() if v != "auto"}
         inner = {"hyperparameters": numbers} if numbers else {}
         own = {KEY: self._key, DATA_KEY: self._files[0].digest}
         body: dict[str, Any] = {
@@ -273,10 +276,11 @@ class NewJob:
             yield interval
             limit -= interval
             interval = min(interval * 1.5, 5.0)
-            request = connection.client.files.retrieve
             try:
                 file = connection.ask(
-                    "waiting for the training file", request, file_id=file.id
+                    "waiting for the training file",
+                    connection.client.files.retrieve,
+                    file_id=file.id,
                 )
             except FineTuningError as error:
                 if status_of(error) in NO_ROUTE:

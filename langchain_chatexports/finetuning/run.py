@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.runnables.config import run_in_executor
-from pydantic import SecretStr, TypeAdapter, ValidationError
 from typing_extensions import Self
 
 from langchain_chatexports.exceptions import (
@@ -17,8 +15,18 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningFailedError,
 )
-from langchain_chatexports.finetuning.connection import Connection, Steps, jittered
-from langchain_chatexports.finetuning.errors import NO_ROUTE, status_of
+from langchain_chatexports.finetuning.connection import (
+    ASKING,
+    Connection,
+    Steps,
+    jittered,
+)
+from langchain_chatexports.finetuning.errors import (
+    NO_ROUTE,
+    is_temporary,
+    requested_wait,
+    status_of,
+)
 from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
 
 if TYPE_CHECKING:
@@ -26,13 +34,12 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
+
 logger = logging.getLogger(__name__)
 
-JOB_ID = "fine_tuning_job_id"
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
 _ENDED = UNSUCCESSFUL | {"succeeded"}
 _KNOWN = _ENDED | {"validating_files", "queued", "running"}
-_ASKING = "asking for the job"
 _DELETING = "deleting the training file"
 _GROWTH = 1.5
 _MAX_NOT_FOUND = 3
@@ -84,13 +91,9 @@ class FineTuningRun:
         raise TypeError(msg)
 
     def refresh(self) -> Self:
-        """Ask the server for the job's present state.
-
-        Returns:
-            The run itself.
-        """
+        """Ask the server for the job's present state, and return the run itself."""
         with self._connection(self._settings.timeout).opened() as connection:
-            self._refresh(connection)
+            self._see(connection.job(self.id), connection)
         return self
 
     async def arefresh(self) -> Self:
@@ -146,15 +149,15 @@ class FineTuningRun:
             The job's status afterwards; a job that has ended keeps its own.
         """
         with self._connection(self._settings.timeout).opened() as connection:
-            cancel = connection.client.fine_tuning.jobs.cancel
+            request = connection.client.fine_tuning.jobs.cancel
             try:
-                job = connection.ask("cancelling the job", cancel, **self._named)
-                self._see(job, connection)
+                job = connection.ask("cancelling the job", request, **self._named)
             except FineTuningError:
                 # Servers refuse to cancel what has ended.
-                self._refresh(connection)
-                if self.status not in _ENDED:
+                job = connection.job(self.id)
+                if str(job.status) not in _ENDED:
                     raise
+            self._see(job, connection)
         return self.status
 
     async def acancel(self) -> str:
@@ -197,23 +200,29 @@ class FineTuningRun:
         Raises:
             FineTuningError: If there is no model yet.
         """
+        from langchain_chatexports.finetuning.chat_model import (
+            chat_model,
+            model_profile,
+        )
+
         name = getattr(checkpoint, "fine_tuned_model_checkpoint", checkpoint)
         name = name or self._job.fine_tuned_model
         if not name or (checkpoint is None and self.status != "succeeded"):
             msg = f"Job {self.id} has no model ({self.status}). Call wait() first."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
         base_model = self._job.model or self._settings.model
-        given = (self._job.model_extra or {}).get("profile")
         data_hash = metadata_of(self._job).get(DATA_KEY)
         arguments = {**self._settings.chat_model_kwargs, **kwargs}
-        arguments.setdefault("profile", _profile(given, base_model))
+        if "profile" not in arguments:
+            given = (self._job.model_extra or {}).get("profile")
+            arguments["profile"] = model_profile(given, base_model)
         arguments["metadata"] = {
             "fine_tuning_job_id": self.id,
             "base_model": base_model,
             **({"training_data_sha256": data_hash} if data_hash else {}),
             **(arguments.get("metadata") or {}),
         }
-        return self._origin.chat_model(str(name), base_model, **arguments)
+        return chat_model(self._origin, str(name), base_model, **arguments)
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
@@ -245,7 +254,7 @@ class FineTuningRun:
 
     @property
     def _named(self) -> dict[str, str]:
-        return {JOB_ID: self.id}
+        return {"fine_tuning_job_id": self.id}
 
     # What the job is doing
 
@@ -264,22 +273,29 @@ class FineTuningRun:
             f"again, {get}.cancel() stops it."
         )
 
-    def _refresh(self, connection: Connection) -> None:
-        request = connection.client.fine_tuning.jobs.retrieve
-        self._see(connection.ask(_ASKING, request, **self._named), connection)
-
     def _watch(self, connection: Connection) -> Steps[None]:
         """Ask for the job until it has ended, and yield its events, oldest first."""
-        jobs = connection.once.fine_tuning.jobs
+        request = connection.once.fine_tuning.jobs.retrieve
         interval, failures, warned = self._settings.poll_interval, 0, ""
         seen: set[str] = set()
         while True:
-            pause = 0.0
+            pause = jittered(interval)
             try:
-                job = connection.send(jobs.retrieve, **self._named)
-            except Exception as problem:  # noqa: BLE001 - sorted by `pause_after`
+                job = connection.send(request, **self._named)
+            except Exception as problem:  # noqa: BLE001 - only a temporary one is passed
                 failures += 1
-                pause = self._tolerated(problem, failures, connection)
+                # A new job may be unknown for a moment.
+                is_unknown = status_of(problem) == 404  # noqa: PLR2004 - HTTP
+                if not (is_unknown and failures < _MAX_NOT_FOUND):
+                    if not is_temporary(problem):
+                        error = connection.error(problem, ASKING)
+                        raise error from error.__cause__
+                    pause = max(pause, requested_wait(problem) or 0.0)
+                if failures % _WARN_EVERY == 0:
+                    text = (
+                        "%d requests in a row about job %s have failed; still trying."
+                    )
+                    logger.warning(text, failures, self.id)
             else:
                 failures = 0
                 self._see(job, connection)
@@ -291,22 +307,10 @@ class FineTuningRun:
                     logger.warning("Job %s has the status %r.", self.id, warned)
             remaining = connection.remaining()
             if remaining <= 0:
-                raise connection.timed_out(_ASKING)
+                raise connection.timed_out(ASKING)
             # The last look is at the timeout itself.
-            yield min(max(pause, jittered(interval)), remaining)
+            yield min(pause, remaining)
             interval = min(interval * _GROWTH, self._settings.max_poll_interval)
-
-    def _tolerated(
-        self, problem: Exception, failures: int, connection: Connection
-    ) -> float:
-        # A temporary error never ends the waiting by itself; a new job may be unknown
-        # for a moment.
-        if failures % _WARN_EVERY == 0:
-            text = "%d requests in a row about job %s have failed (%s); still trying."
-            logger.warning(text, failures, self.id, type(problem).__name__)
-        if status_of(problem) == 404 and failures < _MAX_NOT_FOUND:  # noqa: PLR2004 - HTTP
-            return 0.0
-        return connection.pause_after(problem, _ASKING, 0.0)
 
     def _new_events(
         self, seen: set[str], connection: Connection
@@ -314,9 +318,9 @@ class FineTuningRun:
         # Newest first, and `after` goes to older ones: read until a known one.
         # The next look makes up for what this one misses, if there is one.
         client = connection.client if self.status in _ENDED else connection.once
-        request = client.fine_tuning.jobs.list_events
         new = []
         try:
+            request = client.fine_tuning.jobs.list_events
             for event in connection.items(request, **self._named):
                 if event.id in seen:
                     break
@@ -350,10 +354,10 @@ class FineTuningRun:
             if self._job.fine_tuned_model:
                 break
             if pause >= connection.remaining():
-                raise connection.timed_out(_ASKING)
+                raise connection.timed_out(ASKING)
             yield pause
             pause = min(pause * 2, self._settings.max_poll_interval)
-            self._refresh(connection)
+            self._see(connection.job(self.id), connection)
         else:
             msg = (
                 f"Job {self.id} succeeded, but {connection.url} does not name its "
@@ -436,21 +440,6 @@ def _delete(doing: str, things: Any, connection: Connection, **name: str) -> Non
         is_unknown = status_of(error) in NO_ROUTE
         if not (is_unknown and _is_missing(things, connection, **name)):
             raise
-
-
-def _profile(given: object, base_model: str) -> Any:
-    """Return what the server says that a model can do, else what LangChain knows."""
-    from langchain_core.language_models import ModelProfile
-    from langchain_openai import ChatOpenAI
-
-    if isinstance(given, dict):
-        known = {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
-        with suppress(ValidationError):
-            if profile := TypeAdapter(ModelProfile).validate_python(known):
-                return profile
-    # langchain-openai knows `gpt-4.1-mini`, and jobs name `gpt-4.1-mini-2025-04-14`.
-    name = re.sub(r"-(\d{4}-\d{2}-\d{2}|\d{4})$", "", base_model)
-    return ChatOpenAI(model=name, api_key=SecretStr("-"), openai_proxy=None).profile
 
 
 def _number(value: object) -> float:

@@ -15,7 +15,6 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     SecretStr,
-    ValidationInfo,
     field_serializer,
     field_validator,
 )
@@ -32,9 +31,6 @@ DATA_KEY = "langchain_chatexports_data"
 """The job's metadata key that holds the training file's hash."""
 
 _MAX_METADATA = 14  # 16, and two are ours.
-_OWN_FIELDS = frozenset(
-    {"metadata", "model", "seed", "suffix", "training_file", "validation_file"}
-)
 
 _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Label: TypeAlias = Annotated[str, Field(max_length=64)]
@@ -44,9 +40,8 @@ _LabelText: TypeAlias = Annotated[str, Field(max_length=512)]
 class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
-    Keys, headers, clients, callables and data are neither serialized nor shown.
-    `dumps` and `model_dump` contain `base_url` without password and query, and of
-    `extra_body` and `chat_model_kwargs` the numbers and booleans: a text may be a key.
+    Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither
+    serialized nor shown, and `base_url` without its password and query.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -68,15 +63,10 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     project: str | None = None
     """Sent as `OpenAI-Project`."""
 
-    default_headers: dict[str, str] | None = Field(
-        default=None, exclude=True, repr=False
-    )
+    default_headers: dict[str, str] | None = Field(None, exclude=True, repr=False)
     """Headers of every request, chats included."""
 
-    client: Any = Field(default=None, exclude=True, repr=False)
-    """An `OpenAI` client whose server, key and headers to use instead of the above."""
-
-    suffix: str | None = Field(default=None, max_length=64)
+    suffix: str | None = Field(None, max_length=64)
     """A part of the tuned model's name."""
 
     seed: int | None = None
@@ -91,15 +81,15 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     learning_rate_multiplier: Literal["auto"] | _Positive = "auto"
     """Factor on the server's learning rate."""
 
-    validation_examples: Any = Field(default=None, exclude=True, repr=False)
+    validation_examples: Any = Field(None, exclude=True, repr=False)
     """Examples to measure with, in any of the input's forms."""
 
     metadata: dict[_Label, _LabelText] | None = Field(
-        default=None, max_length=_MAX_METADATA, repr=False
+        None, max_length=_MAX_METADATA, repr=False
     )
     """Up to 14 labels on the job."""
 
-    extra_body: dict[str, JsonValue] | None = Field(default=None, repr=False)
+    extra_body: dict[str, JsonValue] | None = Field(None, exclude=True, repr=False)
     """Further fields of the job that this server understands."""
 
     poll_interval: _Positive = 2.0
@@ -115,47 +105,53 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Refuse, before anything is sent, what may be billed for more."""
 
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
-        default=None, exclude=True, repr=False
+        None, exclude=True, repr=False
     )
     """Called before anything is sent; returns whether to create the job."""
 
     delete_training_file: bool = False
     """Delete the uploaded files once `invoke` or `wait` sees the job's end."""
 
-    file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
+    file_expires_after: int | None = Field(None, ge=3600, le=2_592_000)
     """Seconds after which the server deletes the uploaded files by itself."""
 
     run_again: bool = False
     """Create a new job each time, even if the same examples and settings have one."""
 
-    on_event: Callable[[Any], object] | None = Field(
-        default=None, exclude=True, repr=False
-    )
+    on_event: Callable[[Any], object] | None = Field(None, exclude=True, repr=False)
     """Gets the SDK's events while waiting, oldest first, each once."""
 
     allow_trailing: bool = False
     """Accept examples that do not end with the assistant; OpenAI refuses them."""
 
     chat_model_kwargs: dict[str, Any] = Field(
-        default_factory=lambda: {"temperature": 1}, repr=False
+        default_factory=lambda: {"temperature": 1}, exclude=True, repr=False
     )
     """Arguments of the returned chat model."""
 
     _clock: Clock = PrivateAttr(default_factory=Clock)
+
+    # Checks and serialization of settings
 
     @field_validator("api_key")
     @classmethod
     def _is_secret(cls, value: SecretStr | str | None) -> SecretStr | None:
         return SecretStr(value) if isinstance(value, str) else value
 
-    @field_validator("metadata", "extra_body")
+    @field_validator("metadata")
     @classmethod
-    def _has_no_field_of_ours(
-        cls, value: dict[str, Any] | None, info: ValidationInfo
-    ) -> dict[str, Any] | None:
+    def _has_no_label_of_ours(cls, value: dict[str, str] | None) -> Any:
         # With another key in its metadata, the job would not be found again.
-        own = {KEY, DATA_KEY} if info.field_name == "metadata" else _OWN_FIELDS
-        if taken := sorted(own & (value or {}).keys()):
+        if taken := sorted({KEY, DATA_KEY} & (value or {}).keys()):
+            msg = f"{', '.join(taken)}: the tuner sets this itself."
+            raise ValueError(msg)
+        return value
+
+    @field_validator("extra_body")
+    @classmethod
+    def _has_no_field_of_ours(cls, value: dict[str, Any] | None) -> Any:
+        own = {"metadata", "model", "seed", "suffix", "training_file"}
+        if taken := sorted((own | {"validation_file"}) & (value or {}).keys()):
             msg = f"{', '.join(taken)}: the tuner sets this itself."
             raise ValueError(msg)
         return value
@@ -173,33 +169,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     def _without_password(self, value: str | None) -> str | None:
         return value and public_url(value)
 
-    @field_serializer("extra_body", "chat_model_kwargs")
-    def _without_secrets(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        return value and _without_texts(value)
-
-    def _connection(self) -> Connection:
-        """Return a connection to the server for one call."""
-        names = ("base_url", "organization", "project", "default_headers")
-        settings = {name: getattr(self, name) for name in names}
-        if isinstance(key := self.api_key, SecretStr):
-            settings["api_key"] = key.get_secret_value()
-        given = {name: value for name, value in settings.items() if value is not None}
-        return Connection(given, self.client, self._clock, self.timeout)
-
-    def hyperparameters(self) -> dict[str, float | str]:
-        """Return the numbers of the job, `"auto"` where the server chooses."""
-        names = ("n_epochs", "batch_size", "learning_rate_multiplier")
-        return {name: getattr(self, name) for name in names}
-
-    def report_event(self, event: Any) -> None:
-        """Pass an event to `on_event`; its errors do not stop the waiting."""
-        if self.on_event is None:
-            return
-        try:
-            self.on_event(event)
-        except Exception as error:  # noqa: BLE001 - the user's code
-            logger.warning("on_event raised a %s; continuing.", type(error).__name__)
-
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Show the server without a password or a query in its URL."""
         for name, value in super().__repr_args__():
@@ -213,28 +182,34 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     @property
     def lc_attributes(self) -> dict[str, Any]:
         """The settings that `dumps` shows only in part."""
-        partly = {"base_url", "chat_model_kwargs", "extra_body"}
-        return self.model_dump(include=partly)
+        return self.model_dump(include={"base_url"})
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Settings are serialized; keys, clients, callables and data are not."""
+        """Settings are serialized; what may hold a secret is not."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
         """Return one stable namespace for our tuner, whatever module it is in."""
-        if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
+        if cls.__module__.startswith("langchain_chatexports."):
             return ["langchain_chatexports", "finetuning"]
         return cls.__module__.split(".")
 
+    def _connection(self) -> Connection:
+        """Return a connection to the server for one call."""
+        names = ("base_url", "organization", "project", "default_headers")
+        settings = {name: getattr(self, name) for name in names}
+        if isinstance(key := self.api_key, SecretStr):
+            settings["api_key"] = key.get_secret_value()
+        given = {name: value for name, value in settings.items() if value is not None}
+        return Connection(given, self._clock, self.timeout)
 
-def _without_texts(values: dict[str, Any]) -> dict[str, Any]:
-    public: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            if inner := _without_texts(value):
-                public[name] = inner
-        elif isinstance(value, (bool, int, float, type(None))):
-            public[name] = value
-    return public
+    def report_event(self, event: Any) -> None:
+        """Pass an event to `on_event`; its errors do not stop the waiting."""
+        if self.on_event is None:
+            return
+        try:
+            self.on_event(event)
+        except Exception as error:  # noqa: BLE001 - the user's code
+            logger.warning("on_event raised a %s; continuing.", type(error).__name__)

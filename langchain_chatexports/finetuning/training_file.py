@@ -82,7 +82,8 @@ def training_files(
     files = [examples]
     if (given := settings.validation_examples) is not None:
         files.append(_read_checked(settings, given, "validation", 1))
-    _require_agreement(settings, examples)
+    if settings.max_billed_tokens is not None or settings.confirm is not None:
+        _require_agreement(settings, examples)
     return [TrainingFile(each) for each in files]
 
 
@@ -109,15 +110,13 @@ def _read_checked(
 def _require_agreement(
     settings: FineTunerSettings, examples: list[Mapping[str, Any]]
 ) -> None:
-    limit, confirm = settings.max_billed_tokens, settings.confirm
-    if limit is None and confirm is None:
-        return
     estimate = estimate_training(
         examples, model=settings.model, n_epochs=settings.n_epochs
     )
     size = plural(estimate.examples, "example")
-    bound, kind = estimate.billed_tokens_at_most, "" if estimate.exact else "up to "
+    bound, limit = estimate.billed_tokens_at_most, settings.max_billed_tokens
     if limit is not None and bound > limit:
+        kind = "" if estimate.exact else "up to "
         msg = (
             f"The job would be billed for {kind}{bound:,} tokens ({size}, "
             f"{plural(estimate.epochs, 'epoch')}), over max_billed_tokens={limit:,}. "
@@ -125,7 +124,7 @@ def _require_agreement(
         )
         raise TrainingBudgetError(msg)
     # Truth is not enough: a text such as "n" is not a yes.
-    if confirm is not None and confirm(estimate) is not True:
+    if settings.confirm is not None and settings.confirm(estimate) is not True:
         msg = (
             f"The job was not confirmed ({size}, about {estimate.billed_tokens:,} "
             "billed tokens). Nothing was sent."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +14,10 @@ from langchain_core.callbacks import (
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.config import run_in_executor
-from pydantic import PrivateAttr, ValidationError
+from pydantic import (
+    PrivateAttr,
+    ValidationError,
+)
 
 from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.datasets.inputs import TrainingInput
@@ -25,13 +27,14 @@ from langchain_chatexports.exceptions import (
     FineTuningUnavailableError,
 )
 from langchain_chatexports.finetuning.jobs import NewJob
-from langchain_chatexports.finetuning.run import JOB_ID, FineTuningRun
+from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.training_file import training_files
+from langchain_chatexports.finetuning.training_file import (
+    training_files,
+)
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
-
 
 _EVENT = "fine_tuning_event"
 # Traces can leave the machine: they hold counts and ids, never the examples.
@@ -149,8 +152,7 @@ class ChatFineTuner(FineTunerSettings):
         connection.job_id = job_id
         connection.consequence = f"Is {job_id!r} a job of this account?"
         with connection.opened():
-            request = connection.client.fine_tuning.jobs.retrieve
-            job = connection.ask("asking for the job", request, **{JOB_ID: job_id})
+            job = connection.job(job_id)
         return FineTuningRun(self, job, connection)
 
     async def aget(self, job_id: str) -> FineTuningRun:
@@ -159,11 +161,13 @@ class ChatFineTuner(FineTunerSettings):
 
     def _new_job(self, given: TrainingInput) -> NewJob:
         """Do all that can fail before the first request."""
+        from langchain_chatexports.finetuning.chat_model import chat_model
+
         # The time of reading the examples is a part of the timeout.
         connection = self._connection()
         files = training_files(self, given)
         try:
-            connection.chat_model(self.model, self.model, **self.chat_model_kwargs)
+            chat_model(connection, self.model, self.model, **self.chat_model_kwargs)
         except ValidationError as error:
             fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
             names = ", ".join(sorted(fields))
@@ -205,7 +209,7 @@ class ChatFineTuner(FineTunerSettings):
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
 
 
-def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
+def _refuse_arguments(kwargs: dict[str, Any]) -> None:
     # `bind(n_epochs=3)` must not be ignored in silence.
     if kwargs:
         msg = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
-from langchain_chatexports.datasets.card_reasons import short_reason
+from langchain_chatexports.datasets.card import short_reason
 from langchain_chatexports.report.figures import (
     Bin,
     ExportReport,

@@ -11,11 +11,9 @@ from typing import NamedTuple, TypeAlias
 
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import one_line, plural
-from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.recognition import Export, set_parts
 from langchain_chatexports.chat_loaders.suggestions import matching_name
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.example_files import read_prepared
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.set_writer import (
     PreparedSet,
@@ -23,6 +21,7 @@ from langchain_chatexports.datasets.set_writer import (
     write_set,
 )
 from langchain_chatexports.datasets.trace import TracedExample
+from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.datasets.training_data import (
     MIN_EXAMPLES,
     Share,
@@ -111,8 +110,7 @@ def read_examples(
 
     def read(preparation: Preparation) -> None:
         with reading(preparation, watch):
-            counts: list[Counts] = []
-            examples[:] = preparation.newest(preparation.traced(counts), counts)
+            examples[:] = preparation.traced([])
 
     options = choices or PrepareOptions()
     return _read(files, options, read, choose_speaker), examples

@@ -12,7 +12,6 @@ import pytest
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.chat_prompts import REPLIES, without_replies
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.workflows import PrepareOptions, prepare, train
 from langchain_chatexports.workflows.train import TrainingSettings
 
@@ -68,15 +67,12 @@ def _shown(messages: list[dict[str, Any]]) -> int:
     return without_replies(first["content"])[1] if first["role"] == "system" else 0
 
 
-@pytest.mark.parametrize(("trained", "shown"), [(2, 2), (0, 4)])
 def test_the_prompt_of_an_answer_has_the_replies_of_the_training(
     folder: Path,
     tiny_base: Path,
     sent: list[tuple[list[Any], int]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    trained: int,
-    shown: int,
 ) -> None:
     monkeypatch.chdir(folder)
 
@@ -89,8 +85,8 @@ def test_the_prompt_of_an_answer_has_the_replies_of_the_training(
         assert not ended.value.code, told.err
         return told.out
 
-    where = ("--data-dir", f"data{trained}")
-    options = PrepareOptions(ai=("Tortoise",), replies=trained)
+    where = ("--data-dir", "data")
+    options = PrepareOptions(ai=("Tortoise",))
     train(
         prepare("talks.jsonl", options, validation=None),
         str(tiny_base),
@@ -98,21 +94,17 @@ def test_the_prompt_of_an_answer_has_the_replies_of_the_training(
         settings=TrainingSettings(epochs=1),
     )
     model = list_models(where[1])[0]
-    learned = training_examples(model)
-    assert max(_shown(one["messages"]) for one in learned) == trained
     asked = ("chat", *where, "--max-tokens", "4", "--temperature", "0")
     out = chatexports(*asked, "--json", stdin="tea number 7?\n")
     assert json.loads(out)["model"] == model.name
     ((messages, status),) = sent
-    assert (status, _shown(messages)) == (200, shown)
+    assert (status, _shown(messages)) == (200, 4)
     system, line = (message["content"] for message in messages)
     assert line == "tea number 7?"
     assert system.startswith("You are Tortoise. You are chatting with Hare.")
     # The nearest one stands last.
     _, _, listed = system.partition(f"{REPLIES}\n")
     assert listed.endswith(f"> tea number 7?\ncup 7 {_LONG}")
-    if trained:
-        return
     # The tiny base reads 512 tokens: of twelve replies, fewer are shown.
     chatexports(*asked, "--replies", "20", stdin="tea number 7?\n")
     tried = [(_shown(messages), status) for messages, status in sent[1:]]

@@ -13,7 +13,6 @@ from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.samples import write_messenger
-from langchain_chatexports.workflows import PrepareOptions, write_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,23 +49,6 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     assert 0 < len(left) < before
     assert all("Hermione Granger" not in row.origin.senders for row in left)
     assert "ft:base:local::1" in done.err
-
-
-def test_rows_that_quote_a_person_are_taken_out_too(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
-) -> None:
-    target = tmp_path / "set.jsonl"
-    write_examples(threads, target, PrepareOptions(replies=2))
-    rows = list(read_trace(tmp_path / "set.jsonl"))
-    person = "Hermione Granger"
-    quoting = [row for row in rows if person in row.origin.quoted_people]
-    speaking = [row for row in rows if person in row.origin.senders]
-    assert any(person not in row.origin.senders for row in quoting)
-    done = chatexports("forget", "set.jsonl", "--person", person, "--data-dir", "data")
-    assert done.status == 0, done.err
-    left = list(read_trace(tmp_path / "set.jsonl"))
-    assert len(left) == len(rows) - len({*quoting, *speaking})
-    assert all(person not in row.origin.quoted_people for row in left)
 
 
 def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:

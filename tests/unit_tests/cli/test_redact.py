@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.cli import _console
 from langchain_chatexports.datasets import redaction
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
@@ -114,69 +113,6 @@ def test_the_owner_of_a_redacted_copy_is_known(
     assert "Potter" not in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
 
 
-def test_examples_are_redacted_with_the_names_of_their_trace(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    chatexports("prepare", chats, "--ai", "Tortoise", "--whole", "-o", "set.jsonl")
-    assert "Hare" in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
-    done = chatexports("redact", "set.jsonl", "-o", "red.jsonl")
-    assert done.status == 0, done.err
-    assert "Hare" not in (tmp_path / "red.jsonl").read_text(encoding="utf-8")
-    chatexports("redact", "--undo", "red.jsonl", "-o", "back.jsonl")
-    back, before = tmp_path / "back.jsonl", tmp_path / "set.jsonl"
-    assert back.read_bytes() == before.read_bytes()
-
-
-def test_redacted_examples_are_a_set_that_forgets(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
-    chatexports("redact", "set.jsonl", "-o", "red.jsonl")
-    facts = read_header(tmp_path / "red.jsonl").facts
-    assert facts.redacted
-    assert facts.replaced["name"] > 0
-    total = total_of(facts.stages)
-    assert total is not None
-    assert total.found == 223
-    for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):
-        text = (tmp_path / name).read_text(encoding="utf-8")
-        assert not any(person in text for person in PEOPLE), name
-    who = ("forget", "red.jsonl", "--person", "Hare", "--data-dir", "data")
-    done = chatexports(*who, "--key", "red.jsonl.key", "--json")
-    told = json.loads(done.out)
-    assert told["removed"] == told["rows"] > 0
-
-
-def test_names_and_calls_in_examples(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    call = {
-        "id": "Hare",
-        "type": "function",
-        "function": {"name": "Hare", "arguments": '{"who": "Hare"}'},
-    }
-    example = {
-        "messages": [
-            {"role": "user", "content": [{"type": "text", "text": "Hare?"}]},
-            {"role": "user", "name": "Ann_Lee", "content": "Ann, it is Hare"},
-            {"role": "assistant", "content": None, "tool_calls": [call]},
-        ]
-    }
-    write_jsonl([example], tmp_path / "set.jsonl")
-    names = ("--name", "Hare", "--name", "Ann Lee")
-    chatexports("redact", "set.jsonl", *names, "-o", "red.jsonl")
-    (row,) = read_jsonl(tmp_path / "red.jsonl")
-    parts, named, calling = row["messages"]
-    assert "Hare" not in parts["content"][0]["text"]
-    first, _, rest = named["name"].partition("_")
-    assert first
-    assert rest
-    assert named["content"].startswith(f"{first}, it is ")
-    assert calling["tool_calls"][0]["id"] == "Hare"
-    assert calling["tool_calls"][0]["function"]["name"] == "Hare"
-    assert "Hare" not in calling["tool_calls"][0]["function"]["arguments"]
-
-
 def test_prepare_redacts_the_voice_that_was_named_by_its_name(
     chatexports: Callable[..., Any], tmp_path: Path, chats: Path
 ) -> None:
@@ -239,16 +175,14 @@ def test_forget_finds_a_conversation_by_its_id_in_the_export(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")
-@pytest.mark.parametrize("source", ["chat.db", "set.jsonl"])
 def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path, source: str
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
 ) -> None:
-    chatexports("prepare", chats, "--ai", "Tortoise", "--size", 20, "-o", "set.jsonl")
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        refused = chatexports("redact", source, "-o", "pipe")
-        done = chatexports("redact", source, "-o", "pipe", "--key", "my.key")
+        refused = chatexports("redact", chats, "-o", "pipe")
+        done = chatexports("redact", chats, "-o", "pipe", "--key", "my.key")
         read = os.read(reader, 1 << 16)
     finally:
         os.close(reader)
@@ -285,9 +219,9 @@ def test_the_key_is_in_no_message(
         (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is not a key file"),
         (["redact", "nope", "-o", "x"], 1, "There is nothing at nope"),
         (["redact", "--undo", "a", "b", "-o", "x"], 2, "one file"),
-        (["prepare", "odd", "-o", "x", "--redact"], 1, "chatexports redact"),
+        (["prepare", "odd", "-o", "x", "--redact"], 1, "prepare the exports"),
         (["prepare", "chat.db", "--ai", "x", "-o", "x", "--redact"], 1, "Nobody"),
-        (["redact", "odd", "chat.db", "-o", "x"], 1, "redact it alone"),
+        (["redact", "odd", "chat.db", "-o", "x"], 1, "odd holds examples"),
     ],
 )
 def test_what_cannot_be_done_is_a_line(

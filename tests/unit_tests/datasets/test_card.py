@@ -1,26 +1,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
+from langchain_core.chat_sessions import ChatSession
 
 import langchain_chatexports
 from langchain_chatexports.chat_loaders.counts import Counts, total_of
-from langchain_chatexports.datasets.card import CardNotes, hash_source
-from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
+from langchain_chatexports.datasets.card import REASONS, CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.datasets.trace_file import read_header
-from langchain_chatexports.datasets.write import write_dataset
-from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
+from langchain_chatexports.datasets.write import WrittenSet, write_dataset
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
@@ -31,15 +32,6 @@ from langchain_chatexports.steps import (
 from langchain_chatexports.steps.pipe import read_loader
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.sessions import ListLoader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.datasets.write import WrittenSet
-
 
 PEOPLE = ("Ambrosius", "Balthazar", "Cornelius")
 
@@ -112,24 +104,6 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
         assert f"- `{reason}`: {REASONS[reason]}" in card
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
-def test_the_total_adds_up_in_every_format(
-    tmp_path: Path, loader: Any, name: Any
-) -> None:
-    pytest.importorskip("duckdb")
-    steps: SessionTransform = (
-        MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
-    )
-    counted = read_loader(loader | steps)
-    card = CardNotes(passes=[counted])
-    records = trace_examples(counted, system="To {others}.", counts=card.counts)
-    write_dataset(records, tmp_path / "set", format=name, notes=card)
-    total = total_of(read_header(tmp_path / "set").facts.stages)
-    assert total is not None
-    assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
-    assert total.kept
-
-
 SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
 
 
@@ -189,17 +163,6 @@ def test_the_total_adds_up_whatever_is_said(
         assert total.kept == sum(len(row["messages"]) for row in rows)
 
 
-def test_stages_of_two_passes_have_no_total(tmp_path: Path, loader: Any) -> None:
-    first = read_loader(loader | MapAIMessages())
-    second: list[Counts] = []
-    next(iter(first))
-    records = trace_examples(loader | MapAIMessages(), counts=second)
-    notes = CardNotes(passes=[first], counts=second)
-    write_dataset(records, tmp_path / "set", notes=notes)
-    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
-    assert "they have no total" in card
-
-
 def test_every_reason_of_ours_is_explained() -> None:
     package = Path(langchain_chatexports.__file__).parent
     source = "".join(
@@ -212,14 +175,6 @@ def test_every_reason_of_ours_is_explained() -> None:
     )
     assert len(used) > 8
     assert used <= REASONS.keys()
-
-
-def test_the_card_shows_the_same_numbers(tmp_path: Path, loader: ListLoader) -> None:
-    _written(loader, tmp_path / "set")
-    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
-    for stage in read_header(tmp_path / "set").facts.stages:
-        name = stage_in_words(stage.name)
-        assert f"| {name} | {stage.unit} | {stage.found:,} |" in card
 
 
 def test_the_card_names_no_class(tmp_path: Path, loader: ListLoader) -> None:
@@ -272,22 +227,6 @@ def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
     assert "ask before you train" in card
 
 
-def test_a_redacting_step_is_named() -> None:
-    class Redact(MapAIMessages):
-        pass
-
-    counted = read_loader(ListLoader([]) | Redact())
-    list(counted)
-    assert CardNotes(passes=[counted]).facts().redacted
-
-
-def test_a_finished_summary_is_as_good_as_a_pass(loader: ListLoader) -> None:
-    summary = (loader | MergeChatRuns()).inspect()
-    assert isinstance(summary.steps[0], Counts)
-    stages = CardNotes(passes=[summary]).facts().stages
-    assert [stage.name for stage in stages][1:] == ["MergeChatRuns"]
-
-
 def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:
     export = tmp_path / "chat.db"
     export.write_bytes(b"old")
@@ -312,8 +251,3 @@ def test_a_folder_is_hashed_by_texts_and_by_names_of_media(tmp_path: Path) -> No
     third = hash_source(folder)
     assert len({first.sha256, second.sha256, third.sha256}) == 3
     assert re.fullmatch("[0-9a-f]{64}", third.sha256)
-
-
-def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ExportNotFoundError):
-        hash_source(tmp_path / "none")

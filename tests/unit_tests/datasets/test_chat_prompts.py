@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
-
-if TYPE_CHECKING:
-    from typing import Any
 
 _SLOW = {"role": "system", "content": "Be slow."}
 _PARTS = {"role": "developer", "content": [{"type": "text", "text": "Be slow."}]}

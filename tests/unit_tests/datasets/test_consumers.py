@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.formats import FormatName
+from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
-from tests.unit_tests.builders.dialogues import dialogue
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_chatexports.datasets.formats import FormatName
-    from langchain_chatexports.datasets.splits import ExampleSplits
-
 
 pytest.importorskip("duckdb")
 datasets = pytest.importorskip("datasets")
@@ -68,10 +61,3 @@ def test_a_folder_is_loaded_by_its_parts(tmp_path: Path, splits: ExampleSplits) 
     )
     sizes = {name: part.num_rows for name, part in loaded.items()}
     assert sizes == {name: len(part) for name, part in splits.parts().items()}
-
-
-def test_pyarrow_reads_the_texts_and_weights(tmp_path: Path) -> None:
-    write_dataset([dialogue("uca")], tmp_path / "set.parquet", format="parquet")
-    (row,) = parquet.read_table(tmp_path / "set.parquet").to_pylist()
-    assert [m["content"] for m in row["messages"]] == ["u0", "c1", "a2"]
-    assert [m["weight"] for m in row["messages"]] == [None, 0, None]

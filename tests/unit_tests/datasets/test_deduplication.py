@@ -1,19 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
-from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
 
 STORY = (
     "The hare laughed at the tortoise, who said that she would race him to the old "
@@ -45,24 +38,6 @@ def test_the_order_of_keys_makes_no_difference() -> None:
         "messages": [dict(reversed(list(m.items()))) for m in first["messages"]]
     }
     assert list(deduplicate_examples([first, turned])) == [first]
-
-
-def test_a_copy_but_for_case_stays() -> None:
-    examples = [_example(STORY, "Ha!"), _example(STORY.upper(), "Ha!")]
-    assert list(deduplicate_examples(examples)) == examples
-
-
-def test_traced_examples_keep_their_origins() -> None:
-    item = TracedExample(_example("Hi", "Ho"), UNKNOWN_ORIGIN)
-    assert list(deduplicate_examples([item, item])) == [item]
-
-
-def test_it_reads_lazily() -> None:
-    def examples() -> Iterator[Any]:
-        yield _example("Hi", "Ho")
-        pytest.fail("read too far")
-
-    assert next(deduplicate_examples(examples()))
 
 
 @given(st.lists(st.text(max_size=8), max_size=30))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -16,11 +16,6 @@ from langchain_chatexports.datasets.formats import (
     is_learned,
 )
 from tests.unit_tests.builders.dialogues import dialogue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -108,25 +103,6 @@ def test_every_answer_with_a_prompt_is_taught_once(turns: str) -> None:
     assert sum(one.answers for one in encoded) == len(wanted)
 
 
-@pytest.mark.parametrize("name", [*sorted(SCHEMAS), "openai"])
-@given(turns=TURNS, system=st.sampled_from(["", "s"]))
-def test_a_row_says_which_messages_are_in_it(
-    name: Any, turns: Any, system: Any
-) -> None:
-    example = dialogue(system + turns)
-    encoded = list(FORMATS[name].encode(example))
-    texts = {text for one in encoded for text in re.findall(r"[sua]\d", str(one.row))}
-    if not encoded:
-        return
-    assert encoded[-1].messages == len(texts)
-
-
-def test_answers_in_a_row_are_one_completion() -> None:
-    (row,) = _rows("trl-prompt-completion", dialogue("uaa"))
-    assert _contents(row["prompt"]) == ["u0"]
-    assert _contents(row["completion"]) == ["a1", "a2"]
-
-
 def test_a_completion_begins_where_the_context_ends() -> None:
     (row,) = _rows("trl-prompt-completion", dialogue("uca"))
     assert _contents(row["prompt"]) == ["u0", "c1"]
@@ -161,13 +137,6 @@ def test_tools_and_images_are_refused_where_they_have_no_place(
         _rows(name, example)
 
 
-def test_text_parts_become_text() -> None:
-    example = dialogue("ua")
-    example["messages"][0]["content"] = [{"type": "text", "text": "Hi"}]
-    (row,) = _rows("trl-prompt-completion", example)
-    assert row["prompt"][0]["content"] == "Hi"
-
-
 def test_an_unknown_format_is_an_error_that_lists_them() -> None:
     with pytest.raises(ValueError, match="trl-prompt-completion"):
         dataset_format("yaml")
@@ -181,9 +150,3 @@ def test_an_unknown_format_is_an_error_that_lists_them() -> None:
 def test_what_is_no_dialogue_is_unfit(name: str, messages: Any) -> None:
     with pytest.raises(UnfitError, match="a list of objects"):
         list(dataset_format(name).encode({"messages": messages}))
-
-
-def test_part_without_text_is_unfit() -> None:
-    parts = [{"role": "user", "content": [{"type": "text"}]}]
-    with pytest.raises(UnfitError, match="must be text"):
-        list(dataset_format("parquet").encode({"messages": parts}))

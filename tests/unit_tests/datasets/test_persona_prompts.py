@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
-
-if TYPE_CHECKING:
-    from langchain_core.chat_sessions import ChatSession
 
 
 def _session(

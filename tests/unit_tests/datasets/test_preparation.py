@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,6 @@ from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage, write_messenger
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 TORTOISE = PrepareOptions(ai=("Tortoise",))
 
 
@@ -33,7 +31,7 @@ def chats(tmp_path: Path) -> Path:
 
 def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
     preparation = Preparation([chats], TORTOISE)
-    examples = list(preparation)
+    examples = list(preparation.traced([]))
     assert len(examples) == preparation.examples > 10
     assert preparation.messages_read == 223
     assert preparation.estimate_message_count() == 223
@@ -51,7 +49,7 @@ def test_exports_are_recognized_once(
     monkeypatch.setattr(module, "open_exports", count)
     preparation = Preparation([chats], TORTOISE)
     preparation.estimate_message_count()
-    list(preparation)
+    list(preparation.traced([]))
     assert len(calls) == 1
 
 
@@ -60,7 +58,7 @@ def test_an_export_in_which_the_ai_says_nothing_is_known(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     preparation = Preparation([chats, threads], TORTOISE)
-    list(preparation)
+    list(preparation.traced([]))
     assert preparation.silent_exports() == [threads]
 
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import (
-    UNKNOWN_ORIGIN,
     ExampleOrigin,
     TracedExample,
     trace_examples,
@@ -19,11 +19,6 @@ from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.conversations import conversation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
 
 DAY = 86_400
 START = 1_700_000_000
@@ -57,17 +52,6 @@ def test_the_newest_conversations_are_the_test() -> None:
     assert len(_ids(splits.train)) == 8
 
 
-def test_no_message_is_on_both_sides() -> None:
-    splits = split_examples(_traced(_sessions(), size=4, overlap=3))
-    sides = [
-        {mid for item in part for mid in item.origin.message_ids}
-        for part in splits.parts().values()
-    ]
-    assert not sides[0] & sides[1]
-    assert not sides[0] & sides[2]
-    assert not sides[1] & sides[2]
-
-
 def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
     thread = conversation(*_texts(0))
     for n in range(1, 5):
@@ -87,27 +71,6 @@ def test_sessions_that_share_a_message_stay_together() -> None:
     splits = split_examples(_traced(sessions), validation=0, test=0.3)
     assert splits.conversations == 5
     assert not {"chat-0", "chat-5"} & _ids(splits.test)
-
-
-def test_a_planted_copy_does_not_cross() -> None:
-    story = "So I told the fox that the race would begin at noon, rain or shine."
-    sessions = _sessions()
-    sessions[1]["messages"][2].content = story
-    sessions[9]["messages"][3].content = (
-        "Quite another bubble of the same merged run, and not a short one."
-        "\n\n" + story.replace("noon", "Noon")
-    )
-    splits = split_examples(_traced(sessions))
-    assert splits.skipped["older_text"] >= 1
-    crossing = [
-        item
-        for item in splits.test
-        if any(
-            "told the fox" in str(message["content"])
-            for message in item.example["messages"]
-        )
-    ]
-    assert crossing == []
 
 
 STORY = "So I told the fox that the race would begin at noon, rain or shine."
@@ -141,34 +104,6 @@ def test_no_copy_crosses_wherever_it_is_planted(
         if any("the fox that" in str(item.example).casefold() for item in part)
     ]
     assert len(holding) <= 1
-
-
-def test_a_planted_copy_of_a_window_does_not_cross() -> None:
-    sessions = _sessions()
-    for copied, message in zip(
-        sessions[2]["messages"], sessions[8]["messages"], strict=True
-    ):
-        message.content = copied.content
-    splits = split_examples(_traced(sessions), validation=0.2, test=0)
-    assert _ids(splits.validation) == {"chat-9"}
-    assert splits.skipped["older_text"] == 2
-
-
-def test_the_validation_part_does_not_cross_into_the_test() -> None:
-    sessions = _sessions()
-    for copied, message in zip(
-        sessions[8]["messages"], sessions[9]["messages"], strict=True
-    ):
-        message.content = copied.content
-    splits = split_examples(_traced(sessions))
-    assert splits.validation
-    assert not splits.test
-
-
-def test_everyday_short_lines_may_be_on_both_sides() -> None:
-    sessions = _sessions()
-    sessions[1]["messages"][2].content = sessions[9]["messages"][2].content = "ok"
-    assert split_examples(_traced(sessions)).skipped.total() == 0
 
 
 @pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])
@@ -237,12 +172,6 @@ def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) ->
         split_examples([], validation=shares[0], test=shares[1])
 
 
-def test_the_repr_shows_counts_only() -> None:
-    splits = split_examples(_traced(_sessions()))
-    assert "what number" not in repr(splits)
-    assert "'train': 16" in repr(splits)
-
-
 def test_a_tenth_is_held_out_for_validation() -> None:
     splits = hold_out_validation(list(_traced(_sessions(30))))
     assert splits is not None
@@ -263,12 +192,6 @@ def test_no_more_is_held_out_for_validation_than_a_loss_needs() -> None:
 )
 def test_nothing_is_held_out_where_there_is_not_enough(sessions: Any) -> None:
     assert hold_out_validation(list(_traced(sessions))) is None
-
-
-def test_nothing_is_held_out_of_examples_without_origin() -> None:
-    windows = [item.example for item in _traced(_sessions(30))]
-    unknown = [TracedExample(example, UNKNOWN_ORIGIN) for example in windows]
-    assert hold_out_validation(unknown) is None
 
 
 def _picture(name: str) -> list[dict[str, Any]]:

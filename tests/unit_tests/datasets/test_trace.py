@@ -1,44 +1,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
-from langchain_chatexports.datasets.examples import (
-    to_training_examples,
-)
-from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.trace import (
-    UNKNOWN_ORIGIN,
     speaker_of,
     trace_examples,
 )
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
-if TYPE_CHECKING:
-    from typing import Any
-
 
 def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
     steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
     return steps.invoke(list(sessions))
-
-
-def test_traced_examples_are_the_plain_ones() -> None:
-    sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
-    plain: list[Counts] = []
-    with_origins: list[Counts] = []
-    assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
-        list(to_training_examples(sessions, counts=plain))
-    )
-    assert plain == with_origins
-
-
-def test_the_tuner_takes_traced_examples() -> None:
-    traced_ones = list(trace_examples(_prepared(conversation("Hi", "Ho", "So", "Oh"))))
-    assert list(read_examples(traced_ones)) == [item.example for item in traced_ones]
-    assert len(traced_ones) == 2
 
 
 def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
@@ -50,19 +26,6 @@ def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
         "chat-1-1700000000-3",
     )
     assert (item.origin.first, item.origin.last) == (1_700_000_000, 1_700_000_180)
-
-
-def test_leading_answers_that_are_left_out_are_not_in_the_origin() -> None:
-    session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
-    counts: list[Counts] = []
-    (item,) = trace_examples(
-        MapAIMessages().invoke(session), keep_leading=False, counts=counts
-    )
-    assert [m["content"] for m in item.example["messages"]] == ["Yes?", "Well"]
-    assert item.origin.message_ids == ("chat-1-1700000000-1", "chat-1-1700000000-2")
-    messages = sum_of(counts, "Examples")
-    assert messages.skipped == {"leading": 1}
-    assert messages.found == messages.kept + 1
 
 
 def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
@@ -85,14 +48,6 @@ def test_every_message_of_a_merged_run_is_traced() -> None:
     steps = MergeChatRuns(max_gap=timedelta(hours=1)) | MapAIMessages()
     (item,) = trace_examples(steps.invoke(session))
     assert len(item.example["messages"]) == 2
-    assert len(item.origin.message_ids) == 3
-
-
-def test_merging_twice_names_each_message_once() -> None:
-    session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
-    (item,) = trace_examples(
-        (MergeChatRuns() | MergeChatRuns() | MapAIMessages()).invoke(session)
-    )
     assert len(item.origin.message_ids) == 3
 
 
@@ -119,19 +74,6 @@ def test_others_in_the_system_prompt_are_everybody_but_the_ai() -> None:
     assert item.example["messages"][0]["content"] == "You are chatting with Hare, Fox."
 
 
-def test_others_are_the_senders_where_nobody_is_listed() -> None:
-    session = conversation("Hi", "Ho", participants=[])
-    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
-    assert item.example["messages"][0]["content"] == "Hare!"
-
-
-def test_the_owner_under_another_name_is_none_of_the_others() -> None:
-    people = ["Hare", "Grace Hopper"]
-    session = conversation("Hi", "Ho", participants=people, owner="Grace Hopper")
-    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
-    assert item.example["messages"][0]["content"] == "Hare!"
-
-
 def test_the_speaker_is_who_writes_the_assistants_messages() -> None:
     windows = _prepared(conversation("Hi", "Ho", "So", "Oh", speakers=("Hare", "Me")))
     assert speaker_of(trace_examples(windows)) == "Me"
@@ -142,8 +84,3 @@ def test_in_a_group_the_speaker_is_known_from_what_the_assistant_begins() -> Non
     group = conversation(*texts, speakers=("Hare", "Mole", "Me", "Fox", "Me", "Mole"))
     windows = _prepared(group, size=3, overlap=2)
     assert speaker_of(trace_examples(windows)) == "Me"
-
-
-def test_examples_without_origin_have_no_known_speaker() -> None:
-    items = trace_examples(_prepared(conversation("Hi", "Ho")))
-    assert speaker_of(item._replace(origin=UNKNOWN_ORIGIN) for item in items) is None

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.deduplication import deduplicate_examples
+from langchain_chatexports.datasets.formats import FormatName
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import (
@@ -23,25 +29,15 @@ from langchain_chatexports.datasets.trace_file import (
     read_trace,
     row_digest,
 )
-from langchain_chatexports.datasets.write import read_rows, write_dataset
+from langchain_chatexports.datasets.write import WrittenSet, read_rows, write_dataset
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     ExportFormatError,
-    ExportNotFoundError,
     MissingExtraError,
     TrainingDataError,
 )
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import Any
-
-    from langchain_chatexports.datasets.formats import FormatName
-
 
 EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
 
@@ -83,17 +79,6 @@ def test_openai_files_are_those_that_the_tuner_uploads(
     assert written == (tmp_path / "plain.jsonl").read_bytes()
 
 
-def test_beside_a_file_lie_its_card_and_its_trace(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    write_dataset(traced, tmp_path / "set.jsonl")
-    assert _files(tmp_path) == {
-        "set.jsonl",
-        "set.jsonl.card.md",
-        "set.jsonl.trace.jsonl",
-    }
-
-
 def test_parts_lie_in_a_folder_and_the_trace_does_not(
     tmp_path: Path, splits: ExampleSplits
 ) -> None:
@@ -127,18 +112,6 @@ def test_everything_is_for_its_owner_only(
     for path in tmp_path.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
-
-
-@pytest.mark.parametrize("name", EXAMPLE_FORMATS)
-def test_the_trace_ties_each_row_to_its_messages(
-    tmp_path: Path, splits: ExampleSplits, name: FormatName
-) -> None:
-    pytest.importorskip("duckdb")
-    written = write_dataset(splits, tmp_path / "set", format=name)
-    rows = list(read_trace(tmp_path / "set"))
-    assert len(rows) == sum(written.files.values())
-    origins = {item.origin for part in splits.parts().values() for item in part}
-    assert {row.origin for row in rows} == origins
 
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
@@ -197,19 +170,6 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     assert written.to_dict()["answers_written"] == 1
 
 
-def test_messages_that_a_format_has_no_place_for_have_their_reasons(
-    tmp_path: Path,
-) -> None:
-    written = write_dataset(
-        [dialogue("uauau"), dialogue("aa")],
-        tmp_path / "set",
-        format="trl-prompt-completion",
-    )
-    stage = next(s for s in written.stages if s.unit == "messages")
-    assert (stage.found, stage.kept) == (7, 4)
-    assert stage.skipped == {"no_prompt": 2, "trailing": 1}
-
-
 def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
@@ -230,16 +190,6 @@ def test_nothing_appears_where_the_examples_fail(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="broken"):
         write_dataset(failing(), tmp_path / "set.jsonl")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_of_reading_is_none_of_writing(tmp_path: Path) -> None:
-    def examples() -> Iterator[Any]:
-        yield dialogue("ua")
-        raise OSError(errno.ESTALE, "Stale file handle")
-
-    with pytest.raises(OSError, match="Stale") as raised:
-        write_dataset(examples(), tmp_path / "set.jsonl")
-    assert not isinstance(raised.value, ChatExportError)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
@@ -286,36 +236,11 @@ def test_a_folder_with_other_files_is_left_alone(
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_trace_makes_no_other_files_replaceable(
-    tmp_path: Path, splits: ExampleSplits
-) -> None:
-    written = write_dataset(splits, tmp_path / "set")
-    (tmp_path / "set" / "thesis.txt").write_text("years of work")
-    first, _, rows = written.trace.read_text().partition("\n")
-    header = {**json.loads(first), "others": ["thesis.txt"]}
-    written.trace.write_text(f"{json.dumps(header)}\n{rows}")
-    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
-        write_dataset(splits, tmp_path / "set")
-    assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
-
-
 def test_a_file_does_not_replace_a_folder(
     tmp_path: Path, traced: list[TracedExample]
 ) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         write_dataset(traced, tmp_path)
-
-
-def test_a_missing_folder_is_an_error(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    with pytest.raises(ExportNotFoundError, match="folder does not exist"):
-        write_dataset(traced, tmp_path / "none" / "set.jsonl")
-
-
-def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingDataError, match="nothing to write"):
-        write_dataset([], tmp_path / "set.jsonl")
 
 
 def test_parquet_without_its_extra_names_it(
@@ -324,12 +249,6 @@ def test_parquet_without_its_extra_names_it(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(MissingExtraError, match=r"\[table\]"):
         write_dataset(traced, tmp_path / "set.parquet", format="parquet")
-
-
-def test_plain_examples_are_written_and_traced_to_nobody(tmp_path: Path) -> None:
-    write_dataset([dialogue("ua")], tmp_path / "set.jsonl")
-    (row,) = read_trace(tmp_path / "set.jsonl")
-    assert row.origin.session_id is None
 
 
 def test_the_same_examples_give_the_same_bytes(
@@ -344,14 +263,6 @@ def test_the_same_examples_give_the_same_bytes(
         assert (tmp_path / "one" / name).read_bytes() == (
             tmp_path / "two" / name
         ).read_bytes()
-
-
-def test_the_format_decides_and_not_the_suffix(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
-    pytest.importorskip("duckdb")
-    write_dataset(traced, tmp_path / "set.txt", format="parquet")
-    assert (tmp_path / "set.txt").read_bytes().startswith(b"PAR1")
 
 
 def test_rows_of_a_table_are_read_as_they_were(tmp_path: Path) -> None:
@@ -371,3 +282,39 @@ def test_a_damaged_table_is_an_error_without_its_text(tmp_path: Path) -> None:
     with pytest.raises(ExportFormatError, match="not a Parquet file") as raised:
         list(read_rows(tmp_path / "rows.parquet", "parquet"))
     assert "secret" not in str(raised.value)
+
+
+def test_what_became_of_everything_is_one_sentence(tmp_path: Path) -> None:
+    export = Counts("Export (imessage)", found=12_345, kept=10_000)
+    lost = {"reaction": 2_000, "media": 300, "bot": 15, "spam": 14, "draft": 11}
+    export.skipped.update(lost, merged=4, unsent=1)
+    examples = Counts("Written (openai)", "examples", 1_609, 1_609)
+    answers = Counts("Written (openai)", "answers", 3_001, 3_000)
+    answers.skip("no_prompt")
+    stages, files = (export, examples, answers), {"train.jsonl": 4, "test.jsonl": 1}
+    written = WrittenSet(
+        tmp_path, "openai", files, tmp_path, tmp_path, examples, answers, stages
+    )
+    assert written.accounting(conversations=312) == (
+        "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages in 312 "
+        "conversations; skipped: 2,000 sent as a reaction, 300 media without text, "
+        "15 by bots and apps, 14 spam, 11 never sent, 1 for other reasons, "
+        "1 answer before the first message."
+    )
+
+
+def test_where_no_messages_are_counted_examples_are(tmp_path: Path) -> None:
+    given: Any = map(dialogue, ("ua", "ua", "a"))
+    counts: list[Counts] = []
+    notes = CardNotes(counts=counts)
+    written = write_dataset(
+        deduplicate_examples(given, counts=counts),
+        tmp_path / "set",
+        format="trl-prompt-completion",
+        notes=notes,
+    )
+    untotaled = replace(written, stages=written.stages[1:2] + written.stages[2:3])
+    assert untotaled.accounting() == (
+        "1 example; skipped: 1 example repeated, 1 example before the first message, "
+        "1 answer before the first message."
+    )

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
-from langchain.agents.middleware import SummarizationMiddleware
-from langchain.chat_models import init_chat_model
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_openai import ChatOpenAI
-from openai import APIStatusError, AzureOpenAI, OpenAI
+from openai import APIStatusError
 
 from langchain_chatexports import FineTuningRun
 from langchain_chatexports.exceptions import FineTuningError
@@ -65,11 +62,6 @@ def test_streams_carry_usage(server: OpenAIServer) -> None:
     chat(model)
     assert "".join(str(chunk.content) for chunk in chunks) == "Slow and steady"
     assert [c.usage_metadata for c in chunks if c.usage_metadata]
-
-
-async def test_the_model_streams_asynchronously(server: OpenAIServer) -> None:
-    model = await make_tuner(server).ainvoke(make_examples())
-    assert await achat(model) == "Slow and steady"
 
 
 def test_traces_know_job_base_model_and_data(server: OpenAIServer) -> None:
@@ -140,39 +132,7 @@ def test_a_server_that_only_the_chats_would_use_is_an_error(
     assert make_tuner(server, base_url=None).submit(make_examples()).id == "ftjob-1"
 
 
-def test_a_bad_url_is_an_error_of_ours(server: OpenAIServer) -> None:
-    with pytest.raises(FineTuningError, match="base_url"):
-        make_tuner(server, base_url="http://[bad").invoke(make_examples())
-
-
 # A client of the user's
-
-
-async def test_server_key_headers_and_query_of_a_client_are_used(
-    server: OpenAIServer,
-) -> None:
-    with OpenAI(
-        base_url=server.base_url,
-        api_key=lambda: KEY,
-        project="proj-7",
-        default_headers={"x-gateway": "7"},
-        default_query={"tenant": "7"},
-    ) as client:
-        model = await make_tuner(server, client=client).ainvoke(make_examples())
-        assert not client.is_closed()
-    assert chat(model) == "Slow and steady"
-    assert model.default_query == {"tenant": "7"}
-    for sent in server.headers:
-        assert (sent["openai-project"], sent["x-gateway"]) == ("proj-7", "7")
-
-
-def test_a_client_of_another_kind_is_refused(server: OpenAIServer) -> None:
-    azure = AzureOpenAI(azure_endpoint=server.base_url, api_version="1", api_key=KEY)
-    for client in (azure, "client"):
-        with pytest.raises(FineTuningError, match="openai/v1"):
-            make_tuner(server, client=client).invoke(make_examples())
-    assert server.requests == []
-    azure.close()
 
 
 # Redirects
@@ -248,44 +208,6 @@ def test_a_model_of_openai_has_the_profile_of_its_base(base: str) -> None:
     known: Any = ChatOpenAI(model="gpt-4.1-mini", api_key=KEY)
     assert model.profile == known.profile
     assert known.profile["max_input_tokens"] > 1000
-
-
-def ask(agent: Any, *texts: str) -> list[Any]:
-    given = [
-        (AIMessage if number % 2 else HumanMessage)(text)
-        for number, text in enumerate(texts)
-    ]
-    return list(agent.invoke({"messages": given})["messages"])
-
-
-def test_an_agent_without_tools_answers(server: OpenAIServer) -> None:
-    model = make_tuner(server).invoke(make_examples())
-    *_, answer = ask(create_agent(model, system_prompt="You race."), "Ready?")
-    chat(model)
-    assert answer.content == "Slow and steady"
-
-
-def test_a_long_chat_is_summarized_at_a_fraction_of_the_context(
-    server: OpenAIServer,
-) -> None:
-    model = finished(server, profile=PROFILE).chat_model()
-    middleware = SummarizationMiddleware(
-        model, trigger=("fraction", 0.5), keep=("messages", 1)
-    )
-    agent = create_agent(model, middleware=[middleware])
-    texts = [f"Lap {number} was long, very long indeed." for number in range(9)]
-    messages = ask(agent, *texts)
-    chat(model)
-    assert len(messages) == 3
-    assert "Slow and steady" in messages[0].content
-
-
-def test_init_chat_model_makes_it_from_its_name(server: OpenAIServer) -> None:
-    name = make_tuner(server).invoke(make_examples()).model_name
-    model: Any = init_chat_model(
-        name, model_provider="openai", base_url=server.base_url, api_key=KEY
-    )
-    assert chat(model) == "Slow and steady"
 
 
 @pytest.fixture

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.unit_tests import ChatModelUnitTests
+from syrupy.assertion import SnapshotAssertion
 from syrupy.matchers import path_type
 
+from langchain_chatexports import FineTuningRun
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples, make_tuner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_core.language_models import BaseChatModel
-    from syrupy.assertion import SnapshotAssertion
-
-    from langchain_chatexports import FineTuningRun
 
 
 class TestTunedChatModel(ChatModelUnitTests):

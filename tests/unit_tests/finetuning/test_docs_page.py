@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import chat
-
-if TYPE_CHECKING:
-    import pytest
 
 PAGE = Path(__file__).parents[3] / "docs" / "fine_tuning.md"
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ import pytest
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import FineTuningError, FineTuningUnavailableError
 from langchain_chatexports.finetuning.connection import Connection
-from langchain_chatexports.finetuning.errors import CREATING, explained
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
@@ -82,14 +79,6 @@ def test_a_killed_process_and_another_one_pay_once(server: OpenAIServer) -> None
     assert process.returncode != 0
     server.before_answer = None
     make_tuner(server).submit(make_examples())
-    assert (len(server.jobs), server.uploads) == (1, 1)
-
-
-def test_threads_with_the_same_data_share_one_job(server: OpenAIServer) -> None:
-    tuner = make_tuner(server)
-    with ThreadPoolExecutor(4) as pool:
-        runs = list(pool.map(tuner.submit, [make_examples()] * 4))
-    assert {run.id for run in runs} == {"ftjob-1"}
     assert (len(server.jobs), server.uploads) == (1, 1)
 
 
@@ -242,11 +231,6 @@ def test_the_file_is_named_by_its_content_and_written_by_write_jsonl(
     assert server.contents["file-1"] == buffer.getvalue()
 
 
-def test_files_are_sent_with_their_expiry(server: OpenAIServer) -> None:
-    make_tuner(server, file_expires_after=7200).submit(make_examples())
-    assert server.files["file-1"]["expires_at"]
-
-
 def test_a_server_that_ignores_the_expiry_is_warned_about(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,23 +278,6 @@ def test_a_file_of_another_job_is_not_deleted(
     assert "another job uses it" in caplog.text
 
 
-def test_a_file_that_cannot_be_deleted_is_warned_about(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.faults.append(refused("DELETE /files/file-1", 403, times=-1))
-    make_tuner(server, delete_training_file=True).invoke(make_examples())
-    assert "file-1 could not be deleted" in caplog.text
-
-
-def test_a_file_that_is_gone_needs_no_deletion(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    run = make_tuner(server, delete_training_file=True).submit(make_examples())
-    server.files.clear()
-    run.wait()
-    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-
-
 # What is asked for
 
 
@@ -341,13 +308,6 @@ def test_the_job_has_every_setting(server: OpenAIServer) -> None:
     assert len(metadata["langchain_chatexports_key"]) == 64
 
 
-def test_the_old_form_holds_the_same_numbers() -> None:
-    with OpenAIServer(refuses_field="method").running() as server:
-        make_tuner(server, n_epochs=3).submit(make_examples())
-        assert server.bodies[-1]["hyperparameters"] == {"n_epochs": 3}
-        assert "method" not in server.bodies[-1]
-
-
 @pytest.mark.parametrize(("days", "warns"), [(30, True), (-300, True), (365, False)])
 def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
     from datetime import datetime, timedelta, timezone
@@ -360,15 +320,6 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
                 tuner.submit(make_examples())
         else:
             tuner.submit(make_examples())
-
-
-def test_closed_access_at_openai_is_explained() -> None:
-    refusal = Exception("no")
-    refusal.status_code = 403  # type: ignore[attr-defined] # as the SDK's has
-    for url in ("https://api.openai.com/v1", "https://example.com/v1"):
-        kind, text = explained(refusal, CREATING, url)
-        assert kind is FineTuningUnavailableError
-        assert ("no new jobs after 2027-01-06" in text) == ("openai" in url)
 
 
 # Pauses

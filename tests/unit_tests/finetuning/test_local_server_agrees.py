@@ -5,7 +5,8 @@ Of text, that is: tools and images, which OpenAI's format has, a text model cann
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import event, example, given
@@ -13,11 +14,6 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.validation import validate_examples
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
 
 pytest.importorskip("transformers")
 

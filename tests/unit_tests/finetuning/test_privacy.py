@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
-from langchain_core.tracers import ConsoleCallbackHandler
 from langchain_core.tracers.base import BaseTracer
-from openai import OpenAI
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningFailedError
 from langchain_chatexports.finetuning.errors import clean_text
@@ -153,7 +151,7 @@ def test_steps_that_are_run_while_the_tuner_reads_are_in_no_trace() -> None:
     assert MARK not in traces.text
 
 
-@pytest.mark.parametrize("how", ["invoke", "batch", "ainvoke", "abatch", "bound"])
+@pytest.mark.parametrize("how", ["batch", "abatch", "bound"])
 @pytest.mark.parametrize("retries", [True, False])
 def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(
     how: str, retries: bool
@@ -165,23 +163,11 @@ def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(
         tuner = tuner.with_retry() if retries else tuner
         if how == "bound":
             tuner.with_config(config).invoke(given)
-        elif "batch" in how:
+        else:
             got = getattr(tuner, how)([given], config)
             asyncio.run(got) if how == "abatch" else None
-        else:
-            got = getattr(tuner, how)(given, config)
-            asyncio.run(got) if how == "ainvoke" else None
     assert "ftjob-1" in traces.text
     assert MARK not in traces.text
-
-
-def test_the_console_tracer_shows_no_text(capsys: pytest.CaptureFixture[str]) -> None:
-    with OpenAIServer().running() as server:
-        make_tuner(server).invoke(
-            make_examples(marker=MARK), {"callbacks": [ConsoleCallbackHandler()]}
-        )
-    assert "ChatFineTuner" in (printed := capsys.readouterr().out)
-    assert MARK not in printed
 
 
 @pytest.mark.parametrize(
@@ -204,23 +190,6 @@ def test_a_servers_words_are_shortened_and_its_quotations_left_out(
 
 
 # What servers say
-
-
-@pytest.mark.parametrize("echo", [KEY, TOKEN, DIRTY], ids=["key", "token", "codes"])
-@pytest.mark.parametrize("where", ["code", "message", "param"])
-def test_an_error_of_a_job_shows_no_key_and_no_terminal_codes(
-    where: str, echo: str
-) -> None:
-    error = {"code": "bad", "message": "no", "param": "x"} | {where: f"is {echo} ok"}
-    statuses = ("queued", "failed")
-    with OpenAIServer(statuses=statuses, final={"error": error}).running() as server:
-        tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
-        with pytest.raises(FineTuningFailedError) as caught:
-            tuner.invoke(make_examples())
-    raised = caught.value
-    shown = f"{raised} {raised.code} {raised.param}"
-    assert echo not in f"{shown} {vars(raised)}"
-    assert not [code for code in CLEAN_CODES if code in shown]
 
 
 @pytest.mark.parametrize("echo", [KEY, TOKEN, DIRTY], ids=["key", "token", "codes"])
@@ -258,19 +227,6 @@ def test_an_id_with_terminal_codes_is_an_unreadable_answer(
     assert not [code for code in CLEAN_CODES if code in str(caught.value)]
 
 
-@pytest.mark.parametrize("by", ["api_key", "client", "function"])
-def test_no_way_to_give_a_key_shows_it(by: str, server: OpenAIServer) -> None:
-    token: Any = "secret words of mine"  # noqa: S105 - invented
-    server.faults.append(refused("GET .*", 400, message=f"bad {token}", times=-1))
-    key = (lambda: token) if by == "function" else token
-    with OpenAI(base_url=server.base_url, api_key=key) as client:
-        given = {"api_key": token} if by == "api_key" else {"client": client}
-        tuner = make_tuner(server, **given)
-        with pytest.raises(FineTuningError) as caught:
-            tuner.get("ftjob-1")
-    assert token not in f"{caught.value} {caught.value.__cause__} {tuner!r}"
-
-
 def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
     key = "sk-schlüssel-0123"
     with pytest.raises(FineTuningError, match="`api_key`") as caught:
@@ -289,7 +245,7 @@ def other() -> Iterator[OpenAIServer]:
         yield running
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("request_", [JOBS, "GET /files", UPLOAD, CREATE])
 def test_nothing_is_sent_to_a_server_that_nobody_named(
     request_: str, status: int, server: OpenAIServer, other: OpenAIServer
@@ -297,26 +253,13 @@ def test_nothing_is_sent_to_a_server_that_nobody_named(
     there = f"http://me:hush@127.0.0.1:{other.port}"
     headers = {"location": f"{there}/v1/files?token=hush"}
     server.faults.append(Fault(request_, -1, status=status, headers=headers, body={}))
+    tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
     with pytest.raises(FineTuningError, match="`base_url`") as caught:
-        make_tuner(server, default_headers={"x-gateway": TOKEN}).submit(make_examples())
+        asyncio.run(tuner.asubmit(make_examples()))
     assert other.requests == []
     assert server.requests.count(request_) == 1
     assert f"http://127.0.0.1:{other.port}" in str(caught.value)
     assert "hush" not in str(caught.value)
-
-
-@pytest.mark.parametrize("by_client", [True, False])
-async def test_nothing_is_sent_there_asynchronously_or_by_a_client(
-    by_client: bool, server: OpenAIServer, other: OpenAIServer
-) -> None:
-    headers = {"location": f"{other.base_url}/files"}
-    server.faults.append(Fault(UPLOAD, -1, status=307, headers=headers))
-    with OpenAI(base_url=server.base_url, api_key=KEY) as client:
-        given: dict[str, Any] = {"client": client} if by_client else {}
-        tuner = make_tuner(server, **given)
-        with pytest.raises(FineTuningError, match="redirects to"):
-            await tuner.asubmit(make_examples())
-    assert other.requests == []
 
 
 @pytest.mark.parametrize("location", ["http://[bad", "::", "//", "http://\x7f/"])
@@ -369,7 +312,7 @@ ROUTES = [
 ]
 
 
-@settings(max_examples=30)  # Each one waits for retries.
+@settings(max_examples=20)  # Each one is a server and a dozen requests.
 @example(route="GET /files", answer={"data": [{"id": [1]}]}, times=-1)
 @given(
     route=st.sampled_from(ROUTES),

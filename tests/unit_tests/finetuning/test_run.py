@@ -12,26 +12,12 @@ from langchain_chatexports.exceptions import (
     FineTuningCancelledError,
     FineTuningError,
     FineTuningTimeoutError,
-    FineTuningUnavailableError,
 )
-from tests.unit_tests.builders.openai_server import Fault, OpenAIServer, lost, refused
+from tests.unit_tests.builders.openai_server import Fault, OpenAIServer, lost
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
 MODEL = "ft:tiny-1:org::1"
 ENDED = "The job is succeeded"
-
-
-def test_submit_returns_before_the_end(server: OpenAIServer) -> None:
-    run = make_tuner(server).submit(make_examples())
-    assert (run.id, run.status) == ("ftjob-1", "validating_files")
-    assert repr(run) == "FineTuningRun(id='ftjob-1', status='validating_files')"
-
-
-def test_wait_gives_the_run_that_gives_the_model(server: OpenAIServer) -> None:
-    run = make_tuner(server).submit(make_examples())
-    assert run.wait() is run
-    assert run.status == "succeeded"
-    assert run.chat_model().model_name == MODEL
 
 
 async def test_the_async_twins_do_the_same(server: OpenAIServer) -> None:
@@ -47,23 +33,10 @@ async def test_the_async_twins_do_the_same(server: OpenAIServer) -> None:
     assert MODEL not in server.models
 
 
-def test_get_takes_up_a_job_after_a_restart(server: OpenAIServer) -> None:
-    make_tuner(server).submit(make_examples())
-    run = make_tuner(server).get("ftjob-1")
-    assert run.status == "running"
-    assert run.wait().chat_model().model_name == MODEL
-
-
 def test_get_of_an_unknown_job_is_told(server: OpenAIServer) -> None:
     with pytest.raises(FineTuningError, match="'ftjob-9'") as caught:
         make_tuner(server).get("ftjob-9")
     assert caught.value.job_id == "ftjob-9"
-
-
-def test_a_model_before_the_end_is_an_error(server: OpenAIServer) -> None:
-    run = make_tuner(server).submit(make_examples())
-    with pytest.raises(FineTuningError, match=r"wait\(\)"):
-        run.chat_model()
 
 
 def test_a_model_that_is_named_too_early_is_not_given(server: OpenAIServer) -> None:
@@ -80,23 +53,6 @@ def test_a_checkpoint_is_a_model_too(server: OpenAIServer) -> None:
     assert run.chat_model(checkpoint="x").model_name == "x"
 
 
-def test_a_server_without_checkpoints_has_none() -> None:
-    missing = ("GET .*/checkpoints",)
-    with OpenAIServer(routes_missing=missing).running() as server:
-        assert make_tuner(server).submit(make_examples()).checkpoints() == []
-
-
-def test_events_come_oldest_first_each_once_and_end_with_the_job(
-    server: OpenAIServer,
-) -> None:
-    run = make_tuner(server).submit(make_examples())
-    assert [event.message for event in run.events()] == [
-        "Created fine-tuning job",
-        "The job is running",
-        ENDED,
-    ]
-
-
 def test_events_over_many_pages_keep_their_order() -> None:
     with OpenAIServer(page_size=2).running() as server:
         run = make_tuner(server).submit(make_examples())
@@ -111,34 +67,11 @@ def test_events_over_many_pages_keep_their_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("fault", [lost, lambda route: Fault(route, status=500)])
-def test_events_of_a_failed_page_come_later(fault: Any) -> None:
-    with OpenAIServer(page_size=1).running() as server:
-        server.faults.append(fault("GET .*/events"))
-        server.faults[0].after = 1
-        run = make_tuner(server).submit(make_examples())
-        messages = [event.message for event in run.events()]
-    assert messages == ["Created fine-tuning job", "The job is running", ENDED]
-
-
 def test_the_last_events_are_not_lost_to_a_passing_error(server: OpenAIServer) -> None:
     server.statuses = ("queued", "succeeded")
     server.faults.append(Fault("GET .*/events", 2, status=503))
     run = make_tuner(server).submit(make_examples())
     assert [event.message for event in run.events()][-1] == ENDED
-
-
-def test_events_end_with_a_failed_job_without_an_error() -> None:
-    with OpenAIServer(statuses=("queued", "failed")).running() as server:
-        run = make_tuner(server).submit(make_examples())
-        assert len(list(run.events())) == 2
-        assert run.status == "failed"
-
-
-def test_events_can_be_left_early(server: OpenAIServer) -> None:
-    events: Any = make_tuner(server).submit(make_examples()).events()
-    next(events)
-    events.close()
 
 
 def test_a_server_that_lists_events_oldest_first_is_put_right(
@@ -153,13 +86,6 @@ def test_a_server_that_lists_events_oldest_first_is_put_right(
     }
     server.faults.append(Fault("GET .*/events", -1, status=200, body=body))
     assert [event.message for event in run.events()] == ["m0", "m1", "m2"]
-
-
-def test_on_event_gets_them_while_waiting(server: OpenAIServer) -> None:
-    seen: list[str] = []
-    tuner = make_tuner(server, on_event=lambda event: seen.append(event.message))
-    tuner.invoke(make_examples())
-    assert seen == ["Created fine-tuning job", "The job is running", ENDED]
 
 
 def test_a_callback_that_raises_is_logged_and_does_not_stop_the_wait(
@@ -232,13 +158,6 @@ def test_cancel_after_the_end_gives_the_real_status(server: OpenAIServer) -> Non
     assert run.cancel() == "succeeded"
 
 
-def test_a_refused_cancel_of_a_running_job_is_an_error(server: OpenAIServer) -> None:
-    server.faults.append(refused("POST .*/cancel", 403))
-    server.statuses = ("running",)
-    with pytest.raises(FineTuningUnavailableError, match="cancelling"):
-        make_tuner(server).submit(make_examples()).cancel()
-
-
 def _interrupt(_: Any) -> None:
     raise KeyboardInterrupt
 
@@ -255,18 +174,6 @@ def test_an_interrupted_wait_names_the_job_that_continues(
     if sys.version_info >= (3, 11):
         assert "ftjob-1" in caught.value.__notes__[0]
     assert server.jobs["ftjob-1"]["status"] != "cancelled"
-
-
-def test_an_interrupt_after_the_end_does_not_say_that_the_job_continues(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = FakeClock()
-    server.statuses, server.late_name = ("queued", "succeeded"), 3
-    clock.on_sleep = _interrupt
-    with pytest.raises(KeyboardInterrupt):
-        make_tuner(server, clock=clock).submit(make_examples()).wait()
-    assert "Job ftjob-1 has succeeded: get('ftjob-1').wait()" in caplog.text
-    assert "continues" not in caplog.text
 
 
 def test_an_interrupt_before_the_job_is_known_says_so(
@@ -327,20 +234,6 @@ def test_deletions_are_done_once_and_again(server: OpenAIServer) -> None:
         run.delete_training_file()
         run.delete_model()
     assert server.deleted == ["file-1", "file-2"]
-
-
-def test_deleting_a_model_that_is_not_there_yet_is_an_error(
-    server: OpenAIServer,
-) -> None:
-    with pytest.raises(FineTuningError, match="no model to delete"):
-        make_tuner(server).submit(make_examples()).delete_model()
-
-
-def test_a_refused_deletion_is_an_error(server: OpenAIServer) -> None:
-    server.faults.append(refused("DELETE /files/file-1", 403))
-    run = make_tuner(server).submit(make_examples())
-    with pytest.raises(FineTuningUnavailableError, match="deleting the training file"):
-        run.delete_training_file()
 
 
 def test_a_server_that_cannot_delete_is_told_about(

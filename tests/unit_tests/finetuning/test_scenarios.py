@@ -271,12 +271,8 @@ SCENARIOS = [
     model(
         "429 while waiting", refused(POLL, 429, headers={"retry-after": "7"}, times=3)
     ),
-    error(
-        "429 while waiting, long",
-        UNAVAILABLE,
-        (1, 1),
-        refused(POLL, 429, headers={"retry-after": "999"}),
-        says=("999 s", CONTINUES),
+    model(
+        "429 while waiting, long", refused(POLL, 429, headers={"retry-after": "999"})
     ),
     model("forty failures in a row", Fault(POLL, 20, status=503), lost(POLL, 20)),
     model(

@@ -14,20 +14,17 @@ from langchain_core.messages import (
 )
 from langchain_core.prompts import ChatPromptTemplate
 
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.replies import (
     EarlierReply,
     ReplyIndex,
     show_replies,
 )
-from langchain_chatexports.datasets.training_data import to_training_data
 from langchain_chatexports.personas import VoicePrompt
-from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.sessions import talk
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 EXAMPLES: list[dict[str, Any]] = [
     {
@@ -80,24 +77,6 @@ def test_sessions_give_the_voice_of_their_ai() -> None:
     system = VoicePrompt.from_sessions(sessions, k=1).invoke("Ready?")[0]
     assert str(system.text).startswith("You are Tortoise. You are chatting with Hare.")
     assert str(system.text).endswith("> Ready?\nAlways.")
-
-
-def test_a_trained_model_is_asked_as_it_was_trained(tmp_path: Path) -> None:
-    options = PrepareOptions(ai=("Tortoise",), replies=3)
-    preparation = Preparation([write_imessage(tmp_path / "chat.db")], options)
-    examples = list(preparation.traced([]))
-    data = to_training_data(preparation, examples, 0.2)
-    assert data.validation
-    voice = VoicePrompt.as_trained(data.examples)
-    assert (voice.k, voice.style) == (3, None)
-    for example in data.validation:
-        messages = example["messages"]
-        end = max(n for n, one in enumerate(messages) if one["role"] == "assistant")
-        chat: list[Any] = [
-            {"role": one["role"], "content": one["content"]} for one in messages[1:end]
-        ]
-        system = voice.invoke(chat)[0]
-        assert system.text == messages[0]["content"]
 
 
 def test_in_a_group_replies_are_searched_as_in_training() -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.redaction import Redaction
@@ -212,10 +211,9 @@ def test_a_gap_cuts_where_it_is_exceeded(
     assert [str(found)[-2:] for found in ids] == ["#1", "#2", "#3"]
 
 
-def test_conversations_and_tokens_are_bounded(
+def test_the_tokens_of_an_example_are_bounded(
     written: Callable[..., list[list[str]]], bursts: Path
 ) -> None:
-    assert [len(t) for t in written(bursts, whole=True, max_messages=2)] == [2] * 6
     # "evening 0, number 0" is 19 bytes: 7 tokens at most.
     windows = written(bursts, max_tokens=28, overlap=0)
     assert {len(texts) for texts in windows} == {4}
@@ -321,25 +319,6 @@ def test_a_role_of_a_table_can_be_the_voice(tmp_path: Path) -> None:
         prepare(tmp_path / "desk.jsonl", PrepareOptions(ai_role="boss"))
 
 
-@pytest.mark.parametrize("is_split", [False, True])
-def test_earlier_replies_are_shown_where_they_are_wanted(
-    chats: Path, tmp_path: Path, is_split: bool
-) -> None:
-    options = PrepareOptions(ai=("Tortoise",), replies=2)
-    target = tmp_path / "set"
-    write_examples(chats, target, options, wanted=SetOptions(split=is_split))
-    files = sorted(target.iterdir()) if is_split else [target]
-    assert len(files) == (3 if is_split else 1)
-    for file in files:
-        prompts = [str(row["messages"][0]["content"]) for row in read_jsonl(file)]
-        shown = [prompt.count("\n> ") for prompt in prompts]
-        assert max(shown) == 2
-        # The first conversation of what is trained on has none before it.
-        assert (min(shown) == 0) is (file.name in {"set", "train.jsonl"})
-    bare = str(prepare(chats, TORTOISE).examples)
-    assert REPLIES not in bare
-
-
 # Sets that are made of sets
 
 
@@ -362,7 +341,7 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
 ) -> None:
     first, second = tmp_path / "plain.jsonl", tmp_path / "set.jsonl"
     write_examples(chats, first, TORTOISE, wanted=SetOptions(consent="Yes."))
-    write_examples(first, second, wanted=SetOptions(dedup=True))
+    write_examples(first, second)
     origins = [[row.origin for row in read_trace(path)] for path in (first, second)]
     assert origins[0] == origins[1]
     facts = read_header(second).facts
