@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
-from langchain_chatexports.local_server.bases.description import (
-    describe_base,
-    signature_of,
-)
+from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
-from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.preparation import (
+    prepare_base,
+    signature_of,
+)
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra

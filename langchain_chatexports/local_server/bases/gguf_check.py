@@ -96,15 +96,7 @@ _LIKELIEST = 20
 def check_gguf(file: Path, directory: Path) -> dict[str, Matrix]:
     """Compare a file with its base: tokens, chats, weights and answers.
 
-    Args:
-        file: The GGUF file.
-        directory: The same base in transformers' format.
-
-    Returns:
-        The base's matrices in the file.
-
-    Raises:
-        NoGGUFError: If llama.cpp does not load it, or anything differs.
+    It returns the base's matrices in the file. What differs is a `NoGGUFError`.
     """
     tokenizer, _ = load_tokenizer(directory)
     try:

@@ -328,7 +328,7 @@ class LocalService:
     def _warm_up(self) -> None:
         # If this fails, the first request reports the error.
         with contextlib.suppress(Exception):
-            self.tokenizer.context  # noqa: B018 - loads the tokenizer.
+            self.tokenizer.template  # noqa: B018 - derives it.
 
     def _max_example_length(self) -> int:
         try:

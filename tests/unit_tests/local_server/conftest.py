@@ -9,7 +9,7 @@ import openai
 import pytest
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.bases.description import signature_of
+from langchain_chatexports.local_server.bases.preparation import signature_of
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory

@@ -22,7 +22,7 @@ from langchain_chatexports.local_server import (
     score_conversations,
     suggest_base,
 )
-from langchain_chatexports.local_server.bases import download, wheel
+from langchain_chatexports.local_server.bases import description, download
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
@@ -30,10 +30,12 @@ from langchain_chatexports.local_server.bases.description import (
     describe_base,
     describe_default_base,
     needs_download,
-    signature_of,
 )
 from langchain_chatexports.local_server.bases.known_bases import machine_memory
-from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.preparation import (
+    prepare_base,
+    signature_of,
+)
 from tests.unit_tests.builders.twins import TWINS, twin_of
 
 if TYPE_CHECKING:
@@ -219,7 +221,7 @@ def test_another_file_is_refused_as_such_and_taken_for_no_hub_id(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(b"")
-    with pytest.raises(LocalServerError, match=r"is no base model.*directory"):
+    with pytest.raises(LocalServerError, match=r"is not a base model.*directory"):
         describe_base("base/model.safetensors")
 
 
@@ -257,7 +259,7 @@ def test_the_default_says_its_size_license_and_that_it_is_a_toy() -> None:
 def test_without_the_wheel_the_default_is_the_hubs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wheel, "_WHEEL", "no-such-distribution-anywhere")
+    monkeypatch.setattr(description, "_WHEEL", "no-such-distribution-anywhere")
     found = describe_base(None)
     assert (found.kind, found.source) == ("hub", DEFAULT_HUB_ID)
     assert (found.license, found.is_default_toy) == ("Apache-2.0", True)
@@ -266,7 +268,7 @@ def test_without_the_wheel_the_default_is_the_hubs(
 def test_another_release_of_the_wheel_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wheel, "_WHEEL_VERSION", "0.0.0")
+    monkeypatch.setattr(description, "_WHEEL_VERSION", "0.0.0")
     assert describe_default_base().kind == "hub"
 
 

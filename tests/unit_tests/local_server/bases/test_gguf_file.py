@@ -15,10 +15,10 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import (
-    conversion,
     download,
     gguf_check,
     gguf_file,
+    preparation,
 )
 from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
@@ -35,6 +35,7 @@ from langchain_chatexports.local_server.bases.gguf_check import (
 )
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header
+from langchain_chatexports.local_server.bases.preparation import base_directory
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.storage.adapters import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
@@ -53,15 +54,15 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the tasks that child processes would have run."""
     started: list[str] = []
 
-    def run(task: dict[str, str]) -> dict[str, str]:
+    def run(task: dict[str, str]) -> None:
         started.append(task["kind"])
         if task["kind"] == "rewrite":
             shutil.copy(task["source"], task["target"])
         if task["kind"] == "check":
             Path(task["target"]).write_text(json.dumps({"matrices": _MATRICES}))
-        return {"directory": task["target"]}
 
     monkeypatch.setattr(gguf_file, "run_conversion", run)
+    monkeypatch.setattr(gguf_file, "complete_base", lambda *_, **__: None)
     return started
 
 
@@ -79,7 +80,7 @@ def test_the_file_in_a_bases_directory_is_checked_once(
     for _ in range(2):
         found = gguf_of_base(describe_base(base), base, cache_dir=tmp_path / "cache")
         assert found.file == base / "tiny.gguf"
-        assert found.matrices == _MATRICES
+        assert found.find_matrices() == _MATRICES
         assert tasks == ["check"]
     write_gguf(base, base / "tiny.gguf", kind="F16")
     gguf_of_base(describe_base(base), base, cache_dir=tmp_path / "cache")
@@ -95,17 +96,21 @@ def test_a_directory_without_one_file_is_left_to_transformers(
     assert tasks == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "started"), [("Q8_0", ["check"]), ("Q4_1", ["rewrite", "check"])]
-)
+@pytest.mark.parametrize(("kind", "started"), [("Q8_0", []), ("Q4_1", ["rewrite"])])
 def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
     tiny_base: Path, tmp_path: Path, tasks: list[str], kind: str, started: list[str]
 ) -> None:
     """llama.cpp reads a prompt in Q4_1, as in the wheel, half as fast as in Q8_0."""
     file = write_gguf(tiny_base, tmp_path / "own.gguf", kind=kind)
-    found = gguf_of_base(describe_base(file), tiny_base, cache_dir=tmp_path / "cache")
+    description = describe_base(file)
+    directory = base_directory(description, tmp_path / "cache")
+    found = gguf_of_base(description, directory, cache_dir=tmp_path / "cache")
     assert (found.file == file) == (kind == "Q8_0")
     assert tasks == started
+    # It is compared with what was trained before an adapter is used.
+    for _ in range(2):
+        assert found.find_matrices() == _MATRICES
+        assert tasks == [*started, "check"]
 
 
 def test_a_files_adapters_are_written_when_they_are_used(
@@ -117,13 +122,13 @@ def test_a_files_adapters_are_written_when_they_are_used(
     config = peft.LoraConfig(r=2, target_modules="all-linear")
     save_adapter(peft.get_peft_model(model, config), tmp_path)
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    written = BaseGGUF(tiny_gguf, "one", matrices).adapter_file(tmp_path)
+    written = BaseGGUF(tiny_gguf, "one", lambda: matrices).adapter_file(tmp_path)
     content = written.read_bytes()
     written.write_bytes(content[:500])
-    BaseGGUF(tiny_gguf, "one", matrices).adapter_file(tmp_path)
+    BaseGGUF(tiny_gguf, "one", lambda: matrices).adapter_file(tmp_path)
     assert written.read_bytes() == content
     # For another file of the base, the order of rows can be another one.
-    BaseGGUF(tiny_gguf, "two", matrices).adapter_file(tmp_path)
+    BaseGGUF(tiny_gguf, "two", lambda: matrices).adapter_file(tmp_path)
     assert written.read_bytes() != content
 
 
@@ -160,7 +165,7 @@ def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
         "langchain_chatexports.local_server.bases.preparation.child_command", command
     )
     for _ in range(2):
-        with pytest.raises(NoGGUFError, match="the process ended"):
+        with pytest.raises(NoGGUFError, match="its process ended"):
             gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
     assert len(started) == 2
 
@@ -172,9 +177,10 @@ def test_a_refused_file_is_not_checked_again(
         msg = "it differs"
         raise NoGGUFError(msg)
 
-    def run(task: dict[str, str]) -> dict[str, str]:
+    def run(task: dict[str, str]) -> None:
         tasks.append(task["kind"])
-        return {"directory": str(conversion._run(task))}
+        found = preparation._check(Path(task["source"]), Path(task["directory"]))
+        Path(task["target"]).write_text(json.dumps(found))
 
     monkeypatch.setattr(gguf_check, "check_gguf", refuse)
     monkeypatch.setattr(gguf_file, "run_conversion", run)
@@ -220,7 +226,9 @@ def test_a_downloaded_file_is_found_without_the_hub(
     monkeypatch.setattr(gguf_file, "download_gguf", lambda _: next(downloads))
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     for _ in range(2):
-        assert gguf_of_base(hub, tiny_base, cache_dir=tmp_path).file == tiny_gguf
+        found = gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
+        assert found.file == tiny_gguf
+        assert found.find_matrices() == _MATRICES
     assert tasks == ["check"]
 
 

@@ -27,7 +27,7 @@ def _machine(
 ) -> None:
     monkeypatch.setattr(weights, "_size_bytes", lambda _: int(base * _GB))
     monkeypatch.setattr(weights, "_gpu_bytes", lambda: int(gpu * _GB))
-    monkeypatch.setattr(weights, "choose_device", lambda: device)
+    monkeypatch.setattr(weights, "expected_device", lambda: device)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_small_base_is_known_without_torch(
         raise AssertionError
 
     _machine(monkeypatch, base=1, gpu=0.1)
-    monkeypatch.setattr(weights, "choose_device", refuse)
+    monkeypatch.setattr(weights, "expected_device", refuse)
     check_weights(tmp_path)
 
 
