@@ -12,8 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from langchain_chatexports._regular_files import check_regular_file
-from langchain_chatexports.exceptions import ExportFormatError, LocalServerError
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.download import (
     find_local_copy,
     missing_parts,
@@ -154,7 +153,6 @@ def check_safe(directory: Path) -> None:
     transformers loads any file that an index names, by its suffix, an adapter that is
     in the same directory, and the weights that `config.json` names.
     """
-    _refuse_pipes(directory)
     indexes = directory.glob("*.safetensors.index.json")
     named = {name for index in indexes for name in names_in_index(index)}
     config = read_json(directory / "config.json") or {}
@@ -204,16 +202,6 @@ def _refuse_adapter(directory: Path) -> None:
             "that the adapter was merged into."
         )
         raise LocalServerError(msg)
-
-
-def _refuse_pipes(directory: Path) -> None:
-    # An interrupted download leaves dangling links.
-    for path in directory.iterdir():
-        if path.exists() and not path.is_dir():
-            try:
-                check_regular_file(path)
-            except ExportFormatError as error:
-                raise LocalServerError(str(error)) from error
 
 
 def _short_name(name: str) -> str:

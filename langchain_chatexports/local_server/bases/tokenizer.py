@@ -1,7 +1,6 @@
 """The tokenizer, the chat template and the context length of a base model."""
 
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from langchain_chatexports.local_server.bases.preparation import (
     complete_base,
     gguf_header_of,
 )
-from langchain_chatexports.local_server.storage.data_directory import read_json
 
 _DEFAULT_CONTEXT = 2048
 _CONTROL = 3
@@ -85,9 +83,6 @@ class ChatTokenizer:
 def load_tokenizer(directory: Path) -> tuple[Any, int]:
     """Return the tokenizer of a base, and its context length in tokens."""
     complete_base(directory)
-    quick = _load_generic_tokenizer(directory)
-    if quick is not None:
-        return quick
     from transformers import AutoConfig, AutoTokenizer
 
     # By default transformers asks on standard input whether to trust remote code.
@@ -104,32 +99,6 @@ def load_tokenizer(directory: Path) -> tuple[Any, int]:
             "does not know, or needs code of its own, which is never run."
         )
         raise LocalServerError(msg) from error
-
-
-def _load_generic_tokenizer(directory: Path) -> tuple[Any, int] | None:
-    """Load the tokenizer of a Llama whose class says no more than its files do.
-
-    `AutoTokenizer` would return the same object, and import torch and most of
-    transformers for it: five CPU seconds, and 300 MB in a server that needs neither.
-    """
-    config = read_json(directory / "config.json") or {}
-    about = read_json(directory / "tokenizer_config.json") or {}
-    context: Any = config.get("max_position_embeddings")
-    is_generic = (
-        config.get("model_type") == "llama"
-        and about.get("tokenizer_class") == "TokenizersBackend"
-        and "auto_map" not in about
-        and isinstance(context, int)
-    )
-    if not is_generic:
-        return None
-    from transformers import TokenizersBackend
-
-    # Where it cannot be read, `AutoTokenizer` says why.
-    with suppress(Exception):
-        found = TokenizersBackend.from_pretrained(directory, local_files_only=True)
-        return found, context
-    return None
 
 
 def _vocabulary_of(header: GGUFHeader) -> Vocabulary:

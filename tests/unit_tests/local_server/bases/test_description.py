@@ -129,24 +129,6 @@ def test_an_adapter_beside_a_gguf_file_is_refused(tmp_path: Path) -> None:
         describe_base(tmp_path / "model.gguf")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
-@pytest.mark.parametrize(
-    "name", ["config.json", "model.safetensors.index.json", "chat_template.jinja"]
-)
-def test_a_pipe_in_a_base_is_refused_and_not_waited_for(base: Path, name: str) -> None:
-    (base / name).unlink(missing_ok=True)
-    os.mkfifo(base / name)
-    with pytest.raises(LocalServerError):
-        describe_base(base)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
-def test_a_pipe_as_a_base_is_refused(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "model.gguf")
-    with pytest.raises(LocalServerError, match=r"model\.gguf"):
-        describe_base(tmp_path / "model.gguf")
-
-
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_a_bases_own_code_is_never_run_whatever_is_on_standard_input(
     base: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
