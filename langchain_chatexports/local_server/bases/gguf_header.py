@@ -20,9 +20,12 @@ if TYPE_CHECKING:  # They come with the extra.
     import numpy as np
     from gguf import GGMLQuantizationType
 
+STRING = 8
+"""The type of texts."""
+
 _VERSIONS = (2, 3)
 _SCALARS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
-_STRING, _ARRAY = 8, 9
+_ARRAY = 9
 _ALIGNMENT = 32
 _FIELDS_START = 24
 # The largest open models have a few thousand tensors, and a million merges of tokens.
@@ -224,7 +227,7 @@ class _Reader:
             return self._value(kind)
         start = self.at
         kind, length = self.number("I"), self.number("Q")
-        if kind == _STRING:
+        if kind == STRING:
             self.at = start
             self.values(keep=False)
         else:
@@ -234,7 +237,7 @@ class _Reader:
 
     def values(self, *, keep: bool = True) -> list[Any]:
         kind, length = self.number("I"), self.number("Q")
-        if kind != _STRING:
+        if kind != STRING:
             form = f"<{length}{_SCALARS[kind]}"
             return list(struct.unpack(form, self.take(length * self._width(kind))))
         if length > _MAX_STRINGS:
@@ -278,7 +281,7 @@ class _Reader:
             raise GGUFFileError(msg)
 
     def _value(self, kind: int) -> Any:
-        if kind == _STRING:
+        if kind == STRING:
             return self.text()
         self._width(kind)
         return self._scalar(_SCALARS[kind])
@@ -314,7 +317,7 @@ def rewrite(
     file_type = struct.pack("<II", 4, LlamaFileType[f"MOSTLY_{kind}"])
     changed = {"general.file_type": file_type}
     if template is not None:
-        written = struct.pack("<I", _STRING) + _text(template)
+        written = struct.pack("<I", STRING) + _text(template)
         changed["tokenizer.chat_template"] = written
     kinds = {name: _kind_of(tensor, kind) for name, tensor in header.tensors.items()}
     kept = header.spans.keys() - changed

@@ -30,6 +30,7 @@ from langchain_chatexports.local_server.bases.download import (
 )
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_header import (
+    STRING,
     GGUFFileError,
     GGUFHeader,
     read_header,
@@ -52,6 +53,7 @@ CONVERSION_WAIT_SECONDS = 900.0
 
 # Another number if the same file is converted in another way.
 _FORM = 3
+_DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
 # The expressions of Qwen2 and Llama 3 differ in how many digits stay together.
 _WORDS = (
@@ -120,7 +122,7 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
         try:
             run_conversion(task)
         except NoGGUFError as error:
-            msg = f"The base model {source['file']} cannot be used: {error}"
+            msg = f"transformers cannot read {source['file']}: {error}"
             raise LocalServerError(msg) from error
 
 
@@ -129,7 +131,7 @@ def signature_of(directory: Path) -> str:
     header = gguf_header_of(directory)
     if header is not None:
         names = ("embedding_length", "block_count")
-        _, vocabulary = header.fields.get("tokenizer.ggml.tokens") or (0, 0)
+        _, vocabulary = header.fields["tokenizer.ggml.tokens"]
         numbers = [*map(header.dimension, names), vocabulary]
         return "-".join(map(str, (header.architecture, *numbers)))
     config = read_json(directory / "config.json") or {}
@@ -285,10 +287,16 @@ def _restore_split(tokenizer: Any, header: GGUFHeader) -> None:
 
 def _read_header(file: Path) -> GGUFHeader:
     try:
-        return read_header(file)
+        header = read_header(file)
+        tokens = header.fields.get("tokenizer.ggml.tokens")
+        has_tokens = isinstance(tokens, tuple) and tokens[0] == STRING
+        if not has_tokens or not all(map(header.dimension, _DIMENSIONS)):
+            msg = "it is not a complete language model"
+            raise GGUFFileError(msg)
     except GGUFFileError as error:
         msg = f"The base model {file} cannot be used: {error}."
         raise LocalServerError(msg) from error
+    return header
 
 
 def _explain(error: Exception) -> str:

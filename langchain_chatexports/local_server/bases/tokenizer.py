@@ -45,7 +45,7 @@ class ChatTokenizer:
         """The context length in tokens."""
         if self._header is None:
             return self._load()[1]
-        return self._header.dimension("context_length") or _DEFAULT_CONTEXT
+        return self._header.dimension("context_length")
 
     @property
     def template(self) -> ChatTemplate:
