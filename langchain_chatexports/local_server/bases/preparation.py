@@ -145,7 +145,9 @@ def signature_of(directory: Path) -> str:
 def check_chat_template(directory: Path) -> None:
     """Refuse a base without a chat template, before anything is loaded."""
     header = gguf_header_of(directory)
-    if header is not None and "tokenizer.chat_template" in header.fields:
+    if header is not None and isinstance(
+        header.fields.get("tokenizer.chat_template"), str
+    ):
         return
     if (directory / "chat_template.jinja").exists():
         return
@@ -288,14 +290,14 @@ def _restore_split(tokenizer: Any, header: GGUFHeader) -> None:
 def _read_header(file: Path) -> GGUFHeader:
     try:
         header = read_header(file)
-        tokens = header.fields.get("tokenizer.ggml.tokens")
-        has_tokens = isinstance(tokens, tuple) and tokens[0] == STRING
-        if not has_tokens or not all(map(header.dimension, _DIMENSIONS)):
-            msg = "it is not a complete language model"
-            raise GGUFFileError(msg)
     except GGUFFileError as error:
         msg = f"The base model {file} cannot be used: {error}."
         raise LocalServerError(msg) from error
+    tokens = header.fields.get("tokenizer.ggml.tokens")
+    has_tokens = isinstance(tokens, tuple) and tokens[0] == STRING
+    if not has_tokens or not all(map(header.dimension, _DIMENSIONS)):
+        msg = f"The base model {file} is not a complete language model."
+        raise LocalServerError(msg)
     return header
 
 

@@ -3,13 +3,11 @@
 import json
 import shutil
 import sys
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import httpx
 import huggingface_hub
-import psutil
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -30,7 +28,6 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_check import (
-    AWKWARD_TEXTS,
     check_gguf,
 )
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
@@ -138,17 +135,6 @@ def test_without_the_engine_there_is_no_need_for_a_file(
     monkeypatch.setattr(gguf_file, "find_spec", lambda _: None)
     with pytest.raises(NoGGUFError, match="xllamacpp"):
         gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
-
-
-@pytest.mark.parametrize("size", [0, 10, 3000])
-def test_a_damaged_file_is_refused_before_llama_cpp_reads_it(
-    tiny_gguf: Path, tiny_base: Path, tmp_path: Path, tasks: list[str], size: int
-) -> None:
-    file = tmp_path / "cut.gguf"
-    file.write_bytes(tiny_gguf.read_bytes()[:size])
-    with pytest.raises(NoGGUFError, match="not usable"):
-        gguf_of_base(describe_base(file), tiny_base, cache_dir=tmp_path)
-    assert tasks == []
 
 
 def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
@@ -275,30 +261,6 @@ def test_answers_in_the_wrong_order_are_seen(
         check_gguf(file, base)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Python has no Unix sockets there")
-def test_a_file_is_checked_without_a_port(
-    tiny_gguf: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ports: list[Any] = []
-
-    def listening() -> list[Any]:
-        found = psutil.Process().net_connections("inet")
-        return [each for each in found if each.status == psutil.CONN_LISTEN]
-
-    def ask(*arguments: Any, **options: Any) -> Any:
-        ports.extend(each for each in listening() if each not in others)
-        return asked(*arguments, **options)
-
-    # Engines of other tests have ports.
-    others = listening()
-    asked = gguf_check._tokens
-    monkeypatch.setattr(gguf_check, "_tokens", ask)
-    before = Path.cwd()
-    check_gguf(tiny_gguf, tiny_base)
-    assert ports == []
-    assert Path.cwd() == before
-
-
 def test_a_tokenizer_that_splits_in_another_way_is_refused(
     tiny_base: Path, tmp_path: Path
 ) -> None:
@@ -311,9 +273,3 @@ def test_a_tokenizer_that_splits_in_another_way_is_refused(
     file = write_gguf(other, tmp_path / "base.gguf")
     with pytest.raises(NoGGUFError, match="other tokens"):
         check_gguf(file, tiny_base)
-
-
-def test_texts_to_compare_are_the_same_for_tokenizers_that_normalize() -> None:
-    # Qwen's tokenizer normalizes, and llama.cpp's form of it does not.
-    for text in AWKWARD_TEXTS:
-        assert unicodedata.is_normalized("NFC", text)
