@@ -6,15 +6,11 @@ answers: llama.cpp needs none of them. Each runs in a child process, whose memor
 free afterwards.
 """
 
-import errno
 import hashlib
 import json
 import os
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
@@ -34,7 +30,6 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFFileError,
     GGUFHeader,
     read_header,
-    rewrite,
 )
 from langchain_chatexports.local_server.processes import (
     child_command,
@@ -43,7 +38,6 @@ from langchain_chatexports.local_server.processes import (
 )
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
-    replace,
     user_cache_dir,
     write_json,
 )
@@ -55,12 +49,6 @@ CONVERSION_WAIT_SECONDS = 900.0
 _FORM = 3
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
-# The expressions of Qwen2 and Llama 3 differ in how many digits stay together.
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
 def base_directory(description: BaseDescription, cache_dir: Path | None = None) -> Path:
@@ -106,13 +94,13 @@ def gguf_header_of(directory: Path) -> GGUFHeader | None:
 def complete_base(directory: Path, *, weights: bool = False) -> None:
     """Convert what a base's directory lacks: its tokenizer, or its weights, too."""
     source = read_json(directory / _SOURCE_FILE)
-    if source is None or _is_complete(directory, weights=weights):
+    if source is None or is_complete(directory, weights=weights):
         return
     with ProcessLock(directory.with_suffix(".lock")) as lock:
         if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
             msg = f"Another process has been converting {source['file']} for too long."
             raise LocalServerError(msg)
-        if _is_complete(directory, weights=weights):
+        if is_complete(directory, weights=weights):
             return
         task = {
             "kind": "weights" if weights else "tokenizer",
@@ -172,7 +160,7 @@ def file_key(file: Path) -> str:
 def run_conversion(task: dict[str, str]) -> None:
     """Run a task in a child process; a `NoGGUFError` says why it failed."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
-        child_command(__name__),
+        child_command("langchain_chatexports.local_server.bases.conversion"),
         input=json.dumps(task).encode("ascii"),
         capture_output=True,
         check=False,
@@ -185,106 +173,11 @@ def run_conversion(task: dict[str, str]) -> None:
         raise NoGGUFError(found or f"its process ended with {finished.returncode}")
 
 
-def main() -> None:
-    """Run the task on standard input."""
-    task = json.loads(sys.stdin.buffer.read())
-    source, target = Path(task["source"]), Path(task["target"])
-    try:
-        if task["kind"] == "rewrite":
-            _rewrite(source, target)
-        elif task["kind"] == "check":
-            write_json(target, _check(source, Path(task["directory"])))
-        else:
-            _convert(source, target, weights=task["kind"] == "weights")
-    except Exception as error:  # noqa: BLE001 - reported to the parent process.
-        sys.stdout.write(f"\n{json.dumps({'error': _explain(error)})}\n")
-        raise SystemExit(1) from None
-
-
-def _check(file: Path, directory: Path) -> dict[str, Any]:
-    from langchain_chatexports.local_server.bases.gguf_check import check_gguf
-
-    try:
-        return {"matrices": check_gguf(file, directory)}
-    except NoGGUFError as error:
-        return {"error": str(error)}
-
-
-def _convert(source: Path, target: Path, *, weights: bool) -> None:
-    """Convert a `.gguf` file to transformers' format."""
-    import numpy as np
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    memmap: Any = np.memmap
-    # The package `gguf` makes an array of each token: four times as fast if these are
-    # plain ones.
-    np.memmap = lambda *given, **more: np.asarray(memmap(*given, **more))  # type: ignore[assignment,misc]
-    given: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
-    folder = str(source.parent)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=target) as temporary:
-        if weights:
-            # Without `dequantize` the model loads but cannot be saved.
-            model = AutoModelForCausalLM.from_pretrained(
-                folder,
-                quantization_config=GgufConfig(dequantize=True),
-                dtype=torch.bfloat16,
-                **given,
-            )
-            model.save_pretrained(temporary)
-        else:
-            AutoConfig.from_pretrained(folder, **given).save_pretrained(temporary)
-        if not _is_complete(target):
-            tokenizer = AutoTokenizer.from_pretrained(folder, **given)
-            _restore_split(tokenizer, read_header(source))
-            tokenizer.save_pretrained(temporary)
-        # The index of several files of weights comes first, and shows what is missing;
-        # the configuration comes last.
-        written = sorted(Path(temporary).iterdir(), key=_order_of_file)
-        for file in written:
-            replace(file, target / file.name)
-
-
-def _order_of_file(file: Path) -> int:
-    return (file.name == "config.json") - file.name.endswith(".index.json")
-
-
-def _is_complete(directory: Path, *, weights: bool = False) -> bool:
+def is_complete(directory: Path, *, weights: bool = False) -> bool:
+    """Return whether nothing has to be converted any more."""
     if weights:
         return not missing_parts(directory)
     return (directory / "config.json").exists()
-
-
-def _rewrite(source: Path, target: Path) -> None:
-    """Write a `.gguf` file again, with its quantized matrices in 8 bits."""
-    beside = target.with_name(f".{target.name}.new")
-    beside.unlink(missing_ok=True)
-    beside.touch(mode=0o600)
-    try:
-        rewrite(read_header(source), beside)
-        replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _restore_split(tokenizer: Any, header: GGUFHeader) -> None:
-    """Let a tokenizer that transformers read from a GGUF file split texts as it says.
-
-    transformers ignores `tokenizer.ggml.pre` of most architectures, and then, for
-    example, leaves a space and a digit together that the model never saw together.
-    """
-    from tokenizers import Regex
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
-
-    name = header.fields.get("tokenizer.ggml.pre")
-    first: Any = None
-    if name in _SPLITS:
-        first = Split(Regex(_SPLITS[name]), behavior="isolated")
-    elif name == "smollm":
-        first = Digits(individual_digits=True)
-    if first is not None:
-        bytes_ = ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
-        tokenizer.backend_tokenizer.pre_tokenizer = Sequence([first, bytes_])
 
 
 def _read_header(file: Path) -> GGUFHeader:
@@ -299,10 +192,3 @@ def _read_header(file: Path) -> GGUFHeader:
         msg = f"The base model {file} is not a complete language model."
         raise LocalServerError(msg)
     return header
-
-
-def _explain(error: Exception) -> str:
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return "the disk is full."
-    sentence = (str(error).splitlines() or [""])[0][:300]
-    return f"{type(error).__name__}: {sentence}"

@@ -13,10 +13,10 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import (
+    conversion,
     download,
     gguf_check,
     gguf_file,
-    preparation,
 )
 from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
@@ -165,10 +165,10 @@ def test_a_refused_file_is_not_checked_again(
 
     def run(task: dict[str, str]) -> None:
         tasks.append(task["kind"])
-        found = preparation._check(Path(task["source"]), Path(task["directory"]))
+        found = conversion._check(Path(task["source"]), Path(task["directory"]))
         Path(task["target"]).write_text(json.dumps(found))
 
-    monkeypatch.setattr(gguf_check, "check_gguf", refuse)
+    monkeypatch.setattr(conversion, "check_gguf", refuse)
     monkeypatch.setattr(gguf_file, "run_conversion", run)
     for _ in range(2):
         with pytest.raises(NoGGUFError, match="it differs"):
