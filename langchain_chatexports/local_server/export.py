@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
-from langchain_chatexports.local_server.bases.description import (
-    describe_base,
-    signature_of,
-)
+from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
-from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.preparation import (
+    prepare_base,
+    signature_of,
+)
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _MODEL_FILE = "model.gguf"
 _QUANTIZATIONS = ("q8_0", "f16")
+_Q8_0_BLOCK, _Q8_0_STEPS = 32, 127
 
 
 def export_model(
@@ -108,20 +109,7 @@ def export_in_child(
 ) -> Path:
     """Write a tuned model as `export_model` does, in a process of its own.
 
-    For programs that go on afterwards: the memory is free again at its end.
-
-    Args:
-        name: The tuned model's name, `ft:…`.
-        target: The directory to write, which must not exist.
-        data_dir: The data directory; the default one if `None`.
-        gguf: As for `export_model`.
-
-    Returns:
-        The directory.
-
-    Raises:
-        LocalServerError: As for `export_model`.
-        MissingExtraError: If the extra `local` is not installed.
+    For programs that continue afterwards: its memory is free again.
     """
     check_extra()
     task = {
@@ -165,12 +153,7 @@ def main() -> None:
 
 
 def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
-    """Return lines that say how Ollama and llama.cpp use what was written.
-
-    Args:
-        folder: The directory that was written.
-        gguf: As for `export_model`.
-    """
+    """Return lines that say how Ollama and llama.cpp use what was written."""
     if not gguf:
         return []
     modelfile = shlex.quote(str(folder / "Modelfile"))
@@ -185,12 +168,8 @@ def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> s
     """Return a Modelfile, by which Ollama loads `model.gguf`.
 
     The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
-    language, so the pieces of the chat template are written in it.
-
-    Args:
-        template: The chat template.
-        begin: The token that llama.cpp puts before each prompt.
-        system: The system message of chats.
+    language, so the pieces of the chat template are written in it. llama.cpp puts the
+    token `begin` before each prompt.
     """
     start = template.start.removeprefix(begin)
     before, after = template.system_start.removeprefix(begin), template.system_end
@@ -246,6 +225,24 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
+def _dithered(values: "np.ndarray") -> "np.ndarray":
+    """Return weights that keep small changes when they are rounded to 8 bits.
+
+    The base's weights are multiples of a block's step already: rounding to the nearest
+    one would undo each change of less than half a step, which is most of a short
+    training. With noise of a step's width, changes remain on average.
+    """
+    import numpy as np
+
+    if values.shape[-1] % _Q8_0_BLOCK:
+        return values  # It is written in 16 bits.
+    blocks = values.reshape(-1, _Q8_0_BLOCK)
+    steps = np.abs(blocks).max(axis=1, keepdims=True) / _Q8_0_STEPS
+    noise = np.random.default_rng(0).random(blocks.shape, np.float32) - 0.5
+    dithered: np.ndarray = (blocks + steps * noise).reshape(values.shape)
+    return dithered
+
+
 def _write_gguf(
     model: TunedModel, base: Path, gguf: BaseGGUF, target: Path, kind: str
 ) -> None:
@@ -257,7 +254,7 @@ def _write_gguf(
             return values
         down, up = adapter.read(f"{name}.lora_a"), adapter.read(f"{name}.lora_b")
         merged: np.ndarray = values + alpha / len(down) * (up @ down)
-        return merged
+        return _dithered(merged) if kind == "Q8_0" else merged
 
     tokenizer, _ = load_tokenizer(base)
     template = ChatTemplate(tokenizer)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from typing_extensions import Self
+
 from langchain_chatexports.local_server.bases.derived_template import (
     TemplateError,
     derive_template,
@@ -61,34 +63,69 @@ class LabeledExample:
         return sum(label != IGNORED for label in self.labels)
 
 
+class Vocabulary(NamedTuple):
+    """What a chat template is derived with."""
+
+    template: Any
+    """The base's own template, in Jinja; anything else if there is none."""
+
+    special_tokens: Mapping[str, Any]
+    control_tokens: Sequence[str]
+    longest_token: int
+    """The number of its characters."""
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Self:
+        """Return what a tokenizer of transformers says."""
+        template = getattr(tokenizer, "chat_template", None)
+        if isinstance(template, dict):
+            template = template.get("default")
+        added = tokenizer.added_tokens_decoder.values()
+        control = {token.content for token in added if token.special}
+        return cls(
+            template=template,
+            special_tokens=tokenizer.special_tokens_map,
+            control_tokens=sorted({*control, *tokenizer.all_special_tokens} - {""}),
+            # Characters, not bytes: a byte-level token has one character per byte, and
+            # a text has at least as many bytes as characters.
+            longest_token=max(map(len, tokenizer.get_vocab()), default=1),
+        )
+
+
 class ChatTemplate:
-    """The derived chat template of a tokenizer.
+    """The derived chat template of a base.
 
     Attributes:
         derived: The pieces that chats are joined from.
         publisher: The base's own template, in Jinja.
-        end_of_turn: The token that ends an answer.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        """Derive the template."""
+    def __init__(self, tokenizer: Any, vocabulary: Vocabulary | None = None) -> None:
+        """Derive the template; with a vocabulary, `tokenizer` is called to load it."""
         self._tokenizer = tokenizer
-        self.publisher = _template_of(tokenizer)
-        if not self.publisher:
+        self._loads_tokenizer = vocabulary is not None
+        known = vocabulary or Vocabulary.of(tokenizer)
+        if not known.template or not isinstance(known.template, str):
             msg = (
                 "the base model has no chat template; use an instruction-tuned model "
                 "(its name often ends in -Instruct, -Chat or -it)"
             )
             raise TemplateError(msg)
-        if not tokenizer.is_fast:
+        if vocabulary is None and not tokenizer.is_fast:
             msg = "the base model's tokenizer has no tokenizer.json"
             raise TemplateError(msg)
-        self._control_tokens = _control_tokens(tokenizer)
-        self._token_characters = _longest_token(tokenizer)
+        self.publisher = known.template
+        self._control_tokens = known.control_tokens
+        self._token_characters = min(known.longest_token, _MAX_TOKEN_CHARACTERS)
         self.derived = derive_template(
-            self.publisher, tokenizer.special_tokens_map, self._control_tokens
+            self.publisher, known.special_tokens, known.control_tokens
         )
-        self.end_of_turn = int(tokenizer.convert_tokens_to_ids(self.derived.end_token))
+
+    @property
+    def end_of_turn(self) -> int:
+        """The token that ends an answer."""
+        end = self.derived.end_token
+        return int(self._loaded_tokenizer().convert_tokens_to_ids(end))
 
     @property
     def has_tools(self) -> bool:
@@ -108,9 +145,16 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> list[dict[str, str]]:
-        """Return a chat as the template renders it, in training and for answers."""
+        """Return a chat as the template renders it, in training and for answers.
+
+        One that is certainly longer than `max_length` tokens is a `TooLongError`.
+        """
         turns = to_template_messages(messages)
-        self._check_length(turns, max_length)
+        size = sum(len(turn.text) for turn in turns)
+        if max_length is not None and (
+            len(turns) > max_length or size > max_length * self._token_characters
+        ):
+            raise TooLongError
         return self._messages(turns)
 
     def prompt_ids(
@@ -121,6 +165,7 @@ class ChatTemplate:
     ) -> list[int]:
         """Return the token ids of a chat, up to where the assistant's answer begins."""
         chat = self.as_rendered(messages, max_length=max_length)
+        self._check_length(chat, max_length)
         return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
     def label(
@@ -145,8 +190,9 @@ class ChatTemplate:
         max_length: int | None = None,
     ) -> tuple[list[int], list[AnswerSpan]]:
         """Locate all of the assistant's messages in the tokens of a chat."""
+        chat = self.as_rendered(messages, max_length=max_length)
+        self._check_length(chat, max_length)
         turns = to_template_messages(messages)
-        self._check_length(turns, max_length)
         full, spans = self._encode(turns)
         if max_length is not None and len(full) > max_length:
             raise TooLongError
@@ -183,7 +229,7 @@ class ChatTemplate:
             end = start + len(written.text) + len(self.derived.learned_end)
             characters.append((start, end))
             text += "".join(written)
-        encoded = self._tokenizer(
+        encoded = self._loaded_tokenizer()(
             text, add_special_tokens=False, return_offsets_mapping=True
         )
         begins = [start for start, _ in encoded["offset_mapping"]]
@@ -206,47 +252,22 @@ class ChatTemplate:
             room -= len(turn.text)
         return kept, any(turn.is_learned for turn in turns[len(kept) :])
 
-    def _check_length(
-        self, turns: list[TemplateMessage], max_length: int | None
-    ) -> None:
-        if max_length is None:
-            return
-        size = sum(len(turn.text) for turn in turns)
-        if len(turns) > max_length or size > max_length * self._token_characters:
-            raise TooLongError
-        if size <= _CHUNK_CHARACTERS:
+    def _check_length(self, chat: list[dict[str, str]], max_length: int | None) -> None:
+        """Count the tokens of a long chat in chunks."""
+        texts = [message["content"] for message in chat]
+        if max_length is None or sum(map(len, texts)) <= _CHUNK_CHARACTERS:
             return
         count = 0
-        for turn in turns:
-            for start in range(0, len(turn.text), _CHUNK_CHARACTERS):
-                chunk = turn.text[start : start + _CHUNK_CHARACTERS]
+        for text in texts:
+            for start in range(0, len(text), _CHUNK_CHARACTERS):
+                chunk = text[start : start + _CHUNK_CHARACTERS]
                 count += max(0, len(self._ids(chunk)) - _MAX_SPLIT_TOKENS)
                 if count > max_length:
                     raise TooLongError
 
     def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        tokenizer = self._loaded_tokenizer()
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-
-def _template_of(tokenizer: Any) -> str:
-    if not getattr(tokenizer, "chat_template", None):
-        return ""
-    try:
-        template = tokenizer.get_chat_template()
-    except (ValueError, TypeError):
-        # There are several templates, and no default.
-        return ""
-    return template if isinstance(template, str) else ""
-
-
-def _longest_token(tokenizer: Any) -> int:
-    # Characters, not bytes: a byte-level token has one character per byte, and a text
-    # has at least as many bytes as characters.
-    longest = max(map(len, tokenizer.get_vocab()), default=1)
-    return min(longest, _MAX_TOKEN_CHARACTERS)
-
-
-def _control_tokens(tokenizer: Any) -> list[str]:
-    added = tokenizer.added_tokens_decoder.values()
-    texts = {token.content for token in added if token.special}
-    return sorted(text for text in texts | set(tokenizer.all_special_tokens) if text)
+    def _loaded_tokenizer(self) -> Any:
+        return self._tokenizer() if self._loads_tokenizer else self._tokenizer

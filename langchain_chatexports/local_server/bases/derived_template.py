@@ -3,18 +3,37 @@
 A base's own template may write an earlier answer in another way than the last one:
 thinking models do. So a few short chats are rendered with it, with thinking switched
 off, and the text between their messages is kept. A chat is these pieces, joined.
+
+Templates are programs of others. They run in transformers' sandbox, which keeps them
+from files and modules, in a child process with limited time and memory, once.
 """
 
-import ctypes
+import hashlib
 import json
 import re
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-_RENDER_SECONDS = 10.0
+from langchain_chatexports.local_server.processes import (
+    child_command,
+    child_environment,
+    json_object,
+)
+from langchain_chatexports.local_server.storage.data_directory import (
+    read_json,
+    user_cache_dir,
+    write_json,
+)
+
+_MAX_SECONDS = 30.0
+_MAX_BYTES = 1_000_000
+_MORE_MEMORY_BYTES = 500_000_000
+# Another number if other pieces are derived.
+_FORM = 1
 # A template that writes today's date would be another one on each day after a training.
 _DATE = date(2026, 1, 1)
 _OFF = {"enable_thinking": False, "thinking": False}
@@ -144,10 +163,81 @@ class DerivedTemplate:
 def derive_template(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
 ) -> DerivedTemplate:
-    """Derive the pieces from a base's own template.
+    """Derive the pieces from a base's own template; they are kept in the user's cache.
 
     A `TemplateError` says why the prompt of a longer chat cannot be built so.
     """
+    specials = {name: str(token) for name, token in special_tokens.items()}
+    task = json.dumps([_FORM, source, specials, list(control_tokens)])
+    if len(task) > _MAX_BYTES:
+        msg = "the base model's chat template has more than a million characters"
+        raise TemplateError(msg)
+    folder = user_cache_dir() / "templates"
+    kept = folder / f"{hashlib.sha256(task.encode('ascii')).hexdigest()[:32]}.json"
+    found = read_json(kept)
+    if found is None:
+        found = _derive_in_child(task)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(kept, found)
+    if "error" in found:
+        raise TemplateError(found["error"])
+    return DerivedTemplate(**found)
+
+
+def _derive_in_child(task: str) -> dict[str, Any]:
+    try:
+        finished = subprocess.run(  # noqa: S603 - our own interpreter and module.
+            child_command(__name__),
+            input=task.encode("ascii"),
+            capture_output=True,
+            check=False,
+            timeout=_MAX_SECONDS,
+            env=child_environment(threads=1, offline=True),
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = f"the base model's chat template takes more than {_MAX_SECONDS:g} seconds"
+        raise TemplateError(msg) from error
+    # Libraries may print more lines.
+    lines = map(json_object, reversed(finished.stdout.splitlines()))
+    found = next(filter(None, lines), None)
+    if found is None:
+        msg = (
+            "the base model's chat template cannot be read "
+            f"(its process ended with {finished.returncode})"
+        )
+        raise TemplateError(msg)
+    return found
+
+
+def main() -> None:
+    """Derive the template on standard input."""
+    _, source, special_tokens, control_tokens = json.loads(sys.stdin.buffer.read())
+    _limit_memory()
+    try:
+        found = asdict(derive_in_process(source, special_tokens, control_tokens))
+    except TemplateError as error:
+        found = {"error": str(error)}
+    sys.stdout.write(f"\n{json.dumps(found)}\n")
+
+
+def _limit_memory() -> None:
+    """Let a template that takes much memory fail; only Linux counts it."""
+    # It is imported before memory is limited.
+    from transformers.utils import chat_template_utils  # noqa: F401
+
+    if sys.platform == "linux":
+        import resource
+
+        import psutil
+
+        most = psutil.Process().memory_info().vms + _MORE_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def derive_in_process(
+    source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
+) -> DerivedTemplate:
+    """Derive the pieces in this process, without limits."""
     probe = _Probe(source, special_tokens)
     start, to_answer = probe.split([_QUESTION])
     chat = [_QUESTION, _ANSWER, _REPLY]
@@ -259,38 +349,18 @@ class _Probe:
 
 
 def _render(source: str, messages: list[dict[str, Any]], options: Any) -> str:
-    """Render in a sandbox, which keeps a template from files and modules."""
-    from jinja2 import nodes
     from transformers.utils import chat_template_utils
 
-    rendered: list[str] = []
-    failure: list[str] = []
-
-    def run() -> None:
-        try:
-            template = chat_template_utils._compile_jinja_template(source)  # noqa: SLF001 - `render_jinja_template` has no `strftime_now`.
-            if any(template.environment.parse(source).find_all(nodes.Pow)):
-                # A single huge number would stop all threads.
-                failure.append("it computes powers")
-            else:
-                rendered.append(template.render(messages=messages, **options))
-        except BaseException as error:  # noqa: BLE001 - a template may raise anything.
-            failure.append(type(error).__name__)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(_RENDER_SECONDS)
-    if thread.is_alive():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-        )
-        failure.append(f"it takes more than {_RENDER_SECONDS:g} seconds")
-    if failure:
+    try:
+        # `render_jinja_template` has no `strftime_now`.
+        template = chat_template_utils._compile_jinja_template(source)  # noqa: SLF001
+        return str(template.render(messages=messages, **options))
+    except Exception as error:
         msg = (
-            f"the base model's chat template cannot render a simple chat ({failure[0]})"
+            "the base model's chat template cannot render a simple chat "
+            f"({type(error).__name__})"
         )
-        raise TemplateError(msg)
-    return rendered[0]
+        raise TemplateError(msg) from error
 
 
 def _written_date(form: str) -> str:

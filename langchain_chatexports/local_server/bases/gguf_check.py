@@ -91,20 +91,14 @@ _RANK = 8
 _SEED = 5
 _STRENGTH = 0.15
 _LIKELIEST = 20
+# In float32, weights take twice the memory of their files, which are mapped, too.
+_FLOAT32_MEMORY = 4
 
 
 def check_gguf(file: Path, directory: Path) -> dict[str, Matrix]:
     """Compare a file with its base: tokens, chats, weights and answers.
 
-    Args:
-        file: The GGUF file.
-        directory: The same base in transformers' format.
-
-    Returns:
-        The base's matrices in the file.
-
-    Raises:
-        NoGGUFError: If llama.cpp does not load it, or anything differs.
+    It returns the base's matrices in the file. What differs is a `NoGGUFError`.
     """
     tokenizer, _ = load_tokenizer(directory)
     try:
@@ -194,11 +188,15 @@ def _tokens(client: Any, text: str, *, add_special: bool) -> list[int]:
 
 def _with_random_adapter(directory: Path, folder: Path) -> Any:
     """Return the base with an adapter that nobody has trained, and save that."""
+    import psutil
     import torch
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
 
-    model = load_base(directory, "cpu", "float32").eval()
+    size = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    is_large = _FLOAT32_MEMORY * size > psutil.virtual_memory().available
+    dtype = "bfloat16" if is_large else "float32"
+    model = load_base(directory, "cpu", dtype).eval()
     config = LoraConfig(
         r=_RANK,
         lora_alpha=_RANK,

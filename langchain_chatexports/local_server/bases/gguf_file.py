@@ -1,7 +1,9 @@
 """The GGUF file of a base, which llama.cpp answers from."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,7 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     ADAPTER_FILE,
     Matrix,
     NoGGUFError,
-    check_gguf_adapter,
+    is_adapter_of,
     write_gguf_adapter,
 )
 from langchain_chatexports.local_server.bases.gguf_header import (
@@ -25,6 +27,7 @@ from langchain_chatexports.local_server.bases.gguf_header import (
 )
 from langchain_chatexports.local_server.bases.preparation import (
     CONVERSION_WAIT_SECONDS,
+    complete_base,
     file_key,
     run_conversion,
 )
@@ -51,28 +54,20 @@ class BaseGGUF:
     key: str
     """What names the file, and changes with it."""
 
-    matrices: dict[str, Matrix]
+    find_matrices: Callable[[], Mapping[str, Matrix]]
+    """Returns the matrices, once the file was compared with the trained weights."""
 
     def adapter_file(self, folder: Path) -> Path:
-        """Return the GGUF file of an adapter; write it if needed.
+        """Return the GGUF file of an adapter's folder; write it if needed.
 
-        Args:
-            folder: The folder of a tuned model or checkpoint, in PEFT's format.
-
-        Raises:
-            NoGGUFError: If the adapter has no such form, is damaged or of another base.
+        A `NoGGUFError` says why there is none.
         """
-        header = _header(self.file)
         written = folder / ADAPTER_FILE
-        if written.exists():
-            try:
-                check_gguf_adapter(written, header, self.key)
-            except NoGGUFError:
-                pass  # Of another file, or damaged: it is written again.
-            else:
-                return written
+        if written.exists() and is_adapter_of(written, self.key):
+            return written
+        matrices = self.find_matrices()
         try:
-            return write_gguf_adapter(folder, header, self.matrices, self.key)
+            return write_gguf_adapter(folder, _header(self.file), matrices, self.key)
         except OSError as error:
             msg = f"{written} cannot be written ({type(error).__name__})"
             raise NoGGUFError(msg) from error
@@ -85,65 +80,64 @@ def gguf_of_base(
 
     It is the `.gguf` file that the base is or that is in its directory, or the one that
     the publisher of a hub model offers. It is compared with the trained weights once,
-    in a child process, and the outcome is kept in the user's cache.
-
-    Args:
-        description: The base.
-        directory: The same base in transformers' format, as `prepare_base` returns it.
-        cache_dir: Where to keep files, instead of the user's cache.
-
-    Raises:
-        NoGGUFError: If there is none from which llama.cpp answers as transformers does.
+    in a child process, before an adapter is used with it: at once where a user put it
+    beside the weights. The outcome is kept in the user's cache. A `NoGGUFError` says
+    why there is none from which llama.cpp answers as transformers does.
     """
     if find_spec(_ENGINE) is None:
         msg = f"{_ENGINE} is not installed"
         raise NoGGUFError(msg)
     cache = (cache_dir or user_cache_dir()) / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    record = cache / f"{description.name}-{_directory_key(directory)}.gguf.json"
-    lock = ProcessLock(record.with_suffix(".lock"))
-    if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
-        msg = f"another process has been checking {description.name} for too long"
-        raise NoGGUFError(msg)
-    with lock:
-        return _find_and_check(description, directory, record)
+    is_gguf = description.kind in {"wheel", "gguf"}
+    # What a file is converted to has the file's key in its name, and grows.
+    name = f"{description.name}-{_directory_key(directory)}"
+    kept = cache / f"{directory.name if is_gguf else name}.gguf.json"
+    with _locked(kept):
+        file = _file_of(description, directory, kept)
+        header = _header(file)
+        kind = header.fields.get("general.type", "model")
+        if kind != "model" or not header.dimension("block_count"):
+            msg = f"{file} is not a language model"
+            raise NoGGUFError(msg)
+        if is_gguf and _is_slow(header):
+            source = file
+            file = cache / f"{file.stem}-{file_key(file)}-q8_0.gguf"
+            if not file.exists():
+                task = {"source": str(source), "target": str(file)}
+                run_conversion({"kind": "rewrite", **task})
+    find_matrices = partial(_checked_matrices, file, directory, kept)
+    if description.kind == "directory":
+        find_matrices()
+    return BaseGGUF(file, file_key(file), find_matrices)
 
 
-def _find_and_check(
-    description: BaseDescription, directory: Path, record: Path
-) -> BaseGGUF:
-    kept: dict[str, Any] = read_json(record) or {}
-    file = _file_of(description, directory, kept)
-    header = _header(file)
-    if header.fields.get("general.type", "model") != "model" or not header.blocks:
-        msg = f"{file} is not a language model"
-        raise NoGGUFError(msg)
-    if description.kind in {"wheel", "gguf"} and _is_slow(header):
-        file = record.with_name(f"{file.stem}-{file_key(file)}-q8_0.gguf")
-        if not file.exists():
-            _run({"kind": "rewrite", "source": str(header.path), "target": str(file)})
-    verdict = {
+def _checked_matrices(file: Path, directory: Path, kept: Path) -> dict[str, Matrix]:
+    current = {
         "file": str(file),
         "key": file_key(file),
         "engine": metadata.version(_ENGINE),
         "check": _CHECK,
     }
-    if any(kept.get(name) != value for name, value in verdict.items()):
-        found = record.with_suffix(".new")
-        task = {"source": str(file), "directory": str(directory), "target": str(found)}
-        _run({"kind": "check", **task})
-        kept = {**verdict, **(read_json(found) or {})}
-        write_json(record, kept)
-        found.unlink()
-    if "error" in kept:
-        raise NoGGUFError(kept["error"])
-    matrices = {name: Matrix(*found) for name, found in kept["matrices"].items()}
-    return BaseGGUF(file, verdict["key"], matrices)
+    with _locked(kept):
+        verdict: dict[str, Any] = read_json(kept) or {}
+        if any(verdict.get(name) != value for name, value in current.items()):
+            try:
+                complete_base(directory, weights=True)
+            except LocalServerError as error:
+                raise NoGGUFError(str(error)) from error
+            new = kept.with_suffix(".new")
+            task = {"source": str(file), "directory": str(directory)}
+            run_conversion({"kind": "check", "target": str(new), **task})
+            verdict = {**current, **(read_json(new) or {})}
+            write_json(kept, verdict)
+            new.unlink()
+    if "error" in verdict:
+        raise NoGGUFError(verdict["error"])
+    return {name: Matrix(*found) for name, found in verdict["matrices"].items()}
 
 
-def _file_of(
-    description: BaseDescription, directory: Path, kept: dict[str, Any]
-) -> Path:
+def _file_of(description: BaseDescription, directory: Path, kept: Path) -> Path:
     if description.kind in {"wheel", "gguf"}:
         return Path(description.source)
     own = sorted(directory.glob("*.gguf"))
@@ -152,8 +146,9 @@ def _file_of(
     if description.kind == "directory":
         msg = f"there are {len(own)} .gguf files in {directory}, and it needs one"
         raise NoGGUFError(msg)
-    if Path(kept.get("file", "")).is_file():
-        return Path(kept["file"])
+    known = read_json(kept) or {}
+    if Path(known.get("file", "")).is_file():
+        return Path(known["file"])
     try:
         found = download_gguf(description.source)
     except LocalServerError as error:
@@ -161,19 +156,22 @@ def _file_of(
     if found is None:
         msg = f"the publisher of {description.source} offers no .gguf file of it"
         raise NoGGUFError(msg)
+    write_json(kept, {**known, "file": str(found)})
     return found
+
+
+def _locked(kept: Path) -> ProcessLock:
+    lock = ProcessLock(kept.with_suffix(".lock"))
+    if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
+        msg = f"another process has been checking {kept.stem} for too long"
+        raise NoGGUFError(msg)
+    return lock
 
 
 def _is_slow(header: GGUFHeader) -> bool:
     kinds = {tensor.kind.name for tensor in header.tensors.values()}
     size = header.path.stat().st_size
     return bool(kinds & _SLOW_TYPES) and size <= _MAX_REWRITTEN_BYTES
-
-
-def _run(task: dict[str, str]) -> None:
-    result = run_conversion(task)
-    if "error" in result:
-        raise NoGGUFError(result["error"])
 
 
 def _directory_key(directory: Path) -> str:
@@ -185,6 +183,6 @@ def _directory_key(directory: Path) -> str:
 def _header(file: Path) -> GGUFHeader:
     try:
         return read_header(file)
-    except (GGUFFileError, OSError) as error:
+    except GGUFFileError as error:
         msg = f"{file} is not usable: {error}"
         raise NoGGUFError(msg) from error

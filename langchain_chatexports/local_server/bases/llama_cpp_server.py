@@ -22,16 +22,8 @@ def open_server(parameters: Any) -> Iterator[str]:
 
     It listens on a Unix socket in a folder of this user, or on a free port of 127.0.0.1
     where Python has no Unix sockets (Windows) or the path would be too long. It lasts
-    as long as the process.
-
-    Args:
-        parameters: `CommonParams` of `xllamacpp`.
-
-    Yields:
-        Its address, `unix://` and a path, or `http://`, a host and a port.
-
-    Raises:
-        RuntimeError: If llama.cpp cannot load the model.
+    as long as the process. Its address is `unix://` and a path, or `http://`, a host
+    and a port. A `RuntimeError` means that llama.cpp cannot load the model.
     """
     import xllamacpp
 

@@ -1,4 +1,10 @@
-"""Preparing a base model: its directory, converted or downloaded if needed."""
+"""A base in transformers' format: where it is, and what is converted when.
+
+Of a `.gguf` file, the tokenizer and the configuration are converted when a chat is
+counted, scored or trained, and the weights when they are trained or transformers
+answers: llama.cpp needs none of them. Each runs in a child process, whose memory is
+free afterwards.
+"""
 
 import hashlib
 import json
@@ -9,37 +15,47 @@ from pathlib import Path
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
+    WHEEL_SHA256,
     BaseDescription,
+    check_wheel,
     describe_base,
 )
-from langchain_chatexports.local_server.bases.download import download_model
-from langchain_chatexports.local_server.bases.wheel import WHEEL_SHA256, check_wheel
+from langchain_chatexports.local_server.bases.download import (
+    download_model,
+    missing_parts,
+)
+from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
+from langchain_chatexports.local_server.bases.gguf_header import (
+    STRING,
+    GGUFFileError,
+    GGUFHeader,
+    read_header,
+)
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
     json_object,
 )
-from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
-
-# Other than of an earlier release if the same file is converted in another way.
-_FORM = 2
+from langchain_chatexports.local_server.storage.data_directory import (
+    read_json,
+    user_cache_dir,
+    write_json,
+)
 
 CONVERSION_WAIT_SECONDS = 900.0
 """How long to wait for another process that converts the same base."""
 
+# Another number if the same file is converted in another way.
+_FORM = 3
+_DIMENSIONS = ("block_count", "context_length", "embedding_length")
+_SOURCE_FILE = "chatexports-source.json"
 
-def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
-    """Return the directory of a base, ready to load; convert or download it if needed.
 
-    Converting the default takes about 15 CPU seconds; the result is kept in the user's
-    cache. It runs in a child process, so that its memory is freed.
+def base_directory(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+    """Return the directory of a base; download it if needed, and convert nothing.
 
-    Args:
-        description: The base.
-        cache_dir: Where to keep converted bases, instead of the user's cache.
-
-    Raises:
-        LocalServerError: If the base cannot be read, converted or downloaded.
+    That of a `.gguf` file is in the user's cache, or in `cache_dir`; `complete_base`
+    converts what is missing there. A `LocalServerError` says why a base cannot be used.
     """
     if description.kind == "directory":
         return Path(description.source)
@@ -47,24 +63,91 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
         found = download_model(description.source)
         describe_base(found)
         return found
-    source = Path(description.source)
+    file = Path(description.source)
     if description.kind == "wheel":
-        check_wheel(source)
+        check_wheel(file)
         key = WHEEL_SHA256[:12]
     else:
-        key = file_key(source)
+        key = file_key(file)
+    _read_header(file)
     cache = (cache_dir or user_cache_dir()) / "bases"
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = cache / f"{description.name}-{key}-{_FORM}"
-    with ProcessLock(target.with_suffix(".lock")) as lock:
-        if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
-            msg = f"Another process has been converting {source} for too long."
-            raise LocalServerError(msg)
-        if not (target / "config.json").exists():
-            _directory_of(
-                {"kind": "gguf", "source": str(source), "target": str(target)}
-            )
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (target / _SOURCE_FILE).exists():
+        write_json(target / _SOURCE_FILE, {"file": str(file.absolute())})
     return target
+
+
+def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+    """Return the directory of a base with all of its files, ready to load."""
+    directory = base_directory(description, cache_dir)
+    complete_base(directory, weights=True)
+    return directory
+
+
+def gguf_header_of(directory: Path) -> GGUFHeader | None:
+    """Return the header of the `.gguf` file that a directory is converted from."""
+    source = read_json(directory / _SOURCE_FILE)
+    return None if source is None else _read_header(Path(str(source.get("file"))))
+
+
+def complete_base(directory: Path, *, weights: bool = False) -> None:
+    """Convert what a base's directory lacks: its tokenizer, or its weights, too."""
+    source = read_json(directory / _SOURCE_FILE)
+    if source is None or is_complete(directory, weights=weights):
+        return
+    with ProcessLock(directory.with_suffix(".lock")) as lock:
+        if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
+            msg = f"Another process has been converting {source['file']} for too long."
+            raise LocalServerError(msg)
+        if is_complete(directory, weights=weights):
+            return
+        task = {
+            "kind": "weights" if weights else "tokenizer",
+            "source": source["file"],
+            "target": str(directory),
+        }
+        try:
+            run_conversion(task)
+        except NoGGUFError as error:
+            msg = f"transformers cannot read {source['file']}: {error}"
+            raise LocalServerError(msg) from error
+
+
+def signature_of(directory: Path) -> str:
+    """Return the dimensions that an adapter and its base must share, as one text."""
+    header = gguf_header_of(directory)
+    if header is not None:
+        names = ("embedding_length", "block_count")
+        _, vocabulary = header.fields["tokenizer.ggml.tokens"]
+        numbers = [*map(header.dimension, names), vocabulary]
+        return "-".join(map(str, (header.architecture, *numbers)))
+    config = read_json(directory / "config.json") or {}
+    text_config = config.get("text_config")
+    if isinstance(text_config, dict):
+        config = {**config, **text_config}
+    keys = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+    return "-".join(str(config.get(key, "")) for key in keys)
+
+
+def check_chat_template(directory: Path) -> None:
+    """Refuse a base without a chat template, before anything is loaded."""
+    header = gguf_header_of(directory)
+    if header is not None and isinstance(
+        header.fields.get("tokenizer.chat_template"), str
+    ):
+        return
+    if (directory / "chat_template.jinja").exists():
+        return
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        path = directory / name
+        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
+            return
+    msg = (
+        f"The base model in {directory} has no chat template. Use an instruction-tuned "
+        "model: its name often ends in -Instruct, -Chat or -it."
+    )
+    raise LocalServerError(msg)
 
 
 def file_key(file: Path) -> str:
@@ -74,8 +157,8 @@ def file_key(file: Path) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def run_conversion(task: dict[str, str]) -> dict[str, str]:
-    """Run a task of `conversion` in a child; its result has `directory` or `error`."""
+def run_conversion(task: dict[str, str]) -> None:
+    """Run a task in a child process; a `NoGGUFError` says why it failed."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
         child_command("langchain_chatexports.local_server.bases.conversion"),
         input=json.dumps(task).encode("ascii"),
@@ -85,15 +168,27 @@ def run_conversion(task: dict[str, str]) -> dict[str, str]:
     )
     # Libraries may print more lines.
     lines = map(json_object, reversed(finished.stdout.splitlines()))
-    result = next(filter(None, lines), {})
-    if result.keys() & {"directory", "error"}:
-        return {name: str(value) for name, value in result.items()}
-    return {"error": f"the process ended with {finished.returncode}"}
+    found = next((line["error"] for line in lines if "error" in line), "")
+    if finished.returncode:
+        raise NoGGUFError(found or f"its process ended with {finished.returncode}")
 
 
-def _directory_of(task: dict[str, str]) -> str:
-    result = run_conversion(task)
-    if "directory" in result:
-        return result["directory"]
-    msg = f"The base model {task['source']} cannot be used: {result['error']}"
-    raise LocalServerError(msg)
+def is_complete(directory: Path, *, weights: bool = False) -> bool:
+    """Return whether nothing has to be converted any more."""
+    if weights:
+        return not missing_parts(directory)
+    return (directory / "config.json").exists()
+
+
+def _read_header(file: Path) -> GGUFHeader:
+    try:
+        header = read_header(file)
+    except GGUFFileError as error:
+        msg = f"The base model {file} cannot be used: {error}."
+        raise LocalServerError(msg) from error
+    tokens = header.fields.get("tokenizer.ggml.tokens")
+    has_tokens = isinstance(tokens, tuple) and tokens[0] == STRING
+    if not has_tokens or not all(map(header.dimension, _DIMENSIONS)):
+        msg = f"The base model {file} is not a complete language model."
+        raise LocalServerError(msg)
+    return header

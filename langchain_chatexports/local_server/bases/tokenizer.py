@@ -1,76 +1,88 @@
 """The tokenizer, the chat template and the context length of a base model."""
 
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    Vocabulary,
+)
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
-from langchain_chatexports.local_server.storage.data_directory import read_json
+from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
+from langchain_chatexports.local_server.bases.preparation import (
+    complete_base,
+    gguf_header_of,
+)
 
 _DEFAULT_CONTEXT = 2048
+_CONTROL = 3
+"""llama.cpp's type of a token that is no text."""
 
 
 class ChatTokenizer:
-    """A base's tokenizer and chat template, loaded on first use."""
+    """A base's tokenizer and chat template, loaded on first use.
+
+    Of a `.gguf` file, template and context are known without the tokenizer.
+    """
 
     def __init__(self, directory: Path) -> None:
-        """Initialize with the base in transformers' format."""
+        """Initialize with the base's directory."""
         self._directory = directory
-        self._loading = threading.Lock()
-        self._tokenizer: Any = None
-        self._template: ChatTemplate | None = None
-        self._template_error: TemplateError | None = None
-        self._context = 0
+        self._header = gguf_header_of(directory)
+        self._lock = threading.RLock()
+        self._loaded: tuple[Any, int] | None = None
+        self._template: ChatTemplate | TemplateError | None = None
 
     @property
     def tokenizer(self) -> Any:
         """The tokenizer of transformers."""
-        self._load()
-        return self._tokenizer
-
-    @property
-    def template(self) -> ChatTemplate:
-        """The base's chat template."""
-        self._load()
-        if self._template is None:  # pragma: no cover - loading sets it or raises.
-            raise RuntimeError
-        return self._template
+        return self._load()[0]
 
     @property
     def context(self) -> int:
         """The context length in tokens."""
-        self._load()
-        return self._context
+        if self._header is None:
+            return self._load()[1]
+        return self._header.dimension("context_length")
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The base's chat template."""
+        with self._lock:
+            if self._template is None:
+                try:
+                    self._template = self._derive()
+                except TemplateError as error:
+                    # Trying again could take as long as a template may take to render.
+                    self._template = error
+            if isinstance(self._template, TemplateError):
+                raise self._template
+            return self._template
 
     @property
     def end_tokens(self) -> set[int]:
         """The tokens that end an answer, of template and tokenizer."""
-        ends = (self.template.end_of_turn, self._tokenizer.eos_token_id)
+        end = self.template.derived.end_token
+        ends = (self.tokenizer.convert_tokens_to_ids(end), self.tokenizer.eos_token_id)
         return {token for token in ends if token is not None}
 
-    def _load(self) -> None:
-        with self._loading:
-            if self._template is not None:
-                return
-            if self._template_error is not None:
-                raise self._template_error
-            self._tokenizer, self._context = load_tokenizer(self._directory)
-            try:
-                self._template = ChatTemplate(self._tokenizer)
-            except TemplateError as error:
-                # Trying again could take as long as a template may take to render.
-                self._template_error = error
-                raise
+    def _derive(self) -> ChatTemplate:
+        if self._header is None:
+            return ChatTemplate(self.tokenizer)
+        return ChatTemplate(lambda: self.tokenizer, _vocabulary_of(self._header))
+
+    def _load(self) -> tuple[Any, int]:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load_tokenizer(self._directory)
+            return self._loaded
 
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:
     """Return the tokenizer of a base, and its context length in tokens."""
-    quick = _load_generic_tokenizer(directory)
-    if quick is not None:
-        return quick
+    complete_base(directory)
     from transformers import AutoConfig, AutoTokenizer
 
     # By default transformers asks on standard input whether to trust remote code.
@@ -89,30 +101,20 @@ def load_tokenizer(directory: Path) -> tuple[Any, int]:
         raise LocalServerError(msg) from error
 
 
-def _load_generic_tokenizer(directory: Path) -> tuple[Any, int] | None:
-    """Load the tokenizer of a Llama whose class says no more than its files do.
-
-    `AutoTokenizer` would return the same object, and import torch and most of
-    transformers for it: five CPU seconds, and 300 MB in a server that needs neither.
-    The default base and each `.gguf` file of a Llama have such a tokenizer once they
-    are converted.
-    """
-    config = read_json(directory / "config.json") or {}
-    about = read_json(directory / "tokenizer_config.json") or {}
-    context: Any = config.get("max_position_embeddings")
-    is_generic = (
-        config.get("model_type") == "llama"
-        and about.get("tokenizer_class") == "TokenizersBackend"
-        and "auto_map" not in about
-        and isinstance(context, int)
+def _vocabulary_of(header: GGUFHeader) -> Vocabulary:
+    tokens = header.values("tokenizer.ggml.tokens")
+    kinds = header.values("tokenizer.ggml.token_type")
+    special = {}
+    for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown")):
+        token = header.fields.get(f"tokenizer.ggml.{key}_token_id")
+        if isinstance(token, int) and 0 <= token < len(tokens):
+            special[f"{name}_token"] = tokens[token]
+    control = {
+        token for token, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL
+    }
+    return Vocabulary(
+        template=header.fields.get("tokenizer.chat_template"),
+        special_tokens=special,
+        control_tokens=sorted({*control, *special.values()} - {""}),
+        longest_token=max(map(len, tokens), default=1),
     )
-    if not is_generic:
-        return None
-    from transformers import TokenizersBackend
-
-    # Where it cannot be read, `AutoTokenizer` says why.
-    with suppress(Exception):
-        return TokenizersBackend.from_pretrained(
-            directory, local_files_only=True
-        ), context
-    return None

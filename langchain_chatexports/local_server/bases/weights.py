@@ -5,14 +5,22 @@ the weights in 4 bits (NF4, as in QLoRA). Both sides do so: an adapter is served
 same weights that it was trained on.
 """
 
+import math
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
-from langchain_chatexports.local_server.bases.safety import check_safe
+from langchain_chatexports.local_server.bases.description import check_safe
+from langchain_chatexports.local_server.bases.devices import (
+    choose_dtype,
+    expected_device,
+)
+from langchain_chatexports.local_server.bases.preparation import (
+    complete_base,
+    gguf_header_of,
+)
 
 # Any usual GPU holds smaller weights twice.
 _MIN_BYTES = 2_000_000_000
@@ -26,6 +34,7 @@ _FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": Fa
 
 def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     """Load a base's text model from safetensors to a device."""
+    complete_base(directory, weights=True)
     check_safe(directory)
     import torch
 
@@ -44,6 +53,7 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
 
 def model_outline(directory: Path) -> Any:
     """Return a base's text model without weights, which takes no memory."""
+    complete_base(directory)
     check_safe(directory)
     import torch
 
@@ -107,7 +117,7 @@ def check_weights(directory: Path) -> None:
     # Importing torch takes a second, and small bases do not need it here.
     if _size_bytes(directory) < _MIN_BYTES or find_spec("bitsandbytes"):
         return
-    if uses_4_bits(directory, choose_device()):
+    if uses_4_bits(directory, expected_device()):
         msg = (
             "A base of this size is loaded in 4 bits on this GPU, which needs "
             "bitsandbytes: pip install bitsandbytes"
@@ -171,6 +181,10 @@ def _4_bit_options(dtype: Any, device: str) -> dict[str, Any]:
 
 
 def _size_bytes(directory: Path) -> int:
+    header = gguf_header_of(directory)
+    if header is not None:
+        # They are converted to two bytes each.
+        return 2 * sum(math.prod(tensor.shape) for tensor in header.tensors.values())
     return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
 
 

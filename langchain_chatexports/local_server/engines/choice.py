@@ -12,7 +12,7 @@ from langchain_chatexports.local_server.bases.devices import (
 )
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
-from langchain_chatexports.local_server.storage.data_directory import read_json
+from langchain_chatexports.local_server.bases.gguf_header import read_header
 
 _MIN_CONTEXT = 2048
 
@@ -36,12 +36,7 @@ class EngineChoice:
 
 
 def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice:
-    """Choose the engine for a base; checks its GGUF file when it is first used.
-
-    Args:
-        description: The base.
-        directory: The same base in transformers' format.
-    """
+    """Choose the engine for a base; its GGUF file is downloaded if needed."""
     if find_spec("xllamacpp") is None:
         msg = "because xllamacpp is not installed, which has wheels for most systems"
         return EngineChoice(None, reason=msg)
@@ -53,21 +48,20 @@ def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice
     except NoGGUFError as error:
         msg = f"because llama.cpp cannot answer for this base: {error}"
         return EngineChoice(None, reason=msg)
-    return EngineChoice(gguf, max_context=_max_context(directory))
+    return EngineChoice(gguf, max_context=_max_context(gguf.file))
 
 
-def _max_context(directory: Path) -> int:
+def _max_context(file: Path) -> int:
     """Return how many tokens the keys and values of a quarter of the memory are of.
 
     llama.cpp allocates them when it starts, in 16 bits.
     """
     import psutil
 
-    config = read_json(directory / "config.json") or {}
-    config = {**config, **(config.get("text_config") or {})}
-    heads = int(config.get("num_attention_heads") or 1)
-    size = int(config.get("head_dim") or int(config.get("hidden_size") or 0) // heads)
-    key_heads = int(config.get("num_key_value_heads") or heads)
-    layers = int(config.get("num_hidden_layers") or 1)
-    bytes_per_token = max(1, 2 * 2 * layers * key_heads * size)
+    header = read_header(file)
+    heads = header.dimension("attention.head_count") or 1
+    width = header.dimension("embedding_length") // heads
+    size = header.dimension("attention.key_length") or width
+    key_heads = header.dimension("attention.head_count_kv") or heads
+    bytes_per_token = max(1, 2 * 2 * header.dimension("block_count") * key_heads * size)
     return max(_MIN_CONTEXT, int(psutil.virtual_memory().total // 4 // bytes_per_token))

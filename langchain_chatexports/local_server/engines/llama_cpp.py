@@ -154,19 +154,12 @@ class LlamaCppEngine:
         max_context: int | None = None,
         is_training: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Initialize the engine; nothing is started.
+        """Initialize the engine with a base's `.gguf` file; nothing is started.
 
-        Args:
-            base: The base's `.gguf` file.
-            tokenizer: The base's tokenizer, with its chat template.
-            name: The base's name.
-            adapter_file: Returns the `.gguf` file of an adapter's folder.
-            threads: The threads for one answer.
-            batch_threads: The threads for prompts, and for several answers at the same
-                time; `threads` if `None`.
-            max_context: The tokens that memory allows the contexts of all children
-                together; any number if `None`.
-            is_training: Whether a training needs the processor, too.
+        `adapter_file` returns the `.gguf` file of an adapter's folder. `threads` write
+        one answer, `batch_threads` read prompts and write several answers at the same
+        time. `max_context` is how many tokens memory allows all children together.
+        `is_training` says whether a training needs the processor, too.
         """
         self._base = base
         self._tokenizer = tokenizer
@@ -200,20 +193,10 @@ class LlamaCppEngine:
     ) -> AsyncIterator["httpx.Response"]:
         """Hand a request on to the model's child, which is started if need be.
 
-        Args:
-            adapter: The folder of an adapter, or `None` for the base itself.
-            body: The body of llama.cpp's `/v1/chat/completions`.
-            name: The model's name in the answer; the base's if `None`.
-            tokens: About how many tokens of context it needs.
-
-        Yields:
-            The response, whose body is not read yet; closing it ends the answer.
-
-        Raises:
-            EngineBusyError: If too many requests are waiting, or the engine is closed.
-            UnsuitableModelError: If llama.cpp cannot load the model.
-            FileNotFoundError: If the adapter was deleted.
-            EngineEndedError: If one child after the other ended before it answered.
+        The body is that of llama.cpp's `/v1/chat/completions`, and `tokens` about how
+        many it needs. The response's body is not read yet; closing it ends the answer.
+        An `UnsuitableModelError` means that llama.cpp cannot load the model, a
+        `FileNotFoundError` that the adapter was deleted.
         """
         with self._lock:
             if self._is_closed or self._requests >= _MAX_REQUESTS:

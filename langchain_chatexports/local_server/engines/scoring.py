@@ -4,11 +4,10 @@ To compare models with different tokenizers, use bits per byte of held-out answe
 `(sum(nll) + sum(end_nll)) / ln 2 / sum(size_bytes + 1)`.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
@@ -17,14 +16,9 @@ from langchain_chatexports.local_server.bases.chat_template import (
 )
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
+from langchain_chatexports.local_server.engines.transformers import LoadedBase
 from langchain_chatexports.local_server.processes import default_threads
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from langchain_chatexports.local_server.engines.transformers import LoadedBase
-
-__all__ = ["TurnScore", "score_conversation", "score_conversations"]
 
 
 @dataclass(frozen=True)
@@ -68,9 +62,6 @@ def score_conversations(
     Raises:
         LocalServerError: If the base is missing, or a conversation is too long.
     """
-    from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-    from langchain_chatexports.local_server.engines.transformers import LoadedBase
-
     directory = prepare_base(describe_base(base))
     tokenizer, context = load_tokenizer(directory)
     template = ChatTemplate(tokenizer)
@@ -105,15 +96,7 @@ def score_conversation(
 ) -> list[TurnScore] | None:
     """Score one conversation in one forward pass.
 
-    Args:
-        model: The base in memory.
-        template: Its chat template.
-        messages: The conversation in OpenAI's shape.
-        adapter: The folder of an adapter, or `None` for the base itself.
-        context: The model's context length in tokens.
-
-    Returns:
-        The scores of its assistant's messages, in order; `None` if it is too long.
+    It is `None` if the conversation has more than `context` tokens.
     """
     try:
         ids, spans = template.answer_spans(messages, max_length=context)

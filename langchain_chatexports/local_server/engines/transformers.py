@@ -5,7 +5,6 @@ It answers where llama.cpp cannot, and scores given answers for both.
 
 import os
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +23,6 @@ from langchain_chatexports.local_server.storage.data_directory import read_json
 Result = TypeVar("Result")
 
 _MAX_WAITING = 32
-_MAX_ADAPTERS = 8
 _SCORED_POSITIONS = 256
 # Below this temperature the likeliest token is practically certain, and dividing by it
 # overflows.
@@ -96,14 +94,7 @@ class TransformersEngine:
         threads: int,
         max_waiting: int = _MAX_WAITING,
     ) -> None:
-        """Initialize the engine.
-
-        Args:
-            directory: The base in transformers' format.
-            tokenizer: The base's tokenizer.
-            threads: The number of CPU threads.
-            max_waiting: How many answers and scores may wait.
-        """
+        """Initialize the engine with the base's directory; nothing is loaded."""
         self._tokenizer = tokenizer
         self._directory = directory
         self._threads = threads
@@ -115,19 +106,10 @@ class TransformersEngine:
         self._thread = ThreadPoolExecutor(1, "transformers")
         self._is_closed = False
 
-    @property
-    def context(self) -> int:
-        """The longest context of an answer in tokens, prompt included."""
-        return self._tokenizer.context
-
     def submit(
         self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
     ) -> Generation:
-        """Queue a request; `on_piece` is called in the engine's thread.
-
-        Raises:
-            EngineBusyError: If too many requests are waiting.
-        """
+        """Queue a request; `on_piece` is called in the engine's thread."""
         generation = Generation(request, on_piece)
         self._generations.add(generation)
         try:
@@ -140,8 +122,7 @@ class TransformersEngine:
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
         """Run a task on the model, after those that were queued before.
 
-        Raises:
-            EngineBusyError: If too many requests are waiting.
+        An `EngineBusyError` means that too many are waiting.
         """
 
         def run_task() -> Result:
@@ -184,15 +165,10 @@ class TransformersEngine:
 
 
 class LoadedBase:
-    """A causal language model with its adapters; not thread-safe."""
+    """A causal language model and at most one adapter; not thread-safe."""
 
     def __init__(self, directory: Path, *, threads: int) -> None:
-        """Load the base.
-
-        Args:
-            directory: The base in transformers' format.
-            threads: The number of CPU threads.
-        """
+        """Load the base from its directory."""
         import torch
         from transformers import GenerationConfig
         from transformers.utils.logging import disable_progress_bar
@@ -208,18 +184,11 @@ class LoadedBase:
         # A base's own sampling settings would be mixed with those of a request.
         self._model.generation_config = GenerationConfig()
         self._peft: Any = None
-        self._loaded: OrderedDict[Path, str] = OrderedDict()
-        self._active: Path | None = None
-        self._count = 0
+        self._adapter: Path | None = None
+        """The folder of the loaded adapter."""
 
     def generate(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
-        """Generate an answer, and send its pieces.
-
-        Args:
-            generation: The request, and where its pieces go.
-            tokenizer: The tokenizer.
-            ends: The tokens that end an answer.
-        """
+        """Generate an answer up to one of its end tokens, and send its pieces."""
         import torch
         from transformers import GenerationConfig
 
@@ -256,12 +225,9 @@ class LoadedBase:
     def negative_log_likelihoods(
         self, tokens: list[int], positions: list[int], adapter: Path | None
     ) -> list[float]:
-        """Return the negative log-likelihoods of tokens in a text, in nats.
+        """Return the negative log-likelihoods, in nats, at positions in a whole text.
 
-        Args:
-            tokens: The whole text.
-            positions: The tokens to score; the first token has no score.
-            adapter: The folder of an adapter, or `None` for the base itself.
+        The first token has none.
         """
         import torch
 
@@ -290,25 +256,23 @@ class LoadedBase:
         return losses
 
     def forget(self, adapter: Path) -> None:
-        """Unload an adapter, and those in subfolders of its folder."""
-        for folder in [f for f in self._loaded if f == adapter or adapter in f.parents]:
-            self._drop(folder)
+        """Unload an adapter, or one in a subfolder of its folder."""
+        if self._adapter and adapter in (self._adapter, *self._adapter.parents):
+            self._unload()
 
     def _activate(self, adapter: Path | None) -> None:
-        if adapter is not None and adapter not in self._loaded:
-            self._load(adapter)
-        if adapter is not None:
-            self._loaded.move_to_end(adapter)
-        if adapter == self._active:
-            return
         if adapter is None:
-            self._peft.base_model.disable_adapter_layers()
-        else:
+            if self._peft is not None:
+                self._peft.base_model.disable_adapter_layers()
+        elif adapter == self._adapter:
             self._peft.base_model.enable_adapter_layers()
-            self._peft.set_adapter(self._loaded[adapter])
-        self._active = adapter
+        else:
+            self._unload()
+            self._load(adapter)
 
     def _load(self, adapter: Path) -> None:
+        from peft import PeftModel
+
         if not is_adapter(adapter):
             msg = f"There is no adapter in {adapter}."
             raise FileNotFoundError(msg)
@@ -324,38 +288,15 @@ class LoadedBase:
         with warnings.catch_warnings():
             # PEFT uses an attribute that transformers deprecates.
             warnings.simplefilter("ignore", FutureWarning)
-            self._add_adapter(adapter)
-
-    def _add_adapter(self, adapter: Path) -> None:
-        from peft import PeftModel
-
-        self._count += 1
-        # Names of PEFT adapters must not contain a dot.
-        name = f"adapter{self._count}"
-        if self._peft is None:
             self._peft = PeftModel.from_pretrained(
-                self._model, adapter, adapter_name=name, torch_device=self.device
-            )
-            self._peft.eval()
-            self._peft.base_model.disable_adapter_layers()
-            self._active = None
-        else:
-            self._peft.load_adapter(
-                adapter, adapter_name=name, torch_device=self.device
-            )
-        self._loaded[adapter] = name
-        while len(self._loaded) > _MAX_ADAPTERS:
-            self._drop(next(iter(self._loaded)))
+                self._model, adapter, torch_device=self.device
+            ).eval()
+        self._adapter = adapter
 
-    def _drop(self, folder: Path) -> None:
-        name = self._loaded.pop(folder)
-        if self._loaded:
-            self._peft.delete_adapter(name)
-            self._peft.base_model.disable_adapter_layers()
-        else:
+    def _unload(self) -> None:
+        if self._peft is not None:
             self._model = self._peft.unload()
-            self._peft = None
-        self._active = None
+        self._peft = self._adapter = None
 
 
 class _Writer:

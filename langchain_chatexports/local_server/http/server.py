@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.preparation import (
+    base_directory,
+    check_chat_template,
+)
 from langchain_chatexports.local_server.bases.weights import check_weights
 from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
@@ -168,8 +170,8 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
     data = DataDirectory(settings.data_dir)
     data.prepare()
     with data.locked():
-        directory = prepare_base(description)
-        _check_chat_template(directory)
+        directory = base_directory(description)
+        check_chat_template(directory)
         check_weights(directory)
         choice = choose_engine(description, directory)
         logger.info("Answers by %s", choice)
@@ -184,20 +186,6 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
             directory=directory,
             choice=choice,
         )
-
-
-def _check_chat_template(directory: Path) -> None:
-    if (directory / "chat_template.jinja").exists():
-        return
-    for name in ("tokenizer_config.json", "chat_template.json"):
-        path = directory / name
-        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
-            return
-    msg = (
-        f"The base model in {directory} has no chat template. Use an instruction-tuned "
-        "model: its name often ends in -Instruct, -Chat or -it."
-    )
-    raise LocalServerError(msg)
 
 
 def main() -> None:

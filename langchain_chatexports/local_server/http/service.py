@@ -16,8 +16,8 @@ from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
-from langchain_chatexports.local_server.bases.description import signature_of
 from langchain_chatexports.local_server.bases.devices import expected_device
+from langchain_chatexports.local_server.bases.preparation import signature_of
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.preparation import complete_base
 from langchain_chatexports.local_server.bases.weights import (
     adapted_layers,
     model_outline,
@@ -30,6 +31,7 @@ def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
     Its model is built without weights, and an adapter for it, in a child process: this
     takes four CPU seconds, once for each base and release of the libraries.
     """
+    complete_base(directory)
     config = (directory / "config.json").read_bytes()
     versions = [version(name) for name in ("transformers", "peft")]
     key = hashlib.sha256(config + repr(versions).encode("ascii")).hexdigest()[:16]

@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.local_server.bases.description import (
+    describe_base,
+    wheel_file,
+)
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.bases.wheel import wheel_file
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,

@@ -36,7 +36,8 @@ async def test_a_talk_with_a_tuned_model_is_that_of_transformers(
     tokenizer = ChatTokenizer(base)
     model = _train(base, tokenizer, tmp_path / "adapter")
     file = write_gguf(base, tmp_path / "twin.gguf")
-    gguf = BaseGGUF(file, "key", await asyncio.to_thread(check_gguf, file, base))
+    matrices = await asyncio.to_thread(check_gguf, file, base)
+    gguf = BaseGGUF(file, "key", lambda: matrices)
     engine = LlamaCppEngine(
         file, tokenizer, name="x", adapter_file=gguf.adapter_file, threads=1
     )

@@ -4,10 +4,12 @@ import re
 from dataclasses import replace
 
 import jinja2
+import numpy as np
 import pytest
+from gguf import GGMLQuantizationType, quants
 
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.export import modelfile
+from langchain_chatexports.local_server.export import _dithered, modelfile
 from tests.unit_tests.builders.twins import TWINS, twin_tokenizer
 
 _ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
@@ -80,3 +82,21 @@ def test_a_token_that_llama_cpp_puts_first_is_not_there_twice() -> None:
     text = modelfile(template, begin="<|endoftext|>", system="Be slow.\nAnd steady.")
     assert "<|endoftext|>" not in text
     assert 'SYSTEM """Be slow.\nAnd steady."""' in text
+
+
+def test_small_changes_survive_eight_bits() -> None:
+    """The base's weights are on the steps of 8 bits: rounding would undo a training."""
+    weights = np.random.default_rng(1).normal(size=(64, 256)).astype(np.float32)
+    base = _in_8_bits(weights)
+    change = np.float32(0.002)
+    assert abs((_in_8_bits(base + change) - base).mean()) < 0.0002
+    found = (_in_8_bits(_dithered(base + change)) - base).mean()
+    assert found == pytest.approx(change, rel=0.15)
+    odd = weights[:, :7]
+    assert _dithered(odd) is odd
+
+
+def _in_8_bits(values: np.ndarray) -> np.ndarray:
+    kind = GGMLQuantizationType.Q8_0
+    found: np.ndarray = quants.dequantize(quants.quantize(values, kind), kind)
+    return found

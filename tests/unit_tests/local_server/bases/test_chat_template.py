@@ -92,22 +92,10 @@ def test_parts_of_text_are_joined() -> None:
     assert to_template_messages([_user(parts)])[0].text == "one"
 
 
-def test_a_long_example_is_cut_and_says_so() -> None:
-    chat = [_user("a"), _assistant("b"), _user("c"), _assistant("speed " * 50)]
-    labeled = _template().label(chat, max_length=30)
-    assert labeled.is_cut
-    assert len(labeled.input_ids) <= 30
-
-
 def test_an_example_whose_answers_are_all_beyond_the_cut_learns_nothing() -> None:
     labeled = _template().label([_user("a " * 90), _assistant("b")], max_length=20)
     assert labeled.learned_tokens == 0
     assert labeled.is_cut
-
-
-def test_a_short_example_is_not_cut() -> None:
-    chat = [_user("a"), _assistant("b"), _user("c " * 50)]
-    assert not _template().label(chat, max_length=30).is_cut
 
 
 def test_a_control_token_in_a_message_ends_no_turn() -> None:
@@ -219,13 +207,6 @@ def test_a_chat_that_is_too_long_is_not_tokenized_whole(
     assert noting.longest <= 1 << 16
 
 
-def test_a_long_chat_that_fits_is_read_whole() -> None:
-    chat = [_user("are you ready " * 10_000)]
-    template = _template()
-    whole = template.prompt_ids(chat)
-    assert template.prompt_ids(chat, max_length=len(whole)) == whole
-
-
 @pytest.mark.parametrize("who", [_user, _assistant])
 def test_of_an_example_only_what_can_be_learned_is_tokenized(who: Any) -> None:
     noting = _Noting(tiny_tokenizer())
@@ -233,34 +214,3 @@ def test_of_an_example_only_what_can_be_learned_is_tokenized(who: Any) -> None:
     labeled = ChatTemplate(noting).label(chat, max_length=64)
     assert labeled.is_cut
     assert noting.longest < 64 * 256
-
-
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.text("ab \u00e9\U0001f422", max_size=300)),
-        min_size=1,
-        max_size=9,
-    ),
-    st.integers(1, 60),
-)
-def test_what_is_left_out_early_would_have_been_cut_anyway(
-    said: list[tuple[bool, str]], max_length: int
-) -> None:
-    chat = [_assistant(text) if own else _user(text) for own, text in said]
-    early, late = ChatTemplate(_TOKENIZER), ChatTemplate(_TOKENIZER)
-    late._token_characters = 10**9
-    assert early.label(chat, max_length=max_length) == late.label(
-        chat, max_length=max_length
-    )
-
-
-def test_an_example_of_more_turns_than_tokens_is_cut() -> None:
-    chat = [_user("a"), _assistant("b")] * 100_000
-    labeled = _template().label(chat, max_length=64)
-    assert labeled.is_cut
-    assert len(labeled.input_ids) <= 64
-
-
-def test_an_answer_after_more_turns_than_tokens_counts_as_cut() -> None:
-    chat = [*[_user("a")] * 100, _assistant("b")]
-    assert _template().label(chat, max_length=64).is_cut

@@ -1,6 +1,7 @@
 """One template, derived from a base's own: the same text to train and to answer."""
 
 import re
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from langchain_chatexports.local_server.bases import derived_template
 from langchain_chatexports.local_server.bases.derived_template import (
     DerivedTemplate,
     TemplateError,
+    derive_in_process,
     derive_template,
 )
 from tests.unit_tests.builders.tiny_base import ALTERNATING, CHATML, REWRITING
@@ -41,7 +43,7 @@ def _published(name: str) -> str:
 
 def _derive(source: str) -> DerivedTemplate:
     tokens = sorted({*_CONTROL_TOKEN.findall(source), "</s>"})
-    return derive_template(source, _SPECIALS, tokens)
+    return derive_in_process(source, _SPECIALS, tokens)
 
 
 def _messages(roles: list[str]) -> list[dict[str, str]]:
@@ -99,14 +101,14 @@ def test_no_answer_begins_with_an_open_thought(name: str) -> None:
 
 @pytest.mark.parametrize("source", [CHATML, ALTERNATING, REWRITING])
 def test_own_templates_are_derived(source: str) -> None:
-    derived = derive_template(source, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
+    derived = derive_in_process(source, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
     assert derived.learned_end == "<|im_end|>"
     assert derived.user_header == "<|im_start|>user\n"
     assert derived.assistant_header == "<|im_start|>assistant\n"
 
 
 def test_a_plain_template_renders_as_before() -> None:
-    derived = derive_template(CHATML, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
+    derived = derive_in_process(CHATML, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
     for roles in (_CHAT, ["assistant", *_CHAT], ["system", "user", "user"]):
         chat = _messages(roles)
         for prompt in (True, False):
@@ -136,7 +138,7 @@ def test_an_answer_ends_with_the_end_of_text_where_the_template_has_no_end() -> 
         "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}"
         "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
     )
-    derived = derive_template(source, _SPECIALS, ["<s>", "</s>"])
+    derived = derive_in_process(source, _SPECIALS, ["<s>", "</s>"])
     text = derived.render(_messages(_CHAT), add_generation_prompt=True)
     assert text.count("</s>") == 2
     assert derived.learned_end == "</s>"
@@ -189,22 +191,53 @@ def test_what_was_derived_can_be_derived_again(name: str) -> None:
         assert texts[0] == texts[1]
 
 
+_DOUBLES = (
+    "{% set ns = namespace(s='aaaa') %}{% for i in range(60) %}"
+    "{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}"
+)
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
         ("{{ raise_exception('no') }}", "TemplateError"),
         ("{{ messages[-1]['content'] }}", "each message of a chat once"),
-        ("{{ 9 ** 9 ** 9 }}", "powers"),
         ("{{ ''.__class__.__mro__ }}", "SecurityError"),
+        ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "RecursionError"),
+        ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "RecursionError"),
+        ("{% extends 'itself' %}", "TypeError"),
+        ("{% for message in messages %}", "TemplateSyntaxError"),
     ],
 )
 def test_a_template_that_builds_no_chat_is_refused(source: str, reason: str) -> None:
     with pytest.raises(TemplateError, match=reason):
+        derive_in_process(source, _SPECIALS, ["<|im_end|>"])
+
+
+def test_a_template_is_derived_once_in_another_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = _published("llama3_2")
+    found = derive_template(source, _SPECIALS, ["<|eot_id|>"])
+    assert found == derive_in_process(source, _SPECIALS, ["<|eot_id|>"])
+    monkeypatch.setattr(derived_template, "_derive_in_child", None)
+    assert derive_template(source, _SPECIALS, ["<|eot_id|>"]) == found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")
+@pytest.mark.parametrize("source", [_DOUBLES, "{{ 'a' * 10000000000 }}"])
+def test_a_template_that_takes_all_memory_is_refused(source: str) -> None:
+    with pytest.raises(TemplateError, match="MemoryError"):
         derive_template(source, _SPECIALS, ["<|im_end|>"])
 
 
 def test_a_template_that_loops_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(derived_template, "_RENDER_SECONDS", 0.2)
+    monkeypatch.setattr(derived_template, "_MAX_SECONDS", 0.2)
     loops = "{% for i in range(99999) %}" * 4 + "{% endfor %}" * 4
     with pytest.raises(TemplateError, match=r"more than 0\.2 seconds"):
         derive_template(loops, _SPECIALS, ["<|im_end|>"])
+
+
+def test_a_template_of_a_million_characters_is_refused() -> None:
+    with pytest.raises(TemplateError, match="a million characters"):
+        derive_template("{{ 1 }}" * 200_000, _SPECIALS, ["<|im_end|>"])

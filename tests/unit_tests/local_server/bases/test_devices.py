@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.bases import devices
-from langchain_chatexports.local_server.bases.weights import load_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,15 +47,6 @@ def test_the_faster_one_is_taken_and_measured_once(
     assert len(measured) == rounds
 
 
-@pytest.mark.parametrize(("bfloat16", "times"), [(2.0, 16), (20.0, 6)])
-def test_what_is_clear_is_not_measured_on(
-    monkeypatch: pytest.MonkeyPatch, bfloat16: float, times: int
-) -> None:
-    measured = _takes(monkeypatch, bfloat16=bfloat16, float32=1.0)
-    assert devices.choose_dtype("cpu") == "float32"
-    assert len(measured) == times
-
-
 def test_a_device_that_cannot_multiply_bfloat16_takes_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,10 +70,3 @@ def test_torch_is_asked_for_a_gpu_where_there_is_a_driver(
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(devices, "choose_device", lambda: "cuda")
     assert devices.expected_device() == ("cuda" if has_driver else "cpu")
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_a_base_is_loaded_in_the_precision_that_is_asked_for(
-    tiny_base: Path, dtype: str
-) -> None:
-    assert str(load_base(tiny_base, "cpu", dtype).dtype) == f"torch.{dtype}"

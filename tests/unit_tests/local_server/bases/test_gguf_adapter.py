@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     Matrix,
     NoGGUFError,
-    check_gguf_adapter,
+    is_adapter_of,
     match_matrices,
     write_gguf_adapter,
 )
@@ -120,9 +120,8 @@ def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
     up = tensors[f"base_model.model.model.{_Q}.lora_B.weight"]
     found = header.read("blk.0.attn_q.weight.lora_b")
     np.testing.assert_array_equal(found, up[matrices[_Q].rows])
-    check_gguf_adapter(written, base, "key")
-    with pytest.raises(NoGGUFError, match=r"chatexports\.base"):
-        check_gguf_adapter(written, base, "another file")
+    assert is_adapter_of(written, "key")
+    assert not is_adapter_of(written, "another file")
     assert {path.name for path in adapter.iterdir()} == {*files, "adapter.gguf"}
     if sys.platform != "win32":
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
@@ -139,7 +138,6 @@ def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"bias": "all"}, "bias"),
         ({"rank_pattern": {"q_proj": 4}}, "rank_pattern"),
-        ({"a_variant_of_tomorrow": True}, "a_variant_of_tomorrow"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights"),
         ({"peft_type": "LOHA"}, "no LoRA adapter"),
         ({"lora_alpha": "much"}, "lora_alpha"),

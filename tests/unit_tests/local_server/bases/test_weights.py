@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def _machine(
 ) -> None:
     monkeypatch.setattr(weights, "_size_bytes", lambda _: int(base * _GB))
     monkeypatch.setattr(weights, "_gpu_bytes", lambda: int(gpu * _GB))
-    monkeypatch.setattr(weights, "choose_device", lambda: device)
+    monkeypatch.setattr(weights, "expected_device", lambda: device)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +51,6 @@ def test_4_bits_are_for_bases_that_the_gpu_cannot_hold_twice(
 ) -> None:
     _machine(monkeypatch, base=base, gpu=gpu)
     assert uses_4_bits(tmp_path, device) is expected
-
-
-def test_the_size_is_that_of_the_weights(tmp_path: Path) -> None:
-    (tmp_path / "model-1.safetensors").write_bytes(b"12345")
-    (tmp_path / "model-2.safetensors").write_bytes(b"123")
-    (tmp_path / "tokenizer.json").write_bytes(b"1")
-    assert weights._size_bytes(tmp_path) == 8
 
 
 @pytest.mark.parametrize(
@@ -87,40 +79,6 @@ def test_a_base_that_needs_bitsandbytes_is_refused_without_it(
             check_weights(tmp_path)
     else:
         check_weights(tmp_path)
-
-
-def test_a_small_base_is_known_without_torch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> str:
-        raise AssertionError
-
-    _machine(monkeypatch, base=1, gpu=0.1)
-    monkeypatch.setattr(weights, "choose_device", refuse)
-    check_weights(tmp_path)
-
-
-def test_4_bits_are_those_of_qlora(monkeypatch: pytest.MonkeyPatch) -> None:
-    # transformers asks which bitsandbytes is installed before it takes the settings.
-    known = metadata.version
-    monkeypatch.setattr(
-        metadata,
-        "version",
-        lambda name: "0.50.0" if name == "bitsandbytes" else known(name),
-    )
-    options = weights._4_bit_options(torch.bfloat16, "cuda")
-    config = options["quantization_config"]
-    assert config.load_in_4bit
-    assert config.bnb_4bit_quant_type == "nf4"
-    assert config.bnb_4bit_use_double_quant
-    assert config.bnb_4bit_compute_dtype == torch.bfloat16
-    assert options["device_map"] == {"": "cuda"}
-
-
-def test_a_base_that_fits_is_loaded_as_it_is(tiny_base: Path) -> None:
-    model = load_base(tiny_base, "cpu")
-    assert model.device.type == "cpu"
-    assert getattr(model, "quantization_method", None) is None
 
 
 def test_weights_in_a_pickle_are_never_read(tiny_base: Path, tmp_path: Path) -> None:

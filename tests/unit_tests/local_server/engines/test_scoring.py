@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from openai import OpenAI
     from starlette.testclient import TestClient
 
     from langchain_chatexports.local_server.engines.scoring import TurnScore
@@ -77,11 +76,6 @@ def test_the_route_gives_the_same(http: TestClient, scores: list[TurnScore]) -> 
     )
 
 
-def test_a_chat_without_answers_has_no_scores(http: TestClient) -> None:
-    body = {"model": "tiny", "messages": _CHAT[1:2]}
-    assert http.post("/v1/score", json=body).json()["turns"] == []
-
-
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -98,14 +92,6 @@ def test_what_cannot_be_scored_is_refused(
     response = http.post("/v1/score", json=body)
     assert response.status_code == status
     assert response.json()["error"]["message"]
-
-
-def test_chats_go_on_beside_scores(http: TestClient, client: OpenAI) -> None:
-    http.post("/v1/score", json={"model": "tiny", "messages": _CHAT})
-    answer = client.chat.completions.create(
-        model="tiny", messages=[{"role": "user", "content": "a"}], max_tokens=2
-    )
-    assert answer.choices
 
 
 @pytest.mark.parametrize(

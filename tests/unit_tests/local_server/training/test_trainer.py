@@ -313,7 +313,7 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
 ) -> None:
     pytest.importorskip("xllamacpp")
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    gguf = gguf_file.BaseGGUF(tiny_gguf, "key", matrices)
+    gguf = gguf_file.BaseGGUF(tiny_gguf, "key", lambda: matrices)
     monkeypatch.setattr(export, "gguf_of_base", lambda *_: gguf)
     *_, job, root = trained
     target = export_model(
@@ -422,8 +422,8 @@ def test_a_deleted_model_is_gone_with_its_job_and_text(
         assert _ask(client, name)
         assert client.models.delete(name).deleted
         assert service.files.get(job.training_file) is None
-        in_memory = service.scorer.run(lambda model: list(model._loaded)).result(30)
-        assert in_memory == []
+        in_memory = service.scorer.run(lambda model: model._adapter).result(30)
+        assert in_memory is None
         with pytest.raises(openai.NotFoundError):
             _ask(client, name)
         assert [m.id for m in client.models.list()] == ["tiny"]
@@ -432,7 +432,7 @@ def test_a_deleted_model_is_gone_with_its_job_and_text(
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
+def test_an_adapter_makes_room_for_another_and_comes_back(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     tiny_base: Path,
     tmp_path: Path,
@@ -440,20 +440,14 @@ def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
     *_, root = trained
     (kept,) = list_models(root)
     model = LoadedBase(tiny_base, threads=1)
-    folders = [tmp_path / str(number) for number in range(10)]
-    for folder in folders:
-        shutil.copytree(kept.path, folder)
+    other = Path(shutil.copytree(kept.path, tmp_path / "other"))
 
     def score(adapter: Path | None) -> list[float]:
         return model.negative_log_likelihoods([5, 6, 7, 8], [1, 2, 3], adapter)
 
-    first, plain = score(folders[0]), score(None)
-    for folder in folders[1:]:
-        assert score(folder) == first
-    assert folders[0] not in model._loaded
-    assert len(model._loaded) == 8
-    assert score(folders[0]) == first != plain
-    assert score(None) == plain
+    plain, tuned = score(None), score(kept.path)
+    assert plain != tuned
+    assert [score(each) for each in (other, None, kept.path)] == [tuned, plain, tuned]
 
 
 def test_a_model_keeps_the_system_message_of_its_training(
