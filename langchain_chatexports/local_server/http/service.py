@@ -178,7 +178,7 @@ class LocalService:
     def _warm_up(self) -> None:
         # If this fails, the first request reports the error.
         with contextlib.suppress(Exception):
-            self.tokenizer.context  # noqa: B018 - loads the tokenizer.
+            self.tokenizer.template  # noqa: B018 - derives it.
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by its name, which is never a path or hub id."""
