@@ -66,6 +66,10 @@ class ReplyIndex:
         """Return how many replies there are."""
         return len(self._replies)
 
+    def __iter__(self) -> Iterator[EarlierReply]:
+        """Yield all replies."""
+        return iter(self._replies)
+
     def add(self, reply: EarlierReply) -> None:
         """Add a reply."""
         grams = _grams(reply.message)

@@ -34,6 +34,8 @@ __all__ = [
 # What the model sees of the chat so far; it learned from windows of about this size.
 _REMEMBERED_TURNS = 7
 
+_MAX_TOKENS = 200
+
 _BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 
 
@@ -45,7 +47,8 @@ class ChatSettings:
         system: A system message; `None` for that of the model's training, if there is
             one.
         temperature: Sampling temperature.
-        max_tokens: Longest answer, in tokens.
+        max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
+            of the person's, or 200 where these are not known.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
         label: The name before what the person says, if the model learned it so.
@@ -55,7 +58,7 @@ class ChatSettings:
 
     system: str | None = None
     temperature: float = 0.7
-    max_tokens: int = 200
+    max_tokens: int | None = None
     seed: int | None = None
     recall: Callable[[str], str] | None = None
     label: str | None = None
@@ -68,6 +71,8 @@ class Turn:
 
     line: str
     answer: str = ""
+    is_cut: bool = False
+    """Whether the token limit ended the answer."""
 
 
 @dataclass
@@ -128,6 +133,7 @@ class Voice:
                 for chunk in chain(first, chunks):
                     piece = str(chunk.text)
                     turn.answer += piece
+                    turn.is_cut |= _is_cut(chunk)
                     yield piece
             except OpenAIError as error:
                 if not turn.answer and is_too_long(error):
@@ -169,6 +175,10 @@ class Voice:
         return self.turns[-1].answer
 
 
+def _is_cut(chunk: BaseMessage) -> bool:
+    return chunk.response_metadata.get("finish_reason") == "length"
+
+
 def bubbles_of(text: str) -> list[str]:
     """Return the messages of an answer: its lines, without empty ones."""
     return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
@@ -202,7 +212,7 @@ def make_voice(
         api_key=SecretStr(key),
         temperature=settings.temperature,
         seed=settings.seed,
-        max_completion_tokens=settings.max_tokens,
+        max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
         use_responses_api=False,
     )
     return Voice(

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
+from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import (
     PERSONA_REPLIES,
@@ -66,6 +67,14 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
+
+    @property
+    def reply_tokens(self) -> int | None:
+        """A limit for answers, from the lengths of the replies; `None` without any."""
+        sizes = [len(one.reply.encode("utf-8", "replace")) for one in self.replies]
+        if not sizes:
+            return None
+        return reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes)
 
     @classmethod
     def from_examples(

@@ -70,6 +70,10 @@ class Speaker:
         """Return settings with the person's prompt, as far as none was given."""
         from langchain_chatexports.personas.chat_model import with_voice
 
+        limit = self.tuned.reply_tokens if self.tuned else None
+        if self.voice and limit is None:
+            limit = self.voice.reply_tokens
+        given = replace(given, max_tokens=given.max_tokens or limit)
         if self.voice is None:
             return given
         prompt = ChatPrompt(self.voice.persona, self.voice.label)

@@ -75,6 +75,9 @@ class ServedModel:
     adapter: Path | None
     """The folder of its adapter; `None` for the base."""
 
+    reply_tokens: int | None = None
+    """The limit of its answers where a request has none."""
+
 
 class LocalService:
     """The files, jobs, models and engine of one server."""
@@ -177,7 +180,8 @@ class LocalService:
             return ServedModel(self.base_model, None)
         record = self.models.get(name)
         if record is not None:
-            return ServedModel(name, self.models.folder(record["id"]))
+            folder = self.models.folder(record["id"])
+            return ServedModel(name, folder, record.get("reply_tokens"))
         msg = "The model does not exist on this server."
         other = self.models.other_base(name)
         if other is not None:

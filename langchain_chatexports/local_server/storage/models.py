@@ -72,6 +72,9 @@ class TunedModel:
     label: str | None = None
     """What its owner calls it, see `rename_model`."""
 
+    reply_tokens: int | None = None
+    """The limit of its answers, from the lengths of the person's."""
+
     @property
     def title(self) -> str:
         """What to call it: its label, its person or its short name."""
@@ -127,6 +130,7 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
             person=record.get("person"),
             source=record.get("source"),
             label=record.get("label"),
+            reply_tokens=record.get("reply_tokens"),
         )
         for record in _read_records(data)
     ]

@@ -18,6 +18,7 @@ from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
     TransformersEngine,
 )
+from langchain_chatexports.local_server.sampling import Sampling
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.trainings import run_training, training_spec
 from tests.unit_tests.builders.twins import TWINS, write_twin
@@ -73,7 +74,9 @@ def _greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
 
 def _ask(twin: TrainedTwin, prompt: list[int], adapter: Path | None) -> str:
     pieces: queue.Queue[Any] = queue.Queue()
-    request = GenerationRequest(prompt, _ANSWER_TOKENS, adapter, temperature=0)
+    request = GenerationRequest(
+        prompt, _ANSWER_TOKENS, adapter, Sampling(temperature=0, dry_multiplier=0)
+    )
     twin.engine.submit(request, pieces.put)
     text = ""
     while True:

@@ -20,6 +20,7 @@ from langchain_chatexports.local_server.engines.transformers import (
     TransformersEngine,
 )
 from langchain_chatexports.local_server.http.app import create_app
+from langchain_chatexports.local_server.sampling import Sampling
 from tests.unit_tests.local_server.conftest import KEY
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
         [{"role": "user", "content": "Ready?"}]
     )
     # The tiny base's likeliest words go on and on.
-    return GenerationRequest(prompt, tokens, temperature=0)
+    return GenerationRequest(prompt, tokens, sampling=Sampling(temperature=0))
 
 
 def _wait(condition: Callable[[], Any]) -> None:

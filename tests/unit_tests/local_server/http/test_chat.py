@@ -67,10 +67,10 @@ def test_the_usage_counts_the_prompt_as_the_template_renders_it(
 
 def test_the_usage_counts_what_was_written_up_to_a_stop(client: OpenAI) -> None:
     # Greedy: otherwise a stop could be a part of a character.
-    whole = _text(client, temperature=0)
-    stop = whole[3:5]
-    usage = _ask(client, stop=stop, temperature=0).usage
-    written = [_text(client, max_tokens=limit, temperature=0) for limit in range(1, 13)]
+    greedy: Any = {"temperature": 0, "extra_body": {"dry_multiplier": 0}}
+    stop = _text(client, **greedy)[3:5]
+    usage = _ask(client, stop=stop, **greedy).usage
+    written = [_text(client, max_tokens=limit, **greedy) for limit in range(1, 13)]
     assert usage is not None
     assert usage.completion_tokens == 1 + [stop in text for text in written].index(True)
 

@@ -45,6 +45,7 @@ _FORMAT: Any = {
     "type": "json_schema",
     "json_schema": {"name": "race", "strict": True, "schema": _SCHEMA},
 }
+_GREEDY = {"temperature": 0, "dry_multiplier": 0}
 _TOOL: Any = {"type": "function", "function": {"name": "now"}}
 
 
@@ -140,7 +141,7 @@ def test_a_stop_may_cut_json(http: TestClient) -> None:
 
 
 def test_each_token_has_its_log_probability(http: TestClient) -> None:
-    answer = _ask(http, logprobs=True, top_logprobs=3, max_tokens=5, temperature=0)
+    answer = _ask(http, logprobs=True, top_logprobs=3, max_tokens=5, **_GREEDY)
     logprobs = answer.choices[0].logprobs
     assert logprobs is not None
     assert logprobs.content is not None
