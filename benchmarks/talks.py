@@ -188,6 +188,7 @@ class Bench:
 def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
     voice.hear(line)
     text = "".join(voice.answer())
+    print(".", end="", file=sys.stderr, flush=True)
     return Said(talk, line, text, voice.turns[-1].is_cut, real)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval import ChatIndex
 from langchain_chatexports.samples import write_imessage
@@ -62,6 +65,16 @@ def test_a_model_is_asked_as_its_examples_were(
     first, last = server.chats[-1]["messages"]
     assert first == {"role": "system", "content": system}
     assert last == {"role": "user", "content": f"{user}: Ready?"}
+
+
+def test_answers_are_about_as_long_as_the_persons(tuned: Speaker) -> None:
+    assert tuned.tuned is not None
+    voice = VoicePrompt(replies=ReplyIndex([EarlierReply("Ready?", "Slow. " * 40)]))
+    person = Speaker(voice=voice)
+    assert person.settings(ChatSettings()).max_tokens == 172
+    assert person.settings(ChatSettings(max_tokens=9)).max_tokens == 9
+    limited = replace(tuned, voice=voice, tuned=replace(tuned.tuned, reply_tokens=40))
+    assert limited.settings(ChatSettings()).max_tokens == 40
 
 
 def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None:
