@@ -87,6 +87,9 @@ class Said:
     real: str | None = None
     """What the person replied, where that was the question."""
 
+    prompt: str = ""
+    """The system prompt for what was asked."""
+
 
 class Person:
     """A voice: an export of its older conversations, and the newer ones."""
@@ -189,12 +192,16 @@ def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
     voice.hear(line)
     text = "".join(voice.answer())
     print(".", end="", file=sys.stderr, flush=True)
-    return Said(talk, line, text, voice.turns[-1].is_cut, real)
+    model = voice.model
+    prompt = ""
+    if isinstance(model, PersonaChatModel):
+        prompt = "\n".join(str(m.text) for m in model.voice.invoke(line)[:-1])
+    return Said(talk, line, text, voice.turns[-1].is_cut, real, prompt)
 
 
-def print_row(title: str, person: Person, said: list[Said], prompt: str = "") -> None:
+def print_row(title: str, person: Person, said: list[Said]) -> None:
     """Print the figures of some replies."""
-    replies = [TalkReply(s.text, s.is_cut, prompt, person.names) for s in said]
+    replies = [TalkReply(s.text, s.is_cut, s.prompt, person.names) for s in said]
     figures = measure_talk(replies, language=person.language)
     texts = [one.text for one in said]
     language = person.language or ""
@@ -203,7 +210,7 @@ def print_row(title: str, person: Person, said: list[Said], prompt: str = "") ->
         sum(one.is_cut for one in said),
         sum(not text.strip() for text in texts),
         sum(is_in_other_language(text, language) for text in texts),
-        sum(is_quoting(text, prompt) for text in texts),
+        sum(is_quoting(one.text, one.prompt) for one in said),
         sum(is_continuing(text, person.names) for text in texts),
     )
     cells = [_count(count, len(said)) for count in counts]

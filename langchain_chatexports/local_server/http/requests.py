@@ -198,7 +198,7 @@ class ChatRequest(_Strict):
     dry_multiplier: Annotated[float, Field(ge=0, le=10)] | None = None
     dry_base: Annotated[float, Field(ge=1, le=10)] | None = None
     dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
-    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=10_000_000)] | None = None
+    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=65_536)] | None = None
 
     # Sent by clients, but without effect on a local machine.
     user: str | None = None

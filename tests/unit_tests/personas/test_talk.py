@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
@@ -48,6 +50,17 @@ def test_examples_stand_between_the_system_message_and_the_conversation(
     assert "".join(voice.answer())
     shown = [text for turn in EXAMPLES for text in (turn.line, turn.answer)]
     assert _prompt(server) == ["Be brief.", *shown, "Hello", "Hi", "And now?"]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
+    last = AIMessageChunk(" then", response_metadata={"finish_reason": reason})
+    chunks = [AIMessageChunk("And"), last]
+    model: Any = SimpleNamespace(stream=lambda _messages: iter(chunks))
+    voice = Voice("Tortoise", model)
+    voice.hear("Ready?")
+    assert "".join(voice.answer()) == "And then"
+    assert voice.turns[-1].is_cut == (reason == "length")
 
 
 def test_of_examples_that_do_not_fit_the_last_half_is_shown(
