@@ -45,14 +45,7 @@ from langchain_chatexports import ChatFineTuner, LocalServer
 from langchain_chatexports._languages import main_language
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.evaluation.detector import told_apart
-from langchain_chatexports.evaluation.talk_measures import (
-    TalkReply,
-    is_continuing,
-    is_in_other_language,
-    is_looping,
-    is_quoting,
-    measure_talk,
-)
+from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
 from langchain_chatexports.local_server import find_model
 from langchain_chatexports.personas import PersonaChatModel
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
@@ -192,10 +185,9 @@ def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
     voice.hear(line)
     text = "".join(voice.answer())
     print(".", end="", file=sys.stderr, flush=True)
-    model = voice.model
-    prompt = ""
-    if isinstance(model, PersonaChatModel):
-        prompt = "\n".join(str(m.text) for m in model.voice.invoke(line)[:-1])
+    persona = voice.model if isinstance(voice.model, PersonaChatModel) else None
+    read = persona.voice.invoke(line)[:-1] if persona else []
+    prompt = "".join(str(message.text) for message in read)
     return Said(talk, line, text, voice.turns[-1].is_cut, real, prompt)
 
 
@@ -203,17 +195,11 @@ def print_row(title: str, person: Person, said: list[Said]) -> None:
     """Print the figures of some replies."""
     replies = [TalkReply(s.text, s.is_cut, s.prompt, person.names) for s in said]
     figures = measure_talk(replies, language=person.language)
-    texts = [one.text for one in said]
-    language = person.language or ""
-    counts = (
-        sum(map(is_looping, texts)),
-        sum(one.is_cut for one in said),
-        sum(not text.strip() for text in texts),
-        sum(is_in_other_language(text, language) for text in texts),
-        sum(is_quoting(one.text, one.prompt) for one in said),
-        sum(is_continuing(text, person.names) for text in texts),
+    shares = (
+        *(figures.looping, figures.cut, figures.empty),
+        *(figures.other_language or 0, figures.quoting, figures.continuing),
     )
-    cells = [_count(count, len(said)) for count in counts]
+    cells = [_count(round(share * len(said)), len(said)) for share in shares]
     answers = [one for one in said if one.real]
     real = [str(one.real) for one in answers]
     is_person = real == [one.text for one in answers]
