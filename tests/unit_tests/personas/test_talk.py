@@ -54,8 +54,8 @@ def test_examples_stand_between_the_system_message_and_the_conversation(
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
 def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
-    last = AIMessageChunk(" then", response_metadata={"finish_reason": reason})
-    chunks = [AIMessageChunk("And"), last]
+    last = AIMessageChunk(content=" then", response_metadata={"finish_reason": reason})
+    chunks = [AIMessageChunk(content="And"), last]
     model: Any = SimpleNamespace(stream=lambda _messages: iter(chunks))
     voice = Voice("Tortoise", model)
     voice.hear("Ready?")
