@@ -26,6 +26,7 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
+from langchain_chatexports.local_server.engines.sampling import dry_breakers
 from langchain_chatexports.local_server.engines.scoring import (
     TurnScore,
     score_conversation,
@@ -43,7 +44,6 @@ from langchain_chatexports.local_server.http.requests import (
     TokenizeRequest,
     ToolChoice,
 )
-from langchain_chatexports.local_server.sampling import dry_breakers
 from langchain_chatexports.local_server.storage.data_directory import new_id
 
 if TYPE_CHECKING:

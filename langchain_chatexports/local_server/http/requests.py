@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.http.errors import ApiError
-from langchain_chatexports.local_server.sampling import Sampling
 
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1

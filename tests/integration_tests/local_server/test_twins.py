@@ -13,12 +13,12 @@ from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.chat_template import IGNORED
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.scoring import score_conversation
 from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.sampling import Sampling
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.trainings import run_training, training_spec
 from tests.unit_tests.builders.twins import TWINS, write_twin

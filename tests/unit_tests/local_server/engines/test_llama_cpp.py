@@ -31,13 +31,13 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
+from langchain_chatexports.local_server.engines.sampling import Sampling, dry_breakers
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
     GenerationRequest,
     TextPiece,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.sampling import Sampling, dry_breakers
 from langchain_chatexports.local_server.storage.adapters import save_adapter
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf

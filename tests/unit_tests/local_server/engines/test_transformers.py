@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
     Generation,
@@ -20,7 +21,6 @@ from langchain_chatexports.local_server.engines.transformers import (
     TransformersEngine,
 )
 from langchain_chatexports.local_server.http.app import create_app
-from langchain_chatexports.local_server.sampling import Sampling
 from tests.unit_tests.local_server.conftest import KEY
 
 if TYPE_CHECKING:

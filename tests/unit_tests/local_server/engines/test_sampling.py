@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_chatexports.local_server.engines.sampling import Sampling, dry_breakers
 from langchain_chatexports.local_server.http.requests import ChatRequest
-from langchain_chatexports.local_server.sampling import Sampling, dry_breakers
 
 _DRY = Sampling(dry_multiplier=1.0, dry_base=2.0, dry_allowed_length=2)
 
