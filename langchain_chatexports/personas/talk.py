@@ -49,6 +49,7 @@ class ChatSettings:
         temperature: Sampling temperature.
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
+        max_bubbles: Most messages in an answer; `None` for any number.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
         label: The name before what the person says, if the model learned it so.
@@ -59,6 +60,7 @@ class ChatSettings:
     system: str | None = None
     temperature: float = 0.7
     max_tokens: int | None = None
+    max_bubbles: int | None = None
     seed: int | None = None
     recall: Callable[[str], str] | None = None
     label: str | None = None
@@ -89,6 +91,8 @@ class Voice:
         examples: Returns earlier turns that the model sees before the conversation,
             the most helpful ones last; fewer if they do not fit into its context.
         label: The name before what the person says, if any.
+        max_bubbles: Most messages in an answer, which ends before the next one; `None`
+            for any number.
         server: The model's server, for errors.
         name: The model's name there.
         turns: The conversation, of which it sees the end; less of it if that does not
@@ -102,6 +106,7 @@ class Voice:
     recall: Callable[[str], str] | None = field(default=None, repr=False)
     examples: Callable[[str], Sequence[Turn]] | None = field(default=None, repr=False)
     label: str | None = field(default=None, repr=False)
+    max_bubbles: int | None = None
     server: str = "the server"
     name: str = "the model"
     turns: list[Turn] = field(default_factory=list, repr=False)
@@ -131,10 +136,12 @@ class Voice:
                     )
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
-                    piece = str(chunk.text)
+                    piece, is_last = self._up_to_last_bubble(turn, str(chunk.text))
                     turn.answer += piece
                     turn.is_cut |= _is_cut(chunk)
                     yield piece
+                    if is_last:
+                        return
             except OpenAIError as error:
                 if not turn.answer and is_too_long(error):
                     if examples:
@@ -150,6 +157,15 @@ class Voice:
     def stop(self) -> None:
         """Keep what has arrived of the answer, whatever still arrives."""
         self.turns[-1] = replace(self.turns[-1])
+
+    def _up_to_last_bubble(self, turn: Turn, piece: str) -> tuple[str, bool]:
+        """Return what of a piece belongs to the answer, and whether that ends it."""
+        before = len(turn.answer)
+        text = turn.answer + piece
+        for found in _BETWEEN_BUBBLES.finditer(text):
+            if len(bubbles_of(text[: found.start()])) == self.max_bubbles:
+                return text[before : max(before, found.start())], True
+        return piece, False
 
     def _messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -222,6 +238,7 @@ def make_voice(
         system=settings.system,
         recall=settings.recall,
         label=settings.label,
+        max_bubbles=settings.max_bubbles,
         server=base_url,
         name=name,
     )

@@ -35,7 +35,10 @@ from langchain_chatexports.datasets.replies import (
     show_replies,
 )
 from langchain_chatexports.personas.style import style_card
+from langchain_chatexports.personas.talk import bubbles_of
 from langchain_chatexports.steps import LabelSpeakers
+
+_NEARLY_ALL = 0.99
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
@@ -75,6 +78,12 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         if not sizes:
             return None
         return reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes)
+
+    @property
+    def reply_bubbles(self) -> int | None:
+        """How many messages nearly all replies have at most; `None` without any."""
+        counts = sorted(len(bubbles_of(one.reply)) for one in self.replies)
+        return counts[round(_NEARLY_ALL * (len(counts) - 1))] if counts else None
 
     @classmethod
     def from_examples(

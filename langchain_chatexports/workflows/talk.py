@@ -71,9 +71,14 @@ class Speaker:
         from langchain_chatexports.personas.chat_model import with_voice
 
         limit = self.tuned.reply_tokens if self.tuned else None
+        bubbles = self.voice.reply_bubbles if self.voice else None
         if self.voice and limit is None:
             limit = self.voice.reply_tokens
-        given = replace(given, max_tokens=given.max_tokens or limit)
+        given = replace(
+            given,
+            max_tokens=given.max_tokens or limit,
+            max_bubbles=given.max_bubbles or bubbles,
+        )
         if self.voice is None:
             return given
         prompt = ChatPrompt(self.voice.persona, self.voice.label)

@@ -9,7 +9,13 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
+from langchain_chatexports.personas.talk import (
+    ChatSettings,
+    Turn,
+    Voice,
+    bubbles_of,
+    make_voice,
+)
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -61,6 +67,21 @@ def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
     voice.hear("Ready?")
     assert "".join(voice.answer()) == "And then"
     assert voice.turns[-1].is_cut == (reason == "length")
+
+
+@pytest.mark.parametrize(
+    "chunks", [["One\n\ntwo\n\nthree"], ["One", "\n", "\ntwo", "\n", "\nthree"]]
+)
+def test_an_answer_ends_after_as_many_messages_as_the_person_sends(
+    chunks: list[str],
+) -> None:
+    pieces = [AIMessageChunk(content=text) for text in chunks]
+    model: Any = SimpleNamespace(stream=lambda _messages: iter(pieces))
+    voice = Voice("Tortoise", model, max_bubbles=2)
+    voice.hear("Ready?")
+    assert bubbles_of("".join(voice.answer())) == ["One", "two"]
+    assert bubbles_of(voice.last) == ["One", "two"]
+    assert not voice.turns[-1].is_cut
 
 
 def test_of_examples_that_do_not_fit_the_last_half_is_shown(

@@ -69,9 +69,11 @@ def test_a_model_is_asked_as_its_examples_were(
 
 def test_answers_are_about_as_long_as_the_persons(tuned: Speaker) -> None:
     assert tuned.tuned is not None
-    voice = VoicePrompt(replies=ReplyIndex([EarlierReply("Ready?", "Slow. " * 40)]))
+    slow = EarlierReply("Ready?", f"Slow.\n\n{'Slow. ' * 39}")
+    voice = VoicePrompt(replies=ReplyIndex([slow]))
     person = Speaker(voice=voice)
-    assert person.settings(ChatSettings()).max_tokens == 172
+    assert person.settings(ChatSettings()).max_bubbles == 2
+    assert person.settings(ChatSettings()).max_tokens == 174
     assert person.settings(ChatSettings(max_tokens=9)).max_tokens == 9
     limited = replace(tuned, voice=voice, tuned=replace(tuned.tuned, reply_tokens=40))
     assert limited.settings(ChatSettings()).max_tokens == 40
