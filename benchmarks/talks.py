@@ -62,6 +62,7 @@ VOICES = {"mother": "Mama", "friend": "Vero", "baker": "Mina", "captain": "Oster
 WAYS = ("prompt", "tuned", "shown", "taught")
 _WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
 _TURNS = 12
+_MIN_CONVERSATIONS = 8
 _SHOWN = 4
 _COLUMNS = (
     *("looping", "cut", "empty", "other language", "quoting", "continuing"),
@@ -204,8 +205,8 @@ def print_row(title: str, person: Person, said: list[Said]) -> None:
     real = [str(one.real) for one in answers]
     is_person = real == [one.text for one in answers]
     told = "-"
-    if answers and not is_person:
-        groups = [one.talk for one in answers]
+    groups = [one.talk for one in answers]
+    if len(set(groups)) >= _MIN_CONVERSATIONS and not is_person:
         found = told_apart(real, [one.text for one in answers], groups)
         low, high = found.interval
         told = f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
