@@ -255,7 +255,9 @@ def voices_at(
     voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
     if compare is None:
         return voices
-    beside = replace(own, persona=None) if compare == base else own
+    beside = own
+    if compare == base:
+        beside = replace(own, persona=None, max_bubbles=None)
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
 
 
