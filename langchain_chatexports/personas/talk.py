@@ -50,6 +50,7 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
         max_bubbles: Most messages in an answer; `None` for any number.
+        stops: Where an answer ends before the model says so.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
         label: The name before what the person says, if the model learned it so.
@@ -61,6 +62,7 @@ class ChatSettings:
     temperature: float = 0.7
     max_tokens: int | None = None
     max_bubbles: int | None = None
+    stops: tuple[str, ...] = ()
     seed: int | None = None
     recall: Callable[[str], str] | None = None
     label: str | None = None
@@ -229,6 +231,7 @@ def make_voice(
         temperature=settings.temperature,
         seed=settings.seed,
         max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
+        stop_sequences=list(settings.stops) or None,
         use_responses_api=False,
     )
     return Voice(

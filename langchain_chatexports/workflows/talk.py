@@ -221,6 +221,11 @@ def voices_on(
     if speaker.model is None:
         speaker = replace(speaker, model=server.base_model)
     where = (server.base_url, server.api_key)
+    if speaker.voice:
+        # What a model goes on with: its prompt's list of replies, or the user's line.
+        label = speaker.settings(settings).label
+        stops = ("\n> ", f"\n{label}: ") if label else ("\n> ",)
+        settings = replace(settings, stops=stops)
     if compare is None and with_base:
         compare, title = server.base_model, _BASE_TITLE
     else:

@@ -79,6 +79,14 @@ def test_answers_are_about_as_long_as_the_persons(tuned: Speaker) -> None:
     assert limited.settings(ChatSettings()).max_tokens == 40
 
 
+def test_an_answer_ends_before_somebody_elses_message(
+    here: Any, server: OpenAIServer, tuned: Speaker
+) -> None:
+    with talk(tuned, data_dir=here.data_dir) as ask:
+        assert ask("Ready?")
+    assert server.chats[-1]["stop"] == ["\n> ", "\nHare: "]
+
+
 def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None:
     base, own = voices_on(here, tuned, ChatSettings(), with_base=True)
     assert (base.title, base.name) == ("base model", BASE_MODEL)
