@@ -56,13 +56,13 @@ from langchain_chatexports import (
     LocalServer,
     to_training_examples,
 )
+from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     question_of,
     show_replies,
 )
-from langchain_chatexports.evaluation.answers import reply_token_limit
 from langchain_chatexports.evaluation.contestants import NEAREST
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.copies import CopyIndex, copied

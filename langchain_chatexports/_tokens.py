@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from math import ceil
@@ -18,6 +18,8 @@ MIN_BYTES_PER_TOKEN = 2.8
 """UTF-8 bytes a token: with it, bytes give an upper bound for chat text (though not for
 rows of rare symbols)."""
 
+_MIN_LIMIT, _MAX_LIMIT = 16, 256
+_NEARLY_ALL = 0.99
 # Name (the sha1 of its URL) and sha256 of each encoding's file in tiktoken's cache.
 _FILES = {
     "cl100k_base": (
@@ -51,6 +53,13 @@ def token_counter(name: str) -> Callable[[str], int]:
 def tokens_by_bytes(text: str) -> int:
     """Estimate a text's tokens by its UTF-8 bytes, on average; some texts have more."""
     return _by_bytes(text, BYTES_PER_TOKEN)
+
+
+def reply_token_limit(tokens: Iterable[float]) -> int:
+    """Return a limit for replies: twice the tokens that 99 % of a person's have."""
+    sizes = sorted(tokens)
+    size = sizes[ceil(_NEARLY_ALL * len(sizes)) - 1]
+    return max(_MIN_LIMIT, min(_MAX_LIMIT, 2 * ceil(size)))
 
 
 def has_encoding(name: str) -> bool:

@@ -98,8 +98,14 @@ def chat(
         typer.Option(metavar="T", min=0, max=2, help="How much answers vary."),
     ] = 0.7,
     max_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Longest answer, in tokens.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Longest answer, in tokens. Default: by the person's messages.",
+            show_default=False,
+        ),
+    ] = None,
     compare: Annotated[
         str | None,
         typer.Option(

@@ -50,12 +50,9 @@ class ReplyIndex:
         """Return how many replies there are."""
         return len(self._replies)
 
-    @property
-    def longest_run(self) -> int:
-        """How many messages the person sent in a row at most, each on its line."""
-        texts = (one.reply for one in self._replies)
-        runs = ([line for line in text.split("\n") if line.strip()] for text in texts)
-        return max(map(len, runs), default=0)
+    def __iter__(self) -> Iterator[EarlierReply]:
+        """Yield all replies."""
+        return iter(self._replies)
 
     def add(self, reply: EarlierReply) -> None:
         """Add a reply."""

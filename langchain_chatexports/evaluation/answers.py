@@ -1,11 +1,10 @@
 """Scores and replies of all contestants for the same held-out turns."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from langchain_chatexports._tokens import BYTES_PER_TOKEN
+from langchain_chatexports._tokens import BYTES_PER_TOKEN, reply_token_limit
 from langchain_chatexports.datasets.replies import ReplyIndex
 from langchain_chatexports.evaluation.contestants import TITLES, Contestant, Prompt
 from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
@@ -21,8 +20,6 @@ from langchain_chatexports.exceptions import TrainingDataError
 Progress = Callable[[str, int, int], None]
 """Called with the stage, how many of its turns are done, and how many there are."""
 
-_MIN_LIMIT, _MAX_LIMIT = 16, 256
-_NEARLY_ALL = 0.99
 _NOT_SCORED = "the replies were not scored"
 
 
@@ -142,13 +139,6 @@ def collect_answers(
         too_long=len(turns) - len(fits),
         shortened=sum(prompt.shortened for prompt in prompts.values()),
     )
-
-
-def reply_token_limit(tokens: Iterable[float]) -> int:
-    """Return twice the tokens that 99 % of the person's replies have at most."""
-    sizes = sorted(tokens)
-    size = sizes[math.ceil(_NEARLY_ALL * len(sizes)) - 1]
-    return max(_MIN_LIMIT, min(_MAX_LIMIT, 2 * math.ceil(size)))
 
 
 def _tokens(

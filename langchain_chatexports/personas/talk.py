@@ -34,6 +34,8 @@ __all__ = [
 # What the model sees of the chat so far; it learned from windows of about this size.
 _REMEMBERED_TURNS = 7
 
+_MAX_TOKENS = 200
+
 _BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 
 
@@ -45,7 +47,10 @@ class ChatSettings:
         system: A system message; `None` for that of the model's training, if there is
             one.
         temperature: Sampling temperature.
-        max_tokens: Longest answer, in tokens.
+        max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
+            of the person's, or 200 where these are not known.
+        max_bubbles: Most messages in an answer; `None` for any number.
+        stops: Where an answer ends before the model says so.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
         refusal: Returns the answer to a line that asks what nobody can know, of the
@@ -53,18 +58,18 @@ class ChatSettings:
         label: The name before what the person says, if the model learned it so.
         persona: Returns the chat model with a person's voice before it, such as
             `PersonaChatModel` does.
-        max_bubbles: How many messages an answer has at most; `None` for any number.
     """
 
     system: str | None = None
     temperature: float = 0.7
-    max_tokens: int = 200
+    max_tokens: int | None = None
+    max_bubbles: int | None = None
+    stops: tuple[str, ...] = ()
     seed: int | None = None
     recall: Callable[[str], str] | None = None
     refusal: Callable[[str, str], str | None] | None = None
     label: str | None = None
     persona: Callable[[BaseChatModel], BaseChatModel] | None = None
-    max_bubbles: int | None = None
 
 
 @dataclass
@@ -73,6 +78,8 @@ class Turn:
 
     line: str
     answer: str = ""
+    is_cut: bool = False
+    """Whether the token limit ended the answer."""
 
 
 @dataclass
@@ -138,6 +145,7 @@ class Voice:
                     text = first_bubbles(longer, self.max_bubbles)
                     piece = text[len(turn.answer) :]
                     turn.answer = text
+                    turn.is_cut |= _is_cut(chunk)
                     yield piece
                     if text != longer:
                         return
@@ -182,6 +190,10 @@ class Voice:
         if self.has_bubbles:
             return bubbles_of(whole)
         return [whole] if whole else []
+
+
+def _is_cut(chunk: BaseMessage) -> bool:
+    return chunk.response_metadata.get("finish_reason") == "length"
 
 
 def bubbles_of(text: str) -> list[str]:
@@ -229,7 +241,8 @@ def make_voice(
         api_key=SecretStr(key),
         temperature=settings.temperature,
         seed=settings.seed,
-        max_completion_tokens=settings.max_tokens,
+        max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
+        stop_sequences=list(settings.stops) or None,
         use_responses_api=False,
     )
     return Voice(

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
+from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import (
     PERSONA_REPLIES,
@@ -34,7 +35,10 @@ from langchain_chatexports.datasets.replies import (
     show_replies,
 )
 from langchain_chatexports.personas.style import style_card
+from langchain_chatexports.personas.talk import bubbles_of
 from langchain_chatexports.steps import LabelSpeakers
+
+_NEARLY_ALL = 0.99
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
@@ -66,6 +70,20 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
+
+    @property
+    def reply_tokens(self) -> int | None:
+        """A limit for answers, from the lengths of the replies; `None` without any."""
+        sizes = [len(one.reply.encode("utf-8", "replace")) for one in self.replies]
+        if not sizes:
+            return None
+        return reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes)
+
+    @property
+    def reply_bubbles(self) -> int | None:
+        """How many messages nearly all replies have at most; `None` without any."""
+        counts = sorted(len(bubbles_of(one.reply)) for one in self.replies)
+        return counts[round(_NEARLY_ALL * (len(counts) - 1))] if counts else None
 
     @classmethod
     def from_examples(

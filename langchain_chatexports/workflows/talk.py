@@ -92,6 +92,15 @@ class Speaker:
         """Return settings with the person's prompt, as far as none was given."""
         from langchain_chatexports.personas.chat_model import with_voice
 
+        limit = self.tuned.reply_tokens if self.tuned else None
+        bubbles = self.voice.reply_bubbles if self.voice else None
+        if self.voice and limit is None:
+            limit = self.voice.reply_tokens
+        given = replace(
+            given,
+            max_tokens=given.max_tokens or limit,
+            max_bubbles=given.max_bubbles or bubbles,
+        )
         if self.voice is None:
             return given
         prompt = ChatPrompt(self.voice.persona, self.voice.label)
@@ -102,7 +111,6 @@ class Speaker:
             system=prompt.system if given.system is None else given.system,
             label=prompt.label,
             persona=with_voice(self.voice),
-            max_bubbles=given.max_bubbles or self.voice.replies.longest_run or None,
         )
 
 
@@ -241,6 +249,11 @@ def voices_on(
     if speaker.model is None:
         speaker = replace(speaker, model=server.base_model)
     where = (server.base_url, server.api_key)
+    if speaker.voice:
+        # What a model goes on with: its prompt's list of replies, or the user's line.
+        label = speaker.settings(settings).label
+        stops = ("\n> ", f"\n{label}: ") if label else ("\n> ",)
+        settings = replace(settings, stops=stops)
     if compare is None and with_base:
         compare, title = server.base_model, _BASE_TITLE
     else:
@@ -275,7 +288,9 @@ def voices_at(
     voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
     if compare is None:
         return voices
-    beside = replace(own, persona=None) if compare == base else own
+    beside = own
+    if compare == base:
+        beside = replace(own, persona=None, max_bubbles=None)
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
 
 

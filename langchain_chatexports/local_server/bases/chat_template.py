@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from typing_extensions import Self
@@ -61,6 +62,11 @@ class LabeledExample:
     def learned_tokens(self) -> int:
         """How many tokens carry loss."""
         return sum(label != IGNORED for label in self.labels)
+
+    def reply_sizes(self) -> list[int]:
+        """Return how many tokens each learned reply has, its end included."""
+        runs = groupby(self.labels, key=lambda label: label != IGNORED)
+        return [len(list(labels)) for is_learned, labels in runs if is_learned]
 
 
 class Vocabulary(NamedTuple):

@@ -17,6 +17,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.devices import choose_device
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import read_json
 
@@ -40,8 +41,7 @@ class GenerationRequest:
     prompt: list[int]
     max_tokens: int
     adapter: Path | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
+    sampling: Sampling = field(default_factory=Sampling)
     stops: list[str] = field(default_factory=list)
     seed: int | None = None
 
@@ -196,17 +196,30 @@ class LoadedBase:
             is_found = generation.is_cancelled or writer.is_ended
             return torch.full((ids.shape[0],), is_found, device=ids.device)
 
+        def penalize(ids: Any, scores: Any) -> Any:
+            tokens = ids[0].tolist()
+            answered = len(tokens) - len(request.prompt)
+            for token, penalty in chosen.dry_penalties(tokens, answered).items():
+                scores[0, token] -= penalty
+            return scores
+
         request = generation.request
         self._activate(request.adapter)
         writer = _Writer(generation, tokenizer, ends)
-        is_cold = request.temperature < _MIN_TEMPERATURE or request.top_p <= 0
-        sampling = {"temperature": request.temperature, "top_p": request.top_p}
+        chosen = request.sampling
+        is_cold = chosen.temperature < _MIN_TEMPERATURE or chosen.top_p <= 0
+        sampling = {
+            "temperature": chosen.temperature,
+            "min_p": chosen.min_p or None,
+            "top_p": chosen.top_p,
+            "top_k": 0,
+        }
         config = GenerationConfig(
             max_new_tokens=request.max_tokens,
             eos_token_id=sorted(ends),
             pad_token_id=min(ends, default=0),
             do_sample=not is_cold,
-            **({} if is_cold else {**sampling, "top_k": 0}),
+            **({} if is_cold else sampling),
         )
         seed = request.seed
         torch.manual_seed(_random_seed() if seed is None else seed % 2**63)
@@ -216,6 +229,7 @@ class LoadedBase:
                 prompt,
                 generation_config=config,
                 attention_mask=torch.ones_like(prompt),
+                logits_processor=[penalize],
                 stopping_criteria=[is_done],
                 streamer=writer,
             )

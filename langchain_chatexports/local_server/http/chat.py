@@ -26,6 +26,7 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
+from langchain_chatexports.local_server.engines.sampling import dry_breakers
 from langchain_chatexports.local_server.engines.scoring import (
     TurnScore,
     score_conversation,
@@ -110,8 +111,9 @@ async def _hand_on(
     """Hand a request on to llama.cpp, and its response to the client."""
     import httpx
 
-    content = await run_in_threadpool(_handed_on, service, engine, body)
-    tokens = len(content) // _BYTES_PER_TOKEN + (body.token_limit() or _DEFAULT_TOKENS)
+    limit = _token_limit(body, model)
+    content = await run_in_threadpool(_handed_on, service, engine, body, limit)
+    tokens = len(content) // _BYTES_PER_TOKEN + limit
     response = await stack.enter_async_context(
         engine.answer(model.adapter, content, name=model.name, tokens=tokens)
     )
@@ -125,8 +127,15 @@ async def _hand_on(
     return _event_stream(_chunks(response))
 
 
+def _token_limit(body: ChatRequest, model: "ServedModel") -> int:
+    given = body.token_limit()
+    if given or body.has_form:
+        return given or _DEFAULT_TOKENS
+    return model.reply_tokens or _DEFAULT_TOKENS
+
+
 def _handed_on(
-    service: "LocalService", engine: LlamaCppEngine, body: ChatRequest
+    service: "LocalService", engine: LlamaCppEngine, body: ChatRequest, limit: int
 ) -> bytes:
     """Return a request in llama.cpp's words, which has other defaults than OpenAI's."""
     _check_biases(body, service)
@@ -163,13 +172,12 @@ def _handed_on(
     if body.stream_options and body.stream_options.include_usage:
         given["stream_options"] = {"include_usage": True}
     given.update(
-        max_tokens=body.token_limit() or _DEFAULT_TOKENS,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
+        max_tokens=limit,
+        **asdict(body.sampling()),
+        dry_sequence_breakers=dry_breakers(template.derived.assistant_header),
         top_k=0,
-        min_p=0.0,
-        # The order of OpenAI's and of transformers' sampling.
-        samplers=["penalties", "temperature", "top_p"],
+        # The order of transformers' sampling.
+        samplers=["penalties", "dry", "temperature", "min_p", "top_p"],
         seed=_MAX_SEED if body.seed is None else body.seed % _MAX_SEED,
         # A surrogate that stands alone is never generated.
         stop=[stop for stop in body.stops() if _is_unicode(stop)],
@@ -252,12 +260,10 @@ async def _generate(
     request = GenerationRequest(
         prompt=prompt,
         max_tokens=min(
-            body.token_limit() or _DEFAULT_TOKENS,
-            service.tokenizer.context - len(prompt),
+            _token_limit(body, model), service.tokenizer.context - len(prompt)
         ),
         adapter=model.adapter,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
+        sampling=body.sampling(),
         stops=body.stops(),
         seed=body.seed,
     )

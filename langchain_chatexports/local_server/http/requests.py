@@ -1,6 +1,7 @@
 """Models of the request bodies, with strict types, known names and ranges."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
 from openai.types.chat import (
@@ -15,6 +16,7 @@ from openai.types.shared import (
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.http.errors import ApiError
 
 _MAX_SEED = 2**63 - 1
@@ -141,6 +143,13 @@ class ChatRequest(_Strict):
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-_MAX_SEED, le=_MAX_SEED)] | None = None
 
+    # llama.cpp's, where OpenAI has none; the defaults are those of `Sampling`.
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    dry_multiplier: Annotated[float, Field(ge=0, le=10)] | None = None
+    dry_base: Annotated[float, Field(ge=1, le=10)] | None = None
+    dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
+    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=65_536)] | None = None
+
     # Sent by clients, but without effect on a local machine.
     user: str | None = None
     metadata: dict[str, str] | None = None
@@ -181,6 +190,20 @@ class ChatRequest(_Strict):
     # Not supported: accepted only with the value that requests nothing.
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
+
+    @property
+    def has_form(self) -> bool:
+        """Whether the answer is no talk, but JSON or a call of a tool."""
+        has_format = self.response_format and self.response_format.type != "text"
+        return bool(has_format or self.tools)
+
+    def sampling(self) -> Sampling:
+        """Return how tokens are chosen."""
+        default = Sampling()
+        if self.has_form:
+            default = default.without_talk()
+        names = {field.name for field in fields(Sampling)}
+        return replace(default, **self.model_dump(exclude_none=True, include=names))
 
     def stops(self) -> list[str]:
         """Return the stop sequences."""

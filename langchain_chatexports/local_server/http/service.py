@@ -80,6 +80,9 @@ class ServedModel:
     adapter: Path | None
     """The folder of its adapter; `None` for the base."""
 
+    reply_tokens: int | None = None
+    """The limit of its answers where a request has none."""
+
 
 class LocalService:
     """The files, jobs, models and engines of one server."""
@@ -186,7 +189,7 @@ class LocalService:
             return ServedModel(self.base_model, None)
         model = self.models.get(name)
         if model is not None:
-            return ServedModel(name, model.path)
+            return ServedModel(name, model.path, model.reply_tokens)
         msg = "The model does not exist on this server."
         other = self.models.of_any_base(name)
         if other is not None:

@@ -72,6 +72,9 @@ class TunedModel:
     label: str | None = None
     """What its owner calls it, see `rename_model`."""
 
+    reply_tokens: int | None = None
+    """The limit of its answers, from the lengths of the person's."""
+
     @property
     def title(self) -> str:
         """What to call it: its label, its person or its short name."""
@@ -251,6 +254,7 @@ def _read_model(folder: Path) -> TunedModel | None:
             person=record.get("person"),
             source=record.get("source"),
             label=record.get("label"),
+            reply_tokens=record.get("reply_tokens"),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         msg = (

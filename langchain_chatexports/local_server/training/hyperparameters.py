@@ -2,8 +2,8 @@
 
 | | auto |
 | --- | --- |
-| `n_epochs` | 3; 2 above 20 examples, 1 above 1000 |
-| `batch_size` | 1 on a CPU, where padding costs more than batching gains; otherwise 4 |
+| `n_epochs` | 2, below 25 examples as many as 50 steps take, at most 4; 1 above 1000 |
+| `batch_size` | 1 on a CPU, otherwise 4, or less where that leaves 50 steps |
 | `learning_rate_multiplier` | 1, times the rate below |
 
 | model | rate |
@@ -12,9 +12,11 @@
 | up to 2 billion | 2e-4 |
 | larger | 1e-4 |
 
-More overfits: on 29 windows of the Tortoise's chats, the held-out loss was above the
-base's after 3 epochs at 1e-3, and well below it after 2 at 5e-4
-(`benchmarks/held_out_loss.py`).
+Fewer than about 50 steps leave out what ends a reply: models go on with more messages,
+most of all if their prompt shows replies that their training did not
+(`benchmarks/talks.py`). More overfits: on 29 windows of the Tortoise's chats, the
+held-out loss was above the base's after 3 epochs at 1e-3, and well below it after 2 at
+5e-4 (`benchmarks/held_out_loss.py`). On a CPU, padding costs more than batching gains.
 """
 
 import math
@@ -28,6 +30,8 @@ LORA_RANK = 16
 
 _SMALL_MODEL, _MEDIUM_MODEL = 300_000_000, 2_000_000_000
 _FEW_STEPS = 50
+_MIN_STEPS, _MAX_EPOCHS = 50, 4
+_MAX_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,14 @@ def resolve_hyperparameters(
 ) -> Hyperparameters:
     """Return hyperparameters with `"auto"` and missing values resolved."""
     values = {name: value for name, value in requested.items() if value != "auto"}
+    epochs = values.get("n_epochs") or _epochs(examples)
+    batch = 1
+    if device != "cpu":
+        batch = max(1, min(_MAX_BATCH, epochs * examples // _MIN_STEPS))
     return Hyperparameters(
-        n_epochs=values.get("n_epochs") or _epochs(examples),
+        n_epochs=epochs,
         # A batch is never larger than the data.
-        batch_size=min(
-            values.get("batch_size") or (1 if device == "cpu" else 4), examples
-        ),
+        batch_size=min(values.get("batch_size") or batch, examples),
         learning_rate_multiplier=values.get("learning_rate_multiplier") or 1.0,
     )
 
@@ -83,4 +89,4 @@ def lora_config(model: Any) -> Any:
 def _epochs(examples: int) -> int:
     if examples > 1000:  # noqa: PLR2004 - see the table above.
         return 1
-    return 2 if examples > 20 else 3  # noqa: PLR2004
+    return min(max(2, math.ceil(_MIN_STEPS / max(1, examples))), _MAX_EPOCHS)

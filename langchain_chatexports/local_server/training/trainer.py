@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
@@ -208,7 +209,7 @@ def train(
     # The tuned model goes with the template that it was trained with.
     tokenizer.chat_template = template.source
     progress.write_choice(trainer.state, epochs)
-    _publish(spec, trainer, data.tokens * epochs, examples["training_file"])
+    _publish(spec, trainer, data, epochs, examples["training_file"])
 
 
 def _check_disk(spec: TrainingSpec, model: Any) -> None:
@@ -378,7 +379,11 @@ def _as_dataset(labeled: LabeledDataset) -> Any:
 
 
 def _publish(
-    spec: TrainingSpec, trainer: Any, tokens: int, examples: list[dict[str, Any]]
+    spec: TrainingSpec,
+    trainer: Any,
+    data: LabeledDataset,
+    epochs: int,
+    examples: list[dict[str, Any]],
 ) -> None:
     folder = spec.folder / "model"
     save_adapter(trainer.model, folder)
@@ -394,7 +399,10 @@ def _publish(
         "step": trainer.state.best_global_step or trainer.state.global_step,
         "metrics": losses,
         "created_at": int(time.time()),
-        "trained_tokens": tokens,
+        "trained_tokens": data.tokens * epochs,
+        "reply_tokens": reply_token_limit(
+            size for example in data.examples for size in example.reply_sizes()
+        ),
         "system_prompt": prompt.system,
         "user_label": prompt.label,
         "replies": prompt.replies,

@@ -13,6 +13,7 @@ from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.chat_template import IGNORED
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.scoring import score_conversation
 from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
@@ -73,7 +74,9 @@ def _greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
 
 def _ask(twin: TrainedTwin, prompt: list[int], adapter: Path | None) -> str:
     pieces: queue.Queue[Any] = queue.Queue()
-    request = GenerationRequest(prompt, _ANSWER_TOKENS, adapter, temperature=0)
+    request = GenerationRequest(
+        prompt, _ANSWER_TOKENS, adapter, Sampling(temperature=0, dry_multiplier=0)
+    )
     twin.engine.submit(request, pieces.put)
     text = ""
     while True:

@@ -110,10 +110,17 @@ def test_every_public_name_of_the_room_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "epochs"), [(10, 3), (20, 3), (21, 2), (1000, 2), (1001, 1)]
+    ("examples", "epochs"),
+    [(0, 4), (10, 4), (20, 3), (24, 3), (25, 2), (1000, 2), (1001, 1)],
 )
 def test_epochs_depend_on_the_size_of_the_data(examples: int, epochs: int) -> None:
     assert resolve_hyperparameters({}, examples=examples).n_epochs == epochs
+
+
+@pytest.mark.parametrize(("examples", "batch"), [(10, 1), (50, 2), (100, 4), (999, 4)])
+def test_a_batch_leaves_about_fifty_steps(examples: int, batch: int) -> None:
+    found = resolve_hyperparameters({}, examples=examples, device="cuda")
+    assert found.batch_size == batch
 
 
 def test_what_the_client_asks_for_comes_first() -> None:

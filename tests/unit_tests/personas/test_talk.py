@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
+    bubbles_of,
     first_bubbles,
     make_voice,
 )
@@ -70,6 +73,32 @@ def voice(server: OpenAIServer) -> Voice:
 
 def _prompt(server: OpenAIServer) -> list[str]:
     return [message["content"] for message in server.chats[-1]["messages"]]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
+    last = AIMessageChunk(content=" then", response_metadata={"finish_reason": reason})
+    chunks = [AIMessageChunk(content="And"), last]
+    model: Any = SimpleNamespace(stream=lambda _messages: iter(chunks))
+    voice = Voice("Tortoise", model)
+    voice.hear("Ready?")
+    assert "".join(voice.answer()) == "And then"
+    assert voice.turns[-1].is_cut == (reason == "length")
+
+
+@pytest.mark.parametrize(
+    "chunks", [["One\n\ntwo\n\nthree"], ["One", "\n", "\ntwo", "\n", "\nthree"]]
+)
+def test_an_answer_ends_after_as_many_messages_as_the_person_sends(
+    chunks: list[str],
+) -> None:
+    pieces = [AIMessageChunk(content=text) for text in chunks]
+    model: Any = SimpleNamespace(stream=lambda _messages: iter(pieces))
+    voice = Voice("Tortoise", model, max_bubbles=2)
+    voice.hear("Ready?")
+    assert bubbles_of("".join(voice.answer())) == ["One", "two"]
+    assert bubbles_of(voice.last) == ["One", "two"]
+    assert not voice.turns[-1].is_cut
 
 
 def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
 from langchain_chatexports.exceptions import ChatExportError, FineTuningError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import person_of, prepare, talk, train
@@ -66,6 +69,26 @@ def test_a_model_is_asked_as_its_examples_were(
     first, last = server.chats[-1]["messages"]
     assert first == {"role": "system", "content": system}
     assert last == {"role": "user", "content": f"{user}: Ready?"}
+
+
+def test_answers_are_about_as_long_as_the_persons(tuned: Speaker) -> None:
+    assert tuned.tuned is not None
+    slow = EarlierReply("Ready?", f"Slow.\n\n{'Slow. ' * 39}")
+    voice = VoicePrompt(replies=ReplyIndex([slow]))
+    person = Speaker(voice=voice)
+    assert person.settings(ChatSettings()).max_bubbles == 2
+    assert person.settings(ChatSettings()).max_tokens == 174
+    assert person.settings(ChatSettings(max_tokens=9)).max_tokens == 9
+    limited = replace(tuned, voice=voice, tuned=replace(tuned.tuned, reply_tokens=40))
+    assert limited.settings(ChatSettings()).max_tokens == 40
+
+
+def test_an_answer_ends_before_somebody_elses_message(
+    here: Any, server: OpenAIServer, tuned: Speaker
+) -> None:
+    with talk(tuned, data_dir=here.data_dir) as ask:
+        assert ask("Ready?")
+    assert server.chats[-1]["stop"] == ["\n> ", "\nHare: "]
 
 
 def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None:

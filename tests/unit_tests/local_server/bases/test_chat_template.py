@@ -98,6 +98,13 @@ def test_an_example_whose_answers_are_all_beyond_the_cut_learns_nothing() -> Non
     assert labeled.is_cut
 
 
+def test_a_reply_is_as_long_as_what_is_learned_of_it() -> None:
+    chat = [_user("a"), _assistant("b"), _user("c " * 9), _assistant("speed " * 5)]
+    short, long = _template().label(chat, max_length=100).reply_sizes()
+    assert short == len(_TOKENIZER.encode("b")) + 1
+    assert long == len(_TOKENIZER.encode("speed " * 5)) + 1
+
+
 def test_a_control_token_in_a_message_ends_no_turn() -> None:
     chat = [_user("x<|im_end|>\n<|im_start|>assistant\nfake"), _assistant("real")]
     assert _learned(chat) == ["real<|im_end|>"]

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
+from langchain_chatexports.local_server.engines.sampling import Sampling, dry_breakers
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
     GenerationRequest,
@@ -109,15 +111,21 @@ async def _wait(condition: Callable[[], Any]) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("multiplier", [0.0, 0.8])
 async def test_the_likeliest_answer_is_that_of_transformers(
-    engine: LlamaCppEngine, tokenizer: ChatTokenizer, tiny_base: Path
+    engine: LlamaCppEngine,
+    tokenizer: ChatTokenizer,
+    tiny_base: Path,
+    multiplier: float,
 ) -> None:
     other = TransformersEngine(tiny_base, tokenizer, threads=1)
     pieces: list[TextPiece] = []
     prompt = tokenizer.template.prompt_ids(_HELLO)
-    request = GenerationRequest(prompt, 12, temperature=0)
+    sampling = Sampling(temperature=0, dry_multiplier=multiplier)
+    breakers = dry_breakers(tokenizer.template.derived.assistant_header)
+    request = GenerationRequest(prompt, 40, sampling=sampling)
     other.submit(request, pieces.append)
-    found = await _ask(engine, 12)
+    found = await _ask(engine, 40, **asdict(sampling), dry_sequence_breakers=breakers)
     await _wait(lambda: pieces and pieces[-1].finish_reason)
     other.close()
     assert found["choices"][0]["message"]["content"] == "".join(

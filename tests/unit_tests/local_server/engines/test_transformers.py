@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
     Generation,
@@ -53,7 +54,7 @@ def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
         [{"role": "user", "content": "Ready?"}]
     )
     # The tiny base's likeliest words go on and on.
-    return GenerationRequest(prompt, tokens, temperature=0)
+    return GenerationRequest(prompt, tokens, sampling=Sampling(temperature=0))
 
 
 def _wait(condition: Callable[[], Any]) -> None:

@@ -47,7 +47,7 @@ def _messages(client: OpenAI, job: FineTuningJob) -> list[str]:
 def test_a_job_waits_with_numbers_in_place_of_auto(order: Callable[..., Any]) -> None:
     job = order()
     assert (job.status, job.model, job.fine_tuned_model) == ("queued", "tiny", None)
-    assert job.hyperparameters.n_epochs == 3
+    assert job.hyperparameters.n_epochs == 4
     assert job.hyperparameters.batch_size == 1
     assert job.hyperparameters.learning_rate_multiplier == 1
 

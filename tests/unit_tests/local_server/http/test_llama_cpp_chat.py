@@ -37,6 +37,7 @@ _FORMAT: Any = {
     "type": "json_schema",
     "json_schema": {"name": "race", "strict": True, "schema": _SCHEMA},
 }
+_GREEDY = {"temperature": 0, "dry_multiplier": 0}
 _TOOL: Any = {"type": "function", "function": {"name": "now"}}
 
 
@@ -110,7 +111,7 @@ def test_the_sdk_parses_an_answer_into_a_model(client: OpenAI) -> None:
 
 
 def test_each_token_has_its_log_probability(http: TestClient) -> None:
-    answer = _ask(http, logprobs=True, top_logprobs=3, max_tokens=5, temperature=0)
+    answer = _ask(http, logprobs=True, top_logprobs=3, max_tokens=5, **_GREEDY)
     logprobs = answer.choices[0].logprobs
     assert logprobs is not None
     assert logprobs.content is not None

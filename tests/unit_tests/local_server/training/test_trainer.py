@@ -468,6 +468,8 @@ def test_a_model_keeps_the_system_message_of_its_training(
     assert record["system_prompt"] == "Be slow."
     assert record["user_label"] == "Hare"
     assert record["replies"] == 1
+    # Shorter replies leave room for a longer one.
+    assert record["reply_tokens"] == 16
 
 
 def test_a_model_holds_one_adapter_and_nothing_to_continue_from(

@@ -1,0 +1,265 @@
+"""What models say in free talks: loops, cuts, other languages, and distinct replies.
+
+```
+python -m benchmarks.talks -o RESULTS                            # the embedded base
+python -m benchmarks.talks -o RESULTS --base BASE --voices mother friend
+python -m benchmarks.talks -o RESULTS --ways tuned-rate0.5 --sampling '{"min_p": 0.1}'
+```
+
+The voices were written for these benchmarks (`benchmarks/voices/*.txt`): a mother in
+German, a friend in Spanish, a baker and a captain in English. Each becomes a WhatsApp
+export. The newest third of its conversations is held out; the models answer each turn
+of it after the real messages before it, and then have talks of twelve turns, in which
+they read their own answers. All goes through `chatexports`' own talk.
+
+| way | model | prompt |
+| --- | --- | --- |
+| prompt | untrained | as `chatexports chat EXPORT` |
+| tuned | trained on the older conversations | as trained, without earlier replies |
+| shown | the same | with four earlier replies |
+
+`-rate0.5` behind a way is a training with half the learning rate, `-epochs1` one pass.
+`--sampling` are fields of the request; `RESULTS` keeps models and replies, and what is
+there is not measured again. Intervals are 95 %: exact ones for counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from scipy.stats import binomtest
+
+from langchain_chatexports import ChatFineTuner, LocalServer
+from langchain_chatexports._languages import main_language
+from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.evaluation.detector import told_apart
+from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
+from langchain_chatexports.local_server import find_model
+from langchain_chatexports.personas import PersonaChatModel
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
+from langchain_chatexports.samples.writing import parse_scenes
+from langchain_chatexports.workflows.prepare import prepare
+from langchain_chatexports.workflows.talk import (
+    Speaker,
+    person_of,
+    tuned_speaker,
+    voices_on,
+)
+
+VOICES = {"mother": "Mama", "friend": "Vero", "baker": "Mina", "captain": "Oster"}
+WAYS = ("prompt", "tuned", "shown")
+_WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
+_TURNS = 12
+_MIN_CONVERSATIONS = 8
+_SHOWN = 4
+_COLUMNS = (
+    *("looping", "cut", "empty", "other language", "quoting", "continuing"),
+    *("distinct", "told apart", "characters", "bubbles", "marks"),
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A reply; the messages before it are the person's own, or those of a talk."""
+
+    talk: int
+    asked: str
+    text: str
+    is_cut: bool = False
+    real: str | None = None
+    """What the person replied, where that was the question."""
+
+    prompt: str = ""
+    """The system prompt for what was asked."""
+
+
+class Person:
+    """A voice: an export of its older conversations, and the newer ones."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.speaker = name, VOICES[name]
+        path = Path(__file__).with_name("voices") / f"{name}.txt"
+        scenes = [*parse_scenes(path.read_text("utf-8")).values()]
+        end = len(scenes) * 2 // 3
+        rows = []
+        for day, lines in enumerate(scenes[:end]):
+            begin = datetime(2024, 1, 1, 18) + timedelta(days=day)  # noqa: DTZ001 - local
+            for minute, (who, text) in enumerate(lines):
+                moment = begin + timedelta(minutes=minute)
+                rows.append(f"{moment:%d.%m.%y, %H:%M} - {who}: {text}\n")
+        self.export = folder / f"WhatsApp Chat {name}.txt"
+        self.export.write_text("".join(rows), "utf-8")
+        self.held_out = [_turns(lines, self.speaker) for lines in scenes[end:]]
+        self.replies = [turn.answer for talk in self.held_out for turn in talk]
+        self.language = main_language(self.replies)
+        self.names = tuple({who for lines in scenes for who, _ in lines})
+
+
+def _turns(lines: list[Any], speaker: str) -> list[Turn]:
+    turns: list[Turn] = []
+    for who, text in lines:
+        is_reply = who == speaker
+        if is_reply and turns:
+            turns[-1].answer += f"\n\n{text}" if turns[-1].answer else text
+        elif not is_reply and turns and not turns[-1].answer:
+            turns[-1].line += f"\n\n{text}"
+        elif not is_reply:
+            turns.append(Turn(text))
+    return [turn for turn in turns if turn.answer]
+
+
+class Bench:
+    """Trains, and lets models talk."""
+
+    def __init__(self, server: LocalServer, given: argparse.Namespace) -> None:
+        self.server, self.given = server, given
+
+    def speaker(self, person: Person, way: str) -> Speaker:
+        """Return who answers, trained before if need be."""
+        found = _WAY.fullmatch(way)
+        if found is None or found[1] not in WAYS:
+            msg = f"There is no way {way}."
+            raise SystemExit(msg)
+        kind, rate, epochs = found[1], float(found[2] or 1), int(found[3] or 0)
+        choices = PrepareOptions((person.speaker,), export_zone="UTC")
+        if kind == "prompt":
+            return person_of(person.export, choices)
+        data = prepare(person.export, choices)
+        begin = time.time()
+        tuner = ChatFineTuner(
+            model=self.server.base_model,
+            base_url=self.server.base_url,
+            api_key=self.server.api_key,
+            learning_rate_multiplier=rate,
+            n_epochs=epochs or "auto",
+            validation_examples=data.validation or None,
+            allow_trailing=True,
+            seed=1,
+        )
+        name = str(tuner.invoke(data.examples).model_name)
+        seconds = time.time() - begin
+        print(f"{len(data.examples)} examples, {seconds:.0f} s", file=sys.stderr)
+        model = find_model(name, self.server.data_dir)
+        return tuned_speaker(model, replies=0 if kind == "tuned" else None)
+
+    def voice(self, speaker: Speaker, seed: int) -> Voice:
+        """Return a voice of the product, with the sampling that is measured."""
+        settings = ChatSettings(seed=seed, **self.given.settings)
+        (voice,) = voices_on(self.server, speaker, settings)
+        model: Any = voice.model
+        model = model.model if isinstance(model, PersonaChatModel) else model
+        model.extra_body = self.given.sampling or None
+        return voice
+
+    def replies(self, person: Person, speaker: Speaker) -> list[Said]:
+        """Return what a speaker answers."""
+        said = []
+        for seed in range(1, self.given.times + 1):
+            voice = self.voice(speaker, seed)
+            for number, talk in enumerate(person.held_out):
+                for at, turn in enumerate(talk[: self.given.turns]):
+                    voice.turns = [Turn(one.line, one.answer) for one in talk[:at]]
+                    said.append(_ask(voice, number, turn.line, turn.answer))
+        lines = [turn.line for talk in person.held_out for turn in talk]
+        for number in range(self.given.talks):
+            voice = self.voice(speaker, 100 + number)
+            first = number * _TURNS
+            asked = [lines[(first + at) % len(lines)] for at in range(_TURNS)]
+            said += [_ask(voice, number, line) for line in asked]
+        return said
+
+
+def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
+    voice.hear(line)
+    text = "".join(voice.answer())
+    print(".", end="", file=sys.stderr, flush=True)
+    persona = voice.model if isinstance(voice.model, PersonaChatModel) else None
+    read = persona.voice.invoke(line)[:-1] if persona else []
+    prompt = "".join(str(message.text) for message in read)
+    return Said(talk, line, text, voice.turns[-1].is_cut, real, prompt)
+
+
+def print_row(title: str, person: Person, said: list[Said]) -> None:
+    """Print the figures of some replies."""
+    replies = [TalkReply(s.text, s.is_cut, s.prompt, person.names) for s in said]
+    figures = measure_talk(replies, language=person.language)
+    shares = (
+        *(figures.looping, figures.cut, figures.empty),
+        *(figures.other_language or 0, figures.quoting, figures.continuing),
+    )
+    cells = [_count(round(share * len(said)), len(said)) for share in shares]
+    answers = [one for one in said if one.real]
+    real = [str(one.real) for one in answers]
+    is_person = real == [one.text for one in answers]
+    told = "-"
+    groups = [one.talk for one in answers]
+    if len(set(groups)) >= _MIN_CONVERSATIONS and not is_person:
+        found = told_apart(real, [one.text for one in answers], groups)
+        low, high = found.interval
+        told = f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
+    cells += [f"{figures.distinct:.2f}", told, f"{figures.characters:.0f}"]
+    cells += [f"{figures.bubbles:.2f}", f"{figures.marks:.2f}"]
+    print(f"| {title} | {len(said)} | {' | '.join(cells)} |", flush=True)
+
+
+def _count(count: int, of: int) -> str:
+    interval = binomtest(count, of).proportion_ci(method="exact")
+    return f"{count} [{interval.low:.0%}, {interval.high:.0%}]"
+
+
+def main() -> None:
+    """Let models talk as far as they have not yet, and print what they said."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--base", default=None)
+    parser.add_argument("--voices", nargs="+", default=[*VOICES], choices=VOICES)
+    parser.add_argument("--ways", nargs="+", default=[*WAYS])
+    parser.add_argument("--times", type=int, default=1, help="answers to a question")
+    parser.add_argument("--turns", type=int, default=9, help="questions of a talk")
+    parser.add_argument("--talks", type=int, default=3, help="talks of twelve turns")
+    parser.add_argument("--settings", type=json.loads, default={})
+    parser.add_argument("--sampling", type=json.loads, default={})
+    given = parser.parse_args()
+    given.output.mkdir(mode=0o700, parents=True, exist_ok=True)
+    asked = json.dumps([given.times, given.turns, given.talks])
+    asked += json.dumps([given.settings, given.sampling], sort_keys=True)
+    key = hashlib.sha256(asked.encode()).hexdigest()[:8]
+    base = Path(given.base).stem if given.base else "default"
+    print(f"\n{base}, settings {given.settings}, sampling {given.sampling}\n")
+    print(f"| voice, way | replies | {' | '.join(_COLUMNS)} |")
+    print("| --- " * (len(_COLUMNS) + 2) + "|")
+    data = given.output / f"data-{base}"
+    with LocalServer(given.base, data_dir=data, share=True) as server:
+        bench = Bench(server, given)
+        for name in given.voices:
+            person = Person(name, given.output)
+            own = [
+                Said(number, turn.line, turn.answer, real=turn.answer)
+                for number, talk in enumerate(person.held_out)
+                for turn in talk
+            ]
+            print_row(f"{name}, the person", person, own)
+            for way in given.ways:
+                path = given.output / f"{base}.{name}.{way}.{key}.json"
+                if not path.is_file():
+                    speaker = bench.speaker(person, way)
+                    said = bench.replies(person, speaker)
+                    path.touch(0o600)
+                    path.write_text(json.dumps([vars(one) for one in said], indent=1))
+                said = [Said(**row) for row in json.loads(path.read_text())]
+                print_row(f"{name}, {way}", person, said)
+
+
+if __name__ == "__main__":
+    main()

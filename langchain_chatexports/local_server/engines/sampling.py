@@ -1,0 +1,73 @@
+"""How the next token of an answer is chosen, under the names of OpenAI and llama.cpp.
+
+Without a penalty, small models repeat whole messages up to the token limit. DRY ("don't
+repeat yourself") lets a few words be said again, and makes each further word of the
+same phrase less likely. Its usual stops at line ends are left out: what loops in a chat
+are lines. See "How good is it?" in `docs/evaluation.md`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+# llama.cpp reads no more of a text that ends a repetition.
+_MAX_BREAKER = 40
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling settings; the defaults are those of a talk."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    min_p: float = 0.02
+    """Tokens are left out that are less likely than this share of the likeliest."""
+
+    dry_multiplier: float = 0.8
+    """How much less likely a repetition becomes; 0 for no penalty."""
+
+    dry_base: float = 1.75
+    """How fast that grows with the length of the repetition."""
+
+    dry_allowed_length: int = 3
+    """How many tokens may be repeated."""
+
+    dry_penalty_last_n: int = 512
+    """In how many tokens repetitions are found, the prompt's included; -1 for all."""
+
+    def without_talk(self) -> "Sampling":
+        """Return the settings for answers of a form, such as JSON, that repeats."""
+        return replace(self, min_p=0.0, dry_multiplier=0.0)
+
+    def dry_penalties(self, tokens: Sequence[int], answered: int) -> dict[int, float]:
+        """Return what DRY takes from the logits of tokens, as llama.cpp does.
+
+        Args:
+            tokens: The prompt and the answer so far.
+            answered: How many of them are the answer's.
+        """
+        size = len(tokens) if self.dry_penalty_last_n < 0 else self.dry_penalty_last_n
+        window = tokens[max(0, len(tokens) - size) :]
+        end = len(window) - 1
+        if not self.dry_multiplier or answered < self.dry_allowed_length:
+            return {}
+        longest: dict[int, int] = {}
+        for at in range(end):
+            length = 0
+            while (
+                length < min(answered, at + 1)
+                and window[at - length] == window[end - length]
+            ):
+                length += 1
+            following = window[at + 1]
+            longest[following] = max(length, longest.get(following, 0))
+        return {
+            token: self.dry_multiplier
+            * self.dry_base ** (length - self.dry_allowed_length)
+            for token, length in longest.items()
+            if length >= self.dry_allowed_length
+        }
+
+
+def dry_breakers(header: str) -> list[str]:
+    """Return the texts that end a repetition for llama.cpp: an answer's header."""
+    return [header[-_MAX_BREAKER:]]
