@@ -62,7 +62,6 @@ WAYS = ("prompt", "tuned", "shown")
 _WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
-_SHOWN = 4
 _COLUMNS = (
     *("looping", "cut", "empty", "other language", "quoting", "continuing"),
     *("distinct", "told apart", "characters", "bubbles", "marks"),
