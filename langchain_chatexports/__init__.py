@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports._version import __version__
-from langchain_chatexports.exceptions import *  # noqa: F403 - it lists its names
 
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.examples import to_training_examples
     from langchain_chatexports.datasets.jsonl import write_jsonl
     from langchain_chatexports.datasets.validation import validate_examples
+    from langchain_chatexports.exceptions import *  # noqa: F403 - it lists its names
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
@@ -95,35 +95,60 @@ __all__ = [
     "write_jsonl",
 ]
 
-_NAMES = {
-    "adapters.openai": "convert_messages_for_finetuning",
-    "chat_loaders.base": "ChatExportLoader",
-    "chat_loaders.conversation": "ExportSession",
-    "chat_loaders.counts": "ExportSummary",
-    "chat_loaders.discord": "DiscordChatLoader",
+_MODULES = {
+    "adapters.openai": ("convert_messages_for_finetuning",),
+    "chat_loaders.base": ("ChatExportLoader",),
+    "chat_loaders.conversation": ("ExportSession",),
+    "chat_loaders.discord": ("DiscordChatLoader",),
     "chat_loaders.facebook_messenger": (
-        "FolderFacebookMessengerChatLoader SingleFileFacebookMessengerChatLoader"
+        "FolderFacebookMessengerChatLoader",
+        "SingleFileFacebookMessengerChatLoader",
     ),
-    "chat_loaders.imessage": "IMessageChatLoader",
-    "chat_loaders.signal": "SignalChatLoader",
-    "chat_loaders.slack": "SlackChatLoader",
-    "chat_loaders.table": "TableChatLoader",
-    "chat_loaders.telegram": "TelegramChatLoader",
-    "chat_loaders.utils": "map_ai_messages merge_chat_runs",
-    "chat_loaders.whatsapp": "WhatsAppChatLoader",
-    "datasets.examples": "to_training_examples",
-    "datasets.jsonl": "write_jsonl",
-    "datasets.validation": "validate_examples",
-    "finetuning.run": "FineTuningRun",
-    "finetuning.tuner": "ChatFineTuner",
-    "local_server": "LocalServer",
-    "retrieval.documents": "sessions_to_documents",
-    "retrieval.retriever": "ChatExportRetriever",
+    "chat_loaders.imessage": ("IMessageChatLoader",),
+    "chat_loaders.counts": ("ExportSummary",),
+    "chat_loaders.signal": ("SignalChatLoader",),
+    "chat_loaders.slack": ("SlackChatLoader",),
+    "chat_loaders.table": ("TableChatLoader",),
+    "chat_loaders.telegram": ("TelegramChatLoader",),
+    "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
+    "chat_loaders.whatsapp": ("WhatsAppChatLoader",),
+    "datasets.examples": ("to_training_examples",),
+    "datasets.jsonl": ("write_jsonl",),
+    "datasets.validation": ("validate_examples",),
+    "exceptions": (
+        "ChatExportError",
+        "EncryptedExportError",
+        "ExportAccessError",
+        "ExportFormatError",
+        "ExportNotFoundError",
+        "FileProcessingError",
+        "FineTuningCancelledError",
+        "FineTuningError",
+        "FineTuningFailedError",
+        "FineTuningTimeoutError",
+        "FineTuningUnavailableError",
+        "LocalServerError",
+        "MissingExtraError",
+        "SenderNotFoundError",
+        "TrainingBudgetError",
+        "TrainingDataError",
+    ),
+    "finetuning.run": ("FineTuningRun",),
+    "finetuning.tuner": ("ChatFineTuner",),
+    "local_server": ("LocalServer",),
+    "retrieval.documents": ("sessions_to_documents",),
+    "retrieval.retriever": ("ChatExportRetriever",),
     "steps": (
-        "ChunkSessions LabelSpeakers MapAIMessages MergeChatRuns Redact SelectSessions "
-        "SessionPipeline SessionTransform SplitSessions"
+        "ChunkSessions",
+        "LabelSpeakers",
+        "MapAIMessages",
+        "MergeChatRuns",
+        "Redact",
+        "SelectSessions",
+        "SessionPipeline",
+        "SessionTransform",
+        "SplitSessions",
     ),
 }
-_MODULES = {module: tuple(names.split()) for module, names in _NAMES.items()}
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

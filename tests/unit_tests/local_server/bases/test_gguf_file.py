@@ -197,7 +197,7 @@ def test_a_hub_bases_file_is_its_publishers(
         return files[repository]
 
     monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", list_files)
-    monkeypatch.setattr(download, "download_files", lambda *_: Path())
+    monkeypatch.setattr(download, "download_files", lambda *_, **__: Path())
     assert download.download_gguf("hare/One") == (chosen and Path(chosen))
 
 
