@@ -121,7 +121,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             elif card.state == "waiting":
                 text("Waits until the others are read.")
             elif card.state == "reading":
-                show_work(card.work, "messages")
+                show_work(card.work, "message")
             elif card.export and card.summary:
                 text(
                     f"{card.export.format}: "
@@ -164,7 +164,7 @@ def _build_report(session: PageSession) -> None:
                 source = f"report?{id(session.report)}"
                 frame.props(f'src={source} title="Report about these exports"')
             elif session.reporting.is_running:
-                show_work(session.reporting, "messages")
+                show_work(session.reporting, "message")
             elif session.read:
                 button = ui.button("Show figures about these chats")
                 button.on_click(session.draw_report).props("outline")
