@@ -72,6 +72,11 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
     exports = session.exports
     seen = [len(exports.cards)]
 
+    def talk_at_once() -> None:
+        if session.talk.chosen is not None or not session.talk.is_ready:
+            session.talk_to_person()
+        ui.navigate.to("/talk")
+
     @ui.refreshable
     def cards() -> None:
         with ui.element("div").classes("part"):
@@ -86,7 +91,8 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
             elif session.read:
                 next_link("Next: choose whose voice to learn", "/choose")
                 if session.choice.voice is not None:
-                    next_link("Or talk at once, without a training", "/talk")
+                    button = ui.button("Or talk at once, without a training")
+                    button.on_click(talk_at_once).props("outline")
         if len(exports.cards) > seen[0]:
             how_to_get.close()
             scroll_to(result)
@@ -115,7 +121,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             elif card.state == "waiting":
                 text("Waits until the others are read.")
             elif card.state == "reading":
-                show_work(card.work, "messages")
+                show_work(card.work, "message")
             elif card.export and card.summary:
                 text(
                     f"{card.export.format}: "
@@ -158,7 +164,7 @@ def _build_report(session: PageSession) -> None:
                 source = f"report?{id(session.report)}"
                 frame.props(f'src={source} title="Report about these exports"')
             elif session.reporting.is_running:
-                show_work(session.reporting, "messages")
+                show_work(session.reporting, "message")
             elif session.read:
                 button = ui.button("Show figures about these chats")
                 button.on_click(session.draw_report).props("outline")

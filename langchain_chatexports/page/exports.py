@@ -13,6 +13,11 @@ from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.page.work import Work
 
+# What a program can give, and a person on the page cannot.
+_FOR_PROGRAMS = re.compile(
+    r" If that is wrong, give it: timezone=.*?, for example\.|"
+    r"give the zone of the computer that exported: timezone=\S+ \(TZ=\S+\)\. Or "
+)
 # Most systems allow 255.
 _MAX_NAME_BYTES = 200
 _READING = "Reading"
@@ -146,9 +151,12 @@ class ExportList:
         place.parent.mkdir(parents=True, exist_ok=True)
         return card, place
 
-    def received(self, batch: str) -> None:
+    def received(self, batch: str, name: str) -> None:
         """Read what has arrived to its end."""
         if batch not in self._arriving:
+            note = f"{name} is empty, or holds photos and films only: left out."
+            if note not in self.notes:
+                self.notes.append(note)
             return
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
@@ -158,6 +166,16 @@ class ExportList:
             self.remove(card)
         elif card in self.cards:
             self._start(card, [copy])
+        self._delete_unused_copies()
+
+    def lost(self, batch: str) -> None:
+        """Say that the browser sends no more of it: the page was left, or closed."""
+        if batch not in self._arriving:
+            return
+        card, copy = self._arriving.pop(batch)
+        card.copied_bytes = None
+        card.work.error = "It did not arrive whole. Add it again, and wait for its end."
+        self._copies[copy] = self._new_copies.pop(copy)
         self._delete_unused_copies()
 
     def _twin_of(self, copy: Path) -> str | None:
@@ -280,8 +298,8 @@ class ExportList:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def in_words(self, text: str) -> str:
-        """Return a text in which copies have their own names, not temporary paths."""
-        return self._copy_path.sub("", text)
+        """Return a text without the paths of copies, and what only programs can do."""
+        return _FOR_PROGRAMS.sub("", self._copy_path.sub("", text))
 
 
 def _plain_name(name: str) -> str:

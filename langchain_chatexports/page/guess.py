@@ -64,7 +64,7 @@ def build_guess(session: PageSession) -> None:
                 ask("End this game and play a new one?", "Play anew", play_anew)
 
         play = ui.button("Play", on_click=ask_and_play)
-    _build_work(guess.making, "answers", "Stop writing")
+    _build_work(guess.making, "answer", "Stop writing")
     _build_game(guess)
     evaluate = _build_evaluation(guess, chosen, models)
     for button in (play, evaluate):
@@ -211,7 +211,7 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
             guess.evaluate(models[chosen.value], max(wanted, 1))
 
         button = ui.button("Evaluate", on_click=evaluate)
-    _build_work(guess.evaluating, "answers and scores", "Stop the evaluation")
+    _build_work(guess.evaluating, "step", "Stop the evaluation")
 
     @ui.refreshable
     def page() -> None:

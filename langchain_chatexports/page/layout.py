@@ -12,7 +12,7 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import short_duration
+from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.page.work import Work
 
 SCREENS = {
@@ -131,14 +131,14 @@ def error_box(message: str) -> None:
 
 
 def show_work(work: Work, unit: str) -> None:
-    """Show how far work in the background is, or why it failed."""
+    """Show how far work in the background is, or why it failed; `unit` is one of it."""
     if not work.is_running:
         error_box(work.error)
         return
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
-    counted = f"{done:,} {unit}" if done and unit else ""
+    counted = plural(done, unit) if done and unit else ""
     rest = f"about {short_duration(left)} left" if left else ""
     with ui.element("div").props("role=status").classes("work"):
         text(f"{work.what} … {', '.join(filter(None, (counted, rest)))}")

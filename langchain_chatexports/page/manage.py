@@ -51,7 +51,9 @@ def build_manage(session: PageSession) -> None:
             _show_exports(session)
             _show_models(session)
 
-    follow(work, lambda: (manage.working.is_running, manage.working.error))
+    # In view also where the button is far below it.
+    with ui.element("div").classes("result"):
+        follow(work, lambda: (manage.working.is_running, manage.working.error))
     follow(all_kept, lambda: _look(session))
     _build_forget(session)
     _build_delete_everything(session)

@@ -58,14 +58,19 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
         with place.open("xb") as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
-                card.copied_bytes = (card.copied_bytes or 0) + len(block)
-                if card not in session.exports.cards:
+                if card not in session.exports.cards or card.copied_bytes is None:
                     return Response(status_code=410)
+                card.copied_bytes += len(block)
         return Response()
 
     @app.post("/upload-end")
-    def upload_end(batch: str) -> Response:
-        session.exports.received(batch)
+    def upload_end(batch: str, name: str) -> Response:
+        session.exports.received(batch, name)
+        return Response()
+
+    @app.post("/upload-lost")
+    def upload_lost(batch: str) -> Response:
+        session.exports.lost(batch)
         return Response()
 
     @app.get("/evaluation/{model_id}", response_class=HTMLResponse)

@@ -8,7 +8,13 @@ from dataclasses import replace
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.layout import follow, next_link, show_work, text
+from langchain_chatexports.page.layout import (
+    ask,
+    follow,
+    next_link,
+    show_work,
+    text,
+)
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk_state import Talk
@@ -200,16 +206,20 @@ def _build_input(talk: Talk) -> None:
     def save() -> None:
         ui.download.content(talk.to_json(), "talk.json", "application/json")
 
+    def begin_anew() -> None:
+        ask("Delete this talk and begin a new one?", "Delete the talk", talk.clear)
+
     with ui.element("div").classes("row-of"):
         line = ui.input("Message").classes("grow").on("keydown.enter", say)
         send = ui.button("Send", on_click=say)
     for part in (line, send):
         part.bind_enabled_from(talk, "is_ready")
     with ui.element("div").classes("row-of"):
-        for title, act in (
-            ("Stop", talk.stop),
-            ("Again", talk.again),
-            ("New talk", talk.clear),
-            ("Save the talk", save),
+        for title, act, is_of_use in (
+            ("Stop", talk.stop, "is_answering"),
+            ("Again", talk.again, "can_answer_again"),
+            ("New talk", begin_anew, "lines"),
+            ("Save the talk", save, "lines"),
         ):
-            ui.button(title, on_click=act).props("outline dense")
+            button = ui.button(title, on_click=act).props("outline dense")
+            button.bind_enabled_from(talk, is_of_use, bool)

@@ -61,6 +61,16 @@ class Talk:
         """What was said, with the tuned model's answers."""
         return self.voices[-1].turns if self.voices else []
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is being written, which can be stopped."""
+        return self.is_ready and self.answering.is_running
+
+    @property
+    def can_answer_again(self) -> bool:
+        """Whether there is a line to answer again, and nothing in its way."""
+        return self.is_ready and bool(self.lines) and not self.answering.is_running
+
     def choose(self, model: TunedModel) -> bool:
         """Begin a new talk with a model; its server starts in the background.
 

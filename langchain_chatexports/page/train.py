@@ -91,7 +91,7 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
             if is_unfinished(job):
                 stop = ui.button("Stop", on_click=lambda: session.stop_job(job))
                 stop.props("outline")
-            elif job.status == "stopped":
+            elif job.status == "stopped" and not session.ordering.is_running:
                 ui.button("Go on", on_click=lambda: session.continue_job(job))
             elif job.status == "succeeded":
                 _add_way_to_talk(session, job)
@@ -117,7 +117,9 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
         found = steps_of(other, session.data_dir)
         return found[-1].seconds_left if found else None
 
-    text(_state(job, jobs, steps, seconds_of))
+    if not (job.status == "stopped" and session.ordering.is_running):
+        # Until it has saved, or goes on, the work above says what happens.
+        text(_state(job, jobs, steps, seconds_of))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props('aria-label="Steps trained"')

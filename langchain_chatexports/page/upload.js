@@ -22,29 +22,46 @@
     yield [file.name, file];
   }
 
-  async function send(files) {
+  let waiting = 0;
+  let arriving = null;
+
+  async function send(name, files) {
     const batch = crypto.randomUUID();
+    arriving = batch;
     for await (const [path, file] of files) {
       const query = new URLSearchParams({ batch, path });
       const answer = await fetch(`upload?${query}`, { method: "POST", body: file });
       if (!answer.ok) break; // It was removed from the list.
     }
-    await fetch(`upload-end?${new URLSearchParams({ batch })}`, { method: "POST" });
+    arriving = null;
+    await fetch(`upload-end?${new URLSearchParams({ batch, name })}`, { method: "POST" });
+  }
+
+  function lose() {
+    if (arriving) navigator.sendBeacon(`upload-lost?${new URLSearchParams({ batch: arriving })}`);
+    arriving = null;
   }
 
   async function sendAll(groups) {
-    for (const files of groups) await send(files).catch(console.warn);
+    waiting += groups.length;
+    for (const [name, files] of groups) {
+      await send(name, files).catch(lose);
+      waiting -= 1;
+    }
   }
+
+  addEventListener("beforeunload", (event) => waiting && event.preventDefault());
+  addEventListener("pagehide", lose);
 
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
-    sendAll(entries.filter(Boolean).map(filesOf));
+    sendAll(entries.filter(Boolean).map((entry) => [entry.name, filesOf(entry)]));
   });
   addEventListener("change", (event) => {
     if (event.target.id !== "files") return;
-    sendAll([...event.target.files].map(alone));
+    sendAll([...event.target.files].map((file) => [file.name, alone(file)]));
     event.target.value = "";
   });
 })();

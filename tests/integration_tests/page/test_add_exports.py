@@ -34,13 +34,16 @@ def test_files_and_folders_are_dropped_anywhere(
     person = browsers(width=width, is_dark=is_dark)
     person.open(command.link)
     person.see("Drop files and folders anywhere")
-    person.drop(chats, folder, tmp_path / "notes.txt")
+    (tmp_path / "Holidays").mkdir()
+    shutil.copy(folder / "photo.jpg", tmp_path / "Holidays")
+    person.drop(chats, folder, tmp_path / "Holidays", tmp_path / "notes.txt")
     # While the others are read, and at another place.
     person.drop(tmp_path / "same.db", x=width - 5, y=600)
     person.see("iMessage database: 10 conversations")
     person.see("Messenger export: 9 conversations")
     person.see("notes.txt (text/plain) is not an export")
     person.see("same.db is the same file as chat.db")
+    person.see("Holidays is empty, or holds photos and films only: left out.")
     assert "/copies/" not in person.text
     assert person.driver.current_url == person.address
     person.assert_accessible()
@@ -72,6 +75,21 @@ def test_files_are_chosen_and_taken_off_the_list(
     person.click("Remove from the list")
     person.see("Next: choose whose voice")
     assert "first.db" not in person.text
+
+
+def test_what_was_not_sent_whole_when_the_page_was_left_is_said(
+    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+) -> None:
+    with (tmp_path / "large.zip").open("wb") as large:
+        large.truncate(2**31)
+    person = browsers()
+    person.open(command.link)
+    person.drop(tmp_path / "large.zip")
+    person.see("Copying")
+    person.go("talk")
+    person.go("")
+    person.see("It did not arrive whole. Add it again, and wait for its end.")
+    assert "Copying" not in person.text
 
 
 @pytest.mark.parametrize(("width", "is_dark"), [(1280, True), (390, False)])

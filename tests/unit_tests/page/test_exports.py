@@ -34,7 +34,7 @@ def _drop(exports: ExportList, path: Path, batch: str = "1") -> None:
         arriving = exports.receive(batch, str(file.relative_to(path.parent)))
         assert arriving is not None
         shutil.copy(file, arriving[1])
-    exports.received(batch)
+    exports.received(batch, path.name)
     exports.join(_SECONDS)
 
 
@@ -164,8 +164,37 @@ def test_what_fails_or_is_cancelled_leaves_no_copy(
     place.write_bytes(b"PK")
     exports.remove(card)
     assert exports.receive("2", "half.zip") is None
-    exports.received("2")
+    exports.received("2", "half.zip")
     assert not _copies(exports)
+
+
+def test_what_does_not_arrive_whole_is_said(exports: ExportList) -> None:
+    arriving = exports.receive("1", "half.zip")
+    assert arriving is not None
+    arriving[1].write_bytes(b"PK")
+    assert _states(exports) == [("half.zip", "copying")]
+    exports.lost("1")
+    assert _states(exports) == [("half.zip", "failed")]
+    assert "did not arrive whole" in exports.cards[0].work.error
+    assert not _copies(exports)
+
+
+def test_a_folder_without_files_to_read_is_said(exports: ExportList) -> None:
+    exports.received("1", "Holidays")
+    assert exports.notes == [
+        "Holidays is empty, or holds photos and films only: left out."
+    ]
+
+
+def test_a_warning_has_no_words_of_programs(exports: ExportList) -> None:
+    zone = "timezone='Europe/Berlin' (TZ=Europe/Berlin)"
+    warning = f"Times have no zone. If that is wrong, give it: {zone}, for example."
+    assert exports.in_words(warning) == "Times have no zone."
+    warning = (
+        "If it was elsewhere, give the zone of the computer that exported: "
+        f"{zone}. Or export again as JSON."
+    )
+    assert exports.in_words(warning) == "If it was elsewhere, export again as JSON."
 
 
 def test_warnings_name_copies_as_the_person_does(
