@@ -190,7 +190,15 @@ def test_an_unknown_name_gets_the_nearest(
 ) -> None:
     done = chatexports("search", "race", sample, option, "Hair")
     assert done.status == 1
-    assert "Did you mean 'Hare'" in done.err
+    assert f"has the name given with {option}. Did you mean 'Hare'" in done.err
+
+
+def test_an_export_before_the_words_gets_the_command(
+    chatexports: Callable[..., Any], sample: Path
+) -> None:
+    done = chatexports("search", sample.name, "first", "apple")
+    assert done.status == 2
+    assert "chatexports search 'first apple' chat.db" in done.err
 
 
 def test_several_exports_are_searched(
