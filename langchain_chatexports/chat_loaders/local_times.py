@@ -42,7 +42,8 @@ def warn_of_local_times(path: Path) -> None:
     """Warn that times without a zone are read in this machine's."""
     msg = (
         f"Times in {path} have no zone, and are read as {name_of_zone(None)}. If that "
-        "is wrong, give it: timezone='Europe/Berlin' (TZ=Europe/Berlin), for example."
+        "is wrong, set TZ=Europe/Berlin, for example, or timezone='Europe/Berlin' in "
+        "Python."
     )
     warnings.warn(msg, stacklevel=3)
 

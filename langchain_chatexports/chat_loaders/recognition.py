@@ -344,7 +344,7 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
         listed = ", ".join(child.name for child in skipped[:_MAX_NAMED])
         rest = len(skipped) - _MAX_NAMED
         more = f" and {rest} more" if rest > 0 else ""
-        msg = f"Skipped in {path}, which are not exports: {listed}{more}."
+        msg = f"Skipped in {path} (not exports): {listed}{more}."
         warnings.warn(msg, stacklevel=5)
     return found
 

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, NoReturn, TextIO
@@ -43,7 +43,7 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
     """
     with warnings.catch_warnings(), _signals_clean_up() as signals:
         if not debug:
-            warnings.showwarning = _say_warning
+            warnings.showwarning = _warnings_once()
         try:
             yield
         except KeyboardInterrupt:
@@ -123,8 +123,16 @@ def _discard_if_closed(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
-    say(f"warning: {message}")
+def _warnings_once() -> Callable[..., None]:
+    """Return what prints each warning once: a talk reads its exports twice."""
+    said: set[str] = set()
+
+    def say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            say(f"warning: {message}")
+
+    return say_warning
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def forget(
         _say_report(done.report, done.jobs)
     if done.indexes or not done.report:
         count = plural(len(done.indexes), "search index", "search indexes")
-        say(f"Deleted: {count}. A search makes it anew from what its export has.")
+        say(f"Deleted: {count}. The next search of an export builds a new one.")
 
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,13 @@ from langchain_chatexports.chat_loaders.suggestions import (
     matching_name,
     plain_name,
 )
-from langchain_chatexports.cli._console import print_json, say, show_rows, watching
+from langchain_chatexports.cli._console import (
+    command_line,
+    print_json,
+    say,
+    show_rows,
+    watching,
+)
 from langchain_chatexports.cli._options import (
     AsJson,
     IndexDir,
@@ -96,6 +103,7 @@ def search(
     if not query or not query.strip():
         msg = "Say what to search for: chatexports search QUERY PATH"
         raise typer.BadParameter(msg)
+    _check_order(query, paths or [])
     chosen = chats.choice()
     people, contacts = chats.people_and_contacts()
     with open_index(
@@ -117,7 +125,9 @@ def search(
         sources = _chosen_sources(chosen, opened.exports, found)
         senders = {name for chat in found for name in chat.senders}
         authors = [
-            name for one in from_ or () for name in _meant(one, senders, opened.exports)
+            name
+            for one in from_ or ()
+            for name in _meant(one, senders, opened.exports, "--from")
         ]
         is_narrowed = bool(authors or chosen.start or chosen.end)
         hits = opened.index.search(
@@ -143,6 +153,15 @@ def search(
         say("Nothing was found.")
 
 
+def _check_order(query: str, paths: list[Path]) -> None:
+    """Refuse an export before the words, which is easily typed first."""
+    missing = [path for path in paths if not path.expanduser().exists()]
+    if missing and Path(query).expanduser().exists():
+        line = command_line("search", " ".join(map(str, paths)), query)
+        msg = f"The words to search for come before the export: {line}"
+        raise typer.BadParameter(msg)
+
+
 def _chosen_sources(
     chosen: ChatChoice, exports: Sequence[Export], chats: Sequence[IndexedChat]
 ) -> list[str] | None:
@@ -156,11 +175,12 @@ def _chosen_sources(
     names = {chat.source: _names_of_chat(chat) for chat in chats}
     known = {name for found in names.values() for name in found}
 
-    def plain(asked: Iterable[str]) -> set[str]:
-        found = (name for one in asked for name in _meant(one, known, exports))
+    def plain(asked: Iterable[str], option: str) -> set[str]:
+        found = (name for one in asked for name in _meant(one, known, exports, option))
         return {plain_name(name) for name in found}
 
-    include, exclude = plain(chosen.include), plain(chosen.exclude)
+    include = plain(chosen.include, "--with")
+    exclude = plain(chosen.exclude, "--exclude")
     sources = []
     for chat in chats:
         called = {plain_name(name) for name in names[chat.source]}
@@ -179,7 +199,9 @@ def _names_of_chat(chat: IndexedChat) -> set[str]:
     return {name for name in names if name}
 
 
-def _meant(asked: str, known: set[str], exports: Sequence[Export]) -> set[str]:
+def _meant(
+    asked: str, known: set[str], exports: Sequence[Export], option: str
+) -> set[str]:
     """Return the names that are meant by a name, handle or the beginning of one.
 
     Raises:
@@ -190,7 +212,11 @@ def _meant(asked: str, known: set[str], exports: Sequence[Export]) -> set[str]:
         return found
     if name := matching_name(asked, known):
         return {name}
-    msg = f"There is no conversation for a name given.{did_you_mean([asked], known)}"
+    what = "Nobody" if option == "--from" else "No conversation"
+    msg = (
+        f"{what} in these exports has the name given with {option}."
+        f"{did_you_mean([asked], known)}"
+    )
     raise SenderNotFoundError(msg)
 
 

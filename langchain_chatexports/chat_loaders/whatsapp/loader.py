@@ -112,7 +112,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         for group in self._groups(found, phone):
             chats = [*self._read(group, phone, files, is_only=len(found) == 1)]
             if len(chats) > 1:
-                chats = _merged(chats, files)
+                chats = _merged(chats, group, files)
             while chats:
                 chat = chats.pop(0)
                 ids[chat.id] += 1
@@ -294,16 +294,20 @@ def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
             raise ExportFormatError(msg, path=file.path)
 
 
-def _merged(chats: list[Chat], files: ExportFiles) -> list[Chat]:
+def _merged(
+    chats: list[Chat], group: list[ExportFile], files: ExportFiles
+) -> list[Chat]:
     """Merge exports of one chat; those of other chats of its name stay."""
     merged = merge_exports(chats)
     if len(merged) > 1:
-        shown = " and ".join(escaped(chat.id) for chat in chats[:_MAX_SHOWN])
-        more = len(chats) - _MAX_SHOWN
+        # The files of several folders can have one name.
+        shown = " and ".join(escaped(file.label) for file in group[:_MAX_SHOWN])
+        more = len(group) - _MAX_SHOWN
         files.warn(
-            f"{shown}{f' and {more:,} more' if more > 0 else ''} have one name, but "
-            "not enough messages in common to be exports of one chat: they are "
-            f"{len(merged)} sessions. If they are of one chat, keep the newest one."
+            f"{shown}{f' and {more:,} more' if more > 0 else ''} have the same "
+            "name, but not enough messages in common to be exports of one chat: they "
+            f"are read as {len(merged)} sessions. If it is one chat, keep only the "
+            "newest export."
         )
     return merged
 
@@ -337,8 +341,8 @@ def _warn_of_dates(
     if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
         files.warn(
             f"The dates of {file.label} do not show which number is the day; they are "
-            f"read with the {guesses[0]}. If that is wrong, give date_order "
-            "in Python, or put a longer chat of this phone beside it."
+            f"read with the {guesses[0]}. If that is wrong, put a longer "
+            "chat from the same phone into the folder, or pass date_order in Python."
         )
 
 

@@ -174,6 +174,16 @@ def test_a_warning_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "warning: message_1.json is empty\n"
 
 
+def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A talk reads its export for the replies and again for what it remembers."""
+    with exit_handling(debug=False):
+        warnings.simplefilter("always")
+        for line in ("a.txt is empty", "b.txt is empty", "a.txt is empty"):
+            warnings.warn(line, stacklevel=1)
+    said = capsys.readouterr().err
+    assert said == "warning: a.txt is empty\nwarning: b.txt is empty\n"
+
+
 def test_debug_is_known_behind_the_command_too(chatexports: Callable[..., Any]) -> None:
     with pytest.raises(FileNotFoundError):
         chatexports("inspect", "nope", "--debug")

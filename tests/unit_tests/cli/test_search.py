@@ -190,7 +190,15 @@ def test_an_unknown_name_gets_the_nearest(
 ) -> None:
     done = chatexports("search", "race", sample, option, "Hair")
     assert done.status == 1
-    assert "Did you mean 'Hare'" in done.err
+    assert f"has the name given with {option}. Did you mean 'Hare'" in done.err
+
+
+def test_an_export_before_the_words_gets_the_command(
+    chatexports: Callable[..., Any], sample: Path
+) -> None:
+    done = chatexports("search", sample.name, "first", "apple")
+    assert done.status == 2
+    assert "chatexports search 'first apple' chat.db" in done.err
 
 
 def test_several_exports_are_searched(
@@ -313,7 +321,9 @@ class TestForget:
         chatexports("search", "library", folder)
         done = chatexports("forget", "--person", "hare")
         assert done.status == 0, done.err
-        assert "Deleted: 1 search index." in done.err
+        assert done.err == (
+            "Deleted: 1 search index. The next search of an export builds a new one.\n"
+        )
         assert not index.exists()
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1
         # Nothing is hidden from later searches.

@@ -135,7 +135,9 @@ def test_two_people_of_one_name_stay_apart(tmp_path: Path) -> None:
             chat.says("Bob", f"Happy day {number}!", at)
     one.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
     two.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
-    with pytest.warns(UserWarning, match="not enough messages in common.* 2 sessions"):
+    with pytest.warns(
+        UserWarning, match="not enough messages in common.* as 2 sessions"
+    ):
         found = sessions(tmp_path)
     assert [len(session["messages"]) for session in found] == [9, 9]
     assert [metadata_of(s)["id"] for s in found] == [
@@ -149,6 +151,20 @@ def test_exports_without_a_common_time_stay_apart(tmp_path: Path) -> None:
     talk(range(8, 16)).to_file(tmp_path / AGAIN)
     with pytest.warns(UserWarning, match="not enough messages in common"):
         assert len(sessions(tmp_path)) == 2
+
+
+def test_exports_of_one_name_that_stay_apart_are_named_with_their_folders(
+    tmp_path: Path,
+) -> None:
+    for number, folder in enumerate(("old", "new")):
+        (tmp_path / folder).mkdir()
+        first = 8 * number
+        talk(range(first, first + 8)).to_file(tmp_path / folder / NAME)
+    with pytest.warns(UserWarning, match="not enough messages in common") as caught:
+        assert len(sessions(tmp_path)) == 2
+    warning = str(caught[0].message)
+    assert f"new/{NAME}" in warning
+    assert f"old/{NAME}" in warning
 
 
 @pytest.mark.parametrize("length", [1, 2, 9])
