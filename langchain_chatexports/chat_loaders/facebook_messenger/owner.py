@@ -131,15 +131,16 @@ def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
     votes: Counter[FoundOwner] = Counter()
     for head in filter(None, (thread.head(is_full=True) for thread in pairs)):
         first, second, *_ = (*dict.fromkeys(head.participants), "", "")
-        if head.title == second:
+        title = head.title or ""  # Deleted accounts can have no name.
+        if title == second:
             vote = first, "titles"
-        elif head.title == first:
+        elif title == first:
             vote = second, "titles"
         elif head.is_e2ee:
             vote = first, "first participant"
         else:
             continue
-        if not is_deleted_account(vote[0]):
+        if vote[0] and not is_deleted_account(vote[0]):
             votes[vote] += 1
     ranked = votes.most_common(2)
     if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):

@@ -240,6 +240,8 @@ def _text(value: Any) -> str | None:
     """Return a cell as a text; `None` for a list or an object."""
     if value is None or isinstance(value, (str, dict, list)):
         return value if isinstance(value, str) else None
+    if isinstance(value, bool):
+        return str(value).lower()  # As JSON has it.
     # A column of ids with gaps has `7.0`.
     return str(value).removesuffix(".0")
 

@@ -34,6 +34,7 @@ _REPLY = re.compile(
     r'"reply_to details">[^<]*<a [^<>"]*"[^"<>]*#go_to_message(\d{1,18})'
 )
 _CLASSES = re.compile(r'class="([^"<>]*)"')
+_MEDIA_BLOCK = 'class="media_wrap'
 _EMOJI, _COUNT = 'class="emoji">', re.compile(r'class="count">\s*(\d{1,9})', re.ASCII)
 _DATE = re.compile(
     r'date details" title="(\d\d)\.(\d\d)\.(\d{4}) (\d\d:\d\d:\d\d)'
@@ -159,8 +160,6 @@ class PageReader:
             day, month, year, clock, offset = date.groups(default="")
             record.date = f"{year}-{month}-{day}T{clock}{offset}"
         record.text = _text(_inside(block, '<div class="text">'))
-        if "media_wrap" in block:
-            _set_media(record, block)
         if record.type == "service":
             record.information_text = _text(_inside(own, 'class="body details">'))
             return record
@@ -175,6 +174,9 @@ class PageReader:
             author, forwarding = _without_bot(_name(forwarded))
             record.forwarded_from, bot = author, bot or forwarding
         record.via_bot = bot or None
+        # A call becomes a line of the app, and has an author all the same.
+        if _MEDIA_BLOCK in block:
+            _set_media(record, block)
         return record
 
 

@@ -52,8 +52,8 @@ class _MergedChat:
         self._chat = newest
         self._rows: list[Message] = []
         self._orders: list[_Order] = []
-        # Moment, place, and whether the moment is exact, of all rows with a time.
-        self._places: dict[_Key, list[tuple[int, int, bool]]] = defaultdict(list)
+        # Moment and place of all rows with a time, by whether that has seconds.
+        self._places: dict[tuple[_Key, bool], list[tuple[int, int]]] = defaultdict(list)
         self._typed: list[int] = []
         arrival = _NEVER
         for place, row in enumerate(newest.messages):
@@ -92,10 +92,10 @@ class _MergedChat:
         self._orders.append(order)
         if moment == _NEVER:
             return
-        held = (moment, place, chat.has_seconds)
-        insort(self._places[_key(row)], held)
+        held, is_exact = (moment, place), chat.has_seconds
+        insort(self._places[_key(row), is_exact], held)
         if row.kind == "unsent" or row.extra.get("edited"):
-            insort(self._places[row.sender, _REWRITTEN], held)
+            insort(self._places[(row.sender, _REWRITTEN), is_exact], held)
         if _is_typed(row):
             insort(self._typed, moment)
 
@@ -106,21 +106,23 @@ class _MergedChat:
         moments = ((_moment(older.messages[place]), place) for place in keys)
         timed = sorted(one for one in moments if one[0] != _NEVER)
         taken = set(pairs.values())
-        next_of: dict[_Key, int] = {}
+        next_of: dict[tuple[_Key, bool], int] = {}
         for moment, place in timed:
-            key = keys[place]
-            held = self._places.get(key, [])
-            first = max(next_of.get(key, 0), bisect_left(held, (moment - _MINUTE,)))
-            for at in range(first, len(held)):
-                other, partner, is_exact = held[at]
-                is_near = moment // _MINUTE == other // _MINUTE
+            for is_exact in (True, False):
+                key = (keys[place], is_exact)
+                held = self._places.get(key, [])
+                earliest = moment // _MINUTE * _MINUTE
+                latest = earliest + _MINUTE - 1
                 if is_exact and older.has_seconds:
-                    is_near = abs(moment - other) <= 1
-                if is_near and partner not in taken:
-                    taken.add(partner)
-                    pairs[place] = partner
-                    next_of[key] = at + 1
-                if place in pairs or (other > moment and not is_near):
+                    earliest, latest = moment - 1, moment + 1
+                # Behind all that later ones cannot have: the time stays linear.
+                at = max(next_of.get(key, 0), bisect_left(held, (earliest,)))
+                while at < len(held) and held[at][1] in taken:
+                    at += 1
+                next_of[key] = at
+                if at < len(held) and held[at][0] <= latest:
+                    pairs[place] = held[at][1]
+                    taken.add(pairs[place])
                     break
 
     def _is_of_one_chat(self, older: Chat, pairs: dict[int, int]) -> bool:

@@ -174,6 +174,12 @@ def test_no_deleted_account_is_the_owner(export: Export, tmp_path: Path) -> None
     assert owner_of(export, tmp_path) == (None, None)
 
 
+def test_who_has_no_name_is_not_the_owner(export: Export, tmp_path: Path) -> None:
+    """Deleted accounts can have an empty name, and so has their chat."""
+    export.thread("x_1", ["", GRACE], title="").says("", "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "titles")
+
+
 def test_a_marketplace_title_says_nothing(export: Export, tmp_path: Path) -> None:
     chat = export.thread("ada_1", [ADA, GRACE], title=f"{ADA} · Old bike")
     chat.says(ADA, "hi", NOON)

@@ -381,3 +381,10 @@ def test_duckdb_reads_nothing_but_the_export(tmp_path: Path) -> None:
         ):
             with pytest.raises(duckdb.Error):
                 database.run(sql, [str(other)] if "(?)" in sql else [])
+
+
+def test_a_text_of_true_is_written_as_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"sender": "Cleo", "text": true}\n')
+    (session,) = TableChatLoader(path).load()
+    assert [message.content for message in session["messages"]] == ["true"]

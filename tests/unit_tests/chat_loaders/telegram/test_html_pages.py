@@ -377,3 +377,20 @@ def test_the_time_is_linear_in_the_page(tmp_path: Path, text: str) -> None:
     begin = time.process_time()
     TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert time.process_time() - begin < 5
+
+
+def test_a_message_joined_to_a_call_is_of_the_caller(tmp_path: Path) -> None:
+    call = '<div class="media clearfix pull_left media_call success"></div>'
+    page = Page()
+    page.says("Bo", text_block("yours"), number=1)
+    page.says("Ann", f'<div class="media_wrap clearfix">{call}</div>', number=2)
+    page.says(None, text_block("mine"), number=3)
+    messages = messages_of(page.write(tmp_path / "messages.html"), keep="system")
+    assert [m.additional_kwargs["sender"] for m in messages] == ["Bo", "Ann", "Ann"]
+
+
+def test_the_name_of_a_class_in_a_text_is_no_medium(tmp_path: Path) -> None:
+    page = Page()
+    page.says("Ann", text_block("div.media_wrap is red"), number=1)
+    (message,) = messages_of(page.write(tmp_path / "messages.html"))
+    assert "attachments" not in message.additional_kwargs
