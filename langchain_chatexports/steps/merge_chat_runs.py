@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
@@ -96,6 +96,9 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
 
 
 def _joined_contents(run: Sequence[BaseMessage], delimiter: str) -> Any:
+    contents = [message.content for message in run]
+    if set(map(type, contents)) == {str}:  # Nearly always.
+        return _joined(cast("list[str]", contents), delimiter)
     if all(map(_is_text_only, run)):
         return _joined([str(message.text) for message in run], delimiter)
     parts: list[Any] = []
