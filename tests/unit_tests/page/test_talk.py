@@ -88,9 +88,9 @@ def test_an_answer_can_be_asked_for_again_and_a_talk_begun_anew(
     talk: Talk, server: OpenAIServer
 ) -> None:
     assert not talk.again()
-    assert not talk.can_answer_again
+    can_before = talk.can_answer_again
     _say(talk, "Hello")
-    assert talk.can_answer_again
+    assert (can_before, talk.can_answer_again) == (False, True)
     assert not talk.is_answering
     assert talk.again()
     talk.answering.join(_SECONDS)
