@@ -25,6 +25,7 @@ SOURCES = (
 # Their words are data.
 WORD_LISTS = {
     "check_words.py",
+    "memory.py",
     "words.json",
     "system_lines.py",
 }

@@ -198,7 +198,7 @@ class ExportList:
             self._start(card, [path])
 
     def remove(self, card: Card) -> None:
-        """Take an export off the list; one's own file stays as it is."""
+        """Take an export off the list; the person's file stays as it is."""
         card.work.stop()
         if card in self.cards:
             self.cards.remove(card)

@@ -18,7 +18,7 @@ from langchain_chatexports.local_server.bases.preparation import (
 
 _DEFAULT_CONTEXT = 2048
 _CONTROL = 3
-"""llama.cpp's type of a token that is no text."""
+"""llama.cpp's type of control tokens."""
 
 
 class ChatTokenizer:
