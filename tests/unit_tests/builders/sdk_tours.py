@@ -45,7 +45,7 @@ def tour(client: openai.OpenAI, model: str) -> None:
         metadata={"tour": "yes"},
         seed=7,
     )
-    assert jobs.retrieve(job.id).hyperparameters.n_epochs == 3
+    assert jobs.retrieve(job.id).hyperparameters.n_epochs == 4
     assert job.id in [each.id for each in jobs.list(metadata={"tour": "yes"}, limit=1)]
     told = [event.message for event in jobs.list_events(job.id, limit=1)]
     assert told[-1].startswith("Created")
