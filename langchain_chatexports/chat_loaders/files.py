@@ -34,7 +34,7 @@ from langchain_chatexports.exceptions import (
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
-# Of a zip's list of files: an entry is 46 bytes and its name.
+# The list of files in a zip has 46 bytes and the name for each file.
 _MAX_LIST_BYTES = 32 * 2**20
 # Chats pack 4 to 30 times smaller; deflate reaches 1,032.
 _MAX_RATIO = 50

@@ -88,7 +88,7 @@ class ReadExports:
         """Whose voice is proposed, as in `Choice`."""
         if self.owners:
             return ""
-        # Of several exports, that of the one whose owner is known.
+        # With several exports, only one of them may say who its owner is.
         owners = (summary.owner for summary in self.summaries)
         return next((owner for owner in owners if owner in self.senders), None)
 
@@ -169,7 +169,7 @@ class ExportList:
         self._delete_unused_copies()
 
     def lost(self, batch: str) -> None:
-        """Say that the browser sends no more of it: the page was left, or closed."""
+        """Fail an upload that the browser has given up, as when the page is closed."""
         if batch not in self._arriving:
             return
         card, copy = self._arriving.pop(batch)

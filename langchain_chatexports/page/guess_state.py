@@ -95,7 +95,7 @@ class Guess:
         self.chosen = place
 
     def be_sure(self, confidence: int) -> None:
-        """Say how sure the choice is, which ends the pair; after the last, the test."""
+        """Set the confidence in the choice, and continue with the next pair."""
         if self.test is None or self.chosen is None:
             return
         self.test.guess(self.chosen, confidence)

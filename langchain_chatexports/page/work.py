@@ -50,7 +50,7 @@ class Work:
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
     def count(self, done: Callable[[], int], total: int | None) -> None:
-        """Say how to count what is done."""
+        """Set the progress: what returns how much is done, and the total."""
         self._done, self._total = done, total
 
     @contextmanager

@@ -60,7 +60,7 @@ class ThreadFile:
 
     @cached_property
     def full_head(self) -> Head | None:
-        """The head with what may stand behind the messages; the file is read for it."""
+        """The head, with keys that may follow the messages; reads the whole file."""
         document = read_thread(self.file)
         return document.head if document else None
 
