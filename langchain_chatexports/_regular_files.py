@@ -29,12 +29,7 @@ for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
 
 
 def open_regular_file(path: str | Path) -> BinaryIO:
-    """Return a file opened for reading bytes; never wait for a writer.
-
-    Raises:
-        ExportFormatError: If it is a pipe, a socket or a device.
-        OSError: If there is none, it is a folder, or the system refuses.
-    """
+    """Return a file opened for reading bytes; never wait for a writer."""
     # Before it is opened, too: opening alone rewinds a tape or makes a modem dial.
     check_regular_file(path)
     # The file object owns the descriptor from the start: closed twice, it could be that

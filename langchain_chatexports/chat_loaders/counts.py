@@ -366,14 +366,7 @@ def read_counted(
 
 
 def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
-    """Return the sum of the counts of several exports that passed the same steps.
-
-    Args:
-        summaries: At least one; the platform and the owner are those that all agree on.
-
-    Returns:
-        Their sum, with the sum of each step, and without the details of a format.
-    """
+    """Return the sum of the counts of several exports that passed the same steps."""
     parts = list(summaries)
     columns = [part.steps for part in parts]
     export = Counts()

@@ -42,10 +42,6 @@ def decode_json(
 
     Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one: a
     bad record then costs itself only.
-
-    Raises:
-        msgspec.ValidationError: If it is JSON of another shape.
-        ExportFormatError: If it is not JSON, cut off, or not an export's by its size.
     """
     check_value_count(data, label, path)
     try:

@@ -32,12 +32,7 @@ class PeopleTable:
         path: Path | None = None,
         lines: Sequence[int] = (),
     ) -> None:
-        """Initialize the table; errors name `path` and the lines of its rows.
-
-        Raises:
-            ExportFormatError: If two rows have a name or handle in common, or if there
-                is no row.
-        """
+        """Initialize the table; errors name `path` and the lines of its rows."""
         listed = [tuple(filter(None, map(str.strip, row))) for row in rows]
         self.rows = tuple(row for row in listed if row)
         if not self.rows:
@@ -83,12 +78,7 @@ PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | st
 
 
 def people_table(given: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
-    """Return a table of people from any form of it, such as rows or a path.
-
-    Raises:
-        ExportNotFoundError: If there is no such file.
-        ExportFormatError: If it is not a table of people.
-    """
+    """Return a table of people from any form of it, such as rows or a path."""
     if isinstance(given, PeopleTable):
         return given
     if isinstance(given, (str, Path)):

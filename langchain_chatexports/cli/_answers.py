@@ -24,11 +24,7 @@ _MIN_COLUMN_WIDTH = 28
 
 
 def show_answers(voices: Sequence[Voice]) -> None:
-    """Answer what was heard: side by side at a terminal, otherwise one after another.
-
-    Args:
-        voices: Who answers, from left to right.
-    """
+    """Answer what was heard: side by side at a terminal, else one after another."""
     console = Console()
     if console.is_terminal:
         answers = [
@@ -41,12 +37,7 @@ def show_answers(voices: Sequence[Voice]) -> None:
 
 
 def write_json(voices: Sequence[Voice], finds: Sequence[object] = ()) -> None:
-    """Answer what was heard with one JSON object a line.
-
-    Args:
-        voices: Who answers.
-        finds: What the line brought to mind, filled while the first one answers.
-    """
+    """Answer what was heard with one JSON object a line."""
     for voice in voices:
         for _ in voice.answer():
             pass

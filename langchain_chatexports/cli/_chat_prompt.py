@@ -47,13 +47,7 @@ class TerminalChat:
         answer: Callable[[Sequence[Voice]], None],
         saved_with: TunedModel | None = None,
     ) -> None:
-        """Initialize the chat.
-
-        Args:
-            voices: Who answers.
-            answer: Shows their answers to what they have heard.
-            saved_with: The model that the chat is saved with, and continued.
-        """
+        """Initialize the chat."""
         self._voices = voices
         self._answer = answer
         self._saved_with = saved_with

@@ -157,11 +157,7 @@ def asking() -> Iterator[None]:
 
 
 def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
-    """Ask whether to continue, unless that was agreed to by an option.
-
-    Raises:
-        ChatExportError: `refusal`, where there is no terminal to ask at.
-    """
+    """Ask whether to continue, unless that was agreed to by an option."""
     import typer
 
     if agreed:
@@ -197,13 +193,7 @@ def speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
 
 @contextmanager
 def watching(what: str, done: Callable[[], int], total: int | None) -> Iterator[None]:
-    """Show progress while the block runs.
-
-    Args:
-        what: The word for what is counted, in the plural.
-        done: Returns how much is done.
-        total: About how much there is, if that is known.
-    """
+    """Show progress while the block runs."""
     started = time.monotonic()
     last: object = None
 
@@ -248,11 +238,7 @@ def _progress_line(what: str, done: int, total: int | None, seconds: float) -> s
 
 @contextmanager
 def bar() -> Iterator[Callable[[int, int | None, str], None]]:
-    """Show a bar at the terminal.
-
-    Yields:
-        Updates it: how much is done, of how much, and the text beside it.
-    """
+    """Show a bar at the terminal."""
     text = TextColumn("{task.description}", markup=False)
     columns = [BarColumn(bar_width=20), text]
     with Progress(*columns, console=stderr_console, transient=True) as progress:

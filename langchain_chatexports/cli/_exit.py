@@ -33,14 +33,7 @@ CTRL_C, NOT_READ, TERMINATED = 130, 141, 143
 
 @contextmanager
 def exit_handling(*, debug: bool) -> Iterator[None]:
-    """Run a command: errors and warnings become a line each, signals clean up.
-
-    Args:
-        debug: Whether to let errors through, with their traceback.
-
-    Raises:
-        SystemExit: With the exit status.
-    """
+    """Run a command: errors and warnings become a line each, signals clean up."""
     with warnings.catch_warnings(), _signals_clean_up() as signals:
         if not debug:
             warnings.showwarning = _warnings_once()
@@ -140,9 +133,6 @@ def _signals_clean_up() -> Iterator[set[int]]:
     """Let each end unwind as Ctrl-C does, so that partial files are removed.
 
     The ends are SIGTERM, SIGHUP of a closed terminal, and the close event of Windows.
-
-    Yields:
-        The signals received.
     """
     received: set[int] = set()
     if threading.current_thread() is not threading.main_thread():

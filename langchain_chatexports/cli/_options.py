@@ -226,11 +226,7 @@ class ChatOptions:
         return ()
 
     def choice(self) -> ChatChoice:
-        """Return the options as the library takes them.
-
-        Raises:
-            typer.BadParameter: If a date is wrong, or no day is between them.
-        """
+        """Return the options as the library takes them."""
         start = _parse_date(self.since, "--since", _DAYS)
         end = _parse_date(self.until, "--until", [_DAY])
         if start and end and start > end:
@@ -245,11 +241,7 @@ class ChatOptions:
         )
 
     def people_and_contacts(self) -> tuple[Path | None, Path | None]:
-        """Return the table of people, and the contacts, among the files.
-
-        Raises:
-            typer.BadParameter: If there are several of one kind.
-        """
+        """Return the table of people, and the contacts, among the files."""
         given = [path.expanduser() for path in self.people or ()]
         contacts = [path for path in given if _is_contacts(path)]
         tables = [path for path in given if path not in contacts]
@@ -336,11 +328,7 @@ class ExampleOptions:
     ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
-        """Return the options as the library takes them.
-
-        Raises:
-            typer.BadParameter: If two of them do not go together.
-        """
+        """Return the options as the library takes them."""
         if self.overlap >= self.size and not self.whole:
             msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
             raise typer.BadParameter(msg)
@@ -361,12 +349,7 @@ class ExampleOptions:
 
 
 def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
-    """Recognize exports, and put the parts of one together.
-
-    Raises:
-        ChatExportError: If one cannot be read, or is no export.
-        typer.BadParameter: If contacts are given that no export can use.
-    """
+    """Recognize exports, and put the parts of one together."""
     return _open(paths, chats, chats.choice())
 
 
@@ -405,13 +388,7 @@ def _open(
 
 
 def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
-    """Return the paths that were named, or on a Mac its own Messages.
-
-    Raises:
-        typer.BadParameter: If nothing was named, and this is not a Mac.
-        ExportNotFoundError: If there are no Messages on this Mac.
-        ExportAccessError: If the system refuses access to them.
-    """
+    """Return the paths that were named, or on a Mac its own Messages."""
     from langchain_chatexports.chat_loaders.imessage.database import path_status
     from langchain_chatexports.chat_loaders.imessage.sources import default_path
 
@@ -449,11 +426,7 @@ def _is_in(folder: Path, path: Path) -> bool:
 
 
 def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
-    """Make sure that an output is not an export, nor inside one.
-
-    Raises:
-        typer.BadParameter: If it is.
-    """
+    """Make sure that an output is not an export, nor inside one."""
     target = output.expanduser().resolve()
     for path in paths:
         source = path.expanduser().resolve()
@@ -463,15 +436,7 @@ def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
 
 
 def refuse_to_replace(output: Path, *, force: bool) -> None:
-    """Make sure that an output replaces nothing; an empty file or folder is nothing.
-
-    Args:
-        output: What will be written, with a data card and a trace if it is a set.
-        force: Whether it may.
-
-    Raises:
-        typer.BadParameter: If it would and may not.
-    """
+    """Make sure that an output replaces nothing; an empty file or folder is nothing."""
     from langchain_chatexports.datasets.trace_file import card_path, trace_path
 
     path = output.expanduser()

@@ -43,11 +43,7 @@ class TrainingDisplay:
     """Shows the events of a training, its steps as a bar or in lines."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
-        """Initialize the display.
-
-        Args:
-            data_dir: Where jobs are kept, for the commands that are printed.
-        """
+        """Initialize the display."""
         self._where = () if data_dir is None else ("--data-dir", _absolute(data_dir))
         self._stack = ExitStack()
         self._bar: Callable[[int, int | None, str], None] | None = None
@@ -108,15 +104,7 @@ class TrainingDisplay:
 def settle_base(
     choose: Callable[[bool], BaseChoice], *, agreed: bool
 ) -> tuple[BaseChoice, str | None]:
-    """Return the base that is proposed, downloaded; or the best that is here.
-
-    Args:
-        choose: Returns the choice, with or without downloads.
-        agreed: Whether a download was agreed to.
-
-    Returns:
-        The choice, and the base for the server.
-    """
+    """Return the base that is proposed, downloaded; or the best that is here."""
     choice = choose(agreed or stdin_is_terminal())
     say(choice)
     if not choice.base.is_default and not _is_downloaded(choice.base, agreed=agreed):

@@ -198,12 +198,7 @@ class _Display:
 
 
 def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:
-    """Show pairs one by one, and say at the end how many were told apart.
-
-    Returns:
-        The result; `None` if it was stopped, as people stop at a moment that suits
-        them.
-    """
+    """Show pairs one by one, and say at the end how many were told apart."""
     from langchain_chatexports.evaluation.blind_test import BlindTest
 
     test = BlindTest(pairs, most)

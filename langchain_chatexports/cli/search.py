@@ -165,11 +165,7 @@ def _check_order(query: str, paths: list[Path]) -> None:
 def _chosen_sources(
     chosen: ChatChoice, exports: Sequence[Export], chats: Sequence[IndexedChat]
 ) -> list[str] | None:
-    """Return the sources of the chats that were chosen; `None` for all.
-
-    Raises:
-        SenderNotFoundError: If nobody has a given name, or no chat is left.
-    """
+    """Return the sources of the chats that were chosen; `None` for all."""
     if not (chosen.include or chosen.exclude or chosen.without_groups):
         return None
     names = {chat.source: _names_of_chat(chat) for chat in chats}
@@ -202,11 +198,7 @@ def _names_of_chat(chat: IndexedChat) -> set[str]:
 def _meant(
     asked: str, known: set[str], exports: Sequence[Export], option: str
 ) -> set[str]:
-    """Return the names that are meant by a name, handle or the beginning of one.
-
-    Raises:
-        SenderNotFoundError: If nobody has that name.
-    """
+    """Return the names that are meant by a name, handle or the beginning of one."""
     found = {name for export in exports for name in export.loader.names_of(asked)}
     if found := found & known:
         return found

@@ -331,12 +331,7 @@ class StagedSet:
         self.files[name] = count
 
     def publish(self, *, rewrites: bool = False) -> None:
-        """Move the set, its card and its trace to their places.
-
-        Args:
-            rewrites: Whether rows of the set that is there were removed. Its files are
-                replaced first: a trace that knows too many rows is still right.
-        """
+        """Move the set, its card and its trace to their places."""
         header, path = self._header, self._path
         files = {name: self._folder / name for name in self.files}
         header.facts.files = {

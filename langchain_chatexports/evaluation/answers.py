@@ -65,22 +65,7 @@ def collect_answers(
     progress: Progress,
     with_scores: bool = True,
 ) -> Answers:
-    """Score the turns for each contestant, and let each one answer.
-
-    Args:
-        excerpts: The excerpts whose turns are answered.
-        earlier: The person's replies in the training half, for prompts that show some.
-        server: The server that has the models.
-        contestants: Who answers; the first one's tokens limit the replies.
-        seed: The random seed.
-        temperature: The sampling temperature.
-        progress: Called with what is done.
-        with_scores: Whether to score at all; a blind test needs the replies only.
-
-    Raises:
-        TrainingDataError: If no turn fits into the context of all contestants.
-        ChatExportError: If the server cannot be asked.
-    """
+    """Score the turns for each contestant, and let each one answer."""
     turns = [HeldOutTurn(excerpt, at) for excerpt in excerpts for at in excerpt.turns]
     prompts = {each.kind: Prompt(each, earlier) for each in contestants}
     scores: dict[str, list[ScoredReply | None] | str] = {}

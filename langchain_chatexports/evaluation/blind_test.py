@@ -80,9 +80,6 @@ def blind_result(guesses: Sequence[BlindGuess]) -> BlindFinding:
     """Return the result of a blind test.
 
     A result that is not significant does not prove that they cannot be told apart.
-
-    Args:
-        guesses: A guess at each of the pairs, whose number was fixed before the start.
     """
     from scipy.stats import binomtest
 
@@ -114,12 +111,7 @@ class BlindTest:
     """Pairs that are shown one by one; their number is fixed before the first."""
 
     def __init__(self, pairs: Sequence[BlindPair], most: int) -> None:
-        """Initialize the test before its first pair.
-
-        Args:
-            pairs: The pairs that there are.
-            most: How many are shown, if there are as many.
-        """
+        """Initialize the test before its first pair."""
         self.pairs = tuple(pairs[:most])
         self.guesses: list[BlindGuess] = []
 
@@ -130,12 +122,7 @@ class BlindTest:
         return self.pairs[place] if place < len(self.pairs) else None
 
     def guess(self, chosen: int, confidence: int) -> None:
-        """Note a guess at the pair that is shown.
-
-        Args:
-            chosen: Which of its answers is said to be real: 0 or 1.
-            confidence: How sure the guess is: 1 a guess, 2, or 3 sure.
-        """
+        """Note a guess at the pair that is shown."""
         if (pair := self.pair) is not None:
             size = sum(map(len, pair.answers))
             self.guesses.append(BlindGuess(chosen == pair.real, size, confidence))

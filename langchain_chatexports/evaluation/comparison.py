@@ -146,19 +146,6 @@ def pairs_for_blind_test(
 
     Only the tuned model answers, about twice as often as there are to be pairs: some
     pairs are not fit to be shown.
-
-    Args:
-        data: Conversations that the model was trained on, and others.
-        server: The server that has the model.
-        tuned: The tuned model's name.
-        pairs: How many pairs, if there are as many held-out conversations.
-        replies: How many earlier replies the tuned model's examples show.
-        seed: The random seed.
-        progress: Called with what is done, how much of it, and how much there is.
-
-    Raises:
-        TrainingDataError: If the model was trained on what should be held out.
-        ChatExportError: If the server cannot be asked.
     """
     turns = 2 * min(pairs, len(data.held_out))
     settings = EvaluationSettings(turns, conversations=turns, seed=seed)

@@ -93,16 +93,7 @@ def contestants_for(
     replies: int = 0,
     with_hybrid: bool = False,
 ) -> list[Contestant]:
-    """Return who is compared: the tuned model, its base twice, and the control.
-
-    Args:
-        tuned: The tuned model's name.
-        base: Its base model's, if that is compared, too.
-        wrong_person: Another person's model.
-        replies: How many earlier replies the tuned model's examples show.
-        with_hybrid: Whether the tuned model is also asked with earlier replies, if its
-            examples show none.
-    """
+    """Return who is compared: the tuned model, its base twice, and the control."""
     found = [Contestant("tuned", tuned, replies)]
     if with_hybrid and not replies:
         found.append(Contestant("hybrid", tuned, SHOWN_REPLIES))
@@ -138,16 +129,7 @@ class Prompt:
         *,
         with_reply: bool = False,
     ) -> _Result | None:
-        """Call a function with the prompt, a shorter one if it is too long.
-
-        Args:
-            turn: The turn to reply to.
-            use: Asks the server.
-            with_reply: Whether the person's own reply is the last message.
-
-        Returns:
-            What `use` returned, or `None` if even the conversation alone is too long.
-        """
+        """Call a function with the prompt, a shorter one if it is too long."""
         count = self._planned
         while True:
             try:

@@ -141,12 +141,7 @@ def data_of_job(server: ModelServer, model: str) -> HeldOutData:
 
 
 def replies_of_job(server: ModelServer, model: str) -> ReplyIndex:
-    """Index what the person answered to whom in what a model was trained on.
-
-    Raises:
-        TrainingDataError: If the examples of its training are gone, or are without an
-            answer.
-    """
+    """Index what the person answered to whom in what a model was trained on."""
     examples, _ = server.job_files(model)
     if isinstance(examples, str):
         msg = f"There are no examples of its training: {examples}."

@@ -49,17 +49,7 @@ def copied(
     groups: Sequence[int],
     weights: "NDArray[np.int64]",
 ) -> Measured | None:
-    """Return the share of copies among messages of six words and more.
-
-    Args:
-        index: The training half.
-        replies: The replies.
-        groups: The conversation of each reply.
-        weights: How often each conversation is drawn in each bootstrap round.
-
-    Returns:
-        The share with its interval; `None` if no message is that long.
-    """
+    """Return the share of copies among messages of six words and more."""
     checked = [[index.is_copy(bubble) for bubble in bubbles(text)] for text in replies]
     exact = [sum(one is True for one in found) for found in checked]
     long = [sum(one is not None for one in found) for found in checked]

@@ -29,16 +29,7 @@ def told_apart(
     rounds: int = 500,
     seed: int = 0,
 ) -> Measured:
-    """Return how often the real reply of two is found: 0.5 by chance, 1 always.
-
-    Args:
-        real: The person's replies.
-        other: A model's replies to the same messages, or the person's own of another
-            time.
-        groups: The conversation of each of them, the same for both.
-        rounds: Bootstrap rounds for the interval, over conversations.
-        seed: The random seed.
-    """
+    """Return how often the real reply of two is found: 0.5 by chance, 1 always."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import roc_auc_score

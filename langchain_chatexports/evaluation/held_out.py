@@ -70,18 +70,6 @@ def choose_excerpts(
     conversations, each contributes a random stretch of its turns only: intervals
     depend on the number of conversations more than on that of turns. Turns that the
     training contains, with the message before, are left out.
-
-    Args:
-        data: Conversations that the model was trained on, and the held-out ones.
-        max_turns: How many turns to choose.
-        min_conversations: How many conversations to choose from, if there are.
-        seed: The random seed.
-
-    Returns:
-        Excerpts, whose conversations are numbered from 0 without gaps.
-
-    Raises:
-        TrainingDataError: If the model was trained on most of the held-out turns.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     found = [excerpts for excerpts in map(list, _unseen(data)) if excerpts]

@@ -32,14 +32,7 @@ def ratio(
     groups: Sequence[int],
     weights: "NDArray[np.int64]",
 ) -> tuple[float, Floats]:
-    """Return a ratio of two sums over turns, and its resampled values.
-
-    Args:
-        parts: The upper value of each turn.
-        wholes: The lower value.
-        groups: The conversation of each turn.
-        weights: How often each conversation is drawn in each round.
-    """
+    """Return a ratio of two sums over turns, and its resampled values."""
     conversations = weights.shape[1]
     upper = np.bincount(groups, parts, minlength=conversations)
     lower = np.bincount(groups, wholes, minlength=conversations)

@@ -31,14 +31,7 @@ def compare_losses(
     rounds: int = 2000,
     seed: int = 0,
 ) -> tuple[dict[str, Measured], list[Difference]]:
-    """Return the bits per byte of each contestant, and paired differences.
-
-    Args:
-        scores: By contestant a score for each turn, or why there are none.
-        groups: The conversation of each turn.
-        rounds: Bootstrap rounds.
-        seed: The random seed.
-    """
+    """Return the bits per byte of each contestant, and paired differences."""
     weights = resampled(max(groups) + 1, rounds, seed)
     known = {
         name: ratio([*map(bits, turns)], [*map(size, turns)], groups, weights)

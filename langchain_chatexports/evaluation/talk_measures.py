@@ -84,15 +84,7 @@ class TalkFigures:
 def measure_talk(
     replies: Sequence[TalkReply], *, language: str | None = None
 ) -> TalkFigures:
-    """Count what is wrong with replies, and how long they are.
-
-    Args:
-        replies: At least one reply, of a model or a person.
-        language: The person's language, as `language_of` names it.
-
-    Returns:
-        The figures; compare them with those of the person's own replies.
-    """
+    """Count what is wrong with replies, and how long they are."""
 
     def share(holds: Callable[[TalkReply], bool]) -> float:
         return fmean(map(holds, replies))

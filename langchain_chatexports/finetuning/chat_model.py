@@ -38,11 +38,7 @@ class TunedChatOpenAI(ChatOpenAI):
         return super().get_name(suffix, name=name)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of a text's tokens.
-
-        Raises:
-            NotImplementedError: If the server has no route for it.
-        """
+        """Return the ids of a text's tokens."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
         found = self._tokenized(prompt=text)

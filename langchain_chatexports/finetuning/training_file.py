@@ -72,12 +72,7 @@ def uploaded_name(digest: str) -> str:
 def training_files(
     settings: FineTunerSettings, given: TrainingInput
 ) -> list[TrainingFile]:
-    """Return the training file, and the validation file if there is one.
-
-    Raises:
-        TrainingDataError: If the examples break the format's rules.
-        TrainingBudgetError: If the job is over the limit, or not confirmed.
-    """
+    """Return the training file, and the validation file if there is one."""
     examples = _read_checked(settings, given, "training", _MIN_EXAMPLES)
     files = [examples]
     if (given := settings.validation_examples) is not None:

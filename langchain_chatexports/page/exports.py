@@ -134,11 +134,7 @@ class ExportList:
         return copy
 
     def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
-        """Return the card and the place for a file that the browser sends.
-
-        Returns:
-            `None` if the card was removed.
-        """
+        """Return the card and the place for a file that the browser sends."""
         names = PurePosixPath(path).parts or ("export",)
         if batch not in self._arriving:
             card = Card(names[0], copied_bytes=0)

@@ -60,11 +60,7 @@ class Guess:
         self._seeds = count()
 
     def play(self, model: TunedModel, pairs: int) -> bool:
-        """Write the answers of a new blind test in the background.
-
-        Returns:
-            Whether that was started.
-        """
+        """Write the answers of a new blind test in the background."""
         seed = next(self._seeds)
 
         def make() -> None:
@@ -116,11 +112,7 @@ class Guess:
         self.evaluating.stop()
 
     def evaluate(self, model: TunedModel, turns: int) -> bool:
-        """Evaluate a model in the background, and keep the page beside the model.
-
-        Returns:
-            Whether that was started.
-        """
+        """Evaluate a model in the background, and keep the page beside the model."""
         # Scores and answers: of the base, asked in two ways, and of the tuned model,
         # with earlier replies, too, unless it has learned so.
         stage_count = 2 * (3 if model.prompt.replies else 4)

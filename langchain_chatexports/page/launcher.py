@@ -47,11 +47,7 @@ def launcher_path() -> Path:
 
 
 def install_launcher() -> Path:
-    """Write the entry, and return where it is.
-
-    Raises:
-        ChatExportError: If something else is there.
-    """
+    """Write the entry, and return where it is."""
     path = launcher_path()
     _check_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,11 +72,7 @@ def install_launcher() -> Path:
 
 
 def uninstall_launcher() -> Path | None:
-    """Remove the entry, and return where it was; `None` if there was none.
-
-    Raises:
-        ChatExportError: If something else is there.
-    """
+    """Remove the entry, and return where it was; `None` if there was none."""
     path = launcher_path()
     if not path.exists():
         return None

@@ -78,9 +78,6 @@ class Manage:
 
         These are models, jobs, examples and search indexes, and the list of exports; of
         the exports themselves only copies that were dropped on the page.
-
-        Returns:
-            Whether that was started.
         """
 
         def delete() -> list[str]:
@@ -95,11 +92,7 @@ class Manage:
     def forget(
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
-        """Take a person out of a set, and delete indexes that have them.
-
-        Returns:
-            Whether that was started.
-        """
+        """Take a person out of a set, and delete indexes that have them."""
 
         def forget() -> list[str]:
             if not person.strip():

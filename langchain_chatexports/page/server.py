@@ -59,12 +59,7 @@ class PageServer:
         self._port = port
 
     def run(self, on_link: Callable[[str], None]) -> None:
-        """Serve until Ctrl-C; then trainings stop, and can be continued later.
-
-        Raises:
-            LocalServerError: If the port is taken.
-            MissingExtraError: If the extra `page` is not installed.
-        """
+        """Serve until Ctrl-C; then trainings stop, and can be continued later."""
         check_extra()
         os.umask(0o077)
         # NiceGUI logs tracebacks, and what an error says can quote a message.

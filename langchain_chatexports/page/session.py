@@ -189,11 +189,7 @@ class PageSession:
             self.choice = self.choice.fitting(self.read)
 
     def draw_report(self) -> bool:
-        """Make the report about the exports in the background.
-
-        Returns:
-            Whether it was started.
-        """
+        """Make the report about the exports in the background."""
         return self.reporting.start("Counting", self._draw_report)
 
     def _draw_report(self) -> None:
@@ -229,9 +225,6 @@ class PageSession:
         """Make examples of what is chosen, in the background.
 
         The key of a redaction is deleted with the session, so nobody can undo it later.
-
-        Returns:
-            Whether it was started.
         """
         choice, paths = self.choice, self.exports.paths()
         options = _options_of(choice)
@@ -265,23 +258,12 @@ class PageSession:
         return estimate_seconds(self.seconds_per_token, self.data)
 
     def choose_base(self, data: TrainingData) -> BaseChoice:
-        """Return the base that is proposed for a training.
-
-        Raises:
-            LocalServerError: If no base fits this machine and these chats.
-        """
+        """Return the base that is proposed for a training."""
         speed = self.seconds_per_token or usual_speed()
         return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
 
     def talk_to_person(self, *, downloads: bool | None = None) -> bool:
-        """Begin a talk with the person who is chosen, without a training.
-
-        Args:
-            downloads: Whether a base may be downloaded; `None` to ask first.
-
-        Returns:
-            Whether that was started.
-        """
+        """Begin a talk with the person who is chosen, without a training."""
         options, paths = _options_of(self.choice), self.exports.paths()
         work = self.talk.answering
 
@@ -317,24 +299,13 @@ class PageSession:
     # Trainings
 
     def use_server(self, base: str | None) -> LocalServer:
-        """Return the local server of a base; it is started if it does not run.
-
-        Raises:
-            LocalServerError: If it cannot be started, or another base is in use.
-        """
+        """Return the local server of a base; it is started if it does not run."""
         with self._server_lock:
             return self._server_of(base)
 
     @contextmanager
     def hold_server(self, base: str | None) -> Iterator[LocalServer]:
-        """Use the local server of a base, which no other base replaces meanwhile.
-
-        Yields:
-            The server.
-
-        Raises:
-            LocalServerError: As `use_server`.
-        """
+        """Use the local server of a base, which no other base replaces meanwhile."""
         with self._server_lock:
             server = self._server_of(base)
             self._holders += 1
@@ -395,11 +366,7 @@ class PageSession:
         return lines
 
     def train(self, base: str | None) -> bool:
-        """Order a training on the examples, in the background.
-
-        Returns:
-            Whether that was started.
-        """
+        """Order a training on the examples, in the background."""
         data = self.data
         return data is not None and self.ordering.start(
             _PREPARING, lambda: self._order(data, base)

@@ -72,26 +72,14 @@ class Talk:
         return self.is_ready and bool(self.lines) and not self.answering.is_running
 
     def choose(self, model: TunedModel) -> bool:
-        """Begin a new talk with a model; its server starts in the background.
-
-        Returns:
-            Whether that was started.
-        """
+        """Begin a new talk with a model; its server starts in the background."""
         title = model.person or model.short_name
         return self.begin(model, lambda: replace(tuned_speaker(model), title=title))
 
     def begin(
         self, model: TunedModel | None, meet: Callable[[], Speaker | None]
     ) -> bool:
-        """Begin a new talk; the server starts in the background.
-
-        Args:
-            model: The tuned model; `None` for a person without a training.
-            meet: Returns who answers; `None` if something has to be decided first.
-
-        Returns:
-            Whether that was started.
-        """
+        """Begin a new talk; the server starts in the background."""
 
         def start() -> None:
             self.leave()
@@ -129,11 +117,7 @@ class Talk:
         return voices_on(server, self._speaker, self.settings, with_base=True)
 
     def say(self, line: str) -> bool:
-        """Say a line; the answers arrive in the background.
-
-        Returns:
-            Whether it was heard.
-        """
+        """Say a line; the answers arrive in the background."""
 
         def hear() -> None:
             for voice in self.voices:

@@ -63,11 +63,7 @@ class Work:
         yield
 
     def start(self, what: str, work: Callable[[], None]) -> bool:
-        """Start, unless something is being done.
-
-        Returns:
-            Whether it was started.
-        """
+        """Start, unless something is being done."""
         if self.is_running:
             return False
         self.what, self.error = what, ""

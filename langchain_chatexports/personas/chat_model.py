@@ -235,15 +235,7 @@ class PersonaChatModel(BaseChatModel):
 
 
 def with_voice(voice: VoicePrompt) -> Callable[[BaseChatModel], BaseChatModel] | None:
-    """Return what puts a voice before a chat model, in chats that name the persona.
-
-    Args:
-        voice: The voice. Its style and replies are added; its persona and label are the
-            chat's own, where one can replace them.
-
-    Returns:
-        A function from a chat model to one with the voice; `None` if nothing is added.
-    """
+    """Return what puts a voice before a chat model, in chats that name the persona."""
     if not (voice.style or voice.k):
         return None
     added = voice.model_copy(update={"persona": None, "label": None})

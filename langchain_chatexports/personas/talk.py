@@ -119,11 +119,7 @@ class Voice:
         self.turns.append(Turn(line))
 
     def answer(self) -> Iterator[str]:
-        """Yield the answer in pieces, and add it to the conversation.
-
-        Raises:
-            ChatExportError: If the server cannot answer.
-        """
+        """Yield the answer in pieces, and add it to the conversation."""
         from openai import OpenAIError
 
         *earlier, turn = self.turns
@@ -222,16 +218,7 @@ def make_voice(
     title: str | None = None,
     is_tuned: bool = False,
 ) -> Voice:
-    """Return a voice from a model's name and its server.
-
-    Args:
-        name: The model.
-        settings: How to talk.
-        base_url: The server.
-        key: Its key.
-        title: What to call it; `None` for the model's name.
-        is_tuned: Whether its lines are messages of their own.
-    """
+    """Return a voice from a model's name and its server."""
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
@@ -263,9 +250,6 @@ def short_titles(voices: Sequence[Voice]) -> list[str]:
     """Return what to call voices where there is little room.
 
     A tuned model's name has its base and an id around the suffix that its owner chose.
-
-    Args:
-        voices: The voices of a chat.
     """
     names = [TunedModelName.parse(voice.title) for voice in voices]
     words = [name.suffix or "tuned model" if name else "" for name in names]
@@ -281,17 +265,7 @@ def short_titles(voices: Sequence[Voice]) -> list[str]:
 
 
 def check_model(name: str, base_url: str, key: str) -> None:
-    """Make sure that a server has a model, as far as it says which ones it has.
-
-    Args:
-        name: The model.
-        base_url: The server.
-        key: Its key.
-
-    Raises:
-        ChatExportError: If the server lists its models, and has no such model, or if it
-            does not answer.
-    """
+    """Make sure that a server has a model, as far as it says which ones it has."""
     from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI
 
     with OpenAI(base_url=base_url, api_key=key) as client:

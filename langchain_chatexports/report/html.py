@@ -24,11 +24,7 @@ def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
 
 
 def require_extra() -> None:
-    """Check that pages can be made, before something long begins.
-
-    Raises:
-        MissingExtraError: If they cannot.
-    """
+    """Check that pages can be made, before something long begins."""
     try:
         import jinja2  # noqa: F401 - only whether it is there
     except ImportError as error:

@@ -39,12 +39,7 @@ def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
 
 
 def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
-    """Write files by their paths in a folder, unless the same ones are there already.
-
-    Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
-    """
+    """Write files by their paths in a folder, unless they are there already."""
     target = Path(folder).expanduser()
     data = {name: text.encode() for name, text in contents.items()}
     with explained_writing(target):

@@ -43,11 +43,7 @@ class TransformedChatLoader(AsyncLoading):
         return self.steps.lazy_transform(self.loader)
 
     def inspect(self) -> ExportSummary:
-        """Read the export once, through the steps, and count at each step.
-
-        Returns:
-            The loader's counts, with a row a step.
-        """
+        """Read the export once, through the steps, and count at each step."""
         return inspect_loader(self)
 
     def __iter__(self) -> Iterator[ChatSession]:
@@ -65,16 +61,7 @@ class TransformedChatLoader(AsyncLoading):
 
 
 def read_loader(loader: BaseChatLoader, steps: Sequence[CountedStep] = ()) -> Reading:
-    """Start one counted pass over any chat loader, through steps if there are any.
-
-    Args:
-        loader: A loader of this package, which counts what it skips, or any other,
-            whose messages all count as found and kept.
-        steps: The steps to pass its sessions through.
-
-    Returns:
-        The pass: iterate it, then ask for its summary.
-    """
+    """Start one counted pass over any chat loader, through steps if there are any."""
     if isinstance(loader, TransformedChatLoader):
         return read_loader(loader.loader, (*loader.steps.flattened(), *steps))
     if isinstance(loader, ChatExportLoader):

@@ -127,11 +127,7 @@ class BaseChoice:
 
 
 def find_base(base: str | None = None) -> Base:
-    """Return a base by what names it; `None` for the default.
-
-    Raises:
-        LocalServerError: If there is no such base.
-    """
+    """Return a base by what names it; `None` for the default."""
     found = describe_base(base)
     names = {found.source, found.name}
     known = next((one for one in list_bases() if names & _names(one)), None)
@@ -242,11 +238,7 @@ def language_warning(base: Base, language: str | None) -> str | None:
 
 
 def measure_machine() -> float:
-    """Measure what training costs here: seconds a token with the default base.
-
-    Raises:
-        LocalServerError: If it cannot be measured.
-    """
+    """Measure what training costs here: seconds a token with the default base."""
     return speed.measure_machine().seconds_per_token
 
 

@@ -120,13 +120,7 @@ class Memory:
         person: str | None = None,
         words_of_person: Iterable[str] = (),
     ) -> None:
-        """Initialize with nothing found.
-
-        Args:
-            index: The index of the exports.
-            person: In whose conversations to search; `None` for all.
-            words_of_person: What the person wrote, who may say "No idea" in it.
-        """
+        """Initialize with nothing found."""
         self._index = index
         chats = index.chats()
         theirs = {chat.source for chat in chats if person in chat.senders}
@@ -144,12 +138,7 @@ class Memory:
         return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
 
     def refusal(self, line: str, talk: str = "") -> str | None:
-        """Return that the person does not know, if a line asks what nobody mentioned.
-
-        Args:
-            line: The line.
-            talk: What was said before in the talk, which may tell it.
-        """
+        """Return a refusal if a line asks about something that nobody mentioned."""
         asked = _ASKING.search(line)
         if asked is None or not (asked.start() == 0 or {*line} & {*_SIGNS}):
             return None
@@ -209,20 +198,7 @@ def memory_of(
     index_dir: Path | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Memory | None]:
-    """Open what a talk remembers: what was said in exports.
-
-    Args:
-        exports: The exports.
-        person: In whose conversations to search; `None` for all.
-        words_of_person: As for `Memory`.
-        only_if_quick: Whether to remember only what takes about a second to index, in
-            memory; otherwise the index is kept as that of a search.
-        index_dir: Where search indexes are kept; `None` for the default.
-        watch: Shows progress while exports are read.
-
-    Yields:
-        The memory; `None` without exports, or where it takes longer.
-    """
+    """Open what a talk remembers: what was said in exports."""
     size = estimate_message_count(open_exports(exports)) if only_if_quick else 0
     if not exports or size is None or size > _MAX_QUICK_MESSAGES:
         yield None

@@ -128,17 +128,7 @@ def rename(name: str, label: str, *, data_dir: str | Path | None = None) -> None
 
 
 def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundModel:
-    """Return the newest tuned model that a name, or the beginning of one, stands for.
-
-    Args:
-        name: Its name, suffix, id, label or person, without regard to case and
-            accents; or the beginning of one. `None` for the newest of all.
-        data_dir: Where models are kept; `None` for the default.
-
-    Raises:
-        LocalServerError: If there is no such model, or the beginning fits several
-            names.
-    """
+    """Return the newest tuned model with a name, or with the beginning of one."""
     models = list_models(data_dir)
     if not models:
         msg = (
@@ -162,11 +152,7 @@ def _forms(model: TunedModel) -> set[str]:
 
 
 def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the full name of what is to be deleted: a model, a job or examples.
-
-    Raises:
-        LocalServerError: If there is nothing of that name, or several models.
-    """
+    """Return the full name of what is to be deleted: a model, a job or examples."""
     if name in {one.id for one in list_sets(data_dir)}:
         return name
     # A job that made a model stands for the model.
@@ -177,11 +163,7 @@ def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
 
 
 def job_named(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the id of a job that exists.
-
-    Raises:
-        LocalServerError: If there is none.
-    """
+    """Return the id of a job that exists."""
     if name in {job.id for job in list_jobs(data_dir)}:
         return name
     msg = f"There is no job {name}. The jobs of this machine: chatexports models"

@@ -51,19 +51,7 @@ def open_index(
     in_memory: bool = False,
     watch: Watch = unwatched,
 ) -> Iterator[OpenIndex]:
-    """Open the index of everything in exports; it is made anew when one has changed.
-
-    Args:
-        exports: The exports.
-        people: Who has which names and handles.
-        contacts: Where names of people in iMessage exports come from.
-        index_dir: The folder of indexes; `None` for the default.
-        in_memory: Whether to keep no file.
-        watch: Shows progress while exports are read.
-
-    Yields:
-        The index, open.
-    """
+    """Open the index of everything in exports; it is made anew when one has changed."""
     paths = as_paths(exports)
     opened = open_exports(paths, people=people, contacts=contacts)
     counts: list[int] = []

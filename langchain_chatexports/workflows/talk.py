@@ -150,13 +150,7 @@ def talk(
 
 
 def tuned_speaker(model: TunedModel, *, replies: int | None = None) -> Speaker:
-    """Return a tuned model of this machine as a speaker.
-
-    Args:
-        model: The model.
-        replies: Maximum number of earlier replies in the prompt; `None` for as many as
-            the model was trained with, or four where it was trained without.
-    """
+    """Return a tuned model of this machine as a speaker."""
     voice = voice_of(model, replies=replies)
     return Speaker(None, model.name, model.base, voice, tuned=model)
 
@@ -209,21 +203,7 @@ def open_talk(
     with_base: bool = False,
     on_event: OnEvent | None = None,
 ) -> Iterator[list[Voice]]:
-    """Start what answers.
-
-    Args:
-        speaker: Who answers.
-        settings: How to talk.
-        data_dir: Where models are kept; `None` for the default.
-        base_url: Another server that has the model; its key is read from
-            `OPENAI_API_KEY`.
-        compare: Another model that answers beside the speaker.
-        with_base: Whether the base answers beside the speaker, as it is.
-        on_event: Called with what the local server says.
-
-    Yields:
-        Who answers; the last one is the speaker.
-    """
+    """Start what answers."""
     if base_url is not None:
         where = (base_url, key_for(base_url))
         for name in filter(None, (speaker.model, compare)):
@@ -272,17 +252,7 @@ def voices_at(
     title: str | None = None,
     base: str | None = None,
 ) -> list[Voice]:
-    """Return who answers on a server; the last one is the speaker.
-
-    Args:
-        base_url: The server.
-        key: Its key.
-        speaker: Who answers.
-        settings: How to talk.
-        compare: Another model that answers beside the speaker.
-        title: What to call that; `None` for its name.
-        base: The base model's name there: it is shown as it is, without replies.
-    """
+    """Return who answers on a server; the last one is the speaker."""
     own = speaker.settings(settings)
     name = str(speaker.model)
     voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
@@ -295,18 +265,7 @@ def voices_at(
 
 
 def served_base(base: str) -> tuple[str, str] | None:
-    """Return the server and the name of a base that a running server has.
-
-    Args:
-        base: `ollama:NAME`, or the address of a server of OpenAI's protocol with one
-            model.
-
-    Returns:
-        The server's address, and the model's name there; `None` for another base.
-
-    Raises:
-        ChatExportError: If the server does not answer, or has several models.
-    """
+    """Return the server and the name of a base that a running server has."""
     from openai import APIError, OpenAI
 
     if base.startswith("ollama:"):

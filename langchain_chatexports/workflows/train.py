@@ -166,11 +166,7 @@ class JobData:
 
     @classmethod
     def of(cls, data: TrainingData) -> JobData:
-        """Return the data of a job.
-
-        Raises:
-            TrainingDataError: If there are too few examples.
-        """
+        """Return the data of a job."""
         data.require_enough()
         return cls(data.examples, data.validation, data.person, data.source)
 
@@ -221,9 +217,6 @@ def open_server(
     """Use the server that runs on the data directory, or start one.
 
     A server that is started trains only what is asked for here.
-
-    Raises:
-        LocalServerError: If the server that runs has another base, or none can start.
     """
     with LocalServer(base, data_dir=data_dir, resume_jobs=False, share=True) as server:
         if server.is_shared and on_event:
@@ -318,18 +311,6 @@ def train_elsewhere(
     """Upload the examples to another server, fine-tune there, and wait.
 
     Neither the person's name nor that of the export is sent.
-
-    Args:
-        data: What `prepare` returned.
-        base: The base model's name there.
-        base_url: The server; its key is read from `OPENAI_API_KEY`.
-        confirm: Called with the host and the estimate before anything is sent; returns
-            whether to upload.
-        settings: How to train.
-        on_event: Called with each event.
-
-    Returns:
-        The tuned model's name there.
     """
     from langchain_chatexports.finetuning.connection import public_url
     from langchain_chatexports.finetuning.tuner import ChatFineTuner

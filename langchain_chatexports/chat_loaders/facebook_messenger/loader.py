@@ -73,10 +73,6 @@ class _MessengerChatLoader(ChatExportLoader):
         """Return whose export it is, by profiles and beginnings if possible.
 
         Files that cannot be read are ignored.
-
-        Raises:
-            ExportNotFoundError: If there is nothing at the path.
-            ExportAccessError: If the system refuses.
         """
         with self.open_export(is_quiet=True) as files:
             found = find_owner(MessengerExport(files))

@@ -145,11 +145,7 @@ class Queries:
     """The queries of one open database."""
 
     def __init__(self, database: Database) -> None:
-        """Look up all columns, and prepare the way from a chat to its messages.
-
-        Raises:
-            ExportFormatError: If the tables of Messages are not there.
-        """
+        """Look up all columns, and prepare the way from a chat to its messages."""
         self._database = database
         self._columns = {table: database.columns(table) for table in _TABLES}
         for table in _NEEDED:

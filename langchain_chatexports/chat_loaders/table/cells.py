@@ -91,11 +91,7 @@ class Database:
     """A database of DuckDB that can read some files, and write in a private folder."""
 
     def __init__(self, folder: Path, files: Iterable[ExportFile]) -> None:
-        """Open it.
-
-        Raises:
-            MissingExtraError: If DuckDB is not installed.
-        """
+        """Open it."""
         self._folder = folder
         config = {
             "allow_community_extensions": "false",

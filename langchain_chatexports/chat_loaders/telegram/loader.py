@@ -408,11 +408,7 @@ class _Export:
     """The chats of an export, and what it says about people."""
 
     def __init__(self, files: ExportFiles) -> None:
-        """Find the chats.
-
-        Raises:
-            ExportFormatError: If there is none.
-        """
+        """Find the chats."""
         self.user: User | None = None
         self.chats: dict[str, list[Chat]] = {}
         """By id. A chat can be in several files: JSON before HTML, the latest first."""

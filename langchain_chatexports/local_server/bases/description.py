@@ -81,14 +81,7 @@ def describe_default_base() -> BaseDescription:
 
 
 def describe_base(base: str | Path | None) -> BaseDescription:
-    """Describe a base; nothing is loaded or downloaded.
-
-    Args:
-        base: A directory, a `.gguf` file, a hub id, or `None` for the default.
-
-    Raises:
-        LocalServerError: If it is none of these.
-    """
+    """Describe a base; nothing is loaded or downloaded."""
     if base is None:
         return describe_default_base()
     path = Path(base).expanduser()

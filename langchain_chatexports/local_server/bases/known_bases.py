@@ -76,11 +76,7 @@ class KnownBase:
         return language.casefold() in known
 
     def training_seconds(self, seconds_of_default: float) -> float:
-        """Estimate how long a training takes that was measured with the default base.
-
-        Args:
-            seconds_of_default: How long the same training takes with the default.
-        """
+        """Estimate the time of a training that was measured with the default base."""
         ratio = self.parameters / _BASES[0].parameters
         return float(seconds_of_default * ratio**_TIME_EXPONENT)
 
@@ -112,15 +108,7 @@ def list_bases() -> tuple[KnownBase, ...]:
 def fitting_bases(
     memory_bytes: int | None = None, *, is_trained: bool = True
 ) -> list[KnownBase]:
-    """Return the open-source bases that half of the memory can train.
-
-    Args:
-        memory_bytes: The machine's memory; this machine's if `None`.
-        is_trained: Whether it trains; otherwise it only has to answer.
-
-    Returns:
-        The bases in the order of `list_bases`; the default at least.
-    """
+    """Return the open-source bases that half of the memory can train."""
     memory = machine_memory() if memory_bytes is None else memory_bytes
     room = memory * _SHARE_OF_MACHINE
 
@@ -132,11 +120,7 @@ def fitting_bases(
 
 
 def suggest_base(memory_bytes: int | None = None) -> KnownBase:
-    """Return the best open-source base that half of the memory can train.
-
-    Args:
-        memory_bytes: The machine's memory; this machine's if `None`.
-    """
+    """Return the best open-source base that half of the memory can train."""
     return fitting_bases(memory_bytes)[-1]
 
 

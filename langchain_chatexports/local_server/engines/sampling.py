@@ -39,12 +39,7 @@ class Sampling:
         return replace(self, min_p=0.0, dry_multiplier=0.0)
 
     def dry_penalties(self, tokens: Sequence[int], answered: int) -> dict[int, float]:
-        """Return what DRY takes from the logits of tokens, as llama.cpp does.
-
-        Args:
-            tokens: The prompt and the answer so far.
-            answered: How many of them are the answer's.
-        """
+        """Return what DRY takes from the logits of tokens, as llama.cpp does."""
         size = len(tokens) if self.dry_penalty_last_n < 0 else self.dry_penalty_last_n
         window = tokens[max(0, len(tokens) - size) :]
         end = len(window) - 1

@@ -96,15 +96,7 @@ class LocalService:
         directory: Path,
         choice: EngineChoice,
     ) -> None:
-        """Open a data directory; `start` starts the queued jobs.
-
-        Args:
-            settings: The server's settings.
-            data: The prepared data directory.
-            base_model: The base's short name.
-            directory: The base in transformers' format.
-            choice: The engine that answers.
-        """
+        """Open a data directory; `start` starts the queued jobs."""
         self._settings = settings
         self._directory = directory
         self._signature = signature_of(directory)

@@ -58,11 +58,7 @@ class DatabaseError(LocalServerError):
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the database for one or more queries.
-
-    Raises:
-        DatabaseError: If it cannot be read or written.
-    """
+    """Open the database for one or more queries."""
     # A missing database is an error, and not created.
     uri = f"{path.absolute().as_uri()}?mode=rw"
     try:

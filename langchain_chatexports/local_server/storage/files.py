@@ -142,11 +142,7 @@ class FileStore:
 
 
 def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Read the JSON objects of a file, one per line; blank lines are skipped.
-
-    Raises:
-        JsonLinesError: If a line is not a JSON object, or too long.
-    """
+    """Read the JSON objects of a file, one per line; blank lines are skipped."""
     number = 0
     with Path(path).open("rb") as file:
         # Not `for line in file`: one line could fill the memory. Lines end at line

@@ -172,12 +172,15 @@ def test_a_running_job_is_cancelled_and_the_next_is_taken(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="It looks at Linux's memory maps")
 def test_a_server_that_only_answers_does_not_import_torch(
-    tiny_server: LocalServer,
+    tiny_base: Path, tmp_path: Path
 ) -> None:
     """It would take seconds and 300 MB; a job's examples are counted with it."""
-    with client_of(tiny_server) as client:
+    with (
+        LocalServer(tiny_base, data_dir=tmp_path / "data", threads=1) as server,
+        client_of(server) as client,
+    ):
         client.chat.completions.create(model="tiny", messages=_CHAT, max_tokens=1)
-    assert tiny_server._process is not None
-    maps = psutil.Process(tiny_server._process.pid).memory_maps()
+        assert server._process is not None
+        maps = psutil.Process(server._process.pid).memory_maps()
     assert maps
     assert not [each.path for each in maps if "libtorch" in each.path]
