@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,11 @@ import pytest
 
 import langchain_chatexports
 from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
     LocalServer,
     local_server,
     write_jsonl,
 )
 from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.builders.page_tests import passed_tests
 from tests.unit_tests.builders.pages import DOCS, read_page
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tuners import forget_clients
@@ -83,7 +80,6 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "page",
     [
         "index.md",
-        "imessage.md",
         "langchain.md",
         "../README.md",
     ],
@@ -101,24 +97,6 @@ def test_page_ends_with_streamed_text(
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.usefixtures("workplace")
-def test_messengers_page_ends_with_streamed_text_from_a_zip(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As Meta hands it out; from the folder, the unit tests run the page."""
-
-    def zipped(folder: str, **options: Any) -> FolderFacebookMessengerChatLoader:
-        path = shutil.make_archive(folder, "zip", folder)
-        return FolderFacebookMessengerChatLoader(path, **options)
-
-    name = FolderFacebookMessengerChatLoader.__name__
-    monkeypatch.setattr(langchain_chatexports, name, zipped)
-    names = run_page("facebook_messenger.md")
-    assert names["loader"].path.suffix == ".zip"
-    assert names["model"].model_name.startswith("ft:tiny:")
-    assert capsys.readouterr().out.strip()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_DATA_HOME is Linux's")
 def test_local_servers_page_runs(
     workplace: Path, capsys: pytest.CaptureFixture[str]
@@ -127,35 +105,6 @@ def test_local_servers_page_runs(
     names = run_page("local_server.md")
     assert names["kept"].name in capsys.readouterr().out
     assert names["turns"]
-
-
-def test_own_loader_ends_with_an_answer(tmp_path: Path, tiny_base: Path) -> None:
-    setup = f"""
-import pytest
-import langchain_chatexports
-from langchain_chatexports.local_server import LocalServer
-
-class TinyServer(LocalServer):
-    def __init__(self, **options):
-        super().__init__({str(tiny_base)!r}, threads=1, **options)
-
-langchain_chatexports.LocalServer = TinyServer
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
-        unraisable = "ignore::pytest.PytestUnraisableExceptionWarning"
-        item.add_marker(pytest.mark.filterwarnings(unraisable))
-
-def pytest_sessionfinish():
-    import gc
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        gc.collect()
-"""
-    assert passed_tests("writing_a_loader.md", tmp_path, kinds=KINDS, setup=setup) > 25
 
 
 def test_commands_that_train_end_with_an_answer(

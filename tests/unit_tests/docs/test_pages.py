@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
 
-import langchain_chatexports
 from tests.unit_tests.builders.pages import DOCS, read_page
 
 if TYPE_CHECKING:
@@ -85,38 +83,6 @@ def strings_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
-
-
-OWN_EXPORTS = [("imessage.md", 4), ("facebook_messenger.md", 4)]
-# What the pages' readers have at these places.
-PLACES = (
-    "Library/Messages/chat.db",
-    "Documents/messages/chat.db",
-    "Backup/00008030-001A2B3C4D5E6F70/Manifest.db",
-    "chat.db",
-    "contacts.vcf",
-)
-
-
-@pytest.mark.parametrize(("page", "count"), OWN_EXPORTS)
-def test_loaders_of_ones_own_exports_are_made_as_the_page_says(
-    page: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A loader opens nothing before it loads, so empty files will do."""
-    for name in PLACES:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    for variable in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    (block,) = read_page(page, kinds=("python no-run",))
-    calls = ast.parse(block.code).body
-    assert len(calls) == count
-    names = {name: getattr(langchain_chatexports, name) for name in LOADERS}
-    for call in calls:
-        assert isinstance(call, ast.Expr)
-        made = eval(compile(ast.Expression(call.value), page, "eval"), names)  # noqa: S307 - our own page
-        assert isinstance(made, BaseChatLoader)
 
 
 @pytest.mark.parametrize("page", PAGES)
