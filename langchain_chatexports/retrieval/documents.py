@@ -171,7 +171,7 @@ def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
     said = [_identity(message) for message in messages]
     platform = _text(metadata.get("platform")) or "unknown"
     # The first message stays the first one when a conversation grows.
-    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").among_equals(
+    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").by_content(
         *(said[0] if said else (None, "", ""))
     )
     made = MessageIds(session_id)
@@ -179,7 +179,7 @@ def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
     for message, identity in zip(messages, said, strict=True):
         merged = message.additional_kwargs.get("message_ids")
         ids = merged or ([message.id] if message.id else ())
-        ids = ids or [made.among_equals(*identity)]
+        ids = ids or [made.by_content(*identity)]
         lines.append(ChatLine(tuple(one_line(_text(one)) for one in ids), *identity))
     times = [line.time for line in lines if line.time is not None]
     senders = Counter(line.sender for line in lines)

@@ -329,9 +329,9 @@ def _warn_of_dates(
     files.details["date_orders"] = dict(sorted(counts.items()))
     if any(days[record.date] is None for record in records.records):
         files.warn(
-            f"The dates of {file.label} are in the Islamic calendar, which is not "
-            "read: its messages have no time. Set the phone's calendar to the "
-            "Gregorian one and export the chat again."
+            f"The dates of {file.label} are in the Persian or Islamic calendar, which "
+            "is not supported: its messages have no time. Set the phone to the "
+            "Gregorian calendar and export the chat again."
         )
     if len(orders) > 1:
         files.warn(

@@ -193,7 +193,7 @@ def test_other_json_and_damaged_files_are_counted(tmp_path: Path) -> None:
     compact.says(ANN, "Lost")
     (tmp_path / "b.json").write_text(compact.text(indent=None)[:-9])
     (tmp_path / "c.json").write_text('{"messages": []}')
-    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
+    with pytest.warns(UserWarning, match=r"b\.json is not valid JSON"):
         summary = DiscordChatLoader(tmp_path).inspect()
     assert dict(summary.skipped) == {"unreadable": 1}
     assert summary.details["other_files"] == 1
