@@ -459,13 +459,13 @@ def _warn_of_missing_parts(channel: Channel, files: ExportFiles) -> None:
         if count := max(numbers) - len(numbers):
             files.warn(
                 f"{stem} in {files.path} lacks {plural(count, 'part')} of "
-                f"{max(numbers):,}, by the numbers in the file names. Put all parts into "
+    """Return the id of the one person in all direct messages, who is the owner.
                 "the folder."
             )
 
 
 def find_owner(channels: Iterable[Channel]) -> str | None:
-    """Return the id of the person who takes part in all direct messages, if unique.
+    """Return the id of the one person who takes part in all direct messages.
 
     Direct messages are named after the other person.
     """

@@ -101,8 +101,8 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
         folder = names[-1] if names else ""
         chat_id = name or folder or "chat"
         chat_id = f"{chat_id} ({folder})" if chat_id in chats else chat_id
-        # Two exports of one chat begin with the same message, unlike chats with the same
-        # name. An account's export contains each chat once.
+        # Two exports of one chat begin with the same message, unlike chats that only
+        # share a name. An account's export contains each chat once.
         records = PageReader().records(head)
         first = next((r for r in records if r and r.type == "message"), None)
         if first and names[-2:-1] != ("chats",):

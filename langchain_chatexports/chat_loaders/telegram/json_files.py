@@ -29,8 +29,8 @@ from langchain_chatexports.exceptions import ChatExportError
 _HEAD_BYTES = 64 * 2**10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ABOUT = re.compile(rb'\{\s*"about"')
-# The type of a chat and its id, an account's data, or keys that only Telegram writes, in
-# any order: the file may have been saved by another program.
+# The type of a chat and its id, an account's data, or keys that only Telegram writes,
+# in any order: the file may have been saved by another program.
 _SIGNS = re.compile(
     rb'"type"\s*:\s*"(?:(?:personal|bot)_chat|verify_codes|saved_messages|replies'
     rb'|(?:private|public)_(?:group|supergroup|channel))"\s*,\s*"id"\s*:\s*\d'

@@ -549,7 +549,7 @@ def test_parts_that_are_not_there_are_said(
         channel.says(ANN, str(number))
         channel.write(tmp_path / name)
     if missing:
-        with pytest.warns(UserWarning, match=f"Of a in .* {missing} cannot be found"):
+        with pytest.warns(UserWarning, match=f"a in .* lacks {missing}"):
             DiscordChatLoader(tmp_path).load()
     else:
         DiscordChatLoader(tmp_path).load()
