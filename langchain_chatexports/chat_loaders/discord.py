@@ -459,8 +459,8 @@ def _warn_of_missing_parts(channel: Channel, files: ExportFiles) -> None:
         if count := max(numbers) - len(numbers):
             files.warn(
                 f"{stem} in {files.path} lacks {plural(count, 'part')} of "
-    """Return the id of the one person in all direct messages, who is the owner.
-                "the folder."
+                f"{max(numbers):,}, by the numbers in the file names. Put all parts "
+                "into the folder."
             )
 
 
