@@ -21,24 +21,23 @@ _REPLY_ID_KEYS = ("id", "message_id", "guid")
 class SplitSessions(SessionTransform):
     """Split each session at its long pauses.
 
-    The parts hold all of the session's messages, in order. Where `metadata` has an
-    `id`, the parts' ids are `<id>#1`, `<id>#2`, …, and `thread_id` keeps the id of the
-    thread that was split first. A session that stays whole passes untouched, and so
-    does one without times.
+    The parts contain all messages of the session, in order. If `metadata` has an `id`,
+    the ids of the parts are `<id>#1`, `<id>#2`, …, and `thread_id` is the id of the
+    original thread. A session that is not split is not changed.
     """
 
     gap: timedelta | Literal["auto"] = "auto"
-    """The pause after which a new conversation begins; a longer one splits. `"auto"`
-    finds it in each thread's own pauses, between 5 minutes and 12 hours."""
+    """The longest pause within a conversation. `"auto"` finds it from the pauses of
+    each thread, between 5 minutes and 12 hours."""
 
     max_messages: int | None = Field(default=None, gt=0)
-    """Maximum number of messages in a part. A longer one is cut at its largest inner
-    pause until no part is; equal pauses are cut so that the parts are halved."""
+    """Maximum number of messages in a part. Longer parts are split at their largest
+    pause; if pauses are equal, in half."""
 
     reply_within: timedelta | None = None
-    """A reply (`additional_kwargs["reply_to"]`) is kept in one part with what it
-    answers, if that is not older than this; `None` is for any age. Only `max_messages`
-    may come between them, where nothing else is left to cut."""
+    """Keep a reply (`additional_kwargs["reply_to"]`) in one part with the message that
+    it answers, if that is not older than this; `None` for any age. Only `max_messages`
+    may still separate the two, if there is no other place to split."""
 
     @field_validator("gap")
     @classmethod
@@ -84,7 +83,7 @@ class SplitSessions(SessionTransform):
         return borders
 
     def _held_by_replies(self, messages: Sequence[BaseMessage]) -> list[bool]:
-        """Return for each message whether a reply forbids a border before it."""
+        """Return for each message whether a reply prevents a split before it."""
         places: dict[str, int] = {}
         opened = [0] * (len(messages) + 1)
         for index, message in enumerate(messages):
@@ -127,7 +126,7 @@ def _reply_to(message: BaseMessage) -> str:
 
 
 def _ids(message: BaseMessage) -> list[str]:
-    # A merged message stands for each of its bubbles.
+    # A merged message has the ids of all of its bubbles.
     merged = message.additional_kwargs.get("message_ids")
     return [*(merged or ()), *([message.id] if message.id else ())]
 
@@ -138,11 +137,11 @@ def _cut_to_size(
     held: Sequence[bool],
     max_messages: int,
 ) -> None:
-    """Add borders until no part is longer, at the largest pauses first."""
+    """Add borders at the largest pauses until no part is too long."""
     length = len(pauses)
 
     def rank(index: int) -> tuple[bool, float, int]:
-        # Of equal pauses a multiple of the highest power of two: parts are halved.
+        # Of equal pauses, prefer multiples of high powers of two: parts are halved.
         return held[index], -(pauses[index] or 0.0), -(index & -index)
 
     for index in sorted(range(1, length), key=rank):

@@ -223,7 +223,7 @@ def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
         tmp_path / "set.jsonl",
     )
     card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert "Not named." in card
+    assert "Not given." in card
     assert "ask before you train" in card
 
 
