@@ -74,7 +74,6 @@ def main() -> None:
     mapped = MapAIMessages().invoke(prepared)
     steps: list[SessionTransform] = [
         SplitSessions(),
-        SplitSessions(max_messages=50),
         SelectSessions(min_turns=2, min_ai_share=0.1),
         Redact(key="benchmark", names=PEOPLE),
         MergeChatRuns(),

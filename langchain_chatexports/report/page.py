@@ -201,7 +201,7 @@ def _people_chart(report: ExportReport) -> Section:
     if rest := report.people[_MAX_PEOPLE:]:
         others = sum(person.messages for person in rest)
         rows.append(Bar(plural(len(rest), "other"), others, f"{others:,}", series=0))
-    caption = "Messages kept. The AI has its own color."
+    caption = "Messages kept. The person whose voice is learned has another color."
     return Section(
         "Who writes",
         bars(rows, description="Messages by person"),
@@ -272,7 +272,7 @@ def _habits(report: ExportReport) -> list[_Row]:
 
 def _ai_name(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
-    return names[0] if len(names) == 1 else "AI" if names else ""
+    return names[0] if len(names) == 1 else "person" if names else ""
 
 
 def _day(moment: datetime | None) -> str:

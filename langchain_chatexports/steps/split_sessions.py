@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any, Literal, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
@@ -30,14 +29,9 @@ class SplitSessions(SessionTransform):
     """The longest pause within a conversation. `"auto"` finds it from the pauses of
     each thread, between 5 minutes and 12 hours."""
 
-    max_messages: int | None = Field(default=None, gt=0)
-    """Maximum number of messages in a part. Longer parts are split at their largest
-    pause; if pauses are equal, in half."""
-
     reply_within: timedelta | None = None
     """Keep a reply (`additional_kwargs["reply_to"]`) in one part with the message that
-    it answers, if that is not older than this; `None` for any age. Only `max_messages`
-    may still separate the two, if there is no other place to split."""
+    it answers, if that is not older than this; `None` for any age."""
 
     @field_validator("gap")
     @classmethod
@@ -73,14 +67,11 @@ class SplitSessions(SessionTransform):
         else:
             gap = automatic_gap(known)
         held = self._held_by_replies(messages)
-        borders = [
+        return [
             index
             for index, pause in enumerate(pauses)
             if pause is not None and pause > gap and not held[index]
         ]
-        if self.max_messages is not None:
-            _cut_to_size(borders, pauses, held, self.max_messages)
-        return borders
 
     def _held_by_replies(self, messages: Sequence[BaseMessage]) -> list[bool]:
         """Return for each message whether a reply prevents a split before it."""
@@ -129,24 +120,3 @@ def _ids(message: BaseMessage) -> list[str]:
     # A merged message has the ids of all of its bubbles.
     merged = message.additional_kwargs.get("message_ids")
     return [*(merged or ()), *([message.id] if message.id else ())]
-
-
-def _cut_to_size(
-    borders: list[int],
-    pauses: Sequence[float | None],
-    held: Sequence[bool],
-    max_messages: int,
-) -> None:
-    """Add borders at the largest pauses until no part is too long."""
-    length = len(pauses)
-
-    def rank(index: int) -> tuple[bool, float, int]:
-        # Of equal pauses, prefer multiples of high powers of two: parts are halved.
-        return held[index], -(pauses[index] or 0.0), -(index & -index)
-
-    for index in sorted(range(1, length), key=rank):
-        at = bisect_left(borders, index)
-        start = borders[at - 1] if at else 0
-        end = borders[at] if at < len(borders) else length
-        if end - start > max_messages and index != end:
-            borders.insert(at, index)

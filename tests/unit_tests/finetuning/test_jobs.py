@@ -319,7 +319,9 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
     with OpenAIServer(models={BASE_MODEL: day}).running() as server:
         tuner = make_tuner(server)
         if warns:
-            with pytest.warns(UserWarning, match=f"{BASE_MODEL} down on {day}"):
+            with pytest.warns(
+                UserWarning, match=f"{BASE_MODEL} and its tuned models on {day}"
+            ):
                 tuner.submit(make_examples())
         else:
             tuner.submit(make_examples())
