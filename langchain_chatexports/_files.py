@@ -1,4 +1,4 @@
-"""Write files whole or not at all, with errors that name a remedy."""
+"""Write files completely or not at all, with errors that name a remedy."""
 
 import errno
 import os
@@ -21,9 +21,9 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
-    """Write a file that is readable by its owner only, whole or not at all.
+    """Write a file, readable by its owner only, completely or not at all.
 
-    A `ChatExportError` says why it cannot be written.
+    A `ChatExportError` explains why it cannot be written.
     """
     path = Path(path).expanduser()
     with explained_writing(path), whole_file(path) as file:
@@ -31,7 +31,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 
 def require_place(path: str | Path) -> None:
-    """Raise the error of `write_whole` before something long begins."""
+    """Raise the error of `write_whole` in advance, before a long operation."""
     path = Path(path).expanduser()
     with explained_writing(path):
         if path.is_dir():
@@ -44,10 +44,10 @@ def require_place(path: str | Path) -> None:
 def explained_writing(
     path: Path,
 ) -> Iterator[Callable[[Iterable[_Item]], Iterator[_Item]]]:
-    """Explain why a path could not be written, by a `ChatExportError`.
+    """Raise a `ChatExportError` if a path cannot be written.
 
-    Errors of its content pass through: the function that is yielded wraps what is
-    written, if reading it can raise errors, too.
+    If reading the content may raise an `OSError` as well, wrap it with the yielded
+    function: these errors pass through.
     """
     errors_of_items: list[OSError] = []
 
@@ -70,10 +70,10 @@ def explained_writing(
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file (mode 0600) that takes its place when it is written to its end.
+    """Open a file (mode 0600) that replaces the path at the end of the `with`.
 
-    A link's target is replaced, and a pipe or a device is written to. What the system
-    says is raised as it is; `cannot_write` explains it.
+    For a link, its target is replaced. Pipes and devices are written directly. Errors
+    are the system's; `cannot_write` explains them.
     """
     if path.is_dir():
         msg = f"{path} is a folder. Name the file to write."
@@ -83,7 +83,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         return
     target = Path(os.path.realpath(path))
-    # Not the target's name and more: that can be longer than names may be.
+    # The target's name with a suffix may be too long.
     descriptor, temporary = tempfile.mkstemp(
         dir=target.parent, prefix=".chatexports-", suffix=".part"
     )
@@ -106,7 +106,7 @@ def is_full(error: OSError) -> bool:
 
 def is_pipe(path: Path) -> bool:
     """Return whether a path is a pipe or a device, neither file nor folder."""
-    # `Path.exists` raises for a name that is too long, below Python 3.12.
+    # Before Python 3.12, `Path.exists` raises an error for names that are too long.
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 

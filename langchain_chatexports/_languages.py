@@ -1,4 +1,4 @@
-"""Which language short texts are in: by their script, or by their common words."""
+"""Detect the language of short texts, by script or by common words."""
 
 # ruff: noqa: RUF001 - letters and marks of other languages
 
@@ -48,10 +48,10 @@ def is_common_word(word: str) -> bool:
 
 
 def language_of(text: str) -> str | None:
-    """Return the language of a text, or its script, or `None` if it does not say.
+    """Return the language of a text, or its script; `None` if unknown.
 
-    A script that several languages share is returned by its name in Unicode
-    (`CYRILLIC`, `ARABIC`), but Latin letters are told apart by common words.
+    A script of several languages is returned by its Unicode name (`CYRILLIC`,
+    `ARABIC`), except that languages in Latin letters are detected by common words.
     """
     scripts = Counter(
         _SCRIPTS.get(script, script)
@@ -60,7 +60,7 @@ def language_of(text: str) -> str | None:
     if scripts.total() < _MIN_LETTERS:
         return None
     (script, count), *_ = scripts.most_common(1)
-    if scripts["Japanese"] * 5 > scripts.total():  # Kanji are written among kana.
+    if scripts["Japanese"] * 5 > scripts.total():  # Japanese mixes kanji and kana.
         return "Japanese"
     if script != "LATIN" or count * 2 <= scripts.total():
         return script
@@ -79,7 +79,7 @@ def language_of(text: str) -> str | None:
 
 
 def main_language(texts: Iterable[str]) -> str | None:
-    """Return the language of most texts that show one."""
+    """Return the most frequent language of texts."""
     found = Counter(filter(None, map(language_of, texts)))
     return next((name for name, _ in found.most_common(1)), None)
 

@@ -20,7 +20,7 @@ from langchain_chatexports.exceptions import (
 )
 
 MAX_FOLDER_DEPTH = 100
-"""How deep folders are walked: a recursion of Python ends at 1,000."""
+"""The maximum depth of folders, below Python's recursion limit of 1,000."""
 
 # Windows has `O_BINARY` only.
 _FLAGS = os.O_RDONLY
@@ -29,14 +29,13 @@ for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
 
 
 def open_regular_file(path: str | Path) -> BinaryIO:
-    """Return a file opened for reading bytes; never wait for a writer."""
-    # Before it is opened, too: opening alone rewinds a tape or makes a modem dial.
+    """Open a regular file for reading bytes, without waiting for a writer."""
+    # Check before opening as well, which may rewind a tape or make a modem dial.
     check_regular_file(path)
-    # The file object owns the descriptor from the start: closed twice, it could be that
-    # of another file.
+    # The file object owns the descriptor, so that it is not closed twice.
     file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
     try:
-        _check(path, os.fstat(file.fileno()))  # It may be another one by now.
+        _check(path, os.fstat(file.fileno()))  # It may have been replaced.
     except BaseException:
         file.close()
         raise
@@ -44,13 +43,13 @@ def open_regular_file(path: str | Path) -> BinaryIO:
 
 
 def check_regular_file(path: str | Path) -> None:
-    """Refuse a path as `open_regular_file` does, without opening it."""
+    """Raise the errors of `open_regular_file`, without opening the file."""
     _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
 
 
 @contextmanager
 def system_errors(path: Path, remedy: str) -> Iterator[None]:
-    """Raise our errors in place of the system's; of one that refuses, with a remedy."""
+    """Translate the system's errors to ours, with a remedy if access is refused."""
     try:
         yield
     except ChatExportError:
@@ -87,7 +86,5 @@ def _check(path: str | Path, status: os.stat_result) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     kind = "pipe" if stat.S_ISFIFO(mode) else "device"
     kind = "socket" if stat.S_ISSOCK(mode) else kind
-    msg = (
-        f"{path} is a {kind}, not a file. Save what it holds to a file, and give that."
-    )
+    msg = f"{path} is a {kind}, not a file. Save its content to a file, and give that."
     raise ExportFormatError(msg, path=Path(path))

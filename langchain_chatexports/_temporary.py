@@ -1,4 +1,4 @@
-"""Private temporary folders, which no end of a process leaves behind for long."""
+"""Private temporary folders, deleted even if the process was killed."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from langchain_chatexports._locks import ProcessLock
 
 _PREFIX = "chatexports-"
 _LOCK = ".lock"
-# Written once the lock is held: a folder with this file and without a lock was left.
+# Created after the lock: a folder with this file, but without a lock, is a leftover.
 _RECORD = ".chatexports"
 
 
@@ -21,7 +21,7 @@ _RECORD = ".chatexports"
 def private_folder() -> Iterator[Path]:
     """Create a temporary folder for this user only, and delete it afterwards.
 
-    Folders that killed processes of this user left are deleted first.
+    Leftovers of killed processes of this user are deleted first.
     """
     _delete_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
@@ -46,7 +46,7 @@ def _delete_leftovers() -> None:
 
 
 def _delete(folder: Path) -> None:
-    # Its record goes last: interrupted here, the next start still knows the folder.
+    # Delete the record last, so that an interrupted deletion is found again.
     with suppress(OSError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -58,7 +58,7 @@ def _delete(folder: Path) -> None:
 
 
 def _is_own(path: Path, kind: int) -> bool:
-    """Return whether a file or folder is there, no link, and this user's alone."""
+    """Return whether a path exists, is not a link, and is private to this user."""
     try:
         status = path.lstat()
     except OSError:

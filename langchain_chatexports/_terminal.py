@@ -1,31 +1,31 @@
-"""Text in lines: one for each message, counts with their words, no terminal codes."""
+"""Format text for terminals: single lines, plurals, no terminal codes."""
 
 import unicodedata
 
-# They join letters and emoji, and say nothing to a terminal: U+200C and U+200D.
+# U+200C and U+200D join letters and emoji, and are harmless in a terminal.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its word: `1 thread`, `2,000 threads`."""
+    """Return a count with a noun: `1 thread`, `2,000 threads`."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line: U+2028, U+0085 and others end lines, too."""
+    """Return a text on one line, also without U+2028, U+0085 and other line ends."""
     return " ".join(text.split())
 
 
 def message_line(time: str, sender: str, text: str) -> str:
-    """Return the line of a message; nothing in it looks like another message."""
+    """Return a message as one line, so that its text cannot imitate another one."""
     return f"{one_line(f'{time} {sender}')}: {one_line(text)}"
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with spaces in place of terminal codes.
+    """Return a text on one line, with spaces instead of terminal codes.
 
-    Names in an export can hold line breaks, escape sequences and marks that change the
-    direction of the text after them.
+    Names in an export may contain line breaks, escape sequences and marks that change
+    the direction of text.
     """
     if text.isprintable():
         return text
@@ -35,7 +35,7 @@ def printable(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Return a text with terminal codes escaped, such as `\x1b`.
 
-    For errors and warnings: two different paths still look different.
+    For errors and warnings, where different paths must look different.
     """
     if text.isprintable():
         return text
@@ -51,7 +51,7 @@ def _escaped_character(character: str) -> str:
 
 
 def short_duration(seconds: float) -> str:
-    """Return a duration in minutes, or in hours where these are 100 and more."""
+    """Return a duration in minutes, or in hours from 100 minutes on."""
     minutes = max(1, round(seconds / 60))
     if minutes < 100:  # noqa: PLR2004 - two digits
         return f"{minutes} min"

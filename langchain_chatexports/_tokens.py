@@ -1,4 +1,4 @@
-"""Token counters that download nothing."""
+"""Token counters without downloads."""
 
 import hashlib
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 from langchain_chatexports.exceptions import ChatExportError
 
 BYTES_PER_TOKEN = 4.0
-"""UTF-8 bytes a token: the estimate. Measured with o200k_base on chat text in ten
+"""UTF-8 bytes per token, on average. Measured with o200k_base on chat text in ten
 languages: between 2.9 (emoji) and 9.3 (Hindi)."""
 
 MIN_BYTES_PER_TOKEN = 2.8
-"""UTF-8 bytes a token: with it, bytes give an upper bound for chat text (though not for
-rows of rare symbols)."""
+"""UTF-8 bytes per token, at least: gives an upper bound for chat text (but not for rows
+of rare symbols)."""
 
 _MIN_LIMIT, _MAX_LIMIT = 16, 256
 _NEARLY_ALL = 0.99
@@ -33,14 +33,14 @@ _FILES = {
 }
 
 TOKEN_COUNTERS = ("bytes", *_FILES)
-"""The names that `token_counter` knows."""
+"""The names of token counters."""
 
 
 def token_counter(name: str) -> Callable[[str], int]:
-    """Return the function that counts a text's tokens.
+    """Return a function that counts the tokens of a text.
 
-    `bytes` is an upper bound for chat text, by its UTF-8 bytes, which needs no file;
-    the other names are encodings of tiktoken, whose files must be on this machine.
+    `bytes` is an upper bound for chat text by UTF-8 bytes, which needs no file; the
+    other names are encodings of tiktoken, whose files must be on this machine.
     """
     if name == "bytes":
         return _at_most_by_bytes
@@ -51,25 +51,25 @@ def token_counter(name: str) -> Callable[[str], int]:
 
 
 def tokens_by_bytes(text: str) -> int:
-    """Estimate a text's tokens by its UTF-8 bytes, on average; some texts have more."""
+    """Estimate the tokens of a text by its UTF-8 bytes, on average."""
     return _by_bytes(text, BYTES_PER_TOKEN)
 
 
 def reply_token_limit(tokens: Iterable[float]) -> int:
-    """Return a limit for replies: twice the tokens that 99 % of a person's have."""
+    """Return a limit for replies: twice the 99th percentile of a person's replies."""
     sizes = sorted(tokens)
     size = sizes[ceil(_NEARLY_ALL * len(sizes)) - 1]
     return max(_MIN_LIMIT, min(_MAX_LIMIT, 2 * ceil(size)))
 
 
 def has_encoding(name: str) -> bool:
-    """Return whether tiktoken has an encoding's file, and so will not download it."""
+    """Return whether tiktoken has the file of an encoding, and needs no download."""
     folder = _cache_folder()
     if folder is None or name not in _FILES:
         return False
     file_name, expected = _FILES[name]
     try:
-        # Checked as tiktoken does: it deletes a bad file and downloads another one.
+        # The same check as in tiktoken, which replaces a bad file by a download.
         data = (folder / file_name).read_bytes()
     except OSError:
         return False
@@ -81,10 +81,9 @@ def has_encoding(name: str) -> bool:
 def _encoding_counter(name: str) -> Callable[[str], int]:
     if not has_encoding(name):
         msg = (
-            f"Counting with {name} needs tiktoken and its file of that encoding in "
-            f"tiktoken's cache ({_cache_folder()}), and nothing is downloaded here. "
-            f"Run tiktoken.get_encoding({name!r}) once where there is a network, or "
-            "count by 'bytes'."
+            f"Counting with {name} needs tiktoken, and the file of that encoding in "
+            f"tiktoken's cache ({_cache_folder()}), which is not downloaded here. Run "
+            f"tiktoken.get_encoding({name!r}) once with a network, or count by 'bytes'."
         )
         raise ChatExportError(msg)
     import tiktoken
@@ -94,7 +93,7 @@ def _encoding_counter(name: str) -> Callable[[str], int]:
 
 
 def _cache_folder() -> Path | None:
-    """Return the folder in which tiktoken looks, or `None` where it caches nothing."""
+    """Return tiktoken's cache folder; `None` if it caches nothing."""
     for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
         if variable in os.environ:
             return Path(os.environ[variable]) if os.environ[variable] else None

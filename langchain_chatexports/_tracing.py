@@ -1,4 +1,4 @@
-"""What callbacks and traces get of a run: counts, what it returns, or nothing."""
+"""Control the outputs of runs in callbacks and traces."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +10,21 @@ _SWITCH = "trace_outputs"
 
 
 def traces_outputs(config: RunnableConfig | None) -> bool:
-    """Return whether callbacks get what a run returns, and not only counts.
+    """Return whether callbacks get the output of a run instead of counts.
 
-    Traces can leave the machine, so this is off unless
-    `{"configurable": {"trace_outputs": True}}` in the run's config says otherwise.
+    Traces may leave the machine, so the config must allow it:
+    `{"configurable": {"trace_outputs": True}}`.
     """
     return bool(ensure_config(config).get("configurable", {}).get(_SWITCH))
 
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Keep runs that begin in it from LangSmith, whatever the environment says.
+    """Disable LangSmith for runs inside a `with`, whatever the environment says.
 
-    Callbacks that a run's config names are called nevertheless.
+    Callbacks in a run's config are still called.
     """
-    # Not at the top: it takes time that only chats need.
+    # A slow import, needed for chats only.
     from langchain_core.tracers.context import tracing_v2_callback_var
     from langsmith import tracing_context
 

@@ -1,4 +1,4 @@
-"""Many exports with Ray Data: the same loaders, steps and counts on many machines.
+"""Read many exports with Ray Data: the same loaders, steps and counts on a cluster.
 
 ```python
 from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
@@ -10,12 +10,12 @@ examples.write_datasink(JsonLines("examples"))
 print(count_exports(["exports/a.zip", "exports/b.zip"], steps))
 ```
 
-Ray runs the task of a dead worker again and takes its rows once; nothing here keeps
-anything between two tasks. So a message in two exports is learned once only where one
-task reads both: put the exports of one person into a folder, and give that.
+Ray repeats the task of a dead worker, and uses its rows once. Tasks share no state, so
+duplicate messages in two exports are only skipped if one task reads both: put the
+exports of one person into a folder, and pass that.
 
-One export needs none of this: a million messages take one process less than half a
-minute. Needs the extra `ray`.
+You do not need this for one export: a million messages take a process less than half a
+minute. It needs the extra `ray`.
 """
 
 import hashlib
@@ -61,10 +61,9 @@ class ClusterCounts:
     """The counts of many exports.
 
     Attributes:
-        exports: Exports that were read.
-        summary: What was found, kept and skipped, with the counts of each step; `None`
-            if no export could be read.
-        failed: The type of the error by the path of each export that could not be read.
+        exports: The number of exports read.
+        summary: The sum of the exports' summaries; `None` if no export could be read.
+        failed: The type of error of each unreadable export, by path.
     """
 
     exports: int
@@ -72,7 +71,7 @@ class ClusterCounts:
     failed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return the counts as a table for a terminal, with the first bad exports."""
+        """Return the counts as a table for a terminal, with some unreadable exports."""
         lines = [f"exports   {self.exports:,} read, {len(self.failed):,} not readable"]
         named = islice(self.failed.items(), _MAX_SHOWN)
         lines += [f"          {path}: {error}" for path, error in named]
@@ -89,17 +88,16 @@ def read_exports(
 ) -> "Dataset":
     """Read exports as a Ray dataset, one row per conversation.
 
-    Nothing is read before the dataset is used. A task reads one path as a loader does
-    on one machine: one conversation at a time.
+    The dataset is lazy. A task reads one path, one conversation at a time.
 
     Args:
-        paths: Exports, or folders of several, on a file system that all machines have.
-            One that is named twice is read once.
-        steps: Steps for the sessions to pass through in the same task.
-        open_loader: Returns the loader for a path; by default the format is recognized
-            by its content.
-        skip_unreadable: Go on where an export cannot be read; `count_exports` names it.
-            What was read before the damage is kept.
+        paths: Exports, or folders of several, on a shared file system. Duplicate paths
+            are read once.
+        steps: Steps to apply in the same task.
+        open_loader: A function that returns the loader for a path; by default the
+            format is recognized.
+        skip_unreadable: Continue after an unreadable export, which `count_exports`
+            lists. Its rows before the error are kept.
         **ray_remote_args: Ray's options for the tasks, such as `memory`.
 
     Returns:
@@ -125,14 +123,14 @@ def read_examples(
 ) -> "Dataset":
     """Read exports as training examples, one row per example.
 
-    The examples are those that `to_training_examples` makes of the same loaders and
-    steps. An export in which the AI does not speak has none.
+    The examples are the same as by `to_training_examples`. An export without messages
+    by the AI has none.
 
     Args:
         paths: The exports, as for `read_exports`.
-        steps: Steps for the sessions to pass through, `MapAIMessages` among them.
-        open_loader: Returns the loader for a path.
-        skip_unreadable: Go on where an export cannot be read.
+        steps: Steps to apply, including `MapAIMessages`.
+        open_loader: A function that returns the loader for a path.
+        skip_unreadable: Continue after an unreadable export.
         example_options: Options of `to_training_examples`, such as `system`.
         **ray_remote_args: Ray's options for the tasks.
 
@@ -152,16 +150,16 @@ def count_exports(
     open_loader: OpenLoader | None = None,
     **ray_remote_args: Any,
 ) -> ClusterCounts:
-    """Read exports and add up what loaders and steps count: a pass of its own.
+    """Read exports, and add up the counts of loaders and steps, in a separate pass.
 
     Args:
         paths: The exports, as for `read_exports`.
         steps: The steps to count.
-        open_loader: Returns the loader for a path.
+        open_loader: A function that returns the loader for a path.
         **ray_remote_args: Ray's options for the tasks.
 
     Returns:
-        The sums, and the exports that cannot be read.
+        The sums, and the unreadable exports.
     """
     count = partial(_count, steps, open_loader)
     rows = _items(paths).map(count, **ray_remote_args).take_all()
@@ -181,14 +179,14 @@ def session_of_row(row: Mapping[str, Any]) -> ChatSession:
 
 
 def part_of(conversation_id: str, parts: Mapping[str, float]) -> str | None:
-    """Return which part of a split a conversation belongs to, from its id alone.
+    """Return the part of a split for a conversation, depending on its id only.
 
     The result is the same on any machine, and for all windows of a conversation.
 
     Args:
-        conversation_id: The session's id; its thread's, where a step split it.
+        conversation_id: The session's id, or its thread's if it was split.
         parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`; `None` is
-            returned for what is left of one.
+            returned for the rest.
 
     Raises:
         ValueError: If a share is negative, or if they add up to more than one.
@@ -264,7 +262,7 @@ def _session_rows(reader: _Reader, row: Mapping[str, Any]) -> Iterator[dict[str,
 def _example_rows(
     reader: _Reader, options: Mapping[str, Any], row: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    # Without an answer here, the AI may speak in other exports.
+    # The AI may have messages in other exports.
     with suppress(SenderNotFoundError):
         for example, origin in trace_examples(reader.sessions(row["path"]), **options):
             yield {
@@ -291,7 +289,7 @@ def _count(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "JsonLines":  # A subclass of Ray's: it is made when it is asked for.
+    if name == "JsonLines":  # It is created on first use, since its base is Ray's.
         return _json_lines_class()
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
@@ -317,7 +315,7 @@ def _json_lines_class() -> Any:
 
         @contextmanager
         def open_output_stream(self, path: str) -> Iterator[IO[bytes]]:
-            """Open a file that appears when it is whole, readable by its owner only."""
+            """Write a file, readable by its owner only, completely or not at all."""
             target = Path(path)
             file, aside = tempfile.mkstemp(dir=target.parent, suffix=".part")
             try:

@@ -2,20 +2,20 @@
 
 ```
 ChatExportError(LangChainException)             everything below; catch this one
-├── ExportNotFoundError(…, FileNotFoundError)   nothing there
-├── ExportAccessError(…, PermissionError)       there, but the system refuses
-├── ExportFormatError(…, ValueError)            there, but not what it should be
+├── ExportNotFoundError(…, FileNotFoundError)   no file at the path
+├── ExportAccessError(…, PermissionError)       the system refuses access
+├── ExportFormatError(…, ValueError)            not an export of the expected format
 │   └── EncryptedExportError                    an encrypted backup or archive
-├── SenderNotFoundError(…, ValueError)          nobody of that name; lists who there is
+├── SenderNotFoundError(…, ValueError)          unknown name; lists the known senders
 ├── MissingExtraError(…, ImportError)           names the extra to install
 ├── LocalServerError(…, RuntimeError)           port taken, second server, base missing
 └── FineTuningError(…, RuntimeError)            anything between examples and model
     ├── TrainingDataError                       the examples break the format's rules
     ├── TrainingBudgetError                     over the limit, or not confirmed
     ├── FileProcessingError                     the server could not use the file
-    ├── FineTuningUnavailableError              no access, no route, no such model
+    ├── FineTuningUnavailableError              no access, no route, or unknown model
     ├── FineTuningFailedError                   the job ended as failed
-    ├── FineTuningCancelledError                somebody cancelled the job
+    ├── FineTuningCancelledError                the job was cancelled
     └── FineTuningTimeoutError                  the wait ended, the job continues
 ```
 
@@ -92,12 +92,10 @@ class EncryptedExportError(ExportFormatError):
 
 
 class SenderNotFoundError(ChatExportError, ValueError):
-    """No session has a message by the sender that should become the AI.
-
-    Or nobody has a name by which conversations were chosen.
+    """A sender is unknown: the person who should become the AI, or a chosen name.
 
     Attributes:
-        senders: The senders that do occur, with their numbers of messages.
+        senders: The number of messages of each known sender.
     """
 
     def __init__(self, message: str, senders: Mapping[str, int] | None = None) -> None:
@@ -152,7 +150,8 @@ class TrainingDataError(FineTuningError):
     """The examples break the rules of the training format; nothing was sent.
 
     Attributes:
-        problems: One sentence a problem, with line, message index and rule; no text.
+        problems: A sentence for each problem, with line, message index and rule, but no
+            text.
     """
 
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:

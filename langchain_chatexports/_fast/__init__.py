@@ -1,4 +1,4 @@
-"""Tricks for speed, each for a plain way that gives the same.
+"""Faster implementations with the same results as a plain version.
 
-`python -m benchmarks.fast` measures each of them against its plain way.
+`python -m benchmarks.fast` compares each of them with the plain version.
 """

@@ -1,10 +1,10 @@
 """langchain-community's conversion to OpenAI's message dicts and back.
 
-The results are the same. langchain-core's `convert_to_messages` is no replacement: it
-sets `name`, and refuses roles that are not OpenAI's.
+The results are the same. langchain-core's `convert_to_messages` differs: it sets
+`name`, and refuses roles that OpenAI does not have.
 
-For training, `to_training_examples` is the better choice: it is lazy, counts, and
-leaves out what providers refuse.
+For training, prefer `to_training_examples`: it is lazy, counts messages, and skips
+those that providers refuse.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,8 +44,7 @@ def convert_messages_for_finetuning(
         sessions: A chat loader, a session, or an iterable of sessions.
 
     Returns:
-        One list a session that has a message by the AI; the other sessions are left
-        out.
+        A list for each session with a message by the AI; other sessions are skipped.
     """
     return [
         [convert_message_to_dict(message) for message in session.get("messages", ())]
@@ -61,7 +60,7 @@ def convert_openai_messages(messages: Iterable[Mapping[str, Any]]) -> list[BaseM
         messages: The dicts.
 
     Returns:
-        One message a dict.
+        A message for each dict.
     """
     return [convert_dict_to_message(message) for message in messages]
 
@@ -87,7 +86,7 @@ def convert_dict_to_message(_dict: Mapping[str, Any]) -> BaseMessage:
             return HumanMessage(content)
         case "assistant":
             extra = {key: _dict[key] for key in _EXTRA_KEYS if _dict.get(key)}
-            # OpenAI has null beside a call.
+            # OpenAI sets null with a call.
             return AIMessage(content or "", additional_kwargs=extra)
         case "system":
             return SystemMessage(content)
@@ -110,7 +109,7 @@ def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
         message: The message.
 
     Returns:
-        `role` and `content`, and what the message has of `name`, calls and context.
+        `role` and `content`, and `name`, calls and context if the message has them.
 
     Raises:
         TypeError: If OpenAI has no role for this kind of message.
@@ -124,7 +123,7 @@ def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
         for key in _EXTRA_KEYS:
             if key in extra:
                 converted[key] = extra[key]
-                # OpenAI wants null, not an empty string, beside a call.
+                # With a call, OpenAI expects null, not an empty string.
                 if converted["content"] == "":
                     converted["content"] = None
     elif isinstance(message, FunctionMessage):

@@ -1,4 +1,4 @@
-"""Asynchronous loading: sessions are read on one thread, off the event loop."""
+"""Asynchronous loading, on a thread beside the event loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AsyncLoading(BaseChatLoader):
     """A chat loader with `aload`, `alazy_load` and `to_documents`."""
 
     def alazy_load(self) -> AsyncGenerator[ChatSession, None]:
-        """Read the sessions one by one, off the event loop.
+        """Read the sessions one by one, without blocking the event loop.
 
         Returns:
             An asynchronous generator; closing it (`aclosing`) closes the export.
@@ -26,7 +26,7 @@ class AsyncLoading(BaseChatLoader):
         return read_on_one_thread(_sessions_of(self))
 
     async def aload(self) -> list[ChatSession]:
-        """Read all sessions, off the event loop."""
+        """Read all sessions, without blocking the event loop."""
         async with aclosing(self.alazy_load()) as sessions:
             return [session async for session in sessions]
 
@@ -40,14 +40,8 @@ class AsyncLoading(BaseChatLoader):
     ) -> Iterator[Document]:
         """Read the sessions as documents, for vector stores and retrievers.
 
-        Args:
-            size: As for `sessions_to_documents`.
-            overlap: As for `sessions_to_documents`.
-            gap: As for `sessions_to_documents`.
-            flat: As for `sessions_to_documents`.
-
-        Returns:
-            The documents, lazily; closing the iterator closes the export.
+        The arguments are those of `sessions_to_documents`. Documents are read lazily;
+        closing the iterator closes the export.
         """
         from langchain_chatexports.retrieval.documents import sessions_to_documents
 
@@ -59,8 +53,8 @@ class AsyncLoading(BaseChatLoader):
 async def read_on_one_thread(
     sessions: Generator[ChatSession, None, None],
 ) -> AsyncGenerator[ChatSession, None]:
-    """Read a generator of sessions off the event loop, and close it at the end."""
-    # One thread for the whole pass: SQLite connections are bound to theirs.
+    """Read a generator of sessions on another thread, and close it at the end."""
+    # One thread for the whole pass, since SQLite connections are bound to a thread.
     loop, context = asyncio.get_running_loop(), copy_context()
     with ThreadPoolExecutor(1) as thread:
         try:
@@ -81,5 +75,5 @@ def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
 
 
 def _sessions_of(loader: BaseChatLoader) -> Generator[ChatSession, None, None]:
-    # A loader may open its export in `lazy_load` itself.
+    # `lazy_load` of other packages may open the export, so call it on the thread.
     yield from loader.lazy_load()

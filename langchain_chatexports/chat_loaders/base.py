@@ -70,18 +70,18 @@ class ChatExportLoader(AsyncLoading):
     """Base of the loaders here: options, `|`, iteration and `inspect`.
 
     A subclass yields the conversations of its export in `conversations`, and knows
-    nothing of options, names or counts. Each call of `lazy_load` is a pass of its own:
-    nothing is kept between two.
+    nothing of options, names or counts. Each call of `lazy_load` reads the export
+    again; nothing is kept between two passes.
     """
 
     platform: ClassVar[str] = "unknown"
     """The platform that sessions and summaries name."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
-    """The ends of the names of the files that are read, in lower case."""
+    """The suffixes of the files to read, in lower case."""
 
     names_are_in_messages: ClassVar[bool] = False
-    """Whether people are known only after the messages are read."""
+    """Whether the people are only known after all messages were read."""
 
     owner_is_label: ClassVar[bool] = False
     """Whether the export says who the owner is, and `owner` is only their name."""
@@ -139,8 +139,8 @@ class ChatExportLoader(AsyncLoading):
             msg = f"keep has {unknown}; the kinds are {sorted(KINDS)}."
             raise ValueError(msg)
         self.names_met: set[str] = set()
-        """Names by which the conversations read so far can be chosen: a name that is
-        asked for and not among them is a mistake."""
+        """Names by which the conversations read so far can be chosen; with these, an
+        unknown name in `include` or `exclude` is recognized as a mistake."""
         self._selection: CountedStep | None = None
         self._seen: dict[int, int] | None = None
         self._number = 0
@@ -152,11 +152,11 @@ class ChatExportLoader(AsyncLoading):
 
     @abstractmethod
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the conversations of the export, as it has them.
+        """Yield the conversations as the export has them.
 
         Args:
-            files: The files of the export. `files.skip(error)` counts one that cannot
-                be read; `files.details` holds what `inspect` shows beyond counts.
+            files: The files of the export. `files.skip(error)` counts an unreadable
+                one; `files.details` holds what `inspect` shows besides counts.
 
         Yields:
             Each conversation; its messages are read before the next one is asked for.
@@ -165,7 +165,7 @@ class ChatExportLoader(AsyncLoading):
     def open_export(
         self, *, is_quiet: bool = False
     ) -> AbstractContextManager[ExportFiles]:
-        """Open the files of the export; `is_quiet` warns of nothing."""
+        """Open the files of the export; `is_quiet` suppresses warnings."""
         return open_files(self.paths, self.suffixes, is_quiet=is_quiet)
 
     def lazy_load(self) -> Iterator[ChatSession]:
@@ -183,13 +183,13 @@ class ChatExportLoader(AsyncLoading):
             steps: The steps to pass the sessions through.
 
         Returns:
-            The pass: iterate it, then ask for its summary.
+            The pass: iterate over it, then call `summary`.
         """
         reading = Reading(self.platform)
         return reading.start(self._sessions(reading), steps)
 
     def inspect(self) -> ExportSummary:
-        """Read the export once and count what is in it and what is skipped.
+        """Read the export once, and count what it contains and what is skipped.
 
         Returns:
             The counts, with found = kept + sum(skipped).
@@ -197,13 +197,10 @@ class ChatExportLoader(AsyncLoading):
         return self.read().finish()
 
     def selecting(self, step: CountedStep) -> Self:
-        """Return this loader with those sessions only that a step keeps.
+        """Return a loader of the sessions that a step such as `SelectSessions` keeps.
 
-        Unlike `loader | step`, what is skipped is counted as the export's own: owner,
-        senders and times of the summary are those of the sessions that stay.
-
-        Args:
-            step: A step that keeps or drops whole sessions, such as `SelectSessions`.
+        Unlike with `loader | step`, the dropped sessions count as skipped by the
+        export: the summary's owner, senders and times are those of the kept sessions.
         """
         chosen = copy(self)
         chosen.names_met = set()
@@ -211,15 +208,15 @@ class ChatExportLoader(AsyncLoading):
         return chosen
 
     def share_seen_messages(self, seen: dict[int, int]) -> None:
-        """Skip messages, from the next pass on, that another loader has read before.
+        """Skip messages that another loader has already read, from the next pass on.
 
-        The loaders share `seen`: which loader has read which message. The loader's
-        number is also that of its copies (`selecting`, `unrestricted`).
+        The loaders share `seen`, which holds the number of the loader that read each
+        message. Copies of a loader (`selecting`, `unrestricted`) have its number.
         """
         self._seen, self._number = seen, next(_numbers)
 
     def unrestricted(self) -> Self:
-        """Return this loader without bounds, names to include or exclude, selection."""
+        """Return a loader of all conversations, without bounds or selection."""
         everything = copy(self)
         everything.include = everything.exclude = ()
         everything.start = everything.end = None
@@ -227,10 +224,9 @@ class ChatExportLoader(AsyncLoading):
         return everything
 
     def estimate_message_count(self) -> int | None:
-        """Estimate how many messages the export holds, for the progress of a pass.
+        """Estimate how many messages the export holds, for a progress bar.
 
-        `None` where that is not known within a moment. What is wrong with an export is
-        not reported here.
+        `None` if there is no quick estimate. Errors are left to the actual reading.
         """
         try:
             return self._count_messages()
@@ -244,8 +240,8 @@ class ChatExportLoader(AsyncLoading):
     def names_of(self, person: str) -> frozenset[str]:
         """Return the senders in this export that a name or handle belongs to.
 
-        Names and handles are compared in any case, and phone numbers in any notation.
-        Where nothing is known of the person, the given name is returned.
+        Case does not matter, nor does the notation of phone numbers. A person whom the
+        export does not know keeps the given name.
         """
         row = self.people.row_of([person]) if self.people else ()
         wanted = name_key(person)
@@ -258,14 +254,13 @@ class ChatExportLoader(AsyncLoading):
 
     @cached_property
     def _known_handles(self) -> Mapping[str, Collection[str]]:
-        # A command asks for several names, and reading them can take seconds.
+        # Reading the handles can take seconds, and a command looks up several names.
         return self.handles()
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return the handles and further names of people, by the name to show.
+        """Return the other names and handles of each person, by display name.
 
-        Phone numbers, e-mail addresses, user names, ids or other names, as far as the
-        export has them.
+        These are phone numbers, e-mail addresses, user names, ids and other names.
         """
         persons: dict[str, dict[str, None]] = {}
         handles: dict[str, dict[str, None]] = {}
@@ -314,7 +309,7 @@ class ChatExportLoader(AsyncLoading):
     def _is_new(self, conversation_id: str, row: Message) -> bool:
         """Return whether no other loader has read the message."""
         seen = {} if self._seen is None else self._seen
-        # A table's ids may be numbers that another table has, too.
+        # Two tables may use the same numbers as ids.
         sign = row.text if row.time is None else row.time
         message = hash((conversation_id, row.id, sign))
         return seen.setdefault(message, self._number) == self._number
@@ -365,8 +360,8 @@ class ChatExportLoader(AsyncLoading):
 
 def check_is_step(value: object) -> None:
     """Raise a `TypeError` if a value cannot be joined to a chat loader."""
-    # A method of the class: what `step.with_config(...)` returns passes on the methods
-    # of its step as its own.
+    # Look at the class: `step.with_config(...)` forwards its step's methods, but is not
+    # a step.
     if not callable(getattr(type(value), "lazy_transform", None)):
         remedy = (
             "(steps | other).invoke(loader), or other.invoke(loader | steps), such as "
@@ -382,9 +377,9 @@ def check_is_step(value: object) -> None:
 
 
 def time_bound(value: datetime | date | None, name: str) -> datetime | None:
-    """Return a bound of time as an aware datetime in UTC; a date means all of that day.
+    """Return a time bound as an aware datetime in UTC; a date includes that whole day.
 
-    A `ValueError` is raised for a datetime without a time zone.
+    A datetime without a time zone is a `ValueError`.
     """
     if value is None:
         return None
@@ -393,7 +388,7 @@ def time_bound(value: datetime | date | None, name: str) -> datetime | None:
             msg = f"{name} has no time zone: give an aware datetime, or a date (UTC)."
             raise ValueError(msg)
         return value.astimezone(timezone.utc)
-    # A date means all of that day; `end` itself is not kept.
+    # `end` itself is not kept, so it is the start of the next day.
     if name == "end" and value < date.max:
         value += timedelta(days=1)
     return datetime.combine(value, time.min, timezone.utc)
@@ -406,5 +401,5 @@ def _names(given: str | Collection[str]) -> tuple[str, ...]:
 def _generator(
     conversations: Iterator[Conversation],
 ) -> Generator[Conversation, None, None]:
-    # A format may return any iterator; closing must reach its files.
+    # A format may return any iterator, and only a generator can be closed.
     yield from conversations

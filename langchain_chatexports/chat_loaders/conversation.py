@@ -45,14 +45,14 @@ class SessionMetadata(TypedDict, total=False):
     is_group: bool
     services: list[str]
     nicknames: list[str]
-    """Other names of people who take part, where a table of people has them."""
+    """Other names of the participants, from the table of people."""
 
 
 class ExportSession(TypedDict, total=False):
     """A `ChatSession` with metadata.
 
-    The keys of langchain-core's `ChatSession` are repeated and not inherited: that one
-    is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
+    It repeats the keys of langchain-core's `ChatSession`, which cannot be a base class:
+    pydantic refuses a `typing.TypedDict` before Python 3.12.
     """
 
     messages: Sequence[BaseMessage]
@@ -62,10 +62,10 @@ class ExportSession(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Selection:
-    """What a user keeps of an export; the same options for every loader."""
+    """Which messages and conversations to keep, from the options of every loader."""
 
     owner: str | None = None
-    """The owner that was given: an id, name or handle."""
+    """The id, name or handle of the owner, if the user gave one."""
 
     keep: frozenset[str] = frozenset()
     """Kinds that are skipped by default and kept here."""
@@ -79,11 +79,11 @@ class Selection:
 
 
 class Names:
-    """The names to show of the people in an export, in one conversation at a time."""
+    """The display names of an export's people, in one conversation at a time."""
 
     def __init__(self, people: PeopleTable | None = None) -> None:
         self.nicknames: dict[str, None] = {}
-        """Other names, from the table, of the people of this conversation."""
+        """Other names of this conversation's people, from the table of people."""
 
         self._people = people
         self._handles: Mapping[str, Collection[str]] = {}
@@ -93,9 +93,9 @@ class Names:
         self._found: dict[str, list[str]] = {}
 
     def enter(self, conversation: Conversation) -> bool:
-        """Turn to a conversation; namesakes are told apart by handles or ids.
+        """Start a conversation, and tell namesakes apart by handles or ids.
 
-        Returns whether its people are other than those of the conversation before.
+        Returns whether its people differ from those of the previous conversation.
         """
         self._members = conversation.members
         self._shown: dict[str, str] = {}
@@ -115,27 +115,26 @@ class Names:
         return True
 
     def of(self, person: str) -> str:
-        """Return the name to show of an id."""
+        """Return the display name of an id."""
         shown = self._shown.get(person)
         if shown is None:
-            # Phones write one name in different forms.
+            # Phones write one name in several Unicode forms.
             found = self._find(person)
             shown = self._forms.setdefault(unicodedata.normalize("NFC", found), found)
             self._shown[person] = shown
         return shown
 
     def all_of(self, person: str) -> Iterator[str]:
-        """Yield all by which a user can mean the person."""
+        """Yield every id, name and handle of a person."""
         yield person
         yield self._distinct.get(person, person)
         yield self._names.get(person, person)
         yield from self._handles.get(person, ())
 
     def ids_of(self, given: str) -> list[str]:
-        """Return the ids of the people whom an id, name or handle means.
+        """Return the ids that an id, handle or name belongs to, in this precedence.
 
-        An id comes before a handle, and that before a name, which can be several
-        people's.
+        Several people can have one name.
         """
         if given in self._names or given in self._members:
             return [given]
@@ -157,7 +156,7 @@ class Names:
             return shown
         handles = self._handles.get(person, ())
         name = self._names.get(person, person)
-        # Ids and handles first: a name can be several people's.
+        # Ids and handles first: several people can have one name.
         by_id = self._people.row_of([person])
         row = by_id or self._people.row_of(handles) or self._people.row_of([name])
         if not row:
@@ -171,7 +170,7 @@ class Names:
 def distinct_names(
     names: Mapping[str, str], handles: Mapping[str, Collection[str]]
 ) -> dict[str, str]:
-    """Return a name of its own for each id, such as `Ann (ann.two)`."""
+    """Return a distinct name for each id, such as `Ann (ann.two)`."""
     distinct = {person: name for person, name in names.items() if name}
     signs = {person: next(iter(handles.get(person, ())), person) for person in distinct}
     for shown_signs in (signs, {person: person for person in distinct}):
@@ -196,13 +195,13 @@ def to_session(
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages in `reading`.
 
-    `names_met` notes by which names the conversation can be chosen, and `is_new` knows
-    whether no other export that is read has a message. `None` is returned if no message
-    is kept.
+    `names_met` collects the names by which the conversation can be chosen. `is_new`
+    returns whether a message is not in another export. The result is `None` if no
+    message is kept.
 
     Raises:
-        ExportFormatError: If it has more messages than an export of this size can.
-        SenderNotFoundError: If several people are the given owner.
+        ExportFormatError: If it has more messages than is possible at its size.
+        SenderNotFoundError: If several people have the owner's name.
     """
     counts = reading.counts
     rows = _without_duplicates(_all_rows(conversation, files), counts)
@@ -268,7 +267,7 @@ def _mark_duplicates(
     kinds: Collection[str],
     is_new: Callable[[str, Message], bool],
 ) -> None:
-    """Mark the messages that another loader has read before."""
+    """Mark the messages that another loader has already read."""
     for row in rows:
         if row.kind in kinds and not is_new(conversation_id, row):
             row.kind = "duplicate"
@@ -288,21 +287,21 @@ def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Mes
 
 
 def _note_system_kinds(rows: Iterable[Message], details: dict[str, Any]) -> None:
-    """Count what the app wrote by its own words, such as `channel_join`."""
+    """Count the app's own messages by type, such as `channel_join`."""
     written = (row.extra.get("system") for row in rows if row.kind == "system")
     if kinds := Counter(str(kind) for kind in written if kind):
         details.setdefault("system", Counter()).update(kinds)
 
 
 def _set_placeholder(row: Message) -> None:
-    """Make a message without text but with attachments one of media."""
+    """Give a message without text a placeholder for its attachments."""
     if attachments := row.extra.get("attachments"):
         row.text = " ".join(f"[{item['type']}]" for item in attachments)
         row.kind = "media" if row.kind == "text" else row.kind
 
 
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
-    """Count the rows, and return each message once: exports list some twice."""
+    """Count the rows, and return each message once; exports repeat some."""
     counts.found += len(rows) - sum([row.is_repeat for row in rows])
     if len({row.id for row in rows}) == len(rows):
         return rows
@@ -327,13 +326,14 @@ def _owner(
         ids = names.ids_of(given)
         if len(ids) > 1:
             msg = (
-                f"{len(ids)} people are the given owner. Name one by id: "
+                f"{len(ids)} people have the name of the given owner. Give one of "
+                "their ids: "
                 f"{', '.join(ids)}."
             )
             raise SenderNotFoundError(msg)
         person, found_by = (ids[0] if ids else given), "option"
     name = None if person is None else names.of(person)
-    # Where the owner did not take part, only what was given is known.
+    # Without a message by the owner, only the given name is known.
     if name is not None and reading.owner in {None, given}:
         reading.owner, reading.owner_found_by = name, found_by
     return person, name
@@ -374,7 +374,7 @@ def _messages(
     while rows:  # Each row is freed when its message is there.
         row = rows.pop()
         sender = shown[row.sender]
-        # By name: a table of people may know the owner under several ids.
+        # Compare names: a table of people may give the owner several ids.
         is_from_me = None if owner is None else sender == owner_name
         if row.extra:
             _show_names(row.extra, names)
@@ -434,7 +434,7 @@ def human_message(row: Message, sender: str, is_from_me: bool | None) -> HumanMe
 
 
 def _skip(row: Message, reason: str, counts: Counts) -> None:
-    if not row.is_repeat:  # It is counted where it stands first.
+    if not row.is_repeat:  # A repeat is counted where it first occurs.
         counts.skipped[reason] += 1
 
 
@@ -443,24 +443,23 @@ def _time_order(row: Message) -> int:
 
 
 class MessageIds:
-    """Makes ids for the messages of one conversation that have none of their own.
+    """Makes ids for the messages of a conversation whose format has none.
 
-    An id depends on the conversation and on the message's time: it is the same after
-    the next export, in whatever files and order that comes. Only messages that share
-    their moment with another one, or have none, are told apart by sender and text, as a
-    short hash, and equal ones by counting.
+    An id depends on the conversation and on the message's time, so the next export
+    gives the same id, whatever its files and their order. Messages with the same time,
+    or without one, also get a short hash of sender and text, and equal ones a number.
     """
 
     def __init__(self, conversation_id: str) -> None:
         self._prefix = f"{_digest(conversation_id)}-"
         self._seen: Counter[str] = Counter()
 
-    def alone(self, moment: int) -> str:
-        """Return the id of the only message of a moment."""
+    def by_time(self, moment: int) -> str:
+        """Return the id of the only message at a time."""
         return f"{self._prefix}{moment:x}"
 
-    def among_equals(self, moment: int | None, sender: str, text: str) -> str:
-        """Return the id of one of several messages of a moment."""
+    def by_content(self, moment: int | None, sender: str, text: str) -> str:
+        """Return the id of one of several messages at a time."""
         stamp = "" if moment is None else f"{moment:x}"
         message_id = f"{self._prefix}{stamp}-{_digest(f'{sender}{_ZERO}{text}')}"
         count = self._seen[message_id]
@@ -475,17 +474,17 @@ def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
     copies = [row for row in rows if row.kind == "duplicate"]
     originals = [row for row in rows if row.kind != "duplicate"] if copies else rows
     moments = Counter([row.time for row in originals])
-    # All of them, so that options which skip some do not change the others' ids.
+    # Include skipped messages, so that options do not change the ids of the others.
     for row in originals:
         if row.id:
             continue
         moment = row.time
         if moment is not None and moments[moment] == 1:
-            row.id = ids.alone(moment)
+            row.id = ids.by_time(moment)
         else:
-            row.id = ids.among_equals(row.time, row.sender, row.text)
-    for row in copies:  # At last: nor does an export that is there twice.
-        row.id = row.id or ids.among_equals(row.time, row.sender, row.text)
+            row.id = ids.by_content(row.time, row.sender, row.text)
+    for row in copies:  # Last, so that they do not change the ids of the originals.
+        row.id = row.id or ids.by_content(row.time, row.sender, row.text)
 
 
 def _digest(text: str) -> str:

@@ -12,7 +12,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_chatexports._terminal import plural, printable
 
 MERGED = "merged"
-"""The reason of messages that were joined with a neighbor: their text is kept."""
+"""The reason for messages joined with a neighbor: their text is kept."""
 
 _EXPORT = "Export"
 _MESSAGES = "messages"
@@ -21,7 +21,7 @@ _MAX_LISTED_SENDERS = 20
 
 @dataclass
 class Counts:
-    """What one stage found, kept and skipped: `found + added = kept + skipped`."""
+    """The counts of one stage: `found + added = kept + skipped`."""
 
     name: str = _EXPORT
     """The stage: `Export (slack)`, a step's class, a function of `datasets`."""
@@ -32,19 +32,19 @@ class Counts:
     found: int = 0
     kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    """What was not kept, by reason; `merged` messages are part of a neighbor."""
+    """The items not kept, by reason; `merged` messages are part of a neighbor."""
 
     added: Counter[str] = field(default_factory=Counter)
-    """What was kept and not found, by reason: `repeated` in windows."""
+    """The items kept but not found, by reason, such as `repeated` in windows."""
 
     replaced: Counter[str] = field(default_factory=Counter)
-    """Places in texts that a step replaced, by kind."""
+    """The replacements of a step in texts, by kind."""
 
     sessions_found: int = 0
     sessions_kept: int = 0
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """Count what is skipped."""
+        """Count skipped items."""
         if count:
             self.skipped[reason] += count
 
@@ -60,7 +60,7 @@ class Counts:
 
     @property
     def is_of_export(self) -> bool:
-        """Whether `found` are the records of an export, not of sessions given."""
+        """Whether `found` counts the records of an export, not given sessions."""
         return self.name.startswith(_EXPORT)
 
     @property
@@ -96,8 +96,8 @@ class Counts:
 def entered_at_end(counts: list[Counts], *stages: Counts) -> Iterator[None]:
     """Append stages to a list at the end of a `with`, also after an error.
 
-    Functions that make or drop examples share one list: each enters its stages when its
-    input has ended, so they stand in the order in which data passed.
+    Functions that make or drop examples share one list. Each enters its stages when its
+    input has ended, so the list is in processing order.
     """
     try:
         yield
@@ -115,10 +115,9 @@ def sum_of(counts: Iterable[Counts], name: str, unit: str = _MESSAGES) -> Counts
 
 
 def total_of(counts: Iterable[Counts]) -> Counts | None:
-    """Return what became of the messages of all exports, from first stage to last.
+    """Return the totals of all messages, from the first stage to the last.
 
-    `None` if no messages were counted, or if the stages do not follow on each other
-    because they were counted in different passes.
+    `None` if no messages were counted, or if the stages belong to different passes.
     """
     stages = [stage for stage in counts if stage.unit == _MESSAGES]
     if not stages:
@@ -135,7 +134,7 @@ def total_of(counts: Iterable[Counts]) -> Counts | None:
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What is in an export, without its text: counts, names and times.
+    """A summary of an export without its text: counts, names and times.
 
     Attributes:
         platform: The export's platform, for example `imessage`.
@@ -204,7 +203,7 @@ class ExportSummary:
 
 
 class CountedStep(Protocol):
-    """The parts of a step that counting needs; `SessionTransform` has them."""
+    """The parts of `SessionTransform` that are needed to count."""
 
     joins_messages: ClassVar[bool]
 
@@ -217,15 +216,15 @@ class CountedStep(Protocol):
     def counting_transform(
         self, sessions: Iterable[ChatSession], replaced: Counter[str]
     ) -> Iterator[ChatSession]:
-        """Transform sessions, and count the places that are replaced in texts."""
+        """Transform sessions, and count replacements in texts."""
 
 
 class Reading:
-    """One pass over a loader's sessions, through steps, counted on the way.
+    """A counted pass over a loader's sessions and through steps.
 
-    Iterate it (once), then ask for the `summary`; after an early stop the summary
-    covers what was read until then. A loader of this package writes into `counts`,
-    `owner`, `owner_found_by` and `details` while it reads.
+    Iterate over it once, then call `summary`; after an early stop the summary covers
+    the sessions read until then. The loaders of this package fill in `counts`, `owner`,
+    `owner_found_by` and `details` as they read.
     """
 
     def __init__(self, platform: str) -> None:
@@ -240,7 +239,7 @@ class Reading:
         self._last: int | None = None
         self._steps: list[tuple[CountedStep, Counts]] = []
         self._is_counted = True
-        self._repeats = 0  # Of the session that is passing.
+        self._repeats = 0  # Repeated messages of the current session.
         self._sessions: Iterator[ChatSession] = iter(())
 
     def start(
@@ -250,9 +249,9 @@ class Reading:
         *,
         is_counted: bool = True,
     ) -> "Reading":
-        """Set what to read, and the steps that it passes; nothing is read yet.
+        """Set the sessions and steps; nothing is read yet.
 
-        Unless the loader itself writes the counts (`is_counted`), all messages count as
+        Unless the loader fills in the counts (`is_counted`), all messages count as
         found and kept.
         """
         self._is_counted = is_counted
@@ -268,7 +267,7 @@ class Reading:
 
     @property
     def messages_read(self) -> int:
-        """The messages found so far, those that are skipped included."""
+        """The messages found so far, including skipped ones."""
         return self.counts.found
 
     def finish(self) -> ExportSummary:
@@ -278,7 +277,7 @@ class Reading:
         return self.summary()
 
     def summary(self) -> ExportSummary:
-        """Return the counts of what was read so far."""
+        """Return the counts so far."""
         return ExportSummary(
             platform=_agreed([*self.platforms]) or self._platform,
             owner=self.owner,
@@ -297,7 +296,7 @@ class Reading:
     def _count(self, session: ChatSession) -> None:
         messages = session.get("messages", ())
         extras = [message.additional_kwargs for message in messages]
-        if self._is_counted:  # What stands in another session, too, is counted there.
+        if self._is_counted:  # Repeats are counted in another session.
             extras = [extra for extra in extras if extra.get("weight") != 0]
         self._repeats = len(messages) - len(extras)
         self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
@@ -337,7 +336,7 @@ class Reading:
 def _tapped(
     sessions: Iterable[ChatSession], note: Callable[[ChatSession], None]
 ) -> Generator[ChatSession, None, None]:
-    """Note each session and pass it on: the consumer is the only one to hold it."""
+    """Call `note` for each session, and pass it on without keeping a reference."""
     for session in sessions:
         note(session)
         held = [session]
@@ -346,7 +345,7 @@ def _tapped(
 
 
 def _settled(step: CountedStep, counts: Counts) -> Counts:
-    """Return a step's counts with the reason for what is missing or too much."""
+    """Return a step's counts with a reason for each missing or extra message."""
     settled = replace(
         counts, skipped=Counter(counts.skipped), added=Counter(counts.added)
     )
@@ -361,12 +360,12 @@ def _settled(step: CountedStep, counts: Counts) -> Counts:
 def read_counted(
     sessions: Iterable[ChatSession], platform: str, steps: Sequence[CountedStep] = ()
 ) -> Reading:
-    """Start a counted reading of sessions whose loader counts nothing itself."""
+    """Start a counted pass over sessions whose loader does not count."""
     return Reading(platform).start(sessions, steps, is_counted=False)
 
 
 def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
-    """Return the sum of the counts of several exports that passed the same steps."""
+    """Return the sum of the summaries of exports that passed the same steps."""
     parts = list(summaries)
     columns = [part.steps for part in parts]
     export = Counts()
@@ -392,7 +391,7 @@ def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
 
 
 def _agreed(values: Sequence[str | None]) -> str | None:
-    """Return the value that all agree on."""
+    """Return the value if all are equal."""
     return values[0] if len(set(values)) == 1 else None
 
 

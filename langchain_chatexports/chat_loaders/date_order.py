@@ -1,4 +1,4 @@
-"""Which number of a date is the day, and the calendars of phones."""
+"""Find the order of day, month and year in a file's dates, and read them."""
 
 from __future__ import annotations
 
@@ -17,70 +17,66 @@ ORDERS: dict[str, str] = {
     "mdy": "month first",
     "ymd": "year first",
 }
-"""The orders of day, month and year that phones write, and what to call them."""
+"""The orders of day, month and year that phones write, with a description."""
 
 _POSSIBLE: dict[str | None, tuple[str, ...]] = {
     "first": ("ymd",),
     "last": ("dmy", "mdy"),
     None: ("dmy", "mdy", "ymd"),
 }
-"""The orders that a form can have, by where its year stands."""
+"""The possible orders, by the position of the year."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST_YEAR = 2009  # WhatsApp appeared in it.
-# Nobody wrote a message in these years of the common calendar, nor will soon.
 _BUDDHIST_YEARS = range(2400, 2700)
 _BUDDHIST_SHORT_YEARS = range(52, 100)  # 2552 was 2009.
 _BUDDHIST_OFFSET = 543
-_PERSIAN_YEARS = range(1388, 1430)  # 2009 to 2050.
-_ISLAMIC_YEARS = range(1430, 1476)  # 2009 to 2050, too: there is no overlap.
-_MAX_ISLAMIC_DAY = 30
+# 2009 to 2050 in the Persian calendar, and in the Islamic one.
+_UNREAD_YEARS = range(1388, 1476)
+_MAX_UNREAD_DAY = 31
 _MONTHS = 12
 _CENTURY = 2000
 _MAX_SHORT_YEAR = 99
 _ERAS = {"R": 2018, "令和": 2018}
 
-_LONG_PERSIAN_MONTHS = 6  # They have 31 days, the others 30, the last one 29 or 30.
-_PERSIAN_YEAR_1400 = date(2021, 3, 21).toordinal()
-
 _NUMBER = re.compile(r"\d+")
 _ERA = re.compile(r"[^\W\d_]+")
-# One foreign line in ten is somebody's paste; more is a file from several phones.
+# One foreign line in ten was pasted; more of them show a file of several phones.
 _MAX_FOREIGN_SHARE = 0.1
 
 
 class DateForm(Protocol):
-    """How the dates of a file are written."""
+    """The written form of a file's dates."""
 
     @property
     def year(self) -> str | None:
-        """Whether the year is `first` or `last`; `None` if both can be."""
+        """The position of the year, `first` or `last`; `None` if unknown."""
 
     @property
     def is_year_first_likely(self) -> bool:
-        """Whether only languages that put the year first write so."""
+        """Whether only languages that put the year first have this form."""
 
     @property
     def is_month_first_likely(self) -> bool:
-        """Whether mostly Americans write so, if no number has a zero before it."""
+        """Whether the form is mostly American, unless numbers have a leading zero."""
 
 
 class DateStamp(NamedTuple):
-    """A date as it stands in a file."""
+    """A date as written in a file."""
 
     first: int
     second: int
     third: int
     era: str
     is_padded: bool | None
-    """Whether a number below ten has a zero before it; `None` if there is none."""
+    """Whether numbers below ten have a leading zero; `None` if there are none."""
 
     line: int
-    """The number of the first line that has it."""
+    """The number of the first line with this date."""
 
     @classmethod
     def parse(cls, text: str, line: int) -> DateStamp:
-        """Read the three numbers of a date, and an era, without marks between them."""
+        """Read the three numbers of a date, and its era if it has one."""
         digits = [found[0] for found in _NUMBER.finditer(text)]
         era = _ERA.search(text)
         small = [len(one) > 1 for one in digits if int(one) < 10 and len(one) < 4]  # noqa: PLR2004 - one digit; a year
@@ -96,17 +92,17 @@ class Order(NamedTuple):
     """`dmy`, `mdy` or `ymd`."""
 
     is_guess: bool
-    """Whether nothing in the file says so."""
+    """Whether the file does not show the order."""
 
     foreign: tuple[int, ...] = ()
-    """The places of dates that do not exist in this order."""
+    """The indexes of dates that do not exist in this order."""
 
     conflict: tuple[int, int] | None = None
-    """Numbers of two lines that cannot both be right, of a file from several phones."""
+    """The numbers of two lines with different orders, in a file of several phones."""
 
 
 class _Reading(NamedTuple):
-    """What speaks against reading a file's dates in one order; the least is right."""
+    """The evidence against an order; the order with the least is right."""
 
     foreign: int
     implausible: int
@@ -115,7 +111,7 @@ class _Reading(NamedTuple):
 
 
 def checked_order(order: str | None) -> str | None:
-    """Return an order that the user gave."""
+    """Return the user's order; an unknown one is a `ValueError`."""
     if order is not None and order not in ORDERS:
         msg = f"date_order is one of {', '.join(ORDERS)}, not {order!r}."
         raise ValueError(msg)
@@ -123,17 +119,15 @@ def checked_order(order: str | None) -> str | None:
 
 
 def day_of(stamp: DateStamp, order: str) -> int | None:
-    """Return the days since 1970; `None` for a calendar that is not read (Islamic).
+    """Return the days since 1970; `None` in the Persian and Islamic calendars.
 
-    Raises a `ValueError` if there is no such day.
+    A day that does not exist is a `ValueError`.
     """
     numbers = stamp[:3]
     year, month, day = (numbers[order.index(part)] for part in "ymd")
-    if not stamp.era and year in _PERSIAN_YEARS:
-        return _persian_day(year, month, day)
-    if not stamp.era and year in _ISLAMIC_YEARS:
-        if not (1 <= month <= _MONTHS and 1 <= day <= _MAX_ISLAMIC_DAY):
-            msg = "no day of the Islamic calendar"
+    if not stamp.era and year in _UNREAD_YEARS:
+        if not (1 <= month <= _MONTHS and 1 <= day <= _MAX_UNREAD_DAY):
+            msg = "not a day in any calendar"
             raise ValueError(msg)
         return None
     return date(_common_year(year, stamp.era), month, day).toordinal() - _EPOCH
@@ -150,8 +144,9 @@ def find_order(
 ) -> Order:
     """Find the order of day, month and year in a file.
 
-    `runs` are the places of its dates in `stamps` where the date changes, `counts` the
-    messages of each. What the user has chosen counts, unless dates do not exist in it.
+    `runs` are the indexes in `stamps` in the order of the file, one for each change of
+    the date. `counts` are the messages of each date. The order `chosen` by the user is
+    used, unless dates do not exist in it.
     """
     orders = _POSSIBLE[form.year]
     places = set(runs)
@@ -178,7 +173,7 @@ def find_order(
 def _common_year(year: int, era: str) -> int:
     if era:
         if era not in _ERAS:
-            msg = "no era that is known"
+            msg = "unknown era"
             raise ValueError(msg)
         return year + _ERAS[era]
     if year in _BUDDHIST_YEARS:
@@ -211,7 +206,7 @@ def _reading(
     )
     known = [day for place in runs if (day := days.get(place)) is not None]
     first = date(_FIRST_YEAR, 1, 1).toordinal() - _EPOCH
-    # A day ahead: the phone may be in another zone than this machine.
+    # Allow tomorrow: the phone may be in another time zone than this machine.
     last = date.today().toordinal() - _EPOCH + 1  # noqa: DTZ011 - see above
     back = sum(day < before for before, day in pairwise(known))
     forth = sum(day > before for before, day in pairwise(known))
@@ -229,9 +224,9 @@ def _tie(
     stamps: Sequence[DateStamp],
     form: DateForm,
 ) -> tuple[str, bool]:
-    """Return the likeliest of several orders, and whether that is a guess."""
+    """Return the most likely of several orders, and whether it is a guess."""
     if "ymd" in tied:
-        # Read from the wrong end, neighboring days are years apart.
+        # In the wrong order, neighboring days are years apart.
         span = readings["ymd"].span
         others = [order for order in tied if order != "ymd"]
         nearest = min(readings[order].span for order in others)
@@ -255,7 +250,7 @@ def _conflict(
     counts: Mapping[int, int],
     stamps: Sequence[DateStamp],
 ) -> tuple[int, int] | None:
-    """Find two lines that speak for different orders, if neither is a mere paste."""
+    """Find two lines of different orders, if neither of them was pasted."""
     against = [place for place in counts if place not in days[best]]
     against = [place for place in against if place not in never]
     if not against:
@@ -278,21 +273,3 @@ def _conflict(
         min(stamps[place].line for place in others),
         min(stamps[place].line for place in against),
     )
-
-
-def _persian_day(year: int, month: int, day: int) -> int:
-    """Convert a date of the Solar Hijri calendar; leap years follow its cycle of 33."""
-    new_year, next_year = map(_days_to_persian_year, (year, year + 1))
-    start, end = (
-        new_year + 31 * passed - max(0, passed - _LONG_PERSIAN_MONTHS)
-        for passed in (month - 1, month)
-    )
-    if not (1 <= month <= _MONTHS and 1 <= day <= min(end, next_year) - start):
-        msg = "no day of the Persian calendar"
-        raise ValueError(msg)
-    start_of_1400 = _PERSIAN_YEAR_1400 - _days_to_persian_year(1400)
-    return start_of_1400 + start + day - 1 - _EPOCH
-
-
-def _days_to_persian_year(year: int) -> int:
-    return 365 * year + (8 * year - 12) // 33  # Eight years of 33 have a day more.

@@ -34,9 +34,9 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 64 * 2**10
-# The writer indents by two spaces: a message ends with a line that is indented by four.
+# The writer indents by two spaces, so a message ends with a line indented by four.
 _MESSAGE_END = b"\n    }"
-# The names of the files of a channel that is written in parts.
+# File names of a channel that was written in parts.
 _PART = re.compile(r"(.*) \[part (\d{1,6})\]\.json", re.IGNORECASE | re.DOTALL)
 # DiscordChatExporter's HTML, text and CSV, and messages of Discord's data package.
 _REFUSED = re.compile(
@@ -48,9 +48,8 @@ _MAX_LOOKED_AT = 100
 _MAX_MESSAGES_LOOKED_AT = 500  # Both sides of direct messages have written by then.
 _MAX_ID_LENGTH = 20  # A 64-bit number.
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Kinds that the tool does not know are numbers, as Discord's API has them. Joins, pins,
-# calls, boosts, results of polls and kinds that are new are Discord's own; they are
-# never guessed from the text.
+# The tool writes unknown types as numbers, as Discord's API has them. All other types
+# (joins, pins, calls, boosts, poll results, new types) are messages of Discord itself.
 _WRITTEN = frozenset({"", "Default", "Reply", "0", "19"})
 _REPLIES = frozenset({"Reply", "19"})
 _BOT_ANSWERS = frozenset({"20", "23"})  # To slash commands and context menus.
@@ -61,7 +60,7 @@ _TOKEN = re.compile(
     r"|t:(?P<time>-?\d{1,13})(?::[a-zA-Z])?)>",
     re.ASCII,
 )
-# What DiscordChatExporter writes for an id that it cannot resolve.
+# The texts of DiscordChatExporter for ids that it cannot resolve.
 _UNRESOLVED = {
     "user": "@Unknown",
     "role": "@deleted-role",
@@ -71,19 +70,19 @@ _UNRESOLVED = {
 
 
 class Guild(msgspec.Struct):
-    """The server; `Direct Messages` where there is none."""
+    """The server; `Direct Messages` if there is none."""
 
     name: str | None = None
 
 
 class ChannelHead(msgspec.Struct):
-    """A channel; direct messages have the name of the other side."""
+    """A channel; direct messages have the name of the other person."""
 
     id: str
     type: str | None = None
     name: str | None = None
     category: str | None = None
-    """The category, or the channel that a thread is in."""
+    """The category, or the channel of a thread."""
 
 
 class Head(msgspec.Struct, rename="camel"):
@@ -104,34 +103,34 @@ class Channel(NamedTuple):
     """The files of a channel: its parts, and exports of several days."""
 
     head: Head
-    """That of the newest file."""
+    """The head of the newest file."""
 
     files: list[ExportFile]
     """The newest export first."""
 
 
 class File(msgspec.Struct, rename="camel"):
-    """The messages of a file, and the count that it ends with."""
+    """The messages of a file, and their number."""
 
     messages: list[msgspec.Raw]
     message_count: Any = None
 
     @property
     def missing(self) -> int:
-        """How many messages the file lacks by its own count."""
+        """The number of missing messages, by the file's own count."""
         count = self.message_count if type(self.message_count) is int else 0
         return max(0, count - len(self.messages))
 
 
 class User(msgspec.Struct, rename="camel"):
-    """An author, or a person who is mentioned or reacted."""
+    """An author, or a person who is mentioned or who reacted."""
 
     id: str | None = None
     name: str | None = None
-    """The user name, which is unique but for deleted accounts."""
+    """The user name, unique except for deleted accounts."""
 
     nickname: str | None = None
-    """Since 2.25: the name on this server, or the one to show."""
+    """Since 2.25: the name on this server, or the display name."""
 
     is_bot: bool | None = None
 
@@ -149,7 +148,7 @@ class Attached(msgspec.Struct, rename="camel"):
 
 
 class Emoji(msgspec.Struct):
-    """An emoji: a custom one has an id, the name of others is the character."""
+    """An emoji: the name is the character, unless it is a custom one with an id."""
 
     id: str | None = None
     name: str | None = None
@@ -177,7 +176,7 @@ class Reference(msgspec.Struct, rename="camel"):
 
 
 class Content(msgspec.Struct, rename="camel"):
-    """The content of a message, or since 2.47 of one that was forwarded."""
+    """The content of a message or, since 2.47, of a forwarded one."""
 
     content: str | None = None
     attachments: list[Attached] | None = None
@@ -190,7 +189,7 @@ class Record(Content, rename="camel"):
     id: str | None = None
     type: str | int | None = None
     timestamp: Any = None
-    """ISO 8601 with the offset of the machine that exported, or of UTC."""
+    """ISO 8601 with the offset of the exporting machine, or UTC."""
 
     timestamp_edited: Any = None
     author: User | None = None
@@ -202,7 +201,7 @@ class Record(Content, rename="camel"):
 
     @property
     def kind(self) -> str:
-        """The export's word for what the message is."""
+        """The type as a string."""
         return "" if self.type is None else str(self.type)
 
 
@@ -216,13 +215,13 @@ class Reader:
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        """The name of each id that was met."""
+        """The name of each id met so far."""
 
         self.handles: dict[str, tuple[str, ...]] = {}
         """The user name of each id."""
 
     def message(self, record: Record | None) -> Message:
-        """Return a record as a message; `None` stands for a damaged one."""
+        """Return a record as a message; `None` is a damaged record."""
         if record is None:
             return Message(None, "", "", kind="unreadable")
         author = record.author or User()
@@ -243,11 +242,11 @@ class Reader:
             extra["reactions"] = [
                 each for one in record.reactions for each in _reactions(one, self.names)
             ]
-        # Pins, threads and crossposts refer to a message, too, and are no replies.
+        # Pins, threads and crossposts also refer to a message, without being replies.
         if written in _REPLIES and record.reference and record.reference.message_id:
             extra["reply_to"] = {"id": record.reference.message_id}
         if forwarded := record.forwarded_message:
-            # The words of another person: the message itself has none.
+            # The text is another person's; the message itself has none.
             text = text or plain_text(record, forwarded.content, self.names)
             extra = {**_attachments(forwarded), **extra, "forwarded": True}
         time = microseconds(record.timestamp)
@@ -353,7 +352,7 @@ def matches(files: Iterable[ExportFile]) -> bool:
     """Return whether files are a Discord export, by names and first bytes."""
     listed = list(files)
     named = [file for file in listed if file.name.lower().endswith(".json")]
-    # Other formats cannot be read, but the loader names the remedy.
+    # Other formats are not supported, and the loader explains what to do.
     refused = [file for file in listed if file.name in _OF_PACKAGE]
     refused += [] if named else listed[:_MAX_LOOKED_AT]
     with suppress(ChatExportError):
@@ -364,10 +363,9 @@ def matches(files: Iterable[ExportFile]) -> bool:
 
 
 def _head(file: ExportFile) -> Head | None:
-    """Return the head of a file of a channel; `None` if it is something else.
+    """Return the head of a channel's file; `None` for any other file.
 
-    The file's name does not count: people rename files, and some assets that a message
-    carries are JSON, too.
+    File names are not reliable: people rename files, and attachments may be JSON.
     """
     is_json = file.name.lower().endswith(".json")
     return decode_head(file.read(_HEAD_BYTES), _HEAD) if is_json else None
@@ -398,7 +396,7 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
         raise ExportFormatError(msg, path=files.path)
     channels = []
     for parts in found.values():
-        # A stable sort: without a time of export, the order of the names counts.
+        # The sort is stable: files without an export time stay in order of their names.
         parts.sort(key=lambda part: part[0])
         parts.reverse()
         channels.append(Channel(parts[0][1], [file for _, _, file in parts]))
@@ -408,7 +406,7 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
 def _messages(
     channel: Channel, reader: Reader, files: ExportFiles
 ) -> Iterator[Message]:
-    """Yield the messages of a channel by id: ids grow with time."""
+    """Yield the messages of a channel in order of their ids, which grow with time."""
     _warn_of_missing_parts(channel, files)
     rows: list[Message] = []
     for file in channel.files:
@@ -431,7 +429,7 @@ def _messages(
 
 
 def read_file(file: ExportFile) -> File:
-    """Return the undecoded messages of a file, of one that was cut off, too."""
+    """Return the undecoded messages of a file, which may be truncated."""
     data = file.read().removeprefix(b"\xef\xbb\xbf")
     try:
         return decode_json(data, _FILE, file.label, file.path)
@@ -451,7 +449,7 @@ def _number(message: Message) -> int:
 
 
 def _warn_of_missing_parts(channel: Channel, files: ExportFiles) -> None:
-    """Warn of parts that are not there, by the names of the others."""
+    """Warn about missing parts, found by the numbers in file names."""
     parts: dict[tuple[int, tuple[str, ...], str], set[int]] = defaultdict(set)
     for file in channel.files:
         match = _PART.fullmatch(file.name)
@@ -460,16 +458,16 @@ def _warn_of_missing_parts(channel: Channel, files: ExportFiles) -> None:
     for (_, _, stem), numbers in parts.items():
         if count := max(numbers) - len(numbers):
             files.warn(
-                f"Of {stem} in {files.path} {plural(count, 'part')} of "
-                f"{max(numbers):,} cannot be found by name, and the messages in it are "
-                "missing. Put all parts into the folder."
+                f"{stem} in {files.path} lacks {plural(count, 'part')} of "
+                f"{max(numbers):,}, by the numbers in the file names. Put all parts "
+                "into the folder."
             )
 
 
 def find_owner(channels: Iterable[Channel]) -> str | None:
-    """Return the id of who is on this side of all direct messages, if that is one.
+    """Return the id of the one person who takes part in all direct messages.
 
-    Direct messages are named after the other side.
+    Direct messages are named after the other person.
     """
     candidates: list[set[str]] = []
     chats: Counter[str] = Counter()
@@ -490,7 +488,7 @@ def find_owner(channels: Iterable[Channel]) -> str | None:
         has_named_author = has_named_author or len(own) < len(authors)
         candidates += [own] if own else []
         chats.update(() if is_group else own)
-    # Two people have one chat with each other: only the owner is in two of them.
+    # Two people share one chat, so only the owner can be in two chats.
     owners = {person for person, count in chats.items() if count > 1}
     if len(owners) != 1 and candidates and has_named_author:
         owners = set.intersection(*candidates)

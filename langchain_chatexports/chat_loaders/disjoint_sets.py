@@ -1,4 +1,4 @@
-"""Disjoint sets: groups that grow by joining pairs."""
+"""Disjoint sets, also known as union-find."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Hashable
 
 
 class DisjointSets:
-    """Groups of things, as a disjoint-set forest."""
+    """A disjoint-set forest."""
 
     def __init__(self) -> None:
         self._parents: dict[Hashable, Hashable] = {}
 
     def join(self, one: Hashable, other: Hashable) -> None:
-        """Join the groups of two things."""
+        """Join the sets of two items."""
         self._parents[self.find(other)] = self.find(one)
 
     def find(self, one: Hashable) -> Hashable:
-        """Return the representative of a thing's group."""
+        """Return the representative of an item's set."""
         path = []
         while one in self._parents and self._parents[one] != one:
             path.append(one)

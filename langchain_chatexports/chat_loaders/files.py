@@ -1,8 +1,7 @@
-"""The files of an export: a zip, its parts, a folder or a file, the same to a format.
+"""The files of an export, whether it is a zip, several zips, a folder or a file.
 
-Zips are read in place and never unpacked. Links, pipes, names that lead out of a zip,
-and files that unpack to far more than a chat does are skipped with a warning, here and
-nowhere else.
+Zips are read in place and never unpacked. Links, pipes, names that lead out of a zip
+and files that unpack to far more than a chat are skipped with a warning.
 """
 
 import os
@@ -34,18 +33,18 @@ from langchain_chatexports.exceptions import (
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
-# The list of files in a zip has 46 bytes and the name for each file.
+# In the central directory of a zip, a file takes 46 bytes and its name.
 _MAX_LIST_BYTES = 32 * 2**20
-# Chats pack 4 to 30 times smaller; deflate reaches 1,032.
+# Chats compress by a factor of 4 to 30, and deflate by 1,032 at most.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
 _CONTEXT_FOLDERS = 5  # From the root of an export to a conversation's folder.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
-# The folders in which exports have what people sent each other.
+# Folders of sent files in the exports of several apps.
 _SENT = re.compile(r"(?:.*_)?(?:files|attachments|uploads|media)", re.IGNORECASE)
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-# Python unpacks a block of bzip2 or LZMA at once, however little is read of it.
+# Python unpacks whole blocks of bzip2 and LZMA, whatever part of them is read.
 _PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
@@ -56,12 +55,12 @@ _BROKEN_ZIP = (
     struct.error,
     ValueError,
 )
-_NOT_INSIDE = "it is not a file of the export itself"
+_NOT_INSIDE = "it is not a regular file inside the export"
 _TOO_LARGE = "it is larger than any export file"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
 _MAX_NAMED = 5
-# More than anybody has, unless the export is as large as that.
+# More than any real chat, unless the export is that large.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
 _REMEDY = "Grant the program access to it, or copy the export to a folder of your own."
@@ -69,41 +68,41 @@ _REMEDY = "Grant the program access to it, or copy the export to a folder of you
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """One file of an export, in a folder or in a zip; nothing is read before `read`."""
+    """A file of an export, in a folder or a zip; opened by `read` or `open` only."""
 
     folders: tuple[str, ...]
-    """The names of the folders around it, outermost first."""
+    """The names of its parent folders, outermost first."""
 
     name: str
-    """Its own name."""
+    """The file's name."""
 
     given: int
-    """How many of `folders` belong to the path that the user gave, or lie above it."""
+    """How many of `folders` are part of the user's path, or above it."""
 
     part: int
-    """The position of the path (folder or zip) that holds it."""
+    """The index of the path (folder or zip) that contains it."""
 
     part_name: str
     """The name of that folder or zip."""
 
     size: int
-    """Its length in bytes."""
+    """Size in bytes."""
 
     packed_size: int
-    """The space that it takes up."""
+    """Size in bytes on disk, compressed in a zip."""
 
     path: Path
-    """The file, or the zip that holds it."""
+    """The file, or the zip that contains it."""
 
     label: str
-    """Its place, for errors."""
+    """Its path for error messages."""
 
     opener: Callable[[], IO[bytes]]
-    """Opens it."""
+    """Opens the file."""
 
     @property
     def inner_path(self) -> str:
-        """Its path below what the user gave, with `/`."""
+        """Its path relative to the user's path, with `/`."""
         return "/".join((*self.folders[self.given :], self.name))
 
     def read(self, limit: int | None = None) -> bytes:
@@ -114,11 +113,11 @@ class ExportFile:
             ExportFormatError: If a zip's data is damaged.
         """
         with self.open() as file:
-            # A bounded read, because a zip may unpack to more than it declares.
+            # Bound the read: a zip may unpack to more than it declares.
             return file.read(self.size if limit is None else min(limit, self.size))
 
     def estimate_count(self, *keys: bytes) -> int:
-        """Count keys in the first bytes and extrapolate; 0 if it cannot be read."""
+        """Estimate how often keys occur, from the first bytes; 0 if unreadable."""
         try:
             head = self.read(_SAMPLE_BYTES)
         except ChatExportError:
@@ -128,7 +127,7 @@ class ExportFile:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open it for reading; errors inside the `with` name the file."""
+        """Open the file for reading; errors inside the `with` name it."""
         try:
             with self.opener() as file:
                 yield file
@@ -146,35 +145,35 @@ class ExportFile:
 
 @dataclass
 class ExportFiles:
-    """The files of an export whose names end as the format's do, sorted by path."""
+    """The files of an export with a format's suffixes, sorted by path."""
 
     path: Path
-    """What the user gave; of several parts, the first."""
+    """The user's path; the first one of several parts."""
 
     files: list[ExportFile] = field(default_factory=list)
 
     details: dict[str, Any] = field(default_factory=dict)
-    """What `inspect` shows of the format beyond counts, in JSON types."""
+    """Details for `inspect` besides the counts, in JSON types."""
 
     counts: Counts = field(default_factory=Counts)
-    """What was found and skipped; each file that cannot be read counts as a record."""
+    """The counts of records; an unreadable file counts as one."""
 
     unreadable: int = 0
-    """How many files were skipped."""
+    """The number of skipped files."""
 
     packed_bytes: int | None = None
-    """How much space the listed files take up; bounds how many messages are real."""
+    """The size of all files on disk, which limits the plausible number of messages."""
 
     is_quiet: bool = False
-    """Whether nothing is warned of, such as files that are skipped."""
+    """Whether to suppress warnings."""
 
     is_single_file: bool = False
-    """Whether the user named one file that is not a zip."""
+    """Whether the user gave a single file that is not a zip."""
 
     def skip(self, error: ChatExportError) -> None:
-        """Count a file that cannot be read, and warn of it.
+        """Count an unreadable file, and warn about it.
 
-        A file that the user named is no file among others: its error is raised.
+        If the user gave this single file, the error is raised.
         """
         if self.is_single_file:
             raise error
@@ -184,27 +183,28 @@ class ExportFiles:
         if self.unreadable <= _MAX_WARNINGS:
             self.warn(f"Skipped: {error}")
         elif self.unreadable == _MAX_WARNINGS + 1:
-            self.warn("Skipped: further files that cannot be read.")
+            self.warn("Skipped: more unreadable files.")
 
     def warn(self, msg: str) -> None:
-        """Warn of something that the user should change."""
+        """Warn about something that the user should change."""
         if not self.is_quiet:
             warnings.warn(msg, stacklevel=3)
 
     @property
     def max_messages(self) -> int:
-        """How many messages an export of this size can have."""
+        """The largest plausible number of messages in an export of this size."""
         return max(_MAX_MESSAGES, (self.packed_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
 
     def check_count(self, count: int) -> None:
-        """Raise an `ExportFormatError` if there are more messages than is possible.
+        """Raise an `ExportFormatError` if there are more messages than is plausible.
 
-        A format that holds a conversation's messages before it yields them calls it.
+        Formats call it while they collect the messages of a conversation.
         """
         if count > self.max_messages and self.packed_bytes is not None:
             msg = (
                 f"There are more than {self.max_messages:,} messages in an export of "
-                f"{self.packed_bytes:,} bytes: it is not a real one. Download it again."
+                f"{self.packed_bytes:,} bytes, which is not plausible. Download it "
+                "again."
             )
             raise ExportFormatError(msg, path=self.path)
 
@@ -219,15 +219,15 @@ def open_files(
 ) -> Iterator[ExportFiles]:
     """Open an export: folders with the zips in them, zips, or single files.
 
-    Files are listed whose names end as `suffixes` say, in lower case; a single file
-    whatever its name. Hidden files and the doubles that macOS puts into zips are passed
-    over. The zips are closed at the end of the `with`.
+    Files are listed if their names have one of the lower-case `suffixes`; a single file
+    may have any name. Hidden files, and the `__MACOSX` folders of zips, are ignored.
+    The zips are closed at the end of the `with`.
 
     Raises:
         ExportNotFoundError: If there is nothing at a path.
         ExportAccessError: If the system refuses.
         ExportFormatError: If a path is a pipe or a device, or a zip that is damaged or
-            unpacks to far more than a chat does.
+            unpacks to far more than a chat.
     """
     first, *others = paths
     export = ExportFiles(first, packed_bytes=0, is_quiet=is_quiet)
@@ -271,9 +271,9 @@ def _is_zip_name(path: Path) -> bool:
 
 
 def is_zip(path: Path) -> bool:
-    """Return whether a file is a zip by its name or first bytes.
+    """Return whether a file is a zip, by its name or first bytes.
 
-    A zip that was cut off has lost its end, where `zipfile.is_zipfile` looks.
+    `zipfile.is_zipfile` looks at the end, which a truncated zip has lost.
     """
     if path.suffix.lower() == ".zip":
         return True
@@ -282,10 +282,10 @@ def is_zip(path: Path) -> bool:
 
 
 def walk_files(root: Path, skip: Callable[[ChatExportError], None]) -> Iterator[Path]:
-    """Yield the files in a folder and below it, hidden ones of macOS excepted.
+    """Yield the files of a folder and its subfolders, without hidden ones of macOS.
 
-    `skip` is called for each folder that cannot be read or is too deep; where the
-    system refuses, an `ExportAccessError` is raised.
+    `skip` is called for each folder that cannot be read or is too deep. A refusal of
+    the system is an `ExportAccessError`.
     """
 
     def on_error(error: OSError) -> None:
@@ -296,7 +296,7 @@ def walk_files(root: Path, skip: Callable[[ChatExportError], None]) -> Iterator[
     for folder, folders, names in os.walk(root, onerror=on_error):
         if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH and folders:
             folders.clear()
-            skip(_refused(folder, "it is deeper than any export's folders"))
+            skip(_refused(folder, "it is nested too deeply"))
         folders[:] = sorted(name for name in folders if not _is_noise(name))
         yield from (Path(folder, name) for name in sorted(names) if not _is_noise(name))
 
@@ -311,28 +311,28 @@ def _files_in_folder(
             zips.append(path.relative_to(root))
         elif path.name.lower().endswith(suffixes):
             try:
-                # A link may lead out of the export, and a pipe never ends.
+                # Links may lead out of the export, and pipes never end.
                 if not _resolved(path).is_relative_to(inside) or not path.is_file():
                     raise _refused(path, _NOT_INSIDE)
                 yield _file_on_disk(path, root, inside, part, root.name)
             except ExportFormatError as error:
                 export.skip(error)
-    # People also send each other zips: these are not parts of the export.
+    # Zips that people sent each other are not parts of the export.
     zips = [one for one in zips if not any(map(_SENT.fullmatch, one.parts))]
     if zips:
         _note_zips(zips, root, export)
 
 
 def _note_zips(zips: list[Path], root: Path, export: ExportFiles) -> None:
-    """Count the zips in subfolders, and warn: they may be parts of the export."""
+    """Count and warn about zips in subfolders, which may be parts of the export."""
     count = export.details.get("zips_in_subfolders", 0) + len(zips)
     export.details["zips_in_subfolders"] = count
     listed = ", ".join(map(str, zips[:_MAX_NAMED]))
     rest = len(zips) - _MAX_NAMED
     export.warn(
-        f"{root} holds {plural(len(zips), 'zip')} in its subfolders, not read: "
-        f"{listed}{f' and {rest} more' if rest > 0 else ''}. Give the paths of those "
-        "that are parts of the export, or move them to the top of the folder."
+        f"{root} has {plural(len(zips), 'zip')} in its subfolders, which are not read: "
+        f"{listed}{f' and {rest} more' if rest > 0 else ''}. If they are parts of the "
+        "export, give their paths or move them to the top of the folder."
     )
 
 
@@ -360,7 +360,7 @@ def _file_on_disk(
 def _open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
     file = zips.enter_context(open_regular_file(path))
     if _list_size(file) > _MAX_LIST_BYTES:
-        msg = f"{path} lists more files than any export has. Download the export again."
+        msg = f"{path} lists too many files for an export. Download the export again."
         raise ExportFormatError(msg, path=path)
     try:
         return zips.enter_context(zipfile.ZipFile(file))
@@ -381,7 +381,7 @@ def _files_in_zip(
 ) -> Iterator[ExportFile]:
     entries = []
     for info in archive.infolist():
-        # Some packers write backslashes.
+        # Some programs write backslashes.
         name = PurePosixPath(info.filename.replace("\\", "/"))
         is_listed = name.name.lower().endswith(suffixes) and not info.is_dir()
         if not is_listed or any(map(_is_noise, name.parts)):
@@ -409,7 +409,7 @@ def _files_in_zip(
 
 def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     if info.compress_type not in _PACKINGS:
-        msg = f"packed by method {info.compress_type}, which is not read"
+        msg = f"compression method {info.compress_type} is not supported"
         raise NotImplementedError(msg)
     return archive.open(info)
 
@@ -422,12 +422,12 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
     if info.file_size > _MAX_FILE_BYTES:
         return _TOO_LARGE
     if info.file_size > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * info.compress_size):
-        return "it would unpack to far more than it takes up"
+        return "it would unpack to far more than its size"
     return None
 
 
 def _list_size(file: IO[bytes]) -> int:
-    """Return the length of a zip's list of files, which `zipfile` reads at once.
+    """Return the size of a zip's central directory, which `zipfile` reads at once.
 
     It is in the end record (APPNOTE.TXT 4.3.14 to 4.3.16).
     """
@@ -446,18 +446,18 @@ def _list_size(file: IO[bytes]) -> int:
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
         msg = (
-            f"{path} is protected by a password. Exports are not: unpack it and give "
-            "the folder."
+            f"{path} is protected by a password, which exports are not. Unpack it and "
+            "give the folder."
         )
         raise EncryptedExportError(msg, path=path)
     total = sum(info.file_size for info in infos)
-    # Without the media, and several entries may share what takes up space once.
+    # Ignore the media. Several entries may also share the same data.
     packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
     if total > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * packed):
         msg = (
-            f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, far "
-            "more than real ones: it looks like a zip bomb. Download the export "
-            "again. If you made it, unpack it and give the folder."
+            f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, as "
+            "in a zip bomb. Download the export again. If you made it, unpack it and "
+            "give the folder."
         )
         raise ExportFormatError(msg, path=path)
 
@@ -467,12 +467,12 @@ def _is_noise(name: str) -> bool:
 
 
 def _resolved(path: Path) -> Path:
-    # `Path.resolve` raises a RuntimeError at a link to itself, below Python 3.13.
+    # Before Python 3.13, `Path.resolve` raises a RuntimeError for circular links.
     return Path(os.path.realpath(path))
 
 
 def _readable(name: str) -> str:
-    # Bytes that are not UTF-8 are surrogates, which no JSON can have.
+    # Bytes that are not UTF-8 become surrogates, which JSON cannot contain.
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""JSON of exports: parse it, and repair what cannot be written as UTF-8."""
+"""Parse the JSON of exports, and repair text that is not valid UTF-8."""
 
 import json
 import re
@@ -13,19 +13,19 @@ import orjson
 from langchain_chatexports.exceptions import ExportFormatError
 
 NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""The errors of msgspec for a record that is damaged or of another shape."""
+"""The errors of msgspec for damaged or unexpected JSON."""
 
 _T = TypeVar("_T")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# An undecoded item of a list takes up 64 bytes, and real ones have at least 20.
+# In memory, an undecoded list item takes 64 bytes; real ones have 20 or more.
 _MIN_BYTES_PER_VALUE = 12
 _MAX_VALUES = 1_000_000
 
 
 def decode_record(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | None:
-    """Decode a record; `None` if it is damaged, or of another shape."""
+    """Decode a record; `None` if it is damaged or has another shape."""
     try:
         return decoder.decode(raw)
     except NOT_DECODED:
@@ -38,10 +38,10 @@ def decode_json(
     label: str,
     path: Path | None = None,
 ) -> _T:
-    """Decode a JSON file into the types of a format; `label` names it in errors.
+    """Decode a JSON file into a format's types; errors name it by `label`.
 
-    Lists of records are best declared as `list[msgspec.Raw]`, and decoded one by one: a
-    bad record then costs itself only.
+    Declare lists of records as `list[msgspec.Raw]` and decode the records one by one,
+    so that a bad record does not affect the others.
     """
     check_value_count(data, label, path)
     try:
@@ -53,7 +53,7 @@ def decode_json(
 
 
 def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
-    """Decode the head of an object, up to its `messages`; `None` if it is another."""
+    """Decode the keys of an object before its `messages`; `None` if it has none."""
     head = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     found = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
     if found is None:
@@ -66,14 +66,14 @@ def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
 
 
 def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:
-    """Raise an `ExportFormatError` if a file has more values than an export's can."""
+    """Raise an `ExportFormatError` if a file has more values than is plausible."""
     if data.count(b",") > max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE):
-        msg = f"{label} has more values than an export's file can. Download it again."
+        msg = f"{label} has too many values for an export. Download it again."
         raise ExportFormatError(msg, path=path)
 
 
 def _repaired(data: bytes, label: str = "", path: Path | None = None) -> bytes:
-    """Return the JSON without halves of emoji, NaN, and other encodings than UTF-8."""
+    """Return JSON in UTF-8 without NaN and lone surrogates."""
     try:
         value = json.loads(data, parse_constant=lambda _: None)
         text = json.dumps(value, ensure_ascii=False)
@@ -86,8 +86,8 @@ def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
     """Parse a JSON file; an `ExportFormatError` names it by `label`."""
     with suppress(orjson.JSONDecodeError):
         return orjson.loads(data)
-    # Halves of emoji, another encoding than UTF-8, NaN: it takes more, in twice the
-    # time, and says where the error is.
+    # Slower, but it accepts lone surrogates, other encodings and NaN, and it names the
+    # line of an error.
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -96,29 +96,29 @@ def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
 
 def not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
     """Return the error for a file that is not JSON."""
-    # The error's own text shows nothing of the file but a position.
+    # The error quotes nothing from the file; it has a position only.
     where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
     msg = (
-        f"{label} is not readable as JSON ({where or type(error).__name__}); it is "
-        "probably cut off or was edited. Download the export again."
+        f"{label} is not valid JSON ({where or type(error).__name__}). It was probably "
+        "truncated or edited. Download the export again."
     )
     return ExportFormatError(msg, path=path)
 
 
 def without_lone_surrogates(text: str) -> str:
-    """Return a string that can be written as UTF-8: pairs joined, the rest replaced."""
+    """Return a string that can be encoded as UTF-8, with U+FFFD where needed."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clean_text(value: object) -> str:
-    """Return a text that can be written, without space around it; else an empty one."""
+    """Return a string stripped and valid as UTF-8; empty for any other value."""
     return without_lone_surrogates(value).strip() if isinstance(value, str) else ""
 
 
 def dicts_of(values: object) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a list; nothing for any other JSON value."""
+    """Yield the objects in a list; nothing for any other JSON value."""
     for value in values if isinstance(values, list) else ():
         if isinstance(value, dict):
             yield value

@@ -1,4 +1,4 @@
-"""Local times in UTC: many exports have times of a clock without its zone."""
+"""Convert local times to UTC: many exports do not name their time zone."""
 
 import warnings
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -8,30 +8,30 @@ HOUR = 3600
 """Seconds."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time
-# Two messages that arrived out of order, and not the clock that was set back.
+# Up to this many seconds back, messages are out of order and the clock unchanged.
 _MAX_SWAP = 300
 
 
 def find_time_zone(name: str | tzinfo | None) -> tzinfo | None:
-    """Return a time zone by its name; `None` stands for this machine's."""
+    """Return a time zone by name; `None` is this machine's."""
     if name is None or isinstance(name, tzinfo):
         return name
     if name == "UTC":
-        return timezone.utc  # Known also where the system has no list of zones.
+        return timezone.utc  # Works without the system's list of zones.
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         msg = (
-            f"There is no time zone {name!r}. Give one such as Europe/Berlin; where "
-            "the system has no list of them, install tzdata."
+            f"There is no time zone {name!r}. Use a name such as Europe/Berlin; if the "
+            "system has no list of time zones, install tzdata."
         )
         raise ValueError(msg) from error
 
 
 def name_of_zone(zone: tzinfo | None) -> str:
-    """Return what to call a zone; `None` is this machine's."""
+    """Return the name of a time zone; `None` is this machine's."""
     if zone is None:
         here = datetime.now(timezone.utc).astimezone()
         return f"this machine's ({here.tzname()})"
@@ -39,38 +39,38 @@ def name_of_zone(zone: tzinfo | None) -> str:
 
 
 def warn_of_local_times(path: Path) -> None:
-    """Warn that times without a zone are read in this machine's."""
+    """Warn that times without a zone are read in this machine's zone."""
     msg = (
         f"Times in {path} have no zone, and are read as {name_of_zone(None)}. If that "
-        "is wrong, set TZ=Europe/Berlin, for example, or timezone='Europe/Berlin' in "
-        "Python."
+        "is wrong, set the zone, for example TZ=Europe/Berlin, or "
+        "timezone='Europe/Berlin' in Python."
     )
     warnings.warn(msg, stacklevel=3)
 
 
 class LocalClock:
-    """Turns local times of one chat into UTC, in the order of the chat.
+    """Converts the local times of a chat to UTC, in the order of the chat.
 
-    In the hour that comes twice in autumn, times are of the first one until they step
-    back; a time of the hour that is left out in spring is moved on by that hour.
+    When clocks are set back, the repeated hour is read as the first one until times
+    step back. When clocks are set forward, times in the skipped hour move on by it.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
         """Initialize the clock of a zone; `None` is this machine's."""
         self.is_used = False
-        """Whether a time was read."""
+        """Whether a time was converted."""
 
         self._zone = zone
         self.offsets: dict[int, int] = {}
-        """What to subtract in an hour of local time; of hours that were met, and
-        without those in which the clock is changed."""
+        """The offset of each hour of local time met so far, in seconds, without the
+        hours in which clocks change."""
 
         self._changes: set[int] = set()
         self._last: int | None = None
         self._is_second = False
 
     def utc(self, local: int) -> int | None:
-        """Return Unix seconds; `None` outside the years that can be converted."""
+        """Return Unix seconds; `None` for years that Python cannot convert."""
         self.is_used = True
         hour = local // HOUR
         if hour not in self.offsets and hour not in self._changes:
@@ -84,7 +84,7 @@ class LocalClock:
         return self._at_change(local)
 
     def _offset_of_hour(self, hour: int) -> int | None:
-        """Return the offset of a whole hour; `None` if it has several."""
+        """Return the offset of an hour; `None` if it changes within the hour."""
         edges = (hour * HOUR, hour * HOUR + HOUR - 1)
         found = {self._offset(edge, fold) for edge in edges for fold in (0, 1)}
         return found.pop() if len(found) == 1 else None
@@ -105,7 +105,7 @@ class LocalClock:
         try:
             moment = (_EPOCH + timedelta(seconds=local)).replace(fold=fold)
             if self._zone is None:
-                # Not by `astimezone`, which keeps a time that spring leaves out.
+                # `astimezone` would keep a skipped time.
                 return local - int(moment.timestamp())
             offset = self._zone.utcoffset(moment)
         except (OverflowError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a format yields: conversations and their messages, as the export has them."""
+"""The conversations and messages that a format yields."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ KINDS = frozenset(
         "unreadable",
     }
 )
-"""What a message can be: `text`, or why it is skipped by default."""
+"""The kinds of messages: `text`, or the reason to skip it by default."""
 
 _TYPES = {"image": "photo", "video": "video", "audio": "audio"}
 _SUFFIX_TYPES = {
@@ -27,33 +27,33 @@ _SUFFIX_TYPES = {
 
 
 class Message(msgspec.Struct, gc=False):
-    """A message record of an export, before any option of a loader applies."""
+    """A message record of an export, before the loader's options apply."""
 
     time: int | None
-    """Microseconds since 1970-01-01 UTC; `None` where the export has no time."""
+    """Microseconds since 1970-01-01 UTC; `None` if the export has no time."""
 
     sender: str
-    """The author's id within the conversation; a name where the format has no ids,
-    empty where the author is unknown."""
+    """The author's id within the conversation; the name if the format has no ids, and
+    empty if the author is unknown."""
 
     text: str
-    """The text, without markup; of a record that is skipped by default, what stands for
-    it if it is kept (`Loved "Hello"`). A message without text but with attachments
-    becomes `media`, and its text `[photo]`."""
+    """The text without markup. For records that are skipped by default, the text to use
+    if they are kept (`Loved "Hello"`). A message with attachments but no text becomes
+    `media`, with a text such as `[photo]`."""
 
     kind: str = "text"
     """One of `KINDS`."""
 
     id: str = ""
-    """The export's own id; where it is empty, the loader makes one."""
+    """The export's id; if empty, the loader makes one."""
 
     extra: dict[str, Any] = {}
     """Further keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …
-    A `sender` in these two is an id, too."""
+    A `sender` in these two is an id as well."""
 
     is_repeat: bool = False
-    """Whether the same record stands in another conversation, too, and is counted
-    there. Here it is context: it has weight 0."""
+    """Whether the record also occurs in another conversation and is counted there. Here
+    it is context, with weight 0."""
 
 
 @dataclass(slots=True)
@@ -67,37 +67,37 @@ class Conversation:
     """Its messages in any order; read once, before the next conversation."""
 
     title: str | None = None
-    """What the app calls it; `None` where it has no name of its own."""
+    """The title in the app; `None` if it has none."""
 
     members: Collection[str] = ()
-    """Ids of the people who take part, if the export lists them."""
+    """The ids of the participants, if the export lists them."""
 
     names: Mapping[str, str] = field(default_factory=dict)
-    """The name to show of each id; an id without one is shown as it is. It may grow
-    while the messages are read."""
+    """The display name of each id; an id without a name is shown itself. The mapping
+    may grow while the messages are read."""
 
     handles: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Further names of each id by which a user may mean that person: phone numbers,
-    user names, e-mail addresses. The first one tells namesakes apart."""
+    """Other ways to name the person of each id: phone numbers, user names, e-mail
+    addresses. The first one tells namesakes apart."""
 
     aliases: Collection[str] = ()
-    """Further names by which a user may choose the conversation."""
+    """Other names by which a user may choose the conversation."""
 
     is_group: bool | None = None
-    """What the export says; `None`: a group if more than two people take part."""
+    """Whether it is a group; if `None`, the number of participants decides."""
 
     platform: str | None = None
-    """The platform, where an export holds conversations of several."""
+    """The platform, if an export contains several."""
 
     owner: str | None = None
-    """Id of the person whose export it is, if known."""
+    """The id of the export's owner, if known."""
 
     owner_found_by: str | None = None
-    """What shows that, for people: `direct messages`, `the file's name`, …"""
+    """How the owner was found: `direct messages`, `the file's name`, …"""
 
     is_ordered: bool = False
-    """Whether the messages come in their order, which times do not always show: they
-    have minutes only, or late messages stand where they arrived."""
+    """Whether the messages are already in order. Times may be too coarse to sort by, or
+    late messages may be at the position where they arrived."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the session's metadata, in JSON types."""
@@ -106,10 +106,10 @@ class Conversation:
 def reactions(
     shown: str, senders: Sequence[str], count: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield items of the key `reactions` of a message's `extra`, for one emoji.
+    """Yield the items of `extra["reactions"]` for one emoji.
 
-    `senders` are the ids of who reacted, as far as the export lists them, and `count`
-    is how many people did.
+    `senders` are the ids of the people who reacted, if the export lists them, and
+    `count` is their number.
     """
     for sender in senders:
         yield {"reaction": shown, "sender": sender}
@@ -118,14 +118,14 @@ def reactions(
 
 
 def attachment(name: str = "", mime_type: str = "", kind: str = "") -> dict[str, str]:
-    """Return an item of the key `attachments` of a message's `extra`.
+    """Return an item of `extra["attachments"]`.
 
     Args:
         name: The file's name, if there is one.
         mime_type: Its media type.
-        kind: Its type, if the export has it: `sticker`, `contact`, `link`, … Otherwise
-            the media type or the name decides between `photo`, `video`, `audio`, `gif`
-            and `file`.
+        kind: Its type, if the export has one: `sticker`, `contact`, `link`, … By
+            default the media type or the name decides between `photo`, `video`,
+            `audio`, `gif` and `file`.
     """
     if not kind and mime_type:
         kind = _TYPES.get(mime_type.partition("/")[0], "file")

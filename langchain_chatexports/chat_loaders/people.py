@@ -1,4 +1,4 @@
-"""One person, many names: a table of people, and one name for each in sessions."""
+"""The table of people: the names and handles of each person."""
 
 import csv
 import unicodedata
@@ -19,10 +19,10 @@ _DELIMITERS = ";\t,"
 
 
 class PeopleTable:
-    """Who has which names and handles: a row a person, the name to show first.
+    """The names and handles of people: one row per person, the display name first.
 
-    Names are compared without regard to case, e-mail addresses too, and phone numbers
-    by their digits: all of them first, then the last ten, if these are one person's.
+    Case does not matter. Phone numbers are compared by all of their digits first, then
+    by the last ten if only one person has them.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class PeopleTable:
         self.rows = tuple(row for row in listed if row)
         if not self.rows:
             msg = (
-                f"{path or 'The table of people'} is empty. Write a line for each "
-                "person: the name to show, then other names and handles, with "
-                "semicolons between them."
+                f"{path or 'The table of people'} is empty. Write one line per "
+                "person: the display name, then other names and handles, separated by "
+                "semicolons."
             )
             raise ExportFormatError(msg, path=path)
         self._row_of: dict[str, int] = {}
@@ -55,9 +55,9 @@ class PeopleTable:
                 self._national[number] = position if is_one else None
 
     def row_of(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the names of the one person that has any of some names and handles.
+        """Return the row of the person who has one of these names and handles.
 
-        Empty if none of them is in the table, or if they belong to several people.
+        Empty if nobody has one, or if they belong to several people.
         """
         positions = {self._find(name_key(name)) for name in names} - {None}
         if len(positions) != 1:
@@ -65,7 +65,7 @@ class PeopleTable:
         return self.rows[positions.pop() or 0]
 
     def name_of(self, name: str) -> str:
-        """Return the name to show for a name: itself if it is not in the table."""
+        """Return the display name of a name, itself if it is not in the table."""
         return next(iter(self.row_of([name])), name)
 
     def _find(self, key: str) -> int | None:
@@ -74,11 +74,11 @@ class PeopleTable:
 
 
 PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | str | Path
-"""A table of people, its file, or the other names and handles by the name to show."""
+"""A table of people, its file, or other names and handles by display name."""
 
 
 def people_table(given: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
-    """Return a table of people from any form of it, such as rows or a path."""
+    """Return a table of people from a path, a mapping or rows."""
     if isinstance(given, PeopleTable):
         return given
     if isinstance(given, (str, Path)):
@@ -98,7 +98,7 @@ def name_key(name: str) -> str:
 
 
 def address_key(address: str) -> str | None:
-    """Return the form in which addresses are compared; `None` if it is not one."""
+    """Return the form in which addresses are compared; `None` for anything else."""
     bare = address.strip().strip("<>").casefold()
     bare = bare.removeprefix("mailto:").removeprefix("tel:")
     if not bare or bare.startswith("urn:"):
@@ -111,13 +111,13 @@ def address_key(address: str) -> str | None:
 
 
 def comparable_number(key: str) -> str:
-    """Return the last ten digits of a phone number's `name_key`, or nothing."""
+    """Return the last ten digits of a phone number's `name_key`, or an empty string."""
     is_number = key.isdecimal() and _MIN_DIGITS <= len(key) <= _MAX_DIGITS
     return key[-_NATIONAL_DIGITS:] if is_number else ""
 
 
 def _read(path: Path) -> PeopleTable:
-    remedy = "Allow it, or copy it elsewhere."
+    remedy = "Change its permissions, or copy it elsewhere."
     with system_errors(path, remedy), open_regular_file(path) as file:
         data = file.read(_MAX_BYTES + 1)
     text = None
@@ -125,8 +125,8 @@ def _read(path: Path) -> PeopleTable:
         text = data.decode("utf-8-sig")
     if text is None or "\0" in text or len(data) > _MAX_BYTES:
         msg = (
-            f"{path} is not a table of people in UTF-8. Save it as text, in a "
-            "spreadsheet as CSV UTF-8, with a line for each person."
+            f"{path} is not a table of people in UTF-8. Save it as text (in a "
+            "spreadsheet as CSV UTF-8) with one line per person."
         )
         raise ExportFormatError(msg, path=path)
     numbered = list(_rows(text, path))
@@ -141,7 +141,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(text.splitlines(), 1)
         if not line.startswith(_COMMENT)
     ]
-    # A spreadsheet writes the one that its user's country uses.
+    # Spreadsheets use the delimiter of their user's country.
     used = (one for one in _DELIMITERS if any(one in line for _, line in lines))
     delimiter = next(used, ";")
     for number, line in lines:
@@ -152,8 +152,8 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
             cells = next(row, [])
         except csv.Error as error:
             msg = (
-                f"Line {number} of {path} cannot be read ({error}). Close each "
-                "quotation mark, or leave them out."
+                f"Line {number} of {path} cannot be read ({error}). Close or remove "
+                "the quotation marks."
             )
             raise ExportFormatError(msg, path=path) from None
         if any(map(str.strip, cells)):
@@ -165,9 +165,9 @@ def _claimed_twice(
 ) -> ExportFormatError:
     first, second = (lines[one] if lines else one + 1 for one in positions)
     where = f"Lines {first} and {second} of {path}" if path else "Two people"
-    which = "" if path else f" (the entries {first} and {second})"
+    which = "" if path else f" (entries {first} and {second})"
     msg = (
-        f"{where} have a name or handle in common{which}. Leave it with one of them, "
-        "or make one line of both."
+        f"{where} have a name or handle in common{which}. Remove it from one of them, "
+        "or merge the two."
     )
     return ExportFormatError(msg, path=path)

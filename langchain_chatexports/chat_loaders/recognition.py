@@ -38,10 +38,10 @@ PLATFORM_NAMES = {
     "telegram": "Telegram",
     "whatsapp": "WhatsApp",
 }
-"""What people call the platforms that loaders name."""
+"""The display names of platforms."""
 
-# One line for each format: in words, its module and its loader. The module of those
-# that are recognized by their files has `matches(files)`.
+# For each format: its name for people, its module and its loader. Formats that are
+# recognized by their files have `matches(files)` in the module.
 _FORMATS = {
     "discord": ("Discord export", "discord", "DiscordChatLoader"),
     "facebook_messenger": (
@@ -60,19 +60,19 @@ _FORMATS = {
     ),
 }
 _BY_PATH = ("imessage", "table", "thread")
-# Their parts can be in several zips or folders, or one chat in several files.
+# Formats with several zips or folders, or with one file per chat.
 _JOINED = frozenset({"facebook_messenger", "telegram", "whatsapp"})
 _SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-# The first names of a zip stand in its head.
+# A zip begins with the names of its first files.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _ATTACHMENTS = "Attachments"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
-# The parts of a set, and mlx's name for the second one.
+# The parts of a set; mlx calls the second one `valid`.
 _PARTS = ("train", "validation", "test")
 _HELD_OUT = frozenset({"validation", "valid", "test"})
-# Longest first line that is read to tell examples from an export.
+# The longest first line to read when looking for examples.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _MAX_NAMED = 5
 _REMEDY = (
@@ -95,9 +95,9 @@ class Export:
     """A recognized export.
 
     Attributes:
-        path: Where it is; of an export in several parts, the first.
-        format: What it is, in words for people.
-        loader: The loader that reads it.
+        path: Its path; the first of several parts.
+        format: The format's name for people.
+        loader: Its loader.
         more: The other parts.
     """
 
@@ -108,11 +108,11 @@ class Export:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of its parts."""
+        """The paths of all parts."""
         return (self.path, *self.more)
 
     def __str__(self) -> str:
-        """Return where and what it is, for people."""
+        """Return the paths and the format, for people."""
         return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
@@ -141,13 +141,13 @@ def open_export(path: str | Path, **options: Any) -> Export:
         options: Options of the loaders, such as `owner` or `include`.
 
     Returns:
-        The export with its loader; nothing but the first bytes is read yet.
+        The export with its loader; only the first bytes have been read.
 
     Raises:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
-        ExportFormatError: If it is not an export that the package knows, or a folder
-            of several.
+        ExportFormatError: If the format is unknown, or if it is a folder of several
+            exports.
         MissingExtraError: If it is a table and the extra `table` is not installed.
     """
     path = Path(path).expanduser()
@@ -163,19 +163,19 @@ def open_export(path: str | Path, **options: Any) -> Export:
 def open_exports(
     paths: Iterable[str | Path], **options: Unpack[ExportOptions]
 ) -> list[Export]:
-    """Recognize exports, all of those in a folder, and join the parts of one.
+    """Recognize exports and folders of exports, and join the parts of each.
 
-    Meta delivers a large export as several zips, and WhatsApp and Telegram each chat in
-    a file of its own: these are read as one export. A path that is given twice is read
-    once, and so is a message that stands in several exports of one app.
+    Meta splits a large export into several zips, and WhatsApp and Telegram write one
+    file per chat: these are read as one export. A duplicate path is read once, and so
+    is a message that occurs in several exports of one app.
 
     Args:
         paths: Files or folders.
-        options: The options that every loader has, such as `include`, and those of
-            some formats, such as `contacts`: an export gets those that its loader has.
+        options: Options of every loader, such as `include`, and of some formats, such
+            as `contacts`. A loader gets those that it has.
 
     Returns:
-        The exports, each where its first part was named.
+        The exports, in the order of their first parts.
 
     Raises:
         ChatExportError: As `open_export`.
@@ -205,7 +205,7 @@ def _joined(found: Collection[_Found]) -> list[list[_Found]]:
 
 
 def _same_owner(group: list[_Found]) -> Iterator[list[_Found]]:
-    """Yield Messenger's parts by owner; parts without a thread go with the others."""
+    """Group Messenger's parts by owner; parts without threads join a sole owner."""
     if group[0].name != "facebook_messenger" or len(group) == 1:
         yield group
         return
@@ -215,7 +215,7 @@ def _same_owner(group: list[_Found]) -> Iterator[list[_Found]]:
         by_owner.setdefault(owner, []).append(one)
     unknown = by_owner.pop(None, [])
     if len(by_owner) == 1:
-        # Whose parts they are is only known where there is no choice.
+        # Parts of unknown owners can only be assigned if there is one owner.
         parts = {*next(iter(by_owner.values())), *unknown}
         yield [one for one in group if one in parts]
     else:
@@ -238,14 +238,14 @@ def takes_option(loader: type[ChatExportLoader], name: str) -> bool:
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
-    """Estimate how many messages exports hold; `None` if a loader has no estimate."""
+    """Estimate the number of messages; `None` if a loader has no estimate."""
     counts = [export.loader.estimate_message_count() for export in exports]
     known = [count for count in counts if count is not None]
     return (sum(known) or None) if len(known) == len(counts) else None
 
 
 def is_examples_file(path: str | Path) -> bool:
-    """Return whether a file holds training examples (JSON lines with `messages`)."""
+    """Return whether a file contains training examples (JSON lines with `messages`)."""
     path = Path(path).expanduser()
     with system_errors(path, _REMEDY):
         if path.is_dir():
@@ -265,10 +265,10 @@ def is_examples_file(path: str | Path) -> bool:
 
 
 def set_parts(path: str | Path) -> dict[str, Path]:
-    """Return the files of a set of examples, as `prepare --split` writes it, by part.
+    """Return the files of a set of examples by part, as `prepare --split` writes it.
 
-    The parts are `train`, and `validation` and `test` where there are any; without a
-    `train` part it is something else, and the result is empty.
+    The parts are `train`, `validation` and `test`. Without a `train` file the folder is
+    not a set, and the result is empty.
     """
     folder = Path(path).expanduser()
     files = {part: folder / f"{part}.jsonl" for part in _PARTS}
@@ -292,13 +292,13 @@ def _recognized(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
 def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     with open_regular_file(path) as file:
         head = file.read(_HEAD_BYTES)
-    # An empty or encrypted database has only its name; its loader knows the remedy.
+    # An empty or encrypted database is recognized by name; its loader explains it.
     if head.startswith(_SQLITE_MAGIC) or _module("imessage").is_database_name(path):
         return [_Found("imessage", path)]
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
         names = _formats_of(files)[:1]
     if not names and any(name in head for name in _META_FOLDERS):
-        names = ["facebook_messenger"]  # A part that has nothing but media.
+        names = ["facebook_messenger"]  # A part with media only.
     if names == ["facebook_messenger"] and not is_zip(path):
         names = ["thread"]
     if names or is_zip(path):
@@ -314,7 +314,7 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
 def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     imessage = _module("imessage")
     has_database = imessage.is_messages_folder(path)
-    # Attachments in the system's own folder may be exports that somebody sent.
+    # In the system's folder, attachments may be exports that people have sent.
     if has_database and (imessage.is_backup(path) or (path / _ATTACHMENTS).is_dir()):
         return [_Found("imessage", path)]
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
@@ -333,7 +333,7 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     for child in children:
         if child.name.startswith("."):
             continue
-        # A link may lead out of the folder.
+        # Ignore links, which may lead out of the folder.
         look = _in_folder if child.is_dir() else _in_file
         parts: list[_Found] = []
         with suppress(ChatExportError):
@@ -364,7 +364,7 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
 
 
 def _formats_of(files: ExportFiles) -> list[str]:
-    """Return the formats of an export's files; each looks at names and first bytes."""
+    """Return the formats of an export's files, by their names and first bytes."""
     names = [name for name in _FORMATS if name not in _BY_PATH]
     return [name for name in names if _module(name).matches(files)]
 
@@ -376,24 +376,24 @@ def _refuse_examples(folder: Path) -> None:
 
 
 def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
-    """Return the error for examples in place of an export.
+    """Return the error for a file of examples where an export is expected.
 
-    It proposes one of `candidates` to train on, but never a held-out part.
+    It suggests one of `candidates` to train on, but never a held-out part.
     """
     wanted = next((file for file in candidates if file.stem not in _HELD_OUT), None)
-    msg = f"{path} is not an export: it holds examples that were made from one."
+    msg = f"{path} is not an export: it holds examples made from one."
     if wanted is not None:
         msg += f" Train on them with: chatexports finetune {wanted}"
     return ExportFormatError(msg, path=path)
 
 
 def _unknown(path: Path) -> ExportFormatError:
-    kind, _ = guess_type(path.name)  # By its name alone, such as image/jpeg.
+    kind, _ = guess_type(path.name)  # For example image/jpeg.
     msg = (
         f"{path}{f' ({kind})' if kind else ''} is not an export that can be read. "
-        "Supported are an iMessage database (chat.db) or its folder, exports in "
-        "JSON of Messenger, Instagram, Discord, Signal, Slack and Telegram (a zip, a "
-        "folder or a file of it), WhatsApp's chats (a zip, a folder or a text file) "
-        "and a table (Parquet, JSON lines or CSV with columns for sender and text)."
+        "Supported are an iMessage database (chat.db) or its folder; JSON exports of "
+        "Messenger, Instagram, Discord, Signal, Slack and Telegram (zip, folder or "
+        "file); WhatsApp chats (zip, folder or text file); and tables (Parquet, JSON "
+        "lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)

@@ -1,4 +1,4 @@
-"""What sessions are read from: a chat loader, a session, or any nesting of them."""
+"""Iterate over the sessions of a loader, a session, or nested iterables of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
 SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
-"""What steps read: a chat loader, a session, or an iterable of sessions."""
+"""The input of steps: a chat loader, a session, or an iterable of sessions."""
 
 
 def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
     """Iterate over the sessions of a loader, a session or an iterable, one at a time.
 
-    Iterables may be nested: an upstream Runnable streams lists of sessions. Closing the
+    Iterables may be nested, since Runnables stream lists of sessions. Closing the
     iterator closes the loader's.
     """
-    given: Any = source  # What users pass is checked here, whatever its type says.
+    given: Any = source  # Users may pass anything, so check it at run time.
     if isinstance(given, BaseChatLoader):
         yield from closing_iterator(given.lazy_load())
     elif isinstance(given, Mapping):
@@ -40,7 +40,7 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
                     )
                     raise TypeError(msg)
                 yield from iter_sessions(item)
-                del item  # Otherwise the last session stays alive one round longer.
+                del item  # Otherwise the last session stays alive during the next one.
     else:
         msg = (
             "Expected a chat loader, a ChatSession or an iterable of them, "
@@ -50,7 +50,7 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
 
 
 def closing_iterator(sessions: Iterator[Any]) -> Generator[Any, None, None]:
-    """Yield the items, then close what has a `close`; a plain iterator has none."""
+    """Yield the items, then close the iterator if it has a `close` method."""
     try:
         yield from sessions
     finally:

@@ -1,11 +1,10 @@
 """Signal: the chat history that its apps export as JSON.
 
 The apps write `main.jsonl` through libsignal's JSON exporter: a line about the export,
-then a line for each frame of a backup. Recipients come before chats, and chats before
-their messages, which stand in one order for all chats. The keys are those of
-`Backups.proto` in Signal Desktop's repository, in protobuf's JSON: numbers of 64 bits
-are strings, bytes are Base64, and what is empty is missing. Disappearing messages are
-never in it.
+then a line for each frame of a backup. Recipients precede chats, and chats precede the
+messages, which are in one sequence for all chats. The keys are those of `Backups.proto`
+in Signal Desktop's repository, in protobuf's JSON: 64-bit numbers are strings, bytes
+are Base64, and empty fields are missing. Disappearing messages are not exported.
 """
 
 import re
@@ -44,7 +43,7 @@ _WRITTEN = {
     "contactMessage": "contact",
     "viewOnceMessage": "view-once",  # Its content is not exported.
 }
-"""The keys of what a person wrote, with what there is in place of text."""
+"""The keys of written messages, with the type of their attachment if there is one."""
 
 _DELETED = frozenset({"remoteDeletedMessage", "adminDeletedMessage"})
 _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
@@ -52,10 +51,10 @@ _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
 
 @dataclass
 class Chats:
-    """What a file holds: its ids are only valid inside of it."""
+    """The chats of a file; its ids are only valid within the file."""
 
     people: dict[str, str] = field(default_factory=dict)
-    """The lasting id of each recipient: the account's, or the phone number."""
+    """The permanent id of each recipient: the account id or the phone number."""
 
     names: dict[str, str] = field(default_factory=dict)
     handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -66,14 +65,13 @@ class Chats:
     """The recipient of each chat."""
 
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    """The messages of each chat, undecoded: a tenth of the memory."""
+    """The undecoded messages of each chat, which take a tenth of the memory."""
 
 
 class SignalChatLoader(ChatExportLoader):
     """Load the chats that Signal exported as JSON (`main.jsonl`).
 
-    Each chat is a session, in the order of the export. The export says who the owner
-    is.
+    Each chat is a session, in the order of the export. The export names its owner.
     """
 
     platform = "signal"
@@ -104,7 +102,7 @@ def matches(files: Iterable[ExportFile]) -> bool:
 
 
 def is_export(file: ExportFile) -> bool:
-    """Return whether a file begins with the line that Signal writes first."""
+    """Return whether a file begins with Signal's first line."""
     if not file.name.lower().endswith(".jsonl"):
         return False
     try:
@@ -120,7 +118,7 @@ def _read(file: ExportFile) -> Chats:
         for line in lines:
             frame = _decoded(line)
             if frame is None:
-                chats.lines[last].append(line)  # Counted with the message before.
+                chats.lines[last].append(line)  # Counted with the previous chat.
             elif account := _at(frame, "account"):
                 chats.names[_OWNER] = _name(account, "givenName", "familyName")
                 chats.handles[_OWNER] = tuple(
@@ -143,7 +141,7 @@ def _add_recipient(recipient: Any, chats: Chats) -> None:
     if contact := _at(recipient, "contact"):
         phone = f"+{_text(contact, 'e164')}".rstrip("+")
         handles = tuple(filter(None, (_text(contact, "username"), phone)))
-        # In the order in which Signal chooses what it shows.
+        # Signal's own precedence.
         name = (
             _name(_at(contact, "nickname"), "given", "family")
             or _name(contact, "systemGivenName", "systemFamilyName")
@@ -151,7 +149,7 @@ def _add_recipient(recipient: Any, chats: Chats) -> None:
         )
         person = _account_id(_text(contact, "aci")) or phone or person
     elif group := _at(recipient, "group"):
-        # A hash: whoever has the key itself can read the group.
+        # Hash the key, which gives access to the group.
         key = _text(group, "masterKey").encode()
         chats.people[number] = person = f"group {sha256(key).hexdigest()[:16]}"
         chats.groups[person] = _text(group, "snapshot", "title", "title")
@@ -249,7 +247,7 @@ def _decoded(line: bytes) -> Any:
 
 
 def _at(value: Any, *keys: str) -> Any:
-    """Return what stands below some keys; `None` if one is missing."""
+    """Return the value at a path of keys; `None` if a key is missing."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

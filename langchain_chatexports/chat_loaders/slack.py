@@ -1,4 +1,4 @@
-"""Slack: exports of a workspace, and what slackdump writes.
+"""Slack: exports of a workspace, and the files of slackdump.
 
 An export has a folder for each conversation with a file for each day, and lists of
 people and conversations beside the folders. slackdump writes the same layout, or one
@@ -50,23 +50,23 @@ _ATTACHED = frozenset({"attachments", "__uploads"})  # Where slackdump saves fil
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 20
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
-_EDITED = 2**40  # More than the size of any record.
+_EDITED = 2**40  # Larger than the size of any record.
 # Seconds and microseconds as text: a float would lose the last digit of 16.
 _TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
 _NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
 _RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range": "@{}"}
-# One pass: what is typed as `<@U1>` is stored as `&lt;@U1&gt;`, and must stay text.
+# Replaced in one pass: a typed `<@U1>` is stored as `&lt;@U1&gt;` and stays text.
 _TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
 _ENTITY = re.compile(r"&(lt|gt|amp);")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
 _EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
-_SLACKBOT = "USLACKBOT"  # Slack's own bot, which no list of users has.
-# Slack's API lists the subtypes: joins, topics, pins, calls and kinds that are new are
-# Slack's own; they are never guessed from the text.
+_SLACKBOT = "USLACKBOT"  # Slack's own bot, missing in lists of users.
+# All other subtypes of Slack's API (joins, topics, pins, calls, new subtypes) are
+# messages of Slack itself.
 _WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
 _BOT_SUBTYPES = frozenset({"bot_message", "slackbot_response"})
-# How Slack worded a shared file until about 2017: `text` has the comment in it.
+# The text of a shared file until about 2017, which includes the comment.
 _OLD_SHARE = re.compile(
     r"<@\w+(?:\|[^>]*)?> (?:uploaded|shared) a file: <[^>]*>"
     r"(?: and commented: (?P<comment>.*))?",
@@ -89,7 +89,7 @@ class Profile(msgspec.Struct):
 
 
 class User(msgspec.Struct):
-    """An entry of `users.json`; ids begin with U, of an Enterprise also with W."""
+    """An entry of `users.json`; ids begin with U, or with W in an Enterprise Grid."""
 
     id: str
     name: str | None = None
@@ -121,7 +121,7 @@ class Listed(msgspec.Struct):
     name: str | None = None
     members: list[str] | None = None
     user: str | None = None
-    """The other side of direct messages: slackdump names no members."""
+    """The other person in direct messages, where slackdump lists no members."""
 
 
 class Attachment(msgspec.Struct):
@@ -134,7 +134,7 @@ class Attachment(msgspec.Struct):
 
 
 class Unfurl(msgspec.Struct):
-    """A link's preview, a bot's card or, with one of two signs, a shared message."""
+    """A link preview, a bot's card or, if one of the flags is set, a shared message."""
 
     is_share: bool | None = None
     is_msg_unfurl: bool | None = None
@@ -151,7 +151,7 @@ class Reaction(msgspec.Struct):
 
 
 class Comment(msgspec.Struct):
-    """A comment on a file: until 2018 a record of its own inside of the message."""
+    """A comment on a file, until 2018 an object inside the message."""
 
     user: str | None = None
     comment: str | None = None
@@ -161,14 +161,14 @@ class Record(msgspec.Struct):
     """A message; Slack's API documents its keys with the event `message`."""
 
     ts: Any = None
-    """When it was sent, which is also its id in the conversation."""
+    """The time of sending, which is also its id in the conversation."""
 
     thread_ts: str | None = None
-    """The `ts` of its thread's first message, which has it, too."""
+    """The `ts` of its thread's first message, also set in that message."""
 
     user: str | None = None
     user_profile: Profile | None = None
-    """What it says of its author: people of other workspaces are in no list."""
+    """The author's profile: people of other workspaces are not in the lists."""
 
     text: str | None = None
     subtype: str | None = None
@@ -216,7 +216,7 @@ class Channel:
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is between people, and its threads stay inside."""
+        """Whether it is a chat between people, whose threads are not split off."""
         return self.kind != "channel"
 
 
@@ -225,12 +225,12 @@ class SlackChatLoader(ChatExportLoader):
 
     Each channel and direct message is a session, joined from its files of all days. A
     thread in a channel is a session of its own: otherwise unrelated threads would
-    interleave. Its first message also stays in the channel, where people saw it; in the
-    thread it is context. Ids in texts become names, and links what people saw.
+    interleave. Its first message is in the channel as well; in the thread it is
+    context. In texts, ids become names, and links become their visible text.
 
-    Sessions come in code-point order of the folders' names, each channel before its
+    Sessions are in code-point order of the folder names, each channel before its
     threads. `owner` is the id, handle, name or e-mail address of the person who
-    exported; the export shows it only where it has direct messages.
+    exported; it is found automatically only if there are direct messages.
     """
 
     platform = "slack"
@@ -270,11 +270,11 @@ class Workspace:
         self._channel_names: dict[str, str] = {}
         files.details["other_files"] = 0
         self.channels = self._channels()
-        """Those with files, in code-point order of their folders' names."""
+        """The channels with files, in code-point order of their folder names."""
 
         known = self._users.values()
         self._names = {user.id: shown for user in known if (shown := user.shown)}
-        """The name of each id; guests are added when their messages are read."""
+        """The name of each id; guests are added as their messages are read."""
 
         self._handles = {user.id: user.handles for user in known}
         self._distinct = distinct_names(self._names, self._handles)
@@ -288,7 +288,7 @@ class Workspace:
                 users = self._entries(file, _USER)
                 self._users |= {user.id: user for user in users}
             elif file.name in _LISTS:
-                lists[file.part, file.folders] |= self._listed(file)
+                lists[file.part, file.folders] |= self._read_list(file)
             elif _DAY_FILE.fullmatch(file.name):
                 days[file.part, file.folders].append(file)
             else:
@@ -298,8 +298,8 @@ class Workspace:
         }
         found: dict[str, Channel] = {}
         for (part, folders), of_folder in sorted(days.items(), key=lambda x: x[0][1]):
-            # Workspaces of one organization may have channels of one name: the list
-            # beside the folder comes first.
+            # Workspaces of one organization may have channels with one name, so prefer
+            # the list next to the folder.
             beside = lists.get((part, folders[:-1]), {})
             if not beside and _is_attached(of_folder[0]):
                 self._files.details["other_files"] += len(of_folder)
@@ -312,9 +312,8 @@ class Workspace:
             path = self._files.path
             msg = (
                 f"{path} holds no messages of a Slack export in JSON: there is no "
-                "folder of a channel with a file a day, such as "
-                "general/2024-05-01.json. Give the zip from Slack, or the folder that "
-                "it unpacks to."
+                "channel folder with a file per day, such as general/2024-05-01.json. "
+                "Give the zip from Slack, or the folder that it unpacks to."
             )
             raise ExportFormatError(msg, path=path)
         return list(found.values())
@@ -348,7 +347,7 @@ class Workspace:
             with suppress(*NOT_DECODED):
                 yield decoder.decode(entry)
 
-    def _listed(self, file: ExportFile) -> dict[str, Channel]:
+    def _read_list(self, file: ExportFile) -> dict[str, Channel]:
         """Return the conversations in a list, by id and by name."""
         kind = _LISTS[file.name]
         listed: dict[str, Channel] = {}
@@ -376,7 +375,7 @@ class Workspace:
         """Return the id of the person who takes part in all direct messages."""
         pairs = [set(dm.members) for dm in self._direct_messages]
         pairs = [pair for pair in pairs if len(pair) > 1]
-        # With one partner only, it could be either.
+        # In chats with one partner only, it could be either of the two.
         common = set.intersection(*pairs) if pairs else set()
         if len(common) != 1:
             common = set(self._authors_beside_partners())
@@ -385,7 +384,7 @@ class Workspace:
     def _authors_beside_partners(self) -> Iterator[str]:
         for channel in self.channels:
             for file in channel.files if channel.partner else ():
-                with suppress(ChatExportError):  # It is counted when it is read.
+                with suppress(ChatExportError):  # Counted when it is read.
                     records = (decode_record(_RECORD, raw) for raw in _raws(file) or ())
                     users = {one.user for one in records if one and not one.subtype}
                     yield from (
@@ -418,21 +417,21 @@ class Workspace:
         for thread in sorted(threads, key=_time_of_thread):
             messages = threads.pop(thread)
             if all(message.is_repeat for message in messages):
-                continue  # Its replies are not in the export.
+                continue  # The export has no replies.
             title = f"#{channel.name}, thread of {_minute(_time_of_thread(thread)[0])}"
             yield replace(conversation, id=thread, messages=messages, title=title)
 
     def _messages(
         self, channel: Channel, threads: dict[str, list[Message]]
     ) -> Iterator[Message]:
-        """Yield what stands in a channel itself, and gather its threads."""
+        """Yield the messages of a channel itself, and collect its threads."""
         rows: list[tuple[int, Message]] = []
         for size, record in self._records(channel):
             weight = size + (_EDITED if record and record.edited else 0)
             rows.append((weight, self._message(channel.id, record)))
             self._files.check_count(len(rows))
         if len({row.id for _, row in rows}) < len(rows):
-            # Of two copies the first counts: the edited one, or that with more in it.
+            # The first of two copies is kept: prefer edited and larger records.
             rows.sort(key=itemgetter(0), reverse=True)
         for _, row in rows:
             thread = "" if channel.is_direct else _thread_of(row)
@@ -460,17 +459,17 @@ class Workspace:
             for raw in raws:
                 record = decode_record(_RECORD, raw)
                 yield len(raw), record
-                # slackdump puts the replies into the first message of a thread.
+                # slackdump stores the replies in the first message of a thread.
                 for reply in (record and record.slackdump_thread_replies) or ():
                     yield len(reply), decode_record(_RECORD, reply)
 
     def _is_bot(self, user: str) -> bool:
-        """Return whether an id is a program's."""
+        """Return whether an id is a bot's."""
         known = self._users.get(user)
         return user == _SLACKBOT or bool(known and known.is_bot)
 
     def _message(self, channel: str, record: Record | None) -> Message:
-        """Return a record of a channel as a message; `None` is a damaged one."""
+        """Return a record as a message; `None` is a damaged record."""
         if record is None:
             return Message(None, "", "", kind="unreadable")
         time, kind = microseconds(record.ts), self._kind_of(record)
@@ -495,20 +494,20 @@ class Workspace:
             user = _bot_name(record)
         elif record.user_profile and user and user not in self._names:
             self._names[user] = record.user_profile.shown or user
-        if kind == "unsent":  # Slack says: "This message was deleted."
+        if kind == "unsent":  # The text is "This message was deleted."
             user = text = ""
         return user, plain_text(text, self._names, self._channel_names)
 
     def _kind_of(self, record: Record) -> str:
         subtype = record.subtype
         if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
-            # "This message was deleted.": it stands for a thread's first message.
+            # A tombstone replaces the deleted first message of a thread.
             return "unsent" if subtype == "tombstone" else "system"
         user = record.user or ""
         if (
             subtype in _BOT_SUBTYPES
             or self._is_bot(user)
-            # What a person posts through an app has both ids, and is the person's.
+            # With both ids, a person posted through an app.
             or (record.bot_id and user not in self._users)
         ):
             return "bot"
@@ -516,7 +515,7 @@ class Workspace:
 
 
 def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
-    """Return the undecoded messages of a file; `None` if it is other JSON."""
+    """Return the undecoded messages of a file; `None` for other JSON."""
     try:
         content = decode_json(file.read(), _MESSAGES, file.label, file.path)
     except msgspec.ValidationError:
@@ -536,7 +535,7 @@ def _time_of_thread(thread: str) -> tuple[int, str]:
 
 
 def _minute(time: int) -> str:
-    # Not the first words, which are a person's text.
+    # Titles must not quote a message, so use the time.
     try:
         moment = datetime.fromtimestamp(time // 1_000_000, timezone.utc)
     except (ValueError, OverflowError, OSError):
@@ -561,7 +560,7 @@ def _starts_with_messages(file: ExportFile) -> bool:
 
 
 def _dump(file: ExportFile) -> Dump | None:
-    """Return the head of a file that slackdump wrote for a channel, if it is one."""
+    """Return the head of a channel file by slackdump; `None` for other files."""
     return decode_head(_head(file), _DUMP)
 
 
@@ -587,9 +586,9 @@ def microseconds(ts: object) -> int | None:
 
 
 def plain_text(text: str, names: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """Return what people saw: names in place of ids, the labels of links.
+    """Return a text as people see it, with names instead of ids and links as labels.
 
-    Bold, italics, code and quotes stay as people typed them, and so do `:emoji:` names.
+    Bold, italics, code, quotes and `:emoji:` names stay as typed.
     """
 
     def shown(match: re.Match[str]) -> str:
@@ -617,7 +616,7 @@ def _link(target: str, label: str) -> str:
     bare = target[scheme.end() :] if scheme else target
     if target.lower().startswith(("mailto:", "tel:")):
         return label or bare
-    # A label that is the address itself was not typed: Slack shortens addresses.
+    # Slack itself labels links with their shortened address.
     return label if label and label not in {bare, bare.rstrip("/")} else target
 
 
@@ -626,7 +625,7 @@ def _unescaped(text: str) -> str:
 
 
 def blocks_text(blocks: list[Any] | None) -> str:
-    """Return the text of Block Kit: bots often have it there only, people twice."""
+    """Return the text of Block Kit, where bots often have their only text."""
     return "\n".join(filter(None, map(_block_text, dicts_of(blocks))))
 
 
@@ -638,7 +637,7 @@ def _block_text(block: Mapping[str, Any]) -> str:
 
 
 def _rich_text(element: Mapping[str, Any]) -> str:
-    """Return a part of a text with its markup, as it would be in `text`."""
+    """Return an element of a text in the markup of `text`."""
     parts = dicts_of(element.get("elements"))
     if element.get("type") == "rich_text_section":  # A paragraph, or an item of a list.
         return "".join(map(_rich_text, parts)) + "\n"
@@ -655,7 +654,7 @@ def _extra(record: Record) -> dict[str, Any]:
     files = record.files or ([record.file] if record.file else [])
     attachments = [_attachment(file) for file in files]
     for item in record.attachments or ():
-        # The words of another person: an attachment, never content.
+        # Another person's text is an attachment, not content.
         if item.is_share or item.is_msg_unfurl:
             shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
             kept = {key: value for key, value in shared.items() if value}

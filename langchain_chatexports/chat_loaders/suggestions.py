@@ -1,4 +1,4 @@
-"""Suggestions for a name that does not occur: "Did you mean …?"."""
+"""Suggest names that are similar to an unknown one: "Did you mean …?"."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ _MIN_SIMILARITY = 0.6
 
 
 def matching_name(asked: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is meant, or `None` if none or several can be.
+    """Return the known name that matches; `None` if none or several do.
 
-    Case, accents and spaces around it do not matter, and the beginning of only one
-    name is enough.
+    Case, accents and surrounding spaces do not matter. A unique prefix is enough.
     """
     wanted = plain_name(asked)
     by_plain = {plain_name(name): name for name in sorted(known, reverse=True)}
@@ -25,16 +24,16 @@ def matching_name(asked: str, known: Iterable[str]) -> str | None:
 
 
 def plain_name(name: str) -> str:
-    """Return a name without case, accents and needless spaces."""
+    """Return a name without case, accents and extra spaces."""
     letters = unicodedata.normalize("NFKD", name)
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(plain.casefold().split())
 
 
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:
-    """Return the known names most similar to one that does not occur, nearest first.
+    """Return the known names most similar to an unknown one, most similar first.
 
-    Case does not matter, and a part of a name is enough.
+    Case does not matter. Parts of names are compared as well.
     """
     folded = asked.casefold().strip()
     by_key: dict[str, str] = {}
@@ -49,7 +48,7 @@ def nearest_names(asked: str, known: Collection[str]) -> list[str]:
 
 
 def did_you_mean(asked: Iterable[str], known: Collection[str]) -> str:
-    """Return a sentence that suggests the nearest names; empty if none is similar."""
+    """Return a sentence that suggests similar names; empty if there are none."""
     found = dict.fromkeys(n for name in asked for n in nearest_names(name, known))
     if not found:
         return ""

@@ -1,8 +1,8 @@
 """`merge_chat_runs` and `map_ai_messages` at langchain-community's path.
 
-They do what the steps `MergeChatRuns` and `MapAIMessages` do. Unlike those of
-langchain-community they change no input, keep all keys of a session, and leave blank
-texts out of a merge.
+They wrap the steps `MergeChatRuns` and `MapAIMessages`. Unlike langchain-community's
+functions they do not change their input, keep all keys of a session, and skip blank
+texts in a merge.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def merge_chat_runs_in_session(
     return merged
 
 
-# The next two return an iterator and are no generator functions themselves: LCEL would
-# feed a generator function with lists of sessions.
+# These return an iterator and are not generator functions, which LCEL would call with
+# lists of sessions.
 def merge_chat_runs(
     chat_sessions: BaseChatLoader | Iterable[ChatSession],
 ) -> Iterator[ChatSession]:

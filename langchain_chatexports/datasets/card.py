@@ -1,4 +1,4 @@
-"""The data card of a set: sources, counts and consent, without any message text."""
+"""The data card of a set: sources, counts and consent, without message text."""
 
 import hashlib
 import os
@@ -34,18 +34,18 @@ REASONS = {
     "exact": "repeated",
     "excluded": "excluded by options",
     "forgotten": "removed on request",
-    "group": "skipped as groups, or as no groups",
-    "leading": "before anybody else wrote",
+    "group": "in groups, or not in groups, as selected",
+    "leading": "before the first message of another person",
     "lone": "alone in a conversation",
     "media": "media without text",
     "merged": "joined with the message before",
-    "older_text": "that repeat older ones",
+    "older_text": "repeated from older examples",
     "no_assistant": "without a message by the AI",
     "no_prompt": "before the first message",
     "not_trained": "nothing to learn from",
     "older": "older than the newest examples asked for",
     "orphan": "in no conversation",
-    "participants": "skipped by who takes part",
+    "participants": "not with the selected people",
     "reaction": "sent as a reaction",
     "repeated": "in two windows",
     "section": "in a section that is not read",
@@ -55,13 +55,13 @@ REASONS = {
     "tail": "left over at the end",
     "too_long": "too long",
     "trailing": "after the last answer",
-    "turns": "in conversations of few turns",
+    "turns": "in conversations with few turns",
     "unnamed": "skipped by other steps",
     "unreadable": "unreadable",
     "unsent": "unsent",
-    "unsupported": "parts besides texts and images",
+    "unsupported": "parts other than text and images",
 }
-"""What each reason to skip or to add messages means, behind their count."""
+"""The reasons to skip or add messages, as they are shown after a count."""
 
 _STAGES = {
     "ChunkSessions": "cut into windows",
@@ -78,27 +78,27 @@ _STAGES = {
 }
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BLOCK = 1 << 20
-# Media are named and measured, not read: they can be a hundred gigabytes.
+# Media files are identified by name and size: they can be a hundred gigabytes.
 _HASHED_SUFFIXES = frozenset(
     {".csv", ".db", ".html", ".htm", ".json", ".jsonl", ".parquet", ".txt", ".zip"}
 )
 _NO_CONSENT_NOTE = (
-    "No note was given. What other people wrote is theirs, too: ask before you train "
-    "on it, and do not publish the set or a model made from it without their leave."
+    "No note was given. The messages of other people are theirs: ask them before you "
+    "train on it, and do not publish the set or a model trained on it without consent."
 )
 _NOT_REDACTED = (
-    "None. Texts stand as they were written: names, numbers and addresses of people "
-    "may be in them."
+    "None. Texts are unchanged: they may contain names, numbers and addresses of "
+    "people."
 )
 
 
 def short_reason(name: str) -> str:
-    """Return in words why messages were skipped."""
+    """Return the reason to skip messages, in words."""
     return REASONS.get(name, name.replace("_", " "))
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """An export that a set was made from, without its path, which may hold a name."""
+    """An export that a set was made from, without its path, which may be private."""
 
     platform: str
     sha256: str
@@ -114,7 +114,7 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a card says; it is kept in the header of the trace."""
+    """The facts of a card, stored in the header of the trace."""
 
     sources: list[SourceFile] = []
     people: int = 0
@@ -130,30 +130,30 @@ class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass
 class CardNotes:
-    """What the user knows of a set: where it comes from, and who agreed.
+    """Information about a set for its data card: sources, counts and consent.
 
-    The counts are read after the set is written, so the pass and the counts of the
-    very examples that are being written can be given.
+    Counts are read after the set is written, so you can pass those of the examples that
+    are being written.
     """
 
     sources: Iterable[SourceFile] = ()
     """The exports, from `hash_source`."""
 
     passes: Iterable[Reading | ExportSummary] = ()
-    """The counted passes over the exports, or their finished summaries."""
+    """The counted passes over the exports, or their summaries."""
 
     counts: list[Counts] = field(default_factory=list)
-    """The list that was given to `trace_examples`, `deduplicate_examples` and so on:
-    what became of the sessions and examples, behind the export's steps."""
+    """The list that was passed as `counts` to `trace_examples`, `deduplicate_examples`
+    and so on."""
 
     consent: str | None = None
-    """Who agreed to what."""
+    """A note on who consented to what."""
 
     earlier: Iterable[CardFacts] = ()
-    """The facts of the sets that this one is made from."""
+    """The facts of the sets that this set was made from."""
 
     def facts(self) -> CardFacts:
-        """Return the card's facts, as far as they are counted."""
+        """Return the card's facts."""
         earlier = [*self.earlier]
         found = [
             one.summary() if isinstance(one, Reading) else one for one in self.passes
@@ -180,14 +180,15 @@ class CardNotes:
 
 
 def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
-    """Hash an export, to identify it in a card without naming it.
+    """Hash an export, to identify it in a card without its name.
 
-    A file is hashed as it is (of an SQLite database, its write-ahead log too); of a
-    folder, the names and sizes of all files and the content of those that hold text.
+    The hash covers the content of a file (with the write-ahead log of an SQLite
+    database), or the names and sizes of all files in a folder and the content of those
+    with text.
 
     Args:
         path: The export.
-        platform: What to call it in the card.
+        platform: The name of its platform in the card.
 
     Raises:
         ExportNotFoundError: If there is nothing at the path.
@@ -214,7 +215,7 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
 
 
 def hash_files(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 of files, one behind the other."""
+    """Return the SHA-256 of the concatenated files."""
     digest = hashlib.sha256()
     for path in paths:
         with open_regular_file(path) as file:
@@ -251,7 +252,7 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
     if facts.forgotten:
         rows = plural(facts.forgotten, "row was", "rows were")
         sections["Forgotten"] = [
-            f"{rows} taken out on request after the set was written."
+            f"{rows} removed on request after the set was written."
         ]
     for title, section in sections.items():
         lines += ["", f"## {title}", "", *section]
@@ -260,7 +261,7 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
 
 def _source_lines(facts: CardFacts) -> Iterator[str]:
     if not facts.sources:
-        yield "Not named."
+        yield "Not given."
     for source in facts.sources:
         yield f"- {source.platform}: {source.size:,} bytes, SHA-256 `{source.sha256}`"
     if facts.first and facts.last:
@@ -272,7 +273,7 @@ def _source_lines(facts: CardFacts) -> Iterator[str]:
 def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     total = total_of(stages)
     if total is None:
-        yield "The rows below were not counted in one pass: they have no total."
+        yield "There is no total, since the stages were counted in different passes."
     else:
         found = "in the exports" if total.is_of_export else "in the conversations given"
         yield "| messages | |"
@@ -290,7 +291,7 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     yield "| stage | of | in | added | out | skipped |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
-        # Of a user's own step, its name's words.
+        # The words in the class name of a custom step.
         name = _STAGES.get(stage.name) or _CAPITAL.sub(" ", stage.name).lower()
         added, skipped = _reasons(stage.added), _reasons(stage.skipped)
         yield (
@@ -300,7 +301,7 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     met = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
     if known := sorted(met & REASONS.keys()):
         yield ""
-        yield "What the words mean:"
+        yield "The reasons:"
         yield ""
         yield from (f"- `{reason}`: {REASONS[reason]}" for reason in known)
 
@@ -312,8 +313,10 @@ def _reasons(counts: Mapping[str, int]) -> str:
 def _redaction(facts: CardFacts) -> str:
     if not facts.redacted:
         return _NOT_REDACTED
-    counts = f" Places in texts: {_reasons(facts.replaced)}." if facts.replaced else ""
+    counts = (
+        f" Replacements in texts: {_reasons(facts.replaced)}." if facts.replaced else ""
+    )
     return (
         "Names, numbers, addresses and secrets that the rules find were replaced."
-        f"{counts} Rules miss some: read a sample before the set leaves your hands."
+        f"{counts} Rules miss some: read a sample before you share the set."
     )

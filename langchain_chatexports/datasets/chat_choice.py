@@ -1,4 +1,4 @@
-"""Which chats of exports are read: by person, title, group and date."""
+"""Choose the chats of exports by person, title, group and date."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from langchain_chatexports.steps import SelectSessions
 
 @dataclass(frozen=True)
 class ChatChoice:
-    """Which chats of exports are read; all unless something is set.
+    """The choice of chats in exports; by default all of them.
 
     Attributes:
-        people: Names or handles of which at least one takes part.
-        without_groups: Leave out groups.
+        people: Names or handles; at least one of these people takes part.
+        without_groups: Skip groups.
         include: Titles, participants or ids of the conversations to read.
-        exclude: Titles, participants or ids of the conversations to leave out.
+        exclude: Titles, participants or ids of the conversations to skip.
         start: The first day to keep, in UTC.
         end: The last day to keep, in UTC.
     """
@@ -39,7 +39,7 @@ class ChatChoice:
         return self == ChatChoice()
 
     def loader_options(self) -> LoaderOptions:
-        """Return what the loaders themselves can leave out."""
+        """Return the part of the choice that loaders apply, as their options."""
         return {
             "include": self.include,
             "exclude": self.exclude,
@@ -48,7 +48,7 @@ class ChatChoice:
         }
 
     def selected(self, exports: Iterable[Export]) -> list[Export]:
-        """Return exports, opened with `loader_options`, without the other chats."""
+        """Apply the rest of the choice to exports opened with `loader_options`."""
         if not self.people and not self.without_groups:
             return [*exports]
         return [
@@ -57,7 +57,7 @@ class ChatChoice:
         ]
 
     def check_names(self, exports: Sequence[Export]) -> None:
-        """Make sure that somebody has each name, after the exports were read."""
+        """Raise an error for unknown names, after the exports were read."""
         met = {name for export in exports for name in export.loader.names_met}
         for option, unknown in self._unknown(exports):
             between = " between these dates" if self.start or self.end else ""

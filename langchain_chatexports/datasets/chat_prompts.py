@@ -1,7 +1,4 @@
-"""How a model is asked in a chat: as its training examples were.
-
-The prompt is the same in the examples, in chats with the model and in its evaluation.
-"""
+"""The prompt of a chat: the same in examples, talks with a model and evaluation."""
 
 import re
 from collections import Counter
@@ -9,20 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 PROMPT_ROLES = frozenset({"system", "developer"})
-"""The roles of messages that nobody said in the chat."""
+"""The roles of messages that are not part of the chat itself."""
 
 SHOWN_REPLIES = 4
-"""How many earlier replies of the person a chat with a tuned model shows."""
+"""The number of the person's earlier replies in the prompt of a tuned model."""
 
 PERSONA_REPLIES = 8
-"""How many the prompt shows that gives an untuned model a person's voice."""
+"""The number of earlier replies in the prompt of an untuned model."""
 
 REPLIES = "Some of your earlier replies, each after what it answered:"
-"""The line before replies in a system prompt."""
+"""The line that precedes replies in a system prompt."""
 
 _MAX_OTHERS = 8
 _OTHERS = "You are chatting with "
-# As `LabelSpeakers` writes them; longer ones are no names.
+# The labels of `LabelSpeakers`; longer ones are not names.
 _LABEL = re.compile(r"([^\n:]{1,64}): ")
 
 
@@ -35,7 +32,7 @@ def message_text(message: Mapping[str, Any]) -> str:
 
 
 def chatting_with(others: Sequence[str]) -> str:
-    """Return a sentence about those with whom a person chats, eight at most."""
+    """Return a sentence that names the other people in a chat, eight at most."""
     named = [*others[:_MAX_OTHERS]]
     if len(others) > len(named):
         named.append("others")
@@ -45,41 +42,41 @@ def chatting_with(others: Sequence[str]) -> str:
 
 
 class ChatPrompt(NamedTuple):
-    """How a model is asked in a chat, as its examples were."""
+    """The prompt of a chat, in the form of the model's training examples."""
 
     system: str | None
     """The system message."""
 
     label: str | None = None
-    """The name before what the user says; `None` if the examples have none."""
+    """The label of the user's messages; `None` if the examples have none."""
 
     replies: int = 0
-    """How many earlier replies of the person the system message shows."""
+    """The number of the person's earlier replies in the system message."""
 
     def with_user(self, name: str) -> "ChatPrompt":
-        """Return the prompt for a chat with somebody else."""
+        """Return the prompt for a chat with another person."""
         who, with_others, _ = (self.system or "").partition(_OTHERS)
         system = f"{who}{chatting_with([name])}" if with_others else self.system
         return ChatPrompt(system, name if self.label else None, self.replies)
 
     def labeled(self, line: str) -> str:
-        """Return what the user says as the model reads it."""
+        """Return a user's message with its label, if the examples have labels."""
         return f"{self.label}: {line}" if self.label else line
 
 
 def without_replies(system: str) -> tuple[str | None, int]:
-    """Return a system prompt without replies, and how many it shows."""
+    """Return a system prompt without replies, and the number of replies in it."""
     before, _, listed = system.partition(REPLIES)
     count = sum(line.startswith("> ") for line in listed.splitlines())
     return before.rstrip() or None, count
 
 
 def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
-    """Return the prompt that chats with a model should have, from its examples.
+    """Return the most common prompt of examples, for chats with the model.
 
-    The system message is the one that more than half of the examples begin with. Where
-    they say whom the person chats with, and that differs, it is the most common one:
-    about whoever says most, if most messages name their sender.
+    The system message is the one at the beginning of more than half of the examples. If
+    system messages name different people whom the person chats with, it is the most
+    common one, with the most frequent sender if most messages have labels.
     """
     prompts: Counter[str | None] = Counter()
     labels: Counter[str | None] = Counter()

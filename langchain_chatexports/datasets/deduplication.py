@@ -1,4 +1,4 @@
-"""Examples without those that repeat another one, or are older than others."""
+"""Skip examples that repeat another one, or that are older than the newest ones."""
 
 import hashlib
 import heapq
@@ -12,14 +12,15 @@ from langchain_chatexports.datasets.trace import AnyExample, TracedExample
 def deduplicate_examples(
     examples: Iterable[AnyExample], *, counts: list[Counts] | None = None
 ) -> Iterator[AnyExample]:
-    """Skip examples that are the same as an earlier one, letter by letter.
+    """Skip examples that are identical to an earlier one.
 
     Args:
         examples: Plain or traced examples.
-        counts: Where to enter what is kept and skipped (`exact`), as `Duplicates`.
+        counts: A list to which the counts are added, as `Duplicates`. The reason to
+            skip an example is `exact`.
 
     Yields:
-        The examples that stay, lazily.
+        The kept examples, lazily.
     """
     counts = counts if counts is not None else []
     seen: set[bytes] = set()
@@ -30,7 +31,7 @@ def deduplicate_examples(
             size = len(example["messages"])
             passed.found += 1
             messages.found += size
-            # ASCII, so that halves of surrogate pairs pass.
+            # As ASCII, JSON can contain lone surrogates.
             text = json.dumps(example, sort_keys=True).encode()
             digest = hashlib.blake2b(text, digest_size=16).digest()
             if digest in seen:
@@ -46,10 +47,10 @@ def deduplicate_examples(
 def newest_examples(
     examples: Iterable[TracedExample], limit: int, *, counts: list[Counts]
 ) -> Iterator[TracedExample]:
-    """Keep the newest examples only, by the time of their last message, in order.
+    """Keep the newest examples, by the time of their last message, in order.
 
-    Those without a time count as the oldest, and of one time the later one as the
-    newer. No more than `limit` are in memory.
+    Examples without a time count as the oldest. If times are equal, later examples
+    count as newer. At most `limit` examples are in memory.
     """
     messages, passed = Counts("Newest"), Counts("Newest", "examples")
     newest: list[tuple[float, int, TracedExample]] = []

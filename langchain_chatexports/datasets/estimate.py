@@ -1,4 +1,4 @@
-"""Estimates of what a fine-tuning job will be billed for: tokens and epochs.
+"""Estimate the tokens and epochs that a fine-tuning job will be billed for.
 
 Exact if tiktoken's file for the model is on this machine, otherwise counted by bytes.
 Nothing is downloaded.
@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by_bytes
 
-# Longer examples are cut by the server, and what is cut is not billed.
+# The server cuts longer examples, and bills the rest only.
 _MAX_EXAMPLE_TOKENS = 65_536
 
 _TOKENS_PER_MESSAGE = 3
 _TOKENS_PER_EXAMPLE = 3
 
-# OpenAI's guide to vision: 85 tokens an image and 170 for each 512 pixels square, after
-# scaling: four squares for a square image, eight for the largest.
+# OpenAI's guide to vision: 85 tokens per image and 170 per square of 512 pixels, after
+# scaling: four of them for a square image, eight for the largest image.
 _TOKENS_PER_IMAGE = 85 + 4 * 170
 _MAX_TOKENS_PER_IMAGE = 85 + 8 * 170
 
@@ -29,7 +29,7 @@ _MIN_TARGET_EXAMPLES = 100
 _MAX_TARGET_EXAMPLES = 25_000
 _MAX_EPOCHS = 25
 
-# The base model's name: tiktoken itself takes `ft:gpt-4.1-…` for an older encoding.
+# By the base model: tiktoken uses an older encoding for `ft:gpt-4.1-…`.
 _ENCODINGS = {
     "o200k_base": re.compile(r"(ft:)?(gpt-4o|gpt-4\.[15]|gpt-5|chatgpt-4o|o[134]\b)"),
     "cl100k_base": re.compile(r"(ft:)?(gpt-4\b|gpt-3\.?5)"),
@@ -38,18 +38,18 @@ _ENCODINGS = {
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """An estimate of what a job will be billed for.
+    """An estimate of the tokens that a job will be billed for.
 
     The finished job's `trained_tokens` is the real number.
 
     Attributes:
         examples: Examples in the training file.
-        tokens: Tokens in it, each example up to the model's limit.
+        tokens: Tokens in the file, each example up to the model's limit.
         epochs: Passes over the file.
         billed_tokens: `tokens` times `epochs`.
-        billed_tokens_at_most: The upper bound, where the tokens are not exact.
-        exact: Whether the model's own tokenizer counted, and there are no images, whose
-            tokens depend on their size.
+        billed_tokens_at_most: An upper bound, if the count is not exact.
+        exact: Whether the count is exact: made with the model's tokenizer, and without
+            images, whose tokens depend on their size.
     """
 
     examples: int
@@ -66,7 +66,7 @@ def estimate_training(
     model: str,
     n_epochs: int | Literal["auto"] = "auto",
 ) -> TrainingEstimate:
-    """Estimate what training on examples will be billed for.
+    """Estimate the tokens that training on examples will be billed for.
 
     Args:
         examples: The examples.
@@ -111,7 +111,7 @@ def automatic_epochs(examples: int) -> int:
 
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
-    """Count the tokens of an example, with those of the chat format and of images."""
+    """Count the tokens of an example, including the chat format and images."""
     total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
     for message in example["messages"]:
         total += _TOKENS_PER_MESSAGE + ("name" in message)

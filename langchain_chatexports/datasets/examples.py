@@ -1,4 +1,4 @@
-"""Training examples made from sessions, in OpenAI's shape."""
+"""Make training examples in OpenAI's format from sessions."""
 
 import re
 from collections import Counter
@@ -30,20 +30,20 @@ _ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
 _PROMPT_ROLES = frozenset({"system", "developer"})
 _ASSISTANT_KEYS = ("weight", "tool_calls", "function_call", "refusal")
-# langchain-core converts these to parts that OpenAI's training files cannot hold.
+# langchain-core converts these to parts that training files do not support.
 _KINDS_WITHOUT_IMAGE = frozenset({"audio", "file", "video", "reasoning", "thinking"})
-# What these say is in the message's `tool_calls`, too.
+# These repeat the message's `tool_calls`.
 _KINDS_OF_CALLS = frozenset({"tool_call", "tool_use", "function_call"})
 _NO_CONTENT = {"content": ""}
 _FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
 
 
 SystemPrompt: TypeAlias = "str | Callable[[ChatSession], str | None] | None"
-"""A system prompt, or a function that returns that of a session."""
+"""A system prompt, or a function that returns the prompt of a session."""
 
 
 class TrainingMessage(TypedDict, total=False):
-    """One message in OpenAI's shape."""
+    """A message in OpenAI's format."""
 
     role: Required[str]
     content: Required[str | list[dict[str, Any]] | None]
@@ -56,7 +56,7 @@ class TrainingMessage(TypedDict, total=False):
 
 
 class TrainingExample(TypedDict):
-    """One conversation in OpenAI's shape: a line of a training file."""
+    """A conversation in OpenAI's format: one line of a training file."""
 
     messages: list[TrainingMessage]
     tools: NotRequired[list[dict[str, Any]]]
@@ -75,34 +75,32 @@ def to_training_examples(
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
 
-    Messages of the AI (see `MapAIMessages`) become the assistant's, all others the
-    user's, in groups too: `LabelSpeakers` adds who speaks. Messages without text are
-    skipped, and so are those after the last answer: nothing is learned from them, and
-    OpenAI refuses them. Images of list content, in any form that langchain-core
-    converts, become OpenAI's `image_url`; other parts (sounds, files, reasoning) are
-    skipped. `additional_kwargs["weight"]` 0 of an AI message makes it
-    context, which is not learned from.
+    Messages of the AI (see `MapAIMessages`) become the assistant's, and all others the
+    user's; in groups, `LabelSpeakers` adds the names. Messages without text are
+    skipped, and so are those after the last answer, which OpenAI refuses. Images in
+    list content become OpenAI's `image_url`, and other parts (audio, files, reasoning)
+    are skipped. With `additional_kwargs["weight"]` 0, an AI message is context and not
+    trained on.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
         system: A system prompt for sessions that do not begin with one. `{others}`
-            (everybody but the AI), `{owner}`, `{participants}`, `{platform}` and
-            `{title}` in it are filled in from the session; other braces stay. Or a
+            (everybody except the AI), `{owner}`, `{participants}`, `{platform}` and
+            `{title}` are filled in from the session; other braces are kept. Or a
             function that returns the prompt of a session, such as `persona_prompt`.
         keep_leading: Keep the AI's messages before the first message of another person.
-            Some chat templates and providers want the user to begin.
+            Some chat templates and providers require that the user begins.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
-            do. OpenAI refuses such examples; the local server takes them.
-        keep_lone: Keep examples of one message, which answers nobody.
-        counts: Where to enter what is kept and what is skipped, as `Examples`; parts
-            of list content have a stage of their own if there are any.
+            do. OpenAI refuses such examples; the local server accepts them.
+        keep_lone: Keep examples of a single message, which is not an answer.
+        counts: A list to which the counts are added, as `Examples`. Parts of list
+            content are counted separately.
 
     Yields:
         The examples, lazily; closing the iterator closes the loader.
 
     Raises:
-        SenderNotFoundError: At the end, if sessions had messages and none has one by
-            the AI.
+        SenderNotFoundError: At the end, if there were messages, but none by the AI.
     """
     converter = SessionConverter(
         system=system,
@@ -125,13 +123,12 @@ class ConvertedSession(NamedTuple):
 
 
 class SessionConverter:
-    """Turns sessions into examples, and counts what becomes of their messages.
+    """Turns sessions into examples, and counts their messages.
 
-    The reasons: `no_assistant` (no message by the AI), `not_trained` (all the AI's
-    messages have weight 0), `trailing` (after the last answer), `empty` (no text, or no
-    message at all), `unsupported` (nothing but parts that training files cannot hold),
-    `leading` (before the first message of a user), `lone` (one message, and nothing
-    that it answers).
+    Reasons to skip messages: `no_assistant` (no message by the AI), `not_trained` (all
+    messages of the AI have weight 0), `trailing` (after the last answer), `empty` (no
+    text), `unsupported` (only parts that training files do not support), `leading`
+    (before the first message of a user), `lone` (a single message).
     """
 
     def __init__(
@@ -213,13 +210,13 @@ class SessionConverter:
         return ConvertedSession({"messages": messages}, session, kept)
 
     def require_assistant(self) -> None:
-        """Raise an error if no session so far had anything to learn from."""
+        """Raise an error if no session so far has a message by the AI."""
         skipped = self.sessions.skipped
         without = skipped["no_assistant"] + skipped["empty"]
         if skipped["no_assistant"] and self.sessions.found == without:
             msg = (
                 f"None of {plural(without, 'session')} has a text by the AI, so there "
-                "is nothing to learn. Name whose messages become the AI's."
+                "is nothing to learn. Name the person whose messages become the AI's."
             )
             raise SenderNotFoundError(msg, self._senders)
 
@@ -227,7 +224,7 @@ class SessionConverter:
 def training_message(
     message: BaseMessage, parts: Counts | None = None
 ) -> TrainingMessage | None:
-    """Return a message in OpenAI's shape, and count the parts of list content."""
+    """Return a message in OpenAI's format, and count the parts of list content."""
     content, extra = message.content, message.additional_kwargs
     kind = type(message)
     role = _ROLE_OF_TYPE.get(kind) or _role(message)
@@ -308,7 +305,7 @@ def _add_other_keys(item: dict[str, Any], message: BaseMessage) -> None:
 
 
 def _parts(message: BaseMessage, counts: Counts) -> list[dict[str, Any]]:
-    """Return what a training file can hold of list content."""
+    """Return the parts of list content that training files support."""
     parts: list[dict[str, Any]] = []
     has_calls = isinstance(message, AIMessage) and bool(message.tool_calls)
     for given in message.content:
@@ -334,8 +331,8 @@ def _openai_part(part: dict[Any, Any]) -> dict[str, Any] | None:
             [HumanMessage([part])], text_format="block"
         )
     except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # The converter knows no such part, or it lacks something.
-    # Results of tools become messages of their own.
+        return None  # An unknown or incomplete part.
+    # The converter makes separate messages of tool results.
     parts = [p for one in converted if one["role"] == "user" for p in one["content"]]
     if len(parts) != 1:
         return None
@@ -373,7 +370,7 @@ def filled_prompt(template: str, session: ChatSession) -> str:
 
 
 def _others(session: ChatSession, metadata: Mapping[str, Any]) -> list[str]:
-    # A window may lack a person's messages; the metadata lists all participants.
+    # Prefer the metadata: a window may have no message of a participant.
     speakers: dict[str, None] = {}
     ai: set[str] = set()
     for message in session.get("messages", ()):

@@ -1,7 +1,7 @@
 """The formats of a set: functions from an example to its rows.
 
-OpenAI's own has room for everything. The others have less: where leaving something out
-would change what is learned (a tool call, an image), they refuse the example.
+OpenAI's format supports everything. The others refuse examples if they would lose
+something that is trained on, such as a tool call or an image.
 """
 
 import re
@@ -22,19 +22,19 @@ PARQUET = ".parquet"
 
 _BATCH = 1_000
 _MESSAGES = "STRUCT(role VARCHAR, content VARCHAR, name VARCHAR, weight TINYINT)[]"
-# DuckDB reads at most so many bytes of one row.
+# The longest row that DuckDB reads.
 _MAX_ROW_BYTES = 1 << 30
 
 
 class EncodedRow(NamedTuple):
-    """A row of a set, with counts of what it contains of its example."""
+    """A row of a set, and how much of its example it contains."""
 
     row: dict[str, Any]
     answers: int
-    """How many of the example's answers it teaches."""
+    """The number of the example's answers that are trained on."""
 
     messages: int
-    """How many of the example's messages are in it and in the rows before it."""
+    """The number of the example's messages up to the end of this row."""
 
 
 class UnfitError(ValueError):
@@ -46,11 +46,11 @@ class DatasetFormat(NamedTuple):
 
     name: str
     suffix: str
-    """The files' suffix, which also names the kind of file."""
+    """The suffix of the files."""
 
     encode: Callable[[Mapping[str, Any]], Iterator[EncodedRow]]
     row_is_example: bool = True
-    """Whether each example becomes one row, with all of its messages."""
+    """Whether each row is a complete example."""
 
     def file_of(self, part: str) -> str:
         """Return the name of a part's file."""
@@ -108,7 +108,7 @@ def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
 
 
 def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # All columns in one order in each row: that is the table's schema.
+    # Each row has the same keys in the same order: the table's schema.
     messages = [
         {**text, "name": message.get("name"), "weight": message.get("weight")}
         for text, message in zip(_texts(example), example["messages"], strict=True)
@@ -123,7 +123,7 @@ def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
     roles = {message["role"] for message in messages}
     is_chat = roles <= {"system", "developer", "user", "assistant"}
     if example.get("tools") or example.get("functions") or has_calls or not is_chat:
-        msg = "tools have no place in this format"
+        msg = "this format does not support tools"
         raise UnfitError(msg)
     return [
         {
@@ -194,7 +194,7 @@ def lines_to_parquet(lines: Path, path: Path) -> None:
     except duckdb.Error:
         msg = (
             f"{path.name} cannot be written as Parquet: the disk is full, or an "
-            "example holds what a table has no place for. Write JSON lines."
+            "example does not fit into a table. Write JSON lines."
         )
         raise ExportFormatError(msg) from None
     path.chmod(0o600)
@@ -211,7 +211,7 @@ def parquet_to_lines(path: Path) -> Iterator[bytes]:
                 for (messages,) in rows:
                     yield json_line({"messages": messages})
     except duckdb.Error:
-        # Its errors quote the file.
+        # DuckDB's errors quote the file.
         msg = f"{path} is not a Parquet file of this set. Write the set again."
         raise ExportFormatError(msg) from None
 
@@ -228,6 +228,6 @@ def _database(folder: Path) -> Iterator[Any]:
 
 
 def _quoted(path: Path) -> str:
-    # DuckDB takes a path that it reads for a pattern.
+    # DuckDB reads paths as patterns.
     escaped = re.sub(r"([*?\[])", r"[\1]", str(path))
     return "'" + escaped.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Read examples, sessions, dialogues or a path as training examples."""
+"""Read training examples from examples, sessions, dialogues or a path."""
 
 import os
 import weakref
@@ -38,8 +38,8 @@ _EXPECTED = (
     "path of a JSONL file"
 )
 
-# Iterators that have been read; a retry would find the rest, or nothing, in them.
-# Python's own kinds (`map`, a list's) allow no weak reference.
+# Iterators that have been read; a retry would find them exhausted. Some types, such as
+# `map`, do not support weak references.
 _read: weakref.WeakSet[Any] = weakref.WeakSet()
 _read_of_other_kinds: deque[Any] = deque(maxlen=16)
 
@@ -47,10 +47,10 @@ _read_of_other_kinds: deque[Any] = deque(maxlen=16)
 def read_examples(
     given: TrainingInput, counts: list[Counts] | None = None
 ) -> Iterator[Mapping[str, Any]]:
-    """Read whatever the user gives as training examples, lazily.
+    """Read any input as training examples, lazily.
 
-    Sessions and lists of messages are converted as `to_training_examples` does.
-    Examples and lists of dicts are passed as they are.
+    Sessions and lists of messages are converted as by `to_training_examples`. Examples
+    and lists of dicts are not changed.
     """
     if isinstance(given, (str, os.PathLike)):
         yield from read_jsonl(given)
@@ -63,7 +63,7 @@ def read_examples(
     is_session: bool | None = None
     with entered_at_end(counts, *stages), closing(_items(given)) as items:
         for item in items:
-            # An item without messages counts as what the one before it was.
+            # An item without messages has the type of the previous one.
             kind = _is_session(item)
             is_session = is_session if kind is None else kind
             if not is_session:
@@ -83,8 +83,8 @@ def _refuse_second_reading(iterator: Iterator[Any]) -> None:
         _read_of_other_kinds.append(iterator)
     if is_read:
         msg = (
-            "The examples are an iterator that has been read before, by an earlier "
-            "call or a retry, so they are not all there. Pass a list or a chat loader."
+            "The examples are an iterator that was already read, by an earlier call or "
+            "a retry. Pass a list or a chat loader."
         )
         raise TrainingDataError(msg)
 
@@ -102,7 +102,7 @@ def _items(given: Any) -> Generator[Any, None, None]:
         yield given
     elif isinstance(given, BaseChatLoader):
         with closing(closing_iterator(given.lazy_load())) as sessions:
-            # What a loader yields is a session, even if it is empty.
+            # The metadata marks a loader's item as a session, even if it is empty.
             yield from ({"metadata": {}, **session} for session in sessions)
     elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
         with closing(closing_iterator(iter(given))) as items:
@@ -127,10 +127,10 @@ def _is_dialogue(item: Any) -> bool:
 
 
 def _is_session(item: Mapping[str, Any]) -> bool | None:
-    """Return whether an item is a session; `None` if it could be an example, too."""
+    """Return whether an item is a session; `None` if it may also be an example."""
     messages = item.get("messages")
     if isinstance(messages, (list, tuple)) and messages:
         return isinstance(messages[0], BaseMessage)
     if "metadata" in item:
-        return True  # What examples have not.
+        return True  # Examples have no metadata.
     return None if isinstance(messages, (list, tuple)) else False

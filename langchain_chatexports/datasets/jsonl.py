@@ -1,4 +1,4 @@
-"""JSON lines in UTF-8, the same bytes for the same examples."""
+"""Read and write JSON lines in UTF-8, deterministically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from langchain_chatexports.exceptions import (
 
 # `json.dumps` makes an encoder for each call that has options.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-# Line ends to `str.splitlines`, which readers of such files use, but not to JSON.
+# Some readers split lines with `str.splitlines`, which also splits at these.
 _ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -30,8 +30,8 @@ def write_jsonl(
 ) -> int:
     """Write examples as JSON lines, deterministically.
 
-    A file appears whole or not at all, readable by its owner only. Halves of
-    surrogate pairs, which UTF-8 has no place for, become U+FFFD.
+    A file is written completely or not at all, readable by its owner only. Lone
+    surrogates, which UTF-8 cannot encode, become U+FFFD.
 
     Args:
         examples: The examples; an iterable is read once.
@@ -45,7 +45,7 @@ def write_jsonl(
         ExportAccessError: If the system refuses to write there.
         ExportFormatError: If the path is a folder or below a file, its name is too
             long, or the disk is full.
-        TypeError: If the buffer is a text one, or an example is not of JSON types.
+        TypeError: If the buffer is a text buffer, or an example is not JSON.
     """
     if isinstance(path_or_buffer, (str, os.PathLike)):
         return _write_file(examples, Path(path_or_buffer).expanduser())
@@ -53,7 +53,7 @@ def write_jsonl(
 
 
 def _finite(text: str) -> float:
-    # Python reads NaN, Infinity and 1e999, which no JSON can be written of again.
+    # Python reads NaN, Infinity and 1e999, which cannot be written as JSON.
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
@@ -66,14 +66,14 @@ _decode = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     r"""Read JSON lines one by one.
 
-    Lines end at `\n` only. A byte order mark, `\r` and empty lines at the end are let
-    pass.
+    Lines end at `\n` only. A byte order mark, `\r` and empty lines at the end are
+    ignored.
 
     Args:
         path: The file; `~` is expanded.
 
     Yields:
-        One object a line.
+        One object per line.
 
     Raises:
         ExportNotFoundError: If there is no such file.
@@ -105,7 +105,7 @@ def _opened(path: Path) -> BinaryIO:
         msg = f"{path} may not be read. Check its permissions."
         raise ExportAccessError(msg) from error
     except OSError as error:
-        # Below a file, or with a name that is too long, there is nothing either.
+        # The path is below a file, or its name is too long.
         msg = f"There is no file {path}. Check the path of the JSON lines."
         raise ExportNotFoundError(msg) from error
     msg = f"{path} is a folder. Name the file of JSON lines in it."
@@ -113,17 +113,14 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
-    # `from None`: the decoder's errors hold the line.
+    # `from None`: the decoder's errors contain the line.
     try:
         value = _decode(line.decode())
     except UnicodeDecodeError:
         msg = f"Line {number} of {path} is not UTF-8. Save the file as UTF-8."
         raise ExportFormatError(msg) from None
     except (ValueError, RecursionError):
-        msg = (
-            f"Line {number} of {path} is not JSON. "
-            "Each line must be one JSON object, with nothing around it."
-        )
+        msg = f"Line {number} of {path} is not JSON. Each line must be one JSON object."
         raise ExportFormatError(msg) from None
     if not isinstance(value, dict):
         msg = (
@@ -148,7 +145,7 @@ def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int
 
 
 def json_line(example: Mapping[str, Any]) -> bytes:
-    """Return an example as one line, the same bytes for the same example."""
+    """Return an example as a line of JSON, deterministically."""
     line = line_of_texts(example)
     if line is not None:
         return line
@@ -159,6 +156,6 @@ def json_line(example: Mapping[str, Any]) -> bytes:
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:
-        # UTF-16 joins the halves that belong together; the others are replaced.
+        # Join surrogate pairs by UTF-16, and replace lone surrogates.
         paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return paired.encode() + b"\n"

@@ -1,4 +1,4 @@
-"""The system prompt of an example: who the model is, and whom it chats with."""
+"""The system prompt of an example: the person's name, and the other people's."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from langchain_chatexports.datasets.chat_prompts import chatting_with
 from langchain_chatexports.redaction.gazetteer import is_number
 from langchain_chatexports.steps.select_sessions import is_group
 
-# What exports call their owner, or nobody in particular.
+# Placeholder names in exports.
 _NO_NAMES = frozenset({"i", "me", "myself", "you", UNKNOWN_SENDER})
 
 
 def persona_prompt(session: ChatSession) -> str | None:
-    """Return a system prompt from a session: who the AI is, and whom it chats with.
+    """Return a system prompt that names the AI and the other people in a session.
 
-    For example "You are Ann. You are chatting with Ben and Cleo." In a group these are
+    For example "You are Ann. You are chatting with Ben and Cleo." In a group, these are
     the people who wrote in the session, eight at most. Numbers, e-mail addresses and
-    "Me" are not named.
+    "Me" are left out.
 
     Args:
         session: A session with the AI's messages mapped, see `MapAIMessages`.
 
     Returns:
-        The prompt; `None` if nobody has a name.
+        The prompt; `None` if there are no names.
     """
     own, others = _speakers(session)
     sentences = [f"You are {name}." for name in own[:1]]

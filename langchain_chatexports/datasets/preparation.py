@@ -1,4 +1,4 @@
-"""From exports, or files of examples, to training examples."""
+"""Make training examples from exports, or read files of examples."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -50,40 +50,40 @@ _FOR_EXAMPLES = frozenset({"chats", "keep_tail", "limit", "redaction"})
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
-# One quoted message would hold a thread of years together otherwise.
+# Without a limit, replies to old messages would join years of a thread.
 _REPLY_WITHIN = timedelta(seconds=MAX_GAP_SECONDS)
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How sessions become examples.
+    """The options that turn sessions into examples.
 
     Attributes:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
-        contacts: Where names of people in iMessage exports come from.
-        people: Who has which names and handles.
-        export_zone: The zone of exports with local times; `None` for each format's
-            own rule.
-        date_order: The order of dates that do not tell it.
-        column: The columns of a table by what they hold, as pairs.
-        chats: Which chats of the exports are read.
-        gap: The silence at which a thread is cut into conversations, before messages
-            are merged; `"auto"` finds it in each thread, `None` never cuts.
+        contacts: The source of names in iMessage exports.
+        people: The table of people.
+        export_zone: The time zone of exports with local times; `None` for the default
+            of each format.
+        date_order: The order of day and month, if an export does not show it.
+        column: The column of each part of a table, as pairs.
+        chats: The choice of chats.
+        gap: The pause after which a thread is split into conversations, before messages
+            are merged; `"auto"` finds it in each thread, `None` never splits.
         size: Messages in a window.
         overlap: Messages that neighboring windows share.
-        whole: One example per conversation, cut only where it has too many tokens.
-        keep_tail: Add a last, shorter window; `None` for where threads are cut, whose
-            conversations are short.
+        whole: One example per conversation, split only if it has too many tokens.
+        keep_tail: Add a last, shorter window; `None` for yes if threads are split,
+            since their conversations are short.
         keep_trailing: Keep messages after the last answer.
-        max_tokens: Most tokens in an example, counted by bytes.
+        max_tokens: Maximum number of tokens in an example, counted by bytes.
         label_groups: Put the speaker's name before each text in groups.
-        overlap_as_context: Make an answer that two windows share context in the later
-            one, of weight 0.
-        system: A system prompt for each example; `"auto"` says who the AI is, and whom
-            it chats with; `None` for none.
-        limit: Keep the newest examples only, this many.
-        redaction: How to replace names and private numbers, if at all.
+        overlap_as_context: Give an answer that two windows share weight 0 in the later
+            one, as context.
+        system: A system prompt for each example; `"auto"` names the AI and the other
+            people; `None` for none.
+        limit: Keep only this many of the newest examples.
+        redaction: The redaction of names and private numbers, if any.
     """
 
     ai: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class PrepareOptions:
     redaction: Redaction | None = None
 
     def unused_for_examples(self) -> list[str]:
-        """Return the fields that are set and change nothing in finished examples."""
+        """Return the fields that are set, but do not apply to finished examples."""
         default = PrepareOptions()
         return [
             name
@@ -130,17 +130,17 @@ class PrepareOptions:
         )
 
     def label_steps(self) -> tuple[LabelSpeakers, ...]:
-        """Return the step that names the speakers in groups, if any."""
+        """Return the step that labels speakers in groups, if any."""
         return (LabelSpeakers(),) if self.label_groups else ()
 
     def split_steps(self) -> tuple[SplitSessions, ...]:
-        """Return the step that cuts threads into conversations, if any."""
+        """Return the step that splits threads into conversations, if any."""
         if self.gap is None:
             return ()
         return (SplitSessions(gap=self.gap, reply_within=_REPLY_WITHIN),)
 
     def window_steps(self) -> tuple[ChunkSessions, ...]:
-        """Return the step that cuts conversations into windows, if any."""
+        """Return the step that splits conversations into windows, if any."""
         keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
         if self.whole and self.max_tokens is None:
             return ()
@@ -158,7 +158,7 @@ class PrepareOptions:
         """Return the system prompt, as `to_training_examples` takes it."""
         if self.system != "auto":
             return self.system
-        # A role is played by several people.
+        # Several people may have the role.
         return None if self.ai_role else persona_prompt
 
 
@@ -170,7 +170,7 @@ class Preparation:
         paths: The exports, or JSONL files of examples.
         options: How sessions become examples.
         examples: Examples yielded so far.
-        passes: The exports that are being read, each with its counted pass.
+        passes: The exports with their counted passes, once reading has begun.
     """
 
     paths: Sequence[Path]
@@ -180,9 +180,9 @@ class Preparation:
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def traced(self, counts: list[Counts]) -> Iterator[TracedExample]:
-        """Read the exports and yield their examples with their origins, old and new.
+        """Read the exports, and yield their examples with their origins.
 
-        With a limit, the newest are yielded after all were read.
+        With a limit, the newest examples are yielded after all have been read.
         """
         examples = self._counted(self._source(counts))
         if self.options.limit is None:
@@ -200,9 +200,9 @@ class Preparation:
         if not self.examples:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
-                f"window of {plural(self.options.size, 'message')}, or nobody is "
-                "answered in them. Use --keep-tail, a smaller --size, --whole, or a "
-                "longer --gap."
+                f"window of {plural(self.options.size, 'message')}, or contain no "
+                "answers. Use --keep-tail, a smaller --size, --whole, or a longer "
+                "--gap."
             )
             raise TrainingDataError(msg)
 
@@ -220,7 +220,7 @@ class Preparation:
 
     @cached_property
     def exports(self) -> list[Export]:
-        """The exports at the paths, with the parts of one put together."""
+        """The exports at the paths, with the parts of each joined."""
         options = self.options
         given: ExportOptions = {
             **options.chats.loader_options(),
@@ -238,7 +238,7 @@ class Preparation:
         return sum(counted.messages_read for _, counted in self.passes)
 
     def estimate_message_count(self) -> int | None:
-        """Return about how many messages the exports hold, if that is known."""
+        """Estimate the number of messages; `None` if there is no estimate."""
         return estimate_message_count(self.exports)
 
     def _source(self, counts: list[Counts]) -> Iterator[TracedExample]:
@@ -286,7 +286,7 @@ class Preparation:
                     "message of these exports. Choose less narrowly."
                 )
                 raise TrainingDataError(msg)
-        # Whether anybody has a role is seen from the examples.
+        # Roles are checked when examples are made.
         if not self.options.ai_role:
             self._check_speakers()
 
@@ -304,19 +304,19 @@ class Preparation:
             raise SenderNotFoundError(msg, senders)
 
     def silent_exports(self) -> list[Path]:
-        """Return the exports, as far as they were read, without a message by the AI."""
+        """Return the exports without a message by the AI, of those read so far."""
         silent = []
         for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
             summary = counted.summary()
             if not (summary.kept or self.options.chats.is_everything):
-                continue  # Left out on purpose.
+                continue  # All of its chats were excluded.
             if summary.senders.keys().isdisjoint(names or {summary.owner}):
                 silent.append(export.path)
         return silent
 
     @property
     def conversations(self) -> int:
-        """Conversations read so far: where threads are cut at pauses, their parts."""
+        """The number of conversations so far, after threads were split at pauses."""
         count = 0
         for _, summary in self.summaries():
             if not summary.steps:
@@ -328,7 +328,7 @@ class Preparation:
         return count
 
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
-        """Return the counts of each export, as far as it was read."""
+        """Return the counts of each export so far."""
         return [(export, counted.summary()) for export, counted in self.passes]
 
     def summaries_to_dicts(self) -> list[dict[str, Any]]:
@@ -339,7 +339,7 @@ class Preparation:
         ]
 
     def senders(self) -> dict[str, int]:
-        """Return the messages of each sender, most first, as far as they were read."""
+        """Return the number of messages of each sender so far, most first."""
         senders: Counter[str] = Counter()
         for _, summary in self.summaries():
             senders.update(summary.senders)

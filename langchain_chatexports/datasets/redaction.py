@@ -1,4 +1,4 @@
-"""Redacted copies of exports, their key file, and how to undo them."""
+"""Write redacted copies of exports with a key file, and undo the redaction."""
 
 import json
 import warnings
@@ -36,15 +36,15 @@ from langchain_chatexports.steps.redact import names_of_export
 
 
 def default_key_file(output: Path) -> Path:
-    """Return the key file's place beside what is written."""
+    """Return the default path of the key file, next to the output."""
     if is_pipe(output):
-        msg = f"{output} is not a file, so name the place of the key file: --key FILE."
+        msg = f"{output} is not a file, so name the key file: --key FILE."
         raise ExportFormatError(msg)
     return output.with_name(f"{output.name}.key")
 
 
 class Redaction:
-    """A key file, and the step that is made with it once the names are known."""
+    """A redaction with a key file; its step is made once the names are known."""
 
     def __init__(
         self,
@@ -62,21 +62,20 @@ class Redaction:
         self._step: Redact | None = None
 
     def read_names(self, exports: Sequence[Export]) -> None:
-        """Read the exports for their names, make the step, and read what it replaces.
+        """Read the exports for their names, make the step, and find what it replaces.
 
-        So the key file can be written immediately after the redacted copy: without it
-        nobody can undo the redaction.
+        The key file can then be written immediately after the redacted copy, which
+        cannot be restored without it.
         """
         self._key = self._key or key_for(self.key_file)
-        # Texts of the chats that are chosen name people of the others.
+        # The chosen chats may name people of the others.
         everything = [
             replace(export, loader=export.loader.unrestricted()) for export in exports
         ]
         with self._sessions("messages read for names", everything) as sessions:
             names = {*names_of_export(sessions), *self._names}
         try:
-            # No export is read in here, so that a defect of one is not reported as one
-            # of the key.
+            # No export is read here, so a `ValueError` is about the key.
             self._step = Redact.for_export((), key=self._key.key, names=names)
         except ChatExportError:
             raise
@@ -90,7 +89,7 @@ class Redaction:
             self._stand_ins = self._step.undo_map(sessions)
 
     def steps(self) -> tuple[Redact]:
-        """Return the step, for the beginning of a pipe."""
+        """Return the redaction step, which must be the first one."""
         if self._step is None:
             msg = "the names are not read yet"
             raise RuntimeError(msg)
@@ -102,10 +101,7 @@ class Redaction:
         return step.pseudonym(name)
 
     def write_key_file(self) -> None:
-        """Write the key file, with what each stand-in stands for.
-
-        Called when the redacted copy is written: before, there is nothing to undo.
-        """
+        """Write the key file with the originals, after the redacted copy."""
         if self._key is None:
             msg = "nothing is redacted yet"
             raise RuntimeError(msg)
@@ -116,7 +112,7 @@ class Redaction:
     def watched(
         self, what: str, passes: Sequence[Reading], exports: Sequence[Export]
     ) -> AbstractContextManager[object]:
-        """Show the progress of passes over exports while a block runs."""
+        """Show the progress of passes over exports during a `with` block."""
         return self._watch(
             what,
             lambda: sum(counted.messages_read for counted in passes),
@@ -155,7 +151,7 @@ def redact_exports(
 
 
 def undo_redaction(path: Path, output: Path, key_file: Path) -> None:
-    """Put back what was replaced in a file: of JSON lines, or of plain text.
+    """Restore the originals in a file of JSON lines or plain text.
 
     Warns if the key file has no stand-ins.
     """

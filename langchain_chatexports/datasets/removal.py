@@ -1,6 +1,6 @@
 """Removal of people and conversations from a written set.
 
-A model that was trained on the set keeps what it learned: delete the models that
+Models that were trained on the set are not changed: delete the models that
 `finetuning.find_jobs` lists, and train again.
 """
 
@@ -48,24 +48,23 @@ class ForgetReport:
     rows_left: int
     removed: int
     mentions: int
-    """Rows that stay and have one of the names in their text."""
+    """The number of kept rows that mention one of the names."""
 
     hashes: tuple[str, ...]
-    """SHA-256 of every version that the set's files have had, for `find_jobs`."""
+    """The SHA-256 of all versions of the set's files, for `find_jobs`."""
 
     not_found: tuple[str, ...] = ()
-    """Names and ids that do not occur: an earlier call may have removed them."""
+    """Names and ids that do not occur; an earlier call may have removed them."""
 
     def __str__(self) -> str:
-        """Return the set's path with what was removed and what is left."""
+        """Return the path with the numbers of removed and kept rows."""
         rows = plural(self.rows, "row")
         return (
-            f"{self.path}: {self.removed:,} of {rows} taken out, "
-            f"{self.rows_left:,} left"
+            f"{self.path}: {self.removed:,} of {rows} removed, {self.rows_left:,} left"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON types."""
+        """Return the report in JSON types."""
         lists = {"hashes": list(self.hashes), "not_found": list(self.not_found)}
         return {**vars(self), "path": str(self.path), **lists}
 
@@ -80,30 +79,30 @@ def forget(
 ) -> ForgetReport:
     """Rewrite a set without the messages of people, or without conversations.
 
-    Whole rows are removed: with a person, every row that holds a message of theirs, and
-    every row of a chat between them and one other. The set is rewritten only if
-    something is removed.
+    Complete rows are removed: for a person, all rows with a message of theirs, and all
+    rows of chats between them and one other person. The set is rewritten only if rows
+    are removed.
 
     Args:
-        path: The set, as it was given to `write_dataset`; its trace must lie beside it.
-        people: Names or handles, as senders in the export, without regard to case.
+        path: The set, as passed to `write_dataset`, with its trace next to it.
+        people: Names or handles of senders in the export; case does not matter.
         conversations: Ids of sessions, or of the threads that they were split from.
-        mentions: Also remove rows that have one of the names in their text.
-        key: The key file of a set whose names were replaced; people and conversations
-            are named as in the export.
+        mentions: Also remove rows that mention one of the names.
+        key: The key file of a redacted set; people and conversations are named as in
+            the export.
 
     Raises:
-        ExportFormatError: If the set has rows that are not in its trace, or its names
-            were replaced and there is no key.
-        ExportNotFoundError: If set or trace are not there, or if no conversation has
-            one of the ids. Nothing is removed then.
-        SenderNotFoundError: If nobody has one of the names. Nothing is removed then;
-            its `senders` have the number of rows with a message of theirs. Unless
-            something was removed from the set before: see `ForgetReport.not_found`.
+        ExportFormatError: If the set has rows that are not in its trace, or if it was
+            redacted and there is no key.
+        ExportNotFoundError: If there is no set or trace, or no conversation with an id;
+            nothing is removed. If rows were removed earlier, unknown ids and names are
+            in `ForgetReport.not_found` instead.
+        SenderNotFoundError: If there is no person with a name; nothing is removed. Its
+            `senders` are the numbers of rows by sender.
         ValueError: If neither people nor conversations are given.
     """
     if not people and not conversations:
-        msg = "Say whom or what to forget: people or conversations."
+        msg = "Name people or conversations to forget."
         raise ValueError(msg)
     path = Path(path).expanduser()
     header = read_header(path)
@@ -111,10 +110,10 @@ def forget(
         msg = f"There is no set at {path}, only its trace. Check the path."
         raise ExportNotFoundError(msg)
     if header.facts.redacted and key is None:
-        # Otherwise the report would say that the set has nothing of the person.
+        # Without the key, no original name could be found.
         msg = (
-            f"The names in {path} were replaced, so nobody can be found by name. Name "
-            "the key file of the redaction: --key FILE."
+            f"The names in {path} were redacted. Name the key file of the redaction: "
+            "--key FILE."
         )
         raise ExportFormatError(msg)
     names = _Names(None if key is None else Path(key))
@@ -160,7 +159,7 @@ class _Names:
 
 
 class _Request:
-    """The people and conversations to remove, and what became of a set's rows."""
+    """The people and conversations to remove, and the counts of rows."""
 
     def __init__(
         self,
@@ -190,7 +189,7 @@ class _Request:
             if line is None:
                 self.removed += 1
                 continue
-            # Of rows that are no examples, each has a part of the messages.
+            # In some formats, a row has only some of an example's messages.
             size = len(json.loads(line).get("messages", ()))
             self.messages.found += size
             if is_removed:
@@ -201,13 +200,13 @@ class _Request:
                 yield line, row.origin
 
     def _takes(self, origin: ExampleOrigin, line: bytes | None) -> bool:
-        spoke = {_folded(name) for name in origin.senders}
-        there = spoke | {_folded(name) for name in origin.participants}
+        senders = {_folded(name) for name in origin.senders}
+        there = senders | {_folded(name) for name in origin.participants}
         ids = {origin.session_id, origin.thread_id}
         found = {name for name, folded in self.people.items() if folded in there}
         asked = {name for name, one in self.conversations.items() if one in ids}
         self._meet(found | asked)
-        in_group = {name for name in found if self.people[name] in spoke}
+        in_group = {name for name in found if self.people[name] in senders}
         if asked or (in_group if origin.is_group else found):
             return True
         if line is None:
@@ -230,7 +229,7 @@ def _rows(
 ) -> Iterator[tuple[TraceRow, bytes | None]]:
     """Yield the rows of a trace, each with its line if the file still has it.
 
-    An interrupted rewriting leaves rows in the trace that the file no longer has.
+    If rewriting was interrupted, the trace has rows that are no longer in the file.
     """
     source = path / file if header.is_folder else path
     if header.is_folder and source.is_symlink():
@@ -248,8 +247,8 @@ def _rows(
             yield row, None
     if line is not None:
         msg = (
-            f"Row {number} of {source} is not one that the trace knows: the "
-            "file was changed after it was written. Write the set again."
+            f"Row {number} of {source} is not in the trace: the file was changed after "
+            "it was written. Write the set again."
         )
         raise ExportFormatError(msg)
 
@@ -264,19 +263,19 @@ def _nothing_found(
         ids = {id_ for one in origins for id_ in (one.session_id, one.thread_id) if id_}
         msg = (
             f"No conversation in {path} has the id {' or '.join(map(repr, missing))}, "
-            f"so nothing was taken out.{did_you_mean(missing, ids)} The ids are in "
+            f"so nothing was removed.{did_you_mean(missing, ids)} The ids are in "
             f"{trace_path(path).name}."
         )
         return ExportNotFoundError(msg)
     senders = Counter(original(name) for one in origins for name in one.senders)
     known = {original(name) for one in origins for name in one.participants}
     msg = (
-        f"Nobody in {path} is called {' or '.join(map(repr, people))}, so nothing was "
-        f"taken out.{did_you_mean(people, known | senders.keys())}"
+        f"No person in {path} has the name {' or '.join(map(repr, people))}, so "
+        f"nothing was removed.{did_you_mean(people, known | senders.keys())}"
     )
     if count := request.mentions_left:
         texts = "A text mentions" if count == 1 else f"Texts of {count:,} rows mention"
-        msg += f" {texts} such a name: --mentions (mentions=True) takes them out."
+        msg += f" {texts} such a name: --mentions (mentions=True) removes them."
     return SenderNotFoundError(msg, senders)
 
 
@@ -285,13 +284,13 @@ def _folded(name: str) -> str:
 
 
 def _name_search(name: str) -> Callable[[str], bool]:
-    """Return a function that searches a text for a name, or for a word of it."""
+    """Return a function that searches a text for a name or a part of it."""
     written = unicodedata.normalize("NFC", name.strip())
-    # Whole words where the script has spaces between words.
+    # Match whole words if the script separates words by spaces.
     before = r"(?<!\w)" if written[0].isascii() else ""
     after = r"(?!\w)" if written[-1].isascii() else ""
     pattern = re.compile(f"{before}{re.escape(written)}{after}", re.IGNORECASE)
-    # Of "Ann Lee" people write "Ann", or "anns".
+    # For "Ann Lee", also find "Ann" or "anns".
     words = Gazetteer([name])
     return lambda text: bool(
         pattern.search(unicodedata.normalize("NFC", text)) or words.find(text)
@@ -306,5 +305,5 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            if key != "role":  # A person may be called what a role is.
+            if key != "role":  # A name may be equal to a role.
                 yield from _texts(item)

@@ -1,4 +1,4 @@
-"""A person's earlier replies, found by what they answered, and shown in a prompt."""
+"""A person's earlier replies: find them by the message they answer, show them."""
 
 import math
 import re
@@ -13,18 +13,18 @@ from langchain_chatexports.datasets.chat_prompts import (
     message_text,
 )
 
-# Tokens of prompts are what an answer costs most: about 30 for a reply.
+# The prompt is the largest cost of an answer: about 30 tokens for each reply.
 _MAX_MESSAGE, _MAX_REPLY = 60, 100
-# What the question is made of: the last messages of others.
+# The length of the question, which is made of the others' last messages.
 _MAX_QUESTION = 500
 # Okapi BM25, with the parameters of most search engines.
 _K1, _B = 1.2, 0.75
-# A run of letters that a quarter of the replies have tells little and costs most.
+# Trigrams in a quarter of the replies are slow to score and say little.
 _MAX_SHARE, _MIN_COUNT = 0.25, 50
 
 
 class EarlierReply(NamedTuple):
-    """What a person wrote, and what that answered."""
+    """A person's reply, and the message that it answers."""
 
     message: str
     reply: str
@@ -35,7 +35,7 @@ class EarlierReply(NamedTuple):
 
 
 class ReplyIndex:
-    """Finds the replies to messages like another one, by runs of three letters."""
+    """Finds the replies to messages similar to a question, by trigrams and BM25."""
 
     def __init__(self, replies: Iterable[EarlierReply] = ()) -> None:
         """Initialize the index."""
@@ -47,7 +47,7 @@ class ReplyIndex:
             self.add(reply)
 
     def __len__(self) -> int:
-        """Return how many replies there are."""
+        """Return the number of replies."""
         return len(self._replies)
 
     def __iter__(self) -> Iterator[EarlierReply]:
@@ -64,7 +64,7 @@ class ReplyIndex:
         self._total += grams.total()
 
     def nearest(self, question: str, k: int) -> list[EarlierReply]:
-        """Return the replies to the messages that are most like a question."""
+        """Return the replies to the messages most similar to a question."""
         scores: defaultdict[int, float] = defaultdict(float)
         count = len(self._replies)
         mean = self._total / max(count, 1) or 1
@@ -77,7 +77,7 @@ class ReplyIndex:
             for place, times in found:
                 length = 1 - _B + _B * self._sizes[place] / mean
                 scores[place] += idf * times * (_K1 + 1) / (times + _K1 * length)
-        # Of equally near ones the latest.
+        # Prefer the latest of equal scores.
         ranked = sorted(scores, key=lambda place: (-scores[place], -place))
         best: dict[str, EarlierReply] = {}
         for place in ranked:
@@ -94,26 +94,26 @@ def _grams(text: str) -> Counter[str]:
 
 
 def replies_of(example: Mapping[str, Any]) -> Iterator[EarlierReply]:
-    """Yield the replies that are learned in an example, each with what it answers."""
+    """Yield the replies in an example that are trained on."""
     messages = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
     for before, message in pairwise(messages):
         is_reply = before["role"] == "user" and message["role"] == "assistant"
         if is_reply and message.get("weight") != 0:
-            said, reply = message_text(before).strip(), message_text(message).strip()
-            if said and reply:
-                yield EarlierReply(said, reply)
+            text, reply = message_text(before).strip(), message_text(message).strip()
+            if text and reply:
+                yield EarlierReply(text, reply)
 
 
 def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
-    """Return what replies are searched for: the last messages of others."""
-    said = [message_text(one) for one in messages if one["role"] == "user"]
-    return "\n".join(said)[-_MAX_QUESTION:]
+    """Return the question to search replies with: the last messages of others."""
+    texts = [message_text(one) for one in messages if one["role"] == "user"]
+    return "\n".join(texts)[-_MAX_QUESTION:]
 
 
 def show_replies(
     system: str | None, replies: Sequence[EarlierReply], title: str = REPLIES
 ) -> str | None:
-    """Return a system prompt with replies behind it."""
+    """Append replies to a system prompt."""
     if not replies:
         return system
     lines = [f"> {_end(one.message)}\n{_beginning(one.reply)}" for one in replies]
@@ -122,13 +122,13 @@ def show_replies(
 
 
 def _end(text: str) -> str:
-    # The end of what was said is what the reply is about.
+    # A reply is usually about the end of a message.
     line = " ".join(text.split())
     return line if len(line) <= _MAX_MESSAGE else f"…{line[-_MAX_MESSAGE:].lstrip()}"
 
 
 def _beginning(text: str) -> str:
-    # A line with "> " is what a reply answered, and no quotation in it.
+    # Lines with "> " are the answered messages, so change quotations in replies.
     stripped = (re.sub("^> +", ">", line.strip()) for line in text.splitlines())
     lines = "\n".join(filter(None, stripped))
     return lines if len(lines) <= _MAX_REPLY else f"{lines[:_MAX_REPLY].rstrip()}…"

@@ -1,4 +1,4 @@
-"""Write a preparation as a set: examples, data card and trace."""
+"""Write the examples of a preparation as a set with data card and trace."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,24 +24,24 @@ from langchain_chatexports.exceptions import ExportFormatError
 
 @dataclass(frozen=True)
 class SetOptions:
-    """What kind of set to write."""
+    """The options of a set."""
 
     format: FormatName = "openai"
     split: bool = False
     """Whether to split into train, validation and test."""
 
     consent: str | None = None
-    """Who agreed to what, for the data card."""
+    """A note on consent for the data card."""
 
     def check_extras(self) -> None:
-        """Check that the set can be written, before exports are read."""
+        """Raise an error if the format needs an extra that is not installed."""
         if FORMATS[self.format].suffix == PARQUET:
             require_duckdb()
 
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
-        """Return the options for sessions that go with the set's.
+        """Return the options for sessions, adapted to the set.
 
-        Parts are counted in whole conversations, so nothing at their ends is skipped.
+        A split counts complete conversations, so their last messages are kept.
         """
         if not self.split or options.keep_tail is not None:
             return options
@@ -49,20 +49,20 @@ class SetOptions:
 
 
 class PreparedSet(NamedTuple):
-    """What `write_set` has written."""
+    """The result of `write_set`."""
 
     written: WrittenSet | None
-    """The set; `None` for what went into a pipe."""
+    """The set; `None` if it was written to a pipe."""
 
     empty_parts: tuple[str, ...] = ()
-    """Parts that were to be held out and have no examples."""
+    """Held-out parts without examples."""
 
     repeated: int = 0
-    """Newer examples skipped because they repeat texts of older ones."""
+    """The number of examples skipped because they repeat older texts."""
 
     @property
     def training_file(self) -> Path | None:
-        """The file that a model can be fine-tuned on here, if the set has one."""
+        """The file for local fine-tuning, if the set has one."""
         if self.written is None or self.written.format != "openai":
             return None
         path = self.written.path
@@ -72,7 +72,7 @@ class PreparedSet(NamedTuple):
 def write_set(
     preparation: Preparation, output: Path, options: SetOptions
 ) -> PreparedSet:
-    """Read a preparation to its end and write the set: a file, a folder or a pipe."""
+    """Read all examples, and write them to a file, a folder or a pipe."""
     result = _write_examples(preparation, output, options)
     if preparation.options.redaction:
         preparation.options.redaction.write_key_file()
@@ -82,7 +82,7 @@ def write_set(
 def _write_examples(
     preparation: Preparation, output: Path, options: SetOptions
 ) -> PreparedSet:
-    # Generators: the passes begin, and are counted, while the set is written.
+    # Generators, since the exports are read and counted while the set is written.
     notes = CardNotes(
         sources=_sources(preparation),
         passes=_passes(preparation),
@@ -113,6 +113,6 @@ def _sources(preparation: Preparation) -> Iterator[SourceFile]:
 
 
 def _passes(preparation: Preparation) -> Iterator[Reading]:
-    # `passes` is replaced when the reading begins.
+    # `passes` is replaced when reading begins.
     for _, counted in preparation.passes:
         yield counted

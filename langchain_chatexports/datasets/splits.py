@@ -1,4 +1,4 @@
-"""Train, validation and test examples that share no conversation and no text."""
+"""Split examples into parts that share neither conversations nor texts."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
 
 MIN_EXAMPLES = 50
-"""Of fewer examples, nothing is held out for validation by itself."""
+"""The minimum number of examples for an automatic validation part."""
 
-# Shorter lines ("see you there then") are too common to be a sign of a copy.
+# Shorter lines ("see you there then") are too common to indicate a copy.
 _MIN_LINE_LENGTH = 40
-# What is held out for validation by itself: enough for a loss that means something,
-# and little of what there is to learn from.
+# The size of an automatic validation part: enough for a meaningful loss, but only a
+# small share of the examples.
 _MIN_VALIDATION, _MAX_VALIDATION = 5, 200
 _SHARE, _MAX_SHARE = 0.1, 0.25
 _SPACES = re.compile(r"\s+")
@@ -33,7 +33,7 @@ _SPACES = re.compile(r"\s+")
 class ExampleSplits:
     """Examples in three parts, oldest first.
 
-    `examples` = the three lengths + the sum of `skipped`.
+    `examples` is the sum of the three lengths and of `skipped`.
     """
 
     train: list[TracedExample]
@@ -41,20 +41,20 @@ class ExampleSplits:
     test: list[TracedExample]
     conversations: int = 0
     stages: tuple[Counts, ...] = ()
-    """What became of the messages and of the examples, as `Split`."""
+    """The counts of messages and of examples, as `Split`."""
 
     @property
     def examples(self) -> int:
-        """The examples that were split."""
+        """The number of examples before the split."""
         return self.stages[-1].found if self.stages else 0
 
     @property
     def skipped(self) -> Counter[str]:
-        """Examples that are in no part: `older_text` is in an earlier part, too."""
+        """Examples in no part, by reason: `older_text` repeats an earlier part."""
         return self.stages[-1].skipped if self.stages else Counter()
 
     def parts(self) -> dict[str, list[TracedExample]]:
-        """Return the parts by name, without those that are empty."""
+        """Return the parts by name, without empty ones."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part}
 
@@ -75,13 +75,13 @@ def split_examples(
     validation: float = 0.1,
     test: float = 0.1,
 ) -> ExampleSplits:
-    """Split examples into train, validation and test, the newest for the test.
+    """Split examples into train, validation and test; the newest are the test.
 
-    Whole conversations go to one part, in the order of their first messages: a session
-    is one conversation, or several where `SplitSessions` has cut it. An example is
-    skipped if its text, or a piece of it of 40 characters or more, is in an earlier
-    part, whatever the case and spaces: the test must not ask for texts that were
-    trained on. All examples are in memory.
+    Complete conversations are assigned to parts, in the order of their first messages.
+    The parts of a session that was split by `SplitSessions` are separate conversations.
+    To keep training texts out of the test, an example is skipped if its text, or a
+    piece of 40 characters or more, is in an earlier part; case and spaces do not
+    matter. All examples are in memory.
 
     Args:
         examples: Traced examples, from `trace_examples`.
@@ -89,14 +89,14 @@ def split_examples(
         test: Share of the examples for the test, 0 for none.
 
     Raises:
-        TrainingDataError: If the examples have no known origin, or there are fewer
+        TrainingDataError: If the origin of examples is unknown, or if there are fewer
             conversations than parts.
         ValueError: If a share is negative, or they leave nothing to train on.
     """
     if validation < 0 or test < 0 or validation + test >= 1:
         msg = (
             f"validation ({validation}) and test ({test}) must be shares that leave "
-            "some examples to train on."
+            "examples to train on."
         )
         raise ValueError(msg)
     conversations = _conversations(examples)
@@ -149,8 +149,8 @@ def _part_borders(
     if sizes and len(sizes) < parts:
         msg = (
             f"{plural(len(sizes), 'conversation')} cannot be split into {parts} parts. "
-            "Add conversations, or split the sessions at shorter pauses before windows "
-            "are made."
+            "Add conversations, or split sessions at shorter pauses before cutting "
+            "windows."
         )
         raise TrainingDataError(msg)
     total = sum(sizes)
@@ -159,8 +159,8 @@ def _part_borders(
 
 
 def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> int:
-    # As near to the wanted size as whole conversations allow, at least one of them,
-    # and `keep` of them stay for the parts before.
+    # As close to the wanted size as complete conversations allow, but at least one, and
+    # `keep` of them stay for the earlier parts.
     if not wanted:
         return end
     start, size = end, 0
@@ -187,9 +187,9 @@ def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample
     for item in items:
         if not isinstance(item, TracedExample) or item.origin.session_id is None:
             msg = (
-                "The examples do not say which session they come from, so windows of "
-                "one conversation could end up on both sides. Make them from "
-                "the export with their origins, or keep their trace beside them."
+                "The examples have no known session, so windows of one conversation "
+                "could be in several parts. Make them from the export with "
+                "`trace_examples`, or keep their trace next to them."
             )
             raise TrainingDataError(msg)
         key = root(("session", item.origin.session_id))
@@ -202,7 +202,7 @@ def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample
 
 
 def _age(conversation: Sequence[TracedExample]) -> float:
-    # Conversations without a time come first, as such messages do in a session.
+    # Conversations without a time come first, like messages without a time.
     times = [one.origin.first for one in conversation if one.origin.first is not None]
     return min(times, default=float("-inf"))
 
@@ -219,10 +219,10 @@ def _by_known_text(
 
 
 def _texts(example: TrainingExample) -> Iterator[str]:
-    said = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
-    yield _normalized("\n".join(chain(map(message_text, said), _images(said))))
-    for whole in map(message_text, said):
-        # Piece by piece, too: a merged run holds several bubbles.
+    chat = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
+    yield _normalized("\n".join(chain(map(message_text, chat), _images(chat))))
+    for whole in map(message_text, chat):
+        # Also compare pieces, since a merged run contains several bubbles.
         pieces = dict.fromkeys([whole, *whole.split("\n\n"), *whole.splitlines()])
         for text in map(_normalized, pieces):
             if len(text) >= _MIN_LINE_LENGTH:
@@ -230,7 +230,7 @@ def _texts(example: TrainingExample) -> Iterator[str]:
 
 
 def _images(messages: Iterable[Any]) -> Iterator[str]:
-    # A digest stands for each image: examples about two pictures are not copies.
+    # Compare images by digest: examples with different images are not copies.
     for message in messages:
         content = message.get("content")
         for part in content if isinstance(content, list) else ():

@@ -1,7 +1,4 @@
-"""Training examples with their origins: session, messages and senders.
-
-A `TrainingExample` is a plain dict for training; its origin is kept beside it.
-"""
+"""Training examples with their origins: session, messages and senders."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,26 +19,26 @@ from langchain_chatexports.datasets.examples import (
 
 
 class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an example was made from.
+    """The session, messages and people that an example was made from.
 
-    Names and ids are personal data: they are not in the `repr`, and in the trace file
-    that only its owner can read.
+    Names and ids are personal data, so the `repr` does not show them, and only the
+    owner can read a trace file.
     """
 
     session_id: str | None = None
-    """The session's `id`; `None` where its loader gives none."""
+    """The session's `id`; `None` if its loader sets none."""
 
     thread_id: str | None = None
     """The id of the thread that the session was split from, if it was."""
 
     message_ids: tuple[str, ...] = ()
-    """The export's ids of the messages, those inside a merged run too."""
+    """The export's ids of the messages, including those in merged runs."""
 
     senders: tuple[str, ...] = ()
-    """Who wrote the messages, each once."""
+    """The senders of the messages, each once."""
 
     participants: tuple[str, ...] = ()
-    """Who takes part in the session."""
+    """The participants of the session."""
 
     is_group: bool = False
     """Whether the session is a group."""
@@ -61,7 +58,7 @@ class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class TracedExample(NamedTuple):
-    """A training example and what it was made from."""
+    """A training example and its origin."""
 
     example: TrainingExample
     origin: ExampleOrigin
@@ -72,7 +69,7 @@ class TracedExample(NamedTuple):
 
 
 UNKNOWN_ORIGIN = ExampleOrigin()
-"""The origin of an example whose source is not known."""
+"""The origin of an example from an unknown source."""
 
 AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
 """A plain example or a traced one."""
@@ -143,13 +140,13 @@ def origin_of_session(
 
 
 def speaker_of(examples: Iterable[TracedExample]) -> str | None:
-    """Return who writes the assistant's messages, as the export names that person."""
+    """Return the person whose messages are the assistant's."""
     found = Counter(filter(None, map(_speaker_in, examples)))
     return found.most_common(1)[0][0] if found else None
 
 
 def _speaker_in(item: TracedExample) -> str | None:
-    # Senders stand in the order of their first messages.
+    # Senders are in the order of their first messages.
     senders = item.origin.senders
     roles = (message["role"] for message in item.example["messages"])
     first = next((role for role in roles if role in {"user", "assistant"}), None)

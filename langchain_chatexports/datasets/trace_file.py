@@ -1,8 +1,7 @@
-"""The trace: a private file beside a set with the origin of each row.
+"""The trace: a private file next to a set with the origin of each row.
 
-It is beside the set and not in it, because a set may be uploaded, and the trace, which
-holds names and ids, must not be. JSON lines: a header, then a line for each row in the
-order of the files.
+It is a separate file because it contains names and ids, and must not be uploaded with
+the set. Its JSON lines are a header, then one line per row, in the order of the files.
 """
 
 import hashlib
@@ -41,19 +40,19 @@ class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The files of rows."""
 
     hashes: list[str] = []
-    """SHA-256 of each version of each file: what fine-tuning jobs may have used."""
+    """The SHA-256 of all versions of the files, to find the jobs that used them."""
 
     facts: CardFacts = msgspec.field(default_factory=CardFacts)
 
     @property
     def is_sound(self) -> bool:
-        """Whether it names files that a set can have; each of them can be replaced."""
+        """Whether its file names are valid, and so safe to replace."""
         known = FORMATS.get(self.format)
         if known is None or self.chatexports_trace != _VERSION:
             return False
         if not self.is_folder:
             (name, *others) = self.files or [""]
-            # Folders, drives and `.` are no part of a path's name.
+            # `Path.name` removes folders, drives and `.`.
             is_plain = Path(name).name == name and name not in {"", ".."}
             return is_plain and "\0" not in name and not others
         names = {known.file_of(part) for part in PARTS}
@@ -84,10 +83,10 @@ def row_digest(line: bytes) -> str:
 
 
 def trace_line(values: TraceHeader | TraceRow) -> bytes:
-    """Return the line of a row, or of the header."""
+    """Return the line of the header or of a row."""
     try:
         return msgspec.json.encode(values) + b"\n"
-    except (UnicodeEncodeError, OverflowError):  # Half of a surrogate pair, say.
+    except (UnicodeEncodeError, OverflowError):  # For example a lone surrogate.
         return json.dumps(msgspec.to_builtins(values)).encode("ascii") + b"\n"
 
 
@@ -110,8 +109,8 @@ def _opened(path: Path) -> BinaryIO:
         return open_regular_file(trace_path(path))
     except FileNotFoundError as error:
         msg = (
-            f"There is no trace beside {path} ({trace_path(path).name}), so it is "
-            "unknown which rows come from whom. Write the set again, with its trace: "
+            f"There is no trace next to {path} ({trace_path(path).name}), so the "
+            "people of its rows are unknown. Write the set again with its trace: "
             "chatexports prepare, or write_dataset."
         )
         raise ExportNotFoundError(msg) from error
@@ -126,7 +125,7 @@ def _header(file: BinaryIO, path: Path) -> TraceHeader:
 
 def _decoded(line: bytes, kind: type[_T], path: Path) -> _T:
     try:
-        # The standard library reads halves of surrogate pairs, too.
+        # The standard library also reads lone surrogates.
         return msgspec.convert(json.loads(line), kind, dec_hook=_counter)
     except (ValueError, RecursionError):
         raise _unreadable(path) from None
@@ -144,11 +143,11 @@ def _unreadable(path: Path) -> ExportFormatError:
     return ExportFormatError(msg)
 
 
-# Files of examples, with what their traces know
+# Files of examples
 
 
 def read_prepared(path: str | Path) -> Iterator[TracedExample]:
-    """Read a file of examples, each with its origin if a trace has it."""
+    """Read a file of examples, with their origins if there is a trace."""
     path = Path(path).expanduser()
     origins: defaultdict[str, list[ExampleOrigin]] = defaultdict(list)
     if (found := _set_of(path)) is not None:
@@ -158,7 +157,7 @@ def read_prepared(path: str | Path) -> Iterator[TracedExample]:
     for example in read_jsonl(path):
         listed = origins.get(row_digest(json_line(example))) if origins else None
         origin = listed.pop(0) if listed else UNKNOWN_ORIGIN
-        # Not checked here: validation, formats and the tuner do it.
+        # Not validated here, but by formats and the tuner.
         yield TracedExample(cast("TrainingExample", example), origin)
 
 
@@ -170,12 +169,12 @@ def facts_of_prepared(path: Path) -> CardFacts:
         return CardFacts(sources=[hash_source(path, platform="examples")])
     facts = read_header(found).facts
     if found != path:
-        facts.stages = []  # They are those of the whole set.
+        facts.stages = []  # They belong to the whole set.
     return facts
 
 
 def _set_of(path: Path) -> Path | None:
-    """Return the set that a file of rows is, or is a part of, if there is a trace."""
+    """Return the set that a file of rows is, or belongs to, if there is a trace."""
     if trace_path(path).is_file():
         return path
     folder = path.absolute().parent

@@ -1,4 +1,4 @@
-"""What to train on, what is held out of it, and whose words it is."""
+"""Training data: examples, a validation part, and the person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from langchain_chatexports.datasets.trace import TracedExample, speaker_of
 from langchain_chatexports.exceptions import TrainingDataError
 
 Share: TypeAlias = "float | Literal['auto'] | None"
-"""Which share of the examples is held out; `None` for nothing."""
+"""The share of the examples to hold out; `None` for nothing."""
 
 MIN_EXAMPLES = 10
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on, and whose words it is.
+    """Examples to train on, a validation part, and their person.
 
     Attributes:
         examples: The examples to train on.
-        validation: The examples that are held out.
-        repeated: How many examples are in neither, because they repeat older ones.
-        preparation: The finished preparation that they came from.
-        person: Whose voice it is, where that is known.
-        source: What it was made from, in a few words.
+        validation: The held-out examples.
+        repeated: The number of examples skipped because they repeat older ones.
+        preparation: The finished preparation.
+        person: The person whose voice the model learns, if known.
+        source: The names of the exports, for people.
     """
 
     examples: list[TrainingExample]
@@ -38,7 +38,7 @@ class TrainingData:
     source: str
 
     def __str__(self) -> str:
-        """Return how many examples there are, for people."""
+        """Return the numbers of examples, for people."""
         text = plural(len(self.examples), "example")
         if self.validation:
             text += f", {len(self.validation):,} more held out for validation"
@@ -54,13 +54,13 @@ class TrainingData:
         return len(self.examples) >= MIN_EXAMPLES
 
     def require_enough(self) -> None:
-        """Make sure that there are enough examples to train on."""
+        """Raise an error if there are too few examples to train on."""
         if not self.is_enough:
             are_few = plural(len(self.examples), "example is", "examples are")
             msg = (
                 f"{are_few} too few to train on: at least {MIN_EXAMPLES} are needed. "
-                "Add exports, or make more examples of these: a smaller --size, "
-                "--whole, or --keep-tail for short conversations."
+                "Add exports, or make more examples: a smaller --size, --whole, or "
+                "--keep-tail for short conversations."
             )
             raise TrainingDataError(msg)
 
@@ -72,7 +72,7 @@ def to_training_data(
     *,
     validation: Sequence[TracedExample] | None = None,
 ) -> TrainingData:
-    """Hold a share of the examples out, and say whose words they are."""
+    """Hold out a share of the examples, and find their person."""
     person = preparation.options.ai_role or speaker_of(examples)
     sources = [f"{e.loader.platform} {e.path.name}" for e, _ in preparation.summaries()]
     repeated = 0

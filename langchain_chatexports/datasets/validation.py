@@ -1,6 +1,6 @@
-"""The rules of OpenAI's training file, checked before anything is sent.
+"""Validate examples against the rules of OpenAI's training files.
 
-Standard library only: the local server checks what it is given with the same rules.
+It imports the standard library only, since the local server uses it as well.
 """
 
 import re
@@ -26,10 +26,10 @@ _MESSAGE_KEYS = frozenset(
 _ASSISTANT_KEYS = ("weight", "tool_calls", "function_call", "refusal")
 _EXAMPLE_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
 
-# Narrower than what chat completions accept: this one is accepted everywhere.
+# Stricter than chat completions, so that all servers accept it.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
-# One of these in a text fails the whole job: "message contains an invalid token".
+# Any of these in a text fails the whole job: "message contains an invalid token".
 _SPECIAL_TOKEN = re.compile(
     r"<\|(?:endoftext|startoftext|endofprompt|im_start|im_end|im_sep|"
     r"fim_prefix|fim_middle|fim_suffix|start|end|message|channel|return|call)\|>"
@@ -41,12 +41,12 @@ _UNKNOWN_CALL = (
 
 
 class TrainingProblem(str):
-    """One broken rule, as a sentence without any text of the example.
+    """A broken rule, as a sentence that quotes no text of the example.
 
     Attributes:
         line: The example's number, from 1; `None` for a rule about the whole set.
-        where: The place inside the example, such as `messages[2]`.
-        rule: The rule that it breaks.
+        where: The position in the example, such as `messages[2]`.
+        rule: The broken rule.
     """
 
     __slots__ = ("line", "rule", "where")
@@ -56,7 +56,7 @@ class TrainingProblem(str):
     rule: str
 
     def __new__(cls, rule: str, *, line: int | None = None, where: str = "") -> Self:
-        """Build the sentence from the rule and its place."""
+        """Build the sentence from the rule and its position."""
         place = f"line {line}" if line is not None else ""
         if where:
             place = f"{place}, {where}" if place else where
@@ -82,14 +82,13 @@ def validate_examples(
 
     Args:
         examples: The examples, as in the lines of a training file.
-        minimum: The least number of examples.
-        allow_trailing: Accept examples that do not end with the assistant, which the
-            local server does and OpenAI does not.
-        limit: How many problems are enough to stop at; all are found if `None`.
+        minimum: The minimum number of examples.
+        allow_trailing: Accept examples that do not end with the assistant, as the local
+            server does, unlike OpenAI.
+        limit: Stop at this number of problems.
 
     Returns:
-        All problems, in order; empty if there are none. They name lines, places and
-        rules, never text.
+        The problems in order. They name lines, positions and rules, never text.
     """
     problems: list[TrainingProblem] = []
     count = 0
@@ -112,7 +111,7 @@ def validate_examples(
 def _check_example(
     example: object, *, allow_trailing: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield the place and the rule of each problem."""
+    """Yield the position and the rule of each problem."""
     if not isinstance(example, Mapping):
         yield "", "an example must be an object with `messages`"
         return
@@ -145,7 +144,7 @@ def _check_example(
 
 
 def _unknown_keys(item: Mapping[Any, Any], known: frozenset[str]) -> Iterator[str]:
-    # The keys could be private text, so only their number is shown.
+    # Keys may contain private text, so only count them.
     if unknown := sum(key not in known for key in item):
         listed = ", ".join(sorted(known))
         yield f"{unknown} unknown key{'s' * (unknown > 1)} (known: {listed})"
@@ -186,7 +185,7 @@ def _check_message(message: Mapping[Any, Any]) -> Iterator[str]:
         yield "`weight` must be 0 or 1"
     yield from _check_calls(message)
     if any(_SPECIAL_TOKEN.search(text) for text in _texts(message)):
-        yield "a special token such as <|endoftext|> stands in the text"
+        yield "the text contains a special token such as <|endoftext|>"
 
 
 def _check_content(message: Mapping[Any, Any]) -> Iterator[str]:
@@ -268,7 +267,7 @@ def _is_function_call(call: Any) -> bool:
 
 
 def _texts(message: Mapping[Any, Any]) -> Iterator[str]:
-    # All strings that end up as tokens of the example.
+    # All strings that become tokens of the example.
     values = [value for key, value in message.items() if key != "role"]
     while values:
         value = values.pop()
@@ -285,9 +284,9 @@ def _is_object(value: object) -> bool:
 
 
 def _weight(message: Mapping[Any, Any]) -> int | None:
-    """Return 0 or 1; `None` for what is no weight."""
+    """Return 0 or 1; `None` for any other value."""
     weight = message.get("weight", 1)
-    # `True == 1`, and the server takes numbers only; 0.5 is no weight either.
+    # The server accepts neither `True`, which equals 1, nor 0.5.
     return weight if type(weight) is int and weight in {0, 1} else None
 
 

@@ -52,17 +52,17 @@ AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigi
 
 _MAX_PROBLEMS = 1_000
 _BUFFER_BYTES = 1 << 20
-# The card has the others, too.
+# The card has all of them.
 _MAX_REASONS = 5
 _NO_PROMPT = "no_prompt"
 
 
 @dataclass(frozen=True)
 class WrittenSet:
-    """A written set: where it is, and what was skipped.
+    """A written set: its paths and counts.
 
-    The reason in `examples` and `answers`: `no_prompt` (an answer before the first
-    message of a user, for which the format has no room).
+    Examples and answers are skipped as `no_prompt` if the format needs a user's message
+    before the first answer.
     """
 
     path: Path
@@ -73,22 +73,22 @@ class WrittenSet:
     card: Path
     trace: Path
     examples: Counts
-    """Examples that were given, and that became rows."""
+    """The given examples, and those written as rows."""
 
     answers: Counts
-    """Answers that can be learned (not those of weight 0), and that a row teaches."""
+    """The answers in the examples (without those of weight 0), and in the rows."""
 
     stages: tuple[Counts, ...]
-    """What became of messages, sessions and examples, from the exports on, as far as
-    they were counted; each one adds up."""
+    """The counts of messages, sessions and examples in all counted stages, from the
+    exports on."""
 
     @property
     def total(self) -> Counts | None:
-        """What became of all messages; `None` if not all were counted in one pass."""
+        """The totals of all messages; `None` if they were not counted in one pass."""
         return total_of(self.stages)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON types."""
+        """Return the paths and counts in JSON types."""
         return {
             "path": str(self.path),
             "format": self.format,
@@ -105,7 +105,7 @@ class WrittenSet:
         }
 
     def __str__(self) -> str:
-        """Return it as lines for a terminal."""
+        """Return the paths and counts as lines for a terminal."""
         rows = [f"{name}: {plural(count, 'row')}" for name, count in self.files.items()]
         if list(self.files) == [self.path.name]:
             rows = [plural(self.files[self.path.name], "row")]
@@ -120,7 +120,7 @@ class WrittenSet:
         return "\n".join(lines)
 
     def accounting(self, *, conversations: int = 0) -> str:
-        """Return in a sentence what was made of how much, and what was skipped."""
+        """Return a sentence with the numbers of examples, messages and skipped ones."""
         text = plural(self.examples.kept, "example")
         if len(self.files) > 1:
             parts = (f"{name} {rows:,}" for name, rows in self.files.items())
@@ -134,7 +134,7 @@ class WrittenSet:
             text += f" from {plural(total.found, 'message')}"
             if conversations:
                 text += f" in {plural(conversations, 'conversation')}"
-            # The text of what is merged is kept.
+            # The texts of merged messages are kept.
             lost = {why: n for why, n in total.skipped.items() if why != MERGED}
             skipped += _counted(lost)
         skipped += _counted(self.answers.skipped, "answer")
@@ -159,30 +159,30 @@ def write_dataset(
 ) -> WrittenSet:
     """Write examples as a set, with a data card and a trace beside them.
 
-    One part becomes a file, several a folder. The set appears whole or not at all,
-    readable by its owner only; an earlier set at the same path is replaced. Beside it
-    lie `<path>.card.md`, which holds no text, and `<path>.trace.jsonl`, which ties
-    each row to its session and messages and is not to be given away.
+    Examples are written to a file, the parts of a split to a folder. The set is written
+    completely or not at all, readable by its owner only, and replaces an earlier set at
+    the path. Next to it are `<path>.card.md`, which contains no text, and
+    `<path>.trace.jsonl`, which links each row to its session and messages: do not share
+    it.
 
     Args:
-        examples: Traced examples (`trace_examples`), so that they can be found again;
-            plain ones; or the parts that `split_examples` made. An iterable is read
-            once.
+        examples: Traced examples (`trace_examples`), plain examples, or the result of
+            `split_examples`. An iterable is read once.
         path: The file or folder to write.
         format: `openai`, `trl-prompt-completion` or `parquet`.
-        notes: What the card says of sources, counts and consent.
+        notes: Sources, counts and consent for the card.
 
     Returns:
-        What was written, with counts that add up.
+        The paths and counts.
 
     Raises:
         ExportAccessError: If the system refuses to write there.
         ExportFormatError: If something else is at the path, or the disk is full.
         ExportNotFoundError: If the path's folder does not exist.
         MissingExtraError: If the format needs an extra that is not installed.
-        TrainingDataError: If there is nothing to write, or examples hold what the
-            format has no place for; all of them are listed.
-        ValueError: If the format is not known.
+        TrainingDataError: If there is nothing to write, or if the format does not
+            support some examples, which are listed.
+        ValueError: If the format is unknown.
     """
     kind = dataset_format(format)
     path = Path(path).expanduser()
@@ -202,7 +202,7 @@ def write_dataset(
             for part, records in parts.items():
                 staged.write(names[part], encoder.rows(watched(records)))
             encoder.check()
-            # Sources are hashed while the card is made; their errors are not writing's.
+            # Sources are hashed here; `watched` passes their errors on unchanged.
             header.facts = replace(notes, sources=watched(notes.sources)).facts()
             header.facts.stages += [*split, *encoder.stages]
             staged.publish()
@@ -219,7 +219,7 @@ def write_dataset(
 
 
 class _Encoder:
-    """Turns examples into the rows of a format, and counts what becomes of them."""
+    """Turns examples into the rows of a format, and counts them."""
 
     def __init__(self, kind: DatasetFormat) -> None:
         name = f"Written ({kind.name})"
@@ -248,13 +248,13 @@ class _Encoder:
                 continue
             for one in encoded:
                 yield json_line(one.row), origin
-            taught = sum(one.answers for one in encoded)
-            self._count(example, taught, encoded[-1].messages if encoded else 0)
+            answers = sum(one.answers for one in encoded)
+            self._count(example, answers, encoded[-1].messages if encoded else 0)
 
     def check(self) -> None:
-        """Raise an error if examples do not fit the format, or there are none."""
+        """Raise an error if examples do not fit the format, or if there are none."""
         if self._problems:
-            msg = f"The format {self._kind.name!r} cannot hold all of the examples:"
+            msg = f"The format {self._kind.name!r} does not support all examples:"
             raise TrainingDataError(msg, self._problems)
         if not self.examples.kept:
             msg = (
@@ -263,12 +263,12 @@ class _Encoder:
             )
             raise TrainingDataError(msg)
 
-    def _count(self, example: Mapping[str, Any], taught: int, kept: int) -> None:
-        messages = example["messages"]  # Its format has looked at them.
+    def _count(self, example: Mapping[str, Any], answers: int, kept: int) -> None:
+        messages = example["messages"]  # Validated by the format.
         learned = sum(map(is_learned, messages))
         self.answers.found += learned
-        self.answers.kept += taught
-        self.answers.skip(_NO_PROMPT, learned - taught)
+        self.answers.kept += answers
+        self.answers.skip(_NO_PROMPT, learned - answers)
         self.messages.found += len(messages)
         self.messages.kept += kept
         if kept:
@@ -281,10 +281,10 @@ class _Encoder:
 
 @contextmanager
 def staged_set(path: Path, header: TraceHeader) -> "Iterator[StagedSet]":
-    """Yield a set in a private folder beside its place, until it is published."""
+    """Create a set in a private folder next to its path, until it is published."""
     if dataset_format(header.format).suffix == PARQUET:
         require_duckdb()
-    # Not based on the target's name, which can be too long to add to.
+    # The target's name with a suffix may be too long.
     with (
         tempfile.TemporaryDirectory(
             dir=path.parent,
@@ -298,7 +298,7 @@ def staged_set(path: Path, header: TraceHeader) -> "Iterator[StagedSet]":
 
 
 class StagedSet:
-    """A set in a private folder beside its place, until `publish` moves it there."""
+    """A set in a private folder, until `publish` moves it to its path."""
 
     def __init__(
         self, path: Path, header: TraceHeader, staging: Path, trace: BinaryIO
@@ -331,7 +331,7 @@ class StagedSet:
         self.files[name] = count
 
     def publish(self, *, rewrites: bool = False) -> None:
-        """Move the set, its card and its trace to their places."""
+        """Move the set, its card and its trace to their paths."""
         header, path = self._header, self._path
         files = {name: self._folder / name for name in self.files}
         header.facts.files = {
@@ -351,7 +351,7 @@ class StagedSet:
             for name, rewritten in files.items():
                 place = path / name if header.is_folder else path
                 rewritten.replace(os.path.realpath(place))
-        # Links there are replaced: the user did not choose these names.
+        # Replace links, since the user did not choose these names.
         trace.replace(trace_path(path))
         card.replace(card_path(path))
         if rewrites:
@@ -383,11 +383,11 @@ def _private_file(path: Path) -> BinaryIO:
 
 
 def _refuse_other_files(path: Path, header: TraceHeader) -> None:
-    """Raise an error if writing a set would replace anything but a set."""
+    """Raise an error if writing would replace anything other than a set."""
     if not path.exists():
         return
     if is_pipe(path):
-        msg = f"{path} is not a file: a set needs a card and a trace beside it."
+        msg = f"{path} is not a file: a set needs a card and a trace next to it."
         raise ExportFormatError(msg)
     if path.is_dir() != header.is_folder:
         kind, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")

@@ -1,4 +1,4 @@
-"""From training examples to a tuned chat model, by OpenAI's fine-tuning protocol."""
+"""Fine-tune a chat model on a server with OpenAI's fine-tuning API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chat model that a tuned model is asked with."""
+"""Create the chat model of a tuned model."""
 
 import os
 import re
@@ -20,11 +20,11 @@ from langchain_chatexports.finetuning.connection import Connection, http_clients
 
 
 class TunedChatOpenAI(ChatOpenAI):
-    """A `ChatOpenAI` that counts tokens by its own base.
+    """A `ChatOpenAI` that counts tokens with the tokenizer of its base.
 
-    `ChatOpenAI` counts with tiktoken, which downloads an encoding, and it is not that
-    of the model. This one asks the model's server (`POST /tokenize`, which the local
-    server and vLLM have); where it has no such route, tokens are estimated by bytes.
+    `ChatOpenAI` counts with tiktoken, which downloads an encoding that is not the
+    model's. This class asks the model's server (`POST /tokenize`, as in the local
+    server and vLLM); if there is no such route, tokens are estimated by bytes.
     """
 
     @classmethod
@@ -33,7 +33,7 @@ class TunedChatOpenAI(ChatOpenAI):
         return ChatOpenAI.lc_id()
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """Return the name of its runs."""
+        """Return the name of its runs, `ChatOpenAI`."""
         name = name or self.name or ChatOpenAI.__name__
         return super().get_name(suffix, name=name)
 
@@ -48,7 +48,7 @@ class TunedChatOpenAI(ChatOpenAI):
         return list(found["tokens"])
 
     def get_num_tokens(self, text: str) -> int:
-        """Return how many tokens a text has."""
+        """Return the number of tokens in a text."""
         if self.custom_get_token_ids is not None:
             return len(self.custom_get_token_ids(text))
         found = self._tokenized(prompt=text)
@@ -60,11 +60,11 @@ class TunedChatOpenAI(ChatOpenAI):
         tools: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> int:
-        """Return how many tokens a chat has, as the model reads it.
+        """Return the number of tokens in a chat, including the chat template.
 
-        Tools are estimated, and so is a chat that the server cannot render.
+        Tools are estimated, and so are chats that the server cannot render.
         """
-        del kwargs  # Images are not fetched.
+        del kwargs  # Images are not downloaded.
         chat = convert_to_openai_messages(list(messages))
         listed = [convert_to_openai_tool(tool) for tool in tools or ()]
         found = self._tokenized(messages=chat)
@@ -74,7 +74,7 @@ class TunedChatOpenAI(ChatOpenAI):
         return int(found["count"]) + (tokens_by_bytes(str(listed)) if listed else 0)
 
     def _tokenized(self, **body: Any) -> dict[str, Any] | None:
-        """Return the server's tokens, or `None` where it counts none."""
+        """Return the server's answer; `None` if it does not count tokens."""
         try:
             answer: Any = self.root_client.post(
                 "/tokenize", body={"model": self.model_name, **body}, cast_to=object
@@ -87,10 +87,10 @@ class TunedChatOpenAI(ChatOpenAI):
 def chat_model(
     connection: Connection, name: str, base_model: str, **kwargs: Any
 ) -> ChatOpenAI:
-    """Build a chat model that asks the same server, whatever the environment says."""
+    """Create a chat model for the same server, independent of the environment."""
     client = connection.client
     sync_client, async_client = http_clients()
-    # langchain-openai takes a proxy or HTTP clients, not both.
+    # langchain-openai accepts a proxy or HTTP clients, but not both.
     proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
     arguments: dict[str, Any] = {
         "model": name,
@@ -98,9 +98,9 @@ def chat_model(
         "api_key": client.api_key,
         "organization": client.organization,
         "default_headers": connection.headers or None,
-        # A `codex` in the suffix would switch to the Responses API.
+        # `codex` in the suffix would switch to the Responses API.
         "use_responses_api": False,
-        # The counter of messages knows no tuned name.
+        # tiktoken does not know the names of tuned models.
         "tiktoken_model_name": base_model,
         "stream_usage": True,
         "openai_proxy": None,
@@ -115,12 +115,12 @@ def chat_model(
 
 
 def model_profile(given: object, base_model: str) -> Any:
-    """Return what the server says that a model can do, else what LangChain knows."""
+    """Return the server's profile of a model, or else langchain-openai's."""
     if isinstance(given, dict):
         known = {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
         with suppress(ValidationError):
             if profile := TypeAdapter(ModelProfile).validate_python(known):
                 return profile
-    # langchain-openai knows `gpt-4.1-mini`, and jobs name `gpt-4.1-mini-2025-04-14`.
+    # Jobs name `gpt-4.1-mini-2025-04-14`, which langchain-openai calls `gpt-4.1-mini`.
     name = re.sub(r"-(\d{4}-\d{2}-\d{2}|\d{4})$", "", base_model)
     return ChatOpenAI(model=name, api_key=SecretStr("-"), openai_proxy=None).profile

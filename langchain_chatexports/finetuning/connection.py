@@ -1,8 +1,8 @@
-"""A server during one call of the tuner: requests, pauses, timeout, errors.
+"""The connection to a server during a call of the tuner: requests, timeout, errors.
 
-What the tuner does is written once, as generators that yield seconds to pause and what
-the caller gets. `paced` runs them where they are called, `apaced` in threads, so that
-an event loop is not blocked.
+The work of the tuner is written once, as generators that yield seconds to sleep and the
+results for the caller. `run` runs them synchronously, `arun` in threads, so that the
+event loop is not blocked.
 """
 
 from __future__ import annotations
@@ -43,40 +43,40 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Any, None, T]
-"""Yields seconds to pause (`float`) and what the caller gets; returns a value."""
+"""Yields seconds to sleep (`float`) and results for the caller; returns a value."""
 
-ASKING = "asking for the job"
+ASKING = "retrieving the job"
 NOTHING_CREATED = "No job was created, so nothing costs."
 PERHAPS_CREATED = (
-    "The job may have been created, and may cost: run the same call again, which finds "
-    "it if it is there."
+    "The job may have been created, and may cost: repeat the same call, which finds "
+    "the job if it exists."
 )
 _INTERRUPTED = (
     "Interrupted before the job was known: if it was created, it continues and may "
-    "cost. The same call finds it; get(job_id).cancel() stops it. A file that was "
-    "uploaded stays on the server."
+    "cost. The same call finds it; get(job_id).cancel() stops it. Uploaded files stay "
+    "on the server."
 )
 
 _MAX_ATTEMPTS = 4
 _MAX_RETRY_AFTER = 120.0  # As in the SDK.
 _MAX_LISTED = 100_000
 _MIN_SECRET_LENGTH = 6
-# Seconds between the looks for something whose creation was not answered: a list can
-# lag, and what timed out here can still be in progress there.
+# Seconds between attempts to find an object after its creation was not answered: lists
+# may lag, and after a timeout the creation may still be in progress.
 _PAUSES = (2.0, 4.0)
 _PAUSES_AFTER_TIMEOUT = (2.0, 4.0, 8.0, 16.0, 30.0)
 _END = object()
 
 
 class Clock:
-    """The time that pauses and timeouts are measured in; tests bring their own."""
+    """The clock for pauses and timeouts, which tests replace."""
 
     def now(self) -> float:
-        """Return seconds that only grow, whatever happens to the wall clock."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Block for a while."""
+        """Sleep."""
         time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
@@ -85,20 +85,19 @@ class Clock:
 
 
 class Connection:
-    """A server during one call of the tuner, with what is known of the job there.
+    """The connection to a server during a call of the tuner, and the state of its job.
 
-    What the environment says of the server is read once: a run and its chat model stay
-    with the server that trains.
+    The environment is read once, so that a run and its chat model use the same server.
     """
 
     request_timeout = 30.0
-    """Seconds without a byte after which a request ends."""
+    """The timeout of requests, in seconds without a byte."""
 
     client: OpenAI
-    """The SDK's client, while `opened` lasts; it retries by itself."""
+    """The SDK's client, with retries; valid inside `opened`."""
 
     once: OpenAI
-    """The same, without retries: for what must not be done twice."""
+    """The client without retries, for requests that must not be repeated."""
 
     def __init__(
         self, settings: Mapping[str, Any], clock: Clock, timeout: float | None
@@ -113,12 +112,12 @@ class Connection:
         self._set_timeout(timeout)
         self.url = public_url(self._client.base_url)
         self.scrubs: list[Callable[[str], str]] = [self._without_secrets]
-        # What every error ends with, and has as attributes.
+        # The last sentence and the attributes of every error.
         self.consequence = NOTHING_CREATED
         self.job_id: str | None = None
         self.status: str | None = None
 
-    def again(self, timeout: float | None) -> Self:
+    def with_timeout(self, timeout: float | None) -> Self:
         """Return a connection to the same server for another call."""
         other = copy(self)
         other._set_timeout(timeout)  # noqa: SLF001 - our own
@@ -129,7 +128,7 @@ class Connection:
         self._end = self._clock.now() + (float("inf") if timeout is None else timeout)
 
     def remaining(self) -> float:
-        """Return the seconds until the timeout, infinity without one."""
+        """Return the seconds until the timeout; infinity without one."""
         return self._end - self._clock.now()
 
     @contextmanager
@@ -141,18 +140,18 @@ class Connection:
 
     # Steps
 
-    def paced(self, steps: Steps[Any]) -> Iterator[Any]:
-        """Run steps, pause between them, and yield what they yield."""
-        with self.opened(), self._naming_the_job(), closing(steps):
+    def run(self, steps: Steps[Any]) -> Iterator[Any]:
+        """Run steps, sleep between them, and yield their results."""
+        with self.opened(), self._noting_interrupts(), closing(steps):
             for step in steps:
                 if isinstance(step, float):
                     self._clock.sleep(step)
                 else:
                     yield step
 
-    async def apaced(self, steps: Steps[Any]) -> AsyncIterator[Any]:
-        """Run steps in threads, pause between them, and yield what they yield."""
-        with self.opened(), self._naming_the_job():
+    async def arun(self, steps: Steps[Any]) -> AsyncIterator[Any]:
+        """Run steps in threads, sleep between them, and yield their results."""
+        with self.opened(), self._noting_interrupts():
             try:
                 while True:
                     step = await run_in_executor(None, next, steps, _END)
@@ -163,12 +162,13 @@ class Connection:
                     else:
                         yield step
             finally:
-                # A step that still runs in its thread cannot be closed: it ends there.
+                # A step that is running in its thread cannot be closed.
                 with suppress(ValueError):
                     steps.close()
 
     @contextmanager
-    def _naming_the_job(self) -> Iterator[None]:
+    def _noting_interrupts(self) -> Iterator[None]:
+        """Add a note about the job to `KeyboardInterrupt` and `CancelledError`."""
         try:
             yield
         except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -181,7 +181,7 @@ class Connection:
     # Requests
 
     def send(self, request: Callable[..., Any], **arguments: Any) -> Any:
-        """Send a request, and refuse an answer of another type."""
+        """Send a request, and raise an error for an unexpected answer."""
         limit = min(self.request_timeout, max(self.remaining(), 1.0))
         with _read_as_expected():
             answer = request(**{"timeout": limit, **arguments})
@@ -192,17 +192,17 @@ class Connection:
         return answer
 
     def ask(self, doing: str, request: Callable[..., Any], **arguments: Any) -> Any:
-        """Send a request that may be repeated; raise our error if it fails."""
+        """Send a request, and raise our error if it fails."""
         with self.explaining(doing):
             return self.send(request, **arguments)
 
     def job(self, job_id: str) -> FineTuningJob:
-        """Ask for a job."""
+        """Retrieve a job."""
         request = self.client.fine_tuning.jobs.retrieve
         return self.ask(ASKING, request, fine_tuning_job_id=job_id)  # type: ignore[no-any-return] # a job
 
     def items(self, request: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-        """Yield the items of a list, each once; they are known by their ids."""
+        """Yield the items of a list, each id once."""
         seen: set[str] = set()
         with _read_as_expected():
             for item in islice(self.send(request, limit=100, **arguments), _MAX_LISTED):
@@ -210,7 +210,7 @@ class Connection:
                 if not isinstance(name, str):
                     raise UnreadableAnswerError
                 if name in seen:
-                    return  # A server that ignores `after` sends the same ones again.
+                    return  # The server ignores `after`, and repeats the first page.
                 seen.add(name)
                 yield item
 
@@ -221,10 +221,10 @@ class Connection:
         find: Callable[[], T | None],
         perhaps: str = NOTHING_CREATED,
     ) -> Steps[T]:
-        """Create something that must exist only once.
+        """Create an object exactly once.
 
-        An answer that is lost does not say whether the request was carried out: there
-        is a look before each further attempt. `perhaps` is the consequence from then.
+        After a lost answer the object may exist, so `find` is called before each
+        further attempt, and `perhaps` becomes the consequence.
         """
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
@@ -237,7 +237,7 @@ class Connection:
             if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
                 raise self.error(problem, doing, wait)
             pauses = [jittered(0.5 * 2**attempt) if wait is None else wait]
-            # 429 is a refusal for certain.
+            # With status 429 the object was certainly not created.
             if status_of(problem) != 429:  # noqa: PLR2004 - HTTP
                 self.consequence = perhaps
                 pauses += _PAUSES_AFTER_TIMEOUT if is_timeout(problem) else _PAUSES
@@ -252,23 +252,23 @@ class Connection:
 
     # Errors
 
-    def clean(self, said: object) -> str:
-        """Return a server's words without what may be private."""
-        return clean_text(said, self._scrub)
+    def clean(self, text: object) -> str:
+        """Return a server's text without private parts."""
+        return clean_text(text, self._scrub)
 
-    def _scrub(self, said: str) -> str:
+    def _scrub(self, text: str) -> str:
         for scrub in self.scrubs:
-            said = scrub(said)
-        return said
+            text = scrub(text)
+        return text
 
-    def _without_secrets(self, said: str) -> str:
+    def _without_secrets(self, text: str) -> str:
         values = filter(None, (self._client.api_key, *self.headers.values()))
-        texts = {text for value in values for text in (value, *value.split()[-1:])}
-        for text in sorted(texts, key=len, reverse=True):
-            # A shorter value, such as the 7 of a version, stands everywhere.
-            if len(text) >= _MIN_SECRET_LENGTH:
-                said = said.replace(text, "…")
-        return said
+        secrets = {part for value in values for part in (value, *value.split()[-1:])}
+        for secret in sorted(secrets, key=len, reverse=True):
+            # Shorter values, such as the 7 of a version, are not secret.
+            if len(secret) >= _MIN_SECRET_LENGTH:
+                text = text.replace(secret, "…")
+        return text
 
     @contextmanager
     def explaining(self, doing: str) -> Iterator[None]:
@@ -288,14 +288,14 @@ class Connection:
         kind, text = explained(problem, doing, self.url, wait, self._scrub)
         text = f"{text} {self.consequence}"
         error = kind(text, job_id=self.job_id, status=self.status)
-        # Tracebacks show the cause. Servers repeat what they were sent, and a
-        # `ValueError` holds the bytes that could not be read or written.
+        # Tracebacks show the cause. Servers quote requests, and a `ValueError` quotes
+        # the bytes that could not be decoded.
         problem.args = (self.clean(str(problem)),)
         error.__cause__ = None if isinstance(problem, ValueError) else problem
         return error
 
     def timed_out(self, doing: str) -> FineTuningTimeoutError:
-        """Return the error to raise when the timeout is over."""
+        """Return the error for a timeout."""
         text = (
             f"The timeout of {self.timeout:g} s was reached while {doing} at "
             f"{self.url}. {self.consequence}"
@@ -308,17 +308,17 @@ def _read_as_expected() -> Iterator[None]:
     try:
         yield
     except (AttributeError, JSONDecodeError, UnicodeDecodeError):
-        # The SDK's lists take it for granted that the answer is one.
+        # The SDK does not check whether an answer is a list.
         raise UnreadableAnswerError from None
 
 
 def jittered(seconds: float) -> float:
-    """Return about as many seconds, so that clients do not come back in step."""
+    """Add jitter to seconds, so that clients do not retry at the same time."""
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 def public_url(url: object) -> str:
-    """Return a URL without what may be secret in it: a password, a query."""
+    """Return a URL without password and query, which may be secret."""
     parts = urlsplit(str(url))
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
@@ -327,8 +327,8 @@ def public_url(url: object) -> str:
 def _new_client(settings: Mapping[str, Any]) -> OpenAI:
     from openai import OpenAI
 
-    # LangChain's chat models read this variable, and OpenAI's client does not: whoever
-    # set it would see the chats go to a server that it does not name.
+    # LangChain's chat models read this variable. OpenAI's client does not, and would
+    # send the chats to another server than the user expects.
     other = os.environ.get("OPENAI_API_BASE")
     if other and not (settings.get("base_url") or os.environ.get("OPENAI_BASE_URL")):
         msg = (
@@ -341,8 +341,8 @@ def _new_client(settings: Mapping[str, Any]) -> OpenAI:
         return OpenAI(**settings)
     except Exception as error:
         msg = (
-            f"The OpenAI client cannot be made ({type(error).__name__}): set "
-            "OPENAI_API_KEY or give `api_key`, and check `base_url`. Nothing was sent."
+            f"The OpenAI client cannot be created ({type(error).__name__}): set "
+            "OPENAI_API_KEY or `api_key`, and check `base_url`. Nothing was sent."
         )
         raise FineTuningError(msg) from error
 
@@ -350,8 +350,8 @@ def _new_client(settings: Mapping[str, Any]) -> OpenAI:
 @cache
 def http_clients() -> tuple[Any, Any]:
     """Return the classes of HTTP clients, sync and async, that follow no redirects."""
-    # The SDK's own follow redirects anywhere, with the training text. Like them, these
-    # close themselves. Made here, since openai is imported on first use.
+    # The SDK's clients would follow redirects to any host, with the training text. Like
+    # them, these close themselves. Defined here, since openai is imported on first use.
     from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
 
     class Client(DefaultHttpxClient):
@@ -367,7 +367,7 @@ def http_clients() -> tuple[Any, Any]:
             super().__init__(follow_redirects=False, **kwargs)
 
         def __del__(self) -> None:
-            # Without a loop, its connections went with theirs.
+            # Without an event loop, its connections are already closed.
             with suppress(Exception):
                 self._closing = asyncio.get_running_loop().create_task(self.aclose())
 

@@ -1,7 +1,7 @@
-"""Errors of the SDK: which are worth another attempt, and what ours say instead.
+"""Classify the SDK's errors, and translate them to ours.
 
-Our messages name what failed, whether it may cost, and what to do next. They hold no
-keys, no training texts, and never a page of HTML.
+Our messages name what failed, whether it may cost, and what to do next. They contain no
+keys, no training text and no HTML.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _KEY = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.-]{4,}|Bearer\s+\S+")
 
 
 class UnreadableAnswerError(Exception):
-    """An answer that is not what was asked for, such as a gateway's page."""
+    """An unexpected answer, such as the page of a gateway."""
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """Return the HTTP status of one of the SDK's errors, or of ours that came of it."""
+    """Return the HTTP status of an error of the SDK, or of ours that it caused."""
     if error is None:
         return None
     status = getattr(error, "status_code", None)
@@ -50,7 +50,7 @@ def status_of(error: BaseException | None) -> int | None:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether the same request may succeed a moment later."""
+    """Return whether the same request may succeed later."""
     from openai import APIConnectionError
 
     status = status_of(error)
@@ -77,13 +77,13 @@ def _is_quota(error: Exception) -> bool:
 
 
 def blames(error: BaseException, *fields: str) -> bool:
-    """Return whether the server refuses a request because of one of these fields."""
+    """Return whether a server refused a request because of one of these fields."""
     blamed = f"{getattr(error, 'param', '')} {getattr(error, 'body', '')}".lower()
     return status_of(error) in BAD_REQUEST and any(field in blamed for field in fields)
 
 
 def requested_wait(error: BaseException) -> float | None:
-    """Return the seconds that the server asks to wait, if it does."""
+    """Return the seconds in the `Retry-After` header, if there is one."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         if re.fullmatch(r"\d{1,12}(\.\d*)?", headers.get(name, "").strip()):
@@ -91,16 +91,16 @@ def requested_wait(error: BaseException) -> float | None:
     return None
 
 
-def clean_text(said: object, scrub: Callable[[str], str] = str) -> str:
-    """Return a server's words in one short line, without what may be private.
+def clean_text(value: object, scrub: Callable[[str], str] = str) -> str:
+    """Return a server's text as one short line without private parts.
 
-    Quotations of more than a word may come from the data, keys may be the user's.
+    Quotations of several words may be training data, and keys the user's.
     """
-    text = said if isinstance(said, str) else ""
+    text = value if isinstance(value, str) else ""
     if "<html" in text.lower() or "<!doctype" in text.lower():
         return ""
     text = _QUOTED.sub(_unquoted, _KEY.sub("…", scrub(text)))
-    # Characters that a terminal would obey, or that turn the text around.
+    # Remove terminal codes, and characters that change the direction of text.
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split()).rstrip(".")
     limit = _MAX_MESSAGE_LENGTH
@@ -119,12 +119,12 @@ def explained(
     wait: float | None = None,
     scrub: Callable[[str], str] = str,
 ) -> tuple[type[FineTuningError], str]:
-    """Return the kind and the message of our error for one of the SDK's."""
+    """Return the class and the message of our error for one of the SDK's."""
     status, body = status_of(problem), getattr(problem, "body", None)
-    told = body.get("message") or body.get("detail") if isinstance(body, Mapping) else 0
-    said = clean_text(told, scrub)
+    fields = body if isinstance(body, Mapping) else {}
+    reason = clean_text(fields.get("message") or fields.get("detail"), scrub)
     kind, what, advice = _reason(problem, doing, server, wait)
-    details = f" ({status}{said and f': {said}'})" if status is not None else ""
+    details = f" ({status}{reason and f': {reason}'})" if status is not None else ""
     return kind, f"{server} {what} while {doing}{details}. {advice}".strip()
 
 
@@ -150,8 +150,8 @@ def _reason(  # noqa: C901, PLR0911, PLR0912 - one for each reason
     if following is not None:
         url = urlsplit(str(following.url))
         advice = (
-            "Redirects are not followed, since requests carry the training text and "
-            "the key: if it is the right server, give its address as `base_url`."
+            "Redirects are not followed, since requests contain the training text and "
+            "the key: if it is the right server, set `base_url` to its address."
         )
         host = url.netloc.rpartition("@")[2]
         return FineTuningError, f"redirects to {url.scheme}://{host}", advice
@@ -174,8 +174,10 @@ def _reason(  # noqa: C901, PLR0911, PLR0912 - one for each reason
             )
         return unavailable, "does not let this key fine-tune this model", advice
     if status in NO_ROUTE | {403}:
-        advice = "Check `base_url` (it usually ends in /v1) and what the key may do."
-        return unavailable, "does not allow or does not know the request", advice
+        advice = (
+            "Check `base_url` (it usually ends in /v1) and the permissions of the key."
+        )
+        return unavailable, "does not support or allow the request", advice
     blames_file = blames(problem, "training_file", "validation_file")
     if (doing == UPLOADING and status in _BAD_FILE) or blames_file:
         return FileProcessingError, "refused the training file", ""

@@ -1,4 +1,4 @@
-"""One job for the same files and settings: found on the server, or created there."""
+"""Find or create the job of files and settings: one job, even after a retry."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Of files. Servers that say that they process them (Azure) refuse jobs until then.
+# Statuses of files. Servers that process files (Azure) refuse jobs until they are done.
 _IN_PROGRESS = frozenset({"uploaded", "pending", "processing", "running"})
 _BAD = frozenset({"error", "failed", "deleted", "deleting"})
 _MAX_WAIT = 30.0
@@ -55,7 +55,7 @@ _locks: dict[str, threading.Lock] = {}
 
 
 class NewJob:
-    """The job of these files and settings, which may be on the server already."""
+    """The job of files and settings, which may already exist on the server."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class NewJob:
         self._earlier: set[str] = set()
         numbers = ("n_epochs", "batch_size", "learning_rate_multiplier")
         self._hyperparameters = {name: getattr(settings, name) for name in numbers}
-        # The same for the same files and settings, on any machine.
+        # Independent of the machine.
         parts: dict[str, Any] = {
             "files": [file.digest for file in files],
             "model": settings.model,
@@ -95,7 +95,7 @@ class NewJob:
         yield (yield from self._find_or_create())
 
     def counts(self, run: FineTuningRun) -> dict[str, Any]:
-        """Return what traces get."""
+        """Return the output for traces."""
         return {
             "job_id": run.id,
             "base_model": run.job.model,
@@ -104,7 +104,7 @@ class NewJob:
         }
 
     def _find_or_create(self) -> Steps[FineTuningRun]:
-        # One call of this process at a time.
+        # One call at a time in this process.
         name = f"{self.connection.url} {self._key}"
         lock = _locks.setdefault(name, threading.Lock())
         while not lock.acquire(blocking=False):
@@ -117,7 +117,7 @@ class NewJob:
             lock.release()
         return FineTuningRun(self._settings, job, self.connection)
 
-    # The job that is there
+    # Find the job
 
     def _find(self) -> Steps[FineTuningJob | None]:
         with self.connection.explaining("looking for the job"):
@@ -125,7 +125,7 @@ class NewJob:
         self._earlier.update(job.id for job in jobs)
         for job in jobs:
             is_alive = str(job.status) not in UNSUCCESSFUL
-            # A model that was deleted is trained again.
+            # Train again if the model was deleted.
             if is_alive and (yield from has_model(job, self.connection)):
                 logger.info("Found job %s; no new one is created.", job.id)
                 return job
@@ -140,13 +140,13 @@ class NewJob:
                 found = list(self.connection.items(request, **query))
                 break
             except APIStatusError as error:
-                # Servers may refuse the filter, or have no list.
+                # Servers may not support the filter, or the list.
                 if status_of(error) not in BAD_REQUEST | NO_ROUTE:
                     raise
         # Servers may ignore the filter.
         return [job for job in found if metadata_of(job).get(KEY) == self._key]
 
-    # The new job
+    # Create the job
 
     def _create(self) -> Steps[FineTuningJob]:
         connection = self.connection
@@ -169,16 +169,16 @@ class NewJob:
                 delete_files(self._file_ids, connection)
             elif self._file_ids:
                 listed = ", ".join(self._file_ids)
-                text = f"{error.args[0]} Uploaded files that stay there: {listed}."
+                text = f"{error.args[0]} Uploaded files remain there: {listed}."
                 error.args = (text,)
             raise
         if metadata_of(job).get(KEY) != self._key:
-            text = "%s keeps no metadata: another call would not find job %s."
+            text = "%s does not store metadata: another call would not find job %s."
             logger.warning(text, connection.url, job.id)
         return job
 
     def _created(self) -> FineTuningJob | None:
-        # In whatever state: one that has failed since then is still this job.
+        # In any status: a job that has failed since then is still this job.
         jobs = (job for job in self._listed_jobs() if job.id not in self._earlier)
         return next(jobs, None)
 
@@ -202,8 +202,8 @@ class NewJob:
             try:
                 return self.connection.send(create, **body)  # type: ignore[no-any-return] # a job
             except Exception as error:  # noqa: PERF203 - at most three times
-                # Some servers refuse metadata, and some know the numbers as they were
-                # sent before there were methods.
+                # Some servers refuse metadata, and some require the hyperparameters in
+                # their older place.
                 if "metadata" in body and blames(error, "metadata"):
                     del body["metadata"]
                 elif "method" in body and blames(error, "method", "hyperparameters"):
@@ -213,17 +213,18 @@ class NewJob:
                     raise
 
     def _warn_of_shutdown(self) -> None:
-        name, request = self._settings.model, self.connection.client.models.retrieve
+        name = self._settings.model
+        retrieve = self.connection.client.models.retrieve
         try:
-            model = self.connection.ask("looking up the model", request, model=name)
+            model = self.connection.ask("retrieving the model", retrieve, model=name)
             ends = date.fromisoformat(model.shutdown_date)
         except (FineTuningError, AttributeError, TypeError, ValueError):
             return
         if (ends - datetime.now(timezone.utc).date()).days <= _SHUTDOWN_WARNING_DAYS:
-            text = f"The server shuts {name} down on {ends}, with its tuned models."
+            text = f"The server shuts down {name} and its tuned models on {ends}."
             warnings.warn(text, stacklevel=2)
 
-    # Its files
+    # Files
 
     def _listed_file(self, content: TrainingFile) -> FileObject | None:
         from openai import APIStatusError
@@ -235,7 +236,7 @@ class NewJob:
                     file.filename == content.name
                     and file.bytes in (None, len(content.data))
                     and file.status not in _BAD
-                    # It could expire before the job has read it.
+                    # Otherwise it may expire before the job has read it.
                     and (self._settings.file_expires_after or not file.expires_at)
                 ):
                     return file  # type: ignore[no-any-return] # a file
@@ -253,7 +254,7 @@ class NewJob:
             arguments["timeout"] = len(content.data) / _MIN_UPLOAD_RATE
 
         def send() -> Any:
-            # Not the bytes: openai 2 logs arguments when it debugs.
+            # Not as bytes, which openai 2 logs at debug level.
             file = (content.name, io.BytesIO(content.data), "application/jsonl")
             return connection.send(connection.once.files.create, file=file, **arguments)
 
@@ -261,17 +262,17 @@ class NewJob:
             UPLOADING, send, lambda: self._listed_file(content)
         )
         if expiry is not None and not file.expires_at:
-            text = "%s does not say that it deletes the file %s by itself."
+            text = "%s does not confirm that it will delete the file %s."
             logger.warning(text, connection.url, file.id)
         return file
 
     def _await_processed(self, file: FileObject) -> Steps[None]:
-        # The job itself waits for its file where that takes longer.
+        # After the limit, create the job anyway: it waits for its file.
         connection, interval = self.connection, 1.0
         limit = _MAX_WAIT if file.status == "uploaded" else _MAX_WAIT_IN_PROGRESS
         if connection.timeout is not None:
             limit = min(limit, connection.timeout / 3)
-        # The field is deprecated: a missing or unknown one says nothing.
+        # The status is deprecated, so ignore missing and unknown values.
         while str(file.status) in _IN_PROGRESS and limit > interval:
             yield interval
             limit -= interval
@@ -287,10 +288,10 @@ class NewJob:
                     return
                 raise
         if str(file.status) in _BAD:
-            said = connection.clean(file.status_details)
+            reason = connection.clean(file.status_details)
             msg = (
                 f"{connection.url} could not use the uploaded file {file.id}"
-                f"{said and f': {said}'}. Check the examples, and run again. "
+                f"{reason and f': {reason}'}. Check the examples, and run again. "
                 f"{connection.consequence}"
             )
             raise FileProcessingError(msg)

@@ -1,4 +1,4 @@
-"""The names of tuned models, as OpenAI gives them."""
+"""Names of tuned models in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 __all__ = ["TunedModelName"]
 
-# The name of a checkpoint has a further part.
+# Names of checkpoints have another part.
 _NAME = re.compile(r"ft:([^:]*):([^:]*):([^:]*):(.+)")
 
 
@@ -17,13 +17,13 @@ class TunedModelName(NamedTuple):
     base: str
     owner: str
     suffix: str
-    """What whoever ordered it chose; may be empty."""
+    """The suffix chosen by the user; may be empty."""
 
     id: str
 
     @classmethod
     def parse(cls, name: str) -> TunedModelName | None:
-        """Return the parts of a name; `None` if it is none of a tuned model."""
+        """Parse a name; `None` if it is not that of a tuned model."""
         found = _NAME.fullmatch(name)
         return cls(*found.groups()) if found else None
 

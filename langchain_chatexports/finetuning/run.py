@@ -48,11 +48,11 @@ _WARN_EVERY = 10
 
 
 class FineTuningRun:
-    """One job on the server, as `ChatFineTuner.submit` and `get` return it.
+    """A fine-tuning job, as returned by `ChatFineTuner.submit` and `get`.
 
-    The job continues whether or not anybody waits for it. Every method has an async
-    twin with LangChain's prefix: `arefresh`, `aevents`, `acancel`, and so on; that of
-    `wait` is `await_`.
+    The job continues even if you do not wait for it. Every method has an async version
+    with LangChain's prefix (`arefresh`, `aevents`, `acancel`, …); that of `wait` is
+    `await_`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FineTuningRun:
     ) -> None:
         self._settings = settings
         self._origin = connection
-        self._see(job, connection)
+        self._update(job, connection)
 
     @property
     def id(self) -> str:
@@ -69,13 +69,13 @@ class FineTuningRun:
 
     @property
     def status(self) -> str:
-        """The job's status as it was last seen; `refresh` asks again."""
+        """The job's last known status; `refresh` updates it."""
         status = str(self._job.status)
         return status if status in _KNOWN else self._origin.clean(status)
 
     @property
     def job(self) -> FineTuningJob:
-        """The SDK's job as it was last seen."""
+        """The SDK's job object, as last retrieved."""
         return self._job
 
     def __repr__(self) -> str:
@@ -83,7 +83,7 @@ class FineTuningRun:
         return f"{type(self).__name__}(id={self.id!r}, status={self.status!r})"
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: there are clients and a key in it."""
+        """Raise an error: a run contains clients and a key."""
         msg = (
             f"A run cannot be pickled. Store its id, {self.id!r}, and use "
             "ChatFineTuner.get(id)."
@@ -91,77 +91,77 @@ class FineTuningRun:
         raise TypeError(msg)
 
     def refresh(self) -> Self:
-        """Ask the server for the job's present state, and return the run itself."""
+        """Retrieve the job's current state, and return the run itself."""
         with self._connection(self._settings.timeout).opened() as connection:
-            self._see(connection.job(self.id), connection)
+            self._update(connection.job(self.id), connection)
         return self
 
     async def arefresh(self) -> Self:
-        """Ask the server for the job's present state."""
+        """Retrieve the job's current state."""
         return await run_in_executor(None, self.refresh)
 
     def events(self) -> Iterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first and each once.
 
         Yields:
-            The SDK's events; ends with the job, however it ends.
+            The SDK's events, until the job ends.
         """
         connection = self._connection(None)
-        yield from connection.paced(self._watch(connection))
+        yield from connection.run(self._watch(connection))
 
     async def aevents(self) -> AsyncIterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first and each once."""
         connection = self._connection(None)
-        async for event in connection.apaced(self._watch(connection)):
+        async for event in connection.arun(self._watch(connection)):
             yield event
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Wait for the job's end.
+        """Wait for the end of the job.
 
         Args:
-            timeout: Seconds to wait at most; without end if `None`.
+            timeout: Maximum number of seconds to wait; `None` for no limit.
 
         Returns:
-            The run itself, succeeded.
+            The run itself, if the job succeeded.
 
         Raises:
             FineTuningFailedError: If the job fails.
             FineTuningCancelledError: If it is cancelled.
-            FineTuningTimeoutError: If the time is over; the job continues.
-            FineTuningError: If the server does not let us wait any longer.
+            FineTuningTimeoutError: After the timeout; the job continues.
+            FineTuningError: If the job cannot be retrieved any longer.
         """
         connection = self._connection(timeout)
-        for _ in connection.paced(self.follow(connection)):
+        for _ in connection.run(self.follow(connection)):
             pass
         return self
 
     async def await_(self, timeout: float | None = None) -> Self:
-        """Wait for the job's end; the twin of `wait`."""
+        """Wait for the end of the job; the async version of `wait`."""
         connection = self._connection(timeout)
-        async for _ in connection.apaced(self.follow(connection)):
+        async for _ in connection.arun(self.follow(connection)):
             pass
         return self
 
     def cancel(self) -> str:
-        """Stop the job.
+        """Cancel the job.
 
         Returns:
-            The job's status afterwards; a job that has ended keeps its own.
+            The job's status afterwards; that of an ended job does not change.
         """
         with self._connection(self._settings.timeout).opened() as connection:
             request = connection.client.fine_tuning.jobs.cancel
             try:
                 job = connection.ask("cancelling the job", request, **self._named)
             except FineTuningError:
-                # Servers refuse to cancel what has ended.
+                # Servers refuse to cancel jobs that have ended.
                 job = connection.job(self.id)
                 if str(job.status) not in _ENDED:
                     raise
-            self._see(job, connection)
+            self._update(job, connection)
         return self.status
 
     async def acancel(self) -> str:
-        """Stop the job."""
+        """Cancel the job."""
         return await run_in_executor(None, self.cancel)
 
     def checkpoints(self) -> list[FineTuningJobCheckpoint]:
@@ -184,15 +184,15 @@ class FineTuningRun:
     def chat_model(
         self, *, checkpoint: FineTuningJobCheckpoint | str | None = None, **kwargs: Any
     ) -> ChatOpenAI:
-        """Build a chat model that asks the tuned model on the server that trained it.
+        """Create a chat model for the tuned model on the server that trained it.
 
-        Its `profile` is what the server says of the model (the local server does), or
-        what langchain-openai knows of the base.
+        Its `profile` is the server's (the local server has one), or langchain-openai's
+        profile of the base.
 
         Args:
-            checkpoint: One of `checkpoints`, or its model's name, to ask instead of the
+            checkpoint: One of `checkpoints`, or its model's name, to use instead of the
                 final model.
-            **kwargs: Arguments of the chat model, over `chat_model_kwargs`.
+            **kwargs: Arguments of the chat model, which override `chat_model_kwargs`.
 
         Returns:
             A `ChatOpenAI`.
@@ -256,25 +256,25 @@ class FineTuningRun:
     def _named(self) -> dict[str, str]:
         return {"fine_tuning_job_id": self.id}
 
-    # What the job is doing
+    # Polling
 
     def _connection(self, timeout: float | None) -> Connection:
-        connection = self._origin.again(timeout)
-        self._see(self._job, connection)
+        connection = self._origin.with_timeout(timeout)
+        self._update(self._job, connection)
         return connection
 
-    def _see(self, job: FineTuningJob, connection: Connection) -> None:
+    def _update(self, job: FineTuningJob, connection: Connection) -> None:
         self._job, get = job, f"get({job.id!r})"
         connection.job_id, connection.status = self.id, self.status
         connection.consequence = (
-            f"Job {self.id} has {self.status}: {get}.wait() gives its result."
+            f"Job {self.id} has {self.status}: {get}.wait() returns its result."
             if self.status in _ENDED
-            else f"Job {self.id} continues, and may cost: {get}.wait() waits for it "
-            f"again, {get}.cancel() stops it."
+            else f"Job {self.id} continues, and may cost: {get}.wait() waits for it, "
+            f"{get}.cancel() stops it."
         )
 
     def _watch(self, connection: Connection) -> Steps[None]:
-        """Ask for the job until it has ended, and yield its events, oldest first."""
+        """Poll the job until it has ended, and yield its events, oldest first."""
         request = connection.once.fine_tuning.jobs.retrieve
         interval, failures, warned = self._settings.poll_interval, 0, ""
         seen: set[str] = set()
@@ -282,9 +282,9 @@ class FineTuningRun:
             pause = jittered(interval)
             try:
                 job = connection.send(request, **self._named)
-            except Exception as problem:  # noqa: BLE001 - only a temporary one is passed
+            except Exception as problem:  # noqa: BLE001 - raised unless temporary
                 failures += 1
-                # A new job may be unknown for a moment.
+                # A new job may not be found at first.
                 is_unknown = status_of(problem) == 404  # noqa: PLR2004 - HTTP
                 if not (is_unknown and failures < _MAX_NOT_FOUND):
                     if not is_temporary(problem):
@@ -298,7 +298,7 @@ class FineTuningRun:
                     logger.warning(text, failures, self.id)
             else:
                 failures = 0
-                self._see(job, connection)
+                self._update(job, connection)
                 yield from self._new_events(seen, connection)
                 if self.status in _ENDED:
                     return
@@ -308,15 +308,15 @@ class FineTuningRun:
             remaining = connection.remaining()
             if remaining <= 0:
                 raise connection.timed_out(ASKING)
-            # The last look is at the timeout itself.
+            # The last poll is at the timeout.
             yield min(pause, remaining)
             interval = min(interval * _GROWTH, self._settings.max_poll_interval)
 
     def _new_events(
         self, seen: set[str], connection: Connection
     ) -> Iterator[FineTuningJobEvent]:
-        # Newest first, and `after` goes to older ones: read until a known one.
-        # The next look makes up for what this one misses, if there is one.
+        # The list is newest first, so read up to a known event. After an error, the
+        # next poll reads the missing ones.
         client = connection.client if self.status in _ENDED else connection.once
         new = []
         try:
@@ -325,15 +325,15 @@ class FineTuningRun:
                 if event.id in seen:
                     break
                 new.append(event)
-        except Exception:  # noqa: BLE001 - progress is not worth an end
+        except Exception:  # noqa: BLE001 - events are optional
             return
         seen.update(event.id for event in new)
-        # Stable: what happened in one second stays in the server's order.
+        # A stable sort: events of one second keep the server's order.
         new.reverse()
         yield from sorted(new, key=lambda event: _number(event.created_at))
 
     def follow(self, connection: Connection) -> Steps[None]:
-        """Wait for the job's end and its model; yield the events on the way."""
+        """Wait for the end of the job and for its model, and yield the events."""
         for step in self._watch(connection):
             if not isinstance(step, float):
                 self._settings.report_event(step)
@@ -344,11 +344,11 @@ class FineTuningRun:
             raise self._failure(connection)
         if self.status != "succeeded":
             msg = (
-                f"Job {self.id} was cancelled, so there is no model. What it trained "
+                f"Job {self.id} was cancelled, so there is no model. The training "
                 "until then may be billed. Run again to create a new job."
             )
             raise FineTuningCancelledError(msg, job_id=self.id, status=self.status)
-        # Some servers set the status a moment before the name.
+        # Some servers set the status before the name.
         pause = self._settings.poll_interval
         for _ in range(_LOOKS_FOR_NAME):
             if self._job.fine_tuned_model:
@@ -357,7 +357,7 @@ class FineTuningRun:
                 raise connection.timed_out(ASKING)
             yield pause
             pause = min(pause * 2, self._settings.max_poll_interval)
-            self._see(connection.job(self.id), connection)
+            self._update(connection.job(self.id), connection)
         else:
             msg = (
                 f"Job {self.id} succeeded, but {connection.url} does not name its "
@@ -365,11 +365,11 @@ class FineTuningRun:
                 f"or ask again later with get({self.id!r})."
             )
             raise FineTuningError(msg, job_id=self.id, status="succeeded")
-        # The first chats with a new model can be a 404.
+        # At first, chats with a new model may return 404.
         yield from has_model(self._job, connection)
 
     def _failure(self, connection: Connection) -> FineTuningFailedError:
-        # Only now: the field can be an object of nulls while all is well.
+        # Only read after a failure: otherwise it may be an object of nulls.
         error = getattr(self._job, "error", None)
         code, param, said = (
             connection.clean(getattr(error, name, None)) or None
@@ -386,20 +386,20 @@ class FineTuningRun:
 
 
 def metadata_of(job: Any) -> Mapping[str, Any]:
-    """Return the labels of the SDK's job; none where the server keeps none."""
+    """Return the metadata of a job; empty if the server does not store it."""
     metadata = getattr(job, "metadata", None)
     return metadata if isinstance(metadata, Mapping) else {}
 
 
 def has_model(job: FineTuningJob, connection: Connection) -> Steps[bool]:
-    """Return whether the model of a succeeded job is there, or of another will be."""
+    """Return whether the model of a succeeded job exists; true for other jobs."""
     models = connection.client.models
     if job.status != "succeeded" or _is_missing(models, connection, model=job.model):
-        return True  # Some servers know no models at all.
+        return True  # Some servers have no route for models.
     for _ in range(_MAX_NOT_FOUND):
         if not _is_missing(models, connection, model=job.fine_tuned_model):
             return True
-        yield 2.0  # A new model may need a moment.
+        yield 2.0  # A new model may not be found at first.
     return False
 
 
@@ -414,7 +414,7 @@ def _is_missing(things: Any, connection: Connection, **name: str | None) -> bool
 def delete_files(
     file_ids: Collection[str], connection: Connection, job_id: str | None = None
 ) -> None:
-    """Delete uploaded files that no other job needs, and warn of those that stay."""
+    """Delete uploaded files that no other job needs, and log those that remain."""
     client, needed = connection.client, set[Any]()
     with suppress(FineTuningError), connection.explaining(_DELETING):
         for job in connection.items(client.fine_tuning.jobs.list):
@@ -432,11 +432,11 @@ def delete_files(
 
 
 def _delete(doing: str, things: Any, connection: Connection, **name: str) -> None:
-    """Delete one of `client.files` or `client.models`; one that is gone is no error."""
+    """Delete an item of `client.files` or `client.models`; ignore missing ones."""
     try:
         connection.ask(doing, things.delete, **name)
     except FineTuningError as error:
-        # It is gone, or the server cannot delete: only a look can tell.
+        # The item is missing, or the server does not support deletion.
         is_unknown = status_of(error) in NO_ROUTE
         if not (is_unknown and _is_missing(things, connection, **name)):
             raise

@@ -1,4 +1,4 @@
-"""The tuner's settings: checked when given, serialized without secrets."""
+"""The settings of the tuner, validated, and serialized without secrets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
     Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither
-    serialized nor shown, and `base_url` without its password and query.
+    serialized nor in the `repr`, and `base_url` has no password and query there.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -52,10 +52,10 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The base model."""
 
     base_url: str | None = None
-    """The server; without it `OPENAI_BASE_URL`, else OpenAI."""
+    """The server's URL; by default `OPENAI_BASE_URL`, or else OpenAI."""
 
     api_key: SecretStr | str | None = None
-    """The server's key; without it `OPENAI_API_KEY`."""
+    """The API key; by default `OPENAI_API_KEY`."""
 
     organization: str | None = None
     """Sent as `OpenAI-Organization`."""
@@ -64,62 +64,62 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Sent as `OpenAI-Project`."""
 
     default_headers: dict[str, str] | None = Field(None, exclude=True, repr=False)
-    """Headers of every request, chats included."""
+    """Headers of every request, including chats."""
 
     suffix: str | None = Field(None, max_length=64)
-    """A part of the tuned model's name."""
+    """A suffix for the tuned model's name."""
 
     seed: int | None = None
-    """Random seed, where the server supports one."""
+    """Random seed, if the server supports one."""
 
     n_epochs: Literal["auto"] | PositiveInt = "auto"
     """Passes over the examples."""
 
     batch_size: Literal["auto"] | PositiveInt = "auto"
-    """Examples a step."""
+    """Examples per step."""
 
     learning_rate_multiplier: Literal["auto"] | _Positive = "auto"
-    """Factor on the server's learning rate."""
+    """Factor for the server's learning rate."""
 
     validation_examples: Any = Field(None, exclude=True, repr=False)
-    """Examples to measure with, in any of the input's forms."""
+    """Examples for validation, in any form of the input."""
 
     metadata: dict[_Label, _LabelText] | None = Field(
         None, max_length=_MAX_METADATA, repr=False
     )
-    """Up to 14 labels on the job."""
+    """Metadata of the job, up to 14 keys."""
 
     extra_body: dict[str, JsonValue] | None = Field(None, exclude=True, repr=False)
-    """Further fields of the job that this server understands."""
+    """Further fields of the job request, for this server."""
 
     poll_interval: _Positive = 2.0
-    """Seconds between the first looks at the job."""
+    """Seconds between polls of the job, at first."""
 
     max_poll_interval: _Positive = 60.0
-    """Seconds between looks after a while."""
+    """Maximum number of seconds between polls."""
 
     timeout: _Positive | None = None
-    """Seconds for all of `invoke`; the job itself continues after that."""
+    """Seconds for all of `invoke`; the job continues afterwards."""
 
     max_billed_tokens: PositiveInt | None = None
-    """Refuse, before anything is sent, what may be billed for more."""
+    """Raise an error, before anything is sent, if more tokens may be billed."""
 
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
         None, exclude=True, repr=False
     )
-    """Called before anything is sent; returns whether to create the job."""
+    """A function called before anything is sent; returns whether to create the job."""
 
     delete_training_file: bool = False
-    """Delete the uploaded files once `invoke` or `wait` sees the job's end."""
+    """Delete the uploaded files when `invoke` or `wait` sees the end of the job."""
 
     file_expires_after: int | None = Field(None, ge=3600, le=2_592_000)
-    """Seconds after which the server deletes the uploaded files by itself."""
+    """Seconds after which the server deletes the uploaded files."""
 
     run_again: bool = False
-    """Create a new job each time, even if the same examples and settings have one."""
+    """Always create a new job, even if the examples and settings have one."""
 
     on_event: Callable[[Any], object] | None = Field(None, exclude=True, repr=False)
-    """Gets the SDK's events while waiting, oldest first, each once."""
+    """A function called with each of the SDK's events, oldest first, while waiting."""
 
     allow_trailing: bool = False
     """Accept examples that do not end with the assistant; OpenAI refuses them."""
@@ -141,7 +141,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     @field_validator("metadata")
     @classmethod
     def _has_no_label_of_ours(cls, value: dict[str, str] | None) -> Any:
-        # With another key in its metadata, the job would not be found again.
+        # The job is found by these keys.
         if taken := sorted({KEY, DATA_KEY} & (value or {}).keys()):
             msg = f"{', '.join(taken)}: the tuner sets this itself."
             raise ValueError(msg)
@@ -159,7 +159,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     @field_validator("confirm", "on_event")
     @classmethod
     def _is_a_plain_function(cls, value: Any) -> Any:
-        # A coroutine that nobody awaits would be taken for a yes.
+        # A coroutine, which is not awaited, would count as true.
         if inspect.iscoroutinefunction(value):
             msg = "it must be a plain function, not an async one."
             raise ValueError(msg)
@@ -170,28 +170,28 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         return value and public_url(value)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Show the server without a password or a query in its URL."""
+        """Show the server's URL without password and query."""
         for name, value in super().__repr_args__():
             yield name, public_url(value) if name == "base_url" else value
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Where the key comes from when a serialized tuner is loaded."""
+        """The source of the key when a serialized tuner is loaded."""
         return {"api_key": "OPENAI_API_KEY"}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The settings that `dumps` shows only in part."""
+        """The settings that are serialized in part."""
         return self.model_dump(include={"base_url"})
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Settings are serialized; what may hold a secret is not."""
+        """Settings are serialized, except those that may contain secrets."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Return one stable namespace for our tuner, whatever module it is in."""
+        """Return a stable namespace for the tuner of this package."""
         if cls.__module__.startswith("langchain_chatexports."):
             return ["langchain_chatexports", "finetuning"]
         return cls.__module__.split(".")
@@ -206,7 +206,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         return Connection(given, self._clock, self.timeout)
 
     def report_event(self, event: Any) -> None:
-        """Pass an event to `on_event`; its errors do not stop the waiting."""
+        """Pass an event to `on_event`, and log its errors."""
         if self.on_event is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""The files of a job: examples that are checked, agreed to and written as uploaded."""
+"""The files of a job: validated and confirmed examples as JSON lines."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ logger = logging.getLogger(__name__)
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
-# So many words in a row are no coincidence.
+# Consecutive words that also occur in the file, which is no coincidence.
 _RUN_LENGTH = 3
 
 
 class TrainingFile:
-    """The bytes of a file to upload, and a name that only these bytes have."""
+    """The content of a file to upload, and a name derived from it."""
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
         buffer = io.BytesIO()
         try:
             self.examples = write_jsonl(examples, buffer)
         except (TypeError, ValueError) as error:
-            # The JSON encoder's errors can show a value.
+            # The JSON encoder's errors may quote a value.
             msg = (
-                f"The examples are not of JSON types ({type(error).__name__}). "
+                f"The examples are not valid as JSON ({type(error).__name__}). "
                 "Nothing was sent."
             )
             raise TrainingDataError(msg) from None
@@ -50,22 +50,23 @@ class TrainingFile:
         self.digest = hashlib.sha256(self.data).hexdigest()
         self.name = uploaded_name(self.digest)
 
-    def scrub(self, said: str) -> str:
-        """Return a server's words without runs of words that the file contains."""
+    def scrub(self, answer: str) -> str:
+        """Return a server's text without consecutive words from the file."""
         text = self.data.decode().casefold()
-        words = list(re.finditer(r"\w+", said))
+        words = list(re.finditer(r"\w+", answer))
         private: set[int] = set()
         for start in range(len(words) - _RUN_LENGTH + 1):
-            run = said[words[start].start() : words[start + _RUN_LENGTH - 1].end()]
+            run = answer[words[start].start() : words[start + _RUN_LENGTH - 1].end()]
             if json.dumps(run, ensure_ascii=False)[1:-1].casefold() in text:
                 private.update(range(start, start + _RUN_LENGTH))
         for number in sorted(private, reverse=True):
-            said = f"{said[: words[number].start()]}…{said[words[number].end() :]}"
-        return said
+            word = words[number]
+            answer = f"{answer[: word.start()]}…{answer[word.end() :]}"
+        return answer
 
 
 def uploaded_name(digest: str) -> str:
-    """Return the name under which a file is uploaded, from its SHA-256."""
+    """Return the name of an uploaded file, from its SHA-256."""
     return f"chatexports-{digest[:_NAME_DIGITS]}.jsonl"
 
 
@@ -118,7 +119,7 @@ def _require_agreement(
             "Nothing was sent. Use fewer examples or epochs, or raise the limit."
         )
         raise TrainingBudgetError(msg)
-    # Truth is not enough: a text such as "n" is not a yes.
+    # Other true values are not enough: a function may return "n".
     if settings.confirm is not None and settings.confirm(estimate) is not True:
         msg = (
             f"The job was not confirmed ({size}, about {estimate.billed_tokens:,} "
@@ -127,30 +128,30 @@ def _require_agreement(
         raise TrainingBudgetError(msg)
 
 
-# Which jobs were given a file
+# Jobs of a file
 
 
 @dataclass(frozen=True)
 class JobUse:
-    """A fine-tuning job that was given a version of a dataset."""
+    """A fine-tuning job that used a version of a dataset."""
 
     id: str
     status: str
     base_model: str
     tuned_model: str | None
-    """The model that the job made: what is left to delete."""
+    """The tuned model, which you may want to delete."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON types."""
+        """Return the fields in JSON types."""
         return asdict(self)
 
 
 def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
-    """Find the jobs on a server that were given one of these files.
+    """Find the jobs on a server that used one of these files.
 
     Args:
         client: A client of the server.
-        hashes: SHA-256 of files, as a `ForgetReport` has them.
+        hashes: The SHA-256 of files, as in a `ForgetReport`.
 
     Returns:
         The jobs, in the server's order.
@@ -163,7 +164,7 @@ def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
 def jobs_that_used(
     hashes: Collection[str], jobs: Iterable[Mapping[str, Any]], files: Mapping[str, str]
 ) -> list[JobUse]:
-    """Find jobs that were given one of these files, by `files` (id to name) or hash."""
+    """Find jobs that used one of these files, by `files` (names by id) or hash."""
     names = {uploaded_name(digest) for digest in hashes}
     found = []
     for job in jobs:

@@ -37,21 +37,21 @@ if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
 _EVENT = "fine_tuning_event"
-# Traces can leave the machine: they hold counts and ids, never the examples.
+# Traces may leave the machine, so they contain counts and ids, but no examples.
 _TRACED_INPUT = {"input": ""}
 
 
 class ChatFineTuner(FineTunerSettings):
     """Fine-tune a chat model on any server that speaks OpenAI's protocol.
 
-    A Runnable from examples, sessions, a loader or a JSONL path to a chat model. Where
-    the server keeps the metadata of jobs, there is exactly one job for the same data
-    and settings: after a lost answer, a killed process, or a second call it is found.
+    A Runnable from examples, sessions, a loader or a JSONL path to a chat model. If the
+    server stores the metadata of jobs, the same data and settings have exactly one job,
+    which is found after a lost answer, a killed process, or by a second call.
 
-    Compose the tuner itself, `(steps | tuner).invoke(loader)`, never inside a function:
-    LangChain invokes a Runnable that a function returns, so a lambda or `@chain` around
-    `tuner.invoke` would send the sessions to the tuned model as a prompt. In functions
-    use `submit`.
+    Compose the tuner itself, as in `(steps | tuner).invoke(loader)`. Do not wrap it in
+    a function: LangChain invokes a Runnable that a function returns, so a lambda or
+    `@chain` around `tuner.invoke` would send the sessions to the tuned model as a
+    prompt. In functions, use `submit`.
     """
 
     _retry: Any = PrivateAttr(default=None)
@@ -65,10 +65,10 @@ class ChatFineTuner(FineTunerSettings):
             input: Training examples, a chat loader, sessions, lists of messages or of
                 role dicts, or the path of a JSONL file.
             config: LangChain's config.
-            **kwargs: None are known; settings belong to the tuner.
+            **kwargs: Not supported; settings belong to the tuner.
 
         Returns:
-            A `ChatOpenAI` bound to the tuned model, the server and the key.
+            A `ChatOpenAI` with the tuned model, the server and the key.
 
         Raises:
             TrainingDataError: If the examples break the format's rules.
@@ -81,7 +81,7 @@ class ChatFineTuner(FineTunerSettings):
         def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:
             callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
             job = self._new_job(input)
-            for item in job.connection.paced(job.fine_tune()):
+            for item in job.connection.run(job.fine_tune()):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
@@ -90,7 +90,7 @@ class ChatFineTuner(FineTunerSettings):
             return models[0] if traces_outputs(config) else job.counts(run)
 
         call = partial(self._call_with_config, fine_tune, _TRACED_INPUT, config)
-        # Inside of the tuner's run: LangChain's own retry records its input in traces.
+        # Retry inside the run: LangChain's own retry would trace its input.
         (self._retry._sync_retrying(reraise=True)(call) if self._retry else call())  # noqa: SLF001
         return models[0]
 
@@ -106,7 +106,7 @@ class ChatFineTuner(FineTunerSettings):
         ) -> Any:
             callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
             job = await run_in_executor(None, self._new_job, input)
-            async for item in job.connection.apaced(job.fine_tune()):
+            async for item in job.connection.arun(job.fine_tune()):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
@@ -121,22 +121,22 @@ class ChatFineTuner(FineTunerSettings):
         return models[0]
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
-        """Create the job, or find it, and do not wait for its end.
+        """Create or find the job, without waiting for its end.
 
         Args:
             input: As for `invoke`.
 
         Returns:
-            The run; the job exists.
+            The run of the job.
         """
         job = self._new_job(input)
-        (run,) = job.connection.paced(job.submit())
+        (run,) = job.connection.run(job.submit())
         return run  # type: ignore[no-any-return] # a run
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
-        """Create the job, or find it, and do not wait for its end."""
+        """Create or find the job, without waiting for its end."""
         job = await run_in_executor(None, self._new_job, input)
-        (run,) = [run async for run in job.connection.apaced(job.submit())]
+        (run,) = [run async for run in job.connection.arun(job.submit())]
         return run  # type: ignore[no-any-return] # a run
 
     def get(self, job_id: str) -> FineTuningRun:
@@ -146,7 +146,7 @@ class ChatFineTuner(FineTunerSettings):
             job_id: The job's id, from `FineTuningRun.id`.
 
         Returns:
-            The run, as the server has it now.
+            The run, with its current state.
         """
         connection = self._connection()
         connection.job_id = job_id
@@ -160,10 +160,10 @@ class ChatFineTuner(FineTunerSettings):
         return await run_in_executor(None, self.get, job_id)
 
     def _new_job(self, given: TrainingInput) -> NewJob:
-        """Do all that can fail before the first request."""
+        """Check everything that can fail before the first request."""
         from langchain_chatexports.finetuning.chat_model import chat_model
 
-        # The time of reading the examples is a part of the timeout.
+        # The timeout includes reading the examples.
         connection = self._connection()
         files = training_files(self, given)
         try:
@@ -180,13 +180,13 @@ class ChatFineTuner(FineTunerSettings):
     # LangChain
 
     def with_retry(self, **options: Any) -> ChatFineTuner:
-        """Repeat calls that could not be made or waited for; they find their job.
+        """Retry if the server is unavailable, or after a timeout.
 
-        Other errors are repeated only if they are named: after a job that failed or was
-        cancelled the same call creates a new one.
+        Name other errors with care: after a failed or cancelled job, the same call
+        creates a new one.
 
         Args:
-            **options: As for any Runnable; `retry_if_exception_type` is
+            **options: As for any Runnable. `retry_if_exception_type` defaults to
                 `FineTuningUnavailableError` and `FineTuningTimeoutError`.
 
         Returns:
@@ -199,7 +199,7 @@ class ChatFineTuner(FineTunerSettings):
         return tuner
 
     def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
-        """Put something before the tuner; a loader is its input instead."""
+        """Compose with a Runnable; a loader is an error, since it is an input."""
         if isinstance(other, BaseChatLoader):
             msg = (
                 "A chat loader is not a Runnable: write tuner.invoke(loader), or "
@@ -210,7 +210,7 @@ class ChatFineTuner(FineTunerSettings):
 
 
 def _refuse_arguments(kwargs: dict[str, Any]) -> None:
-    # `bind(n_epochs=3)` must not be ignored in silence.
+    # `bind(n_epochs=3)` must not be ignored silently.
     if kwargs:
         msg = (
             f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to the "
@@ -220,5 +220,5 @@ def _refuse_arguments(kwargs: dict[str, Any]) -> None:
 
 
 def _jsonable(event: Any) -> Any:
-    # A warning about a field of another type would show what is in it.
+    # A warning about a field of another type would quote its value.
     return event.model_dump(mode="json", warnings=False)

@@ -1,6 +1,6 @@
-"""Find private data in chats: names of the export, numbers, addresses, secrets.
+"""Find private data in chats: names in the export, numbers, addresses, secrets.
 
-`Redact` in `langchain_chatexports.steps` puts the parts together.
+The step `Redact` in `langchain_chatexports.steps` applies it.
 """
 
 from langchain_chatexports.redaction.key_file import (

@@ -1,4 +1,4 @@
-"""Find private numbers, addresses and secrets with the patterns, in four languages."""
+"""Find private numbers, addresses and secrets with patterns, in four languages."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,7 +15,7 @@ _MIN_PHONE_DIGITS = 7
 def find_patterns(text: str, home: tuple[str, ...] = ()) -> list[Span]:
     """Find private numbers, addresses and secrets in a text; spans may overlap.
 
-    National telephone numbers of the regions of `home` count however they are written.
+    In the regions of `home`, national telephone numbers may have any form.
     """
     form = comparable(text)
     return form.as_written(_found(form.text, home))
@@ -59,9 +59,9 @@ def _ibans(text: str) -> Iterator[Span]:
     from stdnum import iban
 
     for match in p.IBAN.finditer(text):
-        # Words may follow, which look like groups of it.
+        # The words that follow may look like groups of it.
         for group in p.END_OF_IBAN.finditer(match[0]):
-            # The checks of single countries refuse accounts that exist.
+            # The checks of some countries refuse valid accounts.
             if iban.is_valid(match[0][: group.end()], check_country=False):
                 yield Span(match.start(), match.start() + group.end(), "account")
                 break
@@ -94,7 +94,7 @@ def _passwords(text: str) -> Iterator[Span]:
         group = match.lastgroup or "word"
         start = match.start(group)
         end = start + len(match[group].rstrip(p.QUOTES_AND_STOPS))
-        # Bounded: all of what follows would be read for each password.
+        # Bounded, or the rest of the text would be read for each password.
         is_last = not text[end : end + 60].strip(f"{p.QUOTES_AND_STOPS} ")
         word = text[start:end]
         if group == "quoted" or _looks_chosen(match["sign"], word, is_last=is_last):

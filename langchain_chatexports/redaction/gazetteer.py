@@ -32,8 +32,8 @@ _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff"
 _UNSPACED_RUN = re.compile(
     f"[{_HAN}]+|[\u3040-\u309f]+|[\u30a0-\u30ff]+|[\uac00-\ud7af]+|[\u0e00-\u0e7f]+"
 )
-# A name of three is one and two, or two and one; a longer one begins with two or three
-# for the family.
+# A name of three characters is one and two, or two and one; a longer one begins with a
+# family name of two or three.
 _CAN_SPLIT = re.compile(f"[{_HAN}]{{3,6}}|[\uac00-\ud7af]{{3,4}}")
 _FAMILY_NAME_LENGTHS = {3: (1, 2), 4: (2,), 5: (2, 3), 6: (2, 3)}
 _HONORIFICS = frozenset(("さん", "ちゃん", "くん", "さま", "先生", "선생님", "คุณ", "พี่"))
@@ -52,7 +52,7 @@ _BEFORE_A_TIME = re.compile(
     re.IGNORECASE,
 )
 _AFTER_A_TIME = re.compile(r"(?: the)?,? \d")
-# At the beginning of a sentence: a call ("Mark, …"), or a verb of people ("Mark said").
+# At the start of a sentence: an address ("Mark, …"), or a verb ("Mark said").
 _AFTER_A_PERSON = re.compile(
     r"[,!?]"
     r"| (?:says|said|told|asks|asked|called|texted|wants|thinks|knows|wrote|sent|forgot"
@@ -74,21 +74,21 @@ _DIGITS = "0123456789"
 class Gazetteer:
     """The names of an export: full names, their single words, nicknames and handles.
 
-    Words are found without regard to case and accents, however these are encoded, and
-    with a genitive too. A name that is also a word of a language (`Mark`, `Rose`,
-    `Sol`) is found where it is capitalized inside a sentence, or called, or beside its
-    full name. Full names are also found without the space, as in addresses of pages.
+    Case, accents and their encoding do not matter, and genitives are found as well. A
+    name that is also a common word (`Mark`, `Rose`, `Sol`) is found if it is
+    capitalized inside a sentence, used to address a person, or part of a full name.
+    Full names are also found without the space, as in addresses of web pages.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Initialize with names, nicknames and handles, as the export writes them."""
+        """Initialize with names, nicknames and handles, as written in the export."""
         self.surfaces: dict[str, str] = {}
         """The first spelling of each word and handle, by its folded form."""
         self.aliases: dict[str, str] = {}
-        """Words by how they are spelled too (folded): umlauts, `OBrien`."""
+        """The word of each alternative spelling (folded): umlauts, `OBrien`."""
         self._words: set[str] = set()
         self._glued: set[str] = set()
-        # The kind by the folded words of a name, and their numbers by its first word.
+        # The kind of a name by its folded words, and their number by the first word.
         self._phrases: dict[tuple[str, ...], str] = {}
         self._lengths: dict[str, set[int]] = {}
         unspaced: set[str] = set()
@@ -102,8 +102,8 @@ class Gazetteer:
         self._unspaced = re.compile("|".join(longest_first)) if unspaced else None
 
     def find(self, text: str) -> list[Span]:
-        """Find the names in a text: a span a word (`name`), and one a `handle`."""
-        # Most texts hold none of them: one set operation decides.
+        """Find the names in a text: a span for each word (`name`) and each `handle`."""
+        # A set operation excludes most texts.
         plain = folded(text)
         forms = word_pattern(plain).findall(plain)
         has_none = self._signs.isdisjoint(form.rstrip(_DIGITS) for form in forms)
@@ -193,7 +193,7 @@ class Gazetteer:
 
     def _is_together(self, text: str, taken: Sequence[Word], kind: str) -> bool:
         if kind == "handle":
-            # Its signs count: "cool cat" is not @cool_cat.
+            # Compare signs: "cool cat" is not @cool_cat.
             return folded(text[taken[0].start : taken[-1].end]) in self.surfaces
         gaps = (text[before.end : after.start] for before, after in pairwise(taken))
         return all(len(gap) <= _MAX_GAP and "\n" not in gap for gap in gaps)
@@ -218,7 +218,7 @@ class Gazetteer:
             yield Span(start, end - 1, "name")
 
     def _is_name_with_digits(self, text: str, found: Word) -> bool:
-        """Return whether a word is `katherinewebb99`, or `ann92` behind an `@`."""
+        """Return whether a word is like `katherinewebb99`, or `ann92` after `@`."""
         bare = found.word.rstrip(_DIGITS)
         if bare == found.word:
             return False
@@ -229,14 +229,14 @@ class Gazetteer:
         return bare in self._words and (is_called or is_long)
 
     def _is_genitive(self, word: str) -> bool:
-        # German writes it without an apostrophe.
+        # German has no apostrophe.
         stem = word[:-1]
         is_name = stem in self._words and stem not in COMMON_WORDS
         return is_name and word[-1] == "s" and len(stem) >= _MIN_FOR_GENITIVE
 
 
 def name_words(name: str) -> list[str]:
-    """Return a name's words without titles, particles and initials, or all of them."""
+    """Return a name's words without titles, particles and initials, if any are left."""
     words = [word.word for word in words_of(name)]
     telling = [
         word
@@ -249,7 +249,7 @@ def name_words(name: str) -> list[str]:
 
 
 def is_handle(name: str) -> bool:
-    """Return whether a name is one word with digits or signs, as a user name is."""
+    """Return whether a name is one word with digits or signs, like a user name."""
     name = comparable(name).text.strip()
     return bool(_HANDLE_SIGNS.search(name)) and not any(c.isspace() for c in name)
 
@@ -261,7 +261,7 @@ def bare_handle(name: str) -> str:
 
 
 def is_number(name: str) -> bool:
-    """Return whether a name is a telephone number, or a short one of a service."""
+    """Return whether a name is a telephone number, or the short number of a service."""
     return bool(_NUMBER.fullmatch(comparable(name).text.strip()))
 
 
@@ -270,9 +270,9 @@ def _forms(words: Sequence[Word]) -> tuple[str, ...]:
 
 
 def _unspaced_parts(word: str) -> set[str]:
-    """Return the parts of a full name in a script without spaces, of two letters up."""
+    """Return the parts of a full name without spaces, of two or more letters."""
     runs = [run for run in _UNSPACED_RUN.findall(word) if len(run) <= _MAX_UNSPACED]
-    # A change of script separates them.
+    # Parts are separated by a change of script.
     parts = set(runs) if len(runs) > 1 else set()
     for run in filter(_CAN_SPLIT.fullmatch, runs):
         for length in _FAMILY_NAME_LENGTHS[len(run)]:
@@ -281,7 +281,7 @@ def _unspaced_parts(word: str) -> set[str]:
 
 
 def _is_written_as_name(text: str, found: Word) -> bool:
-    """Return whether a word that is also a common one looks like a name here."""
+    """Return whether a word that is also common looks like a name here."""
     word, start, end = found
     if not text[start].isupper():
         return False
@@ -293,7 +293,7 @@ def _is_written_as_name(text: str, found: Word) -> bool:
     if word not in SENTENCE_OPENERS:
         return True
     before = nearby.rstrip(" \t")[-1:]
-    # Among capitals they say nothing.
+    # In all capitals, case shows nothing.
     around = text[max(0, start - _AROUND) : end + _AROUND]
     is_shouted = len(word) < len(around) and around.isupper()
     if before and not is_shouted:

@@ -1,4 +1,4 @@
-"""The key file: a secret key, the originals of its stand-ins, and undoing with them."""
+"""The key file of a redaction: a secret key, and the originals of its stand-ins."""
 
 import json
 import re
@@ -27,16 +27,16 @@ _STAND_IN = re.compile(
 
 @dataclass(frozen=True)
 class RedactionKey:
-    """A key and the stand-ins made with it, as private as the export.
+    """A key and the originals by stand-in, as private as the export.
 
-    Neither is in the `repr`.
+    The `repr` shows neither.
     """
 
     key: str = field(repr=False)
     stand_ins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def write(self, path: str | Path) -> None:
-        """Write the key file, for its owner only, whole or not at all.
+        """Write the key file completely or not at all, readable by its owner only.
 
         Args:
             path: The file to write or replace.
@@ -58,7 +58,7 @@ def key_for(path: str | Path) -> RedactionKey:
     """Read a key file, or return a new key if there is none; nothing is written.
 
     Raises:
-        ExportFormatError: If there is something else at the path.
+        ExportFormatError: If the file is not a key file.
     """
     path = Path(path).expanduser()
     return read_key_file(path) if path.exists() else RedactionKey(new_key())
@@ -85,7 +85,7 @@ def read_key_file(path: str | Path) -> RedactionKey:
         msg = f"There is no key file at {path}. Name the one that the redaction wrote."
         raise ExportNotFoundError(msg, path=path) from error
     except (KeyError, TypeError, ValueError, RecursionError, IsADirectoryError):
-        pass  # The decoder's errors show what is in the file.
+        pass  # The decoder's errors quote the file.
     msg = (
         f"{path} is not a key file that this version can read. Name the file that the "
         "redaction wrote, or a new one."
@@ -94,15 +94,15 @@ def read_key_file(path: str | Path) -> RedactionKey:
 
 
 def restore(text: str, undo_map: Mapping[str, str]) -> str:
-    """Put back what was replaced in a text, such as a model's answer.
+    """Restore the originals in a text, such as a model's answer.
 
     Args:
         text: The text.
-        undo_map: What `Redact.undo_map` returned, or a key file's `stand_ins`.
+        undo_map: The result of `Redact.undo_map`, or the `stand_ins` of a key file.
 
     Returns:
-        The text with the original names and numbers. A number that occurs in several
-        spellings comes back in the first one that was met.
+        The text with the original names and numbers. A number with several spellings
+        is restored in the first one.
     """
 
     def original(match: re.Match[str]) -> str:
@@ -112,7 +112,7 @@ def restore(text: str, undo_map: Mapping[str, str]) -> str:
         name = undo_map.get(in_case_of("Name", found))
         if name is None:
             return found
-        # A capitalized stand-in gives the name as the export writes it.
+        # A capitalized stand-in is restored as written in the export.
         return name if found.istitle() else in_case_of(found, name)
 
     return _STAND_IN.sub(original, text)

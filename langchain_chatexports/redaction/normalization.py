@@ -1,4 +1,4 @@
-"""Normalize text for comparing, and map places in it back to the original."""
+"""Normalize text for comparison, and map positions in it back to the original."""
 
 import re
 import unicodedata
@@ -22,7 +22,7 @@ _TRAILING = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 # Unicode's stream-safe format (UAX 15): sorting marks takes quadratic time.
 _MAX_MARKS = 30
-# Letters with a stroke or without a dot have no decomposition.
+# Unicode does not decompose letters with a stroke or without a dot.
 _STROKES = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ŧ": "t"}
     | {"æ": "ae", "œ": "oe", "þ": "th"}
@@ -34,13 +34,13 @@ _VOWEL_SIGNS = "".join(
     for sign in map(chr, chain(range(0x900, 0x1D00), range(0xA800, 0xAC00)))
     if unicodedata.category(sign)[0] == "M" and not unicodedata.combining(sign)
 )
-# With vowel signs: takes several times as long.
+# With vowel signs, which takes several times as long.
 _WORD = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*")
 _FIRST_VOWEL_SIGN = "\u0900"
 
 
 class Word(NamedTuple):
-    """A word: its form for comparing, and its place in the text as it stands."""
+    """A normalized word, and its position in the original text."""
 
     word: str
     start: int
@@ -48,14 +48,14 @@ class Word(NamedTuple):
 
 
 class Comparable(NamedTuple):
-    """A text in its form for comparing, and where each character of it came from."""
+    """A normalized text, and the original position of each character."""
 
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
 
     def as_written(self, spans: Iterable[Span]) -> list[Span]:
-        """Return spans of the form as spans of the text as it stands."""
+        """Convert spans of the normalized text to spans of the original."""
         return [
             Span(self.starts[span.start], self.ends[span.end - 1], span.kind)
             for span in spans
@@ -63,12 +63,12 @@ class Comparable(NamedTuple):
         ]
 
 
-@lru_cache(maxsize=4)  # Patterns and names look at one text, one after the other.
+@lru_cache(maxsize=4)  # Patterns and names are searched in the same text.
 def comparable(text: str) -> Comparable:
-    """Return a text in its form for comparing; case and accents stay.
+    """Normalize a text for comparison; case and accents are kept.
 
-    Characters are composed, digits are ASCII's, spaces and hyphens are of one kind,
-    letters of other widths and fonts are plain ones, invisible characters are gone.
+    Characters are composed, digits, spaces and hyphens become those of ASCII, letters
+    of other widths and fonts become plain, and invisible characters are removed.
     """
     if text.isascii() or _is_usual(text):
         return Comparable(text, range(len(text)), range(1, len(text) + 1))
@@ -94,13 +94,13 @@ def words_of(text: str) -> list[Word]:
 
 
 def word_pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of words in a text that is in its form for comparing."""
+    """Return the pattern of words in a normalized text."""
     has_vowel_signs = not text.isascii() and max(text) >= _FIRST_VOWEL_SIGN
     return _WORD if has_vowel_signs else _PLAIN_WORD
 
 
 def folded(word: str) -> str:
-    """Return a word without its case and accents, in its form for comparing."""
+    """Return a normalized word without case and accents."""
     if word.isascii():
         return word.lower()
     plain = unicodedata.normalize("NFKD", comparable(word).text)
@@ -132,7 +132,7 @@ def _plain(cluster: str) -> str:
     characters = "".join(map(_plain_character, cluster))
     if len(characters) == 1:
         return characters
-    # Marks that no letter is composed with would split a word.
+    # Remaining combining marks would split a word.
     return _without_accents(unicodedata.normalize("NFC", characters))
 
 
@@ -146,8 +146,8 @@ def _plain_character(character: str) -> str:
     if character in _HYPHENS:
         return "-"
     plain = unicodedata.normalize("NFKC", character)
-    # Not the superscripts and fractions: `m²` and `3º` stay as they are.
+    # Keep superscripts and fractions, such as `m²` and `3º`.
     if unicodedata.decomposition(character).startswith(("<super", "<sub", "<frac")):
         return character
-    # Signs change in their fullwidth form only, such as the commercial at.
+    # Change signs in fullwidth form only, such as the at sign.
     return plain if plain.isalnum() or "\uff00" <= character <= "\uffef" else character

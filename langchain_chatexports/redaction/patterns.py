@@ -1,13 +1,13 @@
 """Regular expressions for private data: numbers, links, secrets, addresses.
 
-They are matched against normalized texts (see `normalization`): digits are ASCII,
-spaces and hyphens are of one kind, and Hindi has no viramas.
+They are matched against normalized texts (see `normalization`): digits, spaces and
+hyphens are those of ASCII, and Hindi has no viramas.
 
-Every pattern takes time linear in the text: whatever repeats is bounded or is not
-followed by what it could match itself. A property test holds this for all of them.
+Every pattern takes linear time: a repetition is bounded, or what follows it cannot
+match the repeated part. A property test checks this for all patterns.
 """
 
-# ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.
+# ruff: noqa: RUF001 - Russian letters
 
 import re
 from typing import NamedTuple
@@ -26,7 +26,7 @@ LINK_END = ".,;:!?)]}*_"
 SECRET_IN_LINK = re.compile(
     # A user with a password.
     r"^\w{1,20}://[^/?#\s:@]*:[^/?#\s@]*@"
-    # Whoever has the link is let in.
+    # Anyone with the link has access.
     r"|^https?://(?:[a-z\d-]+\.)*(?:chat\.whatsapp\.com|discord\.gg|zoom\.us/j|"
     r"meet\.google\.com|docs\.google\.com|drive\.google\.com|dropbox\.com/s|1drv\.ms|"
     r"icloud\.com|wetransfer\.com|we\.tl|t\.me/(?:joinchat/|\+))"
@@ -42,7 +42,7 @@ SECRET_PARAMETER = re.compile(
     re.IGNORECASE,
 )
 
-# Pages of people, by their site; the group is who it is.
+# Pages of people, by site; the group is the person.
 PAGE_OF_PERSON = re.compile(
     r"(?<![\w.@-])(?:https?://)?(?:(?:www|m|mobile|web)\.)?"
     r"(?:(?:t\.me|telegram\.(?:me|dog)|instagram\.com(?:/stories)?|facebook\.com|fb\.com"
@@ -60,7 +60,7 @@ PAGE_OF_PERSON = re.compile(
     re.IGNORECASE,
 )
 
-# Keys of programs and services, by the beginnings that their makers document.
+# Keys of programs and services, by their documented prefixes.
 _SECRETS = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z0-9 ]{0,40}-----)?"
@@ -89,7 +89,7 @@ _WALLET = re.compile(
     r"|[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})(?!\w)"
 )
 
-# Numbers with check digits; python-stdnum decides.
+# Numbers with check digits, which python-stdnum verifies.
 CARD = re.compile(r"(?<![A-Za-z\d_+.,-])[2-6](?:[ ./-]{0,3}\d){12,18}(?!\d)")
 IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]){11,30}", re.IGNORECASE)
 END_OF_IBAN = re.compile(r"(?<=.{14})[A-Z\d](?![A-Z\d])", re.IGNORECASE)
@@ -155,7 +155,7 @@ PASSWORD = re.compile(
     r"(?:[\"'“„«](?P<quoted>[^\"'”“»\n]{3,60})|(?P<word>[^\s\"'“„«]{4,60}))",
     re.IGNORECASE,
 )
-# With nothing between them: a word of letters and digits.
+# A word of letters and digits directly after it.
 BARE_PASSWORD = re.compile(
     r"\b(?:pw|pwd|passwd|password|passcode|passwort|kennwort|contrase[nñ]a|mot de passe"
     r"|mdp|senha|wachtwoord|hasło|lösenord|şifre|пароль)[ \t]"
@@ -183,7 +183,7 @@ _ENGLISH = (
     rf"(?:,? {_BRITISH_POSTCODE}|(?:,? [A-Z]{{2}})?(?: \d{{5}}\b)?))?"
     r"|(?<![\w.,:/-])\d{1,5}[a-z]? (?:[a-z]{3,30} ){1,2}(?:street|avenue|road|lane)\b"
 )
-# A compound with hyphens is one word: nothing in it can split in two ways.
+# A compound with hyphens is one word, so that no part of it matches in two ways.
 _GERMAN = (
     rf"(?<![\w.'\u2019-])(?:{_NAME} ){{0,2}}"
     r"(?:[\w-]{3,40}(?:(?i:stra(?:ß|ss)e)|str\.?)"
@@ -219,13 +219,13 @@ _ADDRESSES = {
 
 
 class Rule(NamedTuple):
-    """A pattern whose group, or whole match, is private."""
+    """A pattern whose group, or complete match, is private."""
 
     kind: str
     pattern: re.Pattern[str]
     min_digits: int = 0
     hints: tuple[str, ...] = ()
-    """What a text must hold one of, in lower case."""
+    """Lower-case substrings, one of which a text must contain."""
 
 
 RULES = (
@@ -241,4 +241,4 @@ RULES = (
         for hints, pattern in _ADDRESSES.items()
     ),
 )
-"""What needs no further check."""
+"""The patterns that need no further check."""

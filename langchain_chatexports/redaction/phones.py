@@ -1,11 +1,11 @@
-"""Find telephone numbers: by their shape, behind a word, or known to `phonenumbers`.
+"""Find telephone numbers: by their form, after a word, or with `phonenumbers`.
 
-Nearly any 8 digits are a national number somewhere. So one counts in the regions below
-if it is grouped as people write it there, in the regions of the export's own contacts
-however it is written, and anywhere behind a word for telephones.
+Nearly any 8 digits are a national number somewhere. So national numbers are found in
+the regions below if they are grouped as usual there, in the regions of the export's
+contacts in any form, and everywhere after a word for telephones.
 """
 
-# ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.
+# ruff: noqa: RUF001 - Russian letters
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ from itertools import pairwise
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.redaction.spans import Span, without_spans
 
-# Regions that write national numbers without a zero before them; and those with mobiles
-# that count without groups, too.
+# Regions whose national numbers have no leading zero; and those whose mobile numbers
+# are found without groups.
 _REGIONS = (
     *("BR", "CL", "CN", "CZ", "DK", "ES", "IN"),
     *("IT", "MX", "NO", "PL", "PT", "RU"),
@@ -50,7 +50,7 @@ LABELED = re.compile(
     r"(\d(?:[ .\-()/]{0,2}\d){6,13})(?![A-Za-z\d_€$£%]|[.,]\d)",
     re.IGNORECASE,
 )
-"""A number of any region behind a word for telephones; the group is the number."""
+"""A number of any region after a word for telephones; the group is the number."""
 
 _NO_PHONE_BEFORE = re.compile(
     r"(?:\b(?:order|invoice|tracking|ticket|booking|reference|ref|case|serial|model|id"
@@ -84,7 +84,7 @@ def check_extra() -> None:
 
 
 def home_regions(numbers: Iterable[str]) -> tuple[str, ...]:
-    """Return the regions of `+47 …` numbers that write national ones without a zero."""
+    """Return the regions of international numbers that have no leading zero."""
     import phonenumbers
 
     regions = set()
@@ -101,7 +101,7 @@ def home_regions(numbers: Iterable[str]) -> tuple[str, ...]:
 
 
 def find_phones(text: str, home: tuple[str, ...] = ()) -> list[Span]:
-    """Find telephone numbers in a normalized text; those of `home` in any groups."""
+    """Find telephone numbers in a normalized text; those of `home` in any form."""
     found = [
         Span(*match.span(pattern.groups), "phone")
         for pattern in (*SHAPES, LABELED)

@@ -18,8 +18,7 @@ _EXACT_KINDS = frozenset({"link", "password", "path", "secret"})
 class Pseudonyms:
     """Makes the same stand-in for the same original, in any order and any process.
 
-    Without the key a stand-in cannot be traced to its original. There is no state
-    between calls.
+    Without the key, a stand-in does not reveal its original.
     """
 
     def __init__(self, key: str) -> None:
@@ -28,7 +27,7 @@ class Pseudonyms:
     def name(self, word: str) -> str:
         """Return a pronounceable word for one word of a name.
 
-        Accents of the word make no difference; the result has its case.
+        Accents do not matter; the result has the case of the word.
         """
         number = int.from_bytes(self._digest("name", folded(word))[:4], "big")
         letters = []
@@ -40,12 +39,12 @@ class Pseudonyms:
     def placeholder(self, kind: str, text: str) -> str:
         """Return a placeholder such as `[phone-0c9d4b51aa]`.
 
-        Two spellings of one number (by spaces, hyphens or brackets) have the same.
+        Spaces, hyphens and brackets in a number do not matter.
         """
         return f"[{kind}-{self._digest(kind, _canonical(kind, text)).hex()}]"
 
     def identifier(self, text: str) -> str:
-        """Return an id for an id."""
+        """Return the stand-in of an id."""
         return f"chat-{self._digest('id', text).hex()}"
 
     def _digest(self, kind: str, text: str) -> bytes:

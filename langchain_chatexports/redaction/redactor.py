@@ -1,4 +1,4 @@
-"""Replace private data in texts, names, ids and all other fields of a session."""
+"""Replace private data in texts, names, ids and other fields of a session."""
 
 import re
 from collections import Counter
@@ -26,20 +26,20 @@ from langchain_chatexports.redaction.words import LABELS
 _PART_OF_ID = re.compile(r"(?:#\d{1,9}){1,4}\Z")
 _SUFFIX = re.compile(r"\.[A-Za-z\d]{1,8}\Z")
 _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
-# Ids that hold no name: hexadecimal digits and hyphens, as in a UUID.
+# Ids without names: hexadecimal digits and hyphens, as in a UUID.
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
 _MIN_PRIVATE_NUMBER = 10**6
 _MAX_IN_DIGITS = 10**40
 _BYTES_OF_PARTS = frozenset({"data", "base64"})
 
-# What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
+# The contents of `additional_kwargs` and metadata, by key; other keys are unknown.
 _KEYS_BY_FIELD = {
     "name": (
         "sender actor owner author participants members contacts handle handles "
         "nickname nicknames username display_name"
     ),
     "session id": "thread_id conversation_id chat_id",
-    # A reply may be linked by a bare id.
+    # `reply_to` may be a plain id.
     "message id": "id message_id message_ids reply_to",
     "path": (
         "attachments path file filename file_name folder source thumbnail "
@@ -55,7 +55,7 @@ _FIELDS = {key: field for field, keys in _KEYS_BY_FIELD.items() for key in keys.
 
 
 class Redactor:
-    """Replaces private data, always in the same way."""
+    """Replaces private data consistently."""
 
     record: dict[str, str] | None = None
     """If set, collects the original of each stand-in."""
@@ -81,12 +81,12 @@ class Redactor:
         }
 
     def spans(self, text: str) -> list[Span]:
-        """Find what is private in a text, each character at most once."""
+        """Find private data in a text, as spans without overlap."""
         found = find_patterns(text, self._home) + self.gazetteer.find(text)
         return without_overlap(found)
 
     def text(self, text: str) -> str:
-        """Replace what is private in a text."""
+        """Replace private data in a text."""
         spans = self.spans(text)
         if not spans:
             return text
@@ -94,21 +94,21 @@ class Redactor:
         return self._replaced(text, spans)
 
     def session(self, session: ChatSession) -> ChatSession:
-        """Replace what is private in a session."""
+        """Replace private data in a session."""
         redacted: dict[str, Any] = {"messages": []}
         for key, value in cast("Mapping[str, Any]", session).items():
             if key == "messages":
                 redacted[key] = [self._message(message) for message in value]
             elif key == "metadata" and isinstance(value, dict):
                 redacted[key] = self._metadata(value)
-            elif key == "functions":  # A program's, not a person's.
+            elif key == "functions":  # Not written by a person.
                 redacted[key] = value
             else:
                 redacted[key] = self.value(value, key)
         return cast("ChatSession", redacted)
 
     def identifier(self, text: str) -> str:
-        """Replace a session's id; the number of a part stays."""
+        """Replace a session's id; the number of a part is kept."""
         part = _PART_OF_ID.search(text)
         end = part.start() if part else len(text)
         stand_in = self.pseudonyms.identifier(text[:end])
@@ -116,16 +116,16 @@ class Redactor:
         return f"{stand_in}{text[end:]}"
 
     def message_id(self, text: str) -> str:
-        """Replace a message's id if it holds private data."""
+        """Replace a message's id if it contains private data."""
         if _PLAIN_ID.fullmatch(text) or not self.spans(text):
             return text
         return self.identifier(text)
 
     def value(self, value: Any, key: str = "") -> Any:
-        """Replace what is private in a JSON value, by the key that it stands under.
+        """Replace private data in a JSON value, depending on its key.
 
-        A string under a key that no loader here writes is read as a text, or as a path
-        if it looks like one. What is not JSON becomes `None`.
+        A string with an unknown key is redacted as text, or as a path if it looks like
+        one. Values that are not JSON become `None`.
         """
         if isinstance(value, str):
             field = _FIELDS.get(key) or ("path" if _looks_like_path(value) else "text")
@@ -142,7 +142,7 @@ class Redactor:
         return None
 
     def names_of_stand_ins(self) -> dict[str, str]:
-        """Return the gazetteer's single words and handles by their stand-ins."""
+        """Return the gazetteer's words and handles by stand-in."""
         return {
             in_case_of("Name", self.pseudonyms.name(surface)): surface
             for surface in self.gazetteer.surfaces.values()
@@ -186,7 +186,7 @@ class Redactor:
         return redacted
 
     def _path(self, value: str) -> str:
-        # Exports name files by the people they are of, in ways that no rule knows.
+        # File names in exports contain names of people in many forms.
         if not value.strip() or value.startswith("data:"):  # An image's bytes.
             return value
         if _IS_LINK.match(value):
@@ -197,11 +197,11 @@ class Redactor:
         return f"{self._stand_in(value[:end], 'path')}{value[end:]}"
 
     def _number(self, value: int) -> int | str:
-        # A telephone number or a person's id; sizes and durations are shorter.
+        # It may be a telephone number or an id; sizes and durations are smaller.
         if abs(value) < _MIN_PRIVATE_NUMBER:
             return value
         self.notes["account"] += 1
-        # Python refuses to write longer ones in digits.
+        # Python refuses to convert larger numbers to decimal.
         text = str(value) if abs(value) < _MAX_IN_DIGITS else hex(value)
         return self._stand_in(text, "account")
 
@@ -247,10 +247,10 @@ class Redactor:
         self._note(stand_in, text)
         return stand_in
 
-    def _named(self, word: str, as_it_stands: str) -> str:
+    def _named(self, word: str, original: str) -> str:
         known = self.gazetteer.aliases.get(folded(word), word)
         stand_in = in_case_of(word, self.pseudonyms.name(known))
-        self._note(in_case_of("Name", stand_in), as_it_stands)
+        self._note(in_case_of("Name", stand_in), original)
         return stand_in
 
     def _note(self, stand_in: str, original: str) -> None:
@@ -268,7 +268,7 @@ def _with_stand_ins(text: str, stand_ins: Iterable[tuple[int, int, str]]) -> str
 
 
 def names_of_session(session: ChatSession) -> set[str]:
-    """Return a session's names: participants, senders, nicknames, handles."""
+    """Return the names in a session: participants, senders, nicknames, handles."""
     metadata = cast("Mapping[str, Any]", session).get("metadata") or {}
     names = {*_names(metadata)}
     if not metadata.get("is_group") and isinstance(metadata.get("title"), str):

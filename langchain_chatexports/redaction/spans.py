@@ -7,11 +7,11 @@ KINDS = (
     *("account", "address", "card", "code", "email", "handle", "link", "name"),
     *("password", "path", "phone", "secret"),
 )
-"""The kinds of private data that are found."""
+"""The kinds of private data."""
 
 
 class Span(NamedTuple):
-    """Private data in a text: the characters from `start` to before `end`."""
+    """Private data in a text, from `start` up to but not including `end`."""
 
     start: int
     end: int
@@ -19,7 +19,7 @@ class Span(NamedTuple):
 
 
 def without_overlap(spans: Iterable[Span]) -> list[Span]:
-    """Sort spans and join those that overlap; the longest part gives the kind."""
+    """Sort spans and join overlapping ones, with the kind of the longest."""
     joined: list[Span] = []
     longest = 0
     for span in sorted(spans):
@@ -38,7 +38,7 @@ def without_overlap(spans: Iterable[Span]) -> list[Span]:
 
 
 def without_spans(text: str, spans: Iterable[Span]) -> str:
-    """Return a text with letters in place of spans."""
+    """Return a text in which spans are replaced by letters."""
     pieces: list[str] = []
     end = 0
     for span in sorted(spans):

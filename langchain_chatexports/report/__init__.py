@@ -1,4 +1,4 @@
-"""Reports about exports, as figures and as one HTML page; counts only.
+"""Reports about exports, as figures or as an HTML page, with counts only.
 
 ```python
 from langchain_chatexports import IMessageChatLoader

@@ -1,6 +1,6 @@
-"""`build_report`: the figures of a report, counted in one pass over exports.
+"""`build_report`: count the figures of a report in one pass over exports.
 
-Memory does not grow with the messages: numbers are kept by how often they occur.
+Memory does not grow with the messages, since equal numbers are counted.
 """
 
 from bisect import bisect_left, bisect_right
@@ -64,20 +64,19 @@ def build_report(
     gap: Gap = "auto",
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
-    """Return counts of what is in exports, and of the examples made from them.
+    """Count the contents of exports, and the examples made from them.
 
     The sessions are read once.
 
     Args:
-        loaders: The loader of an export, or several. Their own steps come before all
-            that is counted.
-        ai: Name or handle, or several names, of the person who becomes the AI; empty
-            for each export's owner.
+        loaders: One or several loaders. Sessions are counted after the loader's steps.
+        ai: One or several names or handles of the person who becomes the AI; empty for
+            each export's owner.
         time_zone: The zone of hours and days, such as `Europe/Berlin`; `local` for this
             machine's.
         anonymous: Leave out names of people and files.
-        gap: The silence at which threads are cut into conversations; `"auto"` finds it
-            in each thread, `None` never cuts.
+        gap: The pause after which threads are split into conversations; `"auto"` finds
+            it in each thread, `None` never splits.
         on_messages: Called after each session with the number of messages read so far.
 
     Returns:
@@ -122,7 +121,7 @@ def build_report(
 
 @dataclass
 class _Numbers:
-    """How often each number occurs, on the AI's side and on that of the others."""
+    """The frequency of each number, for the AI and for the others."""
 
     ai: Counter[int] = field(default_factory=Counter)
     others: Counter[int] = field(default_factory=Counter)
@@ -155,7 +154,7 @@ class _Counts:
     answers: int = 0
     tokens: Counter[int] = field(default_factory=Counter)
     stages: list[Counts] = field(default_factory=list)
-    """What became of the windows, as `Examples`."""
+    """The counts of windows, as `Examples`."""
 
     summaries: list[ExportSummary] = field(default_factory=list)
     steps: list[tuple[Counts, ...]] = field(default_factory=list)
@@ -182,7 +181,7 @@ class _Counts:
         steps = (*prepared.label_steps(), *prepared.window_steps())
         windows = _counted(parts, MergeChatRuns(), as_ai, *steps)
         count_tokens = token_counter("bytes")
-        # Without an AI there are no examples, but all other counts.
+        # Without an AI there are no examples.
         with suppress(SenderNotFoundError):
             for item in trace_examples(
                 windows,
@@ -216,7 +215,7 @@ class _Counts:
             self.lengths.add(size, is_ai=by_ai)
             self.times.add(extra.get("message_time"), is_ai=by_ai)
         known = [pause for pause in pauses_before(messages) if pause is not None]
-        # By their bin: there are as many different pauses as messages.
+        # Count by bin, since nearly all pauses differ.
         self.pauses.update(
             _PAUSE_EDGES[bisect_right(_PAUSE_EDGES, pause) - 1] for pause in known
         )
@@ -262,7 +261,7 @@ def _counted(sessions: Iterator[ChatSession], *steps: SessionTransform) -> Readi
 
 
 def values_of(numbers: Counter[int]) -> Values:
-    """Return percentiles (nearest rank), from how often numbers occur."""
+    """Return percentiles (nearest rank) of counted numbers."""
     ordered = sorted(numbers)
     reached = list(accumulate(numbers[number] for number in ordered))
 
@@ -292,8 +291,8 @@ def _sources(
             name = printable(path.name)
         owner = summary.owner
         if owner is not None:
-            # An owner who wrote nothing is in no list of people.
-            unknown = "somebody without messages" if anonymous else printable(owner)
+            # An owner without messages is not among the people.
+            unknown = "a person without messages" if anonymous else printable(owner)
             owner = aliases.get(owner, unknown)
         yield SourceFigures(
             name=name,

@@ -1,4 +1,4 @@
-"""The figures of a report as pydantic models; counts only, no message text."""
+"""The figures of a report as pydantic models, with counts and no message text."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -13,7 +13,7 @@ class _Figures(BaseModel):
 
 
 class Values(_Figures):
-    """Statistics of numbers; percentiles are by nearest rank, `None` without any."""
+    """Statistics of numbers; percentiles are nearest ranks, `None` without numbers."""
 
     count: int
     median: int | None
@@ -22,14 +22,14 @@ class Values(_Figures):
 
 
 class Sides(_Figures):
-    """Numbers of the AI (the person whom the model learns) and of the others."""
+    """Statistics of the AI's messages, and of the others'."""
 
     ai: Values
     others: Values
 
 
 class Bin(_Figures):
-    """Numbers from `least` to before `below`, which the last bin has not."""
+    """The count of numbers from `least` up to `below`; the last bin has no `below`."""
 
     least: int
     below: int | None
@@ -40,10 +40,10 @@ class PersonFigures(_Figures):
     """One sender."""
 
     name: str
-    """The name in the export, or `Person 1`, … where the report is anonymous."""
+    """The name in the export, or `Person 1`, … if the report is anonymous."""
 
     is_ai: bool
-    """Whether the model learns from this person."""
+    """Whether this person becomes the AI."""
 
     messages: int
     characters: int
@@ -59,10 +59,10 @@ class SourceFigures(_Figures):
     owner: str | None
     owner_found_by: str | None
     threads: int
-    """Conversations as the export has them, with a message kept."""
+    """The number of conversations with a kept message, before splitting."""
 
     found: int
-    """Message rows or records read; `found` = `kept` + the sum of `skipped`."""
+    """The number of records read: the sum of `kept` and all `skipped`."""
 
     kept: int
     skipped: dict[str, int]
@@ -73,24 +73,24 @@ class SourceFigures(_Figures):
 
 
 class StageFigures(_Figures):
-    """What went into one stage and what came out of it, over all exports.
+    """The input and output of a stage, over all exports.
 
-    `found` + the sum of `added` = `kept` + the sum of `skipped`.
+    `found` plus all `added` equals `kept` plus all `skipped`.
     """
 
     name: str
     """The step's class name, or `Export` or `Examples`."""
 
     unit: str
-    """What is counted: `messages`, or `sessions` for the second row of examples."""
+    """The unit: `messages`, or `sessions` for the second row of examples."""
 
     found: int
     kept: int
     skipped: dict[str, int]
-    """What was skipped or merged, by reason."""
+    """The skipped or merged items, by reason."""
 
     added: dict[str, int]
-    """What came out more than once, by reason."""
+    """The added items, by reason."""
 
 
 class TimePoint(_Figures):
@@ -113,59 +113,59 @@ class TimeFigures(_Figures):
     """Days with a message."""
 
     without_time: int
-    """Messages whose time is not known."""
+    """Messages without a time."""
 
     unit: TimeUnit
-    """The unit of a point: the shortest with few enough points."""
+    """The unit of a point, chosen by the length of time."""
 
     points: tuple[TimePoint, ...]
-    """From the oldest message to the newest, without a gap."""
+    """All units from the oldest message to the newest."""
 
     by_hour: tuple[int, ...]
-    """24 counts, from midnight on."""
+    """24 counts, starting at midnight."""
 
     by_weekday: tuple[int, ...]
-    """7 counts, from Monday on."""
+    """7 counts, starting with Monday."""
 
 
 class PauseFigures(_Figures):
-    """Silences in the threads, and where these are cut."""
+    """Pauses in the threads, and the splits at long ones."""
 
     pauses: int
-    """Pauses between neighbors with known times."""
+    """The number of pauses between consecutive messages with times."""
 
     bins: tuple[Bin, ...]
-    """The pauses in seconds."""
+    """The pauses by length, in seconds."""
 
     shortest_gap: float | None
-    """The shortest pause, in seconds, after which a thread is cut."""
+    """The shortest gap of a thread, in seconds."""
 
     longest_gap: float | None
     boundaries: int
-    """Cuts in all threads."""
+    """The number of splits in all threads."""
 
     conversations: int
-    """Parts of all threads after the cuts."""
+    """The number of conversations after splitting."""
 
 
 class ExampleFigures(_Figures):
-    """What is learned: the training examples."""
+    """The training examples."""
 
     examples: int
     answers: int
-    """The AI's messages in them."""
+    """The number of the AI's messages in the examples."""
 
     tokens: Values
-    """Tokens of an example, at most: by bytes."""
+    """Tokens in an example, as an upper bound by bytes."""
 
     total_tokens: int
 
 
 class ExportReport(_Figures):
-    """What is in exports, which examples they make, and what is skipped.
+    """The contents of exports, the examples made from them, and the skipped messages.
 
-    It holds counts, times and, unless `anonymous`, names of people and files; no text
-    of any message.
+    It contains counts, times and, unless `anonymous`, names of people and files, but no
+    message text.
     """
 
     anonymous: bool
@@ -173,27 +173,27 @@ class ExportReport(_Figures):
 
     sources: tuple[SourceFigures, ...]
     messages: int
-    """Messages kept, in all exports."""
+    """The number of kept messages in all exports."""
 
     people: tuple[PersonFigures, ...]
     """The senders, most messages first."""
 
     ai_is_owner: bool
-    """Whether the AI is each export's owner, because nobody was named."""
+    """Whether the AI is each export's owner, since no name was given."""
 
     time: TimeFigures
     lengths: Sides
     """Characters of a message."""
 
     replies: Sides
-    """Seconds until somebody else's message is answered, within a conversation."""
+    """Seconds until a reply to another person, within a conversation."""
 
     runs: Sides
-    """Messages that a person sends in a row, within a conversation."""
+    """Consecutive messages of one person, within a conversation."""
 
     pauses: PauseFigures
     stages: tuple[StageFigures, ...]
-    """What each step kept and skipped, from the export to the examples."""
+    """The counts of each stage, from the exports to the examples."""
 
     examples: ExampleFigures | None
-    """The examples; `None` where there are none."""
+    """The examples; `None` if there are none."""

@@ -1,7 +1,7 @@
 """Self-contained HTML pages that open offline and print, in light and dark mode.
 
 A page is a template that extends `base.html`; `parts.html` has its tiles, tables and
-charts. Everything is escaped but the charts of `svg`.
+charts. Everything except the charts of `svg` is escaped.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _HERE = "langchain_chatexports.report"
 
 
 def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
-    """Return a page."""
+    """Render a page."""
     page = _environment(package).get_template(template)
     return page.render(version=__version__, **values)
 
 
 def require_extra() -> None:
-    """Check that pages can be made, before something long begins."""
+    """Raise an error if the extra for pages is missing."""
     try:
         import jinja2  # noqa: F401 - only whether it is there
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file with counts and no message text."""
+"""The HTML page of a report, with counts and no message text."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Section(NamedTuple):
 
 
 def write_report(report: ExportReport, path: str | Path) -> None:
-    """Write a report as one HTML file that only its owner can read.
+    """Write a report as an HTML file that only its owner can read.
 
     Args:
         report: The figures.
-        path: The file to write or replace, whole or not at all.
+        path: The file to write or replace, completely or not at all.
 
     Raises:
         ChatExportError: If it cannot be written there.
@@ -59,12 +59,12 @@ def write_report(report: ExportReport, path: str | Path) -> None:
 
 
 def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
-    """Return a report as one HTML page, which loads nothing from elsewhere.
+    """Render a report as a self-contained HTML page.
 
     Args:
         report: The figures.
-        with_examples: Show who the AI is, and the examples; not where they are chosen
-            afterwards, as in `chatexports open`.
+        with_examples: Show the AI and the examples. `chatexports open` hides them,
+            since they are chosen afterwards.
 
     Returns:
         The page, the same for the same figures.
@@ -92,7 +92,7 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in its largest fitting unit: `45 s`, `37 min`, `1.5 h`."""
+    """Return a duration in a suitable unit: `45 s`, `37 min`, `1.5 h`."""
     for size, unit in _DURATIONS:
         if seconds >= size:
             number = seconds / size
@@ -108,7 +108,7 @@ def _lead(report: ExportReport) -> str:
     people = plural(len(report.people), "person", "people")
     written = f"{plural(report.messages, 'message')} by {people}"
     if time.first is None:
-        return f"{written}; their times are not known."
+        return f"{written}, without times."
     return (
         f"{written}, {_day(time.first)} to {_day(time.last)}. Time zone: {time.zone}."
     )
@@ -151,7 +151,7 @@ def _stage(stage: StageFigures) -> _Row:
 def _ai_note(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
     if not names:
-        return "Nobody is the AI: no owner was found, or nobody has that name."
+        return "There is no AI: no owner was found, or no person has that name."
     why = " (the export's owner)" if report.ai_is_owner else ""
     return f"The model learns from {', '.join(names)}{why}."
 
@@ -201,7 +201,7 @@ def _people_chart(report: ExportReport) -> Section:
     if rest := report.people[_MAX_PEOPLE:]:
         others = sum(person.messages for person in rest)
         rows.append(Bar(plural(len(rest), "other"), others, f"{others:,}", series=0))
-    caption = "Messages kept. The person that the model learns has its own color."
+    caption = "Messages kept. The person whose voice is learned has another color."
     return Section(
         "Who writes",
         bars(rows, description="Messages by person"),
@@ -236,21 +236,21 @@ def _silences(pauses: PauseFigures) -> Section:
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
     if not pauses.pauses:
-        return "There are no pauses between known times, so no thread is cut."
+        return "There are no pauses between known times, so no thread is split."
     if shortest is None or longest is None:
-        return "Threads are not cut."
+        return "Threads are not split."
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by thread)"
     return (
-        f"Pauses from this length on. One longer than {after} begins a new "
-        f"conversation: {plural(pauses.boundaries, 'cut')}, "
+        f"Pauses from this length on. After a pause longer than {after} a new "
+        f"conversation begins: {plural(pauses.boundaries, 'split')}, "
         f"{plural(pauses.conversations, 'conversation')}."
     )
 
 
 def _habits(report: ExportReport) -> list[_Row]:
-    """Return the median and 90th percentile of each side's habits."""
+    """Return the median and 90th percentile of message length, replies and runs."""
 
     def cells(sides: Sides, *, in_time: bool = False) -> _Row:
         numbers = (
@@ -272,7 +272,7 @@ def _habits(report: ExportReport) -> list[_Row]:
 
 def _ai_name(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
-    return names[0] if len(names) == 1 else "learned" if names else ""
+    return names[0] if len(names) == 1 else "person" if names else ""
 
 
 def _day(moment: datetime | None) -> str:

@@ -1,7 +1,7 @@
-"""Charts as inline SVG: columns over an axis, and bars with a label each.
+"""Charts as inline SVG: columns over an axis, and labeled bars.
 
-Colors are variables of `templates/style.css`, so that one chart fits light, dark and
-print. The same data results in the same bytes.
+Colors are variables of `templates/style.css`, so that a chart suits light mode, dark
+mode and print. The output is deterministic.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Bar(NamedTuple):
     label: str
     value: float
     text: str
-    """The text at its end."""
+    """The text at the end of the bar."""
 
     interval: tuple[float, float] | None = None
-    """The ends of the interval drawn over it."""
+    """The ends of an interval to draw over the bar."""
 
     series: int = 1
-    """The number of its color; 0 for the rest."""
+    """The number of the color; 0 for the rest."""
 
 
 def columns(
@@ -41,7 +41,7 @@ def columns(
     *,
     description: str,
 ) -> Markup:
-    """Return a column for each label; several series are stacked."""
+    """Return a chart with a column for each label; several series are stacked."""
     totals = [sum(values) for values in zip(*(v for _, v in series), strict=True)]
     step = _grid_step(max(totals, default=0))
     most = step * max(1, -(-max(totals, default=0) // step))
@@ -75,7 +75,7 @@ def columns(
 
 
 def bars(rows: Sequence[Bar], *, description: str, most: float | None = None) -> Markup:
-    """Return horizontal bars, from 0 to the largest value or `most`."""
+    """Return a chart of horizontal bars, scaled to the largest value or `most`."""
     ends = (end for row in rows for end in (row.value, *(row.interval or ())))
     most = most or max(ends, default=0) or 1
     left, right = 150, 60
@@ -98,7 +98,7 @@ def bars(rows: Sequence[Bar], *, description: str, most: float | None = None) ->
 
 
 def _grid_step(most: int) -> int:
-    """Return 1, 2 or 5 times a power of ten, so that few lines cover a number."""
+    """Return 1, 2 or 5 times a power of ten, so that few grid lines are needed."""
     wanted = max(1, -(-most // _GRID_LINES))
     power: int = 10 ** (len(str(wanted)) - 1)
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted)
@@ -111,7 +111,7 @@ def _chart(parts: Iterable[str], height: int, description: str) -> Markup:
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'aria-label="{escape(description)}">'
     )
-    # Texts are escaped where they are written.
+    # Texts are already escaped.
     return Markup(f"{start}{''.join(parts)}</svg>")  # noqa: S704
 
 

@@ -9,7 +9,7 @@ from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# The longest time line for each unit.
+# The longest period for each unit.
 _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
     ("day", 45),
     ("week", 45 * 7),
@@ -23,11 +23,11 @@ def find_time_zone(name: str) -> tzinfo | None:
 
 
 def moment_of(seconds: float, zone: tzinfo | None) -> datetime | None:
-    """Return a moment in a zone; `None` outside the years 1 to 9999."""
+    """Return a datetime in a zone; `None` outside the years 1 to 9999."""
     try:
         # `fromtimestamp` refuses moments before 1970 on Windows.
         return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
-    except (OverflowError, OSError):  # The latter is of a machine's own zone.
+    except (OverflowError, OSError):  # `OSError` in the local zone.
         return None
 
 
@@ -39,7 +39,7 @@ class TimeCounts:
     first: datetime | None = None
     last: datetime | None = None
     without_time: int = 0
-    # By ordinal of the day; and by hour of the week.
+    # By ordinal of the day, and by hour of the week.
     ai_days: Counter[int] = field(default_factory=Counter)
     other_days: Counter[int] = field(default_factory=Counter)
     hours: Counter[int] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class TimeCounts:
         days = self.ai_days.keys() | self.other_days.keys()
         unit = _unit_for(max(days) - min(days) + 1 if days else 0)
         return TimeFigures(
-            zone=_name_of(self.zone),
+            zone=local_times.name_of_zone(self.zone),
             first=self.first,
             last=self.last,
             active_days=len(days),
@@ -105,16 +105,9 @@ def _start_of(unit: TimeUnit, day: date) -> date:
 
 
 def _after(unit: TimeUnit, start: date) -> date | None:
-    """Return the start of the next one; `None` after the year 9999."""
+    """Return the start of the next unit; `None` after the year 9999."""
     days = {"day": 1, "week": 7, "month": 31, "year": 366}[unit]
     try:
         return _start_of(unit, start + timedelta(days=days))
     except OverflowError:
         return None
-
-
-def _name_of(zone: tzinfo | None) -> str:
-    if zone is None:
-        here = datetime.now(timezone.utc).astimezone()
-        return f"this machine's ({here.tzname()})"
-    return getattr(zone, "key", None) or str(zone)

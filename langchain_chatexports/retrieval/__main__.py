@@ -1,6 +1,6 @@
 """`python -m langchain_chatexports.retrieval INDEX`: serve an index file by MCP.
 
-This needs the extra `mcp` only, and reads no export.
+It only needs the extra `mcp`, and reads no export.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main() -> None:
     except ChatExportError as error:
         parser.exit(1, f"error: {escaped(str(error))}\n")
     except KeyboardInterrupt:
-        # A thread of the SDK still waits for a line on stdin.
+        # A thread of the SDK is still waiting for stdin.
         os._exit(130)
 
 

@@ -1,4 +1,4 @@
-"""Sessions as LangChain documents: windows of messages that a search can find."""
+"""Turn sessions into LangChain documents: windows of messages."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class IndexedChat(NamedTuple):
     """A conversation without its messages."""
 
     source: str
-    """Platform and id: the same in the next export of the conversation."""
+    """Platform and id, the same in the next export."""
 
     session_id: str
     platform: str
@@ -44,7 +44,7 @@ class IndexedChat(NamedTuple):
     is_group: bool | None
     thread_id: str | None
     senders: dict[str, int]
-    """Who wrote how many messages, most first."""
+    """The number of messages of each sender, most first."""
 
     first: str | None
     """Time of the first message, ISO 8601 in UTC."""
@@ -61,7 +61,7 @@ class ChatLine(NamedTuple):
     """A message in a document."""
 
     ids: tuple[str, ...]
-    """The export's ids, several of a merged message; else one of `MessageIds`."""
+    """The export's ids, several for a merged message; else one of `MessageIds`."""
 
     time: int | None
     """Unix seconds."""
@@ -76,10 +76,10 @@ class ChatLine(NamedTuple):
 
 
 class Windows:
-    """Cuts conversations into windows, by `SplitSessions` and `ChunkSessions`.
+    """Cuts conversations into windows with `SplitSessions` and `ChunkSessions`.
 
-    A cut depends on the messages before it only, so a conversation that grows keeps
-    its windows, except the last one.
+    A cut only depends on earlier messages, so a growing conversation keeps its windows
+    except the last one.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class Windows:
     ) -> None:
         self._split = self._chunk = None
         if gap is not None:
-            # A later reply must not move an earlier cut.
+            # A later reply must not change an earlier cut.
             self._split = SplitSessions(gap=gap, reply_within=timedelta(0))
         if size is not None:
             self._chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
         self._step = 0 if size is None else size - overlap
 
     def spans(self, session: ChatSession) -> Iterator[tuple[int, int]]:
-        """Yield begin and end of each window."""
+        """Yield the start and end of each window."""
         begin = 0
         whole: ChatSession = {"messages": session.get("messages", ())}
         for part in self._split.transform_session(whole) if self._split else [whole]:
@@ -124,25 +124,25 @@ def sessions_to_documents(
     types, has:
 
     - `source`: platform and session id, the same in the next export
-    - `session_id`, `platform`, `title`, `participants`, `is_group`, and `thread_id` of
-      sessions that were split
+    - `session_id`, `platform`, `title`, `participants`, `is_group`, and `thread_id` if
+      the session was split
     - `first`, `last`: times of the first and last message, ISO 8601 in UTC
-    - `senders`: who wrote the messages, each once
-    - `message_ids`: the export's ids of all messages, those in a merged run too
-    - `messages`: `id`, `time` and `sender` of each message, to cite it by
+    - `senders`: the senders of the messages, each once
+    - `message_ids`: the export's ids of all messages, including those in merged runs
+    - `messages`: `id`, `time` and `sender` of each message, for citations
 
-    A document's `id` depends on the source and its first message: a window that grows
-    keeps it. Messages without an id have one made of their conversation, time, sender
-    and text.
+    A document's `id` depends on the source and its first message, so it does not change
+    when the window grows. Messages without an id get one from conversation, time,
+    sender and text.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
-        size: Maximum number of messages in a document; `None` for any.
-        overlap: Messages that a document shares with the one before it.
-        gap: The pause after which a new document begins; `None` for none. With
+        size: Maximum number of messages in a document; `None` for no limit.
+        overlap: Messages that a document shares with the previous one.
+        gap: The pause after which a new document begins; `None` for any pause. With
             `size=None, gap=None` each session becomes one document.
-        flat: Metadata for stores that take only texts, numbers and booleans: lists
-            become JSON texts (`json.loads(document.metadata["messages"])`), and keys
+        flat: Make metadata for stores that only support strings, numbers and booleans:
+            lists become JSON (`json.loads(document.metadata["messages"])`), and keys
             without a value are omitted.
 
     Yields:
@@ -165,21 +165,21 @@ def sessions_to_documents(
 
 
 def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
-    """Return a session's metadata and messages; what it lacks is made of these."""
+    """Return a session's metadata and messages, with ids for those without one."""
     metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # a loader of another package may have any
     messages = session.get("messages", ())
-    said = [_identity(message) for message in messages]
+    identities = [_identity(message) for message in messages]
     platform = _text(metadata.get("platform")) or "unknown"
-    # The first message stays the first one when a conversation grows.
-    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").among_equals(
-        *(said[0] if said else (None, "", ""))
+    # A growing conversation keeps its first message.
+    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").by_content(
+        *(identities[0] if identities else (None, "", ""))
     )
     made = MessageIds(session_id)
     lines = []
-    for message, identity in zip(messages, said, strict=True):
+    for message, identity in zip(messages, identities, strict=True):
         merged = message.additional_kwargs.get("message_ids")
         ids = merged or ([message.id] if message.id else ())
-        ids = ids or [made.among_equals(*identity)]
+        ids = ids or [made.by_content(*identity)]
         lines.append(ChatLine(tuple(one_line(_text(one)) for one in ids), *identity))
     times = [line.time for line in lines if line.time is not None]
     senders = Counter(line.sender for line in lines)
@@ -221,13 +221,13 @@ def window_document(chat: IndexedChat, lines: Sequence[ChatLine]) -> Document:
     if chat.thread_id is not None:
         metadata["thread_id"] = chat.thread_id
     key = f"{chat.source}\0{lines[0].ids[0]}\0{lines[0].time}".encode()
-    # Some vector stores take nothing but a UUID.
+    # Some vector stores require a UUID.
     document_id = UUID(bytes=blake2b(key, digest_size=_ID_BYTES).digest(), version=5)
     return Document(_page(chat, lines), id=str(document_id), metadata=metadata)
 
 
 def iso_seconds(seconds: int | None) -> str | None:
-    """Return Unix seconds in ISO 8601, in UTC; `None` for no time."""
+    """Return Unix seconds in ISO 8601, in UTC; `None` if there is no time."""
     return None if seconds is None else iso_time(seconds * _MICROSECONDS)
 
 
@@ -264,7 +264,7 @@ def _identity(message: BaseMessage) -> tuple[int | None, str, str]:
 
 
 def _seconds(time: object) -> int | None:
-    # langchain-community's loader has Apple's nanoseconds there, far from any year.
+    # langchain-community's loader sets Apple's nanoseconds, which are out of range.
     if not isinstance(time, (int, float)) or not isfinite(time):
         return None
     return None if iso_seconds(int(time)) is None else int(time)

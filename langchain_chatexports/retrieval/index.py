@@ -1,4 +1,4 @@
-"""The search index: what was said, found by words."""
+"""The search index: find messages by words."""
 
 from __future__ import annotations
 
@@ -51,47 +51,47 @@ from langchain_chatexports.retrieval.storage import (
     transaction,
 )
 
-# How many windows are looked at for each one that is returned: neighbors share matches.
+# The number of windows to consider per hit, since neighbors share matches.
 _POOL = 5
 _MIN_POOL = 50
 
 
 class IndexCounts(NamedTuple):
-    """Chats and messages of an index."""
+    """The numbers of chats and messages in an index."""
 
     chats: int
     messages: int
 
 
 class Hit(NamedTuple):
-    """A window that was found."""
+    """A window in the result of a search."""
 
     document: Document
-    """As `sessions_to_documents` makes it."""
+    """The document, as by `sessions_to_documents`."""
 
     matches: tuple[ChatLine, ...]
-    """The messages in it that fit best: several if they fit equally well."""
+    """The best matching messages, several if they match equally well."""
 
     score: float
     """Higher is better; comparable within one search only."""
 
     words: int
-    """How many words of a match fit: 0 if only its neighbors do."""
+    """The number of words that a match contains; 0 if only its neighbors match."""
 
     lines: tuple[ChatLine, ...]
     """All messages of the window."""
 
     @property
     def match(self) -> ChatLine:
-        """The first message that fits best."""
+        """The first of the best matching messages."""
         return self.matches[0]
 
 
 class ChatIndex:
     """A search index over chats, in one SQLite file or in memory.
 
-    The file holds the messages' texts; only its owner can read it. One index can be
-    used by several threads: calls wait for each other.
+    The file contains the messages' texts, and only its owner can read it. Several
+    threads can use an index: calls wait for each other.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -107,20 +107,21 @@ class ChatIndex:
         self.path = None if path is None else Path(path).expanduser()
         self._lock = RLock()
         self._connection = open_index(self.path)
-        # Closes the file of an index that is garbage-collected without `close`.
+        # Close the file if the index is garbage-collected without `close`.
         self._close = finalize(self, self._connection.close)
 
     def rebuild(self, sessions: SessionSource, *, note: str = "") -> IndexCounts:
-        """Replace everything in the index by sessions.
+        """Replace the contents of the index by sessions.
 
-        An error changes nothing. Meanwhile, other programs still read what was there.
+        After an error the index is unchanged. In the meantime, other programs read the
+        previous contents.
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.
-            note: What the index was made from, for `note`.
+            note: A note on the sources, for `note`.
 
         Returns:
-            What the index has now.
+            The new numbers of chats and messages.
         """
         windows = Windows()
         chats = messages = 0
@@ -154,32 +155,32 @@ class ChatIndex:
         """Find windows, best first.
 
         Args:
-            query: A question or words; what stands in quotation marks must occur.
+            query: A question or words. Phrases in quotation marks must occur.
             k: Maximum number of hits.
-            person: Who wrote a message of the window: a name, or a part of it in whole
-                words, without regard to case; of several, any (of none, nothing is
-                found). The hit's `match` is a message of theirs.
+            person: A sender of the window, by name or by words of the name; case does
+                not matter. One of several must match; an empty collection finds
+                nothing. The hit's `match` is a message by that person.
             chat: Title, participant or id of the conversation, in the same way.
-            start: As for loaders: the oldest moment, or a day in UTC.
-            end: The end (a moment itself is not included, a day in UTC is).
+            start: The oldest time: an aware datetime, or a date in UTC.
+            end: The end: an aware datetime (excluded), or a date in UTC (included).
 
         Returns:
-            The hits; none if nothing fits.
+            The hits.
 
         Raises:
-            SenderNotFoundError: If nobody has the name, or no chat.
+            SenderNotFoundError: If there is no person or chat of that name.
             ValueError: If `start` or `end` is a datetime without a time zone.
         """
         first, last = time_bound(start, "start"), time_bound(end, "end")
-        # A shell passes bytes that are no text in this form.
+        # Shells pass invalid UTF-8 as surrogates.
         expression = match_expression(without_lone_surrogates(query))
         with self._reading():
             filters = make_filters(self._connection, person, chat, first, last)
             if expression is None or k <= 0:
                 return []
             pool = max(_MIN_POOL, _POOL * k)
-            # Neighboring windows share messages: each is the match of one hit only. Ids
-            # alone do not tell them apart, if a table counts in each conversation.
+            # Neighboring windows share messages, so a message is the match of one hit
+            # only. Compare lines, since ids may be equal in different conversations.
             matched: set[ChatLine] = set()
             hits: list[Hit] = []
             for ranked in by_words(self._connection, expression, filters, pool):
@@ -193,7 +194,7 @@ class ChatIndex:
             return hits
 
     def count_windows(self, words: Iterable[str]) -> tuple[dict[str, int], int]:
-        """Return in how many windows each word occurs, and how many there are."""
+        """Return the number of windows with each word, and of all windows."""
         count = "SELECT count(*) FROM words WHERE words MATCH ?"
         with self._reading():
             (windows,) = self._connection.execute(
@@ -212,10 +213,10 @@ class ChatIndex:
     ) -> tuple[IndexedChat, list[ChatLine]] | None:
         """Return a message's conversation, and the messages around it.
 
-        `chat` is the `source` or `session_id` of its conversation, if it is known.
+        `chat` is the `source` or `session_id` of the conversation, if known.
         """
         with self._reading():
-            # An id can also be one of those of a merged message.
+            # A merged message has several ids.
             rows = self._connection.execute(
                 "SELECT chat, position FROM message WHERE instr(ids, ?) AND EXISTS "
                 "(SELECT 1 FROM json_each(ids) WHERE json_each.value = ?) "
@@ -239,7 +240,7 @@ class ChatIndex:
         return sorted(listed, key=lambda chat: chat.last or "", reverse=True)
 
     def people(self) -> dict[str, int]:
-        """Return who wrote how many messages, most first."""
+        """Return the number of messages of each sender, most first."""
         written = Counter[str]()
         for chat in self.chats():
             written.update(chat.senders)
@@ -268,7 +269,7 @@ class ChatIndex:
             yield
 
     def _store(self, session: ChatSession, windows: Windows) -> int:
-        """Write a session, and return how many messages it has."""
+        """Write a session, and return its number of messages."""
         facts, lines = read_chat(session)
         if not lines:
             return 0

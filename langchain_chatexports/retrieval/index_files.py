@@ -1,4 +1,4 @@
-"""Where search indexes of exports are kept: a cache, made anew when one changes."""
+"""The cache of search indexes of exports, rebuilt when an export changes."""
 
 import os
 import time
@@ -23,12 +23,12 @@ from langchain_chatexports.retrieval.storage import delete_index, is_index
 _APPLICATION = "langchain-chatexports"
 _SUFFIX = ".chatindex"
 _DIGEST_BYTES = 12
-# A file can be written once more within the resolution of its times (FAT: 2 seconds).
+# A file can change again within the resolution of its times (FAT: 2 seconds).
 _SETTLED_SECONDS = 3
 
 
 def default_index_dir() -> Path:
-    """Return the folder of search indexes among the user's data."""
+    """Return the folder of search indexes in the user's data."""
     try:
         import platformdirs
     except ImportError as error:
@@ -44,7 +44,7 @@ def index_files(folder: Path) -> list[Path]:
 
 
 def delete_indexes(folder: Path) -> int:
-    """Delete all search indexes in a folder, and return how many there were."""
+    """Delete all search indexes in a folder, and return their number."""
     found = index_files(folder)
     for path in found:
         delete_index(path)
@@ -58,11 +58,11 @@ def delete_indexes_with(
     *,
     strict: bool = True,
 ) -> list[Path]:
-    """Delete the search indexes that have messages of people or conversations.
+    """Delete the search indexes with messages of some people or conversations.
 
-    An index is a copy: the exports keep what they have, and the next search makes an
-    index of them again. One that cannot be read is deleted, too. With `strict`, a name
-    or id that no index has is an error, and nothing is deleted.
+    Unreadable indexes are deleted as well. Exports are not changed, and the next search
+    rebuilds their index. With `strict`, an unknown name or id is an error, and nothing
+    is deleted.
     """
     wanted = {name_key(name): name for name in people}
     unknown = {*people, *conversations}
@@ -94,7 +94,7 @@ def delete_indexes_with(
 
 
 class IndexFile:
-    """The index of some exports, which is made anew when one of their files changed."""
+    """The index of some exports, rebuilt when one of their files changes."""
 
     def __init__(
         self,
@@ -103,29 +103,29 @@ class IndexFile:
         others: Iterable[Path] = (),
         options: Iterable[str] = (),
     ) -> None:
-        """Name the file by exports, files with names of people, and reading options."""
+        """Derive the file name from exports, files with names, and reading options."""
         self._sources = sorted(os.path.realpath(path.expanduser()) for path in paths)
         self._others = [os.path.realpath(path.expanduser()) for path in others]
         name = _digest([*self._sources, "", *self._others, "", *options])
         self.path = folder / f"{name}{_SUFFIX}"
 
     def open(self) -> ChatIndex:
-        """Open the index, and create it if there is none of this version."""
+        """Open the index; create it if there is none of this version."""
         if is_index(self.path) and not is_index(self.path, current=True):
             delete_index(self.path)
         return ChatIndex(self.path)
 
     def is_current(self, index: ChatIndex) -> bool:
-        """Return whether no file of the exports has changed since it was made.
+        """Return whether no file of the exports has changed since it was built.
 
-        Size, times and inode of each file are compared, as Git does.
+        As in Git, size, times and inode of each file are compared.
         """
         return index.note() == self._state()
 
     def rebuild(self, index: ChatIndex, sessions: SessionSource) -> IndexCounts:
-        """Make the index anew from the sessions of the exports."""
+        """Rebuild the index from the sessions of the exports."""
         newest = max((seen.st_mtime for _, seen in self._stats()), default=0.0)
-        # What is written while it is read has a newer time or another size.
+        # A file that changes while it is read gets a newer time or another size.
         is_settled = newest < time.time() - _SETTLED_SECONDS
         return index.rebuild(sessions, note=self._state() if is_settled else "")
 
@@ -139,7 +139,7 @@ class IndexFile:
 
     def _stats(self) -> Iterator[tuple[Path, os.stat_result]]:
         for name in (*self._sources, *self._others):
-            # SQLite writes what is new beside the database first.
+            # SQLite first writes changes to a file next to the database.
             paths: Iterable[Path] = (Path(name), Path(f"{name}-wal"))
             if Path(name).is_dir():
                 paths = walk_files(Path(name), lambda _: None)

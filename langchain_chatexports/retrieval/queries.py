@@ -1,11 +1,11 @@
-"""Texts and questions in the form in which SQLite's full-text search compares them."""
+"""Prepare texts and questions for SQLite's full-text search."""
 
 import re
 import unicodedata
 from pathlib import Path
 
 LINE_END = " \ue000\n"
-"""Between messages: a word nobody asks for, so that no phrase spans two of them."""
+"""Separates messages: a word that no query has, so that no phrase spans two."""
 
 # Scripts without spaces between words, or (Hangul) with endings joined to them: Thai,
 # Lao, Myanmar, Khmer, kana, Han, Hangul.
@@ -17,24 +17,24 @@ _UNSPACED = re.compile(
 _ENGLISH = frozenset(
     Path(__file__).with_name("function_words.txt").read_text("utf-8").split()
 )
-# What questions about chats have, whatever they are about.
+# Words that questions about chats contain, whatever their topic.
 _OF_QUESTIONS = frozenset(
     """ask asked asks chat chats mention mentioned message messages said say says saying
     talk talked talking tell telling tells told write wrote written""".split()  # noqa: SIM905 - a list of words reads worse
 )
-# NUL ends a text for SQLite's `highlight`, and the others are its marks in search.py.
+# For SQLite's `highlight`, NUL ends a text; the others are its marks in search.py.
 _NO_MARKS = str.maketrans(dict.fromkeys("\0\x02\x03", " "))
-# A star is one of `_pairs_of_question`.
+# `_pairs_of_question` adds stars of its own.
 _NO_SIGNS = {**_NO_MARKS, ord("*"): " "}
 _AROUND = re.compile(r"^\W+|\W+$")
 _PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
 def searchable(text: str) -> str:
-    """Return a text on one line, with pairs of letters where words have no spaces.
+    """Return a text on one line, with pairs of letters in scripts without spaces.
 
     A run of such letters becomes its overlapping pairs and its last letter, so that
-    each pair, and each letter as the beginning of a token, can be found.
+    each pair can be found, and each letter as the prefix of a token.
     """
     text = text.translate(_NO_MARKS)
     if text.isascii():
@@ -53,14 +53,14 @@ def telling_words(query: str) -> list[str]:
 def match_expression(query: str) -> str | None:
     """Return a question as an expression for FTS5.
 
-    Texts with any of the words match; the more of them, and the rarer, the better.
-    English function words, and words of questions about chats such as "said", count
-    only where there are no others. What stands in quotation marks must occur as it is,
-    and nothing else is an operator. `None` if there is nothing to search for.
+    Texts with any of the words match; more and rarer words give a better score. English
+    function words, and words of questions about chats such as "said", are only used if
+    there are no others. Phrases in quotation marks must occur; there are no other
+    operators. `None` if there is nothing to search for.
     """
     needed: list[str] = []
     words: list[str] = []
-    # Normalized first: some signs become quotation marks.
+    # Normalize first, since some signs become quotation marks.
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
     for phrase, word in _PARTS.findall(composed):
         if tokens := _tokens(phrase):
@@ -72,7 +72,7 @@ def match_expression(query: str) -> str | None:
         return " OR ".join(dict.fromkeys(words)) or None
     needed = [*dict.fromkeys(needed)]
     all_needed = " AND ".join(needed)
-    # The other words only count for the order.
+    # The other words only affect the order.
     return f"({all_needed}) AND ({' OR '.join(dict.fromkeys([*needed, *words]))})"
 
 
@@ -88,8 +88,8 @@ def _is_function_word(token: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Return the parts of a question that have letters or digits."""
-    # The last letter of a run is in the pair before it, if there is one.
+    """Return the tokens of a question that contain letters or digits."""
+    # The last letter of a run is already in a pair, unless it is the only one.
     pairs = _UNSPACED.sub(lambda run: _pairs_of_question(run[0]), text)
     return [part for part in pairs.split() if any(map(str.isalnum, part))]
 

@@ -1,4 +1,4 @@
-"""The retriever: a search index in LangChain's form."""
+"""A LangChain retriever over a search index."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from langchain_chatexports.retrieval.index import ChatIndex
 
 
 class ChatExportRetriever(BaseRetriever):
-    """Find what was said in chats; no model, no key and no network are needed.
+    """Search chats by words, without a model, a key or a network.
 
-    Each document is a window of a conversation, as `sessions_to_documents` makes it:
-    its metadata has ids, times and senders of its messages, so that an answer can cite
-    them, and `match`, the id of the message that fits best.
+    Each document is a window of a conversation, as by `sessions_to_documents`. Its
+    metadata has the ids, times and senders of its messages for citations, and `match`,
+    the id of the best matching message.
 
-    All settings but the index can also be given to `invoke`, such as
+    All settings except the index can also be passed to `invoke`, as in
     `retriever.invoke("race", k=2, person="Hare")`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     index: ChatIndex = Field(repr=False)
-    """Where it searches."""
+    """The index to search."""
 
     k: int = Field(default=4, ge=0)
     """Maximum number of documents."""
 
     person: str | Collection[str] | None = None
-    """Who wrote a message of the document; see `ChatIndex.search`."""
+    """A sender in the document; see `ChatIndex.search`."""
 
     chat: str | Collection[str] | None = None
     """Title, participant or id of the conversation."""
 
     start: datetime | date | None = None
-    """The oldest moment: an aware datetime, or a day in UTC."""
+    """The oldest time: an aware datetime, or a date in UTC."""
 
     end: datetime | date | None = None
-    """The end: an aware datetime (itself not included), or a day in UTC (included)."""
+    """The end: an aware datetime (excluded), or a date in UTC (included)."""
 
     @classmethod
     def from_sessions(
@@ -61,7 +61,7 @@ class ChatExportRetriever(BaseRetriever):
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.
-            path: The index file, which is made anew; `None` for memory.
+            path: The index file, which is replaced; `None` for memory.
             settings: The retriever's settings, such as `k`.
         """
         retriever = cls(index=ChatIndex(path), **settings)
@@ -78,7 +78,7 @@ class ChatExportRetriever(BaseRetriever):
         del run_manager
         settings: dict[str, Any] = {"k": self.k, "person": self.person}
         settings |= {"chat": self.chat, "start": self.start, "end": self.end}
-        # What is empty but not None, such as `person=[]`, finds nothing.
+        # Unlike `None`, an empty collection such as `person=[]` finds nothing.
         settings |= {name: one for name, one in arguments.items() if one is not None}
         hits = self.index.search(query, **settings)
         for hit in hits:
@@ -92,7 +92,7 @@ class ChatExportRetriever(BaseRetriever):
         run_manager: AsyncCallbackManagerForRetrieverRun,
         **arguments: Any,
     ) -> list[Document]:
-        # The base class passes no arguments on.
+        # The base class does not pass on arguments.
         manager = run_manager.get_sync()
         search = partial(self._get_relevant_documents, run_manager=manager, **arguments)
         return await run_in_executor(None, search, query)

@@ -1,4 +1,4 @@
-"""Which windows and messages fit a question and its filters."""
+"""Find the windows and messages that match a query and filters."""
 
 import re
 import sqlite3
@@ -19,7 +19,7 @@ _MARKED = re.compile("\x02([^\x03]*)")
 
 
 class Ranked(NamedTuple):
-    """A window that fits."""
+    """A matching window."""
 
     window: int
     chat: int
@@ -29,19 +29,19 @@ class Ranked(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Which windows and messages may be found."""
+    """The filters of a search."""
 
     people: Collection[str] | None
     """Senders; `None` for all."""
 
     chats: Collection[int] | None
-    """Rows of chats; `None` for all."""
+    """Row ids of chats; `None` for all."""
 
     first: float | None
-    """The oldest moment, in Unix seconds."""
+    """The oldest time, in Unix seconds."""
 
     end: float | None
-    """The moment before which all are, in Unix seconds."""
+    """The end, excluded, in Unix seconds."""
 
     def condition(self) -> tuple[str, list[Any]]:
         """Return a condition on rows of `window`, and its values."""
@@ -66,7 +66,7 @@ class Filters(NamedTuple):
         return " AND ".join(terms), values
 
     def includes(self, line: ChatLine) -> bool:
-        """Return whether a message may be found."""
+        """Return whether a message passes the filters."""
         if self.people is not None and line.sender not in self.people:
             return False
         if line.time is None:
@@ -82,24 +82,24 @@ def make_filters(
     first: datetime | None,
     end: datetime | None,
 ) -> Filters:
-    """Return filters, with names looked up in an index; unknown ones are errors."""
+    """Return filters, with names resolved by the index; unknown names are errors."""
     people = chats = None
     if person is not None:
         rows = connection.execute("SELECT DISTINCT sender FROM message")
         called = {name: (name,) for (name,) in rows}
-        people = set(_named(_listed(person), called, "Nobody wrote"))
+        people = set(_named(_listed(person), called, "No sender"))
     if chat is not None:
         asked = set(_listed(chat))
         rows = connection.execute("SELECT id, facts FROM chat")
         known = {number: chat_of(about) for number, about in rows}
-        # Sources can differ by case alone, which names are compared without.
+        # Match exact sources first, since names are compared without case.
         chats = [number for number, one in known.items() if one.source in asked]
         if asked != {known[number].source for number in chats}:
             names = {
                 number: (one.title or "", *one.participants, one.session_id, one.source)
                 for number, one in known.items()
             }
-            chats = _named(asked, names, "No chat is there")
+            chats = _named(asked, names, "No chat")
     bounds = (None if time is None else time.timestamp() for time in (first, end))
     return Filters(people, chats, *bounds)
 
@@ -107,10 +107,9 @@ def make_filters(
 def by_words(
     connection: sqlite3.Connection, expression: str, filters: Filters, limit: int
 ) -> list[Ranked]:
-    """Return the windows that fit an expression, best first (BM25).
+    """Return the windows that match an expression, best first (BM25).
 
-    Where people are asked for, windows in which they wrote a word of it come before
-    those in which only others did.
+    With a filter by people, windows in which they wrote a matching word come first.
     """
     condition, values = filters.condition()
     cursor = connection.execute(
@@ -140,7 +139,7 @@ def by_words(
 def marked_words(
     connection: sqlite3.Connection, expression: str, window: int
 ) -> list[int]:
-    """Return how many different words of each message of a window fit."""
+    """Return the number of distinct matching words in each message of a window."""
     (text,) = connection.execute(
         "SELECT highlight(words, 0, ?, ?) FROM words WHERE words MATCH ? AND rowid = ?",
         (*_MARKS, expression, window),
@@ -177,9 +176,9 @@ def stored_lines(
 
 
 def _named(
-    asked: Collection[str], called: Mapping[Any, Iterable[str]], nobody: str
+    asked: Collection[str], called: Mapping[Any, Iterable[str]], none: str
 ) -> list[Any]:
-    """Return those that have one of some names, in full or in part."""
+    """Return the keys with one of some names, in full or in part."""
     if not asked:
         return []
     wanted = [name_key(name) for name in asked]
@@ -197,7 +196,7 @@ def _named(
     ]
     if not found:
         known = {name for names in called.values() for name in names if name}
-        msg = f"{nobody} under a name that was asked for.{did_you_mean(asked, known)}"
+        msg = f"{none} has the given name.{did_you_mean(asked, known)}"
         raise SenderNotFoundError(msg)
     return found
 
@@ -207,5 +206,5 @@ def _listed(names: str | Collection[str]) -> list[str]:
 
 
 def _json(values: Iterable[object]) -> str:
-    # SQLite limits how many values a statement takes, and there may be any number.
+    # As JSON, since SQLite limits the number of parameters.
     return orjson.dumps([*values]).decode()

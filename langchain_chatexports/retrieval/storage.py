@@ -1,4 +1,4 @@
-"""The file of a search index: its tables, and how it is opened."""
+"""The SQLite file of a search index."""
 
 import os
 import sqlite3
@@ -11,15 +11,14 @@ from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ExportFormatError
 
 _VERSION = 3
-# In SQLite's header: the version at byte 60, and whose file it is ("CEXI") at byte 68.
+# In SQLite's header: the version at byte 60, and the application ("CEXI") at byte 68.
 _APPLICATION_ID = 0x43455849
 _HEADER_BYTES = 100
 _VERSION_PLACE = slice(60, 64)
 _ID_PLACE = slice(68, 72)
 _BUSY_SECONDS = 30.0
 
-# Marks above or below letters (Mn, Mc) are part of words: without them each word of
-# Hindi would be cut into pieces.
+# Marks above or below letters (Mn, Mc) are part of words, as in Hindi.
 _TABLES = (
     "CREATE TABLE note (value TEXT NOT NULL)",
     "CREATE TABLE chat (id INTEGER PRIMARY KEY, facts TEXT NOT NULL)",
@@ -51,13 +50,13 @@ _REMEDIES = {
     "closed": "Open it again, or close it later.",
     "no such module": "Use a Python whose SQLite has full-text search (FTS5).",
 }
-_DELETE_IT = "If it is damaged, delete it: it is made again of the export."
+_DELETE_IT = "If it is damaged, delete it: it is rebuilt from the export."
 
 
 def open_index(path: Path | None) -> sqlite3.Connection:
-    """Open a search index, and create it if there is none; only its owner can read it.
+    """Open a search index; create it, readable by its owner only, if there is none.
 
-    Without a path it is in memory. The connection is for one thread at a time.
+    Without a path it is in memory. Only one thread may use the connection at a time.
     """
     if path is None:
         with explained(path):
@@ -69,8 +68,8 @@ def open_index(path: Path | None) -> sqlite3.Connection:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         elif not is_index(path):
             msg = (
-                f"{path} is not a search index, and is left as it is. Name a file that "
-                "does not exist yet, or one that chatexports has made."
+                f"{path} is not a search index, and was not changed. Name a new file, "
+                "or an index by chatexports."
             )
             raise ExportFormatError(msg, path=path)
         path.chmod(0o600)
@@ -93,7 +92,7 @@ def explained(path: Path | None) -> Iterator[None]:
 
 
 def is_index(path: Path, *, current: bool = False) -> bool:
-    """Return whether a file is a search index (of this version), by its header."""
+    """Return whether a file is a search index, or one of the current version."""
     try:
         with open_regular_file(path) as file:
             header = file.read(_HEADER_BYTES)
@@ -105,7 +104,7 @@ def is_index(path: Path, *, current: bool = False) -> bool:
 
 
 def delete_index(path: Path) -> None:
-    """Delete an index, and SQLite's journal: a killed update leaves texts in it."""
+    """Delete an index with its journal, which contains texts after a killed update."""
     try:
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
@@ -117,11 +116,11 @@ def delete_index(path: Path) -> None:
 def transaction(
     connection: sqlite3.Connection, *, write: bool = False
 ) -> Iterator[None]:
-    """Read all of a block from one state, or write all of its changes or none."""
+    """Run a `with` block in a transaction."""
     connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:
         yield
-        # Fails too, while another program reads.
+        # May fail while another program reads.
         connection.commit()
     except BaseException:
         connection.rollback()
@@ -129,7 +128,7 @@ def transaction(
 
 
 def empty(connection: sqlite3.Connection) -> None:
-    """Remove all rows, in a transaction; what is deleted is overwritten."""
+    """Remove all rows within a transaction; deleted data is overwritten."""
     for table in ("words", "window", "message", "chat", "note"):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     for statement in _TABLES:
@@ -157,7 +156,7 @@ def _connected(name: str) -> sqlite3.Connection:
     connection.close()
     msg = (
         f"The search index {name} is of another version of chatexports. Delete it: it "
-        "is made again of the export."
+        "is rebuilt from the export."
     )
     raise ExportFormatError(msg, path=Path(name))
 

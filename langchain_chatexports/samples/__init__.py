@@ -1,4 +1,4 @@
-"""Sample exports, written from text of our own.
+"""Sample exports with text of our own.
 
 ```python
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -7,11 +7,11 @@ path = write_imessage("chat.db")  # ten chats of Tortoise and Hare
 folder = write_messenger("hogwarts")  # nine Messenger threads of one owner
 ```
 
-These two stand where LangChain's chat-loader tutorials download theirs; samples of the
-other apps hold the ten talks of Tortoise and Hare. Each function takes a path, makes
-missing folders, leaves the same sample there as it is, and raises `ExportFormatError`
-before anything is written if something else is there. The names are borrowed, the
-text is invented, and we are not affiliated with their owners.
+These two replace the downloads of LangChain's chat-loader tutorials; the samples of
+other apps contain the same ten talks of Tortoise and Hare. Each function takes a path,
+creates missing folders, does not change an existing sample, and raises
+`ExportFormatError` if the path contains anything else. The names are borrowed, the text
+is invented, and we are not affiliated with their owners.
 """
 
 from langchain_chatexports.samples.chats import (

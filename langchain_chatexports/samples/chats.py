@@ -1,4 +1,4 @@
-"""The ten talks of Tortoise and Hare, as five other apps export them."""
+"""The ten talks of Tortoise and Hare as exports of five other apps."""
 
 import json
 from collections import defaultdict
@@ -44,7 +44,7 @@ def _lines() -> Iterator[_Line]:
 
 
 def write_discord(folder: str | Path = "discord") -> Path:
-    """Write a direct chat as DiscordChatExporter saves it, and return the folder."""
+    """Write a direct chat as saved by DiscordChatExporter, and return the folder."""
     messages = [
         {
             "id": str(line.unix_time * 1000 - _DISCORD_EPOCH_MS << 22),
@@ -72,7 +72,7 @@ def write_discord(folder: str | Path = "discord") -> Path:
 
 
 def write_signal(folder: str | Path = "signal") -> Path:
-    """Write a chat as Signal exports it as JSON, and return the folder."""
+    """Write a chat in Signal's JSON format, and return the folder."""
     hare = {"aci": "AAAAAAAAAAAAAAAAAAAAAg==", "profileGivenName": "Hare"}
     frames: list[dict[str, Any]] = [
         {"version": "1", "backupTimeMs": "1696118400000"},
@@ -125,7 +125,7 @@ def write_slack(folder: str | Path = "slack") -> Path:
 
 
 def write_telegram(folder: str | Path = "telegram") -> Path:
-    """Write a chat as Telegram Desktop exports it, and return the folder."""
+    """Write a chat in the format of Telegram Desktop, and return the folder."""
     messages = [
         {
             "id": number,
@@ -148,7 +148,7 @@ def write_telegram(folder: str | Path = "telegram") -> Path:
 
 
 def write_whatsapp(folder: str | Path = "whatsapp") -> Path:
-    """Write a chat as an Android phone in UTC exports it, and return the folder."""
+    """Write a chat in the format of an Android phone in UTC, and return the folder."""
     rows = [f"{_BEGINS:%d/%m/%Y, %H:%M} - {_WHATSAPP_NOTICE}"]
     rows += [
         f"{line.moment:%d/%m/%Y, %H:%M} - {line.speaker}: {line.text}"

@@ -9,12 +9,12 @@ from langchain_chatexports._files import explained_writing
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples.writing import draft_of, read_scenes
 
-# Both speak through handles, as in the tutorial's database: the owner is a silent
-# third, so the chats are groups.
+# Both have handles, as in the tutorial's database: the owner is a silent third person,
+# so the chats are groups.
 _HANDLES = {"Tortoise": 1, "Hare": 2}
 _GROUP_STYLE = 43
 
-# Unix seconds, where Messages has its own epoch: the tutorial's database does so too.
+# Unix seconds instead of the epoch of Messages, as in the tutorial's database.
 _NEWEST_CHAT_BEGINS = 1693182723
 _SECONDS_BETWEEN_CHATS = 3 * 86_400 + 5_400
 _SECONDS_BETWEEN_MESSAGES = 30
@@ -49,19 +49,19 @@ CREATE INDEX message_idx_date ON message (date);
 def write_imessage(path: str | Path = "chat.db") -> Path:
     """Write ten chats of Tortoise and Hare as an iMessage database.
 
-    The rows are the same at each call and on each machine.
+    The rows are deterministic.
 
     Args:
-        path: Where to write it; missing folders are made. The same sample there is
-            left as it is.
+        path: The file to write; missing folders are created. An existing sample is not
+            changed.
 
     Returns:
         The path.
 
     Raises:
         ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is at this path, or a write-ahead log or a
-            journal of another database is beside it. Nothing is overwritten then.
+        ExportFormatError: If there is another file at the path, or a write-ahead log or
+            journal of another database next to it. Nothing is overwritten.
     """
     target = Path(path).expanduser()
     with explained_writing(target):
@@ -69,13 +69,13 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
             neighbor = target.with_name(target.name + suffix)
             if neighbor.exists():
                 msg = (
-                    f"{neighbor} belongs to another database, and SQLite would mix it "
-                    f"into a sample at {target}. Nothing was written; give another "
+                    f"{neighbor} belongs to another database, and SQLite would merge "
+                    f"it into a sample at {target}. Nothing was written; give another "
                     "path."
                 )
                 raise ExportFormatError(msg, path=neighbor)
         with draft_of(target) as draft:
-            draft.touch()  # SQLite would not say why it cannot.
+            draft.touch()  # Its error is clearer than SQLite's.
             with closing(sqlite3.connect(draft)) as database:
                 database.executescript(_SCHEMA)
                 _fill(database)

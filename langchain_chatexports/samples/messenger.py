@@ -15,23 +15,22 @@ _UTF8_BYTES = re.compile(r"[^\x00-\x7f]")
 def write_messenger(folder: str | Path = "hogwarts") -> Path:
     """Write nine threads of one owner, Harry Potter, as a Messenger export.
 
-    The files are `<folder>/inbox/<thread>/messages_<Name>.json`, the same, byte for
-    byte, at each call and on each machine.
+    The files `<folder>/inbox/<thread>/messages_<Name>.json` are deterministic.
 
     Args:
-        folder: A new or empty folder; the same sample there is left as it is.
+        folder: A new or empty folder; an existing sample is not changed.
 
     Returns:
         The folder.
 
     Raises:
         ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If something else is there. Nothing is written then.
+        ExportFormatError: If it contains anything else. Nothing is written.
     """
     files = {}
     for heading, lines in read_scenes("hogwarts.txt").items():
-        # A real export lists members in any order, names threads in any case, and may
-        # end a path in a slash: the sample does all of it, as the tutorial's does.
+        # As in real exports, members are in any order, thread names in any case, and
+        # paths may end with a slash.
         friend, thread, file_name, first = heading.split(" | ")
         people = [_OWNER, friend] if first == "owner first" else [friend, _OWNER]
         content = _thread_json(friend, thread, people, lines)
@@ -66,5 +65,5 @@ def _thread_json(
 
 
 def _as_exported(match: re.Match[str]) -> str:
-    """Escape each UTF-8 byte as a character of its own, as the exporter does."""
+    """Escape each UTF-8 byte as a character, like the exporter."""
     return "".join(f"\\u{byte:04x}" for byte in match[0].encode())

@@ -1,4 +1,4 @@
-"""Samples appear whole or not at all, and replace nothing."""
+"""Write samples completely or not at all, without replacing files."""
 
 import secrets
 import shutil
@@ -13,14 +13,14 @@ from langchain_chatexports.exceptions import ExportFormatError
 
 
 class SceneLine(NamedTuple):
-    """One message of a scene."""
+    """A message in a scene."""
 
     speaker: str
     text: str
 
 
 def read_scenes(file_name: str) -> dict[str, list[SceneLine]]:
-    """Parse the scenes of a file of this folder."""
+    """Parse the scenes in a file of this package."""
     text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
     return parse_scenes(text.decode())
 
@@ -39,16 +39,16 @@ def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
 
 
 def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
-    """Write files by their paths in a folder, unless they are there already."""
+    """Write files to a folder, unless they already exist."""
     target = Path(folder).expanduser()
     data = {name: text.encode() for name, text in contents.items()}
     with explained_writing(target):
         if target.is_dir() and any(target.iterdir()):
             if not all(_holds(target / name, data[name]) for name in data):
-                raise _is_taken(target)
+                raise _already_exists(target)
             return target
         if target.exists() and not target.is_dir():
-            raise _is_taken(target)
+            raise _already_exists(target)
         with draft_of(target) as draft:
             for name, content in data.items():
                 (draft / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,14 +58,14 @@ def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
 
 @contextmanager
 def draft_of(target: Path) -> Iterator[Path]:
-    """Provide a path beside the target to write to, and move it there at the end."""
+    """Yield a path next to the target to write to, and move it there at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".chatexports-{secrets.token_hex(4)}.tmp")
     try:
         yield draft
         if draft.is_file() and target.exists():
             if not _holds(target, draft.read_bytes()):
-                raise _is_taken(target)
+                raise _already_exists(target)
             return
         if target.is_dir():  # It is empty.
             for child in draft.iterdir():
@@ -82,9 +82,9 @@ def _holds(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
-def _is_taken(target: Path) -> ExportFormatError:
+def _already_exists(target: Path) -> ExportFormatError:
     msg = (
-        f"{target} is there already and is not this sample, so nothing was written. "
-        "Give another path, or move it away."
+        f"{target} already exists and is not this sample, so nothing was written. Give "
+        "another path, or move it away."
     )
     return ExportFormatError(msg, path=target)

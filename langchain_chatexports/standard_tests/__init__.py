@@ -1,19 +1,19 @@
 """Standard tests for chat loaders and session transforms, for any package.
 
-Subclass a suite, say what it tests, and run pytest; the docstrings have examples.
+Subclass a suite, set its properties, and run pytest; the docstrings have examples.
 pytest and langchain-tests come with `pip install "langchain-chatexports[tests]"`.
 """
 
 from langchain_chatexports.exceptions import MissingExtraError
 
 try:
-    import langchain_tests.base  # noqa: F401 - the suites' base class lives there
+    import langchain_tests.base  # noqa: F401 - the base class of the suites
     import pytest
 except ImportError as error:
     feature = "langchain_chatexports.standard_tests"
     raise MissingExtraError(feature, "tests") from error
 
-# Before the suites are imported: their asserts then explain themselves when they fail.
+# Before the suites are imported, so that pytest explains failing asserts.
 pytest.register_assert_rewrite(
     "langchain_chatexports.standard_tests.base",
     "langchain_chatexports.standard_tests.chat_loaders",

@@ -1,4 +1,4 @@
-"""What all suites share: the guard of overrides, and bounds of memory and speed."""
+"""Base classes of all suites: a check of overrides, limits of memory and speed."""
 
 import gc
 import time
@@ -18,13 +18,13 @@ _MIN_SESSIONS = 20
 class ChatExportStandardTests(BaseStandardTests):
     """Base class of the suites of this package."""
 
-    # langchain-tests' own guard looks at classes of langchain-tests only.
+    # The check in langchain-tests only considers its own classes.
 
     def test_no_overrides_DO_NOT_OVERRIDE(self) -> None:  # noqa: N802 - langchain-tests' name
         """Test that no standard test is replaced or removed.
 
-        A standard test that cannot pass yet is overridden with its reason, and calls
-        the original, so that a repair is noticed:
+        Override a standard test that fails with its reason, and call the original, so
+        that you notice when it passes:
 
         ```python
         @pytest.mark.xfail(strict=True, reason="why it fails")
@@ -44,34 +44,34 @@ class ChatExportStandardTests(BaseStandardTests):
                 replaced |= {name: vars(cls)[name] for name in tests & standard}
         silent = sorted(name for name, test in replaced.items() if not _is_xfail(test))
         assert standard > {"test_no_overrides_DO_NOT_OVERRIDE"}, (
-            "There is no standard test suite among the base classes."
+            "None of the base classes is a standard test suite."
         )
         assert not silent, (
             f"Standard tests overridden without "
             f'@pytest.mark.xfail(reason="..."): {silent}. '
-            "The reason says why the standard test is expected to fail."
+            "Give the reason why the standard test fails."
         )
 
 
 class Bounds:
-    """Bounds of the integration suites, on memory and time for each message."""
+    """Limits of memory and time per message in the integration suites."""
 
     @property
     def max_growth_bytes_per_message(self) -> float:
-        """Memory that may stay for each message; 10 is 1 MB for 100,000 messages."""
+        """Maximum memory kept per message; 10 is 1 MB for 100,000 messages."""
         return 10.0
 
     @property
     def min_messages_per_second(self) -> float:
-        """Messages in a second of processor time."""
+        """Minimum number of messages per second of processor time."""
         return 5_000.0
 
     def check_memory(self, read: Callable[[], Iterator[ChatSession]]) -> None:
-        """Check that little of what was read stays in memory (256 KiB for caches)."""
-        total = sum(1 for _ in read())  # Warms up imports and caches, too.
+        """Check that sessions do not stay in memory, except 256 KiB for caches."""
+        total = sum(1 for _ in read())  # Also warms up imports and caches.
         if total < _MIN_SESSIONS:
-            pytest.skip(f"{total} sessions say nothing about growth")
-        # The first sessions fill buffers: compare the end with the first fifth.
+            pytest.skip(f"{total} sessions are too few to measure growth")
+        # Compare the end with the first fifth, which fills buffers.
         level = growth = messages = 0
         with memory_traced():
             for index, session in enumerate(read(), start=1):
@@ -85,7 +85,7 @@ class Bounds:
         assert growth <= bound, f"{growth:,} bytes over {messages:,} messages"
 
     def check_speed(self, sessions: Iterator[ChatSession]) -> None:
-        """Check that messages come fast enough."""
+        """Check the number of messages per second."""
         start = time.process_time()
         messages = sum(len(session.get("messages", ())) for session in sessions)
         rate = messages / max(time.process_time() - start, 1e-3)
@@ -118,7 +118,7 @@ def memory_traced() -> Iterator[None]:
 
 
 def close(sessions: Iterator[object]) -> None:
-    """Close an iterator if it can be closed, as a generator can."""
+    """Close an iterator if it has a `close` method."""
     close_it = getattr(sessions, "close", None)
     if close_it is not None:
         close_it()

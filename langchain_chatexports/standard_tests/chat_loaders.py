@@ -36,9 +36,9 @@ from langchain_chatexports.standard_tests.base import (
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 
 _MIN_SESSIONS_FOR_MEMORY = 100
-_MIN_DISTINCTIVE = 4  # Characters; a shorter text may be part of any path.
+_MIN_DISTINCTIVE = 4  # Characters; shorter texts may occur in any path.
 _THREADS = 4
-# With summer time on one half of the globe and on the other.
+# With daylight saving time on the southern and on the northern hemisphere.
 _ZONES = ("UTC0", "NZST-12NZDT,M9.5.0,M4.1.0/3", "EST5EDT,M3.2.0,M11.1.0")
 _DESCRIPTORS = Path("/dev/fd")
 _EACH_READ = pytest.mark.parametrize("read", ["full", "partial", "failed"])
@@ -54,7 +54,7 @@ class ChatLoaderTests(ChatExportStandardTests):
 
     @property
     def chat_loader_params(self) -> dict[str, Any]:
-        """Further arguments of the chat loader, beside its source."""
+        """Further arguments of the chat loader, besides its source."""
         return {}
 
     @property
@@ -63,13 +63,13 @@ class ChatLoaderTests(ChatExportStandardTests):
         return "path"
 
     def make_loader(self, source: Path | str) -> BaseChatLoader:
-        """Make a loader of a source."""
+        """Create a loader for a source."""
         params = {self.source_param: source, **self.chat_loader_params}
         return self.chat_loader_class(**params)
 
     @pytest.fixture
     def source(self) -> Path:
-        """Build the export inside `tmp_path` and give its path; to be overridden."""
+        """Build the export inside `tmp_path` and return its path; override this."""
         msg = f"{type(self).__name__} needs a fixture `source` that builds an export."
         raise NotImplementedError(msg)
 
@@ -82,7 +82,7 @@ class ChatLoaderTests(ChatExportStandardTests):
 class ChatLoaderUnitTests(ChatLoaderTests):
     """Base class for chat loader unit tests.
 
-    A subclass says which loader it tests, and builds a small export:
+    A subclass names the loader, and builds a small export:
 
     ```python
     class TestMyChatLoader(ChatLoaderUnitTests):
@@ -98,38 +98,38 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             return path
     ```
 
-    The export lies in a folder of its own inside `tmp_path` and holds at least two
-    sessions (where the format can), with texts that occur nowhere else.
+    The export must be in a subfolder of `tmp_path`, and contain at least two sessions
+    (if the format allows it), with texts that occur nowhere else.
 
-    Optional properties: `chat_loader_params`, `source_param`, `time_key` (turns on the
-    check of the order), `expected` (turns on the check of what is loaded). Optional
-    fixture: `many_sessions_source` (turns on the check of memory).
+    Optional properties: `chat_loader_params`, `source_param`, `time_key` (enables the
+    test of the order), `expected` (enables the test of the loaded messages). Optional
+    fixture: `many_sessions_source` (enables the test of memory).
 
-    The docstring of a test says what to do if it fails.
+    The docstring of each test explains what to do if it fails.
     """
 
     @property
     def time_key(self) -> str | None:
-        """The key in `additional_kwargs` that holds a message's time, if any."""
+        """The key of a message's time in `additional_kwargs`, if there is one."""
         return None
 
     @property
     def expected(self) -> list[tuple[str, str]] | None:
-        """The sender and text of each message of `source`, in the order of loading."""
+        """The sender and text of each message in `source`, in order."""
         return None
 
     @pytest.fixture
     def many_sessions_source(self, source: Path) -> Path:
-        """An export of 100 sessions or more, of some kB each; `source` by default."""
+        """An export of 100 or more sessions of some kB each; by default `source`."""
         return source
 
     def damage(self, source: Path) -> None:
-        """Break the export; by default each of its files loses its second half."""
+        """Damage the export; by default, cut all files in half."""
         for path in [source, *source.rglob("*")]:
             if path.is_file():
                 os.truncate(path, path.stat().st_size // 2)
 
-    # --- making a loader, and laziness
+    # --- creating a loader, and laziness
 
     @pytest.mark.parametrize("kind", [Path, str])
     def test_init_takes_path_and_str(
@@ -137,15 +137,15 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     ) -> None:
         """Test that the source may be a `Path` or a `str`.
 
-        If it fails: `self.path = Path(path)`; check `source_param`, too.
+        If it fails: `self.path = Path(path)`; also check `source_param`.
         """
         assert self.make_loader(kind(source)).load()
 
     def test_missing_source_is_an_error_that_names_it(self, tmp_path: Path) -> None:
-        """Test that a source that is not there gives `FileNotFoundError` with its path.
+        """Test that a missing source raises `FileNotFoundError` with its path.
 
-        If it fails: `sqlite3.connect` creates a missing file, and an empty folder and
-        no folder look alike to `glob`.
+        If it fails: `sqlite3.connect` creates a missing file, and `glob` does not
+        distinguish a missing folder from an empty one.
         """
         missing = tmp_path / "nothing-here"
         with pytest.raises(FileNotFoundError) as caught:
@@ -166,7 +166,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert sessions == list(loader.lazy_load()) == loader.load()
 
     def test_passes_are_independent(self, loader: BaseChatLoader) -> None:
-        """Test that two passes at the same time, also of threads, do not disturb.
+        """Test that simultaneous passes, in one thread or several, are independent.
 
         If it fails: each call of `lazy_load` needs its own connection, cursor or file,
         in local variables. A connection of SQLite serves only its own thread.
@@ -197,11 +197,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         list that is filled before the first `yield`.
         """
         loader = self.make_loader(many_sessions_source)
-        count = sum(1 for _ in loader.lazy_load())  # Warms up imports and caches, too.
+        count = sum(1 for _ in loader.lazy_load())  # Also warms up imports and caches.
         if count < _MIN_SESSIONS_FOR_MEMORY:
             pytest.skip(
-                f"{count} sessions in the source say nothing about memory; "
-                f"give {_MIN_SESSIONS_FOR_MEMORY} or more in `many_sessions_source`"
+                f"{count} sessions are too few to measure memory; provide "
+                f"{_MIN_SESSIONS_FOR_MEMORY} or more in `many_sessions_source`"
             )
         with memory_traced():
             lazily = _peak_while(lambda: _drain(loader.lazy_load()))
@@ -213,10 +213,10 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_sessions_are_dicts_of_human_messages(self, loader: BaseChatLoader) -> None:
         """Test that a session is a plain dict with `messages`, all human and with text.
 
-        If it fails: yield no session without messages. Everybody in an export is a
-        person, also its owner; a step such as `MapAIMessages` decides later whose
-        messages become the AI's. Join the texts of formatted messages, and skip those
-        without text or write a placeholder such as `[photo]`.
+        If it fails: yield no session without messages. Everybody in an export is human,
+        including the owner; steps such as `MapAIMessages` turn messages into the AI's.
+        Join the texts of formatted messages, and skip those without text or use a
+        placeholder such as `[photo]`.
         """
         for session in loader.load():
             assert type(session) is dict
@@ -242,7 +242,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_messages_name_their_sender(self, loader: BaseChatLoader) -> None:
         """Test that `additional_kwargs["sender"]` is a non-empty string.
 
-        If it fails: give `"unknown"` where the export does not say who wrote.
+        If it fails: use `"unknown"` if the export does not contain the author.
         """
         for message in _messages(loader.load()):
             sender = message.additional_kwargs.get("sender")
@@ -252,8 +252,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_messages_are_in_order_of_time(self, loader: BaseChatLoader) -> None:
         """Test that each session starts with its oldest message.
 
-        Runs where `time_key` is set; messages without a time are passed over. If it
-        fails: some exports are newest first. Sort stably.
+        Runs if `time_key` is set; messages without a time are ignored. If it fails:
+        some exports are newest first. Use a stable sort.
         """
         if self.time_key is None:
             pytest.skip("`time_key` is not set")
@@ -268,15 +268,15 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_no_object_is_in_two_places(self, loader: BaseChatLoader) -> None:
         """Test that no message, list or `additional_kwargs` is shared.
 
-        If it fails: build the message and its `additional_kwargs` anew for each row.
+        If it fails: create a new message and new `additional_kwargs` for each row.
         """
         check_nothing_is_shared(loader.load())
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
-        """Test that sessions come back the same from `dumps` and `loads`, and pickle.
+        """Test that `dumps` and `loads`, and pickle, do not change sessions.
 
-        If it fails: write times as integers or ISO 8601 strings (no `datetime`), lists
-        in place of tuples and sets, and nothing that belongs to this process.
+        If it fails: use integers or ISO 8601 strings for times, lists instead of tuples
+        and sets, and no objects of this process.
         """
         sessions = loader.load()
         kinds = {type(message) for message in _messages(sessions)}
@@ -305,17 +305,17 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             time.tzset()
         assert loaded[0] == loaded[1] == loaded[2]
 
-    # --- what a loader leaves as it was
+    # --- side effects
 
     @_EACH_READ
     def test_source_is_unchanged(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
-        """Test that bytes and times of the source stay, and nothing appears beside it.
+        """Test that reading does not change the source or create files next to it.
 
-        The working directory counts as beside it. It holds after a whole read, after
-        one that stops at the first session, and after one of an export that `damage`
-        broke. If it fails: open databases with `mode=ro` and mind `-wal` and `-shm`;
+        The working directory is checked as well, after a full read, after one that
+        stops at the first session, and after a read of an export that `damage` broke.
+        If it fails: open databases with `mode=ro` and consider `-wal` and `-shm`;
         `ZipFile.extract` writes into the working directory; clean up in a `with`.
         """
         litter = tmp_path / "working-directory"
@@ -331,9 +331,9 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_leaves_no_temporary_files(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
-        """Test that no copy of the export stays in the folder for temporary files.
+        """Test that no files remain in the folder for temporary files.
 
-        If it fails: hold a `TemporaryDirectory` in a `with` inside the generator.
+        If it fails: use a `TemporaryDirectory` in a `with` inside the generator.
         """
         temporary = tmp_path / "temporary"
         temporary.mkdir()
@@ -345,42 +345,42 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
     @pytest.mark.parametrize("read", ["partial", "failed"])
     def test_source_is_closed(self, source: Path, read: str) -> None:
-        """Test that a reader that stops, and a read that fails, leave no file open.
+        """Test that an early stop and a failed read leave no file open.
 
         Skipped on Windows. If it fails: open the source in a `with` inside the
-        generator (for `sqlite3.connect` that is `contextlib.closing`), also where its
-        first bytes are checked, and hold no open file on `self`.
+        generator (`contextlib.closing` for `sqlite3.connect`), including where its
+        first bytes are checked, and keep no open file on `self`.
         """
         if read == "failed":
             self.damage(source)
         with _collection_paused():
             attempt = _read(self, source, read)
             assert not _open_files(source)
-        assert not [told for told in attempt.told if "unclosed" in told]
+        assert not [text for text in attempt.texts if "unclosed" in text]
 
     # --- privacy
 
     def test_repr_shows_no_content(self, loader: BaseChatLoader) -> None:
-        """Test that `repr`, which ends up in logs, holds no message text."""
+        """Test that the `repr`, which may be logged, contains no message text."""
         texts = _distinctive_texts(loader.load())
         shown = f"{loader!r} {loader}"
         assert not any(text in shown for text in texts)
 
     def test_errors_show_no_content(self, source: Path) -> None:
-        """Test that errors and warnings about a damaged export hold no message text.
+        """Test that errors and warnings about a damaged export quote no message text.
 
-        If it fails: name the path and the line number, not the line itself; chain with
-        `from None` where the cause shows its input.
+        If it fails: name the path and the line number, not the line itself; raise
+        `from None` if the cause quotes its input.
         """
         texts = _distinctive_texts(self.make_loader(source).load())
         self.damage(source)
-        for told in _read(self, source, "failed").told:
-            assert not any(text in told for text in texts)
+        for shown in _read(self, source, "failed").texts:
+            assert not any(text in shown for text in texts)
 
     # --- use
 
     def test_loader_pickles_while_it_is_read(self, loader: BaseChatLoader) -> None:
-        """Test that a loader can be sent to another process, and loads the same."""
+        """Test that a loader can be sent to another process while it is read."""
         expected = loader.load()
         reading = loader.lazy_load()
         next(reading)
@@ -390,7 +390,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def test_joins_with_steps(self, loader: BaseChatLoader) -> None:
         """Test that `loader | step` is a chat loader of the step's sessions.
 
-        If it fails: leave `__or__` to the steps, or give a `TransformedChatLoader`.
+        If it fails: leave `__or__` to the steps, or return a `TransformedChatLoader`.
         """
         merge, split = MergeChatRuns(), ChunkSessions(size=1, overlap=0)
         joined = loader | merge
@@ -399,17 +399,17 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert (joined | split).load() == (merge | split).invoke(loader.load())
 
     def test_inspect_adds_up(self, loader: BaseChatLoader) -> None:
-        """Test that `inspect` counts what is loaded, and accounts for the rest.
+        """Test that `inspect` accounts for all messages, loaded and skipped.
 
-        Runs where the loader has `inspect`, as the loaders of langchain-chatexports do.
-        If it fails: yield every record of the export as a `Message`, with its `kind`.
+        Runs if the loader has `inspect`, as in langchain-chatexports. If it fails:
+        yield every record of the export as a `Message` with its `kind`.
         """
         if not hasattr(loader, "inspect"):
             pytest.skip("the loader has no `inspect`")
         sessions = loader.load()
         summary = loader.inspect()
         assert summary.sessions == len(sessions)
-        # What stands in a second session as context is counted once.
+        # Messages repeated as context in another session are counted once.
         assert summary.kept == sum(
             message.additional_kwargs.get("weight") != 0
             for message in _messages(sessions)
@@ -422,9 +422,9 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
     """Base class for chat loader integration tests, on a real or large export.
 
-    The same properties and the same fixture `source` as in `ChatLoaderUnitTests`; here
-    the source holds at least 20 sessions, best of about the same size. The bounds are
-    properties. Select the timed test with `-m benchmark`.
+    Properties and the fixture `source` are as in `ChatLoaderUnitTests`, with at least
+    20 sessions of about the same size. The limits are properties. Select the timed test
+    with `-m benchmark`.
 
     ```python
     class TestMyChatLoaderAtScale(ChatLoaderIntegrationTests):
@@ -444,19 +444,19 @@ class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
 
     @property
     def expected_sessions(self) -> int | None:
-        """How many sessions the export holds, if known."""
+        """The number of sessions in the export, if known."""
         return None
 
     @property
     def expected_messages(self) -> int | None:
-        """How many messages are loaded from the export, if known."""
+        """The number of messages loaded from the export, if known."""
         return None
 
     def test_holds_the_expected_sessions(self, loader: BaseChatLoader) -> None:
-        """Test the numbers of sessions and messages, where these are set.
+        """Test the numbers of sessions and messages, if they are set.
 
-        If it fails: count in the export with other means (`sqlite3`, `jq`), and look
-        at what the loader leaves out: reactions, events, empty messages.
+        If it fails: count with another tool (`sqlite3`, `jq`), and consider messages
+        that the loader skips: reactions, events, empty messages.
         """
         if self.expected_sessions is None and self.expected_messages is None:
             pytest.skip("neither `expected_sessions` nor `expected_messages` is set")
@@ -467,18 +467,17 @@ class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
             assert sum(sizes) == self.expected_messages
 
     def test_memory_is_flat(self, loader: BaseChatLoader) -> None:
-        """Test that what was read does not stay in memory.
+        """Test that messages do not stay in memory.
 
-        If it fails: something of each message stays behind, such as a set of ids, a
-        cache without a bound, a list of rows.
+        If it fails: look for a set of ids, an unbounded cache, or a list of rows.
         """
         self.check_memory(loader.lazy_load)
 
     @pytest.mark.benchmark
     def test_throughput(self, loader: BaseChatLoader) -> None:
-        """Test that messages are loaded fast enough, in processor time.
+        """Test the speed of loading, in processor time.
 
-        If it fails: building messages should be most of the work.
+        If it fails: profile it; creating messages should take most of the time.
         """
         self.check_speed(loader.lazy_load())
 
@@ -491,7 +490,7 @@ def _messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:
 def _distinctive_texts(sessions: list[ChatSession]) -> set[str]:
     texts = {str(message.content) for message in _messages(sessions)}
     distinctive = {text for text in texts if len(text.strip()) >= _MIN_DISTINCTIVE}
-    assert distinctive, "the source holds no text that can be looked for"
+    assert distinctive, "the source contains no distinctive text"
     return distinctive
 
 
@@ -501,15 +500,17 @@ def _drain(sessions: Iterator[ChatSession]) -> None:
 
 
 class _Attempt(NamedTuple):
-    """The loader, held so that what it leaves open stays open, and what it told."""
+    """The result of a read: the loader, and the texts of errors and warnings."""
 
     loader: BaseChatLoader | None
-    told: list[str]
+    """Kept, so that files which it leaves open stay open."""
+
+    texts: list[str]
 
 
 def _read(suite: ChatLoaderTests, source: Path, read: str) -> _Attempt:
-    """Read an export, and collect what errors, their causes and warnings tell."""
-    loader, told = None, []
+    """Read an export, and collect the texts of errors, causes and warnings."""
+    loader, texts = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -519,10 +520,10 @@ def _read(suite: ChatLoaderTests, source: Path, read: str) -> _Attempt:
                 next(sessions, None)
                 close(sessions)
             _drain(sessions)
-        except Exception as error:  # noqa: BLE001 - which one is the loader's decision
-            told = traceback.format_exception_only(error)
-            told += [f"{cause!r}" for cause in _causes(error)]
-    return _Attempt(loader, told + [str(warning.message) for warning in caught])
+        except Exception as error:  # noqa: BLE001 - loaders may raise any
+            texts = traceback.format_exception_only(error)
+            texts += [f"{cause!r}" for cause in _causes(error)]
+    return _Attempt(loader, texts + [str(warning.message) for warning in caught])
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -535,7 +536,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _folder_state(folder: Path) -> dict[str, tuple[int, str]]:
-    """Describe a folder and everything in it; its own time shows what came and went."""
+    """Return modification time and content of a folder and of everything in it."""
 
     def content(path: Path) -> str:
         if path.is_symlink():
@@ -550,15 +551,15 @@ def _folder_state(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def _open_files(source: Path) -> list[str]:
-    """List the files of a source that this process holds open, or skip the test."""
+    """Return the open files of a source, or skip the test."""
     if not _DESCRIPTORS.is_dir():
-        pytest.skip("this system does not list a process's open files in /dev/fd")
+        pytest.skip("this system has no /dev/fd")
     statuses = {path.name: path.stat() for path in (source, *source.rglob("*"))}
     held = []
     for descriptor in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - numbers, not paths
         try:
             status = os.fstat(int(descriptor))
-        except OSError:  # The listing's own descriptor is closed by now.
+        except OSError:  # The descriptor of `listdir` is already closed.
             continue
         held += [n for n, other in statuses.items() if os.path.samestat(status, other)]
     return held
@@ -566,7 +567,7 @@ def _open_files(source: Path) -> list[str]:
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from closing what was left open."""
+    """Keep the garbage collector from closing open files."""
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -578,7 +579,7 @@ def _collection_paused() -> Iterator[None]:
 
 
 def _peak_while(action: Callable[[], object]) -> int:
-    """Return the most bytes that an action held at a time beyond what was there."""
+    """Return the peak of memory that an action allocated, in bytes."""
     gc.collect()
     tracemalloc.reset_peak()
     before, _ = tracemalloc.get_traced_memory()

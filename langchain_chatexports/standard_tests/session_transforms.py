@@ -27,7 +27,7 @@ from langchain_chatexports.standard_tests.base import (
 from langchain_chatexports.steps import MergeChatRuns, SessionSource, SessionTransform
 
 _EXTRA_KEY = "x_standard_tests"
-_NOTHING_CAME_OUT = "no session came out: override the fixture `sessions`"
+_NO_OUTPUT = "there is no output: override the fixture `sessions`"
 _START = 1_693_182_723  # The first message of LangChain's iMessage tutorial.
 _DAY = 86_400
 
@@ -47,9 +47,9 @@ class SessionTransformTests(ChatExportStandardTests):
 
     @pytest.fixture
     def sessions(self) -> list[ChatSession]:
-        """Sessions that the step does something with.
+        """Sessions that the step changes.
 
-        The default: four conversations of two people (`Tortoise`, the owner, and
+        By default four conversations of two people (`Tortoise`, the owner, and
         `Hare`), each of 24 messages with runs, over two days.
         """
         return [example_session(number) for number in range(4)]
@@ -74,20 +74,20 @@ class SessionTransformUnitTests(SessionTransformTests):
             return {"at_least": 10}
     ```
 
-    Override the fixture `sessions` if the step does nothing with the default ones.
+    Override the fixture `sessions` if the step does not change the default ones.
 
-    A step that implements `transform_session` only passes most tests, because
-    `SessionTransform` does the rest. The docstrings of the others say what to do.
+    `SessionTransform` passes most tests. The docstrings of the others explain what to
+    do if they fail.
     """
 
-    # --- what goes in and what comes out
+    # --- inputs and outputs
 
     def test_gives_something_for_the_sessions(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that the step gives sessions for `sessions`: plain dicts of messages."""
+        """Test that the step returns sessions: plain dicts of messages."""
         output = step.invoke(sessions)
-        assert output, _NOTHING_CAME_OUT
+        assert output, _NO_OUTPUT
         for session in output:
             assert type(session) is dict
             for message in session.get("messages", ()):
@@ -114,7 +114,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_nothing_to_transform_is_no_error(
         self, step: SessionTransform, given: list[ChatSession]
     ) -> None:
-        """Test no session, an empty one, and one without `messages` (optional).
+        """Test no sessions, an empty session, and one without the key `messages`.
 
         If it fails: read the messages with `session.get("messages", ())`.
         """
@@ -123,7 +123,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         assert not any(session.get("messages") for session in output)
 
     def test_parameters_are_checked_and_fixed(self, step: SessionTransform) -> None:
-        """Test that a misspelled parameter is an error, and that none can be changed.
+        """Test that unknown parameters are errors, and that steps are immutable.
 
         If it fails: keep the `model_config` of `SessionTransform`.
         """
@@ -134,15 +134,15 @@ class SessionTransformUnitTests(SessionTransformTests):
             with pytest.raises((TypeError, ValueError, AttributeError)):
                 setattr(step, name, getattr(step, name))
 
-    # --- what a step promises about data
+    # --- data
 
     def test_input_is_not_changed(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that sessions, messages and their `additional_kwargs` stay as they were.
+        """Test that sessions, messages and `additional_kwargs` are not changed.
 
-        If it fails: change copies, `message.model_copy(update={"content": …})`, with a
-        new dict for `additional_kwargs` and new lists in it.
+        If it fails: use copies, `message.model_copy(update={"content": …})`, with a new
+        dict for `additional_kwargs` and new lists in it.
         """
         before = deepcopy(sessions)
         step.invoke(sessions)
@@ -153,14 +153,14 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that no message, list or `additional_kwargs` is twice in the output.
 
-        If it fails: copy a message that goes into a second session.
+        If it fails: copy messages that are in several sessions.
         """
         check_nothing_is_shared(step.invoke(sessions))
 
     def test_session_keys_are_kept(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that sessions keep what they hold beside `messages`.
+        """Test that sessions keep their other keys.
 
         If it fails: build sessions as `{**session, "messages": messages}`.
         """
@@ -173,10 +173,10 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_is_deterministic(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that the same sessions give the same, again and with an equal step.
+        """Test that the result is the same again, and with an equal step.
 
-        If it fails: draw random numbers from a `random.Random` with a seed that is a
-        parameter, and sort what comes out of a set.
+        If it fails: use a `random.Random` whose seed is a parameter, and sort the items
+        of sets.
         """
         expected = step.invoke(sessions)
         assert step.invoke(sessions) == expected
@@ -186,10 +186,10 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_sessions_do_not_influence_each_other(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that each session is transformed as if it were alone.
+        """Test that each session is transformed independently.
 
-        If it fails: work over all sessions (finding duplicates, splitting off a
-        validation set) is a function over an iterable, not a step.
+        If it fails: write a function over an iterable for work across sessions, such as
+        finding duplicates or splitting off a validation set.
         """
         alone = [step.invoke(session) for session in sessions]
         backwards = step.invoke(sessions[::-1])
@@ -207,7 +207,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         """
         loader = CountingChatLoader(sessions)
         gives = [bool(step.invoke(session)) for session in sessions]
-        assert any(gives), _NOTHING_CAME_OUT
+        assert any(gives), _NO_OUTPUT
         for output in (step.stream(loader), (loader | step).lazy_load()):
             loader.reads = loader.closed = 0
             next(output)
@@ -218,10 +218,10 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_forgets_sessions(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a session that was passed on is not kept alive.
+        """Test that the step keeps no reference to a processed session.
 
-        If it fails: look for a list on the step, a cache, or a variable of a generator
-        that waits at its `yield` (`del` it before).
+        If it fails: look for a list on the step, a cache, or a local variable of a
+        generator (`del` it before `yield`).
         """
         last, refs = sessions[-1], []
 
@@ -243,7 +243,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_works_in_pipes_and_chains(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that `|` joins with loaders and steps, and gives plain LCEL otherwise.
+        """Test that `|` composes with loaders and steps, and with LCEL otherwise.
 
         If it fails: leave `__or__` and `__ror__` to `SessionTransform`.
         """
@@ -283,26 +283,26 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_trace_has_name_and_counts_only(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a traced run says how many sessions came out, and nothing of them.
+        """Test that a trace has the number of sessions, but not their content.
 
-        Traces leave the machine when LangSmith is switched on.
+        With LangSmith, traces leave the machine.
         """
         trace = _Recorder()
         output = step.invoke(sessions, {"callbacks": [trace]})
         assert [start["name"] for _, _, start in trace.starts] == [step.get_name()]
         assert trace.outputs == [{"sessions": len(output)}]
-        told = repr((trace.starts, trace.outputs))
+        shown = repr((trace.starts, trace.outputs))
         for message in (m for s in sessions for m in s.get("messages", ())):
-            assert not message.text or str(message.text) not in told
+            assert not message.text or str(message.text) not in shown
 
     # --- a step as a value
 
     def test_serializes(self, step: SessionTransform) -> None:
-        """Test that `dumps` and `loads` give an equal step.
+        """Test that `dumps` and `loads` return an equal step.
 
-        Skipped for steps that say that they cannot (`is_lc_serializable`). If it fails:
-        parameters must be JSON types or parsed from them, and the class importable from
-        the module in `get_lc_namespace`.
+        Skipped if `is_lc_serializable` is false. If it fails: parameters must be JSON
+        types or parsed from them, and the class importable from the module in
+        `get_lc_namespace`.
         """
         if not step.is_lc_serializable():
             pytest.skip("`is_lc_serializable` is False")
@@ -320,10 +320,10 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_pickles_and_hashes(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a step can be sent to another process, and be a key of a dict.
+        """Test that a step can be pickled, and is hashable.
 
-        If it fails: no lambda and no open file among the parameters and private
-        attributes; declare collections as tuples.
+        If it fails: remove lambdas and open files from the parameters and private
+        attributes, and declare collections as tuples.
         """
         sent = pickle.loads(pickle.dumps(step))
         assert sent.invoke(sessions) == step.invoke(sessions)
@@ -348,26 +348,26 @@ class SessionTransformUnitTests(SessionTransformTests):
 class SessionTransformIntegrationTests(Bounds, SessionTransformTests):
     """Base class for session transform integration tests, on many sessions.
 
-    The same properties as in `SessionTransformUnitTests`; the fixture `sessions` is
-    read again and again, as often as `repetitions` says.
+    Properties are as in `SessionTransformUnitTests`; the fixture `sessions` is repeated
+    `repetitions` times.
     """
 
     @property
     def repetitions(self) -> int:
-        """How often the sessions are repeated."""
+        """The number of repetitions of the sessions."""
         return 20
 
     def test_memory_is_flat(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that sessions that were passed on do not stay in memory."""
+        """Test that processed sessions do not stay in memory."""
         self.check_memory(lambda: step.lazy_transform(self._copies(sessions)))
 
     @pytest.mark.benchmark
     def test_throughput(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that messages come out fast enough, in processor time.
+        """Test the speed of the step, in processor time.
 
         If it fails: look for a loop over all messages within a loop over messages.
         """
@@ -380,7 +380,7 @@ class SessionTransformIntegrationTests(Bounds, SessionTransformTests):
 
 
 class CountingChatLoader(BaseChatLoader):
-    """A loader of given sessions that counts what is read and closed."""
+    """A loader that counts reads of its sessions, and how often it is closed."""
 
     def __init__(self, sessions: list[ChatSession]) -> None:
         self.sessions = sessions

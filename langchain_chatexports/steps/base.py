@@ -40,12 +40,12 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     - `loader | step` is a chat loader, `step | step` is a step, and `step | anything`
       is plain LCEL.
-    - As a Runnable it takes a loader, a session or an iterable of sessions and returns
+    - As a Runnable, it takes a loader, a session or an iterable of sessions and returns
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
     - Inputs are never changed, and no message object is in two output sessions.
-    - A run that it traces holds the number of sessions, not their content; with
-      `{"configurable": {"trace_outputs": True}}` in its config, the sessions.
+    - Traces contain the number of sessions, not their content, unless the config has
+      `{"configurable": {"trace_outputs": True}}`.
 
     Subclasses implement `transform_session`, as a pure function of its session.
     """
@@ -64,13 +64,13 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             session: The session; it must not be changed, and it may lack `messages`.
 
         Returns:
-            The new sessions, best lazily.
+            The new sessions, preferably lazily.
         """
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the session's messages that are in no output, by reason.
 
-        Called by `inspect` only; by default a step drops nothing.
+        It is only called by `inspect`. By default a step drops no messages.
         """
         del session
         return {}
@@ -78,7 +78,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def counting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
-        """Transform as `lazy_transform` does, and count in `notes` what is replaced.
+        """Transform as `lazy_transform` does, and count replacements in `notes`.
 
         By default a step replaces nothing.
         """
@@ -86,11 +86,11 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         return self.lazy_transform(sessions)
 
     def flattened(self) -> tuple[SessionTransform, ...]:
-        """Return the single steps that this step consists of."""
+        """Return the single steps of this step."""
         return (self,)
 
     def lazy_transform(self, sessions: SessionSource) -> Iterator[ChatSession]:
-        """Transform sessions one by one, without making a traced run.
+        """Transform sessions one by one, without a traced run.
 
         Args:
             sessions: A loader, a session or an iterable of sessions.
@@ -100,7 +100,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                outputs = _given_away(self.transform_session(session))
+                outputs = _released(self.transform_session(session))
                 del session
                 yield from outputs
 
@@ -114,7 +114,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[list[ChatSession]]:
         """Transform lazily; each chunk is a list of one session."""
-        # One chunk, so that `transform` fails inside its run on bad input.
+        # As one chunk, so that bad input fails inside the run of `transform`.
         yield from self.transform(iter((input,)), config, **kwargs)
 
     def transform(
@@ -125,8 +125,8 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     ) -> Iterator[list[ChatSession]]:
         """Transform a stream of inputs lazily, as one run.
 
-        langchain-core's own helper keeps all of its input until the end of the run;
-        this one holds a single session.
+        langchain-core's helper keeps all input until the end of the run; this one keeps
+        a single session.
         """
         self._refuse_arguments(kwargs)
         config = ensure_config(config)
@@ -154,7 +154,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         run.on_chain_end(cast("Any", {"sessions": count} if traced is None else traced))
 
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
-        # `bind(delimiter=" ")` must not be ignored in silence.
+        # `bind(delimiter=" ")` must not be ignored silently.
         if kwargs:
             msg = (
                 f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to "
@@ -171,10 +171,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
         if isinstance(other, BaseChatLoader):
-            msg = "A chat loader stands left of its steps: loader | step."
+            msg = "A chat loader must be left of its steps: loader | step."
             raise TypeError(msg)
         if isgeneratorfunction(other) and other.__module__.startswith(_PACKAGE):
-            # As a Runnable it would add up examples, and show them in traces.
+            # As a Runnable, its examples would be concatenated and shown in traces.
             name = other.__name__
             msg = f"{name} reads sessions itself: write {name}(loader | steps)."
             raise TypeError(msg)
@@ -201,10 +201,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         return joined if name is None else joined.model_copy(update={"name": name})
 
     def __str__(self) -> str:
-        """Return the step as it is written in code."""
+        """Return the step as code."""
         return repr(self)
 
-    # `ChatSession` is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
+    # Before Python 3.12, pydantic refuses `ChatSession`, a `typing.TypedDict`.
     @property
     def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
         """The input type that schemas show."""
@@ -222,13 +222,13 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """Fields whose types JSON lacks, in a form that pydantic reads back."""
+        """Fields of types that JSON lacks, in a form that pydantic can parse."""
         names = {name for name, value in self if isinstance(value, _AS_TEXT)}
         return self.model_dump(mode="json", include=names)
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Return one stable namespace for the steps of this package."""
+        """Return a stable namespace for the steps of this package."""
         if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
             return ["langchain_chatexports", "steps"]
         return cls.__module__.split(".")
@@ -238,7 +238,7 @@ class SessionPipeline(SessionTransform):
     """Several steps as one: the result of `step | step`."""
 
     steps: tuple[SessionTransform, ...]
-    """The single steps, in order; a pipeline among them is replaced by its steps."""
+    """The single steps in order; pipelines are replaced by their steps."""
 
     @field_validator("steps")
     @classmethod
@@ -253,25 +253,25 @@ class SessionPipeline(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
-        sessions = _given_away((session,))
+        sessions = _released((session,))
         for step in self.steps:
             outputs = map(step.transform_session, sessions)
-            sessions = chain.from_iterable(map(_given_away, outputs))
+            sessions = chain.from_iterable(map(_released, outputs))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
-        """Draw the pipeline as the sequence of its steps."""
+        """Return the graph of the sequence of steps."""
         if len(self.steps) > 1:
             return RunnableSequence(*self.steps).get_graph(config)
         return super().get_graph(config)
 
     def __repr__(self) -> str:
-        """Return the steps as they are written in code."""
+        """Return the steps as code."""
         return " | ".join(repr(step) for step in self.steps)
 
 
-def _given_away(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-    """Yield sessions without holding them, so that no input outlives its output."""
+def _released(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+    """Yield sessions without keeping references to them."""
     if isinstance(sessions, tuple):
         waiting = [*reversed(sessions)]
         del sessions

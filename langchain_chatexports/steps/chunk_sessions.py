@@ -19,49 +19,48 @@ from langchain_chatexports.steps.base import SessionTransform
 
 
 class _Window(NamedTuple):
-    """The messages in [`start`, `end`); those from `new` on are in no window yet."""
+    """The messages from `start` to `end`; those before `new` are shared."""
 
     start: int
     new: int
     end: int
     skipped: str | None = None
-    """Why the window is left out; `None` if it is kept."""
+    """The reason to skip the window; `None` if it is kept."""
 
 
 class ChunkSessions(SessionTransform):
     """Cut each session into windows of `size` messages, `overlap` of them shared.
 
-    The default is the rule of LangChain's Messenger tutorial: full windows only, so a
-    session's last messages may be in none, and a session shorter than `size` gives
-    nothing. `inspect` counts these as `tail`; `keep_tail` keeps them.
+    The default is that of LangChain's Messenger tutorial: only full windows, without
+    the last messages of a session or sessions shorter than `size`. `inspect` counts
+    these as `tail`; `keep_tail` keeps them.
 
-    With `max_tokens` a window also ends, and is full, before the message that would
-    make it too long. A message that is too long alone is in no window (`too_long`).
+    With `max_tokens`, a window also ends, and is full, before the message that would
+    exceed the limit. A message over the limit is in no window (`too_long`).
     """
 
     size: int | None = Field(default=8, gt=0)
     """Maximum number of messages in a window; `None` with `max_tokens`: any number."""
 
     overlap: int = Field(default=2, ge=0)
-    """Messages that a window shares with the one before it, as far as they leave room
-    for a new one; less than `size`."""
+    """Messages that a window shares with the previous one, if there is room for a new
+    message; less than `size`."""
 
     keep_tail: bool = False
-    """Add a last, shorter window from the next start, if it holds a message that no
-    window has."""
+    """Add a last, shorter window, if it contains a message that is in no other."""
 
     max_tokens: int | None = Field(default=None, gt=0)
     """Maximum number of tokens in a window, over the texts of its messages."""
 
     count_tokens: str | Callable[[str], int] = Field(default="bytes", exclude=True)
-    """How a text's tokens are counted: `bytes` (an upper bound, which needs no file),
-    an encoding of tiktoken that is on this machine (`o200k_base`), or a function; then
-    `dumps` raises an error."""
+    """The token counter: `bytes` (an upper bound, which needs no file), an encoding of
+    tiktoken that is on this machine (`o200k_base`), or a function, which `dumps` cannot
+    serialize."""
 
     overlap_as_context: bool = False
-    """Set the weight of the shared messages (`additional_kwargs["weight"]`) to 0 in the
-    later window, so that no answer is trained twice. A window whose
-    answers all have weight 0 is left out (`not_trained`)."""
+    """Set the weight of shared messages (`additional_kwargs["weight"]`) to 0 in the
+    later window, so that no answer is trained on twice. A window whose answers all have
+    weight 0 is skipped (`not_trained`)."""
 
     @field_validator("count_tokens")
     @classmethod
@@ -74,7 +73,7 @@ class ChunkSessions(SessionTransform):
     @model_validator(mode="after")
     def _window_has_bounds(self) -> Self:
         if self.size is None and self.max_tokens is None:
-            msg = "A window needs a bound: give size or max_tokens."
+            msg = "Set size or max_tokens to limit the windows."
             raise ValueError(msg)
         if self.size is not None and self.overlap >= self.size:
             msg = f"overlap ({self.overlap}) must be less than size ({self.size})."
@@ -110,7 +109,7 @@ class ChunkSessions(SessionTransform):
         messages = session.get("messages", ())
         reasons: list[str | None] = ["too_long"] * len(messages)
         for window in self._windows(messages):
-            # A later window may hold as overlap what an earlier one was left out for.
+            # A later window may contain messages of a skipped one as overlap.
             first = window.start if window.skipped is None else window.new
             reasons[first : window.end] = [window.skipped] * (window.end - first)
         counts = Counter(reasons)
@@ -153,7 +152,7 @@ class ChunkSessions(SessionTransform):
                 limit = sums[start] + self.max_tokens
                 stop = bisect_right(sums, limit, start + 1, stop + 1) - 1
             if stop <= new:
-                start += 1  # The overlap leaves no room for anything new.
+                start += 1  # The overlap leaves no room for a new message.
                 continue
             is_full = stop < length or stop - start == self.size
             is_given = is_full or self.keep_tail
@@ -164,7 +163,7 @@ class ChunkSessions(SessionTransform):
     def _taken(
         self, messages: Sequence[BaseMessage], window: _Window
     ) -> list[BaseMessage]:
-        # Only what an earlier window holds is copied: no object is in two windows.
+        # Copy shared messages, so that no object is in two windows.
         weight = {"weight": 0} if self.overlap_as_context else {}
         repeated = [
             changed_copy(

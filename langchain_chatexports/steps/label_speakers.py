@@ -18,28 +18,27 @@ _FIELD = "{sender}"
 
 
 class LabelSpeakers(SessionTransform):
-    """Label each message of a group with its sender; the AI's own stay as they are.
+    """Label each message of a group with its sender, except the AI's messages.
 
-    Put it after `MapAIMessages`, so that the AI is known and learns no label, and after
+    Put it after `MapAIMessages`, so that the AI does not learn labels, and after
     `MergeChatRuns`, so that a run has one label.
     """
 
     where: Literal["text", "name"] = "text"
-    """In the text, before it, or as the message's `name`, mapped to the pattern that
-    every provider accepts (1 to 64 of a-z, A-Z, 0-9, `_`, `-`)."""
+    """Whether to put the label before the text, or into the message's `name`, which is
+    mapped to 1 to 64 of the characters a-z, A-Z, 0-9, `_` and `-`."""
 
     label: str = "{sender}: "
-    """What is put before the text; `{sender}` stands for the sender."""
+    """The label, with `{sender}` for the sender."""
 
     only_groups: bool = True
-    """Leave conversations of two people unchanged, also those that have a group's
-    title."""
+    """Do not change conversations of two people, even if they are groups."""
 
     @field_validator("label")
     @classmethod
     def _label_names_the_sender(cls, value: str) -> str:
         if _FIELD not in value:
-            msg = f"label must hold {_FIELD}, or all speakers look alike."
+            msg = f"label must contain {_FIELD}, or all speakers look alike."
             raise ValueError(msg)
         return value
 
@@ -56,7 +55,7 @@ class LabelSpeakers(SessionTransform):
             return message
         if self.where == "name":
             return message.model_copy(update={"name": safe_name(str(sender))})
-        # Not `format`: other braces of the label stay.
+        # Unlike `format`, this keeps other braces.
         label = self.label.replace(_FIELD, one_line(str(sender)))
         content: Any = message.content
         if isinstance(content, str):

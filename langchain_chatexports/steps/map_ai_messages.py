@@ -17,24 +17,24 @@ from langchain_chatexports.steps.people import PeopleRows, shared_name
 class MapAIMessages(SessionTransform):
     """Turn the messages of one person, or of one role, into AI messages.
 
-    What the person only forwarded (`additional_kwargs["forwarded"]`) gets the weight 0,
-    so that it is context and nothing to learn.
+    Forwarded messages (`additional_kwargs["forwarded"]`) get weight 0, so that they are
+    context and not trained on.
 
-    A step sees one session at a time, so a sender that does not occur is not an error
-    here; `to_training_examples` says so at the end of the export.
+    A step sees one session at a time, so an unknown sender is not an error here;
+    `to_training_examples` raises it at the end of the export.
     """
 
     sender: str | tuple[str, ...] | None = None
-    """The sender's name, several names of one person (any collection), or `None` for
-    the export's owner (the messages with `is_from_me`) unless a role is given."""
+    """The sender's name, or several names of one person (any collection). By default,
+    if there is no `role`, the export's owner (messages with `is_from_me`)."""
 
     role: str | None = Field(default=None, min_length=1)
-    """The role of the messages' senders (`additional_kwargs["role"]`), such as `agent`
-    in a table of support conversations. With `sender`, both must fit."""
+    """The role of the sender (`additional_kwargs["role"]`), such as `agent` in a table
+    of support conversations. With `sender`, both must match."""
 
     people: PeopleRows = ()
-    """Who has which names and handles, so that `sender` may be any of a person's: the
-    path of a table of people, or a mapping from a name to the person's others."""
+    """The table of people, so that `sender` may be any name or handle of a person: a
+    path, or a mapping from a name to the person's other names and handles."""
 
     def __init__(
         self, sender: str | Collection[str] | None = None, **settings: Any
@@ -42,7 +42,7 @@ class MapAIMessages(SessionTransform):
         """Initialize the step.
 
         Args:
-            sender: The field `sender`, also without its name.
+            sender: The field `sender`.
             **settings: The other fields.
         """
         if sender is not None:
@@ -52,7 +52,7 @@ class MapAIMessages(SessionTransform):
     @field_validator("sender", mode="before")
     @classmethod
     def _several_names(cls, value: Any) -> Any:
-        # Any collection of names is taken; a tuple in one order is hashable and equal.
+        # A sorted tuple is hashable, and equal for any collection of the same names.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
             return tuple(sorted(set(value), key=str))
         return value
@@ -95,7 +95,7 @@ def _as_ai_message(message: BaseMessage) -> BaseMessage:
         return message
     content, kwargs = message.content, dict(message.additional_kwargs)
     if kwargs.get("forwarded"):
-        # Somebody else's words: context, and nothing to learn.
+        # Another person's words are context, not trained on.
         kwargs.setdefault("weight", 0)
     has_more = message.response_metadata or "tool_calls" in kwargs
     if type(content) is str and not has_more:

@@ -20,13 +20,12 @@ _JOINED_LISTS = ("events", "reactions", "attachments")
 class MergeChatRuns(SessionTransform):
     """Merge each run of messages by one sender into one message.
 
-    A run is a row of neighbors with the same type and the same non-empty `sender`; what
-    somebody forwarded is not merged with what the same person wrote. The
-    merged message keeps the first one's id, name and `additional_kwargs`; `events`,
-    `reactions` and `attachments` are joined, so every bubble's time stays, and
-    `message_ids` lists the ids of all of them. Blank texts are left out of the join. A
-    run in which images or other parts stand between the texts becomes a list of parts,
-    in their order. A run of one passes untouched.
+    A run consists of consecutive messages with the same type and the same non-empty
+    `sender`; forwarded messages are not merged with written ones. The merged message
+    keeps the first one's id, name and `additional_kwargs`; `events`, `reactions` and
+    `attachments` are joined, so the time of every bubble is kept, and `message_ids`
+    lists all ids. Blank texts are skipped. A run with images or other parts becomes a
+    list of parts, in order. A run of one message is not changed.
     """
 
     joins_messages: ClassVar[bool] = True
@@ -35,8 +34,8 @@ class MergeChatRuns(SessionTransform):
     """The text between the texts of a run."""
 
     max_gap: timedelta | None = Field(default=None, ge=timedelta(0))
-    """Longest pause inside a run, by `message_time` (seconds); a missing time never
-    splits."""
+    """The longest pause within a run, by `message_time`; messages without a time are
+    merged."""
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Merge the runs of one session."""
@@ -59,8 +58,7 @@ class MergeChatRuns(SessionTransform):
         if type(message) is not type(last):
             return False
         earlier, extra = last.additional_kwargs, message.additional_kwargs
-        # Somebody else's words do not become a part of the sender's own, nor does
-        # context become learned, or the other way round.
+        # Keep forwarded texts apart from written ones, and context from trained text.
         if ("forwarded" in extra) != ("forwarded" in earlier) or extra.get(
             "weight"
         ) != earlier.get("weight"):
@@ -97,7 +95,7 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
 
 def _joined_contents(run: Sequence[BaseMessage], delimiter: str) -> Any:
     contents = [message.content for message in run]
-    if set(map(type, contents)) == {str}:  # Nearly always.
+    if set(map(type, contents)) == {str}:  # The usual case.
         return _joined(cast("list[str]", contents), delimiter)
     if all(map(_is_text_only, run)):
         return _joined([str(message.text) for message in run], delimiter)
@@ -118,9 +116,9 @@ def _joined_contents(run: Sequence[BaseMessage], delimiter: str) -> Any:
 def _joined(texts: Sequence[str], delimiter: str) -> str:
     stripped = [text.strip() for text in texts]
     if stripped == texts and "" not in stripped:
-        return delimiter.join(texts)  # The most frequent case.
-    # langchain-community strips after each message that it adds; this gives the same
-    # with one join a run (growing a text message by message is quadratic).
+        return delimiter.join(texts)  # The usual case.
+    # The same result as langchain-community, which strips after each added message, but
+    # in linear time.
     spoken = [text for text in texts if text.strip()]
     return delimiter.join([*spoken[:1], *map(str.rstrip, spoken[1:])]).strip()
 

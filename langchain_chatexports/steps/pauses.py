@@ -1,4 +1,4 @@
-"""Pauses between messages, and the pause that ends a conversation in a thread."""
+"""Pauses between messages, and the gap at which a thread is split."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
     """Return the pause before each message in seconds, `None` where it is unknown.
 
     A merged message lasts until the last of its `events`. A pause is never negative,
-    and a message that arrived late makes no silence behind it.
+    and a late message does not create a pause after it.
     """
     pauses: list[float | None] = []
     last: float | None = None
@@ -33,7 +33,7 @@ def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
             continue
         pauses.append(None if last is None else max(0.0, begin - last))
         is_older = last is not None and begin < last
-        # Two older ones in a row say that what was before them is from the future.
+        # After two older ones in a row, the previous time was in the future.
         if was_older or not is_older:
             last = max(begin, _end_time(message, begin))
         was_older = is_older
@@ -49,16 +49,16 @@ def _end_time(message: BaseMessage, begin: float) -> float:
         moment = datetime.fromisoformat(events[-1]["message_time"])
     except (KeyError, TypeError, ValueError):
         return begin
-    # A time without a zone would be read in the machine's own.
+    # A time without a zone would be read as local time.
     return begin if moment.tzinfo is None else moment.timestamp()
 
 
 def automatic_gap(pauses: Iterable[float]) -> float:
-    """Return the pause in seconds from which on a thread's pauses are silences.
+    """Return the gap in seconds at which to split a thread.
 
     It grows with the median pause: 30 minutes for people who answer within a minute,
-    six hours for those who take an hour. On threads with known conversations this finds
-    them as well as a mixture of distributions (`python -m benchmarks.split_sessions`).
+    six hours for those who take an hour. On threads with known conversations, this is
+    as good as a mixture of distributions (`python -m benchmarks.split_sessions`).
     """
     minutes = max(1.0, median(list(pauses) or [60.0])) / 60
     gap = _GAP_AT_A_MINUTE * minutes**_EXPONENT

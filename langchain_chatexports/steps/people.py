@@ -16,12 +16,12 @@ def _rows(given: Any) -> Any:
 
 
 PeopleRows: TypeAlias = Annotated[_Rows, BeforeValidator(_rows)]
-"""The names and handles of each person; the file of a table, a `PeopleTable` or a
-mapping is read when the step is made."""
+"""The names and handles of each person; a file, a `PeopleTable` or a mapping is read
+when the step is created."""
 
 
 def shared_name(people: _Rows, name: str) -> str:
-    """Return the name to show for a name: itself if it is not in the table."""
+    """Return the display name of a name, itself if it is not in the table."""
     return _table(people).name_of(name) if people else name
 
 

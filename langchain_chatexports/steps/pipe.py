@@ -1,4 +1,4 @@
-"""Chat loaders joined with steps, `loader | step`, and counted passes over them."""
+"""Chat loaders joined with steps (`loader | step`), and counted passes over them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from langchain_chatexports.chat_loaders.counts import (
 
 
 class SessionStep(CountedStep, Protocol):
-    """What a pipe needs of its steps; `SessionTransform` has it."""
+    """The parts of `SessionTransform` that a pipe needs."""
 
     def lazy_transform(self, sessions: BaseChatLoader, /) -> Iterator[ChatSession]:
         """Transform a loader's sessions one by one."""
@@ -31,7 +31,7 @@ class SessionStep(CountedStep, Protocol):
 class TransformedChatLoader(AsyncLoading):
     """A loader whose sessions pass through steps: `loader | step`.
 
-    It reads nothing until it is iterated, and one session at a time then.
+    It is lazy, and reads one session at a time.
     """
 
     def __init__(self, loader: BaseChatLoader, steps: SessionStep) -> None:
@@ -56,12 +56,12 @@ class TransformedChatLoader(AsyncLoading):
         return TransformedChatLoader(self.loader, self.steps | other)
 
     def __repr__(self) -> str:
-        """Return the loader and the steps as text, never content."""
+        """Return the loader and the steps, never content."""
         return f"{self.loader!r} | {self.steps!r}"
 
 
 def read_loader(loader: BaseChatLoader, steps: Sequence[CountedStep] = ()) -> Reading:
-    """Start one counted pass over any chat loader, through steps if there are any."""
+    """Start a counted pass over any chat loader and through steps."""
     if isinstance(loader, TransformedChatLoader):
         return read_loader(loader.loader, (*loader.steps.flattened(), *steps))
     if isinstance(loader, ChatExportLoader):
@@ -73,5 +73,5 @@ def read_loader(loader: BaseChatLoader, steps: Sequence[CountedStep] = ()) -> Re
 def inspect_loader(
     loader: BaseChatLoader, steps: Sequence[CountedStep] = ()
 ) -> ExportSummary:
-    """Read any chat loader once, through steps if there are any, and count."""
+    """Read any chat loader once, through steps, and return the counts."""
     return read_loader(loader, steps).finish()

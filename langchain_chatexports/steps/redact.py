@@ -23,29 +23,29 @@ from langchain_chatexports.steps.base import SessionTransform
 
 
 class Redact(SessionTransform):
-    """Replace what is private: the export's own names, and what has a private form.
+    """Replace private data: the names in the export, numbers, addresses and secrets.
 
-    - Names, nicknames and handles, as senders, in texts and in metadata, become words
-      that can be spoken, one for each word: `Ann Lee` and `ann` stay one person.
+    - Names, nicknames and handles, as senders, in texts and in metadata, become
+      pronounceable words, one for each word: `Ann Lee` and `ann` stay one person.
     - Telephone numbers, e-mail addresses, links with secrets, card, account and id
       numbers, codes, passwords, keys of services, street addresses and paths become
       placeholders such as `[phone-0c9d4b51aa]`. Ids of sessions are replaced as well.
-    - All of `additional_kwargs` and of the metadata is searched; what is not JSON in
-      them is dropped.
+    - All of `additional_kwargs` and of the metadata is searched; values that are not
+      JSON are dropped.
 
     A stand-in depends only on the key and the original, so it is the same in the whole
-    export, in any order and in any process. Rules find what they know: read a sample
-    before you share anything. Needs the extra `redact`.
+    export, in any order and in any process. The rules do not find everything: read a
+    sample before you share anything. Needs the extra `redact`.
 
-    Neither `repr` nor a dump nor an error holds key or names: a step from a dump must
-    be given them again. A pickle holds both, for processes of your own.
+    The `repr`, dumps and errors contain neither key nor names, so a step loaded from a
+    dump needs them again. A pickle contains both, for your own processes.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
     key: SecretStr | None = Field(default=None, exclude=True, repr=False, min_length=1)
-    """The secret that the stand-ins depend on. Keep it, and the stand-ins stay the same
-    in the next export; it stays on this machine."""
+    """The secret that the stand-ins depend on. Keep it to get the same stand-ins in the
+    next export."""
 
     names: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     """The names to find in texts; see `for_export`."""
@@ -53,7 +53,7 @@ class Redact(SessionTransform):
     @field_validator("names", mode="before")
     @classmethod
     def _sorted_names(cls, value: Any) -> Any:
-        # Any collection of names is taken; a tuple in one order is hashable and equal.
+        # A sorted tuple is hashable, and equal for any collection of the same names.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
             return tuple(sorted({str(name).strip() for name in value} - {""}))
         return value
@@ -70,8 +70,8 @@ class Redact(SessionTransform):
 
         Args:
             loader: The export's loader (or sessions), before any step.
-            key: The key; a new one if there is none. Keep `step.key` to undo the
-                redaction and to redact the next export in the same way.
+            key: The key; by default a new one. Keep `step.key` to undo the redaction
+                and to redact the next export in the same way.
             names: Further names to find, such as nicknames that only texts use.
 
         Returns:
@@ -79,7 +79,7 @@ class Redact(SessionTransform):
 
         Raises:
             MissingExtraError: If the extra `redact` is not installed.
-            ValueError: If two names have one stand-in under the given key, or a
+            ValueError: If two names have the same stand-in with the given key, or a
                 stand-in is a name (about once in a million exports): choose another.
         """
         check_extra()
@@ -95,20 +95,20 @@ class Redact(SessionTransform):
                 return step
             if key is not None:
                 msg = (
-                    "Two names have one stand-in under this key, or a stand-in is a "
-                    "name of the export: choose another key."
+                    "Two names have the same stand-in with this key, or a stand-in is "
+                    "a name in the export: choose another key."
                 )
                 raise ValueError(msg)
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        """Replace what is private in one session."""
+        """Replace private data in one session."""
         return (self._redactor().session(session),)
 
     def counting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
-        """Replace what is private, and count places in texts by kind in `notes`."""
-        # Not the shared one: this one counts.
+        """Replace private data, and count replacements in texts by kind in `notes`."""
+        # A separate redactor, since it counts.
         redactor = Redactor(self._secret(), self.names)
         redactor.notes = notes
         with closing(iter_sessions(sessions)) as source:
@@ -125,14 +125,14 @@ class Redact(SessionTransform):
         return self._redactor().spans(text)
 
     def undo_map(self, sessions: SessionSource = ()) -> dict[str, str]:
-        """Return what each stand-in stands for, for `restore` and a `RedactionKey`.
+        """Return the originals by stand-in, for `restore` and a `RedactionKey`.
 
         Args:
             sessions: The export's loader, before this step, to include numbers,
                 addresses, secrets and ids; without it the map holds names only.
 
         Returns:
-            The original by stand-in; it is as private as the export.
+            The originals; the mapping is as private as the export.
         """
         redactor = Redactor(self._secret(), self.names)
         redactor.record = redactor.names_of_stand_ins()
@@ -146,8 +146,8 @@ class Redact(SessionTransform):
     def _secret(self) -> str:
         if self.key is None:
             msg = (
-                "Redact has no key. A dump holds neither the key nor the names: make "
-                "the step again with Redact.for_export(loader, key=...)."
+                "Redact has no key. Dumps contain neither the key nor the names: "
+                "create the step again with Redact.for_export(loader, key=...)."
             )
             raise ChatExportError(msg)
         return self.key.get_secret_value()

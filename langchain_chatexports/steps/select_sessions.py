@@ -1,4 +1,4 @@
-"""Select sessions by who takes part, when, and how much is said."""
+"""Select sessions by participants, dates and length."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from langchain_chatexports.steps.people import PeopleRows, shared_name
 
 
 class SelectSessions(SessionTransform):
-    """Keep the sessions that fit all conditions, untouched, and drop the others.
+    """Keep the sessions that meet all conditions, and drop the others.
 
-    `inspect` counts the messages of a dropped session under the first condition that
-    it misses: `participants`, `group`, `dates`, `turns`, `ai_share`.
+    `inspect` counts the messages of a dropped session by the first condition that is
+    not met: `participants`, `group`, `dates`, `turns`, `ai_share`.
     """
 
     participants: tuple[str, ...] = ()
-    """Names of which at least one takes part, as a sender or by the session's metadata,
-    without regard to case; anybody if empty."""
+    """Names of people of whom at least one takes part, as a sender or in the metadata;
+    case does not matter. By default everybody."""
 
     without: tuple[str, ...] = ()
     """Names of people who must not take part."""
 
     people: PeopleRows = ()
-    """Who has which names and handles, so that each person above may be called by any:
-    the path of a table of people, or a mapping from a name to the person's others."""
+    """The table of people, so that a person may be given by any name or handle: a
+    path, or a mapping from a name to the person's other names and handles."""
 
     is_group: bool | None = None
-    """Whether the session is a group's; `None` for both."""
+    """Whether the session must be a group; `None` for both."""
 
     start: AwareDatetime | None = None
-    """The oldest moment at which a message may be: an aware datetime, or a date in
-    UTC. Conversations that reach over a bound are dropped as a whole, and with a bound
-    so are those without any time; to cut a thread, use the loader's own `start`."""
+    """The oldest time of a message: an aware datetime, or a date in UTC. Sessions with
+    a message outside of the bounds are dropped, and so are sessions without times; to
+    cut a thread, use the loader's `start`."""
 
     end: AwareDatetime | None = None
-    """The moment before which all messages are: an aware datetime, or a date in UTC
-    (that day still counts)."""
+    """The end of the time range: an aware datetime (excluded), or a date in UTC (that
+    day included)."""
 
     min_turns: int = Field(default=0, ge=0)
     """Minimum number of turns: runs of messages by one sender."""
@@ -54,7 +54,7 @@ class SelectSessions(SessionTransform):
     @field_validator("participants", "without", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        # Any collection of names is taken; a tuple in one order is hashable and equal.
+        # A sorted tuple is hashable, and equal for any collection of the same names.
         if isinstance(value, str):
             return (value,)
         if isinstance(value, Collection) and all(isinstance(n, str) for n in value):
@@ -113,14 +113,14 @@ class SelectSessions(SessionTransform):
         ]
         if not times:
             return False
-        # Times are rounded down to seconds, and so may begin before `start` does.
+        # Message times are rounded down to seconds, so round `start` as well.
         if self.start is not None and min(times) < int(self.start.timestamp()):
             return False
         return self.end is None or max(times) < self.end.timestamp()
 
 
 def is_group(session: ChatSession) -> bool:
-    """Return whether a session is a group's, by its metadata, else by its senders."""
+    """Return whether a session is a group, by its metadata or its senders."""
     is_group = _metadata(session).get("is_group")
     if isinstance(is_group, bool):
         return is_group
@@ -128,7 +128,7 @@ def is_group(session: ChatSession) -> bool:
 
 
 def has_several_others(session: ChatSession) -> bool:
-    """Return whether a session is a group's, and not of two who gave theirs a title."""
+    """Return whether a session is a group of more than two people."""
     if not is_group(session):
         return False
     listed = _metadata(session).get("participants")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any, Literal, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
@@ -21,24 +20,18 @@ _REPLY_ID_KEYS = ("id", "message_id", "guid")
 class SplitSessions(SessionTransform):
     """Split each session at its long pauses.
 
-    The parts hold all of the session's messages, in order. Where `metadata` has an
-    `id`, the parts' ids are `<id>#1`, `<id>#2`, …, and `thread_id` keeps the id of the
-    thread that was split first. A session that stays whole passes untouched, and so
-    does one without times.
+    The parts contain all messages of the session, in order. If `metadata` has an `id`,
+    the ids of the parts are `<id>#1`, `<id>#2`, …, and `thread_id` is the id of the
+    original thread. A session that is not split is not changed.
     """
 
     gap: timedelta | Literal["auto"] = "auto"
-    """The pause after which a new conversation begins; a longer one splits. `"auto"`
-    finds it in each thread's own pauses, between 5 minutes and 12 hours."""
-
-    max_messages: int | None = Field(default=None, gt=0)
-    """Maximum number of messages in a part. A longer one is cut at its largest inner
-    pause until no part is; equal pauses are cut so that the parts are halved."""
+    """The longest pause within a conversation. `"auto"` finds it from the pauses of
+    each thread, between 5 minutes and 12 hours."""
 
     reply_within: timedelta | None = None
-    """A reply (`additional_kwargs["reply_to"]`) is kept in one part with what it
-    answers, if that is not older than this; `None` is for any age. Only `max_messages`
-    may come between them, where nothing else is left to cut."""
+    """Keep a reply (`additional_kwargs["reply_to"]`) in one part with the message that
+    it answers, if that is not older than this; `None` for any age."""
 
     @field_validator("gap")
     @classmethod
@@ -74,17 +67,14 @@ class SplitSessions(SessionTransform):
         else:
             gap = automatic_gap(known)
         held = self._held_by_replies(messages)
-        borders = [
+        return [
             index
             for index, pause in enumerate(pauses)
             if pause is not None and pause > gap and not held[index]
         ]
-        if self.max_messages is not None:
-            _cut_to_size(borders, pauses, held, self.max_messages)
-        return borders
 
     def _held_by_replies(self, messages: Sequence[BaseMessage]) -> list[bool]:
-        """Return for each message whether a reply forbids a border before it."""
+        """Return for each message whether a reply prevents a split before it."""
         places: dict[str, int] = {}
         opened = [0] * (len(messages) + 1)
         for index, message in enumerate(messages):
@@ -127,27 +117,6 @@ def _reply_to(message: BaseMessage) -> str:
 
 
 def _ids(message: BaseMessage) -> list[str]:
-    # A merged message stands for each of its bubbles.
+    # A merged message has the ids of all of its bubbles.
     merged = message.additional_kwargs.get("message_ids")
     return [*(merged or ()), *([message.id] if message.id else ())]
-
-
-def _cut_to_size(
-    borders: list[int],
-    pauses: Sequence[float | None],
-    held: Sequence[bool],
-    max_messages: int,
-) -> None:
-    """Add borders until no part is longer, at the largest pauses first."""
-    length = len(pauses)
-
-    def rank(index: int) -> tuple[bool, float, int]:
-        # Of equal pauses a multiple of the highest power of two: parts are halved.
-        return held[index], -(pauses[index] or 0.0), -(index & -index)
-
-    for index in sorted(range(1, length), key=rank):
-        at = bisect_left(borders, index)
-        start = borders[at - 1] if at else 0
-        end = borders[at] if at < len(borders) else length
-        if end - start > max_messages and index != end:
-            borders.insert(at, index)

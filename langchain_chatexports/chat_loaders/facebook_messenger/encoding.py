@@ -1,8 +1,8 @@
 r"""Repair of Meta's text encoding (mojibake), string by string.
 
 Facebook's and Instagram's exporters write each UTF-8 byte as one `\u00XX` escape, so a
-parsed string is UTF-8 bytes seen as Latin-1. Files that were edited or saved again may
-be right already, or hold both kinds of text.
+parsed string is UTF-8 decoded as Latin-1. Files that were edited or saved again may be
+correct already, or contain both kinds of text.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 
-# Runs of well-formed UTF-8 (RFC 3629), seen as Latin-1. Surrogate pairs may come as two
+# Runs of well-formed UTF-8 (RFC 3629) decoded as Latin-1. Surrogate pairs may be two
 # sequences of three bytes.
 _RUN = re.compile(
     "(?:[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
@@ -19,26 +19,26 @@ _RUN = re.compile(
     "|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
     "|\xf4[\x80-\x8f][\x80-\xbf]{2})+"
 )
-# C1 controls are never typed: a run that holds one is certainly broken.
+# C1 controls are never typed, so a run with one of them is certainly broken.
 _C1_CONTROL = re.compile("[\x80-\x9f]")
-# The letters of Latin-1, Greek and Cyrillic begin with these. A word rarely ends in one
-# of them before a symbol, as in `Ã©`; `É»` at the end of a quotation is normal.
+# Broken Latin-1, Greek and Cyrillic letters begin with these. In normal text, one of
+# them rarely precedes a symbol, as in `Ã©`; `É»` at the end of a quotation is normal.
 _LIKELY_BROKEN = re.compile("[\x80-\x9f]|[ÂÃÎÏÐÑ][\xa0-\xbf]")
-# The first search settles nearly every file; a typed backslash may deceive it.
+# The first pattern decides for nearly every file, but also matches typed backslashes.
 _MAYBE_WIDE_ESCAPE = re.compile(rb"\\u(?!00)")
 _WIDE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00)")
 _WIDE = re.compile("[^\x00-\xff]")
 _NARROW_ESCAPE = re.compile(r"\\u00([0-9a-fA-F]{2})")
 # Emoji as Android phones wrote them before Unicode had them (until 2016).
 _PRIVATE_EMOJI = re.compile("[\U000fe000-\U000fefff]")
-_PRIVATE_PREFIX = "\xf3\xbe"  # How each of them begins in UTF-8.
+_PRIVATE_PREFIX = "\xf3\xbe"  # The first bytes of each in UTF-8.
 
 
 def repair_for(data: bytes = b"") -> Callable[[str], str]:
     """Return the function that repairs the strings of a file.
 
-    A doubtful string is judged by the whole file: one without a character above U+00FF
-    is as the exporter wrote it.
+    The whole file decides about ambiguous strings: without a character above U+00FF it
+    is unchanged since the export.
     """
     is_untouched = not _has_wide_character(data)
     if not is_untouched and not _has_broken_text(data):

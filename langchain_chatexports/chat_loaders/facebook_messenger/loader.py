@@ -34,7 +34,7 @@ from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# Each message has one of them, in Meta's two formats.
+# Each message has one of these keys, in Meta's two formats.
 _SENDER_KEYS = (b'"sender_name"', b'"senderName"')
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 100
@@ -43,7 +43,7 @@ _FEW = 2  # People in a chat that is not a group.
 
 
 class _MessengerChatLoader(ChatExportLoader):
-    """Reads the threads of any of Meta's exports."""
+    """Base class of Meta's loaders."""
 
     platform: ClassVar[str] = "facebook_messenger"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".html")
@@ -70,16 +70,13 @@ class _MessengerChatLoader(ChatExportLoader):
             raise ExportFormatError(msg, path=files.path)
 
     def find_owner(self) -> str | None:
-        """Return whose export it is, by profiles and beginnings if possible.
-
-        Files that cannot be read are ignored.
-        """
+        """Return the owner's name, if it can be found; unreadable files are ignored."""
         with self.open_export(is_quiet=True) as files:
             found = find_owner(MessengerExport(files))
             return found[0] if found else None
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return nothing: names are the only identity in these exports."""
+        """Return an empty mapping: these exports have names only."""
         return {}
 
     def _count_messages(self) -> int:
@@ -91,8 +88,8 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
     """Load one JSON file of a Messenger or Instagram export as one session.
 
     A long thread has several numbered files of up to 10,000 messages each. This loader
-    reads the one that it is given; `FolderFacebookMessengerChatLoader` with the path of
-    the thread's folder reads all of them as one session.
+    reads one file; `FolderFacebookMessengerChatLoader` with the path of the thread's
+    folder reads all of them as one session.
     """
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
@@ -109,24 +106,23 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
 class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
     """Load a Messenger or Instagram export, one session a conversation.
 
-    The path may be the zip that Meta hands out (read in place, never unpacked), or a
-    folder at any level: the unpacked export, `messages`, a section such as `inbox`, one
-    thread, or a folder with several zips or unpacked parts side by side; or a list of
-    those. A thread's files are put together over all of them, and what two exports both
-    have comes once. End-to-end encrypted chats, which Meta hands out separately, join
-    the older half of the same conversation.
+    The path may be Meta's zip (read in place, never unpacked), a folder at any level
+    (the unpacked export, `messages`, a section such as `inbox`, one thread), a folder
+    of several zips or unpacked parts, or a list of those. The files of a thread are
+    joined over all of them, without duplicates. End-to-end encrypted chats, which Meta
+    exports separately, join the older part of the same conversation.
 
     The sections `filtered_threads` and `message_requests`, which are mostly spam, are
-    skipped, unless `keep` has `section` or the path points at them. `owner` is the
-    owner's name as it stands in the export. Sessions come in code-point order of the
-    thread folders' names.
+    skipped unless `keep` has `section` or the path names them. `owner` is the owner's
+    name as written in the export. Sessions are in code-point order of the thread
+    folders' names.
     """
 
 
 def matches(files: ExportFiles) -> bool:
-    """Return whether the files are Meta's, by their names and first bytes.
+    """Return whether files are Meta's, by their names and first bytes.
 
-    A part that has nothing but media is known by the name of its zip.
+    A part with media only is recognized by the name of its zip.
     """
     name = files.path.name.lower()
     if name.endswith(".zip") and name.startswith(_ZIP_NAMES):
@@ -170,8 +166,8 @@ def _conversation(
     documents = _documents(thread, files)
     if not documents:
         return None
-    # The title and the members of today stand in the file of the newest message, unless
-    # that one does not have them.
+    # The current title and members are in the file with the newest message, if it has
+    # them.
     documents_by_age = sorted(documents, key=lambda d: (d.is_skipped, -d.newest))
     heads = [document.head for document in documents_by_age]
     listed = next((head.participants for head in heads if head.participants), [])
@@ -184,7 +180,7 @@ def _conversation(
     find_system_lines(messages, LineReader(people, given or owner))
     return Conversation(
         id=thread.id,
-        messages=iter(messages),  # Nothing else holds the list.
+        messages=iter(messages),  # Keeps no reference to the list.
         title=next((head.title for head in heads if head.title), None),
         members=members,
         names={name: name for name in people},
@@ -203,8 +199,8 @@ def _no_thread(files: ExportFiles, export: MessengerExport) -> ExportFormatError
     msg = (
         f"{files.path} holds no Messenger thread in JSON. Give Meta's zip or the "
         "folder that it unpacks to. If there are several parts, put them all into one "
-        "folder and give that: some parts hold nothing but media. Zips are looked for "
-        "in that folder itself, not in deeper ones."
+        "folder and give that: some parts have media only. Zips in subfolders are not "
+        "found."
     )
     return ExportFormatError(msg, path=files.path)
 
@@ -221,7 +217,7 @@ def _not_a_thread(file: ExportFile) -> ExportFormatError:
     else:
         msg = (
             f"{file.label} is JSON, but not a Messenger thread. Threads are named "
-            "message_1.json and lie in folders of their own under messages/inbox."
+            "message_1.json and are in folders of their own under messages/inbox."
         )
     return ExportFormatError(msg, path=file.path)
 

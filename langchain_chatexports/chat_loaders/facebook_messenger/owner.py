@@ -1,6 +1,6 @@
-"""The owner of an export, whom no thread names.
+"""Find the owner of an export, whom no thread names.
 
-Signs are tried from the most to the least reliable; messages are read last.
+Evidence is tried from the most to the least reliable; messages are read last.
 """
 
 import re
@@ -41,11 +41,11 @@ _PAIR = 2
 
 
 FoundOwner: TypeAlias = tuple[str, str]
-"""Whose export it is, and how that was found."""
+"""The owner of the export, and how the owner was found."""
 
 
 def find_owner(export: MessengerExport) -> FoundOwner | None:
-    """Find whose export it is, without the threads that are skipped by default."""
+    """Find the owner, without reading the threads that are skipped by default."""
     threads = [thread for thread in export.threads if not thread.is_skipped]
     heads = [(thread, head) for thread in threads if (head := thread.head())]
     people = {name for _, head in heads for name in head.participants}
@@ -66,9 +66,9 @@ def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
             data = file.read()
             raw, repair = read_json(data, file.label), repair_for(data)
             sure = [repair(name) for name in _names_in(raw)]
-            # Labels are in the account's language: a participant's name is the one.
+            # Labels are in the account's language, so look for a participant's name.
             found += sure or [n for n in map(repair, _labeled(raw)) if n in people]
-    # Exports of several years or platforms may name several.
+    # Exports of several years or platforms may contain several names.
     return next((name for name in found if name in people), next(iter(found), None))
 
 
@@ -83,7 +83,7 @@ def _names_in(raw: Any) -> Iterator[str]:
 
 
 def _labeled(raw: Any) -> list[str]:
-    """Return the values of the newer, generic form of profiles."""
+    """Return the values of profiles in the newer, generic form."""
     entries: list[Any] = []
     with suppress(LookupError, TypeError):
         entries += raw["label_values"]
@@ -96,8 +96,8 @@ def _labeled(raw: Any) -> list[str]:
 def _in_every_thread(heads: list[tuple[Thread, Head]]) -> str | None:
     """Return the one name in all threads that the owner has not left.
 
-    Chats of two tell it with the fewest files read: two of them, if the name that all
-    of them list is in two with different partners.
+    To read few files, chats of two are tried first: two of them are enough if the name
+    that all of them list is in two with different partners.
     """
     pairs = [(t, head) for t, head in heads if len(head.people) == _PAIR and head.named]
     groups = [(t, head) for t, head in heads if len(head.people) > _PAIR]
@@ -115,19 +115,19 @@ def _in_every_thread(heads: list[tuple[Thread, Head]]) -> str | None:
 
 
 def _has_owner(thread: Thread) -> bool:
-    # Who has left a group is not listed in it.
+    # A group does not list people who have left it.
     head = thread.head(is_full=True)
     return head is not None and not head.has_left
 
 
 def _common(sets: list[frozenset[str]]) -> str | None:
-    """Return the one name that all of two or more sets have."""
+    """Return the one name in all sets, if there are two or more sets."""
     common = frozenset.intersection(*sets) if len(sets) > 1 else frozenset()
     return next(iter(common)) if len(common) == 1 else None
 
 
 def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
-    """Vote: a 1:1 thread's title is the other person's name."""
+    """Vote by titles: a 1:1 thread is named after the other person."""
     votes: Counter[FoundOwner] = Counter()
     for head in filter(None, (thread.head(is_full=True) for thread in pairs)):
         first, second, *_ = (*dict.fromkeys(head.participants), "", "")
@@ -153,7 +153,7 @@ def _in_system_lines(threads: Iterable[Thread]) -> FoundOwner | None:
     for thread in threads:
         for entry in thread.files:
             document = None
-            with suppress(ChatExportError):  # Reading the thread warns of it.
+            with suppress(ChatExportError):  # Reported when the thread is read.
                 document = read_thread(entry.file)
             if document is None:
                 continue

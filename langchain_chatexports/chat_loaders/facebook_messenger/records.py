@@ -1,8 +1,7 @@
-"""Thread files: what Meta writes into them, and their messages.
+"""Thread files in Meta's formats, and their messages.
 
-Facebook, Instagram and the secure storage of end-to-end encrypted chats write one
-shape each; the first two are the same. Counts below are of one export with 774,818
-messages.
+Facebook and Instagram share one format, and the secure storage of end-to-end encrypted
+chats has another. Counts below are from one export with 774,818 messages.
 """
 
 import re
@@ -30,18 +29,18 @@ from langchain_chatexports.chat_loaders.messages import Message, attachment
 _HEAD_BYTES = 16 * 2**10
 _THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
 _MESSAGE_KEYS = (b'"sender_name"', b'"senderName"', b'"threadName"')
-_LOOKED_AT = 20  # A thread may begin with damaged messages.
+_LOOKED_AT = 20  # The first messages may be damaged.
 _SUFFIX = re.compile(r"\.\w+$")
 _NAME_NUMBER = re.compile(r"_\d+$")
 
-_COMMON_FIELDS = 5  # Of a record: sender, times, content and type.
+_COMMON_FIELDS = 5  # Fields of a record: sender, two times, content and type.
 _USUAL_TYPES = frozenset({None, "Generic"})
 _UNSENT_TEXT = "User unsent a message"  # In English in every account language seen.
 _URL_SIGNS = ("http://", "https://", "www.")
-# The keys of the other exports, by type of attachment.
+# The keys of Facebook and Instagram, by type of attachment.
 _FIELDS = {"photo": "photos", "video": "videos", "audio": "audio_files", "gif": "gifs"}
 
-# Year 1 to 9999: what a Python datetime can hold.
+# The years 1 to 9999, which a Python datetime can represent.
 _FIRST_MS = -62_135_596_800_000
 _LAST_MS = 253_402_300_799_999
 # The first exports of 2018 have seconds in `timestamp`; a larger value is milliseconds.
@@ -65,11 +64,11 @@ class Share(msgspec.Struct):
 
     link: str | None = None
     share_text: str | None = None
-    """A caption, often of another person's post: never what the sender wrote."""
+    """A caption, often of another person's post, not written by the sender."""
 
 
 class Reaction(msgspec.Struct):
-    """A reaction to the message that has it (about 62,000)."""
+    """A reaction to the message (about 62,000)."""
 
     reaction: str | None = None
     actor: str | None = None
@@ -79,14 +78,14 @@ class Record(msgspec.Struct):
     """A message of a Facebook or Instagram export."""
 
     sender_name: str | None = None
-    """Missing, empty or a general name where an account was deleted."""
+    """Missing, empty or a generic name for deleted accounts."""
 
     timestamp_ms: int | float | None = None
     timestamp: int | float | None = None
     """Seconds, in the first exports of 2018."""
 
     content: str | None = None
-    """Text, a system line, or a line that stands for an attachment."""
+    """Text, a system line, or a placeholder for an attachment."""
 
     type: str | None = None
     """`Generic`, `Share`, `Call`, `Subscribe` or `Unsubscribe`, until February 2023."""
@@ -100,13 +99,13 @@ class Record(msgspec.Struct):
     share: Share | None = None
     reactions: list[Reaction] | None = None
     call_duration: object = None
-    """On records of calls (2,017), in every year and language."""
+    """Set for calls (2,017), in every year and language."""
 
     users: object = None
-    """On `Subscribe` and `Unsubscribe`, until 2023."""
+    """Set for `Subscribe` and `Unsubscribe`, until 2023."""
 
     is_unsent: bool | None = False
-    """1,397, of which 52 with their text."""
+    """Set for 1,397 messages, 52 of them with text."""
 
     is_taken_down: bool | None = False
 
@@ -138,13 +137,13 @@ class ThreadObject(msgspec.Struct):
     """`<other person>_<number>`, in the secure storage."""
 
     thread_path: str | None = None
-    """`<section>/<folder>`, in another letter case at times, or with a `/` behind."""
+    """`<section>/<folder>`, sometimes in another case, or with a trailing `/`."""
 
     thread_type: str | None = None
     """`Regular`, `RegularGroup`, `Pending` or `PendingGroup`, until February 2023."""
 
     joinable_mode: object = None
-    """The link to join a group."""
+    """An object with the link to join a group."""
 
     is_still_participant: bool | None = None
 
@@ -157,7 +156,7 @@ _ENCRYPTED_RECORDS = msgspec.json.Decoder(EncryptedRecord)
 
 @dataclass(slots=True)
 class Head:
-    """What a thread file says of its conversation."""
+    """The information in a thread file about its conversation."""
 
     is_e2ee: bool
     participants: list[str] = field(default_factory=list)
@@ -167,7 +166,7 @@ class Head:
 
     is_group: bool | None = None
     has_left: bool = False
-    """Whether the owner has left the group, and is not listed anymore."""
+    """Whether the owner has left the group, and is no longer listed."""
 
     @property
     def people(self) -> frozenset[str]:
@@ -176,7 +175,7 @@ class Head:
 
     @property
     def named(self) -> frozenset[str]:
-        """The participants whose accounts exist."""
+        """The participants whose accounts still exist."""
         return frozenset(p for p in self.participants if not is_deleted_account(p))
 
 
@@ -188,22 +187,22 @@ class ThreadDocument:
     records: list[msgspec.Raw]
     repair: Callable[[str], str]
     is_skipped: bool = False
-    """Whether it is of a section that is skipped by default."""
+    """Whether its section is skipped by default."""
 
     is_coarse: bool = False
-    """Whether its times are in whole seconds; known when messages were decoded."""
+    """Whether its times are in whole seconds; set when messages are decoded."""
 
     @cached_property
     def messages(self) -> list[Message]:
-        """The messages in the file's order, with the kinds that fields show.
+        """The messages in the file's order, with the kinds that fields determine.
 
-        One of kind `text` may still be a system line.
+        Messages of kind `text` may still be system lines.
         """
         return list(self._decoded())
 
     @property
     def newest(self) -> int:
-        """The time of the newest message; before all times if there is none."""
+        """The time of the newest message; a very low number if there is none."""
         times = [m.time for m in self.messages if m.time is not None]
         return max(times, default=-(10**20))
 
@@ -238,7 +237,7 @@ class ThreadDocument:
 
 
 class _SenderNames(dict[str | None, str]):
-    """Repairs each sender of a file once; empty for deleted accounts."""
+    """Repairs each sender of a file once; deleted accounts are empty."""
 
     def __init__(self, repair: Callable[[str], str]) -> None:
         super().__init__()
@@ -251,7 +250,7 @@ class _SenderNames(dict[str | None, str]):
 
 
 def read_thread(file: ExportFile) -> ThreadDocument | None:
-    """Parse a file; `None` if it is JSON, but not a thread."""
+    """Parse a file; `None` for JSON that is not a thread."""
     data = file.read()
     try:
         thread = decode_json(data, _THREADS, file.label, file.path)
@@ -265,9 +264,9 @@ def read_thread(file: ExportFile) -> ThreadDocument | None:
 
 
 def read_head(file: ExportFile) -> Head | None:
-    """Return who takes part in a thread, from the beginning of its file if possible.
+    """Return the head of a thread file, from its first bytes if possible.
 
-    `None` if no key of a thread is near the beginning.
+    `None` if they contain no key of a thread.
     """
     data = file.read(_HEAD_BYTES)
     if not any(key in data for key in _THREAD_KEYS):
@@ -281,18 +280,18 @@ def read_head(file: ExportFile) -> Head | None:
 
 
 def is_thread_head(data: bytes) -> bool:
-    """Return whether a file begins as threads do."""
+    """Return whether a file begins like a thread."""
     return b'"participants"' in data and any(key in data for key in _MESSAGE_KEYS)
 
 
 def has_url(text: str) -> bool:
-    """Return whether a text holds a link."""
+    """Return whether a text contains a link."""
     folded = text.casefold()
     return any(sign in folded for sign in _URL_SIGNS)
 
 
 def _encrypted_record(raw: msgspec.Raw) -> Record:
-    """Decode a record of the secure storage into the shape of the other exports."""
+    """Decode a record of the secure storage into the other format."""
     found = _ENCRYPTED_RECORDS.decode(raw)
     is_placeholder = found.is_unsent and found.text == _UNSENT_TEXT
     record = Record(
@@ -303,7 +302,7 @@ def _encrypted_record(raw: msgspec.Raw) -> Record:
         reactions=found.reactions,
     )
     for item in found.media or ():
-        # Without a suffix it is a sentence about a file that is missing.
+        # Without a suffix it is a sentence about a missing file.
         stored = item if _SUFFIX.search(item.uri or "") else Media()
         name = _FIELDS.get(attachment(stored.uri or "")["type"], "files")
         setattr(record, name, [*(getattr(record, name) or ()), stored])
@@ -324,7 +323,7 @@ def _has_dyi_shape(thread: ThreadObject) -> bool:
 
 
 def _is_e2ee(thread: ThreadObject) -> bool:
-    """Return whether names alone are listed; `threadName` may stand later."""
+    """Return whether participants are plain names; `threadName` may follow later."""
     listed = thread.participants or []
     return bool(listed or thread.thread_name) and all(
         isinstance(person, str) for person in listed
@@ -354,7 +353,7 @@ def _add_details(
     repair: Callable[[str], str],
     names: Mapping[str | None, str],
 ) -> None:
-    """Add attachments and reactions, and the kind that fields show."""
+    """Add attachments and reactions, and the kind that fields determine."""
     extra: dict[str, Any] = {}
     if attachments := list(_attachments(record, repair)):
         extra["attachments"] = attachments
@@ -373,12 +372,12 @@ def _add_details(
 
 
 def _system_kind(record: Record, text: str) -> str | None:
-    """Return what a record without an author is by its fields."""
+    """Return the type of a system message, by the record's fields."""
     if record.call_duration is not None or record.type == "Call":
         return "call"
     if record.users is not None or record.type in {"Subscribe", "Unsubscribe"}:
         return "members"
-    # A notice of an app or game; with a link it is what a person shared.
+    # A notice of an app or game; with a link it was shared by a person.
     share = record.share
     has_link = bool(share and (share.link or share.share_text)) or has_url(text)
     return "game" if record.type == "Share" and text and not has_link else None

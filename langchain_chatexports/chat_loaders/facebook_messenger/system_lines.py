@@ -1,18 +1,17 @@
 """System lines: sentences that Messenger wrote, not a person.
 
-Since February 2023 most of them can be recognized by their sentence only, in the
-account's language and with first names or nicknames. A sentence of `system_lines.json`
-is matched as a whole, and where people write such sentences themselves, only with a
-name that fits. Its placeholders, names from strict to loose:
+Since February 2023 most of them can only be recognized by their text, in the account's
+language and with first names or nicknames. A sentence of `system_lines.json` must match
+the whole text and, if people might type it themselves, its names must fit. The
+placeholders, with names from strict to loose:
 
-- `{A}`: who did it, which is the sender (or "You", by the owner)
+- `{A}`: the person who did it, who is the sender (or "You", by the owner)
 - `{C}`: the sender as well, but never "You"
 - `{K}`: a person of the chat
 - `{P}`: the same, or "You"
-- `{Y}`: any name. People's own sentences can begin with a name, so it begins only
-  sentences that are never typed
-- `{S}`: a plan or reminder that an earlier line has; `{plan}` is its name there
-- `{nickname}`: a name that later lines may have
+- `{Y}`: any name; it only begins sentences that people never type
+- `{S}`: a plan or reminder that an earlier line named with `{plan}`
+- `{nickname}`: a name that later lines may use
 - `{N}` any text, `{T}` one without a colon, `{R}` any rest, `{E}` an emoji, `{D}` a
   number
 """
@@ -54,7 +53,7 @@ class _Template:
     pattern: re.Pattern[str]
     end: str
     names: tuple[str, ...]
-    """The placeholders whose names must fit: the groups `name0`, `name1`, …"""
+    """The placeholders of the groups `name0`, `name1`, …, whose names must fit."""
 
 
 class _Data(msgspec.Struct):
@@ -64,17 +63,17 @@ class _Data(msgspec.Struct):
     """By language and kind."""
 
     pronouns: str
-    """Words that begin a sentence about a person, and are no nicknames."""
+    """Words that begin a sentence about a person without being nicknames."""
 
     not_names: str
-    """Words that begin what people call a person who is not in the chat."""
+    """First words of descriptions of people who are not in the chat."""
 
     deleted_accounts: list[str]
     """The names of deleted accounts, in lower case."""
 
 
 class _Tables:
-    """The templates, by a part that each has without placeholders."""
+    """The templates, by a fixed part of each."""
 
     def __init__(self, data: _Data) -> None:
         self.pronouns = frozenset(data.pronouns.split())
@@ -97,7 +96,7 @@ class _Tables:
                     else:
                         self.by_middle.append(template)
                         middles.append(re.escape(max(literals, key=len).lstrip()))
-        # One space in front of all: the engine then looks at starts of words only.
+        # The common space makes the engine look at the starts of words only.
         self.middle = re.compile(f" (?:{'|'.join(middles)})")
 
     def candidates(self, text: str) -> Iterator[_Template]:
@@ -110,7 +109,7 @@ class _Tables:
 class LineReader:
     """Recognizes the system lines of one thread.
 
-    Messages have to be passed oldest first: it learns nicknames and plans from them.
+    Pass messages oldest first, since it learns nicknames and plans from them.
     """
 
     def __init__(self, people: Iterable[str] = (), owner: str | None = None) -> None:
@@ -125,7 +124,7 @@ class LineReader:
     ) -> str | None:
         """Return the kind of a system line; `None` if a person wrote the text.
 
-        A sentence about an attachment that is there needs no known name.
+        If the message has an attachment, a sentence about it needs no known name.
         """
         tables = self._tables
         if (
@@ -146,7 +145,7 @@ class LineReader:
     def _matches(
         self, template: _Template, text: str, sender: str, *, is_proven: bool
     ) -> bool:
-        # Its end first: a pattern that fails there takes time.
+        # Check the end first: patterns that fail there are slow.
         match = text.endswith(template.end) and template.pattern.fullmatch(text)
         if not match:
             return False
@@ -180,18 +179,18 @@ class LineReader:
             return words <= _words(sender)
         if any(words <= person for person in self._people):
             return True
-        # The sentence still has the name of a deleted account.
+        # Sentences keep the names of deleted accounts.
         is_loose = placeholder in {"{A}", "{C}", "{Y}"}
         return is_loose and folded.split()[0] not in self._tables.not_names
 
 
 def is_by_owner(text: str) -> bool:
-    """Return whether a system line says "You did", so that its sender is the owner."""
+    """Return whether a system line begins with "You", so its sender is the owner."""
     return _BY_OWNER.fullmatch(text) is not None
 
 
 def is_deleted_account(name: str) -> bool:
-    """Return whether a name stands for any deleted account, or is missing."""
+    """Return whether a name is that of all deleted accounts, or empty."""
     return name.strip().casefold() in _tables().deleted_accounts
 
 

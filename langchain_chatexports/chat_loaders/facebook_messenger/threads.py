@@ -1,7 +1,7 @@
 """The threads of an export, and the files that belong to each.
 
-Files are recognized by their content. Their names only show which belong together: the
-numbered files of one thread folder, over all sections and parts.
+Files are recognized by their content. Names only show which files belong together: the
+numbered files of one thread folder, in all sections and parts.
 """
 
 import re
@@ -35,11 +35,11 @@ _FACEBOOK_FOLDERS = frozenset(
     {"your_facebook_activity", "your_activity_across_facebook"}
 )
 _INSTAGRAM_FOLDER = "your_instagram_activity"
-_INSTAGRAM_PREFIX = "instagram-"  # Of what Meta calls a part.
+_INSTAGRAM_PREFIX = "instagram-"  # In the names of Meta's parts.
 # Only Instagram has a profile of this name; Facebook's is profile_information.json.
 _INSTAGRAM_PROFILE = "personal_information.json"
 _PROFILE_FOLDERS = frozenset({"personal_information", "account_information"})
-# Real numbers have up to four digits; from 4,301 on Python refuses to read one.
+# Real numbers have up to four digits; Python refuses more than 4,300.
 _NUMBERED = re.compile(r"message(?:_(\d{1,9}))?\.json", re.IGNORECASE)
 _HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
 _PAIR = 2
@@ -47,38 +47,38 @@ _PAIR = 2
 
 @dataclass(eq=False)
 class ThreadFile:
-    """A file that may hold messages of a thread."""
+    """A file that may contain messages of a thread."""
 
     file: ExportFile
     number: int = 0
-    """One more than that of `message_<number>.json`; the highest is the oldest."""
+    """The number in `message_<number>.json` plus one; the highest is the oldest."""
 
     @cached_property
     def head(self) -> Head | None:
-        """Who takes part; the file's beginning is read for it."""
+        """The head, read from the beginning of the file."""
         return read_head(self.file)
 
     @cached_property
     def full_head(self) -> Head | None:
-        """The head, with keys that may follow the messages; reads the whole file."""
+        """The head with keys that may follow the messages; reads the whole file."""
         document = read_thread(self.file)
         return document.head if document else None
 
     @cached_property
     def section(self) -> str | None:
-        """The section, if it lies right around the thread."""
+        """The section, if it is a parent or grandparent folder of the file."""
         names = [name.lower() for name in self.file.folders[-2:]]
         return next((name for name in reversed(names) if name in _SECTIONS), None)
 
     @cached_property
     def is_skipped(self) -> bool:
-        """Whether it is of a skipped section that the given path does not name."""
+        """Whether its section is skipped, and not part of the user's path."""
         given = {name.lower() for name in self.file.folders[: self.file.given]}
         return self.section in _SKIPPED_SECTIONS and self.section not in given
 
     @property
     def folder(self) -> str:
-        """The name of the folder around it."""
+        """The name of its folder."""
         return self.file.folders[-1] if self.file.folders else ""
 
     @property
@@ -88,9 +88,9 @@ class ThreadFile:
 
     @property
     def thread_folder(self) -> str:
-        """The thread folder's name; by the file's own word where it lies elsewhere.
+        """The thread folder's name; if the file was moved, the name that it contains.
 
-        Meta's names have no spaces, and those of copies do (`ada_1 (1)`).
+        Meta's names have no spaces, unlike those of copies (`ada_1 (1)`).
         """
         is_elsewhere = self.folder.lower() in {*_SECTIONS, "messages", ""}
         if is_elsewhere or " " in self.folder:
@@ -99,7 +99,7 @@ class ThreadFile:
 
     @property
     def named_folder(self) -> str:
-        """The thread folder's name that stands in the file."""
+        """The thread folder's name in the file's content."""
         with suppress(ChatExportError):  # Reading it later shows what is wrong.
             return (self.full_head and self.full_head.folder) or ""
         return ""
@@ -111,7 +111,7 @@ class Thread:
 
     id: str
     order: tuple[str, ...]
-    """Sorts threads: the thread folder's name as it is on disk, then the file's."""
+    """The sort key: the thread folder's name on disk, then the file's."""
 
     files: list[ThreadFile] = field(default_factory=list)
     is_instagram: bool = False
@@ -123,7 +123,7 @@ class Thread:
 
     @property
     def is_skipped(self) -> bool:
-        """Whether all of it is of skipped sections."""
+        """Whether all of its sections are skipped."""
         return all(file.is_skipped for file in self.files)
 
     def head(self, *, is_full: bool = False) -> Head | None:
@@ -137,11 +137,11 @@ class Thread:
 
 
 class MessengerExport:
-    """What an export holds."""
+    """The contents of an export."""
 
     def __init__(self, files: ExportFiles) -> None:
         self.others: list[ExportFile] = []
-        """JSON files that are no threads: settings, profile and so on."""
+        """Other JSON files: settings, profile and so on."""
 
         self.html_files = 0
         self._by_key: dict[str, Thread] = {}
@@ -180,7 +180,7 @@ class MessengerExport:
                 files.skip(error)
 
     def _add(self, entry: ThreadFile, *order: str, name: str | None = None) -> Thread:
-        """Add a file to the thread of a name, by default the one it is sorted by."""
+        """Add a file to the thread of a name, by default the first sort key."""
         key = _key(order[0] if name is None else name)
         thread = self._by_key.setdefault(key, Thread(key, order))
         thread.order = min(thread.order, order)
@@ -192,7 +192,7 @@ class MessengerExport:
         return self._add(entry, *order, name=name)
 
     def _place_renamed(self, renamed: list[ThreadFile]) -> None:
-        """Add files of other names to the threads that they say they are of."""
+        """Add renamed files to the threads that their content names."""
         originals = dict(self._by_key)
         for entry in renamed:
             key = _key(entry.named_folder)
@@ -204,7 +204,7 @@ class MessengerExport:
                 originals[key] = thread
 
     def _place_copies(self, copies: list[ThreadFile]) -> None:
-        """Add copies of group messages to the threads that they repeat."""
+        """Add copies of group messages to the original threads."""
         threads = sorted(self._by_key.items()) if copies else []
         for entry in copies:
             ending = f"_{_key(entry.stem)}"
@@ -220,7 +220,7 @@ class MessengerExport:
                 self._add_alone(entry, _key(entry.stem))
 
     def _find_instagram(self) -> None:
-        """Mark the threads of Instagram; old exports have only a profile of its own."""
+        """Mark Instagram's threads; in old exports, only the profile shows them."""
         roots = [
             (file.part, file.folders[:index])
             for file in self.others
@@ -250,7 +250,7 @@ class MessengerExport:
         )
         ambiguous = {people for (people, *_), count in copies.items() if count > 1}
         for entry, people in people_of.items():
-            # The number in a name only keeps it unique: in another download it differs.
+            # The number in a name only makes it unique, and changes with each download.
             is_clear = _is_pair(people) and people not in ambiguous
             sign = people, "" if is_clear else _key(entry.file.name)
             if original := pairs.get((people, "")) or pairs.get(sign):
@@ -259,10 +259,10 @@ class MessengerExport:
                 pairs[sign] = self._add_alone(entry, entry.stem)
 
     def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
-        """Return the 1:1 thread of each two people, best one that became encrypted."""
+        """Return the 1:1 thread of each pair, preferably one that became encrypted."""
         pairs: dict[tuple[frozenset[str], str], Thread] = {}
         for _, thread in sorted(self._by_key.items(), key=_cutover_first):
-            # Instagram's people may have the same names, but its chats are others.
+            # On Instagram, people with the same names have other chats.
             if thread.is_skipped or thread.is_instagram:
                 continue
             head = thread.head()
@@ -272,7 +272,7 @@ class MessengerExport:
 
 
 def is_html_thread(name: str) -> bool:
-    """Return whether a file's name is that of a thread in an HTML export."""
+    """Return whether a file name is that of a thread in an HTML export."""
     return _HTML.fullmatch(name) is not None
 
 
@@ -296,7 +296,7 @@ def _is_same_group(copy: ThreadFile, thread: Thread) -> bool:
 
 
 def _is_pair(people: frozenset[str]) -> bool:
-    # Deleted accounts share a name, and are different people.
+    # Deleted accounts share a name, but are different people.
     return len(people) == _PAIR and not any(map(is_deleted_account, people))
 
 

@@ -1,4 +1,4 @@
-"""The messages of a thread, from all of its files: order, duplicates, system lines."""
+"""Join the messages of a thread's files: order, duplicates, system lines."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -21,8 +21,8 @@ _KINDS = {"attachment": "media", "reaction": "reaction"}  # Others are `system`.
 def merged(files: list[ThreadDocument]) -> list[Message]:
     """Join the messages of a thread's files, oldest first.
 
-    Equal times keep the order of their file, from its oldest end on. Messages without a
-    time stand first, in the order of their file: which end of it is theirs is unknown.
+    Messages with equal times keep the order of their file, starting at its oldest end.
+    Messages without a time come first, in the order of their file.
     """
     _mark_duplicates(files)
     for file in files:
@@ -32,7 +32,7 @@ def merged(files: list[ThreadDocument]) -> list[Message]:
     directions = [_is_newest_first(file.messages) for file in files]
     usual = next((d for d in directions if d is not None), None)
     if usual is None:
-        # Each file is of one moment: by the order of their numbers then.
+        # All times within each file are equal, so use the order of their numbers.
         usual = _is_newest_first([m for file in reversed(files) for m in file.messages])
     undated: list[Message] = []
     dated: list[Message] = []
@@ -46,7 +46,7 @@ def merged(files: list[ThreadDocument]) -> list[Message]:
 
 
 def find_system_lines(messages: list[Message], reader: LineReader) -> None:
-    """Set the kinds of texts that nobody typed, in messages with the oldest first."""
+    """Set the kinds of system lines, in messages sorted oldest first."""
     placeholders = _placeholders(messages)
     for message in messages:
         text, has_attachment = message.text, "attachments" in message.extra
@@ -76,12 +76,12 @@ def _is_newest_first(messages: list[Message]) -> bool | None:
 
 
 def _mark_duplicates(files: list[ThreadDocument]) -> None:
-    """Mark what another file has, too.
+    """Mark messages that another file contains as well.
 
-    The same sender, time, text and attachments make a duplicate, but only between
-    files: within one file a person did write the same thing twice.
+    Duplicates have the same sender, time, text and attachments, but in different files:
+    within one file, the person really wrote the same text twice.
     """
-    # The exports of 2018 round to seconds what later ones have in milliseconds.
+    # The exports of 2018 round to seconds; later ones have milliseconds.
     unit = _SECOND if any(file.is_coarse for file in files) else 1
     shared = _shared_times(files, unit)
     seen: dict[object, list[Message]] = {}
@@ -95,7 +95,7 @@ def _mark_duplicates(files: list[ThreadDocument]) -> None:
             content = time, *_content(message)
             copies, nth = seen.setdefault(content, []), counts[content]
             counts[content] += 1
-            if nth == len(copies):  # The n-th in one file is the n-th in each file.
+            if nth == len(copies):  # The n-th in one file is the n-th in the others.
                 copies.append(message)
                 continue
             if _knowledge(message) > _knowledge(copies[nth]):
@@ -121,29 +121,29 @@ def _content(message: Message) -> tuple[object, ...]:
 def _attachment_key(attachment: dict[str, str]) -> tuple[str, ...]:
     kind, uri = attachment["type"], attachment.get("uri", "")
     if kind != "link":
-        # The folders in front of a file change from one kind of export to the next.
+        # Folder names differ between the kinds of exports.
         uri = uri.rpartition("/")[2]
     return kind, uri, attachment.get("text", "")
 
 
 def _knowledge(message: Message) -> tuple[bool, int]:
-    """Rank copies of a message by what their export knows of it.
+    """Rank copies of a message by the information in their export.
 
-    A later export knows what was taken back, and more reactions; an older one has signs
-    of system lines that were given up.
+    A later export marks unsent messages, and has more reactions; an older one has
+    fields of system lines that later ones lack.
     """
     return message.kind != "text", len(message.extra.get("reactions", ()))
 
 
 def _placeholders(messages: Collection[Message]) -> set[str]:
-    """Return the texts that stand for a shared attachment, in whatever language.
+    """Return the placeholder texts of shared attachments, in any language.
 
-    Such a text is short, repeats on messages with a share, and is on no other one.
+    They are short, and occur several times, but only in messages with a share.
     """
     on_shares = Counter(
         message.text
         for message in messages
-        if message.extra  # Nearly always there is none, so look at that first.
+        if message.extra  # Most messages have none, so check this first.
         and message.kind == "text"
         and _has_share(message.extra)
         and len(message.text) <= _MAX_PLACEHOLDER_LENGTH

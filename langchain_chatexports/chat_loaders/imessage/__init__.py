@@ -1,4 +1,4 @@
-"""Apple's Messages: a `chat.db` or `sms.db` in, one session a conversation out."""
+"""Apple's Messages: read `chat.db` or `sms.db`, one session per conversation."""
 
 from langchain_chatexports.chat_loaders.imessage.loader import IMessageChatLoader
 from langchain_chatexports.chat_loaders.imessage.sources import (

@@ -1,10 +1,9 @@
 """Decode `attributedBody`: a message's text and its attributes, in Apple's typedstream.
 
-Since macOS 13 the column `text` is empty for a large share of messages, and the text is
-only here. A stream is made of groups: a type encoding, then a value for each of its
-letters. Two tables number what appears, each from 0: strings (type encodings and class
-names), and objects (objects, classes and C strings together). What appears again is a
-reference.
+Since macOS 13 the column `text` is empty for a large share of messages, whose text is
+only here. A stream consists of groups: a type encoding, then a value for each of its
+letters. Two tables are numbered from 0: strings (type encodings and class names), and
+objects (objects, classes and C strings together). Repeated items are references.
 """
 
 import re
@@ -14,12 +13,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 _HEADER = b"\x04\x0bstreamtyped"
-# Both heads that real databases have, of a mutable and an immutable string, end so: the
+# The end of both heads in real databases, of a mutable and an immutable string: the
 # class of the text, its version, its superclass by reference, and the type `+`.
 _TEXT_HEAD = re.compile(rb"NSString\x01[\x92-\xff]\x84\x01\+")
-# In streams of another shape: the class, and the type somewhere in the next six bytes.
+# In other streams: the class, and the type within the next six bytes.
 _LOOSE_HEAD = re.compile(rb"NSString[^+]{0,5}\+", re.DOTALL)
-_MAX_LOOSE_HEADS = 20  # Each costs the rest of the blob.
+_MAX_LOOSE_HEADS = 20  # Each may read the rest of the blob.
 
 _INT_2, _INT_4, _REAL, _NEW, _NIL, _END = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 _FIRST_TAG, _LAST_TAG = 0x80, 0x91  # Never a value of their own.
@@ -28,7 +27,7 @@ _INTEGERS = b"iIlLsSqQ"
 _RAW_BYTES = b"cCB"
 _REALS = {ord("f"): "<f", ord("d"): "<d"}
 _BYTES_TYPE = re.compile(rb"\[(\d{1,9})c\]")
-# The last value of these is what they stand for.
+# The last value of an object of these classes is its plain value.
 _PLAIN_CLASSES = frozenset({"NSString", "NSNumber", "NSURL", "NSData"})
 # A message nests four levels deep, and a class has three above it.
 _MAX_DEPTH, _MAX_CLASSES = 40, 20
@@ -50,7 +49,7 @@ class AttributedText(NamedTuple):
 
 
 def decode_attributed_body(blob: bytes) -> str | None:
-    """Return the text of an `attributedBody`, or `None` where none is whole.
+    """Return the text of an `attributedBody`; `None` if there is no complete one.
 
     Any bytes are allowed. Placeholders of attachments (U+FFFC) are kept.
     """
@@ -66,7 +65,7 @@ def decode_attributed_body(blob: bytes) -> str | None:
 
 
 def decode_attributes(blob: bytes) -> AttributedText | None:
-    """Return text and runs of an `attributedBody`; `None` unless all of it is sound."""
+    """Return text and runs of an `attributedBody`; `None` if any of it is damaged."""
     try:
         text, *rest = _Archive(blob).read_root()
         is_sound = text == decode_attributed_body(blob)
@@ -76,7 +75,7 @@ def decode_attributes(blob: bytes) -> AttributedText | None:
 
 
 def _text_at(blob: bytes, at: int) -> str | None:
-    """Read a length and as many bytes of UTF-8; `None` where they are not all there."""
+    """Read a length and that many bytes of UTF-8; `None` if some are missing."""
     try:
         length, at = _length(blob, at)
         raw = blob[at : at + length]
@@ -86,7 +85,7 @@ def _text_at(blob: bytes, at: int) -> str | None:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:
-    """Return a length without a sign, and where it ends."""
+    """Return an unsigned length, and the position after it."""
     head = data[at]
     if head < _FIRST_TAG:
         return head, at + 1
@@ -115,7 +114,7 @@ def _runs(values: list[Any]) -> list[Run]:
 
 
 class _Archive:
-    """A reader of one stream; any error of Python means that it is damaged."""
+    """A reader of a stream; any Python error means that the stream is damaged."""
 
     def __init__(self, data: bytes) -> None:
         if not data.startswith(_HEADER):
@@ -138,7 +137,7 @@ class _Archive:
         encoding = self._shared_string()
         if array := _BYTES_TYPE.fullmatch(encoding):
             return [self._bytes(int(array[1]))]
-        # A reference of one byte could stand for any number of values.
+        # A reference of one byte could expand to any number of values.
         self._values_left -= len(encoding)
         if self._values_left < 0:
             raise ValueError(encoding)
@@ -164,7 +163,7 @@ class _Archive:
         return float(value)
 
     def _shared_object(self, read: Callable[[], Any]) -> Any:
-        """Return nothing, an object that was there before, or a new one."""
+        """Return `None`, a known object, or a new one."""
         if self._takes(_NIL):
             return None
         if not self._takes(_NEW):
@@ -225,7 +224,7 @@ class _Archive:
         return length
 
     def _takes(self, tag: int) -> bool:
-        """Return whether a tag stands here, and step over it if so."""
+        """Return whether the next byte is a tag, and skip it if so."""
         is_here = self._data[self._at] == tag
         self._at += is_here
         return is_here
@@ -239,7 +238,7 @@ class _Archive:
 
 
 def _plain(classes: tuple[str, ...], values: list[Any]) -> Any:
-    """Return what an object stands for; `None` of a class that messages do not have."""
+    """Return an object as a plain value; `None` for unexpected classes."""
     if "NSAttributedString" in classes:
         return values
     if "NSDictionary" in classes:

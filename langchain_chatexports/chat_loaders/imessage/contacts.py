@@ -1,4 +1,4 @@
-"""The names behind phone numbers and e-mail addresses: address books and vCards."""
+"""Names of phone numbers and e-mail addresses, from address books and vCards."""
 
 import codecs
 import quopri
@@ -27,7 +27,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
 from langchain_chatexports.chat_loaders.people import address_key, comparable_number
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# A household has fewer people with one number.
+# More names than people in a household share a number.
 _MAX_NAMES = 200
 _MAC_BOOK = "AddressBook-v22.abcddb"
 # HomeDomain-Library/AddressBook/AddressBook.sqlitedb
@@ -56,10 +56,10 @@ class Card(NamedTuple):
 
 
 class Contacts:
-    """Finds the person that an address stands for.
+    """Finds the person of an address.
 
-    E-mail addresses are compared in any case, phone numbers by their digits: all of
-    them first, then the last ten, if these name one person only.
+    Case does not matter. Phone numbers are compared by all of their digits first, then
+    by the last ten if only one person has them.
     """
 
     def __init__(self, cards: Iterable[Card] = ()) -> None:
@@ -83,16 +83,16 @@ class Contacts:
             self._national[comparable_number(key)] |= persons
 
     def person_of(self, address: str) -> Any:
-        """Return the key of the one person that an address belongs to, or `None`."""
+        """Return the key of the person of an address; `None` unless there is one."""
         persons = self._persons(address)
         return next(iter(persons)) if len(persons) == 1 else None
 
     def addresses_beside(self, address: str) -> frozenset[str]:
-        """Return all addresses of the one person that an address belongs to."""
+        """Return all addresses of the person of an address."""
         return frozenset(self._addresses.get(self.person_of(address), ()))
 
     def name_of(self, address: str) -> str | None:
-        """Return the most complete name that an address stands for."""
+        """Return the most complete name of an address."""
         names = (self._names[person] for person in self._persons(address))
         return max(names, key=_completeness, default=None)
 
@@ -106,10 +106,10 @@ class Contacts:
 
 
 def _same_people(cards: list[Card], shared: Iterable[list[int]]) -> DisjointSets:
-    """Join the cards of one person, as two accounts keep them.
+    """Join the cards of a person who is in two accounts.
 
-    They share an address, and one name is a part of the other. A shared address alone
-    is not enough: people of one household can share a number.
+    They share an address, and one name is part of the other. A shared address alone is
+    not enough, since people in a household may share a number.
     """
     same = DisjointSets()
     for numbers in shared:
@@ -129,7 +129,7 @@ def _same_people(cards: list[Card], shared: Iterable[list[int]]) -> DisjointSets
 def find_contacts(
     contacts: Mapping[str, str] | str | Path | None, database: Path
 ) -> Contacts:
-    """Read the contacts that the user gives, or else those beside the database."""
+    """Read the user's contacts, or else those next to the database."""
     if isinstance(contacts, Mapping):
         addresses: defaultdict[str, list[str]] = defaultdict(list)
         for address, name in contacts.items():
@@ -141,13 +141,13 @@ def find_contacts(
     books = [(folder / place, folder.parent) for place in _BESIDE]
     if root := backup_root(database):
         books += [(book, root) for book in in_backup(root, _BACKUP_BOOK)]
-    # A link may lead to another person's contacts.
+    # Links may lead to another person's contacts.
     inside = [book for book, around in books if is_inside(book, around)]
     return Contacts(card for book in inside for card in _cards_beside(book))
 
 
 def read_vcards(text: str) -> Iterator[Card]:
-    """Yield the cards with a name of a file of vCards, of any version."""
+    """Yield the named cards in a vCard file of any version."""
     found: dict[str, str] = {}
     addresses: list[str] = []
     for key, value in _properties(text):
@@ -167,14 +167,14 @@ def read_vcards(text: str) -> Iterator[Card]:
 
 
 def _cards_beside(path: Path) -> list[Card]:
-    """Read an address book that the user did not name; warn if that fails."""
+    """Read an address book that was found automatically; warn if that fails."""
     try:
         return _read_cards(path) if exists(path) else []
     except ChatExportError:
-        # Not the error's own words: its remedies are those for Messages.
+        # The error's own text is about Messages.
         message = (
             f"Senders are shown without the names in {escaped(str(path))}, which "
-            "cannot be read. Export a vCard file from Contacts and give it as "
+            "cannot be read. Export a vCard file from Contacts and pass it as "
             "`contacts`, or `contacts={}` for no names."
         )
         warnings.warn(message, stacklevel=2)
@@ -259,7 +259,7 @@ def _decoded(value: str, charset: str) -> str:
     raw = quopri.decodestring(value.encode("utf-8", "replace"))
     try:
         return raw.decode(charset, "replace")
-    except (LookupError, UnicodeError):  # Some encodings replace nothing.
+    except (LookupError, UnicodeError):  # Some encodings ignore "replace".
         return raw.decode("utf-8", "replace")
 
 
@@ -279,6 +279,6 @@ def _no_contacts(path: Path) -> ExportFormatError:
     msg = (
         f"{path} holds no contacts that can be read. Give a vCard file (.vcf), the "
         "folder AddressBook of a Mac, or an AddressBook.sqlitedb; or a dictionary from "
-        "address to name."
+        "addresses to names."
     )
     return ExportFormatError(msg, path=path)

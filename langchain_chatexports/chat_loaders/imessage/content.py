@@ -1,4 +1,4 @@
-"""What a message says beyond its text: edits, media, apps, links, events."""
+"""The content of a message: text, edits, media, apps, links, events."""
 
 import base64
 import json
@@ -27,14 +27,14 @@ from langchain_chatexports.chat_loaders.messages import attachment
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
 _BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
 _TRANSCRIPT, _FILE = "IMAudioTranscription", "__kIMFileTransferGUIDAttributeName"
-_FIRST_ABOUT_ANOTHER = 1000  # Below are an app's updates of its own message.
-_MAX_PART_DIGITS = 9  # A part of -1 has twenty: 64 bits without a sign.
+_FIRST_ABOUT_ANOTHER = 1000  # Lower numbers are an app's updates of its message.
+_MAX_PART_DIGITS = 9  # A part of -1 is written as an unsigned 64-bit number.
 _MAX_SECONDS = 10**12
-# A message can be edited five times, in each of its parts; a hostile history can refer
-# to one text any number of times.
+# Each part of a message can be edited five times; a hostile history may refer to one
+# text any number of times.
 _MAX_HISTORY_BYTES, _MIN_VERSION_BYTES = 1 << 22, 1 << 10
 _MAX_PART = 10**9
-# Images of link previews and app messages are the system's, not the sender's.
+# The system, not the sender, adds the images of link previews and app messages.
 _PREVIEW_SUFFIX = ".pluginPayloadAttachment"
 _MIME_TYPE_OF_UTI = {
     "com.adobe.pdf": "application/pdf",
@@ -53,7 +53,7 @@ _HAND_DRAWN = {
     "com.apple.DigitalTouchBalloonProvider": "drawing",
 }
 _MEMBERS, _RENAMED, _LOCATION = 1, 2, 4
-# By `item_type` and `group_action_type`; sources disagree on which background it is.
+# By `item_type` and `group_action_type`; sources disagree about the background events.
 _EVENTS = {
     (1, 0): "added {other}",
     (1, 1): "removed {other}",
@@ -70,7 +70,7 @@ _EVENTS = {
 
 
 class Content(NamedTuple):
-    """The text of a message, its kind, and further keys."""
+    """The text of a message, its kind, and its further keys."""
 
     text: str
     kind: str
@@ -91,7 +91,7 @@ def is_plain(text: object) -> bool:
 def read_content(
     details: Details, text: str | None, attachments: Sequence[AttachmentRow]
 ) -> Content:
-    """Read a message that a person wrote; `text` is what is stored, if anything."""
+    """Read a message by a person; `text` is the stored text, if there is any."""
     stored = text or ""
     extra = links(details)
     body = details.attributedBody if isinstance(details.attributedBody, bytes) else None
@@ -129,11 +129,11 @@ def read_content(
 
 
 def links(details: Details) -> dict[str, Any]:
-    """Return the message that this one answers or reacts to, as `reply_to`."""
+    """Return the message that this one replies or reacts to, as `reply_to`."""
     number, target = details.associated_message_type, details.associated_message_guid
     if target and isinstance(number, int) and number >= _FIRST_ABOUT_ANOTHER:
         return {"reply_to": {"id": target_of(target)}}
-    # `reply_to_guid` is no reply: it links most messages to the one before.
+    # `reply_to_guid` is not a reply: it links most messages to the previous one.
     if not details.thread_originator_guid:
         return {}
     reply: dict[str, Any] = {"id": details.thread_originator_guid}
@@ -144,12 +144,12 @@ def links(details: Details) -> dict[str, Any]:
 
 
 def target_of(associated_message_guid: str) -> str:
-    """Return the guid inside `p:<part>/<guid>`, `bp:<guid>` or the guid alone."""
+    """Return the guid in `p:<part>/<guid>`, `bp:<guid>` or `<guid>`."""
     return associated_message_guid.rpartition("/")[2].rpartition(":")[2]
 
 
 def describe_event(details: Details, other: str) -> str:
-    """Return an event as a line in brackets: what its sender did to another person."""
+    """Describe an event in brackets: what its sender did, perhaps to another person."""
     kind, action = details.item_type, details.group_action_type or 0
     done = _EVENTS.get((kind, action), "changed the conversation")
     if kind == _MEMBERS and not action and details.other_handle == details.handle_id:
@@ -163,7 +163,7 @@ def describe_event(details: Details, other: str) -> str:
 
 
 def is_own_location(details: Details) -> bool:
-    """Return whether the owner shared a location; such rows may lack `is_from_me`."""
+    """Return whether the owner shared a location, even without `is_from_me`."""
     return (
         details.item_type == _LOCATION
         and bool(details.other_handle)
@@ -172,7 +172,7 @@ def is_own_location(details: Details) -> bool:
 
 
 def describe_app(balloon: str | None, payload: object) -> str:
-    """Return a line in brackets for an app's message, with what the app says of it."""
+    """Describe an app's message in brackets, with the app's own caption."""
     # An extension's own id follows the id of Messages and a team's id.
     bundle = (balloon or "").split(":", 2)[-1]
     if bundle in _HAND_DRAWN:
@@ -217,7 +217,7 @@ def _link_preview(payload: object) -> list[dict[str, str]]:
 def _in_order_of_text(
     rows: Sequence[AttachmentRow], body: bytes | None
 ) -> Sequence[AttachmentRow]:
-    """Sort attachments by their marks in the text; the rows are in no useful order."""
+    """Sort attachments by their positions in the text; rows have no useful order."""
     decoded = decode_attributes(body) if len(rows) > 1 and body else None
     if decoded is None:
         return rows
@@ -229,7 +229,7 @@ def _in_order_of_text(
 def _described(
     rows: Sequence[AttachmentRow], *, is_audio: bool
 ) -> list[dict[str, str]]:
-    """Return type, name and MIME type of each attachment that a person would see."""
+    """Return type, name and MIME type of each visible attachment."""
     described = []
     for row in rows:
         path = (row.filename or "").replace("\\", "/")
@@ -253,8 +253,8 @@ def _transcript(body: bytes | None) -> str:
 
 
 def _cleaned(text: str, *, has_app: bool) -> str:
-    """Remove the marks of attachments and apps, and bring line ends into one form."""
-    # Between two texts the mark stands for a bubble of its own.
+    """Remove the marks of attachments and apps, and normalize line ends."""
+    # A mark between two texts separates bubbles.
     clean = _BETWEEN_TEXTS.sub("\n", text).replace(_ATTACHMENT_MARK, "")
     if has_app:
         clean = clean.replace(_APP_MARK, "")
@@ -263,7 +263,7 @@ def _cleaned(text: str, *, has_app: bool) -> str:
 
 
 class _History(NamedTuple):
-    """The versions of a message's parts (since macOS 13)."""
+    """The versions of a message's parts, since macOS 13."""
 
     is_unsent: bool
     """Whether every part was unsent."""
@@ -272,14 +272,14 @@ class _History(NamedTuple):
     unsent: str
     """The last text of the parts that were unsent, if known."""
     edits: dict[str, Any]
-    """`edited`, and as `edits` the replaced texts of parts that were not unsent."""
+    """`edited`, and the replaced texts of the other parts as `edits`."""
 
 
 def _was_unsent(details: Details, history: _History | None) -> bool:
     """Return whether a message without a body was unsent."""
     if history is not None and (history.is_unsent or history.current):
         return history.is_unsent
-    return bool(details.date_retracted)  # Up to macOS 15; since then it stays 0.
+    return bool(details.date_retracted)  # Up to macOS 15; since then always 0.
 
 
 def _read_history(summary_info: object) -> _History | None:
@@ -312,7 +312,7 @@ def _read_history(summary_info: object) -> _History | None:
         else:
             current += texts[-1:]
             earlier += texts[:-1]
-    # `date_edited` alone is no sign: it also changes when a part is unsent.
+    # `date_edited` is not enough: it also changes when a part is unsent.
     edits: dict[str, Any] = {"edited": True} if is_edited else {}
     if replaced := [version for version in earlier if version["text"]]:
         edits["edits"] = replaced

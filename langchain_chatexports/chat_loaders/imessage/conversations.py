@@ -1,4 +1,4 @@
-"""Who the people behind handles are, and which chats are one conversation."""
+"""Find the people of handles, and the chats that form one conversation."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _GROUP_MARK, _SINGLE_MARK = ";+;", ";-;"
 
 
 class People:
-    """The persons behind the handles of a database, each with the first address as id.
+    """The people of a database; a person's id is the first address.
 
-    Handles are one person's if their address is equal, if Messages says so
-    (`person_centric_id`), or if the contacts do.
+    Handles belong to one person if their address is equal, or if Messages
+    (`person_centric_id`) or the contacts link them.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class People:
             if person_key:
                 self._groups.join(("person", person_key), self._sign(address))
         self.ids = {row_id: self.at(address) for row_id, address, _ in handles}
-        """The id of the person behind each handle."""
+        """The person's id of each handle."""
 
     def at(self, address: str) -> str:
-        """Return the id of the person behind an address, with or without a handle."""
+        """Return the person's id for an address, with or without a handle."""
         person = self._ids.setdefault(self._groups.find(self._sign(address)), address)
         name = self._contacts.name_of(address)
         if name and self.names.get(person, person) == person:
@@ -49,7 +49,7 @@ class People:
         return person
 
     def handles_of(self, name: str) -> frozenset[Any]:
-        """Return the handles of the person with this name or address, in any case."""
+        """Return the handles of a person, by name or address, ignoring case."""
         wanted = {name.strip().casefold(), address_key(name)} - {None}
         return frozenset(
             handle_id
@@ -65,19 +65,19 @@ class People:
 
 @dataclass(frozen=True)
 class MergedChats:
-    """One or several chats that are one conversation."""
+    """The chats of one conversation."""
 
     chats: tuple[Chat, ...]
     """In the order of their numbers."""
 
     people: tuple[str, ...]
-    """Ids of the other people, as far as the database lists them."""
+    """The ids of the other people, if the database lists them."""
 
     only_other: str | None
-    """Id of the only other person, if there is exactly one."""
+    """The id of the other person, if there is exactly one."""
 
     is_group: bool | None
-    """`None` where the database does not say."""
+    """Whether it is a group; `None` if the database does not show it."""
 
     is_with_oneself: bool
 
@@ -87,8 +87,9 @@ def merge_chats(
 ) -> list[MergedChats]:
     """Return the conversations, most recently active first.
 
-    Of `own` addresses, in lower case, are chats with oneself. `merge_services` makes
-    one of a person's one-to-one chats, and of groups that the database itself links.
+    Chats with an address in `own` (in lower case) are chats with oneself. With
+    `merge_services`, a person's one-to-one chats are merged, and so are groups that the
+    database links.
     """
     chats = queries.chats()
     listed: dict[Any, list[str]] = {}
@@ -110,9 +111,9 @@ def merge_chats(
 def _linked(
     chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]
 ) -> DisjointSets:
-    """Find the groups that the database itself links.
+    """Find the groups that the database links.
 
-    Two groups of the same people are not linked: people can have two groups.
+    Groups are not linked by their members: the same people can have two groups.
     """
     groups = DisjointSets()
     links = [("group", chat.group_id, chat.row_id) for chat in chats.values()]
@@ -126,7 +127,7 @@ def _linked(
 def _only_other(
     active: Activity, chat: Chat, listed: Iterable[str], people: People
 ) -> str | None:
-    """Return the only other person of a one-to-one chat."""
+    """Return the other person of a one-to-one chat."""
     speakers = {people.ids.get(handle_id) for handle_id in active.speakers} - {None}
     # In a made-up database both sides of a one-to-one chat can be handles.
     if _is_group(chat) or len(speakers) > 1:

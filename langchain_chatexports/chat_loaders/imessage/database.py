@@ -1,10 +1,10 @@
-"""Open a stranger's SQLite file read-only, without changing anything beside it.
+"""Open an untrusted SQLite file without changing it or the files next to it.
 
 A read-write connection would merge the log (`-wal`) into the user's file, and a
-read-only one leaves files beside it. So a file without a log is opened as immutable,
-and one with a log is copied to a private folder with its log alone, and read there. No
-journal is ever beside what is opened: SQLite would delete the file that it names.
-No code of a schema runs: only stored tables are read. See sqlite.org/security.html.
+read-only one creates files next to it. So a file without a log is opened as immutable,
+and one with a log is copied with it to a private folder and read there. A journal is
+never copied, since SQLite would delete the file that it names. No code of the schema
+runs, because only stored tables are read. See sqlite.org/security.html.
 """
 
 import os
@@ -37,22 +37,22 @@ _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
 _COPY_ATTEMPTS = 2
-# The largest text or blob of one row; a message's own are a few MB at most.
+# The largest text or blob to read; real messages have a few MB at most.
 _MAX_VALUE_BYTES = 64 * 1024 * 1024
 _STEPS_BETWEEN_CHECKS = 10_000
-# A whole reading takes up to 10 steps of SQLite's machine for each byte of the file.
-# Pages that lead to each other many times over take any number.
+# A full pass takes up to 10 steps of SQLite's virtual machine per byte of the file;
+# circular pages take any number.
 _MAX_STEPS_PER_BYTE = 50
 _MIN_STEPS = 20_000_000
-# SQLite's errors where the system blocks it, though plain reads may be allowed.
+# SQLite's errors if the system blocks it, although plain reads may be allowed.
 _BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
 _BAD_TEXT = "Could not decode to UTF-8"
-# Texts of SQLite that quote nothing of the file.
+# Error texts of SQLite that quote nothing from the file.
 _KNOWN = ("disk I/O error", "database or disk is full", "out of memory", "too big")
 
 
 class Database:
-    """An open database, whose errors are this package's and quote nothing of it."""
+    """An open database; its errors are this package's, and quote nothing from it."""
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class Database:
         # An unquoted ?, # or % would open another, empty database.
         place = quote(os.fsencode(f"/{path.as_posix().removeprefix('/')}"))
         with self._our_errors(), ExitStack() as on_error:
-            # The generator that holds it may be closed from another thread.
+            # The generator with the connection may be closed from another thread.
             connection = sqlite3.connect(
                 f"file://{place}?{mode}",
                 uri=True,
@@ -84,7 +84,7 @@ class Database:
         return connection
 
     def query(self, sql: str, values: Any = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query; badly encoded text is read with U+FFFD."""
+        """Yield the rows of a query, with U+FFFD for badly encoded text."""
         with self._our_errors():
             count = 0
             try:
@@ -96,13 +96,13 @@ class Database:
                     raise
             else:
                 return
-            # Decoding with replacement makes each text cost a call: only where needed.
+            # Only decode with replacement if needed: it calls Python for each text.
             self._connection.text_factory = methodcaller("decode", "utf-8", "replace")
             yield from islice(self._connection.execute(sql, values), count, None)
 
     def columns(self, table: str) -> frozenset[str]:
-        """Return the columns of a stored table in lower case; none if there is none."""
-        # What is not stored has no page.
+        """Return the columns of a stored table in lower case; empty if missing."""
+        # Only stored tables have a root page.
         sql = (
             "SELECT type IS 'table' AND coalesce(rootpage, 0) > 0 "
             "FROM sqlite_master WHERE lower(name) = ?"
@@ -112,8 +112,8 @@ class Database:
         if (0,) in is_stored or any(is_computed for *_, is_computed in columns):
             msg = (
                 f"{self.path}: '{table}' is a view, a virtual table or one with "
-                "computed columns. Messages makes no such database: if another program "
-                "did, let it write plain tables."
+                "computed columns, which Messages does not create. If another program "
+                "made the database, let it write plain tables."
             )
             raise ExportFormatError(msg, path=self.path)
         return frozenset(column[1].lower() for column in columns)
@@ -127,10 +127,10 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            # Not with its cause: SQLite quotes what it finds in the file.
+            # Leave out the cause, since SQLite quotes text from the file.
             raise self._explained(str(error)) from None
         except UnicodeDecodeError:
-            # SQLite's words quote a damaged schema, which Python then cannot decode.
+            # SQLite's error quotes a damaged schema, which Python cannot decode.
             raise _damaged(self.path, "its schema is unreadable") from None
 
     def _explained(self, text: str) -> BaseException:
@@ -138,7 +138,7 @@ class Database:
             return _damaged(
                 self.path, "reading it takes more work than its size allows"
             )
-        if text == "interrupted":  # By a signal, whose exception SQLite swallows.
+        if text == "interrupted":  # SQLite swallows the exception of a signal.
             return KeyboardInterrupt()
         if any(sign in text for sign in _BLOCKED):
             return no_access(self.path, self.path, _ACCESS_REMEDY)
@@ -156,9 +156,9 @@ class Database:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Database]:
-    """Open a database as it is now, and leave it and its neighbors unchanged."""
+    """Open the current state of a database, and leave all files unchanged."""
     path_status(path)
-    real = Path(os.path.realpath(path))  # The log is beside what a link leads to.
+    real = Path(os.path.realpath(path))  # The log is next to the target of a link.
     with ExitStack() as stack:
         with system_errors(path, _ACCESS_REMEDY):
             _check_files(path, real)
@@ -168,14 +168,14 @@ def open_database(path: Path) -> Iterator[Database]:
 
 
 def path_status(path: Path) -> os.stat_result:
-    """Return the status of a path that the user named."""
-    # Not `Path.exists`: since Python 3.14 it hides a refusal.
+    """Return the status of a path given by the user."""
+    # Since Python 3.14, `Path.exists` hides a refusal.
     with system_errors(path, _ACCESS_REMEDY):
         return path.stat()
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is anything at a path; an error if the system refuses."""
+    """Return whether a path exists; raise an error if the system refuses."""
     try:
         path.stat()
     except PermissionError as error:
@@ -186,12 +186,12 @@ def exists(path: Path) -> bool:
 
 
 def is_sqlite_file(path: Path) -> bool:
-    """Return whether a file begins as SQLite's do."""
+    """Return whether a file begins like an SQLite database."""
     return read_head(path, len(_MAGIC)) == _MAGIC
 
 
 def read_head(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file; none where there is nothing."""
+    """Return the first bytes of a file; empty if there is no file."""
     with (
         system_errors(path, _ACCESS_REMEDY),
         suppress(FileNotFoundError),
@@ -202,8 +202,8 @@ def read_head(path: Path, count: int) -> bytes:
 
 
 def _check_files(path: Path, real: Path) -> None:
-    """Refuse what is not a whole database at rest, with its log if it has one."""
-    # Its places: sqlite.org/fileformat2.html#the_database_header
+    """Raise an error unless a database is complete and not being changed."""
+    # For the offsets see sqlite.org/fileformat2.html#the_database_header
     head = read_head(path, _HEADER_BYTES)
     if not head:
         msg = (
@@ -216,23 +216,23 @@ def _check_files(path: Path, real: Path) -> None:
     log, journal = _log(real), real.with_name(f"{real.name}-journal")
     if read_head(log, 1) and log.is_symlink():
         msg = (
-            f"{log} is a link, and may lead to another database's log. Put the log "
-            "itself beside the database, or remove the link."
+            f"{log} is a link, and may lead to another database's log. Replace the "
+            "link by the log itself, or remove it."
         )
         raise ExportFormatError(msg, path=path)
     if read_head(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
         msg = (
-            f"{path} is in the middle of a change, which {journal.name} beside it "
+            f"{path} is in the middle of a change, which {journal.name} next to it "
             "would undo. Messages leaves no such file: open the database once with the "
             "program that wrote it, and copy it again, or move that file away."
         )
         raise ExportFormatError(msg, path=journal)
-    # SQLite takes a page that is cut for a whole one, and reads what is left of it.
+    # SQLite would read the rest of a truncated page as a complete one.
     page = int.from_bytes(head[16:18], "big")
     page = 65536 if page == 1 else page
     size, count = real.stat().st_size, int.from_bytes(head[28:32], "big")
     missing = -size % page if page else 0
-    is_count_kept = head[24:28] == head[92:96]  # Not by an old SQLite.
+    is_count_kept = head[24:28] == head[92:96]  # Old versions do not update it.
     if count and is_count_kept and not _size(log):
         missing = count * page - size
     if missing > 0:
@@ -250,7 +250,7 @@ def _connected(database: Database, path: Path, stack: ExitStack) -> sqlite3.Conn
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """Copy a database and its log so that both belong to one moment."""
+    """Copy a database and its log in a consistent state."""
     for _ in range(_COPY_ATTEMPTS):
         before = _moment(path)
         try:
@@ -260,7 +260,7 @@ def _copy(path: Path, copy: Path) -> None:
                     check_regular_file(source)
                     shutil.copyfile(source, target)
         except FileNotFoundError:
-            continue  # The log was merged into the main file in this moment.
+            continue  # The log was just merged into the main file.
         except PermissionError:
             raise
         except OSError as error:
@@ -282,7 +282,7 @@ def _copy(path: Path, copy: Path) -> None:
 def _moment(path: Path) -> tuple[object, ...]:
     """Return values that change when pages move from the log to the main file.
 
-    A log that only grows does no harm: SQLite reads up to its last whole commit.
+    A growing log is harmless: SQLite reads up to its last complete commit.
     """
     main = path.stat()
     return main.st_size, main.st_mtime_ns, read_head(_log(path), _LOG_HEADER_BYTES)

@@ -30,8 +30,8 @@ from langchain_chatexports.chat_loaders.messages import Conversation
 class IMessageChatLoader(ChatExportLoader):
     """Load the conversations of Apple's Messages: iMessage, SMS and RCS.
 
-    Reads `chat.db` of a Mac or `sms.db` of an iPhone as it is, on any system, and
-    never changes it or anything beside it. Sessions come most recently active first.
+    Reads `chat.db` of a Mac or `sms.db` of an iPhone on any system, without changing it
+    or the files next to it. Sessions are sorted by activity, the latest first.
 
     ```python
     from langchain_chatexports import IMessageChatLoader
@@ -41,9 +41,8 @@ class IMessageChatLoader(ChatExportLoader):
         print(session["metadata"]["title"], len(session["messages"]))
     ```
 
-    The owner's own messages have the sender `owner` and `is_from_me`; everybody else is
-    called by name where there are contacts, and by handle (a phone number or an e-mail
-    address) where not.
+    The owner's messages have the sender `owner` and `is_from_me`. Other people have the
+    name in the contacts, or else their handle (a phone number or e-mail address).
     """
 
     platform = "imessage"
@@ -62,18 +61,17 @@ class IMessageChatLoader(ChatExportLoader):
         Args:
             path: `chat.db` or `sms.db`, a folder that holds one, or the root of a
                 Finder backup; by default `~/Library/Messages/chat.db`.
-            contacts: Where names come from: a mapping from phone number or e-mail
-                address to name, or the path of a vCard file or an address book; by
-                default the address book that belongs to the database, if it is there.
-            merge_services: Make one session of one person's chats over iMessage, SMS
-                and RCS, and of chats that the database itself links.
+            contacts: The source of names: a mapping from phone number or e-mail address
+                to name, or the path of a vCard file or an address book; by default the
+                address book that belongs to the database, if it is there.
+            merge_services: Make one session of a person's chats over iMessage, SMS and
+                RCS, and of chats that the database links.
             **options: The options of every loader; see `ChatExportLoader`. `owner` is
-                what to call the owner of the database, `Me` by default; in a database
-                that does not say who that is, the handle or name of the one who should
-                be it. Kinds to `keep` are `reaction`, `system`, `unsent`, `media`,
-                `draft`, `spam`, `auto_reply`, `deleted` (what is in Recently Deleted,
-                in its chat) and `orphan` (messages in no chat, as sessions of their
-                own).
+                the display name of the owner, `Me` by default; if the database does not
+                show who the owner is, a handle or name of that person. Kinds to `keep`
+                are `reaction`, `system`, `unsent`, `media`, `draft`, `spam`,
+                `auto_reply`, `deleted` (messages in Recently Deleted, in their chat)
+                and `orphan` (messages in no chat, as sessions of their own).
 
         Raises:
             ExportNotFoundError: If there is nothing at the path.
@@ -96,9 +94,6 @@ class IMessageChatLoader(ChatExportLoader):
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the conversations, most recently active first.
 
-        Args:
-            files: Where to note the owner's addresses.
-
         Raises:
             ChatExportError: If there is no Messages database, the system refuses to
                 read it, or it is damaged.
@@ -108,8 +103,8 @@ class IMessageChatLoader(ChatExportLoader):
         with open_database(path) as database:
             queries = Queries(database)
             people = People(queries.handles(), find_contacts(self.contacts, path))
-            # In the order of the file first: a disk reads it many times as fast then,
-            # and the next pass finds it in memory.
+            # Read in the order of the file first, which is much faster on a disk and
+            # brings it into memory for the next pass.
             has_own, own = queries.own_addresses()
             conversations = merge_chats(
                 queries, people, own, merge_services=self.merge_services
@@ -150,6 +145,6 @@ class IMessageChatLoader(ChatExportLoader):
 
     def _count_messages(self) -> int:
         with open_database(find_database(self.path)) as database:
-            database.columns("message")  # Refuses a view, whose rows may never end.
+            database.columns("message")  # Refuses a view, which may be endless.
             ((count,),) = database.query("SELECT count(*) FROM message")
         return int(count)

@@ -1,4 +1,4 @@
-"""From a conversation's rows to its messages."""
+"""Turn the rows of a conversation into messages."""
 
 import logging
 import re
@@ -28,13 +28,13 @@ from langchain_chatexports.chat_loaders.messages import Message
 
 _logger = logging.getLogger(__name__)
 
-# Databases have some of these in lower case, too.
+# Some databases have them in lower case.
 _SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
 _BEFORE_ALL = -(2**80)
 _NOTE_COPY_MICROSECONDS = 60_000_000
 _FIRST_ADDED, _FIRST_REMOVED = 2000, 3000
-# By the number of the type, with the words of English phones for those that cannot show
-# a reaction.
+# By the number of the type, with the words that English phones send to phones without
+# reactions.
 _TAPBACKS = (
     ("❤️", ("Loved",), "heart"),
     ("👍", ("Liked",), "like"),
@@ -59,7 +59,7 @@ class _Reaction(NamedTuple):
     """A reaction to a message, or its removal."""
 
     target: str
-    """The guid of the message, or the text that is quoted."""
+    """The guid of the message, or the quoted text."""
     reaction: str
     is_removal: bool
 
@@ -73,14 +73,14 @@ class Reader:
     owner: str
     """The sender id of the owner's own messages."""
     owner_handles: Collection[Any]
-    """Handles of the owner, in a database where no message is marked as theirs."""
+    """The owner's handles, if no message is marked as the owner's."""
     shared: Collection[int]
-    """Rows that stand in several chats."""
+    """Rows in several chats."""
     seen: set[int] = field(default_factory=set)
-    """Those of them that were read."""
+    """The rows in `shared` that were already read."""
 
     def read(self, chats: MergedChats, services: list[str]) -> Iterator[Message]:
-        """Yield the messages of a conversation, oldest first; note their services."""
+        """Yield the messages of a conversation, oldest first, and add its services."""
         found_services = dict.fromkeys(chat.service for chat in chats.chats)
         is_all_own, only_other = chats.is_with_oneself, chats.only_other or ""
         people, owner_handles = self.people.ids, self.owner_handles
@@ -97,7 +97,7 @@ class Reader:
             found_services[service] = None
             if body is not None:
                 text = decode_attributed_body(body) if type(body) is bytes else None
-            # An own row names the other party in `handle_id`, or nobody.
+            # In the owner's rows, `handle_id` is the other person or empty.
             if is_own or is_all_own or handle_id in owner_handles:
                 sender = self.owner
             else:
@@ -107,7 +107,7 @@ class Reader:
             if kind is None and not has_details and is_plain(text):
                 message = Message(time, sender, text, "text", guid or "", {})
             else:
-                message, reaction = self._detailed(number, time, sender, text, kind)
+                message, reaction = self._read(number, time, sender, text, kind)
                 message.id = guid or ""
                 if reaction and place is None:
                     reactions.append((order, number, reaction, message.sender))
@@ -131,10 +131,10 @@ class Reader:
         services += dict.fromkeys(names)
         yield from messages
 
-    def _detailed(
+    def _read(
         self, number: int, time: int | None, sender: str, text: object, kind: str | None
     ) -> tuple[Message, _Reaction | None]:
-        """Read what is not plain speech; a reaction leads to another message, too."""
+        """Read a message that is not plain text, with its reaction if it is one."""
         details = self.queries.details(number)
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
@@ -162,7 +162,7 @@ class Reader:
         content = read_content(details, text, self.queries.attachments(number))
         if content.kind == "unreadable":
             _logger.info("The text of message %s cannot be read.", number)
-        # What was unsent is nothing else, unless it reacts.
+        # An unsent message has no other kind, except a reaction.
         if kind is None or (content.kind == "unsent" and kind != "reaction"):
             return content
         if kind == "app":
@@ -173,9 +173,9 @@ class Reader:
 
 
 def _apply_words(messages: Sequence[Message]) -> None:
-    """Turn messages into reactions that are reactions in words, as SMS has them.
+    """Turn reactions in words, which SMS has, into reactions.
 
-    That is safe only where the quoted text is an earlier message.
+    This is only safe if the quoted text is that of an earlier message.
     """
     latest: dict[str, Message] = {}
     indexed = 0
@@ -193,9 +193,9 @@ def _apply_words(messages: Sequence[Message]) -> None:
 
 
 def _mark_copied_notes(found: Iterable[tuple[int, int, int, Message]]) -> None:
-    """Mark the copies in a chat with oneself.
+    """Mark the copies in a chat with oneself as duplicates.
 
-    Depending on device and version a note is one row, or two: from me, and to me.
+    Depending on device and version, a note has one row, or two: sent and received.
     """
     waiting: dict[tuple[str, int], int | None] = {}
     for _, _, is_own, message in found:
@@ -249,7 +249,7 @@ def _attach(
 
 
 def _apply(target: Message, reaction: _Reaction, sender: str) -> None:
-    """Add a reaction to a message, or take it away from there."""
+    """Add a reaction to a message, or remove it."""
     shown = {"reaction": reaction.reaction, "sender": sender}
     given = target.extra.setdefault("reactions", [])
     if shown in given:

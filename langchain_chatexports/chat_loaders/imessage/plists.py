@@ -1,4 +1,4 @@
-"""Property lists from database columns, which may hold any bytes."""
+"""Read property lists from database columns, which may contain any bytes."""
 
 import plistlib
 import struct
@@ -7,13 +7,13 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 _MAX_DEPTH = 12
-# Objects of a hostile list can share bytes, and each is read into memory of its own:
-# together they take up to this product. Real ones are 100 kB with 200 objects.
+# In a hostile list, objects can share bytes, and each of them is copied into memory: up
+# to this product together. Real lists have 100 kB and 200 objects.
 _MAX_OBJECTS_TIMES_BYTES = 1 << 26
-# The end of a binary list, as `CFBinaryPList.c` in CoreFoundation reads it: sizes of a
-# place and of a reference, number of objects, the topmost, where their places are.
+# The trailer of binary lists, see `CFBinaryPList.c` in CoreFoundation: sizes of offsets
+# and references, number of objects, the top object, the position of the offset table.
 _TRAILER = struct.Struct(">6xBBQQQ")
-# What plistlib is seen to raise on damaged input, beside its own error.
+# Errors that plistlib raises for damaged input.
 _DAMAGED = (
     ValueError,
     TypeError,
@@ -28,7 +28,7 @@ _DAMAGED = (
 
 
 def read_plist(blob: object) -> Any:
-    """Return the content of a property list, or `None` where there is none to read."""
+    """Return the content of a property list; `None` if it is missing or damaged."""
     if not isinstance(blob, bytes):
         return None
     if blob.startswith(b"bplist") and len(blob) >= _TRAILER.size:
@@ -42,7 +42,7 @@ def read_plist(blob: object) -> Any:
 
 
 def read_archive(blob: object) -> Any:
-    """Return the root of an archive by `NSKeyedArchiver` as plain values."""
+    """Return the root of an `NSKeyedArchiver` archive as plain values."""
     plist = read_plist(blob)
     if not isinstance(plist, dict):
         return None
@@ -53,7 +53,7 @@ def read_archive(blob: object) -> Any:
 
 
 def text_in(value: object, *path: str) -> str | None:
-    """Return the text at a path of keys, if there is one that is not blank."""
+    """Return the text at a path of keys; `None` if it is missing or blank."""
     for key in path:
         if not isinstance(value, Mapping):
             return None
@@ -64,7 +64,7 @@ def text_in(value: object, *path: str) -> str | None:
 
 
 def _resolve(value: Any, objects: list[Any], known: dict[int, Any], depth: int) -> Any:
-    """Replace references by what they lead to; each object once, however linked."""
+    """Resolve references, each object once even in circular archives."""
     if not isinstance(value, plistlib.UID):
         return value
     number = value.data
@@ -86,7 +86,7 @@ def _resolve(value: Any, objects: list[Any], known: dict[int, Any], depth: int) 
 
 
 def _plain(found: dict[str, Any]) -> Any:
-    """Return the value that an archived string, list or dictionary stands for."""
+    """Return the plain value of an archived string, list or dictionary."""
     keys, items = found.get("NS.keys"), found.get("NS.objects")
     if isinstance(keys, list) and isinstance(items, list):
         pairs = zip(keys, items, strict=False)

@@ -1,8 +1,8 @@
-"""The SQL of a Messages database, by the columns that it has.
+"""The SQL queries of a Messages database, for the columns that it has.
 
-Columns differ between macOS versions and even between machines on one version, so
-nothing here asks for a version: a column that is missing reads as `NULL`. Types of
-columns are not enforced.
+Columns differ between macOS versions and even between machines with one version, so
+versions are not considered: a missing column reads as `NULL`. Types of columns are not
+enforced.
 """
 
 import re
@@ -36,8 +36,8 @@ _OTHERS = """text attributedBody date is_from_me handle_id item_type group_actio
     is_sent is_spam filter_action is_auto_reply cache_has_attachments cache_roomnames
     destination_caller_id account""".split()  # noqa: SIM905 - a list reads worse
 _NOW = "CAST(strftime('%s', 'now') AS INTEGER)"
-# Nanoseconds since 2001 from 10**12 on, seconds since 2001 below, and Unix seconds
-# where those would lie in the future; up to the end of the year 9999.
+# Values from 10**12 are nanoseconds since 2001, smaller ones seconds since 2001 or, if
+# that is in the future, Unix seconds up to the end of the year 9999.
 _MOMENT = f"""CASE
     WHEN {{0}} <= 0 THEN NULL
     WHEN {{0}} >= 1000000000000
@@ -46,9 +46,9 @@ _MOMENT = f"""CASE
         THEN CAST(({{0}} + {APPLE_EPOCH_SECONDS}) * 1000000 AS INTEGER)
     WHEN {{0}} <= 253402300799 THEN CAST({{0}} * 1000000 AS INTEGER)
     END"""
-# No column has the unit of `date`, and upgraded databases hold several. In a database
-# made by hand they can be texts. First what nearly all rows have: the whole takes half
-# the time then.
+# No column has the unit of `date`, and upgraded databases have several. In a database
+# made by hand, dates can be texts. The most frequent case is first, which halves the
+# time of the query.
 _TIME = f"""CASE
     WHEN date >= 1000000000000 AND typeof(date) = 'integer'
         THEN date / 1000 + {APPLE_EPOCH_SECONDS}000000
@@ -56,8 +56,8 @@ _TIME = f"""CASE
     WHEN typeof(date) = 'text' AND CAST(CAST(date AS INTEGER) AS TEXT) = date
         THEN {_MOMENT.format("CAST(date AS INTEGER)")}
     END"""
-# What a message is if not ordinary speech. The order decides: what reacts is not an
-# event, an event not a draft, and so on.
+# The kind of a message that is not ordinary text. The first match decides: a reaction
+# is not an event, an event not a draft, and so on.
 _KIND = f"""CASE
     WHEN associated_message_type = 1000 THEN 'sticker'
     WHEN associated_message_type BETWEEN 2000 AND 2007
@@ -84,7 +84,7 @@ _VIEW = f"""CREATE TEMP VIEW messages AS SELECT *, {_TIME} AS time, {_KIND} AS k
 
 
 class Chat(NamedTuple):
-    """A row of `chat`; everything but `row_id` may be missing."""
+    """A row of `chat`; all fields except `row_id` may be missing."""
 
     row_id: Any
     guid: str | None = None
@@ -101,7 +101,7 @@ class Activity(NamedTuple):
     chat_id: Any
     latest: int | None
     speakers: tuple[Any, Any]
-    """The lowest and the highest handle that another person wrote from."""
+    """The lowest and the highest handle of other senders."""
 
 
 class Details(NamedTuple):
@@ -145,7 +145,7 @@ class Queries:
     """The queries of one open database."""
 
     def __init__(self, database: Database) -> None:
-        """Look up all columns, and prepare the way from a chat to its messages."""
+        """Look up all columns, and prepare the join of chats and messages."""
         self._database = database
         self._columns = {table: database.columns(table) for table in _TABLES}
         for table in _NEEDED:
@@ -168,12 +168,12 @@ class Queries:
         self._attachments: str | None = None
 
     def handles(self) -> list[tuple[Any, str, str]]:
-        """Return number, address and person of each handle."""
+        """Return row id, address and person of each handle."""
         names = ("ROWID", "id", "person_centric_id")
         return [row for row in self._select("handle", names, names[1:]) if row[1]]
 
     def chats(self) -> dict[Any, Chat]:
-        """Return all rows of `chat` by their number."""
+        """Return all rows of `chat` by row id."""
         texts = ("guid", "chat_identifier", "service_name", "display_name", "group_id")
         names = ("guid", "style", *texts[1:])
         rows = self._select("chat", ("ROWID", *names), texts)
@@ -182,10 +182,10 @@ class Queries:
         }
 
     def participants(self) -> Iterator[tuple[Any, Any]]:
-        """Return the pairs of chat and handle that list who takes part.
+        """Return the pairs of chat and handle, one per participant.
 
-        They do not lead from a message to its sender: joined to messages, they repeat
-        each message once for every participant.
+        They are not for finding the sender of a message: joined to messages, they
+        repeat each message for every participant.
         """
         return self._select("chat_handle_join", ("chat_id", "handle_id"))
 
@@ -197,8 +197,8 @@ class Queries:
         """Return the chats that have messages, most recently active first."""
         speaker = "CASE WHEN m.is_own THEN NULL ELSE m.handle_id END"
         values = f"max(m.time) AS latest, min({speaker}) AS low, max({speaker}) AS high"
-        # By the index of each chat's rows: in the order of the file, all rows would
-        # have to be sorted by chat.
+        # Use the index on chats: in the order of the file, all rows would have to be
+        # sorted by chat.
         parts = (
             f"SELECT j.chat_id, {values} FROM {join} AS j "
             "CROSS JOIN messages AS m ON m.number = j.message_id "
@@ -215,7 +215,7 @@ class Queries:
     def own_addresses(self) -> tuple[bool, frozenset[str]]:
         """Return whether the owner wrote any message, and the owner's addresses.
 
-        `destination_caller_id` is the owner's side on received messages, too.
+        `destination_caller_id` is the owner's address on received messages as well.
         """
         sql = "SELECT DISTINCT is_own, destination_caller_id, account FROM messages"
         rows = list(self._database.query(sql))
@@ -229,7 +229,7 @@ class Queries:
         return any(is_own for is_own, *_ in rows), frozenset(found - {""})
 
     def shared(self) -> frozenset[int]:
-        """Return the messages that stand in several chats."""
+        """Return the messages that are in several chats."""
         again = "GROUP BY message_id HAVING count(*) > 1"
         rows = self._database.query(
             f"SELECT message_id FROM {self._join} {again} "
@@ -240,14 +240,13 @@ class Queries:
     def messages(self, chat_ids: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Return the messages of some chats, in any order.
 
-        A message that is in two of the chats comes twice. Each is a tuple (names would
-        cost as much as reading the values): number, microseconds since 1970 or `None`,
-        whether it is the owner's, `handle_id`, `guid`, `service`, `text`,
-        `attributedBody` if there is no text, the kind (see `_KIND`), whether `Details`
-        may say more, and its place (`deleted`, `orphan`) if not in a chat.
+        A message in two of the chats is returned twice. Rows are tuples, since named
+        fields would double the cost: number, microseconds since 1970 or `None`, whether
+        it is the owner's, `handle_id`, `guid`, `service`, `text`, `attributedBody` if
+        there is no text, the kind (see `_KIND`), whether to read `Details`, and
+        `deleted` or `orphan` if it is not in a chat.
         """
-        # Sorting is left to the caller: SQLite's sorter would carry each text, once for
-        # every row that leads to it.
+        # The caller sorts: SQLite's sorter would copy the text of each row.
         chosen = f"""JOIN messages AS m ON m.number = j.message_id
             WHERE j.chat_id IN ({", ".join("?" * len(chat_ids))})"""
         values = """m.number, m.time, m.is_own, m.handle_id, m.guid, m.service, m.text,
@@ -275,7 +274,7 @@ class Queries:
         list(self._database.query(sql))
 
     def _listed(self, table: str, names: Sequence[str], texts: Collection[str]) -> str:
-        """Return columns for a `SELECT`, `NULL` for those that are missing."""
+        """Return the columns for a `SELECT`, with `NULL` for missing ones."""
         there = self._columns[table] | {"rowid"}
         found = ((name, name if name.lower() in there else "NULL") for name in names)
         return ", ".join(
@@ -314,9 +313,9 @@ class Queries:
         )
 
     def _indexed_join(self) -> str:
-        """Return the table that leads from a chat to its messages by an index.
+        """Return an indexed table of the messages of each chat.
 
-        Without one, each chat would cost a scan of the whole join.
+        Without an index, each chat would cost a scan of the whole join.
         """
         join = "chat_message_join"
         joined = f"{join} AS j CROSS JOIN message AS m ON m.ROWID = j.message_id"
@@ -330,9 +329,9 @@ class Queries:
         return "chat_rows"
 
     def _is_indexed(self, joined: str) -> bool:
-        """Return whether each table is searched, the others by SQLite's row numbers.
+        """Return whether a join uses an index, and row ids for all but the first table.
 
-        A copied table can have `ROWID` as a plain column, or as an `INT PRIMARY KEY`.
+        In a copied table, `ROWID` can be a plain column or an `INT PRIMARY KEY`.
         """
         plan = self._database.query(f"EXPLAIN QUERY PLAN SELECT 1 FROM {joined}", (1,))
         first, *others = [detail for *_, detail in plan]
@@ -342,10 +341,10 @@ class Queries:
         return is_searched and all("INTEGER PRIMARY KEY" in one for one in others)
 
     def _fill_other_rows(self) -> None:
-        """Collect the messages that are in no chat, into a table like the join.
+        """Collect the messages that are in no chat in a table like the join.
 
-        What is in Recently Deleted belongs to its former chat. Orphans get a made-up
-        chat for each room or handle that they name.
+        Messages in Recently Deleted belong to their former chat. Orphans get an
+        artificial chat for each room or handle.
         """
         handle = "NULL"
         if "id" in self._columns["handle"]:

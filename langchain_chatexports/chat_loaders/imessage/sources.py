@@ -1,4 +1,4 @@
-"""Find the Messages database in what the user names."""
+"""Find the Messages database in a path given by the user."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from langchain_chatexports.chat_loaders.imessage.database import (
 )
 from langchain_chatexports.exceptions import EncryptedExportError, ExportNotFoundError
 
-# A backup names each file by the SHA-1 of its domain and path: this one is
+# Files in a backup are named by the SHA-1 of domain and path, here
 # HomeDomain-Library/SMS/sms.db.
 BACKUP_DATABASE = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
 _BACKUP_SIGNS = (
@@ -30,12 +30,12 @@ _NAMES = (
 
 
 def default_path() -> Path:
-    """Return the place where a Mac keeps its Messages."""
+    """Return the path of the Messages database on a Mac."""
     return Path.home() / "Library" / "Messages" / "chat.db"
 
 
 def find_database(path: Path) -> Path:
-    """Return the database that a file, a folder or a backup is or holds."""
+    """Return the database at a path, which may also be a folder or a backup."""
     path_status(path)
     database = _find_in(path) if path.is_dir() else path
     if database is None:
@@ -75,14 +75,14 @@ def is_database_name(path: Path) -> bool:
 
 
 def in_backup(root: Path, name: str) -> Iterator[Path]:
-    """Yield the places that a file of a backup can have, current layout first."""
+    """Yield the possible paths of a file in a backup, the current layout first."""
     for base in (root, root / "Snapshot"):
         yield base / name[:2] / name
         yield base / name
 
 
 def backup_root(database: Path) -> Path | None:
-    """Return the backup that a database is in, if it is in one."""
+    """Return the backup that contains a database, if there is one."""
     return next(filter(is_backup, database.absolute().parents[:3]), None)
 
 
@@ -92,13 +92,13 @@ def is_backup(folder: Path) -> bool:
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Return whether no link on the way to a path leads out of a folder."""
+    """Return whether a path with its links resolved is inside a folder."""
     return path.resolve().is_relative_to(folder.resolve())
 
 
 def _find_in(folder: Path) -> Path | None:
     named = (folder / name for name in _NAMES)
     candidates = (*named, *in_backup(folder, BACKUP_DATABASE))
-    # A folder can have such a name, too.
+    # Folders may have these names as well.
     found = (path for path in candidates if exists(path) and not path.is_dir())
     return next((path for path in found if is_inside(path, folder)), None)

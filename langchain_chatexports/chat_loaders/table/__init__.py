@@ -1,4 +1,4 @@
-"""Conversations from a table: Parquet, JSON lines or CSV, a row a message."""
+"""Conversations from a table in Parquet, JSON lines or CSV, with a row per message."""
 
 from langchain_chatexports.chat_loaders.table.cells import COLUMNS, matches_head
 from langchain_chatexports.chat_loaders.table.loader import TableChatLoader, table_rows

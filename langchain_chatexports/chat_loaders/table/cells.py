@@ -1,8 +1,8 @@
-"""The cells of a table's rows, in CSV, JSON lines or Parquet.
+"""Read the cells of a table in CSV, JSON lines or Parquet.
 
-DuckDB reads Parquet, and its database orders the rows of any table. Python reads CSV:
-DuckDB drops cells beyond the header, joins the rows behind a quote that nothing closes,
-and cuts a cell with quotes in it, all without a word.
+DuckDB reads Parquet, and sorts the rows of any table. Python reads CSV, since DuckDB
+silently drops cells beyond the header, joins the rows after an unclosed quote, and cuts
+cells that contain quotes.
 """
 
 import codecs
@@ -35,10 +35,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "reply_to": ("reply_to", "in_reply_to"),
     "title": ("title", "subject"),
 }
-"""What a message can have, and the names under which its column is looked for."""
+"""The parts of a message, and the column names recognized for each."""
 
 Cells: TypeAlias = dict[str, str | None]
-"""The cells of a row by what they hold; numbers as they are written."""
+"""The cells of a row by part, with numbers as text."""
 
 CSV_SUFFIXES = (".csv", ".tsv")
 
@@ -47,11 +47,11 @@ _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 24
 _LINES_FOR_COLUMNS = 100
-# Excel writes semicolons where the comma stands in numbers.
+# Excel writes semicolons in countries with decimal commas.
 _DELIMITERS = ",;\t|"
-# Excel obeys such a first line, and some programs write it for that.
+# Some programs write this first line for Excel.
 _SEPARATOR_LINE = re.compile(r"\s*\"?sep=(?P<delimiter>[^\r\n])\"?\r?\n?")
-_LEGACY = "cp1252"  # What Excel saves as "CSV" in Western Europe and America.
+_LEGACY = "cp1252"  # Excel's "CSV" in Western Europe and America.
 _OR_LEGACY = "langchain_chatexports.or_cp1252"
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 PARQUET_MAGIC = b"PAR1"
@@ -60,8 +60,8 @@ _NESTED = re.compile(r"\]$|^(?:BLOB|STRUCT|MAP|UNION|VARIANT)")
 _PARQUET = "read_parquet(?, hive_partitioning = false)"
 _PATTERN = re.compile(r"[*?\[{]")
 _MEMORY = "200MB"
-# Parquet packs logs 5 to 20 times smaller, and a value a billion times into 1 kB:
-# more than these, and more for its size than any log, is refused.
+# Parquet compresses logs by a factor of 5 to 20, but can pack a billion equal values
+# into 1 kB. Files over these limits, in total or relative to their size, are refused.
 _MAX_ROWS, _MIN_BYTES_PER_ROW = 100_000, 8
 _MAX_BYTES, _MAX_RATIO = 1 << 26, 50
 _ROWS_A_BATCH = 256
@@ -88,10 +88,10 @@ def import_duckdb() -> Any:
 
 
 class Database:
-    """A database of DuckDB that can read some files, and write in a private folder."""
+    """A DuckDB database limited to some files and a private folder."""
 
     def __init__(self, folder: Path, files: Iterable[ExportFile]) -> None:
-        """Open it."""
+        """Open the database."""
         self._folder = folder
         config = {
             "allow_community_extensions": "false",
@@ -110,7 +110,7 @@ class Database:
         self.run("SET lock_configuration = true")
 
     def cursor(self) -> Any:
-        """Return a connection of its own to the database."""
+        """Return a separate connection to the database."""
         return self._connection.cursor()
 
     def run(self, sql: str, values: Sequence[object] = ()) -> None:
@@ -118,14 +118,14 @@ class Database:
         self._connection.execute(sql, values)
 
     def fetch(self, sql: str) -> Iterator[Any]:
-        """Yield the rows of a query, some at a time."""
+        """Yield the rows of a query, fetched in batches."""
         with closing(self.cursor()) as cursor:
             cursor.execute(sql)
             while rows := cursor.fetchmany(_ROWS_A_BATCH):
                 yield from rows
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         self._connection.close()
 
     @contextmanager
@@ -135,7 +135,7 @@ class Database:
         if file.path.name == file.name and not _PATTERN.search(path):
             yield path
             return
-        # It is in a zip, or DuckDB would take its name for a pattern.
+        # It is in a zip, or DuckDB would read its name as a pattern.
         copy = self._folder / "copy.parquet"
         with file.open() as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target)
@@ -146,13 +146,13 @@ class Database:
 def matches_head(
     path: Path, head: bytes, columns: Mapping[str, str] | None = None
 ) -> bool:
-    """Return whether a file's first bytes are those of a table of messages.
+    """Return whether a file is a table of messages, by its first bytes.
 
-    That is Parquet, or a first line (a JSON object, or the header of a CSV file) with
-    columns for the text, and for conversation or sender; also what is named `.csv`.
+    It is Parquet, or its first line (a JSON object, or the header of a CSV file) has
+    columns for the text, and for conversation or sender, or it is named `.csv`.
 
     Raises:
-        MissingExtraError: If it is one, and the extra `table` is not installed.
+        MissingExtraError: If it is a table, and the extra `table` is not installed.
     """
     start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if head.startswith(PARQUET_MAGIC):
@@ -166,7 +166,7 @@ def matches_head(
         form = csv_form(head) if b"\n" in head or b"\r" in head else None
         is_table = form is not None and has_columns(form.header, columns or {})
         is_table = is_table or path.suffix.lower() in CSV_SUFFIXES
-        # DiscordChatExporter's CSV lacks ids and replies, which its JSON has.
+        # DiscordChatExporter's CSV is refused, since it lacks the ids of its JSON.
         is_table = is_table and not start.startswith(b"AuthorID,")
     if is_table:
         import_duckdb()
@@ -176,10 +176,10 @@ def matches_head(
 def read_cells(
     file: ExportFile, given: Mapping[str, str], database: Database
 ) -> Iterator[Cells | None]:
-    """Yield the rows of a file; `None` for one that cannot be read.
+    """Yield the rows of a file; `None` for an unreadable one.
 
-    `given` are the columns that the user named. If the file is not a table, or lacks a
-    column, a `ChatExportError` is raised.
+    `given` are the user's columns. A file that is not a table, or lacks a column, is a
+    `ChatExportError`.
     """
     head = file.read(_HEAD_BYTES)
     if head.startswith(PARQUET_MAGIC):
@@ -205,7 +205,7 @@ def _json_cells(file: ExportFile, given: Mapping[str, str]) -> Iterator[Cells | 
             raise ExportFormatError(msg, path=file.path)
         if not first:
             return
-        # A line may lack what is empty: the first ones tell the columns together.
+        # Lines may omit empty values, so collect the columns of the first ones.
         there = {name for cells in readable for name in cells}
         chosen = chosen_columns(file, there | {*given.values()}, given)
         for cells in chain(first, map(_parsed, lines)):
@@ -213,7 +213,7 @@ def _json_cells(file: ExportFile, given: Mapping[str, str]) -> Iterator[Cells | 
 
 
 def _lines(source: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines; of one that is far too long, an empty JSON list."""
+    """Yield the lines, with `[]` for a line that is far too long."""
     line = source.readline(_MAX_LINE_BYTES).removeprefix(_BYTE_ORDER_MARK)
     while line:
         is_whole = line.endswith(b"\n") or len(line) < _MAX_LINE_BYTES
@@ -237,8 +237,8 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, (str, dict, list)):
         return value if isinstance(value, str) else None
     if isinstance(value, bool):
-        return str(value).lower()  # As JSON has it.
-    # A column of ids with gaps has `7.0`.
+        return str(value).lower()  # As in JSON.
+    # In a column of ids with gaps, 7 is stored as `7.0`.
     return str(value).removesuffix(".0")
 
 
@@ -252,26 +252,26 @@ def _json_texts(cells: dict[str, Any], chosen: Mapping[str, str]) -> Cells | Non
 
 
 class CsvForm(NamedTuple):
-    """How a CSV file is written."""
+    """The form of a CSV file."""
 
     encoding: str
-    """Its encoding; where that is UTF-8, other bytes are Windows-1252."""
+    """Its encoding; bytes that are not UTF-8 are read as Windows-1252."""
 
     delimiter: str
     header: list[str]
-    """The names of its columns."""
+    """The names of the columns."""
 
     before_header: int
-    """How many rows stand before these."""
+    """The number of rows before the header."""
 
     @property
     def errors(self) -> str:
-        """The handler of bytes that are not of the encoding."""
+        """The error handler for bytes that are invalid in the encoding."""
         return _OR_LEGACY if self.encoding == "utf-8-sig" else "replace"
 
 
 def csv_form(head: bytes) -> CsvForm | None:
-    """Return how a CSV file is written, by its first bytes; `None` without a row."""
+    """Return the form of a CSV file, by its first bytes; `None` if it has no row."""
     encoding = "utf-16" if head.startswith(_UTF_16_MARKS) else "utf-8-sig"
     form = CsvForm(encoding, ",", [], 0)
     text = head.decode(encoding, form.errors)
@@ -280,7 +280,7 @@ def csv_form(head: bytes) -> CsvForm | None:
         delimiter = separator["delimiter"]
         text = text[separator.end() :]
     else:
-        # Names of columns hold no delimiter: the most frequent one is it.
+        # Column names contain no delimiter, so choose the most frequent one.
         first = text.lstrip().partition("\n")[0]
         delimiter = max(_DELIMITERS, key=re.sub(r'"[^"]*"?', "", first).count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -296,7 +296,7 @@ def csv_form(head: bytes) -> CsvForm | None:
 def _csv_cells(
     file: ExportFile, form: CsvForm, given: Mapping[str, str]
 ) -> Iterator[Cells | None]:
-    """Yield rows; `None` for one with more cells than the header, or without a text."""
+    """Yield rows; `None` for a row without text, or with more cells than the header."""
     names = form.header
     chosen = chosen_columns(file, names, given, are_names=False)
     places = {part: names.index(name) for part, name in chosen.items()}
@@ -317,7 +317,7 @@ def _csv_cells(
 
 
 def _csv_rows(text: TextIO, delimiter: str) -> Iterator[list[str] | None]:
-    """Yield rows; a quote that nothing closes costs its line: `None`."""
+    """Yield rows; `None` for a line with an unclosed quote."""
     taken: list[str] = []
     again: list[str] = []
 
@@ -333,7 +333,7 @@ def _csv_rows(text: TextIO, delimiter: str) -> Iterator[list[str] | None]:
             row = next(rows)
         except StopIteration:
             return
-        except csv.Error:  # Or a cell that is too long.
+        except csv.Error:  # An unclosed quote, or a cell that is too long.
             again += taken[:0:-1]
             rows = csv.reader(lines(), delimiter=delimiter, strict=True)
             yield None
@@ -342,7 +342,7 @@ def _csv_rows(text: TextIO, delimiter: str) -> Iterator[list[str] | None]:
 
 
 def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the columns that the user named; a `ValueError` names unknown parts."""
+    """Return the user's columns; unknown parts are a `ValueError`."""
     given = dict(columns or {})
     if unknown := sorted(given.keys() - COLUMNS.keys()):
         msg = f"columns has {unknown}; a message can have {list(COLUMNS)}."
@@ -351,7 +351,7 @@ def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def has_columns(there: Collection[str], given: Mapping[str, str]) -> bool:
-    """Return whether columns are those of a table of messages."""
+    """Return whether a table has the columns of messages."""
     if not {*given.values()} <= {*there}:
         return False
     found = _guessed_columns(there, given)
@@ -365,11 +365,11 @@ def chosen_columns(
     *,
     are_names: bool = True,
 ) -> dict[str, str]:
-    """Return the column by what it holds.
+    """Return the column of each part.
 
-    The user named the columns `given`; the others are looked for by `COLUMNS`. Unless
-    the columns that are there `are_names` for sure, no error shows them: the first line
-    of a CSV file may be a message.
+    `given` are the user's columns; the others are found by `COLUMNS`. Errors only show
+    the columns in `there` if they `are_names` for sure: the first line of a CSV file
+    may be a message.
     """
     missing = sorted(set(given.values()) - set(there))
     found = _guessed_columns(there, given)
@@ -391,7 +391,7 @@ def chosen_columns(
 def _guessed_columns(
     there: Collection[str], given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the columns that are known; `Ticket ID` is `ticket_id`, too."""
+    """Return the recognized columns; `Ticket ID` matches `ticket_id`."""
     plain = {name: name for name in there}
     for name in there:
         plain.setdefault("_".join(name.casefold().split()), name)
@@ -407,7 +407,7 @@ def _guessed_columns(
 def parquet_cells(
     file: ExportFile, given: Mapping[str, str], database: Database
 ) -> Iterator[Cells | None]:
-    """Yield the rows of a Parquet file; `None` for one whose text is none."""
+    """Yield the rows of a Parquet file; `None` for rows with a nested text column."""
     duckdb = import_duckdb()
     with database.readable(file) as path, closing(database.cursor()) as cursor:
         try:
@@ -423,8 +423,8 @@ def parquet_cells(
             max_rows = max(_MAX_ROWS, file.size // _MIN_BYTES_PER_ROW)
             if count > max_rows or size > max(_MAX_BYTES, _MAX_RATIO * file.size):
                 msg = (
-                    f"{file.label} unpacks to far more than a log of chats does. If it "
-                    "is real, write it as JSON lines."
+                    f"{file.label} unpacks to far more than a log of chats. If it is "
+                    "real, write it as JSON lines."
                 )
                 raise ExportFormatError(msg, path=file.path)
             cursor.execute(f"SELECT {', '.join(sql)} FROM {_PARQUET}", [path])
@@ -432,16 +432,16 @@ def parquet_cells(
                 for _, *row in rows:
                     yield dict(zip(chosen, row, strict=True)) if is_text else None
         except duckdb.Error:
-            # DuckDB's own errors quote the file.
+            # DuckDB's errors quote the file.
             msg = f"{file.label} is a damaged Parquet file, or one of another kind."
             raise ExportFormatError(msg, path=file.path) from None
 
 
 def _cell_sql(name: str, kind: str) -> str:
-    """Return the SQL of a cell as a text."""
+    """Return the SQL that converts a cell to text."""
     column = '"' + name.replace('"', '""') + '"'
     if kind in {"DOUBLE", "FLOAT"}:
-        # A column of whole numbers with gaps; NaN is such a gap.
+        # Whole numbers with gaps are stored as floats, with NaN for a gap.
         whole = f"{column} = trunc({column}) AND abs({column}) < 1e18"
         return (
             f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) "

@@ -53,7 +53,7 @@ _INSERT = """
 INSERT INTO rows SELECT ?, ? + generate_subscripts(?::VARCHAR[], 1),
 unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
 """
-# Conversations in the order in which they end; rows without one come first.
+# Conversations in the order of their last rows; rows without one come first.
 _SELECT = """
 SELECT file, number, conversation, cells FROM rows LEFT JOIN (
     SELECT conversation, max((file, number)) AS ending FROM rows GROUP BY conversation
@@ -65,30 +65,30 @@ _CELLS = msgspec.json.Decoder(Cells)
 
 @dataclass
 class _Table:
-    """A file of a table, and what is known of its times."""
+    """A file of a table, with facts about its times."""
 
     file: ExportFile
     length: int = 0
-    """How many rows it has."""
+    """The number of rows."""
 
     order: str | None = None
     """The order of day and month in its dates."""
 
     unread: int = 0
-    """How many times cannot be read."""
+    """The number of unreadable times."""
 
     first_unread: int = 0
-    """The row of the first one."""
+    """The row of the first unreadable time."""
 
 
 class TableChatLoader(ChatExportLoader):
-    """Load conversations from Parquet, JSON lines or CSV: a row a message.
+    """Load conversations from Parquet, JSON lines or CSV with a row per message.
 
-    For support desks and other logs. The path is a file, or a folder of parts, which
-    are read in the order of their names. A table without a column of conversations is
-    one conversation. Rows of a conversation may lie apart: DuckDB orders them, and
-    writes to a private temporary folder what does not fit into memory. Sessions come in
-    the order in which their last rows stand.
+    For support desks and other logs. The path is a file, or a folder of files, which
+    are read in the order of their names. A file without a column of conversations is
+    one conversation. Rows of a conversation need not be adjacent: DuckDB sorts them,
+    with a private temporary folder if they do not fit into memory. Sessions are in the
+    order of their last rows.
     """
 
     platform = "table"
@@ -107,20 +107,20 @@ class TableChatLoader(ChatExportLoader):
 
         Args:
             path: A file of Parquet, JSON lines or CSV, or a folder of these.
-            columns: The column by what it holds: `text` (needed), `conversation`,
-                `sender`, `time`, `role`, `id`, `reply_to`, `title`. What is not named
-                is looked for under the names in `COLUMNS`.
+            columns: The column of each part: `text` (required), `conversation`,
+                `sender`, `time`, `role`, `id`, `reply_to`, `title`. Parts that are not
+                given are found by the names in `COLUMNS`.
             timezone: The zone of times without one, such as `Europe/Berlin`. Defaults
                 to the zone of this machine.
             date_order: `dmy` or `mdy`, for dates such as `01/05/2024` where no row
                 shows which number is the day; `ymd` for `24/05/01`.
-            **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is a sender; without it, the sender of the rows with the role
-                `me`, if there are any.
+            **options: The options of every loader, see `ChatExportLoader`. `owner` is
+                a sender; by default the sender of rows with the role `me`, if there are
+                any.
 
         Raises:
-            ValueError: If `columns` names what a message cannot have, or if there is no
-                such time zone or order.
+            ValueError: If `columns` has an unknown part, or if there is no such time
+                zone or order.
         """
         super().__init__(path, **options)
         self.columns = checked_columns(columns)
@@ -160,7 +160,7 @@ class TableChatLoader(ChatExportLoader):
         self._warn_of_times(tables, files, used_zone=used_zone)
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return nothing: a table has no names of people but those of its rows."""
+        """Return an empty mapping: a table has one name for each person."""
         return {}
 
     def _count_messages(self) -> int | None:
@@ -266,14 +266,14 @@ class _ConversationReader:
     def _message(self, cells: Cells, file: int, number: int) -> Message:
         short = {part: (cell or "").strip() for part, cell in cells.items()}
         role, reply = short.get("role"), short.get("reply_to")
-        # Some tables tell customers from agents only.
+        # Some tables only distinguish customers from agents.
         sender = short.get("sender") or role or ""
         if role == OWNER_ROLE and self._owner is None:
             self._owner = sender
         self._title = self._title or short.get("title", "")
         text, message_id = cells.get("text") or "", short.get("id", "")
         if self._texts.setdefault(message_id, text) != text:
-            message_id = ""  # It is the id of something else than a message.
+            message_id = ""  # Not unique, so it is not a message's id.
         extra: dict[str, Any] = {"role": role} if role else {}
         if reply:
             extra["reply_to"] = {"id": reply}
@@ -292,16 +292,16 @@ class _ConversationReader:
 
 
 def table_rows(sessions: Iterable[ChatSession]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each message, under the names that `TableChatLoader` looks for.
+    """Yield a row for each message, with columns that `TableChatLoader` recognizes.
 
-    Conversation, title, sender, role, time, text, id and what is replied to are kept,
-    reactions, edits and attachments are not.
+    Rows have conversation, title, sender, role, time, text, id and reply, but no
+    reactions, edits and attachments.
 
     Args:
         sessions: The sessions.
 
     Yields:
-        The rows, in order; those of a session follow on each other.
+        The rows in order, session by session.
     """
     for number, session in enumerate(sessions, 1):
         found = cast("Mapping[str, Any]", session).get("metadata")

@@ -1,4 +1,4 @@
-"""Times in the cells of a table, in their many forms."""
+"""Read the times of a table, in many forms."""
 
 import re
 from collections import Counter
@@ -19,8 +19,8 @@ from langchain_chatexports.exceptions import ExportFormatError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FRACTION = r"(?:[.,](?P<fraction>\d+))?"
-# Behind an offset the zone may be named, too: `+0200 (CEST)`. Without one, a name other
-# than UTC is not read: CST is in America and in China.
+# The name of a zone may follow an offset: `+0200 (CEST)`. Without an offset, only UTC
+# is read: CST is a zone in America and in China.
 _ZONE = (
     r" ?(?P<zone>(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?"
     r"(?: \(.*\)| [A-Z]{3,5})?|Z|UTC|GMT)?"
@@ -29,23 +29,23 @@ _CLOCK = (
     rf"(?P<hour>\d\d?)[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d){_FRACTION})?"
     r"(?:\s*(?P<period>[AP])\.?\s?M\.?)?"
 )
-# ISO 8601 as tables have it. Python's own reader takes other forms in each version.
+# ISO 8601 as in tables. Python's own parser accepts other forms in each version.
 _ISO = (
     r"(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)"
     rf"(?:[T ]+{_CLOCK}{_ZONE})?"
 )
-# The same without marks. As a number, it would be a time in which nobody chats.
+# The same without separators. As a number, it would be a time in 1970.
 _BASIC = (
     r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?:[T ]?(?P<hour>\d\d)"
     rf"(?P<minute>\d\d)(?P<second>\d\d){_FRACTION}{_ZONE})?"
 )
-# What spreadsheets write: 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01.
+# Spreadsheets: 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01.
 _WRITTEN = re.compile(
     r"(?P<first>\d{4}|\d\d?)(?P<mark>[./-]) ?(?P<middle>\d\d?)(?P=mark) ?"
     rf"(?P<third>\d{{4}}|\d\d?)(?:(?:,?\s+|T){_CLOCK}{_ZONE})?",
     re.IGNORECASE,
 )
-# What people, e-mails and JavaScript write: May 1, 2024 10:00 PM.
+# People, e-mails and JavaScript: May 1, 2024 10:00 PM.
 _IN_WORDS = (
     r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +)?"
     r"(?:(?P<month>[a-z]{3,9})\.? +)?(?P<day>\d\d?)(?:\.|st|nd|rd|th)?(?:,? +|-)"
@@ -61,10 +61,10 @@ _MONTHS = (
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _MAX_LENGTH = 100
-# A number of this size or more is in the next smaller unit: in seconds, 10**11 is in
-# the year 5138.
+# Numbers from each limit on are in the next smaller unit: in seconds, 10**11 is in the
+# year 5138.
 _UNITS = ((10**11, 1_000_000.0), (10**14, 1000.0), (10**17, 1.0), (10**30, 0.001))
-# Excel's days since 1899-12-30, from 1970 to 2100: as seconds, all on one day of 1970.
+# Excel's days since 1899-12-30, from 1970 to 2100; as seconds, all are on one day.
 _EXCEL_DAYS = range(25_569, 73_051)
 _DAY_SECONDS = 86_400
 _NOON = 12
@@ -75,11 +75,12 @@ _LONG, _SHORT = 4, 2  # Digits of a year.
 
 
 def microseconds(text: str, clock: LocalClock, order: str | None = None) -> int | None:
-    """Return a time in microseconds since 1970-01-01 UTC; `None` if it is none.
+    """Return a time in microseconds since 1970-01-01 UTC; `None` if it is not a time.
 
-    It is in seconds, milliseconds, microseconds or nanoseconds since 1970 (by its
-    size), Excel's days, ISO 8601, a date as spreadsheets write it (in `order`), or one
-    with the month in English. The clock reads times without a zone.
+    The text may be a number of seconds, milliseconds, microseconds or nanoseconds since
+    1970 (depending on its size) or Excel's days, ISO 8601, a date in the form of
+    spreadsheets (in `order`), or one with an English month. The clock converts times
+    without a zone.
     """
     text = text.strip()
     if len(text) > _MAX_LENGTH:
@@ -136,13 +137,13 @@ def _day_of(stamp: DateStamp, order: str | None) -> datetime:
     order = "mdy" if order == "mdy" else "dmy"
     days = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else order)
     if days is None:
-        msg = "no calendar that is read"
+        msg = "unsupported calendar"
         raise ValueError(msg)
     return _EPOCH + timedelta(days=days)
 
 
 def _day(found: re.Match[str]) -> datetime:
-    """Return the day of a time whose form shows what is the month."""
+    """Return the day of a time in a form with an unambiguous month."""
     parts = found.groupdict()
     names = [name for name in (parts["month"], parts.get("month_second")) if name]
     if len(names) != 1:
@@ -159,7 +160,7 @@ def _day(found: re.Match[str]) -> datetime:
 
 
 class _Form(NamedTuple):
-    """How the dates of a file are written, for `find_order`."""
+    """The written form of a file's dates, for `find_order`."""
 
     is_month_first_likely: bool
     year: str | None = "last"
@@ -170,7 +171,7 @@ class DateOrders:
     """Finds the order of day and month in a file, from its rows."""
 
     def __init__(self, chosen: str | None) -> None:
-        """Initialize it with the order that the user gave."""
+        """Initialize with the user's order."""
         self._chosen = chosen
         self._stamps: list[DateStamp] = []
         self._places: dict[tuple[int, ...], int] = {}
@@ -193,9 +194,9 @@ class DateOrders:
             self._runs.append(place)
 
     def find(self, path: Path) -> Order | None:
-        """Return the order; `None` where no time needs it.
+        """Return the order; `None` if no time needs it.
 
-        A file that mixes two orders raises an `ExportFormatError`.
+        A file that mixes two orders is an `ExportFormatError`.
         """
         if not self._stamps:
             return None
@@ -236,6 +237,6 @@ def _long_year(year: int) -> int:
 
 def _hour_of_24(hour: int, period: str) -> int:
     if not 1 <= hour <= _NOON:
-        msg = "no hour of the 12-hour clock"
+        msg = "not an hour of the 12-hour clock"
         raise ValueError(msg)
     return hour % _NOON + (_NOON if period in "Pp" else 0)

@@ -1,7 +1,7 @@
 """Telegram's HTML: pages of a chat, read into the records that JSON has.
 
-HTML has no ids of people and no kinds of chats: names stand for both. Telegram escapes
-texts and attributes: a block of a message begins at its tag, wherever that stands.
+HTML has no ids of people and no types of chats, so names are used instead. Telegram
+escapes texts and attributes, so each message tag begins a message.
 """
 
 import html
@@ -20,10 +20,10 @@ from langchain_chatexports.exceptions import ChatExportError
 _PAGE = re.compile(r"messages(\d*)\.html?", re.IGNORECASE)
 _HEAD_BYTES = 8192
 _SIGNS = (b"Exported Data", b"page_wrap")
-_CHAT_SIGN = b"chat_page"  # Not in the lists of an account's export.
+_CHAT_SIGN = b"chat_page"  # Missing in the list pages of an account's export.
 _TITLE_BYTES = 16384
 
-# No pattern reaches beyond the place where its next match can begin: reading takes
+# No pattern reaches beyond the start of its next possible match, so that reading takes
 # linear time.
 _TITLE = '<div class="text bold">'
 _MESSAGE = re.compile(
@@ -47,7 +47,7 @@ _LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{10,};?")
 _DELETED = "Deleted Account"
 _VIA_BOT = re.compile(r" via (@\w+)$")
 
-# The fields of a record by the class of a medium's block.
+# The fields of a record, by the class of a media block.
 _MEDIA: dict[str, dict[str, str]] = {
     "photo_wrap": {"photo": ""},
     "media_photo": {"photo": ""},
@@ -81,7 +81,7 @@ def is_page(file: ExportFile) -> bool:
 
 
 def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
-    """Return the chats that pages belong to: all of a folder are of one."""
+    """Return the chats of pages; the pages of a folder belong to one chat."""
     folders: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = {}
     for page in pages:
         folders.setdefault((page.part, page.folders), []).append(page)
@@ -96,13 +96,13 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
             files.skip(error)
             continue
         title = _text(_inside(head, _TITLE))
-        # Folders of single chats are named after the day; the next export's is not.
+        # The folder of a single chat is named after the day of the export.
         name = title if title != _DELETED else ""
         folder = names[-1] if names else ""
         chat_id = name or folder or "chat"
         chat_id = f"{chat_id} ({folder})" if chat_id in chats else chat_id
-        # Two exports of one chat begin with the same message; namesakes do not. An
-        # account's export has no chat twice.
+        # Two exports of one chat begin with the same message, unlike chats that only
+        # share a name. An account's export contains each chat once.
         records = PageReader().records(head)
         first = next((r for r in records if r and r.type == "message"), None)
         if first and names[-2:-1] != ("chats",):
@@ -138,10 +138,10 @@ class PageReader:
 
     def __init__(self) -> None:
         self._sender = ""
-        """The author of the last message: one that is `joined` does not repeat it."""
+        """The author of the last message, which a `joined` message does not repeat."""
 
     def records(self, page: str) -> Iterator[Record | None]:
-        """Yield the records of a page; `None` if it was cut off within one."""
+        """Yield the records of a page; `None` for a truncated one."""
         found = _MESSAGE.finditer(page)
         start = next(found, None)
         while start:
@@ -174,7 +174,7 @@ class PageReader:
             author, forwarding = _without_bot(_name(forwarded))
             record.forwarded_from, bot = author, bot or forwarding
         record.via_bot = bot or None
-        # A call becomes a line of the app, and has an author all the same.
+        # A call becomes a service message, but keeps its author.
         if _MEDIA_BLOCK in block:
             _set_media(record, block)
         return record
@@ -199,18 +199,18 @@ def _reactions(block: str) -> Iterator[Reaction]:
 
 
 def _inside(block: str, opening: str) -> str:
-    """Return the content of the first element with a tag; it has no nested `div`."""
+    """Return the content of the first element with a tag, without nested `div`s."""
     _, _, rest = block.partition(opening)
     return rest.partition("</div>")[0]
 
 
 def _name(block: str) -> str:
-    # The date of a forwarded message is inside, too.
+    # The element also contains the date of a forwarded message.
     return _text(_inside(block, '<div class="from_name">').partition("<")[0])
 
 
 def _text(source: str) -> str:
-    """Return the text of a block: line ends of the page are spaces, `<br>` are not."""
+    """Return the text of a block, with line breaks for `<br>` only."""
     text = _TAG.sub("", _BREAK_TAG.sub(_LINE_BREAK, source))
     text = html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
     lines = filter(None, (line.strip() for line in text.split("\n")))
@@ -218,6 +218,6 @@ def _text(source: str) -> str:
 
 
 def _without_bot(name: str) -> tuple[str, str]:
-    """Return a name and the inline bot behind it, if there is one."""
+    """Return a name and the inline bot that follows it, if there is one."""
     match = _VIA_BOT.search(name)
     return (name[: match.start()].rstrip(), match[1]) if match else (name, "")

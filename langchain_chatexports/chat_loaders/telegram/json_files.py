@@ -1,9 +1,9 @@
 r"""`result.json`: a chat, or an account with all of its chats.
 
-What Telegram writes is not always JSON: control characters stand as `\x0C`, version
-4.1.1 left the quotes of one value out, and a crash leaves the file without its end.
-These are repaired; a chat is then decoded when its turn comes, record by record.
-Telegram Desktop's writer names the keys; pages in HTML are read into the same records.
+Telegram does not always write valid JSON: control characters are escaped as `\x0C`,
+version 4.1.1 omitted the quotes of one value, and a crash truncates the file. These are
+repaired; the records of a chat are then decoded one by one, when the chat is read. The
+keys are those of Telegram Desktop; HTML pages are read into the same records.
 """
 
 import json
@@ -29,8 +29,8 @@ from langchain_chatexports.exceptions import ChatExportError
 _HEAD_BYTES = 64 * 2**10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ABOUT = re.compile(rb'\{\s*"about"')
-# The kind of a chat and its id, an account's data, or keys that only Telegram writes:
-# in a file that was saved again, the keys may be in another order.
+# The type of a chat and its id, an account's data, or keys that only Telegram writes,
+# in any order: the file may have been saved by another program.
 _SIGNS = re.compile(
     rb'"type"\s*:\s*"(?:(?:personal|bot)_chat|verify_codes|saved_messages|replies'
     rb'|(?:private|public)_(?:group|supergroup|channel))"\s*,\s*"id"\s*:\s*\d'
@@ -38,7 +38,7 @@ _SIGNS = re.compile(
     rb'|"(?:left_)?chats"\s*:\s*\{[^{}]{0,2000}"list"\s*:\s*\['
     rb'|"(?:from_id|actor_id|date_unixtime)"\s*:'
 )
-# An escaped backslash is matched whole, so that what follows it is not an escape.
+# Match an escaped backslash as a whole, so that the next character is not escaped.
 _ESCAPE = re.compile(
     rb"\\(?:x(?P<control>[0-9a-fA-F]{2})"
     rb"|u[dD][89abAB][0-9a-fA-F]{2}(?P<pair>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
@@ -48,8 +48,8 @@ _ESCAPE = re.compile(
 _BARE_VALUE = re.compile(
     rb'("document_id": )([^"\d\r\n][^\r\n]*?)(,?\r?$)', re.MULTILINE
 )
-# Telegram indents by one space a level and has no line breaks in strings: the list of
-# a single chat is at one space, those of an account are at four.
+# Telegram indents by one space per level and has no line breaks in strings: the message
+# list of a single chat is indented by one space, those of an account by four.
 _LIST = re.compile(rb'^( |    )"messages": \[(?=\r?\n)', re.MULTILINE)
 _CLOSINGS = {b" ": b"null]}", b"    ": b"null]}]}}"}
 _UNSET = msgspec.UNSET
@@ -68,26 +68,25 @@ _PEERS = {
 }
 
 CHAT_TYPES = frozenset({*_PEERS, *_TITLES})
-"""What the `type` of a chat can be."""
+"""The values of a chat's `type`."""
 
 
 class Record(msgspec.Struct, rename={"from_": "from"}):
-    """A message, a service message (a call, a join, …), or one that is `unsupported`.
+    """A message, a service message (a call, a join, …), or an `unsupported` one.
 
-    Keys that are not read (sizes, durations, buttons, thumbnails, paths) are left to
-    msgspec to skip. `Any` stands where only the presence of a key counts, or where its
-    form depends on the version.
+    msgspec skips unused keys (sizes, durations, buttons, thumbnails, paths). A field is
+    `Any` if only its presence matters, or if its type depends on the version.
     """
 
     id: int | None = None
     """Unique in the chat; negative for messages of the group that a supergroup was."""
 
     type: str = ""
-    """`message`, `service`, or `unsupported`, which has nothing but an id."""
+    """`message`, `service`, or `unsupported`, which has an id only."""
 
     date: str | None = None
-    """Local time of the computer that exported, ISO 8601 without a zone. In HTML an
-    offset may follow."""
+    """The local time of the exporting computer in ISO 8601, without a zone. In HTML it
+    may have an offset."""
 
     date_unixtime: str | int | None = None
     """UTC seconds as a string, since about 2022; other programs write a number."""
@@ -100,17 +99,17 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
 
     from_id: str | int | None = None
     """`user123`, `channel123` (anonymous admins, posts) or `chat123`; before about 2021
-    a number. People are told apart by it and not by their names."""
+    a number. It identifies people; names do not."""
 
     actor: str | None = None
     actor_id: str | int | None = None
-    """Service messages have these two in place of `from` and `from_id`."""
+    """Service messages have these two instead of `from` and `from_id`."""
 
     action: str | None = None
-    """What a service message is about: `phone_call`, `pin_message`, …"""
+    """The type of a service message: `phone_call`, `pin_message`, …"""
 
     information_text: str | None = None
-    """The text of a service message of another program, which has no `action`."""
+    """The text of a service message by other programs, which write no `action`."""
 
     title: str | None = None
     """The name of a piece of music."""
@@ -123,7 +122,7 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
 
     reply_to_message_id: int | None = None
     reply_to_peer_id: str | None = None
-    """The chat of the message that is answered, if it is another one."""
+    """The chat of the replied-to message, if it is another one."""
 
     forwarded_from: str | msgspec.UnsetType | None = _UNSET
     saved_from: str | msgspec.UnsetType | None = _UNSET
@@ -140,7 +139,7 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
 
     sticker_emoji: str | None = None
     poll: Any = _UNSET
-    """Its `question` may be a list, like `text`."""
+    """The `question` may be a list, like `text`."""
 
     location_information: Any = _UNSET
     live_location_period_seconds: Any = _UNSET
@@ -166,7 +165,7 @@ class Reaction(msgspec.Struct):
     emoji: str | None = None
     count: int = 0
     recent: list["Reactor"] | None = None
-    """The last few people who reacted so."""
+    """The last few people with this reaction."""
 
 
 class Reactor(msgspec.Struct, rename={"from_": "from"}):
@@ -178,27 +177,27 @@ class Reactor(msgspec.Struct, rename={"from_": "from"}):
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A chat as one file or folder of pages has it."""
+    """A chat in one file or in one folder of pages."""
 
     id: str
-    """Telegram's word for it (`user`, `chat` or `channel`) and a number; in HTML, which
-    has no ids, its name."""
+    """A word (`user`, `chat` or `channel`) and a number; in HTML, which has no ids, the
+    name."""
 
     name: str | None
     type: str
-    """What Telegram calls its kind, such as `personal_chat`; empty in HTML."""
+    """Telegram's type, such as `personal_chat`; empty in HTML."""
 
     place: str
-    """Where it was read, for counts."""
+    """The label of its file."""
 
     records: Callable[[], Iterator[Record | None]]
-    """Reads its records; `None` stands for a damaged one."""
+    """Reads its records; `None` is a damaged record."""
 
     is_html: bool = False
 
     @property
     def title(self) -> str | None:
-        """The name to show."""
+        """The display name."""
         return self.name or _TITLES.get(self.type)
 
     @property
@@ -208,19 +207,19 @@ class Chat:
 
     @property
     def is_group(self) -> bool | None:
-        """Whether it is a group; `None` where the export does not say."""
+        """Whether it is a group; `None` if the export does not show it."""
         if self.type.endswith("group") or self.is_channel:
             return self.type in CHAT_TYPES or None
         return False if self.type in CHAT_TYPES else None
 
     @property
     def is_channel(self) -> bool:
-        """Whether only its owners write in it."""
+        """Whether only its owners can write."""
         return self.type in {"private_channel", "public_channel"}
 
     @property
     def is_of_bot(self) -> bool:
-        """Whether a program is on the other side."""
+        """Whether the other side is a program."""
         return self.type in {"bot_chat", "verify_codes"} or self.id == _SERVICE_ID
 
 
@@ -248,7 +247,7 @@ class _ChatHead(msgspec.Struct):
 
 
 class User(msgspec.Struct):
-    """Who exported (`personal_information`), or a contact."""
+    """The owner (`personal_information`) or a contact."""
 
     user_id: int
     first_name: str | None = None
@@ -275,7 +274,7 @@ class User(msgspec.Struct):
 
 
 class JsonExport(NamedTuple):
-    """What a `result.json` holds."""
+    """The contents of a `result.json`."""
 
     user: User | None
     contacts: list[User]
@@ -284,21 +283,21 @@ class JsonExport(NamedTuple):
 
 
 class JsonFiles:
-    """Reads `result.json` files; the last one is kept, so that one is read once."""
+    """Reads `result.json` files, and keeps the last one in memory for its chats."""
 
     def __init__(self) -> None:
         self._exports: dict[str, JsonExport | None] = {}
         self._shared: set[str] = set()
 
     def keep(self, chats: Iterable[Chat]) -> None:
-        """Keep the files of a chat that is in several: each has other chats, too."""
+        """Also keep the files of a chat that is in several files."""
         self._shared.update(chat.place for chat in chats)
 
     def read(self, file: ExportFile) -> JsonExport | None:
         """Read a file; `None` if it is not Telegram's."""
         if file.label not in self._exports:
             for label in self._exports.keys() - self._shared:
-                del self._exports[label]  # Before the next one is in memory.
+                del self._exports[label]  # Before the next one is read.
             self._exports[file.label] = _parse(file)
         return self._exports[file.label]
 
@@ -380,7 +379,7 @@ def _quoted(match: re.Match[bytes]) -> bytes:
 
 
 def _closed(data: bytes) -> bytes:
-    """Return a file that was cut off, with `null` in place of what is lost."""
+    """Complete a truncated file, with `null` for the lost record."""
     lists = list(_LIST.finditer(data))
     if not lists:
         return data
@@ -398,7 +397,7 @@ def is_json_export(file: ExportFile) -> bool:
         head = file.read(_HEAD_BYTES).removeprefix(_BYTE_ORDER_MARK).lstrip()
     except ChatExportError:
         return False
-    # An account's contacts may be longer than what is read of it.
+    # An account's contacts may be longer than the head.
     is_account = file.name.lower() == "result.json" and bool(_ABOUT.match(head))
     return head.startswith(b"{") and (is_account or _SIGNS.search(head) is not None)
 
@@ -406,8 +405,8 @@ def is_json_export(file: ExportFile) -> bool:
 def peer_of(kind: str, number: object, name: str) -> str:
     """Return a chat's id in the form of the ids of senders.
 
-    Unlike `type` and number together, it stays the same when a group becomes public,
-    and is what replies to other chats name. The name stands for an id that is missing.
+    Unlike `type` and number together, it does not change when a group becomes public,
+    and replies to other chats use it. If the number is missing, the name replaces it.
     """
     if kind in _TITLES:
         return kind
@@ -416,5 +415,5 @@ def peer_of(kind: str, number: object, name: str) -> str:
 
 
 def clean(value: object) -> str:
-    """Return a name or another short text, empty if it is none."""
+    """Return a string without surrounding spaces; empty for any other value."""
     return value.strip() if isinstance(value, str) else ""

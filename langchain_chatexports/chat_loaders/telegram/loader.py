@@ -41,9 +41,9 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 _MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
 _OWN_NAMES = ("result", "messages")
 _MAX_LOOKED_AT = 100
-_FIRST_RECORDS = 100  # Of a chat: both sides have written by then.
+_FIRST_RECORDS = 100  # By then, both people of a chat have usually written.
 _MAX_NAMESAKES = 20
-_PAGE_RECORDS = 1000  # Telegram writes so many messages into a page.
+_PAGE_RECORDS = 1000  # The number of messages that Telegram writes into a page.
 _TWO_PEOPLE = 2
 _UNSET = msgspec.UNSET
 _MEDIA_TYPES = {
@@ -71,13 +71,13 @@ _others = attrgetter(*_OTHER_TYPES)
 _NONE = (_UNSET,) * len(_OTHER_TYPES)
 _REACTIONS = {"custom_emoji": ":custom_emoji:", "paid": "⭐"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# So many messages of one person alone in a group are no accident.
+# If one person wrote all of at least this many messages in a group, others are missing.
 _MIN_ONE_SIDED = 10
 _MAX_DIGITS = 15  # Far after the year 9999.
 
 
 def author_of(record: Record) -> str:
-    """Return the id of the author; where there is none, the name."""
+    """Return the id of the author, or the name if there is none."""
     return _person(record.from_id or record.actor_id, name_of(record))
 
 
@@ -93,7 +93,7 @@ def name_of(record: Record) -> str:
 
 
 def text_of(record: Record) -> str:
-    """Return the text, its parts joined with nothing; empty if it is white space."""
+    """Return the text with its parts joined; empty if it is white space."""
     text = record.text
     if isinstance(text, list) or not text:
         text = joined(text or msgspec.json.decode(record.text_entities))
@@ -112,12 +112,12 @@ def joined(parts: object) -> str:
 
 
 def is_forwarded(record: Record) -> bool:
-    """Return whether the words are not the sender's own."""
+    """Return whether another person wrote the text."""
     return record.forwarded_from is not _UNSET or record.saved_from is not _UNSET
 
 
 def _attachments(record: Record) -> list[dict[str, str]]:
-    # Paths are not passed on: nobody may open what an export names.
+    # Leave out paths, so that no code opens a file that an export names.
     found: dict[str, str] = {}
     if record.photo is not _UNSET:
         found["photo"] = ""
@@ -138,12 +138,12 @@ def _attachments(record: Record) -> list[dict[str, str]]:
 
 
 class Clock:
-    """Reads the times of one chat's records, and notes how."""
+    """Reads the times of a chat's records, and remembers how."""
 
     def __init__(self, zone: tzinfo | None) -> None:
         """Initialize the clock; `None` is this machine's zone."""
         self.used_offset = False
-        """Whether an offset in HTML was used, which may ignore daylight saving."""
+        """Whether offsets of HTML were used, which may ignore daylight saving time."""
 
         self._has_zone = zone is not None
         self.local = LocalClock(zone)
@@ -180,10 +180,10 @@ class Reader:
         known: Mapping[str, Collection[str]],
     ) -> None:
         self.names: dict[str, str] = {}
-        """The name of each id that was met."""
+        """The name of each id met so far."""
 
         self.handles: dict[str, tuple[str, ...]] = {}
-        """Its number, and what the account knows of it."""
+        """The number of each id, and its handles in the account's contacts."""
 
         self._chat = chat
         self._clock = clock
@@ -205,7 +205,7 @@ class Reader:
             return Message(None, "", "", kind="unreadable")
         author = author_of(record)
         if self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
-            self.meet(author, name_of(record))
+            self.add_person(author, name_of(record))
         extra = self._extra(record)
         text = text_of(record)
         kind = "text"
@@ -231,8 +231,8 @@ class Reader:
             extra,
         )
 
-    def meet(self, author: str, name: str) -> None:
-        """Note the name of an id, empty for deleted accounts."""
+    def add_person(self, author: str, name: str) -> None:
+        """Add the name of an id, empty for deleted accounts."""
         if author:
             self.names[author] = name or UNKNOWN_SENDER
             number = author.removeprefix("user")
@@ -242,7 +242,7 @@ class Reader:
                 self.handles[author] = (author, number, *known)
 
     def _extra(self, record: Record) -> dict[str, Any]:
-        """Return what else a message carries, for `additional_kwargs`."""
+        """Return the further keys for `additional_kwargs`."""
         extra: dict[str, Any] = {}
         if attachments := _attachments(record):
             extra["attachments"] = attachments
@@ -271,7 +271,7 @@ class Reader:
                     _person(person.from_id, name) if name else UNKNOWN_SENDER
                 )
                 if name and senders[-1] not in self.names:
-                    self.meet(senders[-1], name)
+                    self.add_person(senders[-1], name)
             yield from reactions(reaction, senders, item.count)
 
 
@@ -284,11 +284,11 @@ class _Owner(NamedTuple):
 class TelegramChatLoader(ChatExportLoader):
     """Load the chats of a Telegram export.
 
-    What Telegram Desktop writes: `result.json` of one chat or of an account, or pages
-    in HTML. Each chat is a session. Channels, where only their owners write, and chats
+    Reads Telegram Desktop's `result.json` of one chat or of an account, or its HTML
+    pages. Each chat is a session. Channels, where only their owners write, and chats
     with bots are skipped; `keep=("channel", "bot")` keeps them.
 
-    Sessions come in the order of the files, and within a file in its own.
+    Sessions are in the order of the files, and in the order within each file.
     """
 
     platform = "telegram"
@@ -309,9 +309,9 @@ class TelegramChatLoader(ChatExportLoader):
             timezone: The zone of the computer that exported, such as `Europe/Berlin`,
                 for exports whose times are local: JSON before about 2022, and HTML.
                 Defaults to the zone of this machine.
-            **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is an id (`user123` or `123`), a name or a user name; without
-                it, the owner is found where the export has personal chats.
+            **options: The options of every loader, see `ChatExportLoader`. `owner` is
+                an id (`user123` or `123`), a name or a user name; without it, the owner
+                is found if the export has personal chats.
 
         Raises:
             ValueError: If there is no such zone.
@@ -335,7 +335,7 @@ class TelegramChatLoader(ChatExportLoader):
             clocks.append(Clock(self.timezone))
             reader = Reader(chat, clocks[-1], bots, handles)
             if (known := owner or export.user) and not chat.is_html:
-                reader.meet(known.id, known.name)
+                reader.add_person(known.id, known.name)
             yield Conversation(
                 id=chat.id,
                 messages=_messages(chats, reader, files),
@@ -380,11 +380,11 @@ class TelegramChatLoader(ChatExportLoader):
 def _messages(
     chats: list[Chat], reader: Reader, files: ExportFiles
 ) -> Iterator[Message]:
-    """Yield the messages of a chat in all exports; the first one of an id counts."""
+    """Yield the messages of a chat in all exports; the first of each id is kept."""
     for chat in chats:
         ids: dict[str, str] = {}
         if chat.is_html and not chats[0].is_html:
-            # HTML has names only; that of two people does not say which one wrote.
+            # HTML has names without ids, so a shared name does not identify the author.
             counts = Counter(reader.names.values())
             ids = {name: who for who, name in reader.names.items() if counts[name] == 1}
         try:
@@ -398,20 +398,20 @@ def _messages(
 
 def matches(files: Iterable[ExportFile]) -> bool:
     """Return whether files are an export of Telegram, by names and first bytes."""
-    # Media and contacts may lie beside it as files that are JSON, too.
+    # Media and contacts in the same folder may be JSON files as well.
     listed = sorted(files, key=lambda file: not file.name.startswith(_OWN_NAMES))
     first = listed[:_MAX_LOOKED_AT]
     return any(is_json_export(file) or is_page(file) for file in first)
 
 
 class _Export:
-    """The chats of an export, and what it says about people."""
+    """The chats of an export, and its information about people."""
 
     def __init__(self, files: ExportFiles) -> None:
         """Find the chats."""
         self.user: User | None = None
         self.chats: dict[str, list[Chat]] = {}
-        """By id. A chat can be in several files: JSON before HTML, the latest first."""
+        """The files of each chat by id: JSON before HTML, the latest first."""
 
         self.handles: dict[str, set[str]] = {}
         """User names and phone numbers by id."""
@@ -420,7 +420,7 @@ class _Export:
         read = [file for file in files if self._add(file, files)]
         pages = [file for file in files if is_page(file)]
         in_json = [chat for chats in self.chats.values() for chat in chats]
-        # Newer versions can write both at once: the HTML would double everything.
+        # Newer versions can write both formats at once; then ignore the HTML.
         places = {(file.part, file.folders) for file in read}
         alone = [page for page in pages if not _is_beside(page, places)]
         html = find_pages(alone, files)
@@ -462,8 +462,8 @@ class _Export:
             self.chats.setdefault(chat.id, []).append(chat)
         if found.is_cut_off:
             files.warn(
-                f"{file.label} was cut off: Telegram stopped while it wrote the file. "
-                "Export again to have the rest."
+                f"{file.label} was cut off: Telegram stopped while writing the file. "
+                "Export again to get the rest."
             )
         return True
 
@@ -476,9 +476,9 @@ def _is_beside(page: ExportFile, places: set[tuple[int, tuple[str, ...]]]) -> bo
 
 
 def _id_in_json(page: Chat, chats: list[Chat]) -> str:
-    """Return the id that a chat in HTML has in a JSON export, else its own.
+    """Return the id of an HTML chat in a JSON export; its own id if it is not there.
 
-    The two have the same name, and the same texts under the same numbers.
+    The two have the same name, and the same texts for the same message numbers.
     """
     namesakes = [chat for chat in chats if chat.name and chat.name == page.name]
     del namesakes[_MAX_NAMESAKES:]
@@ -495,7 +495,7 @@ def _id_in_json(page: Chat, chats: list[Chat]) -> str:
             for record in chat.records()
             if record and record.id in texts
         ]
-        if sum(found) * 2 > len(found):  # Some were edited in between.
+        if sum(found) * 2 > len(found):  # Some may have been edited in between.
             return chat.id
     return page.id
 
@@ -510,10 +510,10 @@ def _number_of(chat: Chat) -> tuple[str, ...]:
 
 
 def _find_owner(export: _Export) -> _Owner | None:
-    """Find whose export it is.
+    """Find the owner of the export.
 
-    What the file says comes first, then the person who is in all personal chats, then
-    the author of the notes in Saved Messages.
+    In this precedence: the personal information in the file, the person in all personal
+    chats, the author of the notes in Saved Messages.
     """
     if export.user:
         user = export.user
@@ -542,11 +542,11 @@ def _own_side(chat: Chat) -> dict[str, str]:
     authors = _authors(_first(chat))
     unlike = {author: name for author, name in authors.items() if name != chat.name}
     if not chat.type:
-        # HTML does not tell chats of two from groups, but by the title.
+        # In HTML, only the title distinguishes a chat of two from a group.
         is_of_two = len(authors) == _TWO_PEOPLE and len(unlike) == 1
         return unlike if is_of_two else {}
     own = {author: name for author, name in authors.items() if author != chat.id}
-    # In some exports ids were edited: the other side has the chat's name.
+    # In some exports ids were edited: then the other person has the chat's name.
     return unlike if len(own) > 1 and len(unlike) == 1 else own
 
 
@@ -560,7 +560,7 @@ def _authors(records: Iterable[Record]) -> dict[str, str]:
 
 
 def _first(chat: Chat) -> Iterator[Record]:
-    # What cannot be read is counted when the chat is read.
+    # Unreadable records are counted when the chat is read.
     with suppress(ChatExportError):
         records = (r for r in chat.records() if r and r.type == "message")
         yield from islice(records, _FIRST_RECORDS)

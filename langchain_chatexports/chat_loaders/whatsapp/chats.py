@@ -1,4 +1,4 @@
-"""One chat: its messages, its people and whose export it is."""
+"""A chat: its messages, people and owner."""
 
 import re
 from collections import Counter
@@ -28,9 +28,9 @@ _MAX_NAME = 120
 _QUOTES = ('"', "\u201c\u201d\u201e", "\u00ab\u00bb", "\u300c\u300d")
 _ALL_QUOTES = frozenset("".join(_QUOTES))
 _WEB_SYSTEM = "- "
-# The notice about encryption stands in chats of two, too.
+# Chats of two also have the notice about encryption.
 _MAX_NOTICES_OF_PAIR = 1
-# The app wrote most of a chat with hardly a message.
+# In a chat with fewer messages, most of them are by the app.
 _MIN_RECORDS_FOR_MARKS = 10
 _HYPHENS = str.maketrans("\u2010\u2011", "--")
 _SPACES = re.compile(r"\s+")
@@ -44,9 +44,9 @@ def clean_name(raw: str) -> str:
 
 
 def words_of_name(name: str) -> tuple[str, ...]:
-    """Return what chats and people are compared by: their words, in any order.
+    """Return the sorted words of a name, by which chats and people are compared.
 
-    The order of given and family name follows the phone's language, and names of files
+    The order of given and family name depends on the phone's language, and file names
     have underscores.
     """
     clean = clean_name(name)
@@ -54,19 +54,19 @@ def words_of_name(name: str) -> tuple[str, ...]:
 
 
 class FoundOwner(NamedTuple):
-    """Whose export it is, and what shows that."""
+    """The owner of the export, and how the owner was found."""
 
     name: str
     found_by: str
 
 
 class Senders:
-    """Where the name ends in the lines of a chat, and how it is shown."""
+    """Splits lines into sender and text, and returns display names."""
 
     def __init__(self, heads: Sequence[str], you: str | None = None) -> None:
-        """Learn the names: one may hold a colon, which only other lines show.
+        """Learn the names, some of which contain a colon, from all lines.
 
-        `you` is whom WhatsApp Web calls so.
+        `you` is the name of the owner, whom WhatsApp Web calls "You".
         """
         self._longer: set[str] = set()
         self._system: set[str] = set()
@@ -78,10 +78,10 @@ class Senders:
         }
 
     def split(self, head: str) -> tuple[str | None, str]:
-        """Return the sender and the text of a line; no sender for a line of the app."""
+        """Return the sender and text of a line; no sender if the app wrote it."""
         name, colon, text = head.partition(_NAME_END)
         if not colon:
-            # `Name:` is an empty message, `Name:.` one that destroyed itself.
+            # `Name:` is an empty message, `Name:.` one that has disappeared.
             bare = head.removesuffix(".")
             return (self._show(bare[:-1]), "") if bare[-1:] == ":" else (None, head)
         if name in self._system:
@@ -92,7 +92,7 @@ class Senders:
         return self._show(f"{name}{_NAME_END}{more}"), text
 
     def handles(self) -> dict[str, set[str]]:
-        """Return how the lines write names that are shown otherwise."""
+        """Return the written forms of names that are displayed differently."""
         found: dict[str, set[str]] = {}
         for raw, shown in self._shown.items():
             if (clean := clean_name(raw)) != shown:
@@ -100,17 +100,17 @@ class Senders:
         return found
 
     def _show(self, raw: str) -> str:
-        """Return the name to show.
+        """Return the display name.
 
-        `~ Ann` is a person whom the owner's phone book does not have, by the name that
-        she chose herself. It is shown without the tilde, unless another Ann is there.
+        `~ Ann` is the name that a person chose for herself, if she is not in the
+        owner's contacts. It is shown without the tilde unless there is another Ann.
         """
         clean = clean_name(raw)
         own = _PROFILE.sub("", clean, count=1)
         return own if clean[:1] == "~" and own and own not in self._known else clean
 
     def _learn(self, heads: Sequence[str]) -> set[str]:
-        """Return the names that end at the first colon, and note the others."""
+        """Return the names that end at the first colon, and remember the others."""
         names: set[str] = set()
         longer: dict[str, Counter[str]] = {}
         closes_quote: dict[str, bool] = {}
@@ -119,7 +119,7 @@ class Senders:
             if not colon or (name in names and not closes_quote.get(name)):
                 continue
             if closes_quote.get(name, True) and _has_open_quote(name):
-                # A line of the app such as `Ann changed the subject to "A: B"`.
+                # The app writes lines such as `Ann changed the subject to "A: B"`.
                 closes_quote[name] = _has_open_quote(text)
             more, second, _ = text.partition(_NAME_END)
             if second and 0 < len(more) <= _MAX_NAME:
@@ -128,7 +128,7 @@ class Senders:
                 names.add(name)
         self._system = {name for name, closes in closes_quote.items() if closes}
         for name in longer.keys() - names:
-            # Not a person who writes "PS: " twice: all their lines have it.
+            # All lines of the person have it, unlike an occasional "PS: ".
             if min(longer[name].values()) >= _MIN_LINES_OF_NAME:
                 self._longer |= {f"{name}{_NAME_END}{more}" for more in longer[name]}
             else:
@@ -137,7 +137,7 @@ class Senders:
 
 
 class Chat:
-    """What one file holds."""
+    """The chat in a file."""
 
     def __init__(
         self,
@@ -149,21 +149,23 @@ class Chat:
         chat_id: str = "",
         owner: str | None = None,
     ) -> None:
-        """Build the messages of records whose dates are on these days.
+        """Build the messages from records and the days of their dates.
 
-        `name` is the chat's in the file's name, `zone` that of the phone's clock, and
-        `owner` the name that the user gave.
+        `name` is the chat's name in the file name, `zone` the phone's time zone, and
+        `owner` the name given by the user.
         """
         self.id, self.name = chat_id, name
         self.duplicates = 0
-        """How many messages of older exports are in newer ones, too."""
+        """The number of messages in older exports that newer ones repeat."""
 
         self.has_seconds = all(layout.has_seconds for layout in records.layouts)
-        self.took_back: Counter[str] = Counter()
-        """How often the app says "You deleted this message", by sender."""
+        self.deletions: Counter[str] = Counter()
+        """The number of "You deleted this message" by sender, who is the owner."""
 
-        self.said: dict[str, bool] = {}
-        self.is_group_said = False
+        self.has_written: dict[str, bool] = {}
+        """Whether each sender wrote a message, and is not only in the app's lines."""
+
+        self.has_group_notice = False
         heads = [record.head for record in records.records]
         self.form = _form_of(records, heads)
         self._senders = Senders(heads, owner if self.form == "web" else None)
@@ -177,7 +179,7 @@ class Chat:
         first = next(iter(self.messages), None)
         is_named = self.form == "ios" and first is not None and _is_notice(first)
         self.inner_name = first.sender or None if first and is_named else None
-        """The sender of an iPhone's first line: the chat's name."""
+        """The chat's name: on iPhones the sender of the first line."""
 
     @property
     def title(self) -> str | None:
@@ -187,52 +189,52 @@ class Chat:
     @property
     def people(self) -> list[str]:
         """The people who wrote, in the order of their first messages."""
-        return [name for name, has_said in self.said.items() if name and has_said]
+        return [name for name, wrote in self.has_written.items() if name and wrote]
 
     @property
     def is_group(self) -> bool:
-        """Whether it is a group, as far as the chat shows."""
+        """Whether the chat appears to be a group."""
         people, inner = self.people, self.inner_name
         is_silent = inner is not None and inner not in people
-        return self.is_group_said or len(people) + is_silent > _PAIR
+        return self.has_group_notice or len(people) + is_silent > _PAIR
 
     def owner(self, *, is_whole: bool = True) -> FoundOwner | None:
-        """Return whose export it is, if the chat, or its beginning, shows that."""
+        """Return the owner, if the chat or its beginning shows who it is."""
         people = self.people
         if self.form == "web" and (you := [name for name in people if name in YOU]):
             return FoundOwner(you[0], "the sender You")
-        for name, _ in self.took_back.most_common(1):
+        for name, _ in self.deletions.most_common(1):
             return FoundOwner(name, "messages taken back")
         titles = {words_of_name(name) for name in (self.name, self.inner_name) if name}
         others = [name for name in people if words_of_name(name) not in titles]
         is_pair = len(people) == _PAIR
         if len(people) == 1 and is_whole and not self.is_group:
             is_pair = sum(map(_is_notice, self.messages)) <= _MAX_NOTICES_OF_PAIR
-        # In a chat of two, the chat has the other one's name.
+        # A chat of two is named after the other person.
         if titles and is_pair and len(others) == 1:
             return FoundOwner(others[0], "the chat's name")
         return None
 
     def add_older(self, older: "Chat") -> None:
-        """Add who wrote in an older export of the chat, and what it shows of it."""
-        for name, has_said in self.said.items():
-            older.said[name] = older.said.get(name, False) or has_said
-        self.said = older.said
-        self.took_back |= older.took_back
+        """Add the people and properties of an older export of the chat."""
+        for name, wrote in self.has_written.items():
+            older.has_written[name] = older.has_written.get(name, False) or wrote
+        self.has_written = older.has_written
+        self.deletions |= older.deletions
         self.inner_name = self.inner_name or older.inner_name
-        self.is_group_said = self.is_group_said or older.is_group_said
+        self.has_group_notice = self.has_group_notice or older.has_group_notice
         self.handles |= older.handles
         self.lost += older.lost
 
-    def used_up(self) -> Iterator[Message]:
-        """Yield the messages; each is held by the caller only."""
+    def pop_messages(self) -> Iterator[Message]:
+        """Yield the messages, and keep no reference to them."""
         yield from self.lost
         people = {*self.people}
         self.messages.reverse()
         while self.messages:
             message = self.messages.pop()
             if message.kind == "system" and message.sender not in people:
-                message.sender = ""  # The group's name, on iPhones.
+                message.sender = ""  # On iPhones it is the group's name.
             yield message
         for _ in range(self.duplicates):
             yield Message(None, "", "", "duplicate")
@@ -246,7 +248,7 @@ class Chat:
     ) -> Iterator[Message]:
         split, is_web = self._senders.split, self.form == "web"
         read = ContentReader(self.form, is_mark_typed=_is_mark_typed(heads)).read
-        said, clock = self.said, LocalClock(zone)
+        has_written, clock = self.has_written, LocalClock(zone)
         to_utc, offset_of = clock.utc, clock.offsets.get
         for date, seconds, _, head, tail in records.records:
             day, time = days[date], None
@@ -266,7 +268,7 @@ class Chat:
             else:
                 content = read(text)
             if content is None:
-                said[name or ""] = True
+                has_written[name or ""] = True
                 yield Message(time, name or "", text)
             else:
                 yield self._special(time, name or "", content)
@@ -274,15 +276,16 @@ class Chat:
     def _special(self, time: int | None, name: str, content: Content) -> Message:
         kind, text, extra = content.kind, content.text, content.extra or {}
         what = extra.get("system")
-        self.said[name] = self.said.get(name, False) or what in (None, "call")
+        wrote = self.has_written.get(name, False)
+        self.has_written[name] = wrote or what in (None, "call")
         if what == "notice":
-            # Groups are named in quotation marks, in every language.
+            # In every language, notices quote the group's name.
             quotes = sum(mark in _ALL_QUOTES for mark in text)
-            self.is_group_said = self.is_group_said or quotes >= _PAIR
+            self.has_group_notice = self.has_group_notice or quotes >= _PAIR
         elif kind == "unsent":
             if phrase_key(text) in DELETED_BY_OWNER:
-                self.took_back[name] += 1
-            text = ""  # Nobody typed what is there.
+                self.deletions[name] += 1
+            text = ""  # The app wrote it.
         return Message(time, name, text, kind, extra=extra)
 
 
@@ -291,7 +294,7 @@ def _is_notice(message: Message) -> bool:
 
 
 def _form_of(records: Records, heads: Sequence[str]) -> str:
-    """Return which exporter wrote a file: `ios`, `android` or `web`."""
+    """Return the exporter of a file: `ios`, `android` or `web`."""
     frame = records.layouts[0].frame
     if frame != "[":
         return "android" if frame == "-" else "ios"
@@ -302,15 +305,15 @@ def _form_of(records: Records, heads: Sequence[str]) -> str:
 
 
 def _is_mark_typed(heads: Sequence[str]) -> bool:
-    """Return whether most texts begin with the mark of right-to-left writing.
+    """Return whether most texts begin with a right-to-left mark.
 
-    Then the phone's keyboard writes it, and not the app alone.
+    If so, the phone's keyboard writes the mark, and not only the app.
     """
     with_mark = sum(": \u200f" in head for head in heads)
     return len(heads) >= _MIN_RECORDS_FOR_MARKS and with_mark * 2 > len(heads)
 
 
 def _has_open_quote(text: str) -> bool:
-    # Pairs of all languages have an even number; German closes with English's opening.
+    # Count each kind, since German closes quotations with an English opening mark.
     quotes = _QUOTES[:1] if text.isascii() else _QUOTES
     return any(sum(map(text.count, marks)) % 2 for marks in quotes)

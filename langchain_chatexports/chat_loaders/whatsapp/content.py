@@ -1,4 +1,4 @@
-"""What a message says: typed text, or what the app wrote in its place."""
+"""The content of a message: typed text, or a sentence of the app."""
 
 import re
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ _MAX_FILE_NAME = 260
 _MAX_ATTACHED = 60
 _MAX_PLACE = 500
 _MAX_BRACKETS = 8
-_VIEW_ONCE = "null"  # Of Android, for a picture that could be seen once.
+_VIEW_ONCE = "null"  # On Android, for a view-once picture.
 _PHRASES = (
     phrases.DELETED
     | phrases.CALLS
@@ -36,7 +36,7 @@ _LOCATION = re.compile(
     r"|(?s:.+)(https://foursquare\.com/v/[0-9a-f]{8,32})"
 )
 _POLL = re.compile(r"[^\W\d_]{3,20}: ?\n?")
-# Of Android, which puts no mark before it: all options are there with their votes.
+# On Android, polls have no mark; they list all options with their votes.
 _UNMARKED_POLL = re.compile(
     r"(?P<kind>[^\W\d_]{3,20}): ?\n[^\n]+\n"
     r"(?P<option>[^\W\d_]{3,20}): [^\n]*\(\d+ [^\n()]{1,20}\)"
@@ -55,33 +55,33 @@ _NAME_OF_PHONE = re.compile(
 
 
 class Content(NamedTuple):
-    """What a message says."""
+    """The content of a message."""
 
     kind: str
-    """As in `Message`."""
+    """The kind, as in `Message`."""
 
     text: str
     extra: dict[str, Any] | None = None
-    """`attachments`, `edited`, and of the app's own lines `system`: `notice`, `call` or
-    `poll`."""
+    """`attachments`, `edited`, and for the app's own lines `system`: `notice`, `call`
+    or `poll`."""
 
 
 class ContentReader:
     """Reads the texts of one chat."""
 
     def __init__(self, form: str, *, is_mark_typed: bool = False) -> None:
-        """Initialize the reader of a form of export: `ios`, `android` or `web`.
+        """Initialize the reader for an exporter: `ios`, `android` or `web`.
 
-        Texts of an iPhone itself begin with a mark; but `is_mark_typed` says that
-        people's own begin with the mark of right-to-left writing, too.
+        Texts by an iPhone itself begin with a mark. With `is_mark_typed`, texts of
+        people may begin with a right-to-left mark as well.
         """
         self._is_ios, self._is_web = form == "ios", form == "web"
         self._marks = APP_MARKS[:1] if is_mark_typed else APP_MARKS
 
     def read(self, text: str, *, is_edited: bool = False) -> Content | None:
-        """Return what a text is; `None` for a plain one, which is most of them.
+        """Return the content of a text; `None` for plain text, the usual case.
 
-        Of an edited message its text is read, which is not edited once more.
+        `is_edited` is set for the inner text of an edited message.
         """
         if not text:
             return Content("empty", "")
@@ -130,7 +130,7 @@ class ContentReader:
         note, before = text[at + 1 : -1], text[:at]
         is_marked = before.endswith(APP_MARKS)
         if is_marked and (name := _file_in_note(note)) is not None:
-            # Before it stands a caption, or what the app says of a document.
+            # A caption precedes it, or the app's description of a document.
             caption = before.rstrip(f" \n{_ALL_MARKS}")
             is_of_app = any(mark in caption for mark in APP_MARKS)
             return _media(name, "" if is_of_app else caption)
@@ -196,7 +196,7 @@ def _media(name: str, caption: str) -> Content:
 
 
 def _omitted(key: str = "", caption: str = "") -> Content:
-    """Return what stands for an attachment that was not exported."""
+    """Return the content of an attachment that was not exported."""
     kind = phrases.OMITTED_TYPES.get(key)
     return _with_caption({"type": kind} if kind else None, caption)
 
@@ -215,7 +215,7 @@ def _by_app(what: str, text: str) -> Content:
 
 
 def _by_iphone(text: str) -> Content:
-    """Read a text that begins with the mark of what an iPhone wrote itself."""
+    """Read a text that begins with the mark of the iPhone itself."""
     said = plain_text(text).strip()
     first, _, rest = said.partition("\n")
     if not rest and _ends_as_omitted(first):
@@ -228,7 +228,7 @@ def _by_iphone(text: str) -> Content:
 
 
 def _has_notable_head(text: str) -> bool:
-    # A caption follows what stands for the attachment.
+    # A caption follows the placeholder of an attachment.
     head = text.partition("\n")[0].rstrip()
     return head.endswith((">", ")", phrases.ATTACHED_WITHOUT_BRACKETS))
 
@@ -236,8 +236,8 @@ def _has_notable_head(text: str) -> bool:
 def _is_omitted(key: str, bare: str) -> bool:
     if key in phrases.OMITTED or key in phrases.OMITTED_TYPES:
         return True
-    # Of a language that is not in the table: a short text in brackets. People type
-    # <sigh>, too, but no language of the app writes it as one word of ASCII.
+    # In other languages: a short text in brackets. People also type <sigh>, but the app
+    # writes a single ASCII word in no language.
     inner = bare[1:-1].strip()
     return (
         0 < len(inner) <= _MAX_OMITTED
@@ -249,7 +249,7 @@ def _is_omitted(key: str, bare: str) -> bool:
 
 
 def _omitted_at_end(text: str) -> Content | None:
-    """Read a text that ends in an iPhone's mark and sentence for an attachment."""
+    """Read a text that ends with an iPhone's placeholder for an attachment."""
     at = max(map(text.rfind, APP_MARKS))
     said = text[at + 1 :]
     if at < 0 or len(said) > _MAX_PHRASE or "\n" in said:
@@ -258,7 +258,7 @@ def _omitted_at_end(text: str) -> Content | None:
     if key not in phrases.OMITTED_TYPES and not _ends_as_omitted(said):
         return None
     before = text[:at].strip()
-    # Of a document: `talk.pdf • LRM2 pages LRMdocument omitted`.
+    # A document is written as `talk.pdf • LRM2 pages LRMdocument omitted`.
     name, bullet, pages = before.partition(" • ")
     if bullet and pages.startswith(APP_MARKS):
         return _media(name, "")
@@ -278,10 +278,10 @@ def _ends_as_omitted(said: str) -> bool:
 
 
 def _attached(text: str) -> Content | None:
-    """Read an attachment as Android writes it.
+    """Read an attachment in Android's form.
 
-    `IMG-20220327-WA0001.jpg (file attached)`, with the caption on the following lines
-    (behind it, in an export of WhatsApp Web); in Persian without the brackets.
+    `IMG-20220327-WA0001.jpg (file attached)`, with the caption on the next lines, or on
+    the same line in WhatsApp Web. In Persian there are no brackets.
     """
     head, _, tail = text.partition("\n")
     start = _LEADING_MARKS.match(head)
@@ -289,7 +289,7 @@ def _attached(text: str) -> Content | None:
     name = line.rstrip().removesuffix(phrases.ATTACHED_WITHOUT_BRACKETS).strip()
     if len(name) < len(line.strip()) and _ends_in_suffix(name):
         return _media(name, tail)
-    # A name may hold brackets, so each closing one is tried, from the left.
+    # Names may contain brackets, so try each closing bracket from the left.
     at = -1
     for _ in range(_MAX_BRACKETS):
         at = line.find(" (", at + 1, _MAX_FILE_NAME)
@@ -307,9 +307,9 @@ def _attached(text: str) -> Content | None:
 
 
 def _file_in_note(note: str) -> str | None:
-    """Return the name of the file in an iPhone's note, without its angle brackets.
+    """Return the file name in an iPhone's note without angle brackets.
 
-    `attached: F`, `附件：F` and Turkish `F eklendi`.
+    Notes are `attached: F`, `附件：F` and Turkish `F eklendi`.
     """
     cleaned = _LEADING_MARKS.sub(" ", note).strip()
     for colon in (": ", "：", ":"):

@@ -1,4 +1,4 @@
-"""The chats among the files of an export, and their names."""
+"""Find the chats among the files of an export, and their names."""
 
 import io
 import re
@@ -20,25 +20,21 @@ from langchain_chatexports.exceptions import ChatExportError
 SUFFIXES = (".txt",)
 _HEAD_BYTES = 4096
 _ESTIMATE_BYTES = 1 << 16
-_FIRST_LINES = 4  # Web's first line has no date; a first message can have several.
-# Files that are not named after their chat: of iPhones, and of WhatsApp Web.
+_FIRST_LINES = 4  # The first line may have no date, and a message several lines.
+# Files of iPhones and WhatsApp Web that are not named after their chat.
 _UNNAMED = frozenset({"_chat.txt", "chat.txt"})
 _COPY = re.compile(r" ?\(\d{1,3}\)$")
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are an export of WhatsApp, by names and first bytes.
-
-    Args:
-        files: The files of an export, or the one that the user named.
-    """
+    """Return whether files are an export of WhatsApp, by names and first bytes."""
     listed = list(files)
     texts = [
         file
         for file in listed
         if file.name.lower().endswith(SUFFIXES) or is_framed(file)
     ]
-    # Among files of another app a text that looks like a chat may be anything.
+    # Next to files of another app, a text that looks like a chat may be anything.
     is_mixed = len(texts) < len(listed)
     return any(
         _looks_like_chat(file) for file in texts if is_framed(file) or not is_mixed
@@ -46,9 +42,9 @@ def matches(files: Iterable[ExportFile]) -> bool:
 
 
 def chat_files(files: Iterable[ExportFile]) -> Iterator[ExportFile]:
-    """Choose the chats among text files.
+    """Yield the chats among text files.
 
-    In a zip a chat lies beside its attachments, and these may be texts, too.
+    A zip contains the attachments of a chat as well, which may also be texts.
     """
     places: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = defaultdict(list)
     for file in files:
@@ -63,10 +59,10 @@ def chat_files(files: Iterable[ExportFile]) -> Iterator[ExportFile]:
 
 
 def chat_name(file: ExportFile) -> str | None:
-    """Return the name of the chat in a file, if the file's name shows it."""
+    """Return the name of the chat in a file, if the file name contains it."""
     name = file.name
     if name.lower() in _UNNAMED:
-        # It lies in a zip, or in the folder that this was unpacked to.
+        # It is in a zip, or in the folder of an unpacked zip.
         if file.folders:
             return _unframed(file.folders[-1])
         if not is_in_zip(file):
@@ -77,7 +73,7 @@ def chat_name(file: ExportFile) -> str | None:
 
 
 def chat_id(file: ExportFile) -> str:
-    """Return a chat's id: its place in the export, the same on any computer."""
+    """Return a chat's id: its relative path, the same on any computer."""
     if not is_in_zip(file):
         return file.inner_path
     if not file.folders and file.name.lower() in _UNNAMED:
@@ -86,17 +82,17 @@ def chat_id(file: ExportFile) -> str:
 
 
 def is_in_zip(file: ExportFile) -> bool:
-    """Return whether a file lies in a zip."""
+    """Return whether a file is in a zip."""
     return file.given == 0
 
 
 def head_lines(file: ExportFile, limit: int) -> list[str]:
-    """Return the lines in the first bytes of a file; the last one may be cut."""
+    """Return the lines in the first bytes of a file; the last may be incomplete."""
     return list(read_lines(io.BytesIO(file.read(limit))))
 
 
 def estimate_messages(file: ExportFile) -> int:
-    """Estimate how many messages a chat has, from its beginning."""
+    """Estimate the number of messages in a chat from its beginning."""
     lines = head_lines(file, _ESTIMATE_BYTES)
     patterns = [layout.pattern for layout in learn_layouts(lines)]
     count = sum(any(one.match(line) for one in patterns) for line in lines)
@@ -115,7 +111,7 @@ def _looks_like_chat(file: ExportFile) -> bool:
 
 
 def _are_of_chat(lines: Iterable[str]) -> Iterator[bool]:
-    """Yield for each header whether it is of a chat and not of a log."""
+    """Yield for each header whether it looks like a chat's, not like a log's."""
     for line in lines:
         layout = parse_header(line)
         found = layout.pattern.match(line) if layout else None
@@ -130,7 +126,7 @@ def _are_of_chat(lines: Iterable[str]) -> Iterator[bool]:
 
 
 def is_framed(file: ExportFile) -> bool:
-    """Return whether a file's name is one that WhatsApp gives to chats."""
+    """Return whether a file has a name that WhatsApp gives to chats."""
     return file.name.lower() in _UNNAMED or _unframed(_stem(file.name)) is not None
 
 
@@ -145,7 +141,7 @@ def _cleaned(name: str) -> str:
 
 def _unframed(name: str) -> str | None:
     plain = _cleaned(name)
-    # Some systems put underscores where spaces are.
+    # Some systems replace spaces by underscores.
     for shown in (plain, plain.replace("_", " ")):
         for prefix, suffix in FILE_NAMES:
             is_longer = len(shown) > len(prefix) + len(suffix)

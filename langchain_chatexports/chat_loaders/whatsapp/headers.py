@@ -1,10 +1,10 @@
 """Headers of messages: the layout of a file's date and time, learned from its lines.
 
-The exporter formats all stamps of a file in one run, so one file has one layout. It is
-learned from the first headers: digits, and the word of a 12-hour clock, may change, and
-everything else is frozen. Then only lines in that layout are headers, and a header that
-somebody pasted from another phone stays text. Language, region and clock mix freely, so
-a layout is never looked up.
+The exporter formats all times of a file in one run, so a file has one layout. It is
+learned from the first headers: digits, and the word of a 12-hour clock, may vary, and
+everything else is fixed. Only lines in that layout are headers; a header pasted from
+another phone stays text. There is no table of layouts, since language, region and clock
+combine freely.
 """
 
 import re
@@ -28,9 +28,9 @@ _MAX_LAYOUTS = 12
 _PAIR = 2
 _MAX_HOUR, _MAX_MINUTE = 24, 59
 _NOON = 12
-_MAX_BEFORE, _MAX_AFTER = 16, 8  # Of what stands around a time without a period.
+_MAX_BEFORE, _MAX_AFTER = 16, 8  # Characters around a time without a period.
 
-# Any header, in a text without marks: a date and a time, in this order or the other.
+# Any header, in a text without marks: a date and a time, in either order.
 _ERA = "(?:[A-Za-z]|令和)"
 _DATE = (
     rf"(?P<date>(?P<era>{_ERA})?(?P<first>\d{{4}}|\d\d?) ?[/.\-–年月] ?\d\d?"
@@ -48,7 +48,7 @@ _TIME_FIRST = re.compile(
     rf"(?P<bracket>\[)?(?P<before>{_WORDS}{{0,24}}){_TIME}"
     rf"(?P<after>{_WORDS}{{1,24}}){_DATE}(?P<rest>{_WORDS}{{0,8}}?){_FRAME}"
 )
-# Most other lines do not pass this.
+# A quick test that most other lines fail.
 _MAY_BE_HEADER = re.compile(rf"[{MARKS}]*\[?[^\d\n]{{0,24}}\d{{1,4}}[^\d\n]{{1,6}}\d")
 _PART = re.compile(r"\d+|令和|.")
 
@@ -66,7 +66,7 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How the headers of a file are written."""
+    """The layout of the headers in a file."""
 
     pattern: re.Pattern[str]
     """A header, with groups for `date`, `hour`, `minute`, `second` and `word`."""
@@ -75,14 +75,14 @@ class Layout:
     """`[` for `[date] `, `-` for `date - `, `:` for `date: `."""
 
     year: str | None
-    """Whether the year is `first` or `last` in the date; `None` if both can be."""
+    """The position of the year, `first` or `last`; `None` if unknown."""
 
     has_seconds: bool
     is_year_first_likely: bool
-    """Whether only languages that put the year first write so (Korean, Basque)."""
+    """Whether only languages that put the year first do so (Korean, Basque)."""
 
     is_month_first_likely: bool
-    """Whether mostly Americans write so, if no number has a zero before it."""
+    """Whether the layout is mostly American, unless numbers have a leading zero."""
 
 
 def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None:
@@ -92,7 +92,7 @@ def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None
         is_late = is_after_noon(word)
         if is_late is None or hours >= _MAX_HOUR:
             return None
-        if hours <= _NOON:  # Otherwise a 24-hour clock that has the word, too.
+        if hours <= _NOON:  # Some 24-hour clocks also write the word.
             hours = hours % _NOON + _NOON * is_late
     if hours > _MAX_HOUR or minutes > _MAX_MINUTE or seconds > _MAX_MINUTE:
         return None
@@ -101,18 +101,18 @@ def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None
 
 
 def learn_layouts(lines: Iterable[str]) -> list[Layout]:
-    """Return the layout of most lines that look like headers; none if none does.
+    """Return the layout of most lines that look like headers, if there are any.
 
-    Several, the most frequent one first, for a file that somebody put together: where
-    no layout has most of the candidates, or another one than the file begins with.
+    A file that was put together from several exports has several layouts, the most
+    frequent one first. This is assumed if no layout has most of the candidates, or if
+    the most frequent one is not that of the first header.
     """
     found = Counter(islice(_headers(lines), _MAX_CANDIDATES))
     ranked = found.most_common(_MAX_LAYOUTS)
-    # A counter keeps the order in which its keys came.
+    # A counter keeps the order of its keys.
     if ranked and ranked[0][0] == next(iter(found)):
         most, total = ranked[0][1], found.total()
-        # Next to the file's layout there may be one of a long paste; three and more
-        # are a file that was put together.
+        # One more layout may be a long pasted text; three are several exports.
         if most * 3 >= total * 2 or (len(found) <= _PAIR and most * 2 > total):
             ranked = ranked[:1]
     return [layout for layout, _ in ranked]
@@ -139,13 +139,13 @@ def _headers(lines: Iterable[str]) -> Iterator[Layout]:
 
 
 def parse_header(line: str) -> Layout | None:
-    """Return the layout of a header, or `None` if a line does not begin with one."""
+    """Return the layout of the header of a line; `None` if it has none."""
     head = plain_text(line[:_MAX_HEADER])
     return _layout(_DATE_FIRST.match(head)) or _layout(_TIME_FIRST.match(head))
 
 
 def _layout(found: re.Match[str] | None) -> Layout | None:
-    """Freeze a header that was found, if its parts are those of a date and a time."""
+    """Return the layout of a header, if its parts are a date and a time."""
     if found is None:
         return None
     first, last = _period(found, "before"), _period(found, "after")
@@ -157,7 +157,7 @@ def _layout(found: re.Match[str] | None) -> Layout | None:
         seconds_of_day(hour, minute, second, "") is None
         or (first and last)
         or is_first + is_last > 1
-        # ISO 8601's T between date and time is of logs.
+        # The T of ISO 8601 between date and time appears in logs.
         or (not first and (before == "T" or "/" in before or len(before) > _MAX_BEFORE))
         or (not last and ("/" in after or len(after) > _MAX_AFTER))
         or (last and found.string[found.start("after") : last[0]].strip(" _."))
@@ -179,7 +179,7 @@ def _layout(found: re.Match[str] | None) -> Layout | None:
 def _period(found: re.Match[str], group: str) -> tuple[int, int] | None:
     """Find the longest word of the 12-hour clock in a part of a header."""
     text, offset = found[group], found.start(group)
-    # Not by `\b`: the vowel signs of many scripts are no letters.
+    # `\b` does not work: the vowel signs of many scripts are not letters.
     letters = [char.isalpha() for char in (" ", *text, " ")]
     places = range(len(text) + 1)
     starts = [i for i in places[:-1] if letters[i + 1] and not letters[i]]
@@ -192,7 +192,7 @@ def _period(found: re.Match[str], group: str) -> tuple[int, int] | None:
 
 
 def _frozen(found: re.Match[str], word: tuple[int, int] | None) -> str:
-    """Return a regular expression for a header with other numbers."""
+    """Return a regular expression for headers of the same layout."""
     names = ("date", "hour", "minute", "second")
     spans = {name: found.span(name) for name in names if found[name] is not None}
     if word:

@@ -46,7 +46,7 @@ from langchain_chatexports.chat_loaders.whatsapp.records import (
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# Phones keep the newest 40,000 messages without media, 10,000 with, and do not say so.
+# Phones silently export the newest 40,000 messages only, 10,000 with media.
 _LIMITS_OF_PHONES = (range(39_900, 40_001), range(9_900, 10_001))
 _LIMITS_OF_WEB = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
@@ -58,9 +58,9 @@ _MAX_SHOWN = 3
 class WhatsAppChatLoader(ChatExportLoader):
     """Load chats that WhatsApp exported, one session a chat.
 
-    The path may be `_chat.txt`, `WhatsApp Chat with Ann.txt`, the zip that the phone
-    makes (read in place, never unpacked), or a folder of them. iPhone, Android and
-    WhatsApp Web, in every language: the layout of the headers is learned from the file.
+    The path may be `_chat.txt`, `WhatsApp Chat with Ann.txt`, the phone's zip (read in
+    place, never unpacked), or a folder of them. Exports of iPhone, Android and WhatsApp
+    Web are read in every language: the layout of headers is learned from the file.
     """
 
     platform = "whatsapp"
@@ -78,12 +78,13 @@ class WhatsAppChatLoader(ChatExportLoader):
 
         Args:
             path: A chat, a zip, or a folder of them.
-            timezone: The zone of the phone that exported, such as `Europe/Berlin`; an
-                export has local times without it. Without one, this machine's.
-            date_order: `dmy`, `mdy` or `ymd`, for chats so short that their dates do
-                not show which number is the day. Where they do, this is not needed.
-            **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is the name of who exported, as it stands in the chats.
+            timezone: The time zone of the phone that exported, such as
+                `Europe/Berlin`, since exports have local times. Defaults to the zone of
+                this machine.
+            date_order: `dmy`, `mdy` or `ymd`, for chats too short to show which number
+                of a date is the day; ignored for other chats.
+            **options: The options of every loader, see `ChatExportLoader`. `owner` is
+                the name of the person who exported, as written in the chats.
 
         Raises:
             ValueError: If there is no such time zone or order.
@@ -95,11 +96,8 @@ class WhatsAppChatLoader(ChatExportLoader):
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, in the order of their names.
 
-        Args:
-            files: The files of the export.
-
         Raises:
-            ExportFormatError: If no chat of WhatsApp is there.
+            ExportFormatError: If there is no WhatsApp chat.
         """
         found = self._chats(files)
         files.details["time_zone"] = [name_of_zone(self.timezone)]
@@ -116,7 +114,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             while chats:
                 chat = chats.pop(0)
                 ids[chat.id] += 1
-                if ids[chat.id] > 1:  # Of several paths, each with such a file.
+                if ids[chat.id] > 1:  # Several paths may contain the same file name.
                     chat.id += f" ({ids[chat.id]})"
                 yield self._conversation(chat, phone)
         if not ids:
@@ -128,7 +126,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             raise ExportFormatError(msg, path=self.path)
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return nothing: a chat has one name for each person."""
+        """Return an empty mapping: a chat has one name for each person."""
         return {}
 
     def _count_messages(self) -> int:
@@ -142,10 +140,10 @@ class WhatsAppChatLoader(ChatExportLoader):
     def _groups(
         self, files: list[ExportFile], phone: "_Phone"
     ) -> Iterable[list[ExportFile]]:
-        """Return the files of each name or content, which can be exports of one chat.
+        """Group files with the same name or content, which may be of one chat.
 
-        The beginnings of some are read: an unpacked zip of an iPhone has the chat's
-        name in its first line, and chats of two show the owner of the phone.
+        The beginnings of some files are read: an iPhone writes the chat's name into the
+        first line, and chats of two reveal the owner of the phone.
         """
         same = DisjointSets()
         for number, file in enumerate(files):
@@ -205,7 +203,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         owner = None if self.owner else chat.owner() or phone.owner_among(people)
         return Conversation(
             chat.id,
-            chat.used_up(),
+            chat.pop_messages(),
             title=chat.title,
             members=people,
             handles=chat.handles,
@@ -217,7 +215,7 @@ class WhatsAppChatLoader(ChatExportLoader):
 
 
 class _Phone:
-    """What the chats of one phone show of each other."""
+    """Facts about a phone that some of its chats show: date order and owner."""
 
     def __init__(self, date_order: str | None) -> None:
         self._date_order = date_order
@@ -225,7 +223,7 @@ class _Phone:
         self._owners: Counter[FoundOwner] = Counter()
 
     def look_at(self, file: ExportFile) -> Chat | None:
-        """Return the beginning of a chat, if it can be read, and note what it shows."""
+        """Read the beginning of a chat, if possible, and collect its facts."""
         try:
             records = Records(head_lines(file, _HEAD_BYTES))
         except ChatExportError:
@@ -239,12 +237,12 @@ class _Phone:
         return chat
 
     def is_known(self, has_owner: bool) -> bool:
-        """Return whether more chats would hardly show anything new."""
+        """Return whether more chats are unlikely to show anything new."""
         votes = max(self._owners.values(), default=0)
         return bool(self._known_orders) and (has_owner or votes >= _VOTES)
 
     def orders(self, records: Records) -> list[Order]:
-        """Return the order of dates in a chat, or else that of the chats beside it."""
+        """Return the date order in a chat, or else that of the phone's other chats."""
         orders = records.orders(self._date_order)
         if any(order.is_guess for order in orders):
             orders = records.orders(self._date_order, self._known_orders)
@@ -254,7 +252,7 @@ class _Phone:
         return orders
 
     def owner_among(self, people: Collection[str]) -> FoundOwner | None:
-        """Return the owner of most chats, if that is one of these people."""
+        """Return the owner of most chats, if it is one of these people."""
         votes: Counter[str] = Counter()
         for owner, count in self._owners.items():
             votes[owner.name] += count
@@ -276,7 +274,7 @@ def _digest(file: ExportFile) -> str | None:
 
 
 def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
-    """Refuse a file that is not a chat, or of several phones."""
+    """Raise an error for a file that is not a chat, or is of several phones."""
     if not records.records:
         msg = (
             f"{file.label} is not a WhatsApp chat: no line begins with a date and a "
@@ -289,7 +287,7 @@ def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
             msg = (
                 f"{file.label} mixes two orders of day, month and year: see lines "
                 f"{first:,} and {second:,}. It was probably put together from several "
-                "phones; give each one's export."
+                "phones; give the export of each."
             )
             raise ExportFormatError(msg, path=file.path)
 
@@ -297,10 +295,10 @@ def _check(records: Records, orders: list[Order], file: ExportFile) -> None:
 def _merged(
     chats: list[Chat], group: list[ExportFile], files: ExportFiles
 ) -> list[Chat]:
-    """Merge exports of one chat; those of other chats of its name stay."""
+    """Merge exports of one chat; other chats with the same name stay separate."""
     merged = merge_exports(chats)
     if len(merged) > 1:
-        # The files of several folders can have one name.
+        # Show paths, since files in several folders may have the same name.
         shown = " and ".join(escaped(file.label) for file in group[:_MAX_SHOWN])
         more = len(group) - _MAX_SHOWN
         files.warn(
@@ -319,7 +317,7 @@ def _warn_of_dates(
     file: ExportFile,
     files: ExportFiles,
 ) -> None:
-    """Note how dates are read, and warn where that is a guess."""
+    """Record the date order in the details, and warn if it is a guess."""
     shown = [
         f"{ORDERS[order.order]}{' (a guess)' if order.is_guess else ''}"
         for order in orders
@@ -329,9 +327,9 @@ def _warn_of_dates(
     files.details["date_orders"] = dict(sorted(counts.items()))
     if any(days[record.date] is None for record in records.records):
         files.warn(
-            f"The dates of {file.label} are in the Islamic calendar, which is not "
-            "read: its messages have no time. Set the phone's calendar to the "
-            "Gregorian one and export the chat again."
+            f"The dates of {file.label} are in the Persian or Islamic calendar, which "
+            "is not supported: its messages have no time. Set the phone to the "
+            "Gregorian calendar and export the chat again."
         )
     if len(orders) > 1:
         files.warn(

@@ -1,11 +1,11 @@
-"""What WhatsApp writes itself, in all languages, and how such texts are compared.
+"""WhatsApp's own sentences in all languages, and how texts are compared with them.
 
-`phrases.json` has the sentences of the app's own language resources (42 of iPhones, 62
-of Android phones), the names of exported files, and the words of the 12-hour clock of
-Unicode CLDR 47, which the phones' date formatters follow: the wide and the abbreviated
-ones, because the narrow ones collide. `ip.` is before noon in Inari Sami and after it
-in Finnish, `ut` the other way round in Greenlandic and Embu: the language with more
-speakers has the word. Five words are periods of Taiwan (CLDR's field "B").
+`phrases.json` has sentences from the app's language resources (42 on iPhones, 62 on
+Android), the names of exported files, and the words of the 12-hour clock in Unicode
+CLDR 47, which phones use: the wide and abbreviated ones, since narrow ones are
+ambiguous. `ip.` means before noon in Inari Sami and after noon in Finnish, and `ut`
+differs between Greenlandic and Embu: the language with more speakers is used. Five
+words are the day periods of Taiwan (CLDR's field "B").
 """
 
 import json
@@ -15,9 +15,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-# Characters without a width, for a character class: direction marks and the like.
+# Zero-width characters such as direction marks, for a character class.
 MARKS = "\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\u070f\ufeff"
-# Characters that the texts of an iPhone itself begin with.
+# Texts by an iPhone itself begin with one of these.
 APP_MARKS = ("\u200e", "\u200f")
 # Spaces in headers, for a character class.
 SPACES = " \u00a0\u202f\u2009"
@@ -36,14 +36,14 @@ def plain_text(text: str) -> str:
 
 
 def without_marks(text: str) -> str:
-    """Return a text without characters that have no width."""
+    """Return a text without zero-width characters."""
     return text if text.isascii() else _MARK.sub("", text)
 
 
 def phrase_key(text: str) -> str:
     """Return the form in which sentences of the app are compared.
 
-    Without case, a final full stop, marks, and the spaces inside angle brackets.
+    It ignores case, a final full stop, marks, and spaces inside angle brackets.
     """
     bare = without_marks(text).strip(" <>").rstrip(".")
     return " ".join(bare.split()).casefold()
@@ -51,7 +51,7 @@ def phrase_key(text: str) -> str:
 
 @lru_cache(256)
 def is_after_noon(word: str) -> bool | None:
-    """Return whether a word of the 12-hour clock means after noon; `None`: no word."""
+    """Return whether a word means after noon; `None` if it is not a clock word."""
     return _AFTER_NOON.get(_period_key(word))
 
 
@@ -69,37 +69,37 @@ def _keys(name: str) -> frozenset[str]:
     return frozenset(phrase_key(text) for one in _LANGUAGES for text in one[name])
 
 
-# Android's sentences, in angle brackets, for an attachment that was not exported.
+# Android's sentences in angle brackets for attachments that were not exported.
 OMITTED = _keys("omitted")
-# The type of the attachment for which an iPhone's sentence stands.
+# The type of attachment, by the iPhone's sentence for it.
 OMITTED_TYPES: dict[str, str] = {
     phrase_key(one["image_omitted"]): "photo" for one in _LANGUAGES
 } | {phrase_key(text): kind for text, kind in _DATA["omitted"].items()}
-# The last words of such sentences: "Video weggelassen" is in no table, but ends as the
-# picture's does.
+# The last words of such sentences: "Video weggelassen" is not in the resources, but
+# ends like the sentence for pictures.
 OMITTED_ENDS = tuple(
     {key.rpartition(" ")[2] for key in OMITTED_TYPES} | {*_DATA["omitted_ends"]}
 )
-# The type of an attachment by a part of its file's name, or its suffix.
+# The type of attachment, by a part of the file name or its suffix.
 TYPES_OF_NAMES: dict[str, str] = _DATA["types"]
-# Every phone's sentence for a place that moves, without brackets or a mark.
+# The sentence for a live location on all phones, without brackets or a mark.
 LIVE_LOCATION = "live location shared"
-# Android's words, in round brackets, behind the name of a file.
+# Android's words in parentheses after a file name.
 ATTACHED = frozenset(one["attached"].casefold() for one in _LANGUAGES)
 ATTACHED_WITHOUT_BRACKETS: str = _DATA["languages"]["fa"]["attached"]
-# Sentences of messages that the owner deleted, which mean nothing else anywhere.
+# Sentences of messages that the owner deleted, unambiguous in all languages.
 DELETED_BY_OWNER = _keys("deleted_by_owner")
 DELETED = _keys("deleted") | DELETED_BY_OWNER | {"you deleted this message as admin"}
 DELETED_BY_ADMIN = "this message was deleted by admin "
-# The notes behind an edited message, in angle brackets.
+# The notes in angle brackets after an edited message.
 EDITED = frozenset(map(phrase_key, _DATA["edited"]))
-# Android's sentences in the name of the person who called.
+# Android's sentences about calls, with the caller as the sender.
 CALLS = frozenset(map(phrase_key, _DATA["calls"]))
-# Other sentences of the app, for exports that lost their marks.
+# Other sentences of the app, for exports without marks.
 NOTICES = frozenset(map(phrase_key, _DATA["notices"]))
 # The owner's name in an export of WhatsApp Web, by language.
 YOU = frozenset(_DATA["you"])
-# What the phone's language puts before and behind a chat's name.
+# The text before and after a chat's name in file names, by language.
 FILE_NAMES: list[list[str]] = _DATA["file_names"]
 _AFTER_NOON = {
     _period_key(word): is_late

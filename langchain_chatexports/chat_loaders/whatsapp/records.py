@@ -1,4 +1,4 @@
-"""The records of an exported file: headers, and the lines that belong to each."""
+"""The records of an exported file: headers with their lines."""
 
 import codecs
 import io
@@ -20,8 +20,8 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import (
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 
-# A message holds at most 65,536 characters. A longer line is no message; cutting it
-# keeps a file without line ends from being read at once.
+# A message has at most 65,536 characters. Longer lines are cut, so that a file without
+# line ends is not read at once.
 _MAX_LINE = 1 << 18
 _CHECKED = 1 << 12
 _GROUPS = ("date", "hour", "minute", "second", "word")
@@ -31,41 +31,41 @@ class Record(NamedTuple):
     """A header with its lines."""
 
     date: int
-    """The place of its date among the file's dates."""
+    """The index of its date in `Records.dates`."""
 
     seconds: int
     """Seconds since midnight."""
 
     header: str
     head: str
-    """The rest of its line: name and text, or what the app says."""
+    """The rest of its line: name and text, or a sentence of the app."""
 
     tail: str | None = None
-    """The following lines, joined with line feeds."""
+    """The next lines, joined with line feeds."""
 
 
 class Records:
-    """What the lines of one file are."""
+    """The records of a file."""
 
     def __init__(
         self, lines: Iterable[str], check_count: Callable[[int], object] = bool
     ) -> None:
-        """Read the lines; there are no records if none is a header.
+        """Read the lines; without a header there are no records.
 
-        `check_count` raises an error if there are more than an export can have.
+        `check_count` raises an error for an implausible number of records.
         """
         self.records: list[Record] = []
         self.dates: list[tuple[DateStamp, int]] = []
-        """The file's different dates, and the layout of each."""
+        """The distinct dates of the file, and the layout of each."""
 
         self.runs: list[int] = []
-        """The places of the dates in the order of the file, where the date changes."""
+        """Indexes of dates in the order of the file, one per change of the date."""
 
         self.leading = ""
         """The first line, if it has no header."""
 
         self.lost_lines = 0
-        """Lines before the first message that are not blank."""
+        """The number of lines before the first message, without blank ones."""
 
         listed = list(lines)
         self.layouts = learn_layouts(listed)
@@ -77,7 +77,7 @@ class Records:
     ) -> list[Order]:
         """Return the order of day, month and year in each layout.
 
-        `chosen` is the user's, `known` are those of other chats of the same phone.
+        `chosen` is the user's order, `known` are the orders in the phone's other chats.
         """
         counts = Counter(record.date for record in self.records)
         stamps = [stamp for stamp, _ in self.dates]
@@ -92,8 +92,8 @@ class Records:
     def days(self, orders: list[Order]) -> list[int | None]:
         """Return the day of each date, since 1970-01-01.
 
-        Lines with dates that do not exist become text: headers that somebody pasted
-        from a phone that writes dates in another order.
+        Lines with dates that do not exist become text: they are headers pasted from a
+        phone with another date order.
         """
         foreign = {date for order in orders for date in order.foreign}
         if foreign:
@@ -122,7 +122,7 @@ class Records:
         tail: list[str] = []
         last = -1
         for number, line in enumerate(lines, 1):
-            for layout, match, groups in readers:  # noqa: B007 - the one that is found
+            for layout, match, groups in readers:  # noqa: B007 - used below
                 found = match(line)
                 if found is None:
                     continue
@@ -149,7 +149,7 @@ class Records:
         self._end(tail)
 
     def _end(self, lines: list[str]) -> None:
-        """Add lines to the last record; before the first one they are lost."""
+        """Add lines to the last record; lines before the first one are lost."""
         text = "\n".join(lines).rstrip("\n")
         lines.clear()
         if self.records:
@@ -161,12 +161,11 @@ class Records:
 
 
 def read_lines(file: IO[bytes]) -> Iterator[str]:
-    """Read the lines of a text, without their ends.
+    r"""Read the lines of a text, without their ends.
 
-    Only a line feed, with or without a carriage return before it, ends a line. The
-    other ends of lines that Unicode knows are part of a text.
+    Lines end with `\n` or `\r\n`. Other line separators of Unicode are part of a text.
     """
-    # Phones write UTF-8 without a mark. Editors add one, or save as UTF-16.
+    # Phones write UTF-8 without a byte order mark; editors add one, or save as UTF-16.
     is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     file.seek(0)
     encoding = "utf-16" if is_utf16 else "utf-8-sig"
@@ -175,5 +174,5 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
         while line := text.readline(_MAX_LINE):
             yield line.removesuffix("\n").removesuffix("\r")
     finally:
-        with suppress(ValueError):  # It may be closed already, after an error.
-            text.detach()  # Whoever opened the file closes it.
+        with suppress(ValueError):  # After an error it may already be closed.
+            text.detach()  # The caller closes the file.

@@ -1,8 +1,8 @@
-"""Several exports of one chat: what they have in common comes once.
+"""Merge several exports of one chat without duplicates.
 
-Messages have no ids. A message of one export is that of another if sender and text are
-equal and the times agree: to a second (of 400 messages in two exports of an iPhone, 46
-had the second before or after), or to the minute where one phone writes no seconds.
+Messages have no ids. Two messages are the same if sender and text are equal and the
+times agree to a second (of 400 messages in two exports of an iPhone, 46 differed by a
+second), or to the minute if one of the phones writes no seconds.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -15,44 +15,44 @@ from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, words_of_nam
 
 _MICROSECONDS = 1_000_000
 _MINUTE = 60
-_NEVER = -(10**12)  # Before all years.
-_ATTACHMENT = "\0"  # Its text depends on whether media were exported.
+_NEVER = -(10**12)  # Before any message.
+_ATTACHMENT = "\0"  # Texts of attachments depend on whether media were exported.
 _REWRITTEN = "\1"
-# Who sends one greeting to two people has it in both chats, and not their answers.
+# A greeting sent to two people is in both chats, but the answers differ.
 _MIN_EQUAL = 3
 _MIN_SENDERS = 2
 _MAX_COMPARED = 20
 
-# Sender, and text or one of the signs above.
+# The sender, and the text or one of the signs above.
 _Key: TypeAlias = tuple[str, str]
-# Where a message stands: when it arrived, and its place among those of that moment.
+# The position of a message: when it arrived, and its order within that second.
 _Order: TypeAlias = tuple[int, tuple[int, ...]]
 _FIRST, _LAST = -1, 10**12
 _MAX_NESTING = 8
 
 
 def merge_exports(chats: Iterable[Chat]) -> list[Chat]:
-    """Merge chats of one name, if they are exports of one chat.
+    """Merge chats with the same name that are exports of one chat.
 
-    They are if they have in common half of the typed messages of the time that both
-    cover: three or more, and not of one person only, unless the chat is named after
-    that person. The result is sorted by id.
+    They have in common at least half of the typed messages in the period that both
+    cover: three or more, by more than one person unless the chat is named after that
+    person. The result is sorted by id.
     """
     found: list[_MergedChat] = []
     for chat in sorted(chats, key=_end_and_length, reverse=True):
-        if not any(merged.take_in(chat) for merged in found[:_MAX_COMPARED]):
+        if not any(merged.add_export(chat) for merged in found[:_MAX_COMPARED]):
             found.append(_MergedChat(chat))
     return sorted((merged.finished() for merged in found), key=lambda chat: chat.id)
 
 
 class _MergedChat:
-    """A chat as its exports have it, the newest one first."""
+    """A chat merged from its exports, starting with the newest."""
 
     def __init__(self, newest: Chat) -> None:
         self._chat = newest
         self._rows: list[Message] = []
         self._orders: list[_Order] = []
-        # Moment and place of all rows with a time, by whether that has seconds.
+        # Time and index of all rows with a time, by key and whether times have seconds.
         self._places: dict[tuple[_Key, bool], list[tuple[int, int]]] = defaultdict(list)
         self._typed: list[int] = []
         arrival = _NEVER
@@ -60,14 +60,14 @@ class _MergedChat:
             arrival = max(arrival, _moment(row))
             self._add(row, (arrival, (place,)), newest)
 
-    def take_in(self, older: Chat) -> bool:
-        """Add what only an older export has, and return whether it is of this chat."""
+    def add_export(self, older: Chat) -> bool:
+        """Add an older export, and return whether it is of this chat."""
         pairs: dict[int, int] = {}
         self._pair(older, pairs, {n: _key(row) for n, row in enumerate(older.messages)})
         if not self._is_of_one_chat(older, pairs):
             return False
-        # What an export has alone in a time that both cover was edited or taken back
-        # later, if its sender did so with a message of that time.
+        # Unpaired messages of the common period are paired with edited or deleted
+        # messages of the same sender and time.
         unpaired = {
             place: (row.sender, _REWRITTEN)
             for place, row in enumerate(older.messages)
@@ -81,7 +81,7 @@ class _MergedChat:
         return True
 
     def finished(self) -> Chat:
-        """Return the chat with the messages of all exports in their order."""
+        """Return the chat with the messages of all exports in order."""
         places = sorted(range(len(self._rows)), key=self._orders.__getitem__)
         self._chat.messages = [self._rows[place] for place in places]
         return self._chat
@@ -100,9 +100,8 @@ class _MergedChat:
             insort(self._typed, moment)
 
     def _pair(self, older: Chat, pairs: dict[int, int], keys: dict[int, _Key]) -> None:
-        """Pair messages of the older export with those here of their keys and times."""
-        # By time, and the earliest first: otherwise an equal one a second later stays
-        # alone.
+        """Pair messages of the older export with messages of the same key and time."""
+        # Pair the earliest first, or an equal message a second later stays unpaired.
         moments = ((_moment(older.messages[place]), place) for place in keys)
         timed = sorted(one for one in moments if one[0] != _NEVER)
         taken = set(pairs.values())
@@ -115,7 +114,7 @@ class _MergedChat:
                 latest = earliest + _MINUTE - 1
                 if is_exact and older.has_seconds:
                     earliest, latest = moment - 1, moment + 1
-                # Behind all that later ones cannot have: the time stays linear.
+                # Skip rows that later messages cannot match: linear time.
                 at = max(next_of.get(key, 0), bisect_left(held, (earliest,)))
                 while at < len(held) and held[at][1] in taken:
                     at += 1
@@ -149,10 +148,10 @@ class _MergedChat:
     def _placed(
         self, older: Chat, pairs: dict[int, int]
     ) -> Iterator[tuple[Message, _Order]]:
-        """Yield the messages that only the older export has, and where they belong.
+        """Yield the unpaired messages of the older export with their positions.
 
-        Behind the message before them in their export, or else before the one behind
-        them, if these arrived at that moment, too.
+        A message goes after the one that precedes it in its export, or before the one
+        that follows if both arrived in the same second.
         """
         following = [_NEVER]
         for place in range(len(older.messages) - 1, -1, -1):
@@ -166,7 +165,7 @@ class _MergedChat:
             if partner is not None:
                 order = self._orders[partner]
                 if self._rows[partner].kind == "media" and row.kind == "text":
-                    # A caption, which only an export with media has.
+                    # Only exports with media have captions.
                     self._rows[partner] = row
                 continue
             if moment > order[0]:

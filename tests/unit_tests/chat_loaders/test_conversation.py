@@ -307,7 +307,7 @@ def test_owner_of_the_export_is_used_unless_one_is_given(path: Path) -> None:
 
 
 def test_owner_that_several_people_are_is_an_error_with_their_ids(path: Path) -> None:
-    with pytest.raises(SenderNotFoundError, match="Name one by id: 1, 3"):
+    with pytest.raises(SenderNotFoundError, match="one of their ids: 1, 3"):
         Rows(path, [{"messages": RACE}], owner="HARE").load()
 
 

@@ -93,7 +93,7 @@ def test_a_file_is_read_as_people_and_spreadsheets_write_it(
     [
         ("Ann;annie\n# x\nBo;ANNIE", "Lines 1 and 3 of .*people.csv have a name or"),
         ("Ann;0170 1234567\nBo;+1\nCy;0170-1234567", "Lines 1 and 3"),
-        ("# nobody\n;;\n", "is empty. Write a line"),
+        ("# nobody\n;;\n", "is empty. Write one line"),
         ("", "is empty"),
         ('Ann;"annie', r"Line 1 of .*people.csv cannot be read .* quotation mark"),
         (b"Ann;J\xf6rg", "not a table of people in UTF-8. Save it"),

@@ -127,7 +127,7 @@ def test_prepare_redacts_the_voice_that_was_named_by_its_name(
     assert facts.redacted
     assert facts.replaced["name"] > 0
     card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert f"Places in texts: {facts.replaced['name']} name." in card
+    assert f"Replacements in texts: {facts.replaced['name']} name." in card
     assert set(read_key_file(tmp_path / "set.jsonl.key").stand_ins.values()) >= {
         *PEOPLE
     }
@@ -159,7 +159,7 @@ def test_forget_suggests_names_of_the_export_and_no_stand_ins(
     keys = ("--key", "set.jsonl.key", "--data-dir", "data")
     done = chatexports("forget", "set.jsonl", *who, *keys)
     assert done.status == 1
-    assert "Nobody in set.jsonl is called 'Hermoine Granger'" in done.err
+    assert "No person in set.jsonl has the name 'Hermoine Granger'" in done.err
     assert "Did you mean 'Hermione Granger'?" in done.err
 
 

@@ -214,7 +214,7 @@ def test_the_card_tells_of_sources_consent_and_redaction(
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert f"- imessage: 9 bytes, SHA-256 `{source.sha256}`" in card
     assert "All three said yes." in card
-    assert "None. Texts stand as they were written" in card
+    assert "None. Texts are unchanged" in card
 
 
 def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
@@ -223,8 +223,8 @@ def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
         tmp_path / "set.jsonl",
     )
     card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert "Not named." in card
-    assert "ask before you train" in card
+    assert "Not given." in card
+    assert "ask them before you" in card
 
 
 def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_a_set_that_was_changed_by_hand_is_refused(written: Path) -> None:
 
 def test_without_a_trace_the_error_says_how_to_get_one(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text("{}\n")
-    with pytest.raises(ExportNotFoundError, match="no trace beside"):
+    with pytest.raises(ExportNotFoundError, match="no trace next to"):
         forget(tmp_path / "set.jsonl", people=["Fox"])
 
 

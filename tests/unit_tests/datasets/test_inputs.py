@@ -110,14 +110,14 @@ def test_an_iterator_is_refused_the_second_time() -> None:
     given = iter([EXAMPLE] * 4)
     reading = read_examples(given)
     next(reading)
-    with pytest.raises(TrainingDataError, match="read before"):
+    with pytest.raises(TrainingDataError, match="already read"):
         list(read_examples(given))
 
 
 def test_an_iterator_of_pythons_own_is_refused_the_second_time() -> None:
     given = map(dict, [EXAMPLE] * 4)
     assert len(list(read_examples(given))) == 4
-    with pytest.raises(TrainingDataError, match="read before"):
+    with pytest.raises(TrainingDataError, match="already read"):
         list(read_examples(given))
 
 
@@ -161,7 +161,7 @@ def test_a_reading_that_fails_leaves_no_file_open(
         list(read_examples(given))
     gc.collect()
     assert open_files() == before
-    with pytest.raises(TrainingDataError, match="read before"):
+    with pytest.raises(TrainingDataError, match="already read"):
         list(read_examples(given))
 
 

@@ -162,7 +162,7 @@ def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
 
 def test_examples_without_origin_are_an_error() -> None:
     examples: Any = to_training_examples(MapAIMessages().invoke(_sessions()))
-    with pytest.raises(TrainingDataError, match="with their origins"):
+    with pytest.raises(TrainingDataError, match="no known session"):
         split_examples(examples)
 
 

@@ -190,7 +190,10 @@ def test_a_server_that_keeps_no_metadata_is_warned_about(
 ) -> None:
     with OpenAIServer(refuses_field="metadata").running() as server:
         make_tuner(server, metadata={"who": "me"}).submit(make_examples())
-    assert "keeps no metadata: another call would not find job ftjob-1" in caplog.text
+    assert (
+        "does not store metadata: another call would not find job ftjob-1"
+        in caplog.text
+    )
 
 
 # Files
@@ -237,7 +240,7 @@ def test_a_server_that_ignores_the_expiry_is_warned_about(
     answer = {"id": "file-9", "object": "file", "status": "processed"}
     server.faults.append(Fault(UPLOAD, status=200, body=answer))
     make_tuner(server, file_expires_after=7200).submit(make_examples())
-    assert "does not say that it deletes the file file-9" in caplog.text
+    assert "does not confirm that it will delete the file file-9" in caplog.text
 
 
 @pytest.mark.parametrize(("timeout", "waited"), [(None, 30), (30, 10)])
@@ -316,7 +319,9 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
     with OpenAIServer(models={BASE_MODEL: day}).running() as server:
         tuner = make_tuner(server)
         if warns:
-            with pytest.warns(UserWarning, match=f"{BASE_MODEL} down on {day}"):
+            with pytest.warns(
+                UserWarning, match=f"{BASE_MODEL} and its tuned models on {day}"
+            ):
                 tuner.submit(make_examples())
         else:
             tuner.submit(make_examples())

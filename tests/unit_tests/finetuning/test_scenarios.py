@@ -170,7 +170,7 @@ SCENARIOS = [
         (1, 1),
         lost(CREATE),
         Fault(JOBS, -1, status=503, after=1),
-        says=("may have been created", "run the same call again"),
+        says=("may have been created", "repeat the same call"),
     ),
     # Servers that know less
     model("no lists", routes_missing=(JOBS, "GET /files")),

@@ -188,7 +188,7 @@ def test_a_retry_with_an_iterator_is_refused(server: OpenAIServer) -> None:
         wait_exponential_jitter=False,
         stop_after_attempt=2,
     )
-    with pytest.raises(TrainingDataError, match="read before"):
+    with pytest.raises(TrainingDataError, match="already read"):
         tuner.invoke(iter(make_examples()))
 
 

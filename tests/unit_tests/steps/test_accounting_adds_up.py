@@ -22,7 +22,7 @@ from langchain_chatexports.steps import (
 
 STEPS = [
     SplitSessions(),
-    SplitSessions(gap=timedelta(minutes=5), max_messages=3),
+    SplitSessions(gap=timedelta(minutes=5)),
     SelectSessions(min_turns=3),
     SelectSessions(min_ai_share=0.4, is_group=False),
     LabelSpeakers(),

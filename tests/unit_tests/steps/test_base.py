@@ -143,7 +143,7 @@ def test_loader_joins_with_steps_only(
 
 def test_loader_on_the_right_is_an_error_that_says_so() -> None:
     loader: Any = ListLoader(RACES)
-    with pytest.raises(TypeError, match="loader stands left of its steps"):
+    with pytest.raises(TypeError, match="loader must be left of its steps"):
         MergeChatRuns() | loader
 
 

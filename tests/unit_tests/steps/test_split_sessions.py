@@ -59,39 +59,15 @@ def test_a_reply_to_what_is_too_old_holds_nothing() -> None:
     assert parts == [[0, 1], [2]]
 
 
-def test_a_part_that_is_too_long_is_cut_at_its_largest_pause() -> None:
-    step = SplitSessions(gap=timedelta(days=1), max_messages=3)
-    assert _split(step, 0, 50, 60, 70, 100) == [[0], [1, 2, 3], [4]]
-
-
-def test_among_equal_pauses_the_middle_one_is_cut() -> None:
-    step = SplitSessions(gap=timedelta(days=1), max_messages=4)
-    assert [len(p) for p in _split(step, *range(0, 160, 10))] == [4, 4, 4, 4]
-
-
-def test_size_cuts_between_a_reply_and_its_answer_only_as_a_last_resort() -> None:
-    step = SplitSessions(gap=timedelta(days=1), max_messages=3)
-    assert _split(step, 0, 10, 900, 910, m2="m1") == [[0], [1, 2, 3]]
-    step = SplitSessions(gap=timedelta(days=1), max_messages=1)
-    assert _split(step, 0, 900, m1="m0") == [[0], [1]]
-
-
-@given(
-    st.lists(st.one_of(st.none(), st.integers(0, 10**6)), max_size=60),
-    st.integers(1, 9),
-)
-def test_parts_are_the_session_and_no_part_is_too_long(times: Any, most: int) -> None:
-    times = sorted((t for t in times if t is not None), reverse=False)
-    step = SplitSessions(gap=timedelta(hours=3), max_messages=most)
-    parts = _split(step, *times)
+@given(st.lists(st.integers(0, 10**6), max_size=60))
+def test_the_parts_are_the_session(times: list[int]) -> None:
+    parts = _split(SplitSessions(gap=timedelta(hours=3)), *sorted(times))
     assert [index for part in parts for index in part] == list(range(len(times)))
-    if len(times) > 1:
-        assert max(map(len, parts)) <= most
 
 
 def test_a_session_without_times_passes_untouched() -> None:
     session = session_of([None] * 30, id="thread")
-    (part,) = SplitSessions(max_messages=4).invoke(session)
+    (part,) = SplitSessions().invoke(session)
     assert part is session
 
 
@@ -107,11 +83,3 @@ def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
 def test_a_gap_that_is_none_is_refused(gap: timedelta | str) -> None:
     with pytest.raises(ValidationError):
         SplitSessions(gap=gap)
-
-
-def test_a_long_thread_without_a_silence_is_cut_without_recursion() -> None:
-    session = session_of([*range(0, 400_000, 10)])
-    step = SplitSessions(gap=timedelta(days=1), max_messages=8)
-    parts = [part["messages"] for part in step.transform_session(session)]
-    assert [m.id for part in parts for m in part] == [m.id for m in session["messages"]]
-    assert max(map(len, parts)) <= 8

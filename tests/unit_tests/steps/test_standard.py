@@ -35,13 +35,11 @@ STEPS: list[SessionTransform] = [
         min_turns=3,
     ),
     SplitSessions(),
-    SplitSessions(
-        gap=timedelta(hours=1), max_messages=5, reply_within=timedelta(days=2)
-    ),
+    SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(days=2)),
     ChunkSessions(),
     ChunkSessions(size=7, overlap=3, keep_tail=True),
     ChunkSessions(size=None, max_tokens=60, keep_tail=True, overlap_as_context=True),
-    SplitSessions(max_messages=20)
+    SplitSessions()
     | MergeChatRuns(delimiter="\n", max_gap=timedelta(hours=1))
     | MapAIMessages(sender="Hare")
     | SelectSessions(min_turns=2, min_ai_share=0.1)

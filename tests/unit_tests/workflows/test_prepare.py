@@ -295,7 +295,7 @@ def test_no_answer_is_learned_twice(
 def test_a_message_that_answers_nobody_is_no_example(bursts: Path) -> None:
     # Every message is a conversation of its own.
     gap = timedelta(minutes=29, seconds=30)
-    with pytest.raises(TrainingDataError, match="nobody is answered in them"):
+    with pytest.raises(TrainingDataError, match="contain no answers"):
         prepare(bursts, PrepareOptions(gap=gap))
 
 

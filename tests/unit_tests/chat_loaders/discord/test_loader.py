@@ -193,7 +193,7 @@ def test_other_json_and_damaged_files_are_counted(tmp_path: Path) -> None:
     compact.says(ANN, "Lost")
     (tmp_path / "b.json").write_text(compact.text(indent=None)[:-9])
     (tmp_path / "c.json").write_text('{"messages": []}')
-    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
+    with pytest.warns(UserWarning, match=r"b\.json is not valid JSON"):
         summary = DiscordChatLoader(tmp_path).inspect()
     assert dict(summary.skipped) == {"unreadable": 1}
     assert summary.details["other_files"] == 1
@@ -549,7 +549,7 @@ def test_parts_that_are_not_there_are_said(
         channel.says(ANN, str(number))
         channel.write(tmp_path / name)
     if missing:
-        with pytest.warns(UserWarning, match=f"Of a in .* {missing} cannot be found"):
+        with pytest.warns(UserWarning, match=f"a in .* lacks {missing}"):
             DiscordChatLoader(tmp_path).load()
     else:
         DiscordChatLoader(tmp_path).load()

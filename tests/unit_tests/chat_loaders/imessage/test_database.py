@@ -416,7 +416,7 @@ def test_a_journal_that_names_a_file_does_not_delete_it(
     write_journal(path, heads.get(head, b"") + record)
     before = state(path.parent)
     if head == "header":
-        with pytest.raises(ExportFormatError, match=r"chat\.db-journal beside it"):
+        with pytest.raises(ExportFormatError, match=r"chat\.db-journal next to it"):
             texts(path)
     else:
         assert texts(path) == ["a"]

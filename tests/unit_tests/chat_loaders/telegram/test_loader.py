@@ -133,10 +133,10 @@ def test_a_damaged_file_is_an_error_alone_and_counted_beside_others(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "b.json").write_text(talk(33).text(indent=None)[:-9])
-    with pytest.raises(ExportFormatError, match="not readable as JSON"):
+    with pytest.raises(ExportFormatError, match="not valid JSON"):
         TelegramChatLoader(tmp_path / "b.json").load()
     talk().write(tmp_path / "a" / "result.json")
-    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
+    with pytest.warns(UserWarning, match=r"b\.json is not valid JSON"):
         assert skipped(tmp_path) == {"unreadable": 1}
 
 

@@ -68,7 +68,6 @@ MARCH = {
     "Buddhist, short year": ios("[D/3/65 T] "),
     "Reiwa": ios("[3/D/R4, T] "),
     "Reiwa in characters": ios("[令和4/3/D T] "),
-    "Persian calendar": Form("[1400/12/27، 14:56:01] ", "[1400/12/28، 14:56:01] "),
     "Basque": ios("[22/3/D (T)] "),
     "Canadian French": ios("[2022-03-D T] ", "14 h 56 min 01 s"),
     "Spanish": ios("[D/3/22, T] ", "2:56:01 p. m."),
