@@ -19,6 +19,7 @@ from langchain_chatexports.local_server.bases.derived_template import TemplateEr
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.preparation import signature_of
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import (
@@ -59,7 +60,6 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 from langchain_chatexports.local_server.training.queue import TrainingQueue
-from langchain_chatexports.local_server.training.trial import check_trainable
 
 _MAX_EXAMPLE_TOKENS = 1024
 _WARM_UP_SECONDS = 30.0

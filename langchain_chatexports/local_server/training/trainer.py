@@ -25,6 +25,7 @@ from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.processes import take_output
 from langchain_chatexports.local_server.storage.adapters import save_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -141,9 +142,7 @@ def main() -> None:
     """Train the job on standard input."""
     os.umask(0o077)
     logging.disable(logging.WARNING)
-    report = os.fdopen(os.dup(1), "w", encoding="ascii")
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    report = take_output()
     spec = TrainingSpec(**json.loads(sys.stdin.buffer.readline()))
     server = _Server()
     # A trainer whose server was killed just now may not have ended yet.
@@ -160,7 +159,7 @@ def main() -> None:
     except StoppedError:
         os._exit(_STOPPED)
     except Exception as error:  # noqa: BLE001 - reported without its text.
-        report.write(json.dumps(_describe_failure(error)) + "\n")
+        report.write(json.dumps(_describe_failure(error)).encode("ascii") + b"\n")
         report.flush()
         os._exit(1)
     # Not by returning: the thread reads standard input, and would hold it.

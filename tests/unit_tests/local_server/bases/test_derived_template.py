@@ -220,7 +220,7 @@ def test_a_template_is_derived_once_in_another_process(
     source = _published("llama3_2")
     found = derive_template(source, _SPECIALS, ["<|eot_id|>"])
     assert found == derive_in_process(source, _SPECIALS, ["<|eot_id|>"])
-    monkeypatch.setattr(derived_template, "_derive_in_child", None)
+    monkeypatch.setattr(derived_template, "call_in_child", None)
     assert derive_template(source, _SPECIALS, ["<|eot_id|>"]) == found
 
 

@@ -8,7 +8,6 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -318,17 +317,14 @@ def test_the_time_of_a_larger_base_is_estimated_from_what_was_measured() -> None
     ],
 )
 def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
-    error: Any,
-    words: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise error
 
-    order = b'{"hub_id": "a/b", "patterns": []}'
-    stream = SimpleNamespace(buffer=io.BytesIO(order))
-    monkeypatch.setattr(download, "_download", refuse)
-    monkeypatch.setattr("sys.stdin", stream)
-    download.main()
-    assert words in json.loads(capsys.readouterr().out)["error"]
+    monkeypatch.setattr(download, "_fetch", refuse)
+    monkeypatch.setattr(
+        download, "call_in_child", lambda function, *given, **_: function(*given)
+    )
+    with pytest.raises(LocalServerError, match=words):
+        download.download_files("a/b", [])

@@ -9,7 +9,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import preparation
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.preparation import (
     base_directory,
     check_chat_template,
@@ -21,6 +20,7 @@ from langchain_chatexports.local_server.bases.tokenizer import (
     load_tokenizer,
 )
 from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.processes import ChildError
 
 _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
@@ -54,11 +54,11 @@ def test_answers_need_no_conversion_and_training_sees_the_same(
 def test_what_is_complete_is_not_converted_again(
     tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         msg = "KeyError: 'arch'"
-        raise NoGGUFError(msg)
+        raise ChildError(msg)
 
-    monkeypatch.setattr(preparation, "run_conversion", fail)
+    monkeypatch.setattr(preparation, "call_in_child", fail)
     directory = base_directory(describe_base(tiny_gguf), tmp_path)
     with pytest.raises(LocalServerError, match=r"cannot read .*tiny\.gguf: KeyError"):
         complete_base(directory)

@@ -1,7 +1,9 @@
 """Fine-tuning jobs: which are accepted, and their warnings."""
 
 import io
+import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -307,3 +309,20 @@ def test_the_person_and_the_source_of_a_job_are_kept_with_its_model(
     job = order(metadata=labels)
     record = service.jobs.private(job.id)["model"]
     assert (record["person"], record["source"]) == ("Hare", "imessage chat.db")
+
+
+def test_a_job_of_a_base_that_writes_no_text_is_refused(
+    make_service: Callable[..., Any], tiny_base: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "config.json").write_text(json.dumps({"model_type": "vit"}), "utf-8")
+    service = make_service(tmp_path / "data", base=base)
+    service.queue.start = lambda: None
+    with asking(service) as http:
+        client = openai_client(http)
+        file = client.files.create(file=as_jsonl(dialogues()), purpose="fine-tune")
+        with pytest.raises(
+            openai.BadRequestError, match="no text model of the type vit"
+        ):
+            client.fine_tuning.jobs.create(model="tiny", training_file=file.id)
