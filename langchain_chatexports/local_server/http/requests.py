@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 from openai.types.chat import (
     ChatCompletionFunctionTool,
     ChatCompletionMessageFunctionToolCall,
+    ChatCompletionNamedToolChoiceParam,
+    ChatCompletionStreamOptionsParam,
 )
 from openai.types.shared import (
     ResponseFormatJSONObject,
     ResponseFormatJSONSchema,
     ResponseFormatText,
 )
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import Self
+from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.http.errors import ApiError
@@ -99,34 +100,8 @@ class _Message(_Strict):
     tool_call_id: str | None = None
     audio: None = None
 
-    @model_validator(mode="after")
-    def _calls_by_role(self) -> Self:
-        if self.tool_calls and self.role != "assistant":
-            msg = "only the assistant calls tools"
-            raise ValueError(msg)
-        if self.role == "tool" and (self.tool_call_id is None or self.content is None):
-            msg = "a tool's message needs 'content' and 'tool_call_id'"
-            raise ValueError(msg)
-        return self
-
 
 Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
-
-
-class _StreamOptions(_Strict):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class _FunctionChoice(_Strict):
-    name: str
-
-
-class ToolChoice(_Strict):
-    """The tool that must be called."""
-
-    type: Literal["function"]
-    function: _FunctionChoice
 
 
 class ChatRequest(_Strict):
@@ -135,7 +110,7 @@ class ChatRequest(_Strict):
     model: str
     messages: Messages
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: ChatCompletionStreamOptionsParam | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=_MAX_TOKENS)] | None = None
@@ -177,7 +152,9 @@ class ChatRequest(_Strict):
     tools: Annotated[list[ChatCompletionFunctionTool], Field(max_length=128)] | None = (
         None
     )
-    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    tool_choice: (
+        Literal["none", "auto", "required"] | ChatCompletionNamedToolChoiceParam | None
+    ) = None
     parallel_tool_calls: bool | None = None
     response_format: (
         Annotated[
@@ -194,8 +171,14 @@ class ChatRequest(_Strict):
     @property
     def has_form(self) -> bool:
         """Whether the answer is no talk, but JSON or a call of a tool."""
-        has_format = self.response_format and self.response_format.type != "text"
-        return bool(has_format or self.tools)
+        return self.asks_for("response_format") or self.asks_for("tools")
+
+    def asks_for(self, name: str) -> bool:
+        """Return whether a parameter has another value than the one for nothing."""
+        value = getattr(self, name)
+        if name == "response_format":
+            return value is not None and value.type != "text"
+        return value not in (None, 1) if name == "n" else bool(value)
 
     def sampling(self) -> Sampling:
         """Return how tokens are chosen."""
@@ -239,25 +222,17 @@ _NAMES = frozenset(
 def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Return the error for an invalid parameter of a body, a query or a form."""
     param = next((str(part) for part in errors[0]["loc"][1:]), None)
+    if param is None or errors[0]["type"] == "json_invalid":
+        msg = "The body is not a JSON object, or not sent as application/json."
+        return ApiError(msg, code="invalid_json")
     # Each member of a union reports its own errors: show the one that matched furthest.
     same = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]]
     best = max(same, key=_match_depth)
-    path, kind = ".".join(_path(best)), best["type"]
-    if kind == "json_invalid" or (not path and best["loc"] == ("body",)):
-        msg = "The body is not a JSON object, or not sent as application/json."
-        return ApiError(msg, code="invalid_json")
-    if kind == "extra_forbidden":
-        msg = (
-            f"Unrecognized key within '{path}'."
-            if path
-            else "Unrecognized request argument."
-        )
-        return ApiError(msg, code="unknown_parameter", param=param)
-    if kind == "missing" or path == "file":
-        msg = f"Missing required parameter: '{path}'."
-        return ApiError(msg, code="missing_required_parameter", param=param)
+    path = ".".join(_path(best))
     msg = f"Invalid value for '{path}': {best['msg']}."
-    if {param, path} & _UNSUPPORTED:
+    if best["type"] == "extra_forbidden":
+        msg = "Unrecognized request argument" + (f" within '{path}'." if path else ".")
+    elif {param, path} & _UNSUPPORTED:
         msg += " The local server does not support this."
     return ApiError(msg, code="invalid_value", param=param)
 

@@ -185,7 +185,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
     noticed.set()
     (answer,) = answers
     assert answer.is_cancelled
-    await asyncio.to_thread(_wait, lambda: not service.scorer._generations)
+    await asyncio.to_thread(_wait, lambda: not service.scorer._pending)
     # It is nothing that went wrong.
     assert not caplog.records
     service.scorer.close()

@@ -23,7 +23,7 @@ _BODIES: dict[str, dict[str, object]] = {
         (
             "fine_tuning/jobs",
             {"hyperparameters": {"seed": 1}},
-            "Unrecognized key within 'hyperparameters'.",
+            "Unrecognized request argument within 'hyperparameters'.",
         ),
         (
             "fine_tuning/jobs",
@@ -46,7 +46,7 @@ _BODIES: dict[str, dict[str, object]] = {
         (
             "chat/completions",
             {"messages": [{}]},
-            "Missing required parameter: 'messages.0.role'.",
+            "Invalid value for 'messages.0.role': Field required.",
         ),
         ("chat/completions", {"secret": 1}, "Unrecognized request argument."),
         (
