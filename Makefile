@@ -93,8 +93,7 @@ release_tests: $(VENV)/.stamp  ## Before a release: kills, loads, other families
 
 kill_tests: $(VENV)/.stamp  ## Of them the kills: server and trainer KILLS= times (100) each.
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
-		-m release tests/integration_tests/local_server/test_kills.py \
-		tests/integration_tests/local_server/test_kill_points.py $(PYTEST_ARGS)
+		-m release tests/integration_tests/local_server/test_kills.py $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.stamp  ## Speed and memory, up to a million messages; ratios within one run.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks

@@ -10,7 +10,7 @@ when standard input is closed.
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
@@ -50,10 +50,6 @@ class ChildSettings:
 
     slots: int
     """How many answers may be written at the same time."""
-
-    def to_json(self) -> bytes:
-        """Return the settings as one line of JSON."""
-        return json.dumps(asdict(self)).encode("ascii") + b"\n"
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from langchain_chatexports.local_server.bases.devices import choose_device
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.engines.sampling import Sampling
-from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import read_json
+from langchain_chatexports.local_server.storage.models import is_adapter
 
 Result = TypeVar("Result")
 

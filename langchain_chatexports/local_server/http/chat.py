@@ -15,10 +15,10 @@ from starlette.responses import Response, StreamingResponse
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
+    MessageError,
     TooLongError,
 )
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
-from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.engines.llama_cpp import (
     EngineEndedError,
     LlamaCppEngine,
@@ -58,15 +58,21 @@ _MAX_SEED = 0xFFFFFFFF  # llama.cpp's sign for a random one.
 _BYTES_PER_TOKEN = 3
 _OK, _SERVER_ERROR = 200, 500
 _FREE_CHOICES = (None, "auto", "none")
-# What transformers does not do, with the values that request nothing.
-_FOR_LLAMA_CPP = (
-    "n",
-    "logprobs",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "tools",
-    "response_format",
+# What only llama.cpp does, which checks the values.
+_HANDED_ON = frozenset(
+    {
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "n",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "top_logprobs",
+    }
+)
+# Sent by clients, and without effect on a local machine.
+_IGNORED = frozenset(
+    {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "user"}
 )
 
 
@@ -163,23 +169,13 @@ def _handed_on(
     service: "LocalService", engine: LlamaCppEngine, body: ChatRequest, limit: int
 ) -> bytes:
     """Return a request in llama.cpp's words, which has other defaults than OpenAI's."""
-    given = body.model_dump(
-        by_alias=True,
-        exclude_none=True,
-        include={
-            "frequency_penalty",
-            "logit_bias",
-            "logprobs",
-            "n",
-            "parallel_tool_calls",
-            "presence_penalty",
-            "response_format",
-            "stream",
-        },
-    )
-    if body.logprobs:
+    extras = body.model_extra or {}
+    given = {name: extras[name] for name in _HANDED_ON if extras.get(name) is not None}
+    if given.get("logprobs"):
         # Without at least one, llama.cpp sends no log-probabilities at all.
-        given["top_logprobs"] = max(1, body.top_logprobs or 0)
+        given["top_logprobs"] = given.get("top_logprobs") or 1
+    if body.response_format:
+        given["response_format"] = body.response_format
     tools = _offered_tools(body)
     template = service.tokenizer.template
     if tools:
@@ -196,6 +192,7 @@ def _handed_on(
     if body.stream_options and body.stream_options.get("include_usage"):
         given["stream_options"] = {"include_usage": True}
     given.update(
+        stream=bool(body.stream),
         max_tokens=limit,
         **asdict(body.sampling()),
         dry_sequence_breakers=dry_breakers(template.derived.assistant_header),
@@ -244,8 +241,8 @@ def _refusal(
         error, reason = {}, "it has failed"
     if error.get("type") == "exceed_context_size_error":
         return _too_long(engine.context)
-    forms = ("response_format", "tools")
-    asked = next((name for name in forms if body.asks_for(name)), None)
+    asked = "tools" if body.tools else None
+    asked = "response_format" if body.response_format else asked
     if status < _SERVER_ERROR or asked:
         msg = f"llama.cpp cannot answer this request: {reason}"
         return ApiError(msg, code="invalid_value", param=asked)
@@ -412,9 +409,11 @@ def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
 
 def _check_request(body: ChatRequest) -> None:
     """Refuse what no engine can follow."""
+    for name in body.extras.keys() - _HANDED_ON - _IGNORED:
+        msg = "Unrecognized request argument."
+        raise ApiError(msg, code="unknown_parameter", param=name)
     for name in ("response_format", "tools"):
-        given = body.model_dump_json(include={name}, exclude_none=True, by_alias=True)
-        if len(given.encode()) > _MAX_SCHEMA_BYTES:
+        if len(json.dumps(getattr(body, name))) > _MAX_SCHEMA_BYTES:
             msg = f"'{name}' is larger than {_MAX_SCHEMA_BYTES} bytes."
             raise ApiError(msg, code="invalid_value", param=name)
     if body.tool_choice not in _FREE_CHOICES and not _offered_tools(body):
@@ -424,21 +423,27 @@ def _check_request(body: ChatRequest) -> None:
 
 def _check_plain(service: "LocalService", body: ChatRequest) -> None:
     """Refuse what only llama.cpp can follow."""
-    for name in filter(body.asks_for, _FOR_LLAMA_CPP):
-        msg = f"'{name}' needs llama.cpp, and this model is answered by transformers"
-        reason = f", {service.choice.reason}." if service.choice.reason else "."
-        raise ApiError(msg + reason, code="unsupported_parameter", param=name)
+    given = {**body.extras, "parallel_tool_calls": None}
+    asked = [name for name in _HANDED_ON if given.get(name)]
+    if body.has_form:
+        asked.append("tools" if body.tools else "response_format")
+    for name in asked:
+        if name == "n" and given["n"] == 1:
+            continue
+        reason = service.choice.reason or "because llama.cpp cannot load this model"
+        msg = f"'{name}' needs llama.cpp, and transformers answers, {reason}."
+        raise ApiError(msg, code="unsupported_parameter", param=name)
 
 
-def _offered_tools(body: ChatRequest) -> list[dict[str, Any]]:
+def _offered_tools(body: ChatRequest) -> list[Any]:
     """Return the tools that may be called, all or the one that was chosen."""
     choice, tools = body.tool_choice, body.tools or []
     if choice == "none":
         return []
     if isinstance(choice, dict):
         wanted = choice["function"]["name"]
-        tools = [tool for tool in tools if tool.function.name == wanted]
-    return [tool.model_dump(exclude_none=True) for tool in tools]
+        return [tool for tool in tools if tool["function"]["name"] == wanted]
+    return list(tools)
 
 
 async def _unless_disconnected(

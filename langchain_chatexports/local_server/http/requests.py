@@ -5,15 +5,10 @@ from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
 from openai.types.chat import (
-    ChatCompletionFunctionTool,
+    ChatCompletionFunctionToolParam,
     ChatCompletionMessageFunctionToolCall,
     ChatCompletionNamedToolChoiceParam,
     ChatCompletionStreamOptionsParam,
-)
-from openai.types.shared import (
-    ResponseFormatJSONObject,
-    ResponseFormatJSONSchema,
-    ResponseFormatText,
 )
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,10 +18,9 @@ from langchain_chatexports.local_server.http.errors import ApiError
 _MAX_SEED = 2**63 - 1
 _MAX_TOKENS = 10_000_000
 # OpenAI parameters that are accepted only with the value that requests nothing.
-_UNSUPPORTED = frozenset({"functions", "integrations", "method.type"})
+_UNSUPPORTED = frozenset({"integrations", "method.type"})
 
 Auto = Literal["auto"]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class _Strict(BaseModel):
@@ -105,7 +99,9 @@ Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
 
 
 class ChatRequest(_Strict):
-    """Body of `POST /chat/completions`, with the parameters that are supported."""
+    """Body of `POST /chat/completions`: what both engines read, and further fields."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     messages: Messages
@@ -125,60 +121,23 @@ class ChatRequest(_Strict):
     dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
     dry_penalty_last_n: Annotated[int, Field(ge=-1, le=65_536)] | None = None
 
-    # Sent by clients, but without effect on a local machine.
-    user: str | None = None
-    metadata: dict[str, str] | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    store: Literal[False] | None = None
-    service_tier: Literal["auto", "default"] | None = None
-
-    # For llama.cpp only: other engines accept the values that request nothing.
-    n: Annotated[int, Field(ge=1, le=8)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    logit_bias: (
-        Annotated[
-            dict[
-                Annotated[str, Field(pattern="^[0-9]{1,9}$")],
-                Annotated[float, Field(ge=-100, le=100)],
-            ],
-            Field(max_length=300),
-        ]
-        | None
-    ) = None
-    tools: Annotated[list[ChatCompletionFunctionTool], Field(max_length=128)] | None = (
-        None
-    )
+    tools: list[ChatCompletionFunctionToolParam] | None = None
     tool_choice: (
         Literal["none", "auto", "required"] | ChatCompletionNamedToolChoiceParam | None
     ) = None
-    parallel_tool_calls: bool | None = None
-    response_format: (
-        Annotated[
-            ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema,
-            Field(discriminator="type"),
-        ]
-        | None
-    ) = None
+    response_format: dict[str, Any] | None = None
 
-    # Not supported: accepted only with the value that requests nothing.
-    functions: Annotated[list[Any], Field(max_length=0)] | None = None
-    modalities: list[Literal["text"]] | None = None
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What it asks for beyond the fields above, which no other engine does."""
+        given = self.model_extra or {}
+        return {name: value for name, value in given.items() if value}
 
     @property
     def has_form(self) -> bool:
         """Whether the answer is no talk, but JSON or a call of a tool."""
-        return self.asks_for("response_format") or self.asks_for("tools")
-
-    def asks_for(self, name: str) -> bool:
-        """Return whether a parameter has another value than the one for nothing."""
-        value = getattr(self, name)
-        if name == "response_format":
-            return value is not None and value.type != "text"
-        return value not in (None, 1) if name == "n" else bool(value)
+        form = self.response_format or {"type": "text"}
+        return form.get("type") != "text" or bool(self.tools)
 
     def sampling(self) -> Sampling:
         """Return how tokens are chosen."""

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,6 @@ from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.processes import take_output
-from langchain_chatexports.local_server.storage.adapters import save_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
@@ -42,6 +41,7 @@ from langchain_chatexports.local_server.storage.files import (
     read_examples,
 )
 from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
+from langchain_chatexports.local_server.storage.models import save_adapter
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
@@ -55,7 +55,7 @@ from langchain_chatexports.local_server.training.labels import (
 if TYPE_CHECKING:  # It imports torch.
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
-STOP = b"stop"
+STOP = "stop"
 """The line on standard input that saves and ends the training."""
 
 DISK_FULL = (
@@ -99,10 +99,6 @@ class TrainingSpec:
     dtype: str | None = None
     """The base's precision; the fastest one if `None`."""
 
-    def to_json(self) -> bytes:
-        """Return the spec as a line for the trainer's standard input."""
-        return json.dumps(asdict(self)).encode("ascii")
-
     @property
     def folder(self) -> Path:
         """The folder of the job's saves."""
@@ -131,7 +127,7 @@ class _Server:
 
     def _listen(self) -> None:
         for line in sys.stdin.buffer:
-            if line.strip() == STOP and self._progress is not None:
+            if line.strip() == STOP.encode() and self._progress is not None:
                 self._progress.is_stopping = True
             else:
                 os._exit(_STOPPED)

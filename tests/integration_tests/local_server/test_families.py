@@ -13,7 +13,7 @@ from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import adapted_layers, load_base
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.twins import TWINS, write_twin

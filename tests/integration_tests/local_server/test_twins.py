@@ -96,22 +96,6 @@ def _chat(turns: int) -> list[dict[str, str]]:
     ]
 
 
-def test_what_is_learned_follows_the_prompt_that_is_sent(twin: TrainedTwin) -> None:
-    template = twin.tokenizer.template
-    chat = _chat(_TURNS)
-    labeled = template.label(chat, max_length=10_000)
-    learned = 0
-    for at in range(1, _TURNS, 2):
-        prompt = template.prompt_ids(chat[:at])
-        assert labeled.input_ids[: len(prompt)] == prompt
-        text = template._ids(chat[at]["content"])
-        answer = labeled.labels[len(prompt) : len(prompt) + len(text) + 1]
-        assert answer[:-1] == text
-        assert answer[-1] == template.end_of_turn
-        learned += len(answer)
-    assert labeled.learned_tokens == learned
-
-
 def test_a_chat_of_eight_turns_continues_as_peft_alone_would(
     twin: TrainedTwin,
 ) -> None:
@@ -146,8 +130,3 @@ def test_scores_are_the_loss_of_training(twin: TrainedTwin) -> None:
     assert scores is not None
     found = sum(score.nll + (score.end_nll or 0.0) for score in scores)
     assert found == pytest.approx(float(loss), rel=1e-4)
-
-
-def test_training_changes_what_is_said(twin: TrainedTwin) -> None:
-    prompt = twin.tokenizer.template.prompt_ids(_chat(1))
-    assert _ask(twin, prompt, None) != _ask(twin, prompt, twin.adapter)

@@ -60,14 +60,6 @@ def test_the_key_is_long_and_not_in_the_repr(tiny_base: Path, tmp_path: Path) ->
     assert described.api_key not in repr(settings)
 
 
-def test_a_relative_base_is_made_absolute(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tiny_base.parent)
-    settings = ServerSettings(base="tiny").with_absolute_base()
-    assert settings.base == str(tiny_base)
-
-
 @pytest.mark.parametrize("missing", ["torch", "psutil", "httpx"])
 def test_a_missing_package_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, missing: str

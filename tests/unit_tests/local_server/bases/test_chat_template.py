@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from langchain_chatexports.local_server.bases.chat_template import (
     IGNORED,
     ChatTemplate,
-    TooLongError,
-)
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
-from langchain_chatexports.local_server.bases.template_messages import (
     MessageError,
+    TooLongError,
     to_template_messages,
 )
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from tests.unit_tests.builders.tiny_base import CHATML, tiny_tokenizer
 
 _TOKENIZER = tiny_tokenizer()

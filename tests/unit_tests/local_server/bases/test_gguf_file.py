@@ -34,7 +34,7 @@ from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.bases.preparation import base_directory
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import write_twin
 

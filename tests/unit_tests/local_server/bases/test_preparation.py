@@ -82,18 +82,6 @@ def test_a_file_that_says_too_little_of_its_model_is_refused(
         base_directory(describe_base(file), tmp_path)
 
 
-def test_a_file_without_a_vocabulary_is_refused(
-    tiny_gguf: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "odd.gguf"
-    content = tiny_gguf.read_bytes()
-    file.write_bytes(
-        content.replace(b"tokenizer.ggml.tokens", b"tokenizer.ggml.tokenX")
-    )
-    with pytest.raises(LocalServerError, match="complete language model"):
-        base_directory(describe_base(file), tmp_path)
-
-
 def test_a_file_without_a_chat_template_is_refused(
     tiny_gguf: Path, tmp_path: Path
 ) -> None:

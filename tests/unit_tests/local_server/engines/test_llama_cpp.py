@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
 import pytest
 
@@ -38,7 +37,7 @@ from langchain_chatexports.local_server.engines.transformers import (
     TextPiece,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import TWINS, write_twin
@@ -305,17 +304,6 @@ async def test_an_aborted_process_leaves_no_core_dump(engine: LlamaCppEngine) ->
     await _ask(engine, 1)
     (process,) = _processes(engine)
     assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
-
-
-async def test_an_answer_ends_with_its_process_and_the_next_has_a_new_one(
-    engine: LlamaCppEngine,
-) -> None:
-    body = {"messages": _HELLO, "max_tokens": _LONG, "n": 8, "stream": True}
-    async with engine.answer(None, json.dumps(body).encode()) as response:
-        _processes(engine)[0].kill()
-        with pytest.raises(httpx.TransportError):
-            await response.aread()
-    assert await _ask(engine, 2)
 
 
 async def test_closing_ends_answers_and_processes(engine: LlamaCppEngine) -> None:

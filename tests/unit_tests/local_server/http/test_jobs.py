@@ -108,14 +108,6 @@ def test_a_waiting_job_is_paused_until_it_is_resumed(
     assert statuses == ["paused", "paused", "queued", "queued"]
 
 
-def test_a_job_says_which_one_it_waits_behind(
-    order: Callable[..., Any], client: OpenAI
-) -> None:
-    first, second = order(), order()
-    assert f"The job waits behind job {first.id}" in " ".join(_messages(client, second))
-    assert "waits" not in " ".join(_messages(client, first))
-
-
 @pytest.mark.parametrize(("resume_jobs", "left"), [(True, 3), (False, 2)])
 def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
     make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int

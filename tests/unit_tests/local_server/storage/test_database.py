@@ -108,15 +108,3 @@ def test_a_damaged_database_is_explained(data: DataDirectory) -> None:
     with pytest.raises(DatabaseError, match="not a database") as caught:
         JobStore(data).newest_first()
     assert not is_disk_full(caught.value)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
-def test_the_database_is_private_whatever_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        data = DataDirectory(tmp_path / "data")
-        data.prepare()
-        JobStore(data).create({}, private={}, events=[])
-    finally:
-        os.umask(before)
-    assert data.database.stat().st_mode & 0o777 == 0o600

@@ -300,26 +300,6 @@ def test_a_failed_job_says_why_and_can_be_resumed(
     assert server.error(job_id) is None
 
 
-def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
-    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = make()
-    start: Any = server.queue._start_trainer
-
-    def start_or_fail(job_id: str) -> Any:
-        if job_id == broken:
-            raise OSError
-        return start(job_id)
-
-    monkeypatch.setattr(server.queue, "_start_trainer", start_or_fail)
-    server.let_trainers("succeed")
-    broken = ""
-    broken = server.create()
-    fine = server.create()
-    server.wait_for(fine, "succeeded")
-    assert server.error(broken)["code"] == "server_error"
-
-
 def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
     make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
