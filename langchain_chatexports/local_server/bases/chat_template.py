@@ -20,10 +20,6 @@ from langchain_chatexports.local_server.bases.derived_template import (
 IGNORED = -100
 """The label of a token that carries no loss."""
 
-# A tokenizer takes about 200 bytes of memory per byte of text, so a longer text is
-# counted in chunks first. A chunk border may split tokens.
-_CHUNK_CHARACTERS = 1 << 16
-_MAX_SPLIT_TOKENS = 64
 # The longest token of a chat model is 128 spaces (Llama 3, Qwen 2.5).
 _MAX_TOKEN_CHARACTERS = 256
 _ROLES = {
@@ -171,13 +167,7 @@ class ChatTemplate:
 
         One that is certainly longer than `max_length` tokens is a `TooLongError`.
         """
-        turns = to_template_messages(messages)
-        size = sum(len(turn.text) for turn in turns)
-        if max_length is not None and (
-            len(turns) > max_length or size > max_length * self._token_characters
-        ):
-            raise TooLongError
-        return self._messages(turns)
+        return self._messages(self._turns(messages, max_length))
 
     def prompt_ids(
         self,
@@ -187,7 +177,6 @@ class ChatTemplate:
     ) -> list[int]:
         """Return the token ids of a chat, up to where the assistant's answer begins."""
         chat = self.as_rendered(messages, max_length=max_length)
-        self._check_length(chat, max_length)
         return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
     def label(
@@ -212,9 +201,7 @@ class ChatTemplate:
         max_length: int | None = None,
     ) -> tuple[list[int], list[AnswerSpan]]:
         """Locate all of the assistant's messages in the tokens of a chat."""
-        chat = self.as_rendered(messages, max_length=max_length)
-        self._check_length(chat, max_length)
-        turns = to_template_messages(messages)
+        turns = self._turns(messages, max_length)
         full, spans = self._encode(turns)
         if max_length is not None and len(full) > max_length:
             raise TooLongError
@@ -233,6 +220,17 @@ class ChatTemplate:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
+
+    def _turns(
+        self, messages: Sequence[Mapping[str, Any]], max_length: int | None
+    ) -> list[TemplateMessage]:
+        turns = to_template_messages(messages)
+        size = sum(len(turn.text) for turn in turns)
+        if max_length is not None and (
+            len(turns) > max_length or size > max_length * self._token_characters
+        ):
+            raise TooLongError
+        return turns
 
     def _messages(self, turns: Sequence[TemplateMessage]) -> list[dict[str, str]]:
         return [
@@ -273,19 +271,6 @@ class ChatTemplate:
             kept.append(turn._replace(text=turn.text[: max(room, 1)]))
             room -= len(turn.text)
         return kept, any(turn.is_learned for turn in turns[len(kept) :])
-
-    def _check_length(self, chat: list[dict[str, str]], max_length: int | None) -> None:
-        """Count the tokens of a long chat in chunks."""
-        texts = [message["content"] for message in chat]
-        if max_length is None or sum(map(len, texts)) <= _CHUNK_CHARACTERS:
-            return
-        count = 0
-        for text in texts:
-            for start in range(0, len(text), _CHUNK_CHARACTERS):
-                chunk = text[start : start + _CHUNK_CHARACTERS]
-                count += max(0, len(self._ids(chunk)) - _MAX_SPLIT_TOKENS)
-                if count > max_length:
-                    raise TooLongError
 
     def _ids(self, text: str) -> list[int]:
         tokenizer = self._loaded_tokenizer()

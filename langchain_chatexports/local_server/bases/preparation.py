@@ -128,26 +128,6 @@ def signature_of(directory: Path) -> str:
     return "-".join(str(config.get(key, "")) for key in keys)
 
 
-def check_chat_template(directory: Path) -> None:
-    """Refuse a base without a chat template, before anything is loaded."""
-    header = gguf_header_of(directory)
-    if header is not None and isinstance(
-        header.fields.get("tokenizer.chat_template"), str
-    ):
-        return
-    if (directory / "chat_template.jinja").exists():
-        return
-    for name in ("tokenizer_config.json", "chat_template.json"):
-        path = directory / name
-        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
-            return
-    msg = (
-        f"The base model in {directory} has no chat template. Use an instruction-tuned "
-        "model: its name often ends in -Instruct, -Chat or -it."
-    )
-    raise LocalServerError(msg)
-
-
 def file_key(file: Path) -> str:
     """Return a short text that changes with a file's path, size or time of change."""
     found = file.stat()

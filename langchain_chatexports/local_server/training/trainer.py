@@ -68,11 +68,6 @@ _NICENESS = 5
 _WARMUP_RATIO = 0.05
 _LOCK_SECONDS = 60.0
 _SAVES = 2
-# An adapter, and two moments for each of its numbers.
-_SAVE_FACTOR = 3
-# The model in both forms, and the tokenizer.
-_MODEL_FACTOR = 2
-_TOKENIZER_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -189,7 +184,6 @@ def train(
         stops_early=spec.stops_early,
     )
     trainer = _build_trainer(spec, tokenizer, data, held_out)
-    _check_disk(spec, trainer.model)
     for callback in list(trainer.callback_handler.callbacks):
         # These print.
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
@@ -205,27 +199,6 @@ def train(
     tokenizer.chat_template = template.source
     progress.write_choice(trainer.state, epochs)
     _publish(spec, trainer, data, epochs, examples["training_file"])
-
-
-def _check_disk(spec: TrainingSpec, model: Any) -> None:
-    """Check that the saves and the model will fit on the disk."""
-    adapter = sum(
-        parameter.numel() * parameter.element_size()
-        for parameter in model.parameters()
-        if parameter.requires_grad
-    )
-    # One save more: the oldest is deleted after the newest is written.
-    saves = _SAVE_FACTOR * (_SAVES + 1 + bool(spec.validation_file)) * adapter
-    kept = sum(f.stat().st_size for f in spec.folder.rglob("*") if f.is_file())
-    needed = saves + _MODEL_FACTOR * adapter + _TOKENIZER_BYTES - kept
-    free = shutil.disk_usage(spec.folder).free
-    if free < needed:
-        msg = (
-            f"The training needs {needed / 1e6:,.0f} MB on the disk with the data "
-            f"directory, which has {free / 1e6:,.0f} MB free. Free some space, and "
-            "continue the training."
-        )
-        raise TrainingError(msg, code="disk_full")
 
 
 def _estimate(

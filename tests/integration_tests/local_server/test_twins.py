@@ -19,9 +19,10 @@ from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
     TransformersEngine,
 )
+from tests.integration_tests.local_server.conftest import FAMILIES
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.trainings import run_training, training_spec
-from tests.unit_tests.builders.twins import TWINS, write_twin
+from tests.unit_tests.builders.twins import write_twin
 
 _TURNS = 8
 _ANSWER_TOKENS = 12
@@ -37,7 +38,7 @@ class TrainedTwin(NamedTuple):
     """The base with the adapter, loaded by PEFT alone."""
 
 
-@pytest.fixture(scope="module", params=sorted(TWINS))
+@pytest.fixture(scope="module", params=FAMILIES)
 def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("twin")
     base = write_twin(folder / "base", request.param)

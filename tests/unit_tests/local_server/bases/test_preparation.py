@@ -8,10 +8,10 @@ import pytest
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import preparation
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import (
     base_directory,
-    check_chat_template,
     complete_base,
     signature_of,
 )
@@ -29,7 +29,6 @@ def test_answers_need_no_conversion_and_training_sees_the_same(
     tiny_gguf: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     directory = base_directory(describe_base(tiny_gguf), tmp_path)
-    check_chat_template(directory)
     chat = ChatTokenizer(directory)
     rendered = chat.template.as_rendered(_CHAT)
     assert rendered == [{"role": "user", "content": "Ready? < |im_end|>"}]
@@ -90,5 +89,6 @@ def test_a_file_without_a_chat_template_is_refused(
     file.write_bytes(
         content.replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX")
     )
-    with pytest.raises(LocalServerError):
-        check_chat_template(base_directory(describe_base(file), tmp_path))
+    chat = ChatTokenizer(base_directory(describe_base(file), tmp_path))
+    with pytest.raises(TemplateError, match="has no chat template"):
+        _ = chat.template

@@ -429,21 +429,16 @@ async def test_the_answers_of_a_deleted_adapter_end(
 
 
 async def test_an_adapter_that_llama_cpp_cannot_load_is_left_to_transformers(
-    tuned_engine: LlamaCppEngine, adapters: list[Path], tmp_path: Path
+    make_engine: Callable[..., LlamaCppEngine], adapters: list[Path]
 ) -> None:
-    """Rank-stabilized LoRA, which a GGUF file cannot express."""
-    folder = tmp_path / "other"
-    shutil.copytree(adapters[1], folder)
-    (folder / "adapter.gguf").unlink(missing_ok=True)
-    config = folder / "adapter_config.json"
-    text = config.read_text("utf-8").replace(
-        '"use_rslora": false', '"use_rslora": true'
-    )
-    config.write_text(text, "utf-8")
+    def refuse(_: Path) -> Path:
+        raise NoGGUFError
+
+    engine = make_engine(adapter_file=refuse)
     with pytest.raises(UnsuitableModelError):
-        await _ask(tuned_engine, 8, folder)
-    assert not tuned_engine._children
-    assert await _ask(tuned_engine, 2)
+        await _ask(engine, 8, adapters[0])
+    assert not engine._children
+    assert await _ask(engine, 2)
 
 
 async def test_the_least_recently_used_child_ends(

@@ -145,14 +145,9 @@ def test_a_job_is_cancelled_once_and_then_neither_paused_nor_resumed(
     jobs = client.fine_tuning.jobs
     job = jobs.cancel(order().id)
     assert (job.status, bool(job.finished_at)) == ("cancelled", True)
-    for request, change in (
-        (jobs.cancel, "cancelled"),
-        (jobs.pause, "paused"),
-        (jobs.resume, "resumed"),
-    ):
-        said = f"cancelled and cannot be {change}"
-        with pytest.raises(openai.BadRequestError, match=said):
-            request(job.id)
+    for change in (jobs.cancel, jobs.pause, jobs.resume):
+        with pytest.raises(openai.BadRequestError, match="The job is cancelled"):
+            change(job.id)
 
 
 def test_what_is_not_learned_is_a_warning(

@@ -41,9 +41,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
-from langchain_chatexports.local_server.training.trainer import (
-    TrainingError,
-)
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.trainings import (
@@ -389,18 +386,6 @@ def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
     large = {path.name for path in files if path.stat().st_size > 50_000}
     assert large == {"adapter_model.safetensors"}
     assert all(path.parent == tmp_path / "model" for path in files)
-
-
-def test_a_training_that_does_not_fit_on_the_disk_does_not_start(
-    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    order = training_spec(tmp_path, tiny_base)
-    with pytest.raises(TrainingError, match=r"needs \d+ MB .* 1 MB free") as caught:
-        run_training(order)
-    assert caught.value.code == "disk_full"
-    assert not any("step" in event["data"] for event in events_of(order))
 
 
 def test_a_disk_that_was_full_at_the_end_costs_no_steps(
