@@ -80,7 +80,8 @@ def call_in_child(
     if is_late.is_set():
         msg = f"it takes more than {timeout:g} seconds"
         raise ChildError(msg)
-    raise ChildError(answer.get("error") or f"its process ended with {code}")
+    ended = f"its process ended with {code}; memory may not be enough"
+    raise ChildError(answer.get("error") or ended)
 
 
 def report(value: Any) -> None:

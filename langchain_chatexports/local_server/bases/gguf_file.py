@@ -88,7 +88,7 @@ def gguf_of_base(
     why there is none from which llama.cpp answers as transformers does.
     """
     if find_spec(_ENGINE) is None:
-        msg = f"{_ENGINE} is not installed"
+        msg = f"{_ENGINE} is not installed, which has wheels for most systems"
         raise NoGGUFError(msg)
     cache = (cache_dir or user_cache_dir()) / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,7 +18,6 @@ from langchain_chatexports.local_server.bases.chat_template import (
     MessageError,
     TooLongError,
 )
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.engines.llama_cpp import (
     EngineEndedError,
     LlamaCppEngine,
@@ -84,10 +83,10 @@ async def complete_chat(
     _check_request(body)
     chunks = _answer(service, body, model)
     first = await _unless_disconnected(request, _first_of(chunks))
-    if first is None:
-        return Response(status_code=499)
-    if not body.stream:
-        return Response(first, media_type="application/json")
+    if first is None or not body.stream:
+        await chunks.aclose()
+        status = 499 if first is None else _OK
+        return Response(first, status, media_type="application/json")
 
     async def stream() -> AsyncIterator[bytes]:
         async with aclosing(chunks):
@@ -112,14 +111,16 @@ async def _answer(
     try:
         if engine is not None:
             with suppress(UnsuitableModelError):
-                async for chunk in _hand_on(service, engine, body, model):
-                    has_begun = True
-                    yield chunk
+                async with aclosing(_hand_on(service, engine, body, model)) as chunks:
+                    async for chunk in chunks:
+                        has_begun = True
+                        yield chunk
                 return
         _check_plain(service, body)
-        async for chunk in _generate(service, body, model):
-            has_begun = True
-            yield chunk
+        async with aclosing(_generate(service, body, model)) as chunks:
+            async for chunk in chunks:
+                has_begun = True
+                yield chunk
     except ApiError:
         raise
     except Exception as error:
@@ -374,7 +375,7 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
 
     try:
         scores = await asyncio.wrap_future(service.scorer.run(task))
-    except (MessageError, TemplateError) as error:
+    except MessageError as error:
         msg = f"The messages cannot be scored: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
     except Exception as error:
@@ -493,7 +494,7 @@ def _engine_failure(error: BaseException) -> ApiError:
     if isinstance(error, FileNotFoundError):
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")
-    if isinstance(error, (TemplateError, LocalServerError)):
+    if isinstance(error, LocalServerError):
         msg = f"The base model cannot be used: {error}"
     elif isinstance(error, MemoryError) or "memory" in str(error).lower():
         msg = "There was not enough memory for this answer."

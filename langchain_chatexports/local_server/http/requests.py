@@ -184,9 +184,8 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     if param is None or errors[0]["type"] == "json_invalid":
         msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
-    # Each member of a union reports its own errors: show the one that matched furthest.
-    same = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]]
-    best = max(same, key=_match_depth)
+    # Each member of a union reports its own errors, the most general one first.
+    best = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]][-1]
     path = ".".join(_path(best))
     msg = f"Invalid value for '{path}': {best['msg']}."
     if best["type"] == "extra_forbidden":
@@ -194,11 +193,6 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     elif {param, path} & _UNSUPPORTED:
         msg += " The local server does not support this."
     return ApiError(msg, code="invalid_value", param=param)
-
-
-def _match_depth(error: Mapping[str, Any]) -> tuple[int, bool]:
-    is_of_value = not error["type"].endswith(("_type", "literal_error", "missing"))
-    return len(_path(error)), is_of_value
 
 
 def _path(error: Mapping[str, Any]) -> list[str]:

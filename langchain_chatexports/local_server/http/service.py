@@ -14,7 +14,6 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.preparation import signature_of
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
@@ -303,9 +302,8 @@ class LocalService:
 
     def _max_example_length(self) -> int:
         try:
-            self.tokenizer.template  # noqa: B018 - derives it.
             check_trainable(self._directory)
-        except (TemplateError, LocalServerError) as error:
+        except LocalServerError as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
         return min(_MAX_EXAMPLE_TOKENS, self.tokenizer.context)

@@ -37,7 +37,6 @@ from langchain_chatexports.local_server.storage.database import (
     is_disk_full,
 )
 from langchain_chatexports.local_server.storage.files import (
-    JsonLinesError,
     read_examples,
 )
 from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
@@ -171,7 +170,8 @@ def train(
     tokenizer, _ = load_tokenizer(Path(spec.base_directory))
     template = ChatTemplate(tokenizer)
     labeled = {
-        param: _label(spec, template, read, param) for param, read in examples.items()
+        param: label_examples(read, template, max_length=spec.max_length)
+        for param, read in examples.items()
     }
     data, held_out = labeled["training_file"], labeled.get("validation_file")
     saved = last_saved(spec.folder)
@@ -231,21 +231,6 @@ def _read(path: str, param: str) -> list[dict[str, Any]]:
     except FileNotFoundError as error:
         msg = f"The {param.replace('_', ' ')} was deleted before the job could use it."
         raise TrainingError(msg, code="file_deleted", param=param) from error
-    except JsonLinesError as error:
-        raise TrainingError(str(error), code="invalid_file", param=param) from error
-
-
-def _label(
-    spec: TrainingSpec,
-    template: ChatTemplate,
-    examples: list[dict[str, Any]],
-    param: str,
-) -> LabeledDataset:
-    dataset = label_examples(examples, template, max_length=spec.max_length)
-    if not dataset.examples:
-        msg = f"The {param.replace('_', ' ')} contains nothing that can be learned."
-        raise TrainingError(msg, code="invalid_file", param=param)
-    return dataset
 
 
 def _precision(spec: TrainingSpec, device: str) -> str:

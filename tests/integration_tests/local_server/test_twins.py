@@ -81,7 +81,7 @@ def _ask(twin: TrainedTwin, prompt: list[int], adapter: Path | None) -> str:
     twin.engine.submit(request, pieces.put)
     text = ""
     while True:
-        piece = pieces.get(timeout=120)
+        piece = pieces.get(timeout=300)
         if piece.error is not None:
             raise piece.error
         text += str(piece.text)

@@ -35,7 +35,7 @@ def fail(kind: str) -> None:
         raise LocalServerError(kind)
     if kind == "killed":
         os.abort()
-    time.sleep(60 if kind == "late" else 0)
+    time.sleep(600 if kind == "late" else 0)
     raise ValueError(kind)
 
 
@@ -67,4 +67,4 @@ def test_a_child_ends_with_the_process_that_started_it() -> None:
         assert child.stdin is not None
         child.stdin.write(task.encode("ascii"))
         child.stdin.close()
-        assert child.wait(50) == 1
+        assert child.wait(300) == 1

@@ -58,7 +58,7 @@ def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
 
 
 def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)

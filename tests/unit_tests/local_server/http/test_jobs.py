@@ -21,7 +21,6 @@ from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
 
 
@@ -242,24 +241,6 @@ def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
         assert http.get(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
     for part in ("cancel", "pause", "resume"):
         assert http.post(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
-
-
-def test_a_base_whose_template_cannot_be_labelled_is_refused(
-    make_service: Callable[..., Any], tiny_base: Path, tmp_path: Path
-) -> None:
-    base = tmp_path / "thinking"
-    base.mkdir()
-    for file in tiny_base.iterdir():
-        (base / file.name).write_bytes(file.read_bytes())
-    make_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)
-    service = make_service(tmp_path / "data", base=base)
-    service.queue.start = lambda: None
-    with asking(service) as http:
-        client = openai_client(http)
-        with pytest.raises(openai.BadRequestError, match="each message of a chat once"):
-            client.fine_tuning.jobs.create(
-                model="tiny", training_file=_upload(client, dialogues())
-            )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")

@@ -41,7 +41,7 @@ _BODIES: dict[str, dict[str, object]] = {
         (
             "chat/completions",
             {"messages": [{"role": "user", "content": [{"type": "x"}]}]},
-            "Invalid value for 'messages.0.content.0.type': Input should be 'text'.",
+            "Invalid value for 'messages.0.content.0.text': Field required.",
         ),
         (
             "chat/completions",

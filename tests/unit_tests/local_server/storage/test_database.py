@@ -43,7 +43,7 @@ def test_two_processes_write_events_and_none_is_lost(data: DataDirectory) -> Non
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
     assert len(jobs.events(job_id)) == before + 2 * _EVENTS
     assert jobs.last_metrics(job_id) == {"step": _EVENTS}
 
@@ -60,7 +60,7 @@ def test_a_process_killed_in_a_transaction_changes_nothing(data: DataDirectory) 
     context = multiprocessing.get_context("spawn")
     writer = context.Process(target=_die_in_a_transaction, args=(str(data.root),))
     writer.start()
-    writer.join(60)
+    writer.join(300)
     assert (jobs.get(job_id) or {})["status"] == "queued"
     assert jobs.update(job_id, only_from=("queued",), status="running")
 

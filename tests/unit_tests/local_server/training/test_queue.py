@@ -28,7 +28,7 @@ from langchain_chatexports.local_server.storage.data_directory import write_json
 spec = json.loads(sys.stdin.readline())
 folder = pathlib.Path(spec["data_dir"], "jobs", spec["job_id"])
 lock = ProcessLock(folder / "trainer.lock")
-assert lock.acquire(timeout=60)
+assert lock.acquire(timeout=300)
 root = pathlib.Path(spec["data_dir"]).parent
 def save():
     name = f"saves/checkpoint-{len(list(folder.glob('saves/*'))) + 1}"
@@ -135,7 +135,7 @@ def make(
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -345,7 +345,7 @@ def test_a_deleted_model_is_gone_with_its_job_and_text(
         assert _ask(client, name)
         assert client.models.delete(name).deleted
         assert service.files.get(job.training_file) is None
-        in_memory = service.scorer.run(lambda model: model._adapter).result(30)
+        in_memory = service.scorer.run(lambda model: model._adapter).result(300)
         assert in_memory is None
         with pytest.raises(openai.NotFoundError):
             _ask(client, name)
