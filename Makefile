@@ -91,10 +91,9 @@ release_tests: $(VENV)/.stamp  ## Before a release: kills, loads, other families
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		-m release $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
-kill_tests: $(VENV)/.stamp  ## Of them the kills: server and trainer KILLS= times (100) each.
+kill_tests: $(VENV)/.stamp  ## Of them the kills: servers, half of them with their trainer, KILLS= times (100).
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
-		-m release tests/integration_tests/local_server/test_kills.py \
-		tests/integration_tests/local_server/test_kill_points.py $(PYTEST_ARGS)
+		-m release tests/integration_tests/local_server/test_kills.py $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.stamp  ## Speed and memory, up to a million messages; ratios within one run.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks

@@ -104,6 +104,7 @@ def train_ours(base: Path, file: Path) -> None:
     )
     from langchain_chatexports.local_server.storage.files import read_examples
     from langchain_chatexports.local_server.training import trainer as training
+    from langchain_chatexports.local_server.training.labels import label_examples
 
     order = training.TrainingSpec(
         data_dir=str(file.parent),
@@ -125,9 +126,9 @@ def train_ours(base: Path, file: Path) -> None:
     )
     order.folder.mkdir(parents=True)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    data = training._label(  # noqa: SLF001 - what a job does between reading and saving.
-        order, ChatTemplate(tokenizer), list(read_examples(file)), "training_file"
-    )
+    template = ChatTemplate(tokenizer)
+    data = label_examples(read_examples(file), template, max_length=order.max_length)
+    # What a job does between reading and saving.
     measure(training._build_trainer(order, tokenizer, data, None))  # noqa: SLF001
 
 

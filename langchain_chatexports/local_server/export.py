@@ -1,16 +1,13 @@
 """Export of a tuned model to other programs: merged into its base, or as GGUF."""
 
-import json
 import os
 import secrets
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
 from langchain_chatexports.local_server.bases.description import describe_base
@@ -25,10 +22,9 @@ from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
-    child_command,
-    child_environment,
+    ChildError,
+    call_in_child,
     default_threads,
-    json_object,
 )
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.models import TunedModel, list_models
@@ -112,44 +108,22 @@ def export_in_child(
     For programs that continue afterwards: its memory is free again.
     """
     check_extra()
-    task = {
-        "name": name,
-        "target": str(target),
-        "data_dir": None if data_dir is None else str(data_dir),
-        "gguf": gguf,
-    }
-    finished = subprocess.run(  # noqa: S603 - our own interpreter and module.
-        child_command(__name__),
-        input=json.dumps(task).encode("ascii"),
-        capture_output=True,
-        check=False,
-        env=child_environment(threads=default_threads(), offline=False),
-    )
-    # Libraries may print more lines.
-    lines = map(json_object, reversed(finished.stdout.splitlines()))
-    result = next(filter(None, lines), {})
-    if "directory" in result:
-        return Path(str(result["directory"]))
-    msg = str(
-        result.get("error")
-        or f"The export ended with {finished.returncode}: memory may not be enough."
-    )
-    raise LocalServerError(msg)
-
-
-def main() -> None:
-    """Write the model that is named on standard input."""
-    os.umask(0o077)
-    task = json.loads(sys.stdin.buffer.read())
-    name, target = task.pop("name"), task.pop("target")
+    place = None if data_dir is None else str(data_dir)
     try:
-        result = {"directory": str(export_model(name, target, **task))}
-    except ChatExportError as error:
-        result = {"error": str(error)}
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        result = {"error": f"{target} cannot be written: {reason}."}
-    sys.stdout.write(f"\n{json.dumps(result)}\n")
+        written = call_in_child(
+            _export,
+            *(name, str(target), place, gguf),
+            threads=default_threads(),
+            offline=False,
+        )
+    except ChildError as error:
+        raise LocalServerError(str(error)) from error
+    return Path(written)
+
+
+def _export(name: str, target: str, data_dir: str | None, gguf: bool) -> str:
+    os.umask(0o077)
+    return str(export_model(name, target, data_dir=data_dir, gguf=gguf))
 
 
 def how_to_run(folder: Path, *, gguf: bool) -> list[str]:

@@ -25,6 +25,7 @@ from langchain_chatexports.local_server.processes import (
     default_threads,
     detached_flags,
     json_object,
+    send_line,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -259,11 +260,7 @@ class LocalServer:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise RuntimeError  # pragma: no cover - just made.
-        try:
-            process.stdin.write(settings.encode("ascii") + b"\n")
-            process.stdin.flush()
-        except OSError:
-            logger.debug("The server stopped before it read its settings")
+        send_line(process, settings)
         is_late = threading.Event()
 
         def end() -> None:

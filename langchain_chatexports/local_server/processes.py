@@ -1,15 +1,20 @@
-"""Child processes: their commands and environments.
+"""Child processes: their commands and environments, and calls in one.
 
 Settings are passed over standard input, because every process of the machine can read
 arguments.
 """
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 # `-m` and a script's path would put a directory first on sys.path whose files, such as
 # `queue.py`, hide the standard library's.
@@ -21,6 +26,111 @@ _START = (
 
 # A trainer needs none of the user's keys.
 _SECRET_WORDS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+_PACKAGE = __name__.partition(".")[0]
+_MAX_SENTENCE = 300
+
+
+class ChildError(Exception):
+    """A call in a child process failed; the text says why."""
+
+
+def call_in_child(
+    function: Callable[..., Any],
+    *arguments: Any,
+    threads: int = 1,
+    offline: bool = True,
+    timeout: float | None = None,
+    on_report: Callable[[Any], None] | None = None,
+) -> Any:
+    """Call one of this package's functions in a child process.
+
+    Its memory is free afterwards, and it ends with this process. Arguments, result and
+    what the function passes to `report` are of JSON's types.
+    """
+    task = [function.__module__, function.__name__, arguments]
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
+        child_command(__name__),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(threads=threads, offline=offline),
+    ) as child:
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            child.kill()
+
+        timer = threading.Timer(timeout or threading.TIMEOUT_MAX, end)
+        timer.daemon = True
+        timer.start()
+        answer: dict[str, Any] = {}
+        try:
+            send_line(child, json.dumps(task))
+            for line in child.stdout or ():
+                answer = json_object(line)
+                if "report" in answer and on_report is not None:
+                    on_report(answer["report"])
+            code = child.wait()
+        finally:
+            timer.cancel()
+            child.kill()
+    if "result" in answer:
+        return answer["result"]
+    if is_late.is_set():
+        msg = f"it takes more than {timeout:g} seconds"
+        raise ChildError(msg)
+    ended = f"its process ended with {code}; memory may not be enough"
+    raise ChildError(answer.get("error") or ended)
+
+
+def report(value: Any) -> None:
+    """Send a value to the process that called this one."""
+    _answer({"report": value})
+
+
+def main() -> None:
+    """Call the function that is named on standard input."""
+    global _output  # noqa: PLW0603 - of `report`, which any function may call.
+    _output = take_output()
+    module, function, arguments = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _answer({"result": getattr(import_module(module), function)(*arguments)})
+    except Exception as error:  # noqa: BLE001 - raised in the parent process.
+        _answer({"error": _explain(error)})
+    # Not by returning: the thread reads standard input, and would hold it.
+    os._exit(0)
+
+
+def take_output() -> BinaryIO:
+    """Return the standard output, and discard what libraries print."""
+    sys.stdout.flush()
+    output = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    return output
+
+
+def limit_memory(more_bytes: int) -> None:
+    """Let this process fail if it takes so much more memory; only Linux counts it."""
+    if sys.platform == "linux":
+        import resource
+
+        import psutil
+
+        most = psutil.Process().memory_info().vms + more_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def send_line(child: "subprocess.Popen[bytes]", line: str) -> None:
+    """Write a line to a child; if it has ended already, its exit code says why."""
+    with suppress(OSError, ValueError):
+        if child.stdin is not None:
+            child.stdin.write(line.encode("ascii") + b"\n")
+            child.stdin.flush()
 
 
 def child_command(module: str) -> list[str]:
@@ -89,3 +199,26 @@ def detached_flags() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+_output: BinaryIO | None = None
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    if _output is not None:
+        _output.write(json.dumps(answer).encode("ascii") + b"\n")
+        _output.flush()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _explain(error: Exception) -> str:
+    if type(error).__module__.startswith(f"{_PACKAGE}."):
+        return str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return "the disk is full."
+    sentence = (str(error).splitlines() or [""])[0][:_MAX_SENTENCE]
+    return f"{type(error).__name__}: {sentence}"

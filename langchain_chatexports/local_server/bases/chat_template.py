@@ -16,20 +16,32 @@ from langchain_chatexports.local_server.bases.derived_template import (
     TemplateError,
     derive_template,
 )
-from langchain_chatexports.local_server.bases.template_messages import (
-    TemplateMessage,
-    to_template_messages,
-)
 
 IGNORED = -100
 """The label of a token that carries no loss."""
 
-# A tokenizer takes about 200 bytes of memory per byte of text, so a longer text is
-# counted in chunks first. A chunk border may split tokens.
-_CHUNK_CHARACTERS = 1 << 16
-_MAX_SPLIT_TOKENS = 64
 # The longest token of a chat model is 128 spaces (Llama 3, Qwen 2.5).
 _MAX_TOKEN_CHARACTERS = 256
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+
+
+class MessageError(ValueError):
+    """A message that a text model cannot read; the error contains no message text."""
+
+
+class TemplateMessage(NamedTuple):
+    """The role and text of a message, and whether it is learned."""
+
+    role: str
+    text: str
+    is_learned: bool
+    number: int = 0
+    """Its index in the chat, from 0."""
 
 
 class TooLongError(ValueError):
@@ -155,13 +167,7 @@ class ChatTemplate:
 
         One that is certainly longer than `max_length` tokens is a `TooLongError`.
         """
-        turns = to_template_messages(messages)
-        size = sum(len(turn.text) for turn in turns)
-        if max_length is not None and (
-            len(turns) > max_length or size > max_length * self._token_characters
-        ):
-            raise TooLongError
-        return self._messages(turns)
+        return self._messages(self._turns(messages, max_length))
 
     def prompt_ids(
         self,
@@ -171,7 +177,6 @@ class ChatTemplate:
     ) -> list[int]:
         """Return the token ids of a chat, up to where the assistant's answer begins."""
         chat = self.as_rendered(messages, max_length=max_length)
-        self._check_length(chat, max_length)
         return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
     def label(
@@ -196,9 +201,7 @@ class ChatTemplate:
         max_length: int | None = None,
     ) -> tuple[list[int], list[AnswerSpan]]:
         """Locate all of the assistant's messages in the tokens of a chat."""
-        chat = self.as_rendered(messages, max_length=max_length)
-        self._check_length(chat, max_length)
-        turns = to_template_messages(messages)
+        turns = self._turns(messages, max_length)
         full, spans = self._encode(turns)
         if max_length is not None and len(full) > max_length:
             raise TooLongError
@@ -217,6 +220,17 @@ class ChatTemplate:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
+
+    def _turns(
+        self, messages: Sequence[Mapping[str, Any]], max_length: int | None
+    ) -> list[TemplateMessage]:
+        turns = to_template_messages(messages)
+        size = sum(len(turn.text) for turn in turns)
+        if max_length is not None and (
+            len(turns) > max_length or size > max_length * self._token_characters
+        ):
+            raise TooLongError
+        return turns
 
     def _messages(self, turns: Sequence[TemplateMessage]) -> list[dict[str, str]]:
         return [
@@ -258,22 +272,52 @@ class ChatTemplate:
             room -= len(turn.text)
         return kept, any(turn.is_learned for turn in turns[len(kept) :])
 
-    def _check_length(self, chat: list[dict[str, str]], max_length: int | None) -> None:
-        """Count the tokens of a long chat in chunks."""
-        texts = [message["content"] for message in chat]
-        if max_length is None or sum(map(len, texts)) <= _CHUNK_CHARACTERS:
-            return
-        count = 0
-        for text in texts:
-            for start in range(0, len(text), _CHUNK_CHARACTERS):
-                chunk = text[start : start + _CHUNK_CHARACTERS]
-                count += max(0, len(self._ids(chunk)) - _MAX_SPLIT_TOKENS)
-                if count > max_length:
-                    raise TooLongError
-
     def _ids(self, text: str) -> list[int]:
         tokenizer = self._loaded_tokenizer()
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _loaded_tokenizer(self) -> Any:
         return self._tokenizer() if self._loads_tokenizer else self._tokenizer
+
+
+def to_template_messages(
+    messages: Sequence[Mapping[str, Any]],
+) -> list[TemplateMessage]:
+    """Reduce OpenAI's messages to roles and text.
+
+    `developer` counts as `system`, `weight` 0 as not learned, and a refusal as its
+    text. Several system messages at the start become one.
+    """
+    reduced: list[TemplateMessage] = []
+    for index, message in enumerate(messages):
+        role = _ROLES.get(str(message.get("role")))
+        if role is None or message.get("tool_calls") or message.get("function_call"):
+            msg = f"message {index}: the local server reads text only, no tool calls"
+            raise MessageError(msg)
+        content = message.get("content")
+        if not content and message.get("refusal"):
+            content = message["refusal"]
+        text = _text_of(content, index)
+        is_learned = role == "assistant" and message.get("weight", 1) != 0
+        if role == "system" and len(reduced) == 1 and reduced[0].role == "system":
+            reduced[0] = reduced[0]._replace(text=f"{reduced[0].text}\n\n{text}")
+        else:
+            reduced.append(TemplateMessage(role, text, is_learned, index))
+    return reduced
+
+
+def _text_of(content: Any, index: int) -> str:
+    if isinstance(content, str):
+        # Tokenizers refuse a lone surrogate.
+        return content.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(content, list) and content:
+        parts = [
+            part.get("text", part.get("refusal"))
+            for part in content
+            if isinstance(part, Mapping)
+        ]
+        texts = [text for text in parts if isinstance(text, str)]
+        if len(texts) == len(content):
+            return "".join(_text_of(text, index) for text in texts)
+    msg = f"message {index}: the content is not text"
+    raise MessageError(msg)

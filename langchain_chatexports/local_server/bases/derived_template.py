@@ -11,17 +11,15 @@ from files and modules, in a child process with limited time and memory, once.
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
 from langchain_chatexports.local_server.processes import (
-    child_command,
-    child_environment,
-    json_object,
+    ChildError,
+    call_in_child,
+    limit_memory,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
@@ -168,7 +166,8 @@ def derive_template(
     A `TemplateError` says why the prompt of a longer chat cannot be built so.
     """
     specials = {name: str(token) for name, token in special_tokens.items()}
-    task = json.dumps([_FORM, source, specials, list(control_tokens)])
+    given = (source, specials, list(control_tokens))
+    task = json.dumps([_FORM, *given])
     if len(task) > _MAX_BYTES:
         msg = "the base model's chat template has more than a million characters"
         raise TemplateError(msg)
@@ -176,7 +175,11 @@ def derive_template(
     kept = folder / f"{hashlib.sha256(task.encode('ascii')).hexdigest()[:32]}.json"
     found = read_json(kept)
     if found is None:
-        found = _derive_in_child(task)
+        try:
+            found = dict(call_in_child(_derive, *given, timeout=_MAX_SECONDS))
+        except ChildError as error:
+            msg = f"the base model's chat template cannot be used: {error}"
+            raise TemplateError(msg) from error
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(kept, found)
     if "error" in found:
@@ -184,54 +187,17 @@ def derive_template(
     return DerivedTemplate(**found)
 
 
-def _derive_in_child(task: str) -> dict[str, Any]:
-    try:
-        finished = subprocess.run(  # noqa: S603 - our own interpreter and module.
-            child_command(__name__),
-            input=task.encode("ascii"),
-            capture_output=True,
-            check=False,
-            timeout=_MAX_SECONDS,
-            env=child_environment(threads=1, offline=True),
-        )
-    except subprocess.TimeoutExpired as error:
-        msg = f"the base model's chat template takes more than {_MAX_SECONDS:g} seconds"
-        raise TemplateError(msg) from error
-    # Libraries may print more lines.
-    lines = map(json_object, reversed(finished.stdout.splitlines()))
-    found = next(filter(None, lines), None)
-    if found is None:
-        msg = (
-            "the base model's chat template cannot be read "
-            f"(its process ended with {finished.returncode})"
-        )
-        raise TemplateError(msg)
-    return found
-
-
-def main() -> None:
-    """Derive the template on standard input."""
-    _, source, special_tokens, control_tokens = json.loads(sys.stdin.buffer.read())
-    _limit_memory()
-    try:
-        found = asdict(derive_in_process(source, special_tokens, control_tokens))
-    except TemplateError as error:
-        found = {"error": str(error)}
-    sys.stdout.write(f"\n{json.dumps(found)}\n")
-
-
-def _limit_memory() -> None:
-    """Let a template that takes much memory fail; only Linux counts it."""
+def _derive(
+    source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
+) -> dict[str, Any]:
     # It is imported before memory is limited.
     from transformers.utils import chat_template_utils  # noqa: F401
 
-    if sys.platform == "linux":
-        import resource
-
-        import psutil
-
-        most = psutil.Process().memory_info().vms + _MORE_MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit_memory(_MORE_MEMORY_BYTES)
+    try:
+        return asdict(derive_in_process(source, special_tokens, control_tokens))
+    except TemplateError as error:
+        return {"error": str(error)}
 
 
 def derive_in_process(

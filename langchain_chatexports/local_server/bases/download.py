@@ -1,16 +1,9 @@
-"""Downloads from the hub, in a child process that says how far it is.
-
-The child reads its task as JSON from standard input, and prints a line of JSON for each
-step, and at the end.
-"""
+"""Downloads from the hub, in a child process that reports its progress."""
 
 import errno
-import json
 import logging
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +11,9 @@ from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.processes import (
-    child_command,
-    child_environment,
-    json_object,
+    ChildError,
+    call_in_child,
+    report,
 )
 from langchain_chatexports.local_server.storage.data_directory import read_json
 
@@ -99,32 +92,18 @@ def download_files(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Return the folder with a hub model's files that match patterns."""
-    report = on_progress or _log_progress(hub_id)
-    result: dict[str, Any] = {}
-    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
-        child_command("langchain_chatexports.local_server.bases.download"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=child_environment(threads=1, offline=False),
-    ) as child:
-        try:
-            if child.stdin is None or child.stdout is None:  # pragma: no cover - pipes.
-                raise RuntimeError
-            task = {"hub_id": hub_id, "patterns": list(patterns)}
-            child.stdin.write(json.dumps(task).encode("ascii"))
-            child.stdin.close()
-            for line in child.stdout:
-                result = json_object(line) or result
-                if "total" in result:
-                    report(int(result["done"]), int(result["total"]))
-        finally:
-            child.kill()
-    if "folder" in result:
-        return Path(result["folder"])
-    reason = result.get("error", f"its download ended with status {child.returncode}")
-    msg = f"The base model {hub_id} cannot be used: {reason}"
-    raise LocalServerError(msg)
+    shown = on_progress or _log_progress(hub_id)
+    try:
+        folder = call_in_child(
+            _download,
+            *(hub_id, list(patterns)),
+            offline=False,
+            on_report=lambda sizes: shown(*sizes),
+        )
+    except ChildError as error:
+        msg = f"The base model {hub_id} cannot be used: {error}"
+        raise LocalServerError(msg) from error
+    return Path(folder)
 
 
 def download_gguf(
@@ -155,19 +134,14 @@ def download_gguf(
     return None
 
 
-def main() -> None:
-    """Download what the task on standard input says."""
-    task = json.loads(sys.stdin.buffer.read())
-    try:
-        result = {"folder": str(_download(task["hub_id"], task["patterns"]))}
-    except ImportError as error:
-        result = {"error": f"{error}. Install the extra 'local'."}
-    except Exception as error:  # noqa: BLE001 - reported to the parent process.
-        result = {"error": _explain(error, task["hub_id"])}
-    _print(result)
-
-
 def _download(hub_id: str, patterns: list[str]) -> str:
+    try:
+        return _fetch(hub_id, patterns)
+    except Exception as error:
+        raise LocalServerError(_explain(error, hub_id)) from error
+
+
+def _fetch(hub_id: str, patterns: list[str]) -> str:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.utils.tqdm import tqdm
 
@@ -194,12 +168,12 @@ def _download(hub_id: str, patterns: list[str]) -> str:
             now = time.monotonic()
             if self._counts_bytes and now > Bar._reported_at + _SECONDS_BETWEEN_REPORTS:
                 Bar._reported_at = now
-                _print({"done": min(self._done, total), "total": total})
+                report((min(self._done, total), total))
             return bool(super().update(n))
 
-    _print({"done": total - missing, "total": total})
+    report((total - missing, total))
     folder = snapshot_download(hub_id, allow_patterns=patterns, tqdm_class=Bar)
-    _print({"done": total, "total": total})
+    report((total, total))
     return folder
 
 
@@ -265,8 +239,3 @@ def _log_progress(hub_id: str) -> Callable[[int, int], None]:
             )
 
     return log
-
-
-def _print(report: dict[str, Any]) -> None:
-    sys.stdout.write(f"{json.dumps(report)}\n")
-    sys.stdout.flush()

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    MessageError,
+)
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     Matrix,
@@ -26,13 +29,12 @@ from langchain_chatexports.local_server.bases.llama_cpp_server import (
     open_server,
     transport_options,
 )
-from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import (
     adapted_layers,
     load_base,
 )
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
 
 if TYPE_CHECKING:
     import httpx

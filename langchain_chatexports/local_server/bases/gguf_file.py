@@ -1,6 +1,7 @@
 """The GGUF file of a base, which llama.cpp answers from."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,15 +25,17 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFFileError,
     GGUFHeader,
     read_header,
+    rewrite,
 )
 from langchain_chatexports.local_server.bases.preparation import (
     CONVERSION_WAIT_SECONDS,
     complete_base,
     file_key,
-    run_conversion,
 )
+from langchain_chatexports.local_server.processes import ChildError, call_in_child
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
+    replace,
     user_cache_dir,
     write_json,
 )
@@ -85,7 +88,7 @@ def gguf_of_base(
     why there is none from which llama.cpp answers as transformers does.
     """
     if find_spec(_ENGINE) is None:
-        msg = f"{_ENGINE} is not installed"
+        msg = f"{_ENGINE} is not installed, which has wheels for most systems"
         raise NoGGUFError(msg)
     cache = (cache_dir or user_cache_dir()) / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,8 +107,7 @@ def gguf_of_base(
             source = file
             file = cache / f"{file.stem}-{file_key(file)}-q8_0.gguf"
             if not file.exists():
-                task = {"source": str(source), "target": str(file)}
-                run_conversion({"kind": "rewrite", **task})
+                _in_child(_rewrite, source, file)
     find_matrices = partial(_checked_matrices, file, directory, kept)
     if description.kind == "directory":
         find_matrices()
@@ -126,15 +128,41 @@ def _checked_matrices(file: Path, directory: Path, kept: Path) -> dict[str, Matr
                 complete_base(directory, weights=True)
             except LocalServerError as error:
                 raise NoGGUFError(str(error)) from error
-            new = kept.with_suffix(".new")
-            task = {"source": str(file), "directory": str(directory)}
-            run_conversion({"kind": "check", "target": str(new), **task})
-            verdict = {**current, **(read_json(new) or {})}
+            verdict = {**current, **_in_child(_check, file, directory)}
             write_json(kept, verdict)
-            new.unlink()
     if "error" in verdict:
         raise NoGGUFError(verdict["error"])
     return {name: Matrix(*found) for name, found in verdict["matrices"].items()}
+
+
+def _in_child(function: Callable[..., Any], *paths: Path) -> Any:
+    """Run a task in a child process: some damage makes llama.cpp end its own."""
+    try:
+        return call_in_child(function, *map(str, paths), threads=os.cpu_count() or 1)
+    except ChildError as error:
+        raise NoGGUFError(str(error)) from error
+
+
+def _check(file: str, directory: str) -> dict[str, Any]:
+    from langchain_chatexports.local_server.bases.gguf_check import check_gguf
+
+    try:
+        return {"matrices": check_gguf(Path(file), Path(directory))}
+    except NoGGUFError as error:
+        return {"error": str(error)}
+
+
+def _rewrite(source: str, target: str) -> None:
+    """Write a `.gguf` file again, with its quantized matrices in 8 bits."""
+    written = Path(target)
+    beside = written.with_name(f".{written.name}.new")
+    beside.unlink(missing_ok=True)
+    beside.touch(mode=0o600)
+    try:
+        rewrite(read_header(Path(source)), beside)
+        replace(beside, written)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _file_of(description: BaseDescription, directory: Path, kept: Path) -> Path:

@@ -7,10 +7,10 @@ free afterwards.
 """
 
 import hashlib
-import json
 import os
-import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
@@ -24,20 +24,16 @@ from langchain_chatexports.local_server.bases.download import (
     download_model,
     missing_parts,
 )
-from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_header import (
     STRING,
     GGUFFileError,
     GGUFHeader,
     read_header,
 )
-from langchain_chatexports.local_server.processes import (
-    child_command,
-    child_environment,
-    json_object,
-)
+from langchain_chatexports.local_server.processes import ChildError, call_in_child
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
+    replace,
     user_cache_dir,
     write_json,
 )
@@ -49,6 +45,12 @@ CONVERSION_WAIT_SECONDS = 900.0
 _FORM = 3
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
+# The expressions of Qwen2 and Llama 3 differ in how many digits stay together.
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
 def base_directory(description: BaseDescription, cache_dir: Path | None = None) -> Path:
@@ -102,14 +104,10 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
             raise LocalServerError(msg)
         if is_complete(directory, weights=weights):
             return
-        task = {
-            "kind": "weights" if weights else "tokenizer",
-            "source": source["file"],
-            "target": str(directory),
-        }
+        task = (source["file"], str(directory), weights)
         try:
-            run_conversion(task)
-        except NoGGUFError as error:
+            call_in_child(_convert, *task, threads=os.cpu_count() or 1)
+        except ChildError as error:
             msg = f"transformers cannot read {source['file']}: {error}"
             raise LocalServerError(msg) from error
 
@@ -130,47 +128,11 @@ def signature_of(directory: Path) -> str:
     return "-".join(str(config.get(key, "")) for key in keys)
 
 
-def check_chat_template(directory: Path) -> None:
-    """Refuse a base without a chat template, before anything is loaded."""
-    header = gguf_header_of(directory)
-    if header is not None and isinstance(
-        header.fields.get("tokenizer.chat_template"), str
-    ):
-        return
-    if (directory / "chat_template.jinja").exists():
-        return
-    for name in ("tokenizer_config.json", "chat_template.json"):
-        path = directory / name
-        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
-            return
-    msg = (
-        f"The base model in {directory} has no chat template. Use an instruction-tuned "
-        "model: its name often ends in -Instruct, -Chat or -it."
-    )
-    raise LocalServerError(msg)
-
-
 def file_key(file: Path) -> str:
     """Return a short text that changes with a file's path, size or time of change."""
     found = file.stat()
     text = f"{file.resolve()}\n{found.st_size}\n{found.st_mtime_ns}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def run_conversion(task: dict[str, str]) -> None:
-    """Run a task in a child process; a `NoGGUFError` says why it failed."""
-    finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
-        child_command("langchain_chatexports.local_server.bases.conversion"),
-        input=json.dumps(task).encode("ascii"),
-        capture_output=True,
-        check=False,
-        env=child_environment(threads=os.cpu_count() or 1, offline=True),
-    )
-    # Libraries may print more lines.
-    lines = map(json_object, reversed(finished.stdout.splitlines()))
-    found = next((line["error"] for line in lines if "error" in line), "")
-    if finished.returncode:
-        raise NoGGUFError(found or f"its process ended with {finished.returncode}")
 
 
 def is_complete(directory: Path, *, weights: bool = False) -> bool:
@@ -192,3 +154,63 @@ def _read_header(file: Path) -> GGUFHeader:
         msg = f"The base model {file} is not a complete language model."
         raise LocalServerError(msg)
     return header
+
+
+def _convert(file: str, directory: str, weights: bool) -> None:
+    """Convert a `.gguf` file to transformers' format."""
+    import numpy as np
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    source, target = Path(file), Path(directory)
+    memmap: Any = np.memmap
+    # The package `gguf` makes an array of each token: four times as fast if these are
+    # plain ones.
+    np.memmap = lambda *given, **more: np.asarray(memmap(*given, **more))  # type: ignore[assignment,misc]
+    given: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
+    folder = str(source.parent)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=target) as temporary:
+        if weights:
+            # Without `dequantize` the model loads but cannot be saved.
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.bfloat16,
+                **given,
+            )
+            model.save_pretrained(temporary)
+        else:
+            AutoConfig.from_pretrained(folder, **given).save_pretrained(temporary)
+        if not is_complete(target):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **given)
+            _restore_split(tokenizer, read_header(source))
+            tokenizer.save_pretrained(temporary)
+        # The index of several files of weights comes first, and shows what is missing;
+        # the configuration comes last.
+        written = sorted(Path(temporary).iterdir(), key=_order_of_file)
+        for each in written:
+            replace(each, target / each.name)
+
+
+def _order_of_file(file: Path) -> int:
+    return (file.name == "config.json") - file.name.endswith(".index.json")
+
+
+def _restore_split(tokenizer: Any, header: GGUFHeader) -> None:
+    """Let a tokenizer that transformers read from a GGUF file split texts as it says.
+
+    transformers ignores `tokenizer.ggml.pre` of most architectures, and then, for
+    example, leaves a space and a digit together that the model never saw together.
+    """
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
+
+    name = header.fields.get("tokenizer.ggml.pre")
+    first: Any = None
+    if name in _SPLITS:
+        first = Split(Regex(_SPLITS[name]), behavior="isolated")
+    elif name == "smollm":
+        first = Digits(individual_digits=True)
+    if first is not None:
+        bytes_ = ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
+        tokenizer.backend_tokenizer.pre_tokenizer = Sequence([first, bytes_])

@@ -1,6 +1,6 @@
 """The tokenizer, the chat template and the context length of a base model."""
 
-import threading
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     Vocabulary,
 )
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
 from langchain_chatexports.local_server.bases.preparation import (
     complete_base,
@@ -31,35 +30,25 @@ class ChatTokenizer:
         """Initialize with the base's directory."""
         self._directory = directory
         self._header = gguf_header_of(directory)
-        self._lock = threading.RLock()
-        self._loaded: tuple[Any, int] | None = None
-        self._template: ChatTemplate | TemplateError | None = None
 
     @property
     def tokenizer(self) -> Any:
         """The tokenizer of transformers."""
-        return self._load()[0]
+        return self._loaded[0]
 
     @property
     def context(self) -> int:
         """The context length in tokens."""
         if self._header is None:
-            return self._load()[1]
+            return self._loaded[1]
         return self._header.dimension("context_length")
 
-    @property
+    @cached_property
     def template(self) -> ChatTemplate:
         """The base's chat template."""
-        with self._lock:
-            if self._template is None:
-                try:
-                    self._template = self._derive()
-                except TemplateError as error:
-                    # Trying again could take as long as a template may take to render.
-                    self._template = error
-            if isinstance(self._template, TemplateError):
-                raise self._template
-            return self._template
+        if self._header is None:
+            return ChatTemplate(self.tokenizer)
+        return ChatTemplate(lambda: self.tokenizer, _vocabulary_of(self._header))
 
     @property
     def end_tokens(self) -> set[int]:
@@ -68,16 +57,9 @@ class ChatTokenizer:
         ends = (self.tokenizer.convert_tokens_to_ids(end), self.tokenizer.eos_token_id)
         return {token for token in ends if token is not None}
 
-    def _derive(self) -> ChatTemplate:
-        if self._header is None:
-            return ChatTemplate(self.tokenizer)
-        return ChatTemplate(lambda: self.tokenizer, _vocabulary_of(self._header))
-
-    def _load(self) -> tuple[Any, int]:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = load_tokenizer(self._directory)
-            return self._loaded
+    @cached_property
+    def _loaded(self) -> tuple[Any, int]:
+        return load_tokenizer(self._directory)
 
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:

@@ -5,9 +5,11 @@ the weights in 4 bits (NF4, as in QLoRA). Both sides do so: an adapter is served
 same weights that it was trained on.
 """
 
+import hashlib
 import math
 import re
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,11 @@ from langchain_chatexports.local_server.bases.devices import (
 from langchain_chatexports.local_server.bases.preparation import (
     complete_base,
     gguf_header_of,
+)
+from langchain_chatexports.local_server.processes import ChildError, call_in_child
+from langchain_chatexports.local_server.storage.data_directory import (
+    user_cache_dir,
+    write_json,
 )
 
 # Any usual GPU holds smaller weights twice.
@@ -49,6 +56,32 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     _remove_other_parts(model)
     # 4-bit weights are created on the device and cannot be moved.
     return model if options else model.to(device)
+
+
+def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
+    """Refuse a base that an adapter cannot be trained for.
+
+    Its model is built without weights, and an adapter for it, in a child process: this
+    takes four CPU seconds, once for each base and release of the libraries.
+    """
+    complete_base(directory)
+    config = (directory / "config.json").read_bytes()
+    versions = [version(name) for name in ("transformers", "peft")]
+    key = hashlib.sha256(config + repr(versions).encode("ascii")).hexdigest()[:16]
+    folder = (cache_dir or user_cache_dir()) / "trials"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = folder / f"{key}.json"
+    if kept.exists():
+        return
+    try:
+        layers = call_in_child(_find_adapted_layers, str(directory))
+    except ChildError as error:
+        raise LocalServerError(str(error)) from error
+    write_json(kept, {"layers": layers})
+
+
+def _find_adapted_layers(directory: str) -> list[str] | str:
+    return adapted_layers(model_outline(Path(directory)))
 
 
 def model_outline(directory: Path) -> Any:

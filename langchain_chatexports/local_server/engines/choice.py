@@ -1,7 +1,6 @@
 """The engine that answers for a base: llama.cpp where it can, or transformers."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from langchain_chatexports.local_server.bases.description import BaseDescription
@@ -37,9 +36,6 @@ class EngineChoice:
 
 def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice:
     """Choose the engine for a base; its GGUF file is downloaded if needed."""
-    if find_spec("xllamacpp") is None:
-        msg = "because xllamacpp is not installed, which has wheels for most systems"
-        return EngineChoice(None, reason=msg)
     # Importing torch takes seconds, and most machines have no such GPU.
     if has_driver(NVIDIA_DRIVER) and choose_device() == "cuda":
         return EngineChoice(None, reason="which uses the GPU")

@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,9 @@ from langchain_chatexports.local_server.processes import (
     child_environment,
     detached_flags,
     json_object,
+    send_line,
 )
-from langchain_chatexports.local_server.storage.adapters import is_adapter
+from langchain_chatexports.local_server.storage.models import is_adapter
 
 if TYPE_CHECKING:
     import httpx
@@ -105,11 +107,9 @@ class _Child:
                 **detached_flags(),
             )
             self._process = process
-        if process.stdin is None or process.stdout is None:  # pragma: no cover - pipes.
+        send_line(process, json.dumps(asdict(given)))
+        if process.stdout is None:  # pragma: no cover - a pipe.
             raise EngineEndedError
-        with suppress(OSError, ValueError):
-            process.stdin.write(given.to_json())
-            process.stdin.flush()
         with suppress(OSError, ValueError), process.stdout as lines:
             self._address = str(json_object(lines.readline()).get("address", ""))
         if not self._address:
@@ -124,6 +124,23 @@ class _Child:
         transport = httpx.AsyncHTTPTransport(**transport_options(self._address))
         options = http_options(self._address, self._key)
         return httpx.AsyncClient(transport=transport, **options)
+
+    @asynccontextmanager
+    async def post(self, body: bytes) -> "AsyncIterator[httpx.Response | None]":
+        """Send a request; the response is `None` if the process has ended."""
+        import httpx
+
+        async with self.client() as client:
+            request = client.build_request("POST", "/v1/chat/completions", content=body)
+            try:
+                response = await client.send(request, stream=True)
+            except httpx.TransportError:
+                yield None
+                return
+            try:
+                yield response
+            finally:
+                await response.aclose()
 
     def end(self) -> None:
         """End the process at once."""
@@ -174,7 +191,6 @@ class LlamaCppEngine:
         self._unsuitable: dict[Path | None, float] = {}
         self._requests = 0
         self._is_closed = False
-        self._reaper: threading.Timer | None = None
 
     @property
     def context(self) -> int:
@@ -203,23 +219,20 @@ class LlamaCppEngine:
                 raise EngineBusyError
             self._requests += 1
         try:
-            async with AsyncExitStack() as stack:
-                needed = tokens
-                for _ in range(_ATTEMPTS):
-                    child = await self._reserve(adapter, name or self._name, needed)
-                    async with AsyncExitStack() as attempt:
-                        attempt.callback(self._release, child)
-                        response = await _post(attempt, child, body)
-                        if response is None:
-                            child.is_retired = True
-                            continue
-                        needed = await self._more_context(child, response)
-                        if not needed:
-                            stack.push_async_exit(attempt.pop_all())
-                            break
-                else:
-                    raise EngineEndedError
-                yield response
+            needed = tokens
+            for _ in range(_ATTEMPTS):
+                async with (
+                    self._use_child(adapter, name or self._name, needed) as child,
+                    child.post(body) as response,
+                ):
+                    if response is None:
+                        child.is_retired = True
+                        continue
+                    needed = await self._more_context(child, response)
+                    if not needed:
+                        yield response
+                        return
+            raise EngineEndedError
         finally:
             with self._lock:
                 self._requests -= 1
@@ -237,19 +250,19 @@ class LlamaCppEngine:
             self._is_closed = True
             for child in list(self._children):
                 self._end(child)
-            if self._reaper is not None:
-                self._reaper.cancel()
 
-    async def _reserve(self, adapter: Path | None, name: str, needed: int) -> _Child:
+    @asynccontextmanager
+    async def _use_child(
+        self, adapter: Path | None, name: str, needed: int
+    ) -> AsyncIterator[_Child]:
         # Ended children and answers make room, in other threads than this one.
         while (child := self._find_or_start(adapter, name, needed)) is None:  # noqa: ASYNC110
             await asyncio.sleep(_WAIT_SECONDS)
         try:
             await asyncio.shield(asyncio.wrap_future(child.ready))
-        except BaseException:
+            yield child
+        finally:
             self._release(child)
-            raise
-        return child
 
     def _find_or_start(
         self, adapter: Path | None, name: str, needed: int
@@ -376,42 +389,18 @@ class LlamaCppEngine:
             child.used_at = time.monotonic()
             if not child.active and (child.is_retired or child.has_ended):
                 self._end(child)
-            self._schedule_reaping()
+        loop = asyncio.get_running_loop()
+        # The loop's clock may be a little early.
+        loop.call_later(_IDLE_SECONDS + 0.1, self._end_idle_children)
 
-    def _schedule_reaping(self) -> None:
-        if self._reaper is None and not self._is_closed:
-            self._reaper = threading.Timer(_IDLE_SECONDS, self._reap)
-            self._reaper.daemon = True
-            self._reaper.start()
-
-    def _reap(self) -> None:
-        """End the children that had no request for some time."""
+    def _end_idle_children(self) -> None:
         with self._lock:
-            self._reaper = None
             for child in list(self._children):
                 idle = time.monotonic() - child.used_at
                 if not child.active and idle >= _IDLE_SECONDS:
                     self._end(child)
-            if self._children:
-                self._schedule_reaping()
 
     def _end(self, child: _Child) -> None:
         if child in self._children:
             self._children.remove(child)
         child.end()
-
-
-async def _post(
-    stack: AsyncExitStack, child: _Child, body: bytes
-) -> "httpx.Response | None":
-    """Return the response to a request; `None` if the child has ended."""
-    import httpx
-
-    client = await stack.enter_async_context(child.client())
-    request = client.build_request("POST", "/v1/chat/completions", content=body)
-    try:
-        response = await client.send(request, stream=True)
-    except httpx.TransportError:
-        return None
-    stack.push_async_callback(response.aclose)
-    return response

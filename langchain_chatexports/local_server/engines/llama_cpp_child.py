@@ -10,10 +10,11 @@ when standard input is closed.
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
+from langchain_chatexports.local_server.processes import limit_memory, take_output
 
 # A request that is cancelled ends with the batch that is being computed.
 _BATCH = 64
@@ -50,36 +51,22 @@ class ChildSettings:
     slots: int
     """How many answers may be written at the same time."""
 
-    def to_json(self) -> bytes:
-        """Return the settings as one line of JSON."""
-        return json.dumps(asdict(self)).encode("ascii") + b"\n"
-
 
 def main() -> None:
     """Serve until standard input is closed."""
-    output = _take_output()
+    output = take_output()
     _forbid_core_dumps()
     settings = ChildSettings(**json.loads(sys.stdin.buffer.readline()))
     # The folder that it was started in may be gone.
     os.chdir(os.path.sep)
     with open_server(_parameters(settings)) as address:
-        _limit_memory()
-        with os.fdopen(output, "wb") as file:
+        # A schema can become a grammar of a billion rules.
+        limit_memory(_MORE_MEMORY_BYTES)
+        with output as file:
             file.write(json.dumps({"address": address}).encode("ascii") + b"\n")
         sys.stdin.buffer.read()
     # Without waiting for answers whose clients are gone.
     os._exit(0)
-
-
-def _take_output() -> int:
-    """Return the standard output; what llama.cpp prints can hold parts of messages."""
-    sys.stdout.flush()
-    output = os.dup(1)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    os.close(nothing)
-    return output
 
 
 def _forbid_core_dumps() -> None:
@@ -88,21 +75,6 @@ def _forbid_core_dumps() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _limit_memory() -> None:
-    """Let a request that takes much more memory than answers need end this process.
-
-    A schema can become a grammar of a billion rules. Only Linux counts and limits what
-    a process asks for.
-    """
-    if sys.platform == "linux":
-        import resource
-
-        import psutil
-
-        most = psutil.Process().memory_info().vms + _MORE_MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _parameters(settings: ChildSettings) -> Any:

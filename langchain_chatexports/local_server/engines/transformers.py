@@ -18,8 +18,8 @@ from langchain_chatexports.local_server.bases.devices import choose_device
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.engines.sampling import Sampling
-from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import read_json
+from langchain_chatexports.local_server.storage.models import is_adapter
 
 Result = TypeVar("Result")
 
@@ -78,6 +78,13 @@ class Generation:
         if not self.is_cancelled:
             self._on_piece(piece)
 
+    def send_error(self, answered: "Future[None]") -> None:
+        """Send why the answer failed, if it did."""
+        busy = answered.cancelled()
+        error = EngineBusyError() if busy else answered.exception()
+        if error is not None:
+            self.send(TextPiece(error=error))
+
 
 class TransformersEngine:
     """A base model and the thread that uses it.
@@ -102,7 +109,6 @@ class TransformersEngine:
         self._model: LoadedBase | None = None
         self._lock = Lock()
         self._pending: set[Future[Any]] = set()
-        self._generations: set[Generation] = set()
         self._thread = ThreadPoolExecutor(1, "transformers")
         self._is_closed = False
 
@@ -111,12 +117,8 @@ class TransformersEngine:
     ) -> Generation:
         """Queue a request; `on_piece` is called in the engine's thread."""
         generation = Generation(request, on_piece)
-        self._generations.add(generation)
-        try:
-            self.run(partial(self._generate, generation))
-        except EngineBusyError:
-            self._generations.discard(generation)
-            raise
+        answered = self.run(partial(self._generate, generation))
+        answered.add_done_callback(generation.send_error)
         return generation
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
@@ -148,20 +150,18 @@ class TransformersEngine:
         """Cancel all answers and stop the thread."""
         with self._lock:
             self._is_closed = True
-        for generation in list(self._generations):
-            generation.send(TextPiece(error=EngineBusyError()))
-            generation.cancel()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _generate(self, generation: Generation, model: "LoadedBase") -> None:
-        try:
-            if not generation.is_cancelled:
-                ends = model.end_tokens | self._tokenizer.end_tokens
-                model.generate(generation, self._tokenizer.tokenizer, ends)
-        except Exception as error:  # noqa: BLE001 - sent to the client.
-            generation.send(TextPiece(error=error))
-        finally:
-            self._generations.discard(generation)
+        ends = model.end_tokens | self._tokenizer.end_tokens
+        tokenizer = self._tokenizer.tokenizer
+
+        def is_cancelled() -> bool:
+            if self._is_closed:
+                raise EngineBusyError
+            return generation.is_cancelled
+
+        model.generate(generation, tokenizer, ends, is_cancelled)
 
 
 class LoadedBase:
@@ -187,13 +187,19 @@ class LoadedBase:
         self._adapter: Path | None = None
         """The folder of the loaded adapter."""
 
-    def generate(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
+    def generate(
+        self,
+        generation: Generation,
+        tokenizer: Any,
+        ends: set[int],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
         """Generate an answer up to one of its end tokens, and send its pieces."""
         import torch
         from transformers import GenerationConfig
 
         def is_done(ids: Any, _: Any, **_more: Any) -> Any:
-            is_found = generation.is_cancelled or writer.is_ended
+            is_found = is_cancelled() or writer.is_ended
             return torch.full((ids.shape[0],), is_found, device=ids.device)
 
         def penalize(ids: Any, scores: Any) -> Any:

@@ -5,16 +5,12 @@ from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
 from openai.types.chat import (
-    ChatCompletionFunctionTool,
+    ChatCompletionFunctionToolParam,
     ChatCompletionMessageFunctionToolCall,
+    ChatCompletionNamedToolChoiceParam,
+    ChatCompletionStreamOptionsParam,
 )
-from openai.types.shared import (
-    ResponseFormatJSONObject,
-    ResponseFormatJSONSchema,
-    ResponseFormatText,
-)
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import Self
+from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.http.errors import ApiError
@@ -22,10 +18,9 @@ from langchain_chatexports.local_server.http.errors import ApiError
 _MAX_SEED = 2**63 - 1
 _MAX_TOKENS = 10_000_000
 # OpenAI parameters that are accepted only with the value that requests nothing.
-_UNSUPPORTED = frozenset({"functions", "integrations", "method.type"})
+_UNSUPPORTED = frozenset({"integrations", "method.type"})
 
 Auto = Literal["auto"]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class _Strict(BaseModel):
@@ -99,43 +94,19 @@ class _Message(_Strict):
     tool_call_id: str | None = None
     audio: None = None
 
-    @model_validator(mode="after")
-    def _calls_by_role(self) -> Self:
-        if self.tool_calls and self.role != "assistant":
-            msg = "only the assistant calls tools"
-            raise ValueError(msg)
-        if self.role == "tool" and (self.tool_call_id is None or self.content is None):
-            msg = "a tool's message needs 'content' and 'tool_call_id'"
-            raise ValueError(msg)
-        return self
-
 
 Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
 
 
-class _StreamOptions(_Strict):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class _FunctionChoice(_Strict):
-    name: str
-
-
-class ToolChoice(_Strict):
-    """The tool that must be called."""
-
-    type: Literal["function"]
-    function: _FunctionChoice
-
-
 class ChatRequest(_Strict):
-    """Body of `POST /chat/completions`, with the parameters that are supported."""
+    """Body of `POST /chat/completions`: what both engines read, and further fields."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     messages: Messages
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: ChatCompletionStreamOptionsParam | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=_MAX_TOKENS)] | None = None
@@ -150,52 +121,23 @@ class ChatRequest(_Strict):
     dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
     dry_penalty_last_n: Annotated[int, Field(ge=-1, le=65_536)] | None = None
 
-    # Sent by clients, but without effect on a local machine.
-    user: str | None = None
-    metadata: dict[str, str] | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    store: Literal[False] | None = None
-    service_tier: Literal["auto", "default"] | None = None
-
-    # For llama.cpp only: other engines accept the values that request nothing.
-    n: Annotated[int, Field(ge=1, le=8)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    logit_bias: (
-        Annotated[
-            dict[
-                Annotated[str, Field(pattern="^[0-9]{1,9}$")],
-                Annotated[float, Field(ge=-100, le=100)],
-            ],
-            Field(max_length=300),
-        ]
-        | None
+    tools: list[ChatCompletionFunctionToolParam] | None = None
+    tool_choice: (
+        Literal["none", "auto", "required"] | ChatCompletionNamedToolChoiceParam | None
     ) = None
-    tools: Annotated[list[ChatCompletionFunctionTool], Field(max_length=128)] | None = (
-        None
-    )
-    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: (
-        Annotated[
-            ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema,
-            Field(discriminator="type"),
-        ]
-        | None
-    ) = None
+    response_format: dict[str, Any] | None = None
 
-    # Not supported: accepted only with the value that requests nothing.
-    functions: Annotated[list[Any], Field(max_length=0)] | None = None
-    modalities: list[Literal["text"]] | None = None
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What it asks for beyond the fields above, which no other engine does."""
+        given = self.model_extra or {}
+        return {name: value for name, value in given.items() if value}
 
     @property
     def has_form(self) -> bool:
         """Whether the answer is no talk, but JSON or a call of a tool."""
-        has_format = self.response_format and self.response_format.type != "text"
-        return bool(has_format or self.tools)
+        form = self.response_format or {"type": "text"}
+        return form.get("type") != "text" or bool(self.tools)
 
     def sampling(self) -> Sampling:
         """Return how tokens are chosen."""
@@ -239,32 +181,18 @@ _NAMES = frozenset(
 def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Return the error for an invalid parameter of a body, a query or a form."""
     param = next((str(part) for part in errors[0]["loc"][1:]), None)
-    # Each member of a union reports its own errors: show the one that matched furthest.
-    same = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]]
-    best = max(same, key=_match_depth)
-    path, kind = ".".join(_path(best)), best["type"]
-    if kind == "json_invalid" or (not path and best["loc"] == ("body",)):
+    if param is None or errors[0]["type"] == "json_invalid":
         msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
-    if kind == "extra_forbidden":
-        msg = (
-            f"Unrecognized key within '{path}'."
-            if path
-            else "Unrecognized request argument."
-        )
-        return ApiError(msg, code="unknown_parameter", param=param)
-    if kind == "missing" or path == "file":
-        msg = f"Missing required parameter: '{path}'."
-        return ApiError(msg, code="missing_required_parameter", param=param)
+    # Each member of a union reports its own errors, the most general one first.
+    best = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]][-1]
+    path = ".".join(_path(best))
     msg = f"Invalid value for '{path}': {best['msg']}."
-    if {param, path} & _UNSUPPORTED:
+    if best["type"] == "extra_forbidden":
+        msg = "Unrecognized request argument" + (f" within '{path}'." if path else ".")
+    elif {param, path} & _UNSUPPORTED:
         msg += " The local server does not support this."
     return ApiError(msg, code="invalid_value", param=param)
-
-
-def _match_depth(error: Mapping[str, Any]) -> tuple[int, bool]:
-    is_of_value = not error["type"].endswith(("_type", "literal_error", "missing"))
-    return len(_path(error)), is_of_value
 
 
 def _path(error: Mapping[str, Any]) -> list[str]:

@@ -35,6 +35,10 @@ from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.files import JsonLinesError
 from langchain_chatexports.local_server.storage.models import TunedModel
 
+_STATUSES: dict[str, Literal["cancelled", "paused"]] = {
+    "cancel": "cancelled",
+    "pause": "paused",
+}
 _MIN_LIFETIME, _MAX_LIFETIME = 3600, 2_592_000
 
 
@@ -194,39 +198,21 @@ def retrieve_fine_tuning_job(job: FoundJob) -> Response:
     return JsonResponse(job)
 
 
-@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/cancel")
-def cancel_fine_tuning_job(service: Service, job: FoundJob) -> Response:
-    """Cancel a job that has not finished."""
-    return _changed(service, job, "cancelled")
-
-
-@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/pause")
-def pause_fine_tuning_job(service: Service, job: FoundJob) -> Response:
-    """Stop a job that has not finished, until it is resumed."""
-    return _changed(service, job, "paused")
-
-
-@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/resume")
-def resume_fine_tuning_job(service: Service, job: FoundJob) -> Response:
-    """Continue a paused or failed job from its last save."""
-    return _changed(service, job, "resumed")
-
-
-def _changed(
-    service: LocalService,
-    job: dict[str, Any],
-    change: Literal["cancelled", "paused", "resumed"],
+@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/{change}")
+def change_fine_tuning_job(
+    service: Service, job: FoundJob, change: Literal["cancel", "pause", "resume"]
 ) -> Response:
+    """Cancel or pause a job that has not finished, or resume it from its last save."""
     job_id = job["id"]
-    if change == "resumed":
+    if change == "resume":
         is_changed = service.jobs.resume(job_id)
         if is_changed:
             service.queue.enqueue(job_id)
     else:
-        is_changed = service.jobs.stop(job_id, change)
+        is_changed = service.jobs.stop(job_id, _STATUSES[change])
     job = _find_job(service, job_id)
     if not is_changed:
-        msg = f"The job is {job['status']} and cannot be {change}."
+        msg = f"The job is {job['status']}: there is nothing to {change}."
         raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
     return JsonResponse(job)
 

@@ -21,11 +21,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.preparation import (
-    base_directory,
-    check_chat_template,
-)
+from langchain_chatexports.local_server.bases.preparation import base_directory
 from langchain_chatexports.local_server.bases.weights import check_weights
 from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
@@ -171,7 +169,6 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
     data.prepare()
     with data.locked():
         directory = base_directory(description)
-        check_chat_template(directory)
         check_weights(directory)
         choice = choose_engine(description, directory)
         logger.info("Answers by %s", choice)
@@ -179,13 +176,19 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
             logger.warning("%s is an alias of %s here", name, description.name)
         from langchain_chatexports.local_server.http.service import LocalService
 
-        yield LocalService(
+        service = LocalService(
             settings,
             data,
             base_model=description.name,
             directory=directory,
             choice=choice,
         )
+        try:
+            service.tokenizer.template  # noqa: B018 - derives it.
+        except TemplateError as error:
+            msg = f"The base model in {directory} cannot be used: {error}."
+            raise LocalServerError(msg) from error
+        yield service
 
 
 def main() -> None:

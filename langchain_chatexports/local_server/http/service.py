@@ -1,6 +1,5 @@
 """The service behind the routes: files, jobs, models and the engines of a server."""
 
-import contextlib
 import os
 import re
 import secrets
@@ -15,10 +14,10 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.preparation import signature_of
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import (
@@ -59,10 +58,8 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 from langchain_chatexports.local_server.training.queue import TrainingQueue
-from langchain_chatexports.local_server.training.trial import check_trainable
 
 _MAX_EXAMPLE_TOKENS = 1024
-_WARM_UP_SECONDS = 30.0
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
@@ -134,7 +131,6 @@ class LocalService:
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
         self._ordering_lock = threading.Lock()
-        self._warming: threading.Thread | None = None
         self._created_at = int(time.time())
         self.checked_examples = 0
         """Examples that were checked for jobs since the start."""
@@ -143,12 +139,8 @@ class LocalService:
         """Other programs that keep the server running."""
 
     def start(self) -> None:
-        """Start the queue, and load in the background what the first job needs."""
+        """Start the queue."""
         self.queue.start()
-        self._warming = threading.Thread(
-            target=self._warm_up, name="warm-up", daemon=True
-        )
-        self._warming.start()
 
     def stop(self) -> None:
         """Cancel answers and stop training; unfinished jobs are queued or paused."""
@@ -156,9 +148,6 @@ class LocalService:
             if engine is not None:
                 engine.close()
         self.queue.stop()
-        if self._warming is not None:
-            # A thread that is importing torch while Python ends aborts the process.
-            self._warming.join(_WARM_UP_SECONDS)
         if not self._settings.resume_jobs:
             self._delete_uploads_of_interrupted_orders()
 
@@ -169,11 +158,6 @@ class LocalService:
             # Other programs may upload examples now, and create a job another day.
             if is_new and _TUNERS_FILE.fullmatch(file["filename"]):
                 self.files.delete(file["id"])
-
-    def _warm_up(self) -> None:
-        # If this fails, the first request reports the error.
-        with contextlib.suppress(Exception):
-            self.tokenizer.template  # noqa: B018 - derives it.
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by its name, which is never a path or hub id."""
@@ -318,9 +302,8 @@ class LocalService:
 
     def _max_example_length(self) -> int:
         try:
-            self.tokenizer.template  # noqa: B018 - derives it.
             check_trainable(self._directory)
-        except (TemplateError, LocalServerError) as error:
+        except LocalServerError as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
         return min(_MAX_EXAMPLE_TOKENS, self.tokenizer.context)

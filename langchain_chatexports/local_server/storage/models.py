@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shutil
 import unicodedata
 import warnings
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.model_names import TunedModelName
-from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     MODEL_ID,
     DataDirectory,
@@ -263,3 +263,19 @@ def _read_model(folder: Path) -> TunedModel | None:
         )
         warnings.warn(msg, stacklevel=3)
         return None
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Save a PEFT adapter as safetensors, without the model card that PEFT adds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Return whether a folder contains an adapter in safetensors."""
+    return all(
+        (folder / name).is_file()
+        for name in ("adapter_config.json", "adapter_model.safetensors")
+    )

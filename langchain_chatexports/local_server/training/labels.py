@@ -7,8 +7,8 @@ from typing import Any
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     LabeledExample,
+    MessageError,
 )
-from langchain_chatexports.local_server.bases.template_messages import MessageError
 
 _MAX_PROBLEMS = 1000
 

@@ -8,11 +8,12 @@ stops.
 """
 
 import contextlib
-import errno
+import json
 import logging
 import shutil
 import subprocess
 import threading
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from langchain_chatexports.local_server.processes import (
     child_environment,
     detached_flags,
     json_object,
+    send_line,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -192,7 +194,7 @@ class TrainingQueue:
             ),
             **detached_flags(),
         )
-        _write(trainer, self._spec(job_id).to_json())
+        send_line(trainer, json.dumps(asdict(self._spec(job_id))))
         return trainer
 
     def _spec(self, job_id: str) -> TrainingSpec:
@@ -288,17 +290,9 @@ class TrainingQueue:
         return bool(private) and self._models.is_of_this_base(private["model"])
 
 
-def _write(trainer: subprocess.Popen[bytes], line: bytes) -> None:
-    # If the trainer has ended already, its exit code says why.
-    with contextlib.suppress(OSError):
-        if trainer.stdin is not None:
-            trainer.stdin.write(line + b"\n")
-            trainer.stdin.flush()
-
-
 def _stop(trainer: subprocess.Popen[bytes], *, saves: bool) -> None:
     if saves:
-        _write(trainer, STOP)
+        send_line(trainer, STOP)
         with contextlib.suppress(subprocess.TimeoutExpired):
             trainer.wait(_SAVE_SECONDS)
     trainer.kill()
@@ -315,8 +309,6 @@ def _failure(exit_code: int, output: bytes) -> dict[str, Any] | None:
         return written
     if exit_code == 0:
         return None
-    if exit_code == errno.ENOSPC:
-        return _DISK_FULL
     failure: dict[str, Any] = {"code": "trainer_ended", "param": None}
     if exit_code < 0:
         return failure | {

@@ -1,10 +1,5 @@
 """The speed of training: of a job on some of its own examples, and of the machine."""
 
-import json
-import os
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,10 +14,9 @@ from langchain_chatexports.local_server.bases.devices import (
     used_memory,
 )
 from langchain_chatexports.local_server.processes import (
-    child_command,
-    child_environment,
+    ChildError,
+    call_in_child,
     default_threads,
-    json_object,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
     lora_config,
@@ -82,27 +76,19 @@ def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
 
 def measure_machine() -> Speed:
     """Measure this machine in a child process: no base is loaded or downloaded."""
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and module.
-        child_command("langchain_chatexports.local_server.training.speed"),
-        env=child_environment(threads=default_threads(), offline=True),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        timer = threading.Timer(_SECONDS_AT_MOST, process.kill)
-        timer.start()
-        try:
-            measured = json_object(process.stdout.read()) if process.stdout else None
-        finally:
-            timer.cancel()
-            process.kill()
-    if not measured:
+    try:
+        measured = call_in_child(
+            _measure_default_shape,
+            threads=default_threads(),
+            timeout=_SECONDS_AT_MOST,
+        )
+    except ChildError as error:
         msg = (
             "The speed of this machine could not be measured, so no base was chosen. "
             "Close other programs and run it again, or name a base."
         )
-        raise LocalServerError(msg)
-    return Speed(**measured)
+        raise LocalServerError(msg) from error
+    return Speed(*measured)
 
 
 def estimate_seconds(
@@ -126,19 +112,8 @@ def estimate_seconds(
     return speed.seconds_per_token * tokens
 
 
-def main() -> None:
-    """Measure, until standard input is closed: with the process that started it."""
-
-    def end_with_input() -> None:
-        sys.stdin.buffer.read()
-        os._exit(1)
-
-    threading.Thread(target=end_with_input, daemon=True).start()
-    _print_speed()
-
-
-def _print_speed() -> None:
-    """Measure a model with random weights, and print the result."""
+def _measure_default_shape() -> Speed:
+    """Measure a model with random weights."""
     import torch
     from peft import get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -148,5 +123,4 @@ def _print_speed() -> None:
     model = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
     tokens = list(range(_TOKENS))
     example = LabeledExample(tokens, tokens, is_cut=False)
-    speed = measure_speed(get_peft_model(model, lora_config(model)), [example])
-    sys.stdout.write(f"{json.dumps(speed._asdict())}\n")
+    return measure_speed(get_peft_model(model, lora_config(model)), [example])

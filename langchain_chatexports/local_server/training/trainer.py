@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.processes import take_output
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
@@ -37,10 +37,10 @@ from langchain_chatexports.local_server.storage.database import (
     is_disk_full,
 )
 from langchain_chatexports.local_server.storage.files import (
-    JsonLinesError,
     read_examples,
 )
 from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
+from langchain_chatexports.local_server.storage.models import save_adapter
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
@@ -54,7 +54,7 @@ from langchain_chatexports.local_server.training.labels import (
 if TYPE_CHECKING:  # It imports torch.
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
-STOP = b"stop"
+STOP = "stop"
 """The line on standard input that saves and ends the training."""
 
 DISK_FULL = (
@@ -67,11 +67,6 @@ _NICENESS = 5
 _WARMUP_RATIO = 0.05
 _LOCK_SECONDS = 60.0
 _SAVES = 2
-# An adapter, and two moments for each of its numbers.
-_SAVE_FACTOR = 3
-# The model in both forms, and the tokenizer.
-_MODEL_FACTOR = 2
-_TOKENIZER_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -97,10 +92,6 @@ class TrainingSpec:
 
     dtype: str | None = None
     """The base's precision; the fastest one if `None`."""
-
-    def to_json(self) -> bytes:
-        """Return the spec as a line for the trainer's standard input."""
-        return json.dumps(asdict(self)).encode("ascii")
 
     @property
     def folder(self) -> Path:
@@ -130,7 +121,7 @@ class _Server:
 
     def _listen(self) -> None:
         for line in sys.stdin.buffer:
-            if line.strip() == STOP and self._progress is not None:
+            if line.strip() == STOP.encode() and self._progress is not None:
                 self._progress.is_stopping = True
             else:
                 os._exit(_STOPPED)
@@ -141,9 +132,7 @@ def main() -> None:
     """Train the job on standard input."""
     os.umask(0o077)
     logging.disable(logging.WARNING)
-    report = os.fdopen(os.dup(1), "w", encoding="ascii")
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    report = take_output()
     spec = TrainingSpec(**json.loads(sys.stdin.buffer.readline()))
     server = _Server()
     # A trainer whose server was killed just now may not have ended yet.
@@ -160,7 +149,7 @@ def main() -> None:
     except StoppedError:
         os._exit(_STOPPED)
     except Exception as error:  # noqa: BLE001 - reported without its text.
-        report.write(json.dumps(_describe_failure(error)) + "\n")
+        report.write(json.dumps(_describe_failure(error)).encode("ascii") + b"\n")
         report.flush()
         os._exit(1)
     # Not by returning: the thread reads standard input, and would hold it.
@@ -181,7 +170,8 @@ def train(
     tokenizer, _ = load_tokenizer(Path(spec.base_directory))
     template = ChatTemplate(tokenizer)
     labeled = {
-        param: _label(spec, template, read, param) for param, read in examples.items()
+        param: label_examples(read, template, max_length=spec.max_length)
+        for param, read in examples.items()
     }
     data, held_out = labeled["training_file"], labeled.get("validation_file")
     saved = last_saved(spec.folder)
@@ -194,7 +184,6 @@ def train(
         stops_early=spec.stops_early,
     )
     trainer = _build_trainer(spec, tokenizer, data, held_out)
-    _check_disk(spec, trainer.model)
     for callback in list(trainer.callback_handler.callbacks):
         # These print.
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
@@ -210,27 +199,6 @@ def train(
     tokenizer.chat_template = template.source
     progress.write_choice(trainer.state, epochs)
     _publish(spec, trainer, data, epochs, examples["training_file"])
-
-
-def _check_disk(spec: TrainingSpec, model: Any) -> None:
-    """Check that the saves and the model will fit on the disk."""
-    adapter = sum(
-        parameter.numel() * parameter.element_size()
-        for parameter in model.parameters()
-        if parameter.requires_grad
-    )
-    # One save more: the oldest is deleted after the newest is written.
-    saves = _SAVE_FACTOR * (_SAVES + 1 + bool(spec.validation_file)) * adapter
-    kept = sum(f.stat().st_size for f in spec.folder.rglob("*") if f.is_file())
-    needed = saves + _MODEL_FACTOR * adapter + _TOKENIZER_BYTES - kept
-    free = shutil.disk_usage(spec.folder).free
-    if free < needed:
-        msg = (
-            f"The training needs {needed / 1e6:,.0f} MB on the disk with the data "
-            f"directory, which has {free / 1e6:,.0f} MB free. Free some space, and "
-            "continue the training."
-        )
-        raise TrainingError(msg, code="disk_full")
 
 
 def _estimate(
@@ -263,21 +231,6 @@ def _read(path: str, param: str) -> list[dict[str, Any]]:
     except FileNotFoundError as error:
         msg = f"The {param.replace('_', ' ')} was deleted before the job could use it."
         raise TrainingError(msg, code="file_deleted", param=param) from error
-    except JsonLinesError as error:
-        raise TrainingError(str(error), code="invalid_file", param=param) from error
-
-
-def _label(
-    spec: TrainingSpec,
-    template: ChatTemplate,
-    examples: list[dict[str, Any]],
-    param: str,
-) -> LabeledDataset:
-    dataset = label_examples(examples, template, max_length=spec.max_length)
-    if not dataset.examples:
-        msg = f"The {param.replace('_', ' ')} contains nothing that can be learned."
-        raise TrainingError(msg, code="invalid_file", param=param)
-    return dataset
 
 
 def _precision(spec: TrainingSpec, device: str) -> str:

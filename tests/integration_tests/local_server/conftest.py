@@ -15,6 +15,7 @@ import pytest
 
 from langchain_chatexports.local_server import LocalServer
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.twins import TWINS
 
 KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
 """How often to kill server and trainer: `make kill_tests` says 100, others leave it."""
@@ -22,8 +23,18 @@ KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
 MAX_SECONDS = 300
 """How long to wait for what takes a second: other programs may have all cores."""
 
+# Plain attention in another order, linear attention, and a decoder that also sees.
+_EACH_TIME = {"gemma4", "llama3.2", "qwen3.5"}
+
 UNENDING: Any = {"logit_bias": {"0": -100, "2": -100}}
 """Options of a chat: without its end tokens, the tiny base writes all it may."""
+
+
+FAMILIES = [
+    pytest.param(family, marks=[] if family in _EACH_TIME else pytest.mark.release)
+    for family in sorted(TWINS)
+]
+"""The families of the known bases; most of them are tried before a release."""
 
 
 @pytest.fixture

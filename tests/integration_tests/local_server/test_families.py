@@ -13,10 +13,11 @@ from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import adapted_layers, load_base
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
+from tests.integration_tests.local_server.conftest import FAMILIES
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import dialogues
-from tests.unit_tests.builders.twins import TWINS, write_twin
+from tests.unit_tests.builders.twins import write_twin
 
 pytest.importorskip("xllamacpp")
 
@@ -28,7 +29,9 @@ _TOLERANCE = 0.1
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("family", sorted(set(TWINS) - {"falcon-h1"}))
+@pytest.mark.parametrize(
+    "family", [each for each in FAMILIES if each.values != ("falcon-h1",)]
+)
 async def test_a_talk_with_a_tuned_model_is_that_of_transformers(
     tmp_path: Path, family: str
 ) -> None:

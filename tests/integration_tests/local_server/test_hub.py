@@ -1,6 +1,6 @@
 """Bases from a hub: what arrives, what continues, and what is said if it does not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,6 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.bases import download
 from langchain_chatexports.local_server.bases.download import download_model
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from tests.integration_tests.local_server.conftest import client_of
@@ -136,16 +135,3 @@ def test_a_server_starts_with_a_base_from_the_hub(
     assert answer.usage.completion_tokens == 2
     assert f"Downloading {_HUB_ID}" in caplog.text
     assert _weights_sent(hub) == len(hub.files["model.safetensors"])
-
-
-def test_progress_is_a_line_every_ten_seconds(
-    monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    seconds = iter(range(100, 1000, 4))
-    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
-    report: Callable[[int, int], None] = download._log_progress("a/b")
-    for share in range(0, 101, 10):
-        report(share * 10**7, 10**9)
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "Downloading a/b: 0 % of 1.0 GB"
-    assert len(lines) == 4

@@ -1,25 +1,22 @@
 """What is killed continues: the trainer, the server, and the machine, which is both."""
 
-import json
 import os
 import random
 import signal
-import subprocess
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.processes import child_command
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import progress
 from langchain_chatexports.local_server.training.trainer import TrainingSpec
 from tests.integration_tests.local_server.conftest import (
     KILLS,
+    MAX_SECONDS,
     client_of,
     order,
     order_long,
@@ -41,61 +38,6 @@ pytestmark = [
 _ROUNDS = KILLS or 2
 _LONGEST_ROUND_SECONDS = 9.0
 _STATUSES = {"queued", "running", "succeeded"}
-# The libraries are imported once, and each attempt is a fork of that process, so that
-# the kills fall into reading, training, saving and publishing and not into imports.
-_DRIVER = """
-import json, os, random, signal, sys, time, warnings
-
-warnings.simplefilter("ignore")
-import datasets, peft, torch, transformers, trl
-from pathlib import Path
-from langchain_chatexports.local_server.training import progress
-from langchain_chatexports.local_server.training import trainer as training
-
-progress.SAVE_SECONDS = 0.05
-specs = [training.TrainingSpec(**spec) for spec in json.load(sys.stdin)]
-kills, chance = int(sys.argv[1]), random.Random(7)
-
-
-def attempt(spec, seconds):
-    child = os.fork()
-    if child == 0:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        try:
-            training.train(spec)
-            os._exit(0)
-        except BaseException as error:
-            (spec.folder / "error").write_text(repr(error))
-            os._exit(1)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
-
-
-calm, *hurt = specs
-assert attempt(calm, 600) == 0
-finished = 0
-for spec in hurt:
-    tries = 0
-    while not Path(spec.model_folder).exists():
-        tries += 1
-        longest = 600 if kills <= 0 else 3 + tries / 5
-        code = attempt(spec, chance.uniform(0, longest) if kills > 0 else longest)
-        assert code in (None, 0), code
-        kills -= code is None
-    finished += 1
-    if kills <= 0:
-        break
-print(finished)
-"""
 
 
 def _spec(folder: Path, base: Path) -> TrainingSpec:
@@ -123,27 +65,6 @@ def _check_same_model(folder: Path, calm: Path, spec: TrainingSpec) -> None:
     assert records[0]["step"] == records[1]["step"]
     data = [event["data"] for event in events_of(spec)]
     assert [each["step"] for each in data if "step" in each] == list(range(1, 31))
-
-
-@pytest.mark.release
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_trainer_killed_at_any_moment_leaves_the_same_model(
-    tiny_base: Path, tmp_path: Path
-) -> None:
-    rounds = KILLS or 10
-    folders = [tmp_path / f"{n}" for n in range(rounds + 1)]
-    specs = [_spec(folder, tiny_base) for folder in folders]
-    finished = subprocess.run(  # noqa: S603 - this test's own words.
-        [child_command("x")[0], "-c", _DRIVER, str(rounds)],
-        input=json.dumps([asdict(spec) for spec in specs]).encode(),
-        stdout=subprocess.PIPE,
-        check=False,
-        timeout=1800,
-    )
-    errors = [path.read_text() for path in tmp_path.rglob("error")]
-    assert finished.returncode == 0, errors
-    for number in range(1, int(finished.stdout) + 1):
-        _check_same_model(folders[number], folders[0], specs[number])
 
 
 class _KilledError(Exception):
@@ -198,7 +119,7 @@ def test_the_trainer_of_a_killed_server_ends_and_the_next_server_continues(
         ((_, trainer),) = trainers_of(data_dir)
         assert server._process is not None
         os.kill(server._process.pid, signal.SIGKILL)
-        trainer.wait(20)
+        trainer.wait(MAX_SECONDS)
     with server, client_of(server) as client:
         events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
         assert any("queued again" in event.message for event in events)
@@ -250,6 +171,7 @@ def _check_all_succeed(client: Any, jobs: list[str], data_dir: Path) -> None:
     assert not [p for p in data_dir.rglob("*") if p.suffix in {".pt", ".pth", ".bin"}]
 
 
+@pytest.mark.release
 def test_after_the_machine_was_killed_the_job_continues(
     tiny_base: Path, data_dir: Path
 ) -> None:

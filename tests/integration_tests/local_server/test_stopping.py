@@ -161,7 +161,6 @@ def test_an_interrupted_training_is_left_alone_until_it_is_continued(
     # Neither `chat` nor `serve` trains it.
     server = LocalServer(tiny_base, data_dir=terminal.data_dir, threads=1)
     with server, client_of(server) as client:
-        time.sleep(2)
         assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
     again = terminal.run(*words)
     assert again.returncode == 0, again.stderr

@@ -1,67 +1,20 @@
 """Code for Windows, as far as other systems can test it."""
 
-import importlib.util
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from langchain_chatexports import _locks
 from langchain_chatexports.local_server.http import server
 from langchain_chatexports.local_server.processes import detached_flags
 from langchain_chatexports.local_server.storage import data_directory as storage
 
 posix = pytest.mark.skipif(os.name == "nt", reason="This is Windows")
-
-
-@pytest.fixture
-def windows_locks(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module as Windows reads it, with a table of locked files for `msvcrt`."""
-    held: dict[int, int] = {}
-
-    def locking(descriptor: int, mode: int, size: int) -> None:
-        assert (mode, size) == (2, 1)
-        assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0
-        file = os.fstat(descriptor).st_ino
-        if held.get(file, descriptor) != descriptor:
-            raise PermissionError(13, "Permission denied")
-        held[file] = descriptor
-
-    def close(descriptor: int) -> None:
-        for file in [file for file, owner in held.items() if owner == descriptor]:
-            del held[file]
-        closing(descriptor)
-
-    closing = os.close
-    fake: Any = ModuleType("msvcrt")
-    fake.LK_NBLCK, fake.locking = 2, locking
-    monkeypatch.setitem(sys.modules, "msvcrt", fake)
-    # There is no other one to fall back on.
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(os, "close", close)
-    spec = importlib.util.spec_from_file_location("windows_locks", _locks.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@posix
-def test_a_lock_of_windows_is_held_by_one(tmp_path: Path, windows_locks: Any) -> None:
-    path = tmp_path / "lock"
-    with windows_locks.ProcessLock(path) as first:
-        assert first.acquire()
-        assert not windows_locks.ProcessLock(path).acquire()
-        assert windows_locks.is_locked(path)
-    assert not windows_locks.is_locked(path)
-    assert windows_locks.ProcessLock(path).acquire()
 
 
 def test_ctrl_c_in_a_terminal_does_not_reach_a_child_on_windows(

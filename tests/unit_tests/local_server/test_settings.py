@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
     learning_rate,
     resolve_hyperparameters,
 )
+from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -58,14 +60,6 @@ def test_the_key_is_long_and_not_in_the_repr(tiny_base: Path, tmp_path: Path) ->
     assert described.api_key not in repr(described)
     settings = ServerSettings(api_key=described.api_key)
     assert described.api_key not in repr(settings)
-
-
-def test_a_relative_base_is_made_absolute(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tiny_base.parent)
-    settings = ServerSettings(base="tiny").with_absolute_base()
-    assert settings.base == str(tiny_base)
 
 
 @pytest.mark.parametrize("missing", ["torch", "psutil", "httpx"])
@@ -163,3 +157,16 @@ def test_a_start_on_a_full_disk_is_explained(
     settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
     with pytest.raises(LocalServerError, match="Free some space"):
         startup.serve_forever(settings)
+
+
+def test_a_base_whose_template_writes_no_chats_is_refused_at_the_start(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    tiny_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)
+    settings = ServerSettings(base=str(base), data_dir=str(tmp_path / "data"))
+    with (
+        pytest.raises(LocalServerError, match="each message of a chat once"),
+        startup.open_service(settings),
+    ):
+        pass

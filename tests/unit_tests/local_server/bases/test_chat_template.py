@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 from langchain_chatexports.local_server.bases.chat_template import (
     IGNORED,
     ChatTemplate,
-    TooLongError,
-)
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
-from langchain_chatexports.local_server.bases.template_messages import (
     MessageError,
     to_template_messages,
 )
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from tests.unit_tests.builders.tiny_base import CHATML, tiny_tokenizer
 
 _TOKENIZER = tiny_tokenizer()
@@ -178,46 +175,3 @@ def test_a_cut_example_is_the_beginning_of_the_whole_one(
     assert length <= max_length
     assert cut.input_ids == whole.input_ids[:length]
     assert cut.labels == whole.labels[:length]
-
-
-class _Noting:
-    """A tokenizer that notes how long the texts are that it is given."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self.longest = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tokenizer, name)
-
-    def __call__(self, text: str, **options: Any) -> Any:
-        self.longest = max(self.longest, len(text))
-        return self._tokenizer(text, **options)
-
-
-@pytest.mark.parametrize("ask", ["prompt_ids", "answer_spans"])
-@pytest.mark.parametrize(
-    ("chat", "max_length"),
-    [
-        ([_user("are you ready " * 500_000)], 512),
-        ([_user("are you ready " * 500_000)], 131_072),
-        ([_user("a"), _assistant("b")] * 300, 512),
-    ],
-)
-def test_a_chat_that_is_too_long_is_not_tokenized_whole(
-    ask: str, chat: list[dict[str, Any]], max_length: int
-) -> None:
-    noting = _Noting(tiny_tokenizer())
-    template = ChatTemplate(noting)
-    with pytest.raises(TooLongError):
-        getattr(template, ask)(chat, max_length=max_length)
-    assert noting.longest <= 1 << 16
-
-
-@pytest.mark.parametrize("who", [_user, _assistant])
-def test_of_an_example_only_what_can_be_learned_is_tokenized(who: Any) -> None:
-    noting = _Noting(tiny_tokenizer())
-    chat = [_user("one"), who("steady " * 1_000_000), _assistant("two")]
-    labeled = ChatTemplate(noting).label(chat, max_length=64)
-    assert labeled.is_cut
-    assert noting.longest < 64 * 256

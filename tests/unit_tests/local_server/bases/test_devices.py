@@ -47,17 +47,6 @@ def test_the_faster_one_is_taken_and_measured_once(
     assert len(measured) == rounds
 
 
-def test_a_device_that_cannot_multiply_bfloat16_takes_float32(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: Any) -> float:
-        msg = "not implemented for 'BFloat16'"
-        raise RuntimeError(msg)
-
-    monkeypatch.setattr(devices, "_seconds", refuse)
-    assert devices.choose_dtype("mps") == "float32"
-
-
 @pytest.mark.parametrize("has_driver", [True, False])
 @pytest.mark.skipif(sys.platform == "darwin", reason="Macs have no driver's file")
 def test_torch_is_asked_for_a_gpu_where_there_is_a_driver(

@@ -12,8 +12,8 @@ import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import processes
 from langchain_chatexports.local_server.bases import (
-    conversion,
     download,
     gguf_check,
     gguf_file,
@@ -34,7 +34,7 @@ from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.bases.preparation import base_directory
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import write_twin
 
@@ -51,14 +51,13 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the tasks that child processes would have run."""
     started: list[str] = []
 
-    def run(task: dict[str, str]) -> None:
-        started.append(task["kind"])
-        if task["kind"] == "rewrite":
-            shutil.copy(task["source"], task["target"])
-        if task["kind"] == "check":
-            Path(task["target"]).write_text(json.dumps({"matrices": _MATRICES}))
+    def run(function: Any, source: str, target: str, **_: Any) -> dict[str, Any]:
+        started.append(function.__name__.strip("_"))
+        if started[-1] == "rewrite":
+            shutil.copy(source, target)
+        return {"matrices": _MATRICES}
 
-    monkeypatch.setattr(gguf_file, "run_conversion", run)
+    monkeypatch.setattr(gguf_file, "call_in_child", run)
     monkeypatch.setattr(gguf_file, "complete_base", lambda *_, **__: None)
     return started
 
@@ -147,9 +146,7 @@ def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
         started.append(module)
         return [sys.executable, "-c", "import os; os.abort()"]
 
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.bases.preparation.child_command", command
-    )
+    monkeypatch.setattr(processes, "child_command", command)
     for _ in range(2):
         with pytest.raises(NoGGUFError, match="its process ended"):
             gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
@@ -163,13 +160,12 @@ def test_a_refused_file_is_not_checked_again(
         msg = "it differs"
         raise NoGGUFError(msg)
 
-    def run(task: dict[str, str]) -> None:
-        tasks.append(task["kind"])
-        found = conversion._check(Path(task["source"]), Path(task["directory"]))
-        Path(task["target"]).write_text(json.dumps(found))
+    def run(function: Any, *paths: str, **_: Any) -> Any:
+        tasks.append("check")
+        return function(*paths)
 
-    monkeypatch.setattr(conversion, "check_gguf", refuse)
-    monkeypatch.setattr(gguf_file, "run_conversion", run)
+    monkeypatch.setattr(gguf_check, "check_gguf", refuse)
+    monkeypatch.setattr(gguf_file, "call_in_child", run)
     for _ in range(2):
         with pytest.raises(NoGGUFError, match="it differs"):
             gguf_of_base(describe_base(base), base, cache_dir=tmp_path)

@@ -60,7 +60,6 @@ def test_fields_and_shapes_are_read(small: bytes, tmp_path: Path) -> None:
     }
     assert header.values("tokenizer.ggml.tokens") == ["a", "b", "c"]
     assert header.values("tokenizer.ggml.scores") == [1.0, 2.0, 3.0]
-    assert header.values("llama.block_count") == []
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
     assert shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
     np.testing.assert_array_equal(header.read("output_norm.weight"), np.zeros(7))
@@ -102,8 +101,8 @@ def test_a_file_is_written_again_in_another_type(
     [
         (0, b"GGJT", "not a GGUF file"),
         (4, struct.pack("<I", 1), "version"),
-        (8, struct.pack("<Q", 2**63), "tensors"),
-        (16, struct.pack("<Q", 2**40), "fields"),
+        (8, struct.pack("<Q", 2**63), "cut off"),
+        (16, struct.pack("<Q", 2**40), "cut off"),
         (24, struct.pack("<Q", 2**62), "cut off"),
     ],
 )
@@ -140,7 +139,7 @@ def test_a_list_longer_than_the_file_is_refused_at_once(
     at = small.index(b"tokenizer.ggml.tokens") + len(b"tokenizer.ggml.tokens") + 8
     for length in (2**20, 2**63):
         damaged = small[:at] + struct.pack("<Q", length) + small[at + 8 :]
-        with pytest.raises(GGUFFileError, match=r"cut off|list of"):
+        with pytest.raises(GGUFFileError, match="cut off"):
             _read(damaged, tmp_path)
 
 
@@ -178,13 +177,13 @@ def test_what_is_not_a_file_is_this_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["feed_forward_length", "vocab_size"])
 def test_a_model_larger_than_its_file_is_refused(tmp_path: Path, name: str) -> None:
-    """Each field is within its limit, and transformers would build all of it."""
+    """transformers would build all of it."""
     path = tmp_path / "large.gguf"
     writer = GGUFWriter(path, "llama")
-    writer.add_block_count(100)
-    writer.add_embedding_length(100_000)
-    writer.add_uint32(f"llama.{name}", 1_000_000)
-    writer.add_tensor("output_norm.weight", np.zeros(7, np.float16))
+    writer.add_block_count(10)
+    writer.add_embedding_length(10)
+    writer.add_uint32(f"llama.{name}", 90)
+    writer.add_tensor("output_norm.weight", np.zeros(99, np.float16))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

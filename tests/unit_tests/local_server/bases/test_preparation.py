@@ -8,11 +8,10 @@ import pytest
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import preparation
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.preparation import (
     base_directory,
-    check_chat_template,
     complete_base,
     signature_of,
 )
@@ -21,6 +20,7 @@ from langchain_chatexports.local_server.bases.tokenizer import (
     load_tokenizer,
 )
 from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.processes import ChildError
 
 _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
@@ -29,7 +29,6 @@ def test_answers_need_no_conversion_and_training_sees_the_same(
     tiny_gguf: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     directory = base_directory(describe_base(tiny_gguf), tmp_path)
-    check_chat_template(directory)
     chat = ChatTokenizer(directory)
     rendered = chat.template.as_rendered(_CHAT)
     assert rendered == [{"role": "user", "content": "Ready? < |im_end|>"}]
@@ -54,11 +53,11 @@ def test_answers_need_no_conversion_and_training_sees_the_same(
 def test_what_is_complete_is_not_converted_again(
     tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         msg = "KeyError: 'arch'"
-        raise NoGGUFError(msg)
+        raise ChildError(msg)
 
-    monkeypatch.setattr(preparation, "run_conversion", fail)
+    monkeypatch.setattr(preparation, "call_in_child", fail)
     directory = base_directory(describe_base(tiny_gguf), tmp_path)
     with pytest.raises(LocalServerError, match=r"cannot read .*tiny\.gguf: KeyError"):
         complete_base(directory)
@@ -82,18 +81,6 @@ def test_a_file_that_says_too_little_of_its_model_is_refused(
         base_directory(describe_base(file), tmp_path)
 
 
-def test_a_file_without_a_vocabulary_is_refused(
-    tiny_gguf: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "odd.gguf"
-    content = tiny_gguf.read_bytes()
-    file.write_bytes(
-        content.replace(b"tokenizer.ggml.tokens", b"tokenizer.ggml.tokenX")
-    )
-    with pytest.raises(LocalServerError, match="complete language model"):
-        base_directory(describe_base(file), tmp_path)
-
-
 def test_a_file_without_a_chat_template_is_refused(
     tiny_gguf: Path, tmp_path: Path
 ) -> None:
@@ -102,5 +89,6 @@ def test_a_file_without_a_chat_template_is_refused(
     file.write_bytes(
         content.replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX")
     )
-    with pytest.raises(LocalServerError):
-        check_chat_template(base_directory(describe_base(file), tmp_path))
+    chat = ChatTokenizer(base_directory(describe_base(file), tmp_path))
+    with pytest.raises(TemplateError, match="has no chat template"):
+        _ = chat.template

@@ -11,6 +11,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.weights import (
     adapted_layers,
+    check_trainable,
     check_weights,
     load_base,
     model_outline,
@@ -107,6 +108,18 @@ def test_only_linear_layers_in_blocks_of_the_text_decoder_are_adapted(
     # llama.cpp ignores an adapter of this one.
     assert "model.language_model.per_layer_model_projection" not in names
     assert not re.fullmatch(pattern, "model.vision_tower.layers.0.self_attn.q_proj")
+
+
+def test_a_base_is_tried_once(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_trainable(tiny_base, tmp_path)
+
+    def fail(*_: object) -> None:
+        pytest.fail("it was tried again")
+
+    monkeypatch.setattr(weights, "call_in_child", fail)
+    check_trainable(tiny_base, tmp_path)
 
 
 def test_a_layer_that_peft_refuses_stays_as_it_is(tmp_path: Path) -> None:

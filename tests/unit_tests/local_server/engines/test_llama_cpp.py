@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
 import pytest
 
@@ -38,7 +37,7 @@ from langchain_chatexports.local_server.engines.transformers import (
     TextPiece,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.storage.adapters import save_adapter
+from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import TWINS, write_twin
@@ -307,17 +306,6 @@ async def test_an_aborted_process_leaves_no_core_dump(engine: LlamaCppEngine) ->
     assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
-async def test_an_answer_ends_with_its_process_and_the_next_has_a_new_one(
-    engine: LlamaCppEngine,
-) -> None:
-    body = {"messages": _HELLO, "max_tokens": _LONG, "n": 8, "stream": True}
-    async with engine.answer(None, json.dumps(body).encode()) as response:
-        _processes(engine)[0].kill()
-        with pytest.raises(httpx.TransportError):
-            await response.aread()
-    assert await _ask(engine, 2)
-
-
 async def test_closing_ends_answers_and_processes(engine: LlamaCppEngine) -> None:
     await _ask(engine, 1)
     (process,) = _processes(engine)
@@ -441,21 +429,16 @@ async def test_the_answers_of_a_deleted_adapter_end(
 
 
 async def test_an_adapter_that_llama_cpp_cannot_load_is_left_to_transformers(
-    tuned_engine: LlamaCppEngine, adapters: list[Path], tmp_path: Path
+    make_engine: Callable[..., LlamaCppEngine], adapters: list[Path]
 ) -> None:
-    """Rank-stabilized LoRA, which a GGUF file cannot express."""
-    folder = tmp_path / "other"
-    shutil.copytree(adapters[1], folder)
-    (folder / "adapter.gguf").unlink(missing_ok=True)
-    config = folder / "adapter_config.json"
-    text = config.read_text("utf-8").replace(
-        '"use_rslora": false', '"use_rslora": true'
-    )
-    config.write_text(text, "utf-8")
+    def refuse(_: Path) -> Path:
+        raise NoGGUFError
+
+    engine = make_engine(adapter_file=refuse)
     with pytest.raises(UnsuitableModelError):
-        await _ask(tuned_engine, 8, folder)
-    assert not tuned_engine._children
-    assert await _ask(tuned_engine, 2)
+        await _ask(engine, 8, adapters[0])
+    assert not engine._children
+    assert await _ask(engine, 2)
 
 
 async def test_the_least_recently_used_child_ends(

@@ -47,17 +47,6 @@ def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12
 
 
-def test_the_usage_counts_the_prompt_as_the_template_renders_it(
-    client: OpenAI, service: LocalService
-) -> None:
-    for messages in (_HELLO, [*_HELLO, {"role": "assistant", "content": "Yes"}] * 2):
-        usage = _ask(client, messages).usage
-        assert usage is not None
-        assert usage.prompt_tokens == len(
-            service.tokenizer.template.prompt_ids(messages)
-        )
-
-
 def test_a_stream_gives_the_same_text_in_parts(client: OpenAI) -> None:
     whole = _text(client)
     chunks = _stream(client)
@@ -142,9 +131,9 @@ def test_the_same_seed_or_a_cold_answer_is_the_same(
         ("max_completion_tokens", (-1,)),
         ("stop", (["a"] * 5, 5)),
         ("seed", (10**30, "x")),
-        ("n", (2, 0, 9)),
+        ("n", (2, 9)),
         ("logprobs", (True,)),
-        ("top_logprobs", (3,)),
+        ("top_logprobs", (21,)),
         ("presence_penalty", (1, 2.5)),
         ("frequency_penalty", (-1,)),
         ("logit_bias", ({"5": 1}, {"x": 1}, {"1": 101})),
@@ -155,7 +144,7 @@ def test_the_same_seed_or_a_cold_answer_is_the_same(
         ("modalities", (["audio"],)),
         ("store", (True,)),
         ("stream", ("yes",)),
-        ("stream_options", ({"surprise": 1},)),
+        ("stream_options", ({"include_usage": "yes"},)),
         ("surprise", (1,)),
         ("model", (5,)),
     ],

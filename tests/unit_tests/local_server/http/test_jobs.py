@@ -1,7 +1,9 @@
 """Fine-tuning jobs: which are accepted, and their warnings."""
 
 import io
+import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,6 @@ from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
 
 
@@ -106,14 +107,6 @@ def test_a_waiting_job_is_paused_until_it_is_resumed(
     assert statuses == ["paused", "paused", "queued", "queued"]
 
 
-def test_a_job_says_which_one_it_waits_behind(
-    order: Callable[..., Any], client: OpenAI
-) -> None:
-    first, second = order(), order()
-    assert f"The job waits behind job {first.id}" in " ".join(_messages(client, second))
-    assert "waits" not in " ".join(_messages(client, first))
-
-
 @pytest.mark.parametrize(("resume_jobs", "left"), [(True, 3), (False, 2)])
 def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
     make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int
@@ -151,14 +144,9 @@ def test_a_job_is_cancelled_once_and_then_neither_paused_nor_resumed(
     jobs = client.fine_tuning.jobs
     job = jobs.cancel(order().id)
     assert (job.status, bool(job.finished_at)) == ("cancelled", True)
-    for request, change in (
-        (jobs.cancel, "cancelled"),
-        (jobs.pause, "paused"),
-        (jobs.resume, "resumed"),
-    ):
-        said = f"cancelled and cannot be {change}"
-        with pytest.raises(openai.BadRequestError, match=said):
-            request(job.id)
+    for change in (jobs.cancel, jobs.pause, jobs.resume):
+        with pytest.raises(openai.BadRequestError, match="The job is cancelled"):
+            change(job.id)
 
 
 def test_what_is_not_learned_is_a_warning(
@@ -255,24 +243,6 @@ def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
         assert http.post(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
 
 
-def test_a_base_whose_template_cannot_be_labelled_is_refused(
-    make_service: Callable[..., Any], tiny_base: Path, tmp_path: Path
-) -> None:
-    base = tmp_path / "thinking"
-    base.mkdir()
-    for file in tiny_base.iterdir():
-        (base / file.name).write_bytes(file.read_bytes())
-    make_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)
-    service = make_service(tmp_path / "data", base=base)
-    service.queue.start = lambda: None
-    with asking(service) as http:
-        client = openai_client(http)
-        with pytest.raises(openai.BadRequestError, match="each message of a chat once"):
-            client.fine_tuning.jobs.create(
-                model="tiny", training_file=_upload(client, dialogues())
-            )
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
 def test_uploads_jobs_and_events_are_private_whatever_the_umask(
     order: Callable[..., FineTuningJob], service: LocalService
@@ -307,3 +277,20 @@ def test_the_person_and_the_source_of_a_job_are_kept_with_its_model(
     job = order(metadata=labels)
     record = service.jobs.private(job.id)["model"]
     assert (record["person"], record["source"]) == ("Hare", "imessage chat.db")
+
+
+def test_a_job_of_a_base_that_writes_no_text_is_refused(
+    make_service: Callable[..., Any], tiny_base: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "config.json").write_text(json.dumps({"model_type": "vit"}), "utf-8")
+    service = make_service(tmp_path / "data", base=base)
+    service.queue.start = lambda: None
+    with asking(service) as http:
+        client = openai_client(http)
+        file = client.files.create(file=as_jsonl(dialogues()), purpose="fine-tune")
+        with pytest.raises(
+            openai.BadRequestError, match="no text model of the type vit"
+        ):
+            client.fine_tuning.jobs.create(model="tiny", training_file=file.id)

@@ -1,15 +1,12 @@
 """The data directory: folders, files, locks, and the record of a running server."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -62,37 +59,10 @@ def test_two_servers_cannot_use_one_directory(tmp_path: Path) -> None:
         pass
 
 
-@posix
-def test_json_is_written_for_this_user_only(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": 1})
-    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
-    assert read_json(tmp_path / "x.json") == {"a": 1}
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100_000])
 def test_damaged_json_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     assert read_json(tmp_path / "x.json") is None
-
-
-def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
-    script = (
-        "import sys, time\n"
-        "from langchain_chatexports._locks import ProcessLock\n"
-        "lock = ProcessLock(sys.argv[1])\n"
-        "print(lock.acquire(), flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path / "lock")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == b"True"
-        lock = ProcessLock(tmp_path / "lock")
-        assert not lock.acquire()
-        process.kill()
-        assert lock.acquire(timeout=60)
-        lock.release()
 
 
 @pytest.fixture

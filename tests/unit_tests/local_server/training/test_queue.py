@@ -28,7 +28,7 @@ from langchain_chatexports.local_server.storage.data_directory import write_json
 spec = json.loads(sys.stdin.readline())
 folder = pathlib.Path(spec["data_dir"], "jobs", spec["job_id"])
 lock = ProcessLock(folder / "trainer.lock")
-assert lock.acquire(timeout=60)
+assert lock.acquire(timeout=300)
 root = pathlib.Path(spec["data_dir"]).parent
 def save():
     name = f"saves/checkpoint-{len(list(folder.glob('saves/*'))) + 1}"
@@ -135,7 +135,7 @@ def make(
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -298,26 +298,6 @@ def test_a_failed_job_says_why_and_can_be_resumed(
     assert server.jobs.resume(job_id)
     server.wait_for(job_id, "succeeded")
     assert server.error(job_id) is None
-
-
-def test_a_job_that_cannot_be_started_fails_and_the_next_is_trained(
-    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = make()
-    start: Any = server.queue._start_trainer
-
-    def start_or_fail(job_id: str) -> Any:
-        if job_id == broken:
-            raise OSError
-        return start(job_id)
-
-    monkeypatch.setattr(server.queue, "_start_trainer", start_or_fail)
-    server.let_trainers("succeed")
-    broken = ""
-    broken = server.create()
-    fine = server.create()
-    server.wait_for(fine, "succeeded")
-    assert server.error(broken)["code"] == "server_error"
 
 
 def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(

@@ -47,7 +47,7 @@ def test_each_failure_is_a_sentence_that_quotes_nothing(
 
 @pytest.mark.parametrize(
     ("exit_code", "words"),
-    [(-9, "memory"), (errno.ENOSPC, "Free some space"), (3, "exit code 3")],
+    [(-9, "memory"), (3, "exit code 3")],
 )
 def test_the_end_of_a_trainer_without_a_reason_is_explained(
     exit_code: int, words: str

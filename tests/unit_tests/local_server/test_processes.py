@@ -1,0 +1,70 @@
+"""Calls in a child process: what comes back, and how it ends."""
+
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import processes
+from langchain_chatexports.local_server.processes import (
+    ChildError,
+    call_in_child,
+    child_command,
+    report,
+)
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the child import this file."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+
+
+def add(first: int, second: int) -> int:
+    sys.stdout.write("what a library prints\n")
+    report([first])
+    return first + second
+
+
+def fail(kind: str) -> None:
+    if kind == "ours":
+        raise LocalServerError(kind)
+    if kind == "killed":
+        os.abort()
+    time.sleep(600 if kind == "late" else 0)
+    raise ValueError(kind)
+
+
+def test_the_result_and_the_reports_come_back() -> None:
+    reports: list[Any] = []
+    assert call_in_child(add, 1, 2, on_report=reports.append) == 3
+    assert reports == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("ours", r"^ours$"),
+        ("another", r"^ValueError: another$"),
+        ("killed", r"its process ended with -?\d+"),
+        ("late", "it takes more than 5 seconds"),
+    ],
+)
+def test_why_a_call_failed_is_explained(kind: str, reason: str) -> None:
+    with pytest.raises(ChildError, match=reason):
+        call_in_child(fail, kind, timeout=5 if kind == "late" else None)
+
+
+def test_a_child_ends_with_the_process_that_started_it() -> None:
+    task = f'["{__name__}", "fail", ["late"]]\n'
+    with subprocess.Popen(  # noqa: S603 - ours.
+        child_command(processes.__name__), stdin=subprocess.PIPE
+    ) as child:
+        assert child.stdin is not None
+        child.stdin.write(task.encode("ascii"))
+        child.stdin.close()
+        assert child.wait(300) == 1
