@@ -105,11 +105,9 @@ def search(
         raise typer.BadParameter(msg)
     _check_order(query, paths or [])
     chosen = chats.choice()
-    people, contacts = chats.people_and_contacts()
     with open_index(
         own_messages_or(paths),
-        people=people,
-        contacts=contacts,
+        options=chats.prepare_options(),
         index_dir=index_dir,
         in_memory=no_index,
         watch=watching,
