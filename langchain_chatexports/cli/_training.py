@@ -27,13 +27,13 @@ from langchain_chatexports.workflows.bases import (
     find_base,
     language_warning,
 )
-from langchain_chatexports.workflows.train import (
+from langchain_chatexports.workflows.train import progress_of
+from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
     StepEvent,
     StoppedEvent,
     TrainingEvent,
-    progress_of,
 )
 
 _SECONDS_BETWEEN_LINES = 2.0
@@ -82,9 +82,7 @@ class TrainingDisplay:
             say(f"  {event}")
 
     def _show_stopped(self, event: StoppedEvent) -> None:
-        if event.outcome == "deleted":
-            say("Training stopped. Its job and the uploaded examples are deleted.")
-        elif event.outcome == "elsewhere":
+        if event.outcome == "elsewhere":
             cancel = command_line("models", "--cancel", event.job_id, *self._where)
             say(f"Job {event.job_id} continues in another command. To cancel it:")
             say(f"  {cancel}")

@@ -238,7 +238,10 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    from langchain_chatexports.workflows.train import THIS_MACHINE, host_of
+    from langchain_chatexports.workflows.train_elsewhere import (
+        THIS_MACHINE,
+        host_of,
+    )
 
     host = host_of(base_url)
     if host in THIS_MACHINE:

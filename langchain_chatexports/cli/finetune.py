@@ -77,7 +77,7 @@ def finetune(
     from langchain_chatexports.cli._training import chat_command, say_base
     from langchain_chatexports.workflows import prepare
     from langchain_chatexports.workflows.bases import language_of_examples
-    from langchain_chatexports.workflows.train import OPENAI_URL, key_for
+    from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL, key_for
 
     choices = options.prepare_options(chats)
     seconds = None
@@ -204,7 +204,8 @@ def _train_here(data: TrainingData, base: str | None, data_dir: Path | None) -> 
 
 def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:
     from langchain_chatexports.cli._training import TrainingDisplay
-    from langchain_chatexports.workflows.train import StoppedEvent, train_elsewhere
+    from langchain_chatexports.workflows.train_elsewhere import train_elsewhere
+    from langchain_chatexports.workflows.training_events import StoppedEvent
 
     hosts: list[str] = []
 

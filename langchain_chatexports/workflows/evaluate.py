@@ -12,9 +12,10 @@ from langchain_chatexports.evaluation.contestants import WrongPerson
 from langchain_chatexports.evaluation.conversations import data_of_job
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
 from langchain_chatexports.local_server import LocalServer, find_model, list_models
 from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.local_server.storage.jobs import list_jobs
 from langchain_chatexports.local_server.storage.models import TunedModel
 
 _TIMEOUT_SECONDS = 600.0
@@ -85,6 +86,7 @@ def evaluate_model(
     if other is not None and other.base != tuned.base:
         msg = "Both models must have the same base: train the other one on it, too."
         raise LocalServerError(msg)
+    _check_held_out(tuned, data_dir)
     on_event(StartEvent(tuned))
     control = None
     if other is not None:
@@ -123,6 +125,18 @@ def _find(name: str | None, data_dir: str | Path | None) -> TunedModel:
         )
         raise LocalServerError(msg)
     return models[0]
+
+
+def _check_held_out(tuned: TunedModel, data_dir: str | Path | None) -> None:
+    """Make sure, before anything starts, that the training held something out."""
+    job = next((job for job in list_jobs(data_dir) if job.id == tuned.job_id), None)
+    if job is not None and not job.has_validation:
+        msg = (
+            f"The training of {tuned.name} held nothing out to measure it on. A "
+            "training does so with 50 examples and more that do not repeat each other: "
+            "train on more chats."
+        )
+        raise TrainingDataError(msg)
 
 
 class _Progress:

@@ -19,7 +19,7 @@ from langchain_chatexports.cli._console import (
     watching,
 )
 from langchain_chatexports.cli._training import TrainingDisplay
-from langchain_chatexports.workflows.train import StepEvent
+from langchain_chatexports.workflows.training_events import StepEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
