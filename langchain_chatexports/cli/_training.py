@@ -36,7 +36,7 @@ from langchain_chatexports.workflows.training_events import (
     TrainingEvent,
 )
 
-_SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 class TrainingDisplay:
@@ -132,13 +132,13 @@ def say_base(base: str | None, language: str | None = None) -> None:
     """Print which model will be used, with its source, size and license."""
     found = find_base(base)
     parts = [f"Base model: {found.name}"]
+    if found.is_default:
+        parts.append("a tiny demo model")
     if found.download_bytes:
         parts.append(f"{found.download_bytes / 1e6:,.0f} MB from huggingface.co")
     if found.license:
         parts.append(f"license: {found.license}")
     say(", ".join(parts))
-    if found.is_default:
-        say("This is a tiny demo model: choose a larger one with --base.")
     if warning := language_warning(found, language):
         say(f"warning: {warning}")
 

@@ -151,15 +151,11 @@ def _check_place(
 def _say_data(data: TrainingData) -> None:
     from langchain_chatexports.workflows.prepare import speakers
 
-    owners = {export.path: owner for export, owner in speakers(data.preparation)}
     for export, summary in data.preparation.summaries():
-        owner = owners.get(export.path)
-        whose = f"; {owner} speaks as the AI (the export's owner)" if owner else ""
-        say(
-            f"{export}, {plural(summary.sessions, 'session')}, "
-            f"{summary.kept:,} of {plural(summary.found, 'message')} kept{whose}"
-        )
-    say(data)
+        say(f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept")
+    owners = dict.fromkeys(owner for _, owner in speakers(data.preparation))
+    whose = f" in the voice of {', '.join(owners)} (the export's owner)"
+    say(f"{data}{whose if owners else ''}")
 
 
 def _choose_base(

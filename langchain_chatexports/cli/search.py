@@ -115,10 +115,8 @@ def search(
         if opened.messages_read:
             say(f"Read: {plural(opened.messages_read, 'message')}")
         if opened.new_file:
-            say(
-                f"Indexed in {opened.new_file}, which only you can read. To delete all "
-                "indexes: chatexports search --delete-indexes"
-            )
+            say(f"Indexed in {opened.new_file.parent}, which only you can read.")
+            say("To delete all indexes: chatexports search --delete-indexes")
         found = opened.index.chats()
         sources = _chosen_sources(chosen, opened.exports, found)
         senders = {name for chat in found for name in chat.senders}

@@ -212,7 +212,7 @@ class Preparation:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
                 f"window of {plural(self.options.size, 'message')}, or nobody is "
-                "answered in them. Use --keep-tail, a smaller --size, --whole, or a "
+                "answered in them. Use a smaller --size, --whole, or a "
                 "longer --gap."
             )
             raise TrainingDataError(msg)

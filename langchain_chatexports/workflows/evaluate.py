@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from langchain_chatexports._progress import time_left
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
 from langchain_chatexports.evaluation.contestants import WrongPerson
@@ -13,10 +14,9 @@ from langchain_chatexports.evaluation.conversations import data_of_job
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
 from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
-from langchain_chatexports.local_server import LocalServer, find_model, list_models
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import client_of
-from langchain_chatexports.local_server.storage.jobs import list_jobs
-from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.workflows.models import TunedModel, find_tuned, list_jobs
 
 _TIMEOUT_SECONDS = 600.0
 # An answer takes about as long as three scores.
@@ -48,6 +48,11 @@ class StageEvent:
     total: int
     seconds_left: float | None
     """Of all stages together; `None` while nothing is known."""
+
+    def __str__(self) -> str:
+        """Return what is done, and the time left, for people."""
+        left = self.seconds_left
+        return self.name if left is None else f"{self.name}, {time_left(left)} in all"
 
 
 EvaluationEvent = StartEvent | DataEvent | StageEvent
@@ -81,15 +86,15 @@ def evaluate_model(
         LocalServerError: If there is no such model, or two bases.
         TrainingDataError: If the training held nothing out, or its examples are gone.
     """
-    tuned = _find(model, data_dir)
-    other = None if wrong_person is None else _find(wrong_person, data_dir)
-    if other is not None and other.base != tuned.base:
+    tuned = find_tuned(model, data_dir).model
+    other = wrong_person and find_tuned(wrong_person, data_dir).model
+    if other and other.base != tuned.base:
         msg = "Both models must have the same base: train the other one on it, too."
         raise LocalServerError(msg)
     _check_held_out(tuned, data_dir)
     on_event(StartEvent(tuned))
     control = None
-    if other is not None:
+    if other:
         control = WrongPerson(other.name, other.person or "", tuned.person or "")
     contestants = 3 + (control is not None) + (not tuned.prompt.replies)
     with (
@@ -112,19 +117,6 @@ def evaluate_model(
             blind=blind,
             progress=_Progress(contestants, on_event),
         )
-
-
-def _find(name: str | None, data_dir: str | Path | None) -> TunedModel:
-    if name is not None:
-        return find_model(name, data_dir)
-    models = list_models(data_dir)
-    if not models:
-        msg = (
-            "There is no tuned model on this machine. Train one: "
-            "chatexports finetune PATH --ai NAME"
-        )
-        raise LocalServerError(msg)
-    return models[0]
 
 
 def _check_held_out(tuned: TunedModel, data_dir: str | Path | None) -> None:

@@ -39,18 +39,6 @@ def test_options_that_do_not_fit_are_a_usage_error(
     assert chatexports(*given).status == 2
 
 
-def test_an_error_is_a_line_and_no_traceback(chatexports: Callable[..., Any]) -> None:
-    done = chatexports("inspect", "nope")
-    assert done.status == 1
-    assert done.err.startswith("error: There is nothing at nope")
-    assert "Traceback" not in done.err
-
-
-def test_debug_shows_the_traceback(chatexports: Callable[..., Any]) -> None:
-    with pytest.raises(Exception, match="nope"):
-        chatexports("--debug", "inspect", "nope")
-
-
 def test_without_the_extra_the_command_says_which_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,12 +87,3 @@ def test_an_unknown_command_gets_the_one_that_is_meant(
 ) -> None:
     done = chatexports(*typed.split())
     assert (done.status, meant in done.err) == (2, True)
-
-
-def test_the_command_that_is_meant_runs_where_the_environment_is_not_activated(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "langchain_chatexports.cli._console.program", lambda: ".venv/bin/chatexports"
-    )
-    assert "mean: .venv/bin/chatexports finetune?" in chatexports("train").err

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prompt_toolkit.application import create_app_session
-from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 
 from langchain_chatexports.cli._answers import show_answers
@@ -83,16 +82,6 @@ def test_a_message_can_have_lines(
     assert model.texts == [["One\ntwo"]]
 
 
-def test_what_was_typed_is_in_memory_only(model: Recorder) -> None:
-    with pipe_input() as pipe:
-        pipe.send_text(f"Hello{ENTER}{CTRL_D}")
-        chat = TerminalChat([Voice("Tortoise", model)], show_answers)
-        chat.run()
-    history = chat._session.history
-    assert type(history) is InMemoryHistory
-    assert history.get_strings() == ["Hello"]
-
-
 def test_the_help_names_each_command_and_key(typing: Callable[..., str]) -> None:
     told = typing("/help", ENTER)
     words = ("/help", "/reset", "/system", "/retry", "/save FILE", "/quit")
@@ -125,13 +114,6 @@ def test_a_word_ends_the_chat(
     assert not model.texts
 
 
-def test_reset_begins_a_new_conversation(
-    typing: Callable[..., str], model: Recorder
-) -> None:
-    typing("Hello", ENTER, "/reset", ENTER, "Ready?", ENTER)
-    assert model.texts[-1] == ["Ready?"]
-
-
 def test_a_chat_is_saved_with_its_model_until_it_begins_anew(
     model: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,10 +141,6 @@ def test_retry_answers_the_last_message_again(
     typing("Hello", ENTER, "Ready?", ENTER, "/retry", ENTER, "Go!", ENTER)
     assert model.texts[1] == model.texts[2] == ["Hello", "Slow.", "Ready?"]
     assert model.texts[3][-2:] == ["Sure.", "Go!"]
-
-
-def test_there_is_nothing_to_retry_at_first(typing: Callable[..., str]) -> None:
-    assert "no message" in typing("/retry", ENTER)
 
 
 def test_system_shows_replaces_and_removes_the_system_message(
@@ -201,47 +179,12 @@ def test_save_replaces_a_file_only_with_force(
     assert "You: Hello" in path.read_text()
 
 
-@pytest.mark.parametrize("where", ["", "nowhere/chat.txt", "."])
-def test_a_place_that_cannot_be_written_does_not_end_the_chat(
-    typing: Callable[..., str],
-    model: Recorder,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    where: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    typing(f"/save {where}", ENTER, "Hello", ENTER)
-    assert model.texts == [["Hello"]]
-
-
-def test_a_saved_answer_has_no_terminal_codes(
-    typing: Callable[..., str], model: Recorder, tmp_path: Path
-) -> None:
-    model.responses = ["\x1b[31mRed\x07"]
-    typing("Hello", ENTER, f"/save {tmp_path / 'chat.txt'}", ENTER)
-    assert "\x1b" not in (tmp_path / "chat.txt").read_text(encoding="utf-8")
-
-
 def test_ctrl_c_clears_the_line_and_says_how_to_end(
     typing: Callable[..., str], model: Recorder
 ) -> None:
     told = typing("half", CTRL_C, "Hello", ENTER)
     assert model.texts == [["Hello"]]
     assert "Ctrl-D, ends the chat" in told
-
-
-def test_ctrl_c_twice_ends_the_chat(
-    typing: Callable[..., str], model: Recorder
-) -> None:
-    typing("half", CTRL_C, CTRL_C, "Hello", ENTER)
-    assert not model.texts
-
-
-def test_ctrl_c_after_a_new_line_was_begun_only_clears_it(
-    typing: Callable[..., str], model: Recorder
-) -> None:
-    typing("half", CTRL_C, "other half", CTRL_C, "Hello", ENTER)
-    assert model.texts == [["Hello"]]
 
 
 def test_ctrl_c_keeps_what_has_arrived_of_an_answer(
@@ -262,20 +205,6 @@ def test_ctrl_c_keeps_what_has_arrived_of_an_answer(
     told = typing("Hello", ENTER, "Ready?", ENTER, answer=interrupted)
     assert "Stopped." in told
     assert model.texts[-1] == ["Hello", "Sl", "Ready?"]
-
-
-def test_a_message_without_an_answer_is_not_remembered(
-    typing: Callable[..., str], model: Recorder
-) -> None:
-    """Chat templates want questions and answers in turn."""
-
-    def slow(voices: Sequence[Voice]) -> None:
-        if len(voices[0].turns) == 1:
-            raise KeyboardInterrupt
-        list(voices[0].answer())
-
-    typing("Hello", ENTER, "Ready?", ENTER, answer=slow)
-    assert model.texts == [["Ready?"]]
 
 
 def test_a_server_that_fails_once_does_not_end_the_chat(

@@ -98,28 +98,6 @@ def test_a_command_that_ignores_ctrl_c_goes_on_to_do_so() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("debug", [False, True])
-def test_signals_are_handled_as_before_when_it_is_over(*, debug: bool) -> None:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    with exit_handling(debug=debug):
-        assert [signal.getsignal(number) for number in numbers] != before
-    assert [signal.getsignal(number) for number in numbers] == before
-
-
-def test_an_unexpected_error_tells_nothing_that_somebody_wrote(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ended(TypeError("what somebody wrote"))
-    assert "somebody" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("error", [LocalServerError("x"), OSError("x"), TypeError("x")])
-def test_debug_lets_errors_through(error: Exception) -> None:
-    with pytest.raises(type(error)), exit_handling(debug=True):
-        raise error
-
-
 @pytest.mark.parametrize("arguments", [["inspect", "chat.db"], ["prepare", "--help"]])
 @pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
 @not_on_windows
@@ -143,35 +121,12 @@ def test_output_that_nobody_reads_ends_it_quietly(
     assert not done.stderr
 
 
-def test_a_pipe_that_broke_ends_no_thread_with_a_traceback(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-
-    def broken(_text: object) -> None:
-        raise BrokenPipeError(32, "Broken pipe")
-
-    monkeypatch.setattr("langchain_chatexports.cli._console.say", broken)
-    monkeypatch.setattr(
-        "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES", 0.001
-    )
-    # A warning about a thread would be an error here.
-    assert chatexports("inspect", chats, "--json").status == 0
-
-
 def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
     code = "import sys, langchain_chatexports.cli; print(*sys.modules)"
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"langchain_core", "pydantic", "typer"} & set(done.stdout.split())
-
-
-def test_a_warning_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with exit_handling(debug=False):
-        warnings.simplefilter("default")
-        warnings.warn("message_1.json is empty", stacklevel=1)
-    assert capsys.readouterr().err == "warning: message_1.json is empty\n"
 
 
 def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:

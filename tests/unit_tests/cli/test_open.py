@@ -72,19 +72,6 @@ def test_no_browser_is_opened_if_not_wanted_or_without_windows(
     assert opened == []
 
 
-@pytest.mark.parametrize(
-    ("platform", "display", "has_windows"),
-    [("linux", "", False), ("linux", ":0", True), ("darwin", "", True)],
-)
-def test_a_browser_needs_windows(
-    monkeypatch: pytest.MonkeyPatch, platform: str, display: str, *, has_windows: bool
-) -> None:
-    monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setenv("DISPLAY", display)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert module._has_windows() is has_windows
-
-
 def test_it_is_added_to_the_programs_and_removed(
     chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

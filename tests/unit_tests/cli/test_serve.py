@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -161,27 +160,3 @@ def test_a_file_without_a_key_is_refused_and_not_quoted(
     assert "Traceback" not in done.err
     assert "two words" not in done.err
     assert served == []
-
-
-def test_a_key_and_a_file_with_one_exclude_each_other(
-    chatexports: Any, served: list[ServerSettings], tiny: str
-) -> None:
-    both = ("--api-key", "mine", "--api-key-file", "key")
-    assert chatexports("serve", "--base", tiny, *both).status == 2
-    assert served == []
-
-
-@pytest.mark.parametrize("kind", ["pipe", "missing", "folder"])
-def test_what_is_no_file_with_a_key_is_refused_in_a_line(
-    chatexports: Any, tiny: str, tmp_path: Path, kind: str
-) -> None:
-    if kind == "pipe":
-        if not hasattr(os, "mkfifo"):
-            pytest.skip("this system has no such pipes")
-        os.mkfifo(tmp_path / "key")
-    elif kind == "folder":
-        (tmp_path / "key").mkdir()
-    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
-    assert done.status == 1
-    assert "key" in done.err
-    assert "Traceback" not in done.err

@@ -27,7 +27,7 @@ from langchain_chatexports.workflows.talk import (
     tuned_speaker,
     voices_on,
 )
-from langchain_chatexports.workflows.train import key_for
+from langchain_chatexports.workflows.train_elsewhere import key_for
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
