@@ -147,7 +147,7 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Another server of OpenAI's protocol, with OPENAI_API_KEY.",
+        help="Another server like OpenAI's, with OPENAI_API_KEY.",
         show_default=False,
     ),
 ]

@@ -63,7 +63,7 @@ def chat(
             metavar="N",
             min=0,
             max=_MAX_REPLIES,
-            help="Most earlier replies of the person that it sees.",
+            help="Most earlier replies that it sees.",
             show_default=False,
         ),
     ] = None,

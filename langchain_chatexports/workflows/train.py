@@ -56,6 +56,7 @@ _WAIT_SECONDS = 20.0
 _MIN_LONG_CHECK = 500
 # The least that any training needs; the trainer knows how much this one does.
 _MIN_FREE_BYTES = 100_000_000
+_FULL_BYTES = 100_000
 
 
 def train(
@@ -232,6 +233,14 @@ class _LocalJob:
                     msg = (
                         f"The local server stopped before job {run.id} had finished. "
                         "Run the same command again to continue it."
+                    )
+                    raise LocalServerError(msg) from None
+                if shutil.disk_usage(self._server.data_dir).free < _FULL_BYTES:
+                    # The server waits for space, to write how the training ended.
+                    msg = (
+                        f"The disk with {self._server.data_dir} is full. Free some "
+                        "space and run the same command again: it continues from the "
+                        "last checkpoint."
                     )
                     raise LocalServerError(msg) from None
             except FineTuningFailedError as error:

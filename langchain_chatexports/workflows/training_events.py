@@ -17,6 +17,9 @@ _ROUTINE = (
     "Files validated",
     "Fine-tuning job started",
     "Measured on this machine",
+    "The job was resumed",
+    "New fine-tuned model created",
+    "The job has successfully completed",
 )
 
 

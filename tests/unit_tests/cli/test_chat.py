@@ -63,20 +63,6 @@ def last_frame(text: str) -> str:
     return [part for part in CONTROL.split(text) if part.strip()][-1]
 
 
-def test_two_answers_stand_in_one_row() -> None:
-    frame = shown([Answer("base", ["I am ", "fast"]), Answer("Tortoise", ["Slow."])])
-    assert any("I am fast" in line and "Slow." in line for line in frame.splitlines())
-
-
-def test_each_bubble_has_a_frame_where_the_model_learned_them() -> None:
-    text = "Slow.\n\nAnd steady."
-    frame = shown(
-        [Answer("base", [text]), Answer("Tortoise", [text], has_bubbles=True)]
-    )
-    assert frame.count("╭") == 3
-    assert frame.count("And steady.") == 2
-
-
 def test_a_narrow_terminal_shows_them_below_each_other() -> None:
     frame = shown([Answer("base", ["fast"]), Answer("Tortoise", ["slow"])], width=40)
     assert not any("fast" in line and "slow" in line for line in frame.splitlines())
@@ -149,27 +135,6 @@ def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
         "bubbles": ["Slow.", "Steady."],
     }
     assert second["bubbles"] == ["Yes."]
-
-
-def test_what_is_long_ago_is_forgotten() -> None:
-    model = Recorder(responses=["yes"], asked=[])
-    voice = Voice("x", model)
-    for number in range(20):
-        voice.hear(str(number))
-        list(voice.answer())
-    assert len(model.asked[-1]) == 15
-    assert model.asked[-1][0].type == "human"
-
-
-def test_a_server_that_is_not_there_is_a_line(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
-    url = "http://127.0.0.1:9/v1"
-    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
-    assert done.status == 1
-    assert f"error: {url} does not answer" in done.err
-    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])

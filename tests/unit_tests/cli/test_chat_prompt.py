@@ -143,18 +143,6 @@ def test_retry_answers_the_last_message_again(
     assert model.texts[3][-2:] == ["Sure.", "Go!"]
 
 
-def test_system_shows_replaces_and_removes_the_system_message(
-    typing: Callable[..., str], model: Recorder
-) -> None:
-    slow = ["/system Be", NEW_LINE, "slow.", ENTER, "/system", ENTER]
-    told = typing(
-        "/system", ENTER, *slow, "Hi", ENTER, '/system ""', ENTER, "Ho", ENTER
-    )
-    assert model.texts == [["Be\nslow.", "Hi"], ["Hi", "Slow.", "Ho"]]
-    assert told.count("There is no system message.") == 2
-    assert told.count("Be\nslow.\n") >= 2
-
-
 def test_save_writes_the_conversation_for_its_owner_only(
     typing: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -219,20 +207,6 @@ def test_a_server_that_fails_once_does_not_end_the_chat(
     told = typing("Hello", ENTER, "Ready?", ENTER, answer=failing)
     assert "error: The server does not answer." in told
     assert model.texts == [["Ready?"]]
-
-
-def test_commands_are_for_all_models_of_a_chat(model: Recorder, tmp_path: Path) -> None:
-    base = Recorder(responses=["Fast!", "Faster!"], asked=[])
-    keys = ["/system Run.", ENTER, "Hello", ENTER, "/retry", ENTER]
-    save = [f"/save {tmp_path / 'chat.txt'}", ENTER, "/reset", ENTER, "Hi", ENTER]
-    with pipe_input() as pipe:
-        pipe.send_text("".join([*keys, *save, CTRL_D]))
-        TerminalChat(
-            [Voice("base model", base), Voice("Tortoise", model)], show_answers
-        ).run()
-    assert base.texts == model.texts == [["Run.", "Hello"]] * 2 + [["Run.", "Hi"]]
-    saved = (tmp_path / "chat.txt").read_text(encoding="utf-8")
-    assert saved.endswith("You: Hello\n\nbase model: Faster!\n\nTortoise: Steady.\n")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ NEEDS = [
     ("nicegui", "page", "open"),
     ("trl", "page", "open"),
     ("trl", "local", "finetune export"),
-    ("trl", "local", "demo --folder samples"),
+    ("trl", "local", "demo"),
     ("trl", "local", "export-model NAME merged"),
     ("trl", "local", "serve"),
     ("platformdirs", "local", "chat"),

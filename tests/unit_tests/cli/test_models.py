@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.cli import _console
 from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.deletion import KeptData, count_kept
+from langchain_chatexports.local_server.storage.deletion import count_kept
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from tests.unit_tests.builders.kept_models import keep_model
@@ -64,14 +63,6 @@ def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
     done = chatexports(*delete, "--data-dir", "kept")
     assert done.status == 0
     assert names[0] not in chatexports("models", "--data-dir", "kept").out
-
-
-def test_nothing_is_deleted_if_one_of_the_names_is_unknown(
-    chatexports: Any, names: Any, tmp_path: Path
-) -> None:
-    delete = ("models", "--delete", names[0], "--delete", "nobody", "--yes")
-    assert chatexports(*delete, "--data-dir", "kept").status == 1
-    assert count_kept(tmp_path / "kept").models == 2
 
 
 def test_a_model_gets_a_label_that_is_listed_and_finds_it(
@@ -140,18 +131,6 @@ def test_everything_is_deleted_only_if_agreed_to(
     assert count_kept(tmp_path / "kept").models == 0
 
 
-@pytest.mark.usefixtures("names")
-def test_at_a_terminal_it_is_asked_for(
-    chatexports: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
-    arguments = ("models", "--delete-everything", "--data-dir", "kept")
-    assert "Nothing was deleted" in chatexports(*arguments, stdin="n\n").err
-    assert count_kept(tmp_path / "kept").models == 2
-    chatexports(*arguments, stdin="y\n")
-    assert count_kept(tmp_path / "kept").models == 0
-
-
 @pytest.fixture
 def stopped(names: Any, tmp_path: Path) -> str:
     """A stopped job in the folder `kept`; its id."""
@@ -182,14 +161,6 @@ def test_a_job_is_cancelled_by_its_id(
     done = chatexports("models", "--cancel", stopped, "--yes", "--data-dir", "kept")
     assert (done.status, f"Cancelled {stopped}" in done.err) == (0, True)
     assert list_jobs(tmp_path / "kept")[0].status == "cancelled"
-
-
-def test_a_job_is_deleted_by_its_id_with_its_examples(
-    chatexports: Any, tmp_path: Path, stopped: str
-) -> None:
-    done = chatexports("models", "--delete", stopped, "--yes", "--data-dir", "kept")
-    assert (done.status, f"Deleted {stopped}" in done.err) == (0, True)
-    assert count_kept(tmp_path / "kept") == KeptData(files=2, jobs=2, models=2)
 
 
 def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> None:

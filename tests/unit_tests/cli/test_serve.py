@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,38 +73,6 @@ def test_jobs_that_continue_are_named(
     done = chatexports("serve", "--base", tiny, "--data-dir", "kept")
     assert len(served) == 1
     assert [job_id in done.err for job_id in ids] == [True, False, False]
-
-
-def test_address_and_key_can_be_had_as_json(
-    chatexports: Any, served: list[ServerSettings], tiny: str
-) -> None:
-    done = chatexports("serve", "--base", tiny, "--json")
-    assert json.loads(done.out) == {
-        "base_url": _INFO.base_url,
-        "api_key": _INFO.api_key,
-        "base_model": "tiny",
-        "data_dir": "/data",
-        "engine": "llama.cpp",
-    }
-    assert len(served) == 1
-
-
-def test_the_options_reach_the_server(
-    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("mine\n")
-    options = ("--port", "0", "--alias", "gpt-4o=tiny", "--api-key-file", "key")
-    more = ("--data-dir", str(tmp_path / "kept"))
-    assert chatexports("serve", "--base", tiny, *options, *more).status == 0
-    assert served == [
-        ServerSettings(
-            base=tiny,
-            data_dir=str(tmp_path / "kept"),
-            port=0,
-            api_key="mine",
-            aliases={"gpt-4o": "tiny"},
-        )
-    ]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.set_writer import SetOptions
 from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.exceptions import (
-    ExportFormatError,
     SenderNotFoundError,
     TrainingDataError,
 )
@@ -172,23 +169,6 @@ def test_a_limit_that_is_too_low_is_blamed(chats: Path) -> None:
         prepare(chats, PrepareOptions(ai=("Tortoise",), limit=8))
 
 
-def test_examples_and_exports_are_not_mixed(chats: Path, tmp_path: Path) -> None:
-    write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
-    with pytest.raises(ExportFormatError, match="holds examples"):
-        prepare([chats, tmp_path / "set.jsonl"], TORTOISE)
-
-
-def test_what_is_for_exports_only_is_said_of_examples(
-    chats: Path, tmp_path: Path
-) -> None:
-    write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
-    with pytest.warns(UserWarning, match="--max-tokens, --system: for exports only"):
-        prepare(tmp_path / "set.jsonl", PrepareOptions(system="Be slow.", max_tokens=9))
-    chosen = PrepareOptions(chats=ChatChoice(exclude=("Hare",)))
-    with pytest.raises(ExportFormatError, match="chatexports forget"):
-        prepare(tmp_path / "set.jsonl", chosen)
-
-
 # How conversations become examples
 
 
@@ -205,22 +185,6 @@ def test_a_system_prompt_says_who_speaks_and_to_whom(
     total = total_of(read_header(tmp_path / "set.jsonl").facts.stages)
     assert total is not None
     assert total.added["system_prompt"] == len(own)
-
-
-def test_names_in_the_prompt_are_replaced_where_names_are(
-    chats: Path, tmp_path: Path
-) -> None:
-    target = tmp_path / "set.jsonl"
-    redaction = Redaction(tmp_path / "key")
-    options = PrepareOptions(ai=("Tortoise",), redaction=redaction)
-    write_examples(chats, target, options)
-    text = target.read_text(encoding="utf-8")
-    assert "Tortoise" not in text
-    assert "Hare" not in text
-    senders = {name for row in read_trace(target) for name in row.origin.senders}
-    (prompt,) = {row["messages"][0]["content"] for row in read_jsonl(target)}
-    assert re.findall(r"You are (\w+)\. You are chatting with (\w+)\.", str(prompt))
-    assert all(name in str(prompt) for name in senders)
 
 
 def test_no_answer_is_learned_twice(

@@ -120,13 +120,23 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
     assert b'"Again!"' in server.contents["file-1"]
 
 
-def test_a_local_server_that_is_gone_ends_the_waiting(
-    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_server_that_is_gone_or_a_full_disk_ends_the_waiting(
+    here: Any,
+    server: OpenAIServer,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_running: bool,
 ) -> None:
+    spaces = [10**9, 0]
+    monkeypatch.setattr(
+        TRAIN.shutil, "disk_usage", lambda _: SimpleNamespace(free=spaces.pop(0))
+    )
     monkeypatch.setattr(TRAIN, "_WAIT_SECONDS", 0.2)
     server.statuses = ("running",)
-    here.is_running = False
-    with pytest.raises(LocalServerError, match="stopped before job ftjob-1"):
+    here.is_running = is_running
+    told = "is full. Free some space" if is_running else "stopped before job ftjob-1"
+    with pytest.raises(LocalServerError, match=told):
         train(data(), data_dir=here.data_dir)
 
 
