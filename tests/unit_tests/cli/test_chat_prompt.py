@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -84,7 +82,7 @@ def test_a_message_can_have_lines(
 
 def test_the_help_names_each_command_and_key(typing: Callable[..., str]) -> None:
     told = typing("/help", ENTER)
-    words = ("/help", "/reset", "/system", "/retry", "/save FILE", "/quit")
+    words = ("/help", "/reset", "/system", "/retry", "/quit")
     for word in (*words, "Alt-Enter", "Ctrl-C", "Ctrl-D"):
         assert word in told
     shown = [line for line in told.split("\n") if "\r" not in line]
@@ -141,30 +139,6 @@ def test_retry_answers_the_last_message_again(
     typing("Hello", ENTER, "Ready?", ENTER, "/retry", ENTER, "Go!", ENTER)
     assert model.texts[1] == model.texts[2] == ["Hello", "Slow.", "Ready?"]
     assert model.texts[3][-2:] == ["Sure.", "Go!"]
-
-
-def test_save_writes_the_conversation_for_its_owner_only(
-    typing: Callable[..., str], tmp_path: Path
-) -> None:
-    path = tmp_path / "my chat.txt"
-    typing("/system Be slow.", ENTER, "Hello", ENTER, f"/save {path}", ENTER)
-    assert path.read_text(encoding="utf-8") == (
-        "System: Be slow.\n\nYou: Hello\n\nTortoise: Slow.\n"
-    )
-    if os.name != "nt":
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_save_replaces_a_file_only_with_force(
-    typing: Callable[..., str], tmp_path: Path
-) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("mine")
-    told = typing("Hello", ENTER, f"/save {path}", ENTER)
-    assert path.read_text() == "mine"
-    assert f"/save --force {path}" in told.replace("\n", "")
-    typing(f"/save --force {path}", ENTER)
-    assert "You: Hello" in path.read_text()
 
 
 def test_ctrl_c_clears_the_line_and_says_how_to_end(

@@ -19,7 +19,7 @@ from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.conversations import Utterance
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.workflows import evaluate as workflow
-from tests.unit_tests.builders.kept_models import keep_adapter
+from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
@@ -94,6 +94,16 @@ def test_without_a_model_it_says_how_to_train_one(
     done = chatexports("evaluate", "--data-dir", tmp_path / "none")
     assert done.status == 1
     assert "There is no tuned model on this machine" in done.err
+
+
+def test_that_nothing_was_held_out_is_said_before_anything_starts(
+    chatexports: Command, tmp_path: Path
+) -> None:
+    keep_model(tmp_path, "00000000000a")
+    done = chatexports("evaluate", "--data-dir", tmp_path)
+    assert done.status == 1
+    assert "held nothing out to measure it on" in done.err
+    assert "Starting" not in done.err
 
 
 def test_both_models_need_one_base(chatexports: Command, tmp_path: Path) -> None:

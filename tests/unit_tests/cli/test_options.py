@@ -45,11 +45,27 @@ def test_a_command_has_few_options_and_its_help_two_screens(
 
 def test_commands_that_read_exports_take_one_choice_of_chats() -> None:
     shared = {"with_", "no_groups", "since", "until", "people"}
+    shared |= {"export_zone", "date_order"}
     for name in ("inspect", "search", "prepare", "redact", "finetune", "chat", "mcp"):
         assert shared <= {parameter.name for parameter in COMMANDS[name].params}
 
 
 # Which exports
+
+
+def test_a_zone_and_an_order_of_dates_can_be_given(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    lines = [f"01.02.23, 0{hour}:00 - Ann: Hello!\n" for hour in range(3)]
+    (tmp_path / "chat.txt").write_text("".join(lines), encoding="utf-8")
+    given = ("--export-zone", "Asia/Tokyo", "--date-order", "mdy")
+    done = chatexports("inspect", "chat.txt", *given)
+    assert done.status == 0, done.err
+    assert "zone      Asia/Tokyo" in done.out
+    assert "time      2023-01-01 (UTC)" in done.out
+    assert " ".join(given) in done.err.splitlines()[-1]
+    for wrong in (("--export-zone", "Mars"), ("--date-order", "ydm")):
+        assert chatexports("inspect", "chat.txt", *wrong).status == 2
 
 
 def test_two_zips_of_one_request_are_prepared_as_one_export(
