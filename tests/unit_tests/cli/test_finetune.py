@@ -164,22 +164,6 @@ def test_too_few_examples_are_refused_before_anything_starts(
     assert done.out == ""
 
 
-def test_an_upload_needs_to_be_agreed_to(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports(
-        *("finetune", chats, "--ai", "Tortoise", "--base", "m"),
-        *("--base-url", "http://me:hush@192.0.2.1:9/v1"),
-    )
-    assert done.status == 1
-    assert "to 192.0.2.1:9." in done.err
-    assert "--yes" in done.err
-    assert "nothing was sent" in done.err
-    assert "hush" not in done.err
-
-
 def test_ctrl_c_on_another_server_says_in_a_shells_words_how_to_continue(
     finetune: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

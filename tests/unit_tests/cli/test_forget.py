@@ -72,13 +72,3 @@ def test_forget_runs_again_after_a_server_that_did_not_answer(
     done = chatexports(*again)
     assert done.status == 0, done.err
     assert "taken out earlier: Hermione Granger" in done.err
-
-
-def test_forget_without_a_trace_says_what_to_do(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "-o", "plain.jsonl")
-    (tmp_path / "plain.jsonl.trace.jsonl").unlink()
-    done = chatexports("forget", "plain.jsonl", "--person", "Ghost")
-    assert done.status == 1
-    assert "chatexports prepare" in done.err

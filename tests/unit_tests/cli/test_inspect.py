@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-CONSOLE = "langchain_chatexports.cli._console"
-
-
 def test_inspect_counts_and_says_the_next_command(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:

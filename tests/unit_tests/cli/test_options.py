@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
-from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.slack import SlackExport
@@ -66,20 +66,6 @@ def test_a_zone_and_an_order_of_dates_can_be_given(
     assert " ".join(given) in done.err.splitlines()[-1]
     for wrong in (("--export-zone", "Mars"), ("--date-order", "ydm")):
         assert chatexports("inspect", "chat.txt", *wrong).status == 2
-
-
-def test_two_zips_of_one_request_are_prepared_as_one_export(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    from tests.unit_tests.chat_loaders.test_recognition import half
-
-    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
-    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
-    done = chatexports("prepare", one, two, "-o", "set.jsonl", "--whole", "--json")
-    told = json.loads(done.out)
-    assert told["examples"] == 3
-    (export,) = told["exports"]
-    assert export["kept"] == 16
 
 
 def _be_a_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
@@ -223,19 +209,6 @@ def test_dates_that_leave_nothing_are_errors(
     done = chatexports("prepare", chats, *options, "-o", "set.jsonl")
     assert done.status == status
     assert said in " ".join(done.err.split())
-
-
-def test_a_redacted_copy_holds_the_chosen_chats_without_anybodys_name(
-    chatexports: Callable[..., Any], chats: Path, tmp_path: Path
-) -> None:
-    rows = [*read_jsonl(chats)]
-    rows[0]["text"] = "Owl said so"
-    write_jsonl(rows, chats)
-    done = chatexports("redact", chats, "--with", "The pond", "-o", "copy.jsonl")
-    assert done.status == 0, done.err
-    copy = [*read_jsonl(tmp_path / "copy.jsonl")]
-    assert len(copy) == 10
-    assert all("Owl" not in str(row) for row in copy)
 
 
 # Who is who

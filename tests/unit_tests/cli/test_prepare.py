@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,18 +32,6 @@ def test_prepare_writes_the_tutorials_windows(
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert len(lines) == 100
     assert "100 examples from 663 messages" in done.err
-
-
-def test_prepare_without_a_name_or_an_owner_lists_the_senders(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports("prepare", chats, "-o", "out.jsonl")
-    assert done.status == 1
-    assert "--ai NAME" in done.err
-    assert "Hare" in done.err
-    assert "Tortoise" in done.err
-    assert not (tmp_path / "out.jsonl").exists()
 
 
 @pytest.mark.filterwarnings("default:Times in")
@@ -108,9 +95,6 @@ def test_a_source_is_never_written_to(
     assert done.status == 2
     assert chats.read_bytes() == before
     assert not (threads / "out.jsonl").exists()
-
-
-SPLIT_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
 
 
 @pytest.fixture
@@ -186,9 +170,6 @@ def test_a_part_of_which_nothing_is_left_is_said(
         assert "You can still train" in warning
     assert not (tmp_path / "set" / "test.jsonl").exists()
     assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}
-
-
-CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\w+\(\.*\)")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.trace_file import read_header, read_trace
+from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.redaction.key_file import read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
@@ -84,26 +84,6 @@ def test_one_key_file_gives_one_stand_in_in_every_export(
     assert stands_for >= {*PEOPLE, NUMBER}
 
 
-def test_prepare_redacts_the_voice_that_was_named_by_its_name(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    done = chatexports(
-        *("prepare", chats, "--ai", "Tortoise", "--redact", "-o", "set.jsonl"),
-    )
-    assert done.status == 0, done.err
-    for name in ("set.jsonl", "set.jsonl.trace.jsonl", "set.jsonl.card.md"):
-        text = (tmp_path / name).read_text(encoding="utf-8")
-        assert not any(person in text for person in PEOPLE), name
-    facts = read_header(tmp_path / "set.jsonl").facts
-    assert facts.redacted
-    assert facts.replaced["name"] > 0
-    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert f"Places in texts: {facts.replaced['name']} name." in card
-    assert set(read_key_file(tmp_path / "set.jsonl.key").stand_ins.values()) >= {
-        *PEOPLE
-    }
-
-
 def test_forget_finds_a_person_by_the_name_in_the_export(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -138,15 +118,6 @@ def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
     assert json.loads(read.split(b"\n")[0])
     assert b"Hare" not in read
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-
-
-def test_the_key_is_in_no_message(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    done = chatexports("redact", chats, "-o", "red.jsonl")
-    key = read_key_file(tmp_path / "red.jsonl.key")
-    assert key.key not in done.err + done.out + repr(key)
-    assert "Hare" not in repr(key)
 
 
 @pytest.mark.parametrize(

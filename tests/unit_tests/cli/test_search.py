@@ -7,7 +7,6 @@ import os
 import sqlite3
 import stat
 import time
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The package has a function of that name.
-TRAIN = import_module("langchain_chatexports.workflows.train")
 INDEXES = "user data/search-indexes"
 LONG_AGO = 1_600_000_000
 NEW_YEAR = 1_704_067_200  # 2024-01-01
@@ -127,32 +125,12 @@ def test_no_name_hides_a_message_or_looks_like_a_line(
     assert places == {head.index("message")} == {44}
 
 
-@pytest.mark.parametrize("option", ["--with", "--from", "--exclude"])
-def test_an_unknown_name_gets_the_nearest(
-    chatexports: Callable[..., Any], sample: Path, option: str
-) -> None:
-    done = chatexports("search", "race", sample, option, "Hair")
-    assert done.status == 1
-    assert f"has the name given with {option}. Did you mean 'Hare'" in done.err
-
-
 def test_an_export_before_the_words_gets_the_command(
     chatexports: Callable[..., Any], sample: Path
 ) -> None:
     done = chatexports("search", sample.name, "first", "apple")
     assert done.status == 2
     assert "chatexports search 'first apple' chat.db" in done.err
-
-
-def test_several_exports_are_searched(
-    chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-) -> None:
-    folder = write_messenger(tmp_path / "hogwarts")
-    done = chatexports("search", "race library", sample, folder, "--json")
-    assert {hit["source"].split(":")[0] for hit in json.loads(done.out)} == {
-        "imessage",
-        "facebook_messenger",
-    }
 
 
 class TestIndex:
@@ -183,17 +161,6 @@ class TestIndex:
         os.utime(sample)
         for _ in range(2):
             assert "Read: 223 messages" in chatexports("search", "race", sample).err
-
-    def test_a_change_is_found_though_size_and_time_stay(
-        self, chatexports: Callable[..., Any], sample: Path
-    ) -> None:
-        chatexports("search", "race", sample)
-        database = sqlite3.connect(sample)
-        with database:
-            database.execute("UPDATE message SET text = replace(text, 'race', 'rice')")
-        database.close()
-        os.utime(sample, (LONG_AGO, LONG_AGO))
-        assert "Read: " in chatexports("search", "race", sample).err
 
     def test_all_are_deleted(
         self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
