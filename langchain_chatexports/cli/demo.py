@@ -41,7 +41,7 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for message in data.examples[0]["messages"][:_SHOWN_MESSAGES]:
         say(f"   {message['role']:>9}: {message['content']}")
     say("\n3. Train a LoRA adapter, on this machine")
-    say_base(None)
+    say_base(None, examples=data.examples)
     with TrainingDisplay(data_dir) as display:
         model = train(data, data_dir=data_dir, on_event=display)
     say(f"\n4. Ask both: {_QUESTION}")

@@ -119,7 +119,8 @@ def finetune(
                 data = read(limit)
                 data.require_enough()
         else:
-            say_base(base, language_of_examples(data.examples))
+            language = language_of_examples(data.examples)
+            say_base(base, language, data.examples)
         model = _train_here(data, base, data_dir)
         name, short = model.name, model.short_name
     chat = chat_command(short, data_dir=data_dir, base_url=url)

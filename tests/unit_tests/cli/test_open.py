@@ -11,6 +11,8 @@ from urllib.request import url2pathname
 import pytest
 
 from langchain_chatexports.cli import open as module
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.page import launcher, server
 
 if TYPE_CHECKING:
@@ -70,6 +72,20 @@ def test_no_browser_is_opened_if_not_wanted_or_without_windows(
     monkeypatch.setattr(module, "_has_windows", lambda: False)
     assert chatexports("open").out.splitlines() == [FIRST, SECOND]
     assert opened == []
+
+
+@pytest.mark.usefixtures("opened")
+def test_at_its_end_a_stopped_training_is_said_if_there_is_one(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    data = DataDirectory(tmp_path / "kept")
+    data.prepare()
+    where = ("open", "--data-dir", "kept")
+    assert chatexports(*where).err.endswith("Stopped.\n")
+    jobs = JobStore(data)
+    job = jobs.create({"model": "tiny"}, private={}, events=[])
+    jobs.update(job["id"], only_from=("queued",), status="paused")
+    assert "A training can be continued on the page." in chatexports(*where).err
 
 
 def test_it_is_added_to_the_programs_and_removed(
