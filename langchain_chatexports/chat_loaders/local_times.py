@@ -42,8 +42,8 @@ def warn_of_local_times(path: Path) -> None:
     """Warn that times without a zone are read in this machine's zone."""
     msg = (
         f"Times in {path} have no zone, and are read as {name_of_zone(None)}. If that "
-        "is wrong, set the zone, for example TZ=Europe/Berlin, or "
-        "timezone='Europe/Berlin' in Python."
+        "is wrong, give it: timezone='Europe/Berlin' (--export-zone Europe/Berlin), "
+        "for example."
     )
     warnings.warn(msg, stacklevel=3)
 

@@ -12,6 +12,7 @@ from inspect import signature
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 from typing_extensions import Unpack
 
@@ -75,6 +76,20 @@ _HELD_OUT = frozenset({"validation", "valid", "test"})
 # The longest first line to read when looking for examples.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _MAX_NAMED = 5
+# What is often taken for an export: the first folder in its zip, and media types.
+_OTHER_ZIPS = {
+    "Takeout": "a Google Takeout archive",
+    "word": "a Word document",
+    "xl": "an Excel workbook",
+    "ppt": "a PowerPoint presentation",
+}
+_OTHER_KINDS = {
+    "image": "a picture",
+    "video": "a video",
+    "audio": "an audio file",
+    "application/pdf": "a PDF document",
+    "text/plain": "a text in which no chat was recognized",
+}
 _REMEDY = (
     "For ~/Library/Messages: copy chat.db, chat.db-wal and chat.db-shm together in "
     "Finder and name the copy, or give your terminal Full Disk Access."
@@ -388,7 +403,7 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 
 
 def _unknown(path: Path) -> ExportFormatError:
-    kind, _ = guess_type(path.name)  # For example image/jpeg.
+    kind = _kind_of(path)
     msg = (
         f"{path}{f' ({kind})' if kind else ''} is not an export that can be read. "
         "Supported are an iMessage database (chat.db) or its folder; JSON exports of "
@@ -397,3 +412,19 @@ def _unknown(path: Path) -> ExportFormatError:
         "lines or CSV with columns for sender and text)."
     )
     return ExportFormatError(msg, path=path)
+
+
+def _kind_of(path: Path) -> str | None:
+    """Return what a file is, in words, where its content or its name tells."""
+    with suppress(OSError):
+        if path.is_dir() and not any(path.iterdir()):
+            return "an empty folder"
+        if path.is_file() and not path.stat().st_size:
+            return "an empty file"
+    with suppress(OSError, BadZipFile), ZipFile(path) as archive:
+        folders = {name.partition("/")[0] for name in archive.namelist()}
+        known = (words for name, words in _OTHER_ZIPS.items() if name in folders)
+        return next(known, "a zip of other files")
+    kind, _ = guess_type(path.name)  # By its name alone, such as image/jpeg.
+    group = str(kind).partition("/")[0]
+    return _OTHER_KINDS.get(group, _OTHER_KINDS.get(str(kind), kind))

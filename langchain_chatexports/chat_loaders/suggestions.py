@@ -13,14 +13,19 @@ _MIN_SIMILARITY = 0.6
 def matching_name(asked: str, known: Iterable[str]) -> str | None:
     """Return the known name that matches; `None` if none or several do.
 
-    Case, accents and surrounding spaces do not matter. A unique prefix is enough.
+    Case, accents and surrounding spaces do not matter. A unique prefix is enough, or
+    the whole first word of only one name.
     """
     wanted = plain_name(asked)
     by_plain = {plain_name(name): name for name in sorted(known, reverse=True)}
     if not wanted or wanted in by_plain:
         return by_plain.get(wanted)
-    found = [name for plain, name in by_plain.items() if plain.startswith(wanted)]
-    return found[0] if len(found) == 1 else None
+    found = {
+        plain: name for plain, name in by_plain.items() if plain.startswith(wanted)
+    }
+    whole = [name for plain, name in found.items() if plain.startswith(f"{wanted} ")]
+    matches = whole or [*found.values()]
+    return matches[0] if len(matches) == 1 else None
 
 
 def plain_name(name: str) -> str:

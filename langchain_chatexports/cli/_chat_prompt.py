@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports._files import write_whole
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.cli._console import printable_lines, say
+from langchain_chatexports.cli._console import say
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import Voice, short_titles
+from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import continue_talk, save_turns
 
@@ -25,7 +23,6 @@ _HELP = """\
 /system [TEXT]  show the system message, or replace it; "" for none
 /retry          answer the last message again
 /reset          begin a new conversation, of which nothing is remembered
-/save FILE      write the conversation to a file that only you can read
 /help           show this
 /quit           end the chat, as Ctrl-D does
 
@@ -35,7 +32,6 @@ Ctrl-C ends an answer, or clears what you type; twice, it ends the chat.
 A message that begins like a command needs a space before it."""
 
 _COMMAND = re.compile(r"/([a-z]+)(?:\s+(.*))?", re.DOTALL)
-_FORCE = re.compile(r"--force\s+")
 
 
 class TerminalChat:
@@ -58,7 +54,6 @@ class TerminalChat:
             "system": self._show_or_replace_system,
             "retry": self._retry,
             "reset": self._reset,
-            "save": self._save,
             **dict.fromkeys(("quit", "exit", "bye"), self._quit),
         }
 
@@ -146,30 +141,6 @@ class TerminalChat:
             for voice in self._voices:
                 voice.system = "" if text == '""' else text
         say(self._voices[-1].system or "There is no system message.")
-
-    def _save(self, text: str) -> None:
-        name, is_forced = _FORCE.subn("", text, count=1)
-        path = Path(name.strip("\"'")).expanduser()
-        if not name:
-            say("Name the file: /save FILE")
-        elif path.exists() and not is_forced:
-            say(f"{path} is there already. To replace it: /save --force {name}")
-        else:
-            write_whole(path, self._transcript().encode("utf-8", "replace"))
-            say(f"Saved to {path}")
-
-    def _transcript(self) -> str:
-        system = self._voices[-1].system
-        parts = [f"System: {system}"] if system else []
-        titles = short_titles(self._voices)
-        for turns in zip(*(voice.turns for voice in self._voices), strict=True):
-            parts.append(f"You: {turns[0].line}")
-            parts += [
-                f"{title}: {turn.answer.strip()}"
-                for title, turn in zip(titles, turns, strict=True)
-                if turn.answer
-            ]
-        return printable_lines("\n\n".join(parts)) + "\n"
 
 
 def _prompt_session() -> PromptSession[str]:

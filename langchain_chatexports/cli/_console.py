@@ -1,7 +1,6 @@
 """Lines, questions and progress at the terminal.
 
-Progress is a bar at a terminal and a line every two seconds elsewhere. A thread polls
-how much is done, so that work need not report it, and a long step shows progress too.
+Progress is a bar that asks how much is done, so that work need not report it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports._progress import seconds_left, time_left
@@ -31,13 +31,9 @@ from langchain_chatexports.exceptions import ChatExportError
 
 _PROGRAM = "chatexports"
 _WIDTH = 80
-# Of the first word, as in "messages read for names".
-_PLURAL = re.compile(r"s\b")
-_SECONDS_BETWEEN_LINES = 2.0
-_SECONDS_BETWEEN_POLLS = 0.2
-_LONG_SECONDS = 120
-# How many times longer the pauses between lines are after that.
-_LATER = 10
+_COMMAND = re.compile(rf"(?<=: )\S*{_PROGRAM} .*$|(?<=^  )\S*{_PROGRAM} .*$")
+_FRAMES_PER_SECOND = 5
+_BAR_WIDTH = 20
 
 
 class _Console(Console):
@@ -78,8 +74,27 @@ def command_line(*words: object) -> str:
 
 
 def say(text: object = "") -> None:
-    """Write lines to stderr, which takes everything but data."""
-    stderr_console.print(printable_lines(text), markup=False, emoji=False)
+    """Write lines to stderr, which takes everything but data.
+
+    At a terminal, lines are broken between words. A command at a line's end stays on a
+    line of its own, so that it can be copied.
+    """
+    if not stderr_console.is_terminal:
+        _print_whole(printable_lines(text))
+        return
+    for line in printable_lines(text).split("\n"):
+        command = _COMMAND.search(line)
+        if command is None or cell_len(line) <= stderr_console.width:
+            stderr_console.print(line, markup=False, emoji=False, soft_wrap=False)
+            continue
+        stderr_console.print(
+            line[: command.start()], markup=False, emoji=False, soft_wrap=False
+        )
+        _print_whole(f"  {command.group()}")
+
+
+def _print_whole(text: str) -> None:
+    stderr_console.print(text, markup=False, emoji=False, soft_wrap=True)
 
 
 def show(text: object = "") -> None:
@@ -193,96 +208,58 @@ def speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
 
 @contextmanager
 def watching(what: str, done: Callable[[], int], total: int | None) -> Iterator[None]:
-    """Show progress while the block runs."""
+    """Show progress at a terminal while the block runs."""
     started = time.monotonic()
-    last: object = None
 
-    def text() -> str:
-        return _progress_line(what, done(), total, time.monotonic() - started)
+    def progress() -> Table:
+        count = done()
+        seconds = time.monotonic() - started
+        return _bar(count, total, _progress_line(what, count, total, seconds))
 
-    if stderr_console.is_terminal:
-        with bar() as show:
-
-            def update() -> None:
-                show(done(), total, text())
-
-            update()
-            with _polling(update, _SECONDS_BETWEEN_POLLS):
-                yield
-        return
-
-    def poll() -> None:
-        nonlocal last
-        if (now := done()) != last:
-            last = now
-            say(text())
-
-    with _polling(poll, _SECONDS_BETWEEN_LINES, later=_LATER):
+    with _live(progress):
         yield
-
-
-def _progress_line(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Return a count and, after a second, its rate and the time left."""
-    is_known = total is not None and done <= total
-    if is_known:
-        what = f"of {total:,} {what}"
-    elif done == 1:
-        what = _PLURAL.sub("", what, count=1)
-    parts = [f"{done:,} {what}"]
-    if seconds >= 1:
-        parts.append(_rate(done / seconds))
-    if is_known and (left := seconds_left(done, total, seconds)) is not None:
-        parts.append(time_left(left))
-    return ", ".join(parts)
 
 
 @contextmanager
 def bar() -> Iterator[Callable[[int, int | None, str], None]]:
-    """Show a bar at the terminal."""
-    text = TextColumn("{task.description}", markup=False)
-    columns = [BarColumn(bar_width=20), text]
-    with Progress(*columns, console=stderr_console, transient=True) as progress:
-        task = progress.add_task("", total=None, visible=False)
+    """Show a bar at the terminal, and let the block say what is on it."""
+    shown: list[RenderableType] = [""]
 
-        def update(done: int, total: int | None, description: str) -> None:
-            progress.update(
-                task,
-                completed=done,
-                total=total,
-                description=printable(description),
-                visible=True,
-            )
+    def update(done: int, total: int | None, description: str) -> None:
+        shown[0] = _bar(done, total, description)
 
+    with _live(lambda: shown[0]):
         yield update
 
 
 @contextmanager
-def _polling(
-    poll: Callable[[], None], seconds: float, later: int = 1
-) -> Iterator[None]:
-    is_over = threading.Event()
-    begin = time.monotonic()
-
-    def loop() -> None:
-        pause = seconds
-        while not is_over.wait(pause):
-            try:
-                poll()
-            except BrokenPipeError:
-                return  # The work itself meets the broken pipe, and ends.
-            if time.monotonic() - begin > _LONG_SECONDS:
-                pause = later * seconds
-
-    thread = threading.Thread(target=loop, daemon=True, name="progress")
-    thread.start()
-    try:
+def _live(shown: Callable[[], RenderableType]) -> Iterator[None]:
+    if not stderr_console.is_terminal:
         yield
-    finally:
-        is_over.set()
-        thread.join()
+        return
+    with Live(
+        get_renderable=shown,
+        console=stderr_console,
+        refresh_per_second=_FRAMES_PER_SECOND,
+        transient=True,
+    ):
+        yield
 
 
-def _rate(per_second: float) -> str:
-    if 0 < per_second < 0.95:  # noqa: PLR2004 - what would be shown as 1 or more
-        return f"{60 * per_second:,.0f} a minute"
-    return f"{per_second:,.0f} a second"
+def _bar(done: int, total: int | None, description: str) -> Table:
+    progress = ProgressBar(
+        total=total, completed=done, width=_BAR_WIDTH, pulse=total is None
+    )
+    row = Table.grid(padding=(0, 1))
+    row.add_row(progress, Text(printable(description)))
+    return row
+
+
+def _progress_line(what: str, done: int, total: int | None, seconds: float) -> str:
+    """Return a count and, when it is known, the time left."""
+    if total is None or done > total:
+        return f"{done:,} {what}"
+    left = seconds_left(done, total, seconds)
+    return f"{done:,} of {total:,} {what}" + (
+        "" if left is None else f", {time_left(left)}"
+    )

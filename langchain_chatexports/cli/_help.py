@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
-from typer.core import TyperArgument, TyperCommand, TyperGroup
-
-from langchain_chatexports.cli._console import command_line
+import typer
+from typer.core import TyperArgument, TyperCommand
 
 FIRST_STEPS = """\b
 Begin with: chatexports inspect PATH
@@ -20,8 +20,7 @@ Data goes to stdout or into files, everything else to stderr. Status: 0 done, \
 1 error, 2 wrong option, 129 SIGHUP, 130 Ctrl-C, 141 output not read, 143 SIGTERM."""
 
 _EXAMPLES = "For example:"
-# What other programs call it.
-_MEANT = {"help": "--help", "train": "finetune"}
+_OF_PYDANTIC = re.compile(r"Input should be (.*?)(?:, unable to .*)?$")
 
 
 class Command(TyperCommand):
@@ -36,20 +35,13 @@ class Command(TyperCommand):
                 parameter.show_default = parameter.show_default or False
         return [*parameters]
 
-
-class Group(TyperGroup):
-    """`chatexports` itself."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command; typer suggests one for a name that is misspelled."""
-        if args[0] in _MEANT:
-            meant = [_MEANT[args[0]]]
-            if args[0] == "help" and self.get_command(ctx, args[-1]):
-                meant.insert(0, args[-1])
-            ctx.fail(
-                f"No such command {args[0]!r}. Did you mean: {command_line(*meant)}?"
-            )
-        return super().resolve_command(ctx, args)
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; of a wrong one, say it without pydantic's words."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _OF_PYDANTIC.sub(r"It must be \1.", error.message)
+            raise
 
 
 def text_of(command: Callable[..., object]) -> str:

@@ -10,15 +10,17 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
 from langchain_chatexports._files import is_pipe
+from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
+from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     takes_option,
@@ -145,7 +147,7 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Another server of OpenAI's protocol, with OPENAI_API_KEY.",
+        help="Another server like OpenAI's, with OPENAI_API_KEY.",
         show_default=False,
     ),
 ]
@@ -220,6 +222,23 @@ class ChatOptions:
             show_default=False,
         ),
     ] = None
+    export_zone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ZONE",
+            help="Zone of times that have none (Europe/Berlin). Default: this "
+            "machine's.",
+            show_default=False,
+        ),
+    ] = None
+    date_order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORDER",
+            help="dmy, mdy or ymd, where WhatsApp's dates do not tell.",
+            show_default=False,
+        ),
+    ] = None
 
     def excluded(self) -> Sequence[str]:
         """Return the names of chats to leave out."""
@@ -253,7 +272,13 @@ class ChatOptions:
     def prepare_options(self) -> PrepareOptions:
         """Return the options as preparations take them."""
         people, contacts = self.people_and_contacts()
-        return PrepareOptions(people=people, contacts=contacts, chats=self.choice())
+        return PrepareOptions(
+            people=people,
+            contacts=contacts,
+            export_zone=_checked_zone(self.export_zone),
+            date_order=_checked_order(self.date_order),
+            chats=self.choice(),
+        )
 
     def words(self) -> list[str]:
         """Return the options as they are typed, for a command to propose."""
@@ -264,9 +289,27 @@ class ChatOptions:
             ("--since", [self.since]),
             ("--until", [self.until]),
             ("--people", self.people),
+            ("--export-zone", [self.export_zone]),
+            ("--date-order", [self.date_order]),
         ):
             words += [str(word) for one in given or () if one for word in (option, one)]
         return words
+
+
+def _checked_zone(name: str | None) -> str | None:
+    try:
+        find_time_zone(name)
+    except ValueError as error:
+        msg = f"--export-zone: {error}"
+        raise typer.BadParameter(msg) from None
+    return name
+
+
+def _checked_order(order: str | None) -> DateOrder | None:
+    if order not in {None, *ORDERS}:
+        msg = f"--date-order is one of {', '.join(ORDERS)}, not {order!r}."
+        raise typer.BadParameter(msg)
+    return cast("DateOrder | None", order)
 
 
 def _is_contacts(path: Path) -> bool:
@@ -314,36 +357,19 @@ class ExampleOptions:
     whole: Annotated[
         bool, typer.Option("--whole", help="One example per conversation.")
     ] = False
-    keep_tail: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-tail/--no-keep-tail",
-            help="Add a shorter last example. Default: unless --gap none.",
-            show_default=False,
-        ),
-    ] = None
-    keep_trailing: Annotated[
-        bool,
-        typer.Option("--keep-trailing", help="Keep messages after the last answer."),
-    ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
         """Return the options as the library takes them."""
         if self.overlap >= self.size and not self.whole:
             msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
             raise typer.BadParameter(msg)
-        people, contacts = chats.people_and_contacts()
-        return PrepareOptions(
+        return replace(
+            chats.prepare_options(),
             ai=tuple(self.ai or ()),
-            people=people,
-            contacts=contacts,
-            chats=chats.choice(),
             gap=parse_gap(self.gap),
             size=self.size,
             overlap=self.overlap,
             whole=self.whole,
-            keep_tail=self.keep_tail,
-            keep_trailing=self.keep_trailing,
             limit=self.limit,
         )
 
@@ -375,10 +401,9 @@ def read_exports(
 def _open(
     paths: Iterable[Path], chats: ChatOptions, choice: ChatChoice
 ) -> list[Export]:
-    people, contacts = chats.people_and_contacts()
-    options = choice.loader_options()
-    options["people"] = people
-    exports = _open_exports(paths, **options, contacts=contacts)
+    options = replace(chats.prepare_options(), chats=choice)
+    exports = _open_exports(paths, **options.export_options())
+    contacts = options.contacts
     if contacts and not any(
         takes_option(type(export.loader), "contacts") for export in exports
     ):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from typing_extensions import Self
 
+from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.cli._console import (
     bar,
     command_line,
@@ -19,6 +20,7 @@ from langchain_chatexports.cli._console import (
     stdin_is_terminal,
     watching,
 )
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.workflows.bases import (
     Base,
@@ -26,17 +28,18 @@ from langchain_chatexports.workflows.bases import (
     download_base,
     find_base,
     language_warning,
+    training_seconds,
 )
-from langchain_chatexports.workflows.train import (
+from langchain_chatexports.workflows.train import progress_of
+from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
     StepEvent,
     StoppedEvent,
     TrainingEvent,
-    progress_of,
 )
 
-_SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 class TrainingDisplay:
@@ -82,9 +85,7 @@ class TrainingDisplay:
             say(f"  {event}")
 
     def _show_stopped(self, event: StoppedEvent) -> None:
-        if event.outcome == "deleted":
-            say("Training stopped. Its job and the uploaded examples are deleted.")
-        elif event.outcome == "elsewhere":
+        if event.outcome == "elsewhere":
             cancel = command_line("models", "--cancel", event.job_id, *self._where)
             say(f"Job {event.job_id} continues in another command. To cancel it:")
             say(f"  {cancel}")
@@ -130,17 +131,24 @@ def _is_downloaded(base: Base, *, agreed: bool) -> bool:
     return True
 
 
-def say_base(base: str | None, language: str | None = None) -> None:
-    """Print which model will be used, with its source, size and license."""
+def say_base(
+    base: str | None,
+    language: str | None = None,
+    examples: Sequence[TrainingExample] = (),
+) -> None:
+    """Print which model will be used, its source, size, license, and the time."""
     found = find_base(base)
     parts = [f"Base model: {found.name}"]
+    if found.is_default:
+        parts.append("a tiny demo model")
     if found.download_bytes:
         parts.append(f"{found.download_bytes / 1e6:,.0f} MB from huggingface.co")
     if found.license:
         parts.append(f"license: {found.license}")
+    seconds = training_seconds(found, examples) if examples else None
+    if seconds is not None:
+        parts.append(f"trains in about {short_duration(seconds)} (estimated)")
     say(", ".join(parts))
-    if found.is_default:
-        say("This is a tiny demo model: choose a larger one with --base.")
     if warning := language_warning(found, language):
         say(f"warning: {warning}")
 

@@ -13,7 +13,6 @@ from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.cli._help import (
     FIRST_STEPS,
     Command,
-    Group,
     examples_of,
     text_of,
 )
@@ -38,7 +37,6 @@ app = typer.Typer(
     name="chatexports",
     help="From your own message exports to a chat model, on your own machine.",
     epilog=FIRST_STEPS,
-    cls=Group,
     context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     # Boxes around the options leave half of the width to their texts.

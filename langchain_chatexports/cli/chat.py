@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from langchain_chatexports.workflows.talk import Speaker
 
 _MAX_REPLIES = 20
+# Of `--compare`.
+_NONE = "none"
 
 
 @command
@@ -61,7 +63,7 @@ def chat(
             metavar="N",
             min=0,
             max=_MAX_REPLIES,
-            help="Most earlier replies of the person that it sees.",
+            help="Most earlier replies that it sees.",
             show_default=False,
         ),
     ] = None,
@@ -69,21 +71,12 @@ def chat(
         str | None,
         typer.Option(
             metavar="BASE",
-            help="What answers as the person: as for finetune; or ollama:NAME or a "
-            "URL, a server of OpenAI's protocol.",
+            help="What answers as the person: as for finetune, ollama:NAME or a URL.",
             show_default=False,
         ),
     ] = None,
     data_dir: DataDir = None,
     base_url: BaseUrl = None,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help='A system message; "" for none. Default: as trained.',
-            show_default=False,
-        ),
-    ] = None,
     user: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +95,7 @@ def chat(
         typer.Option(
             metavar="N",
             min=1,
-            help="Longest answer, in tokens. Default: by the person's messages.",
+            help="Longest answer, in tokens. Default: as the person writes.",
             show_default=False,
         ),
     ] = None,
@@ -110,28 +103,22 @@ def chat(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Another model beside it. Default: the base, at a terminal.",
+            help="Another model beside it, or none. Default: the base.",
             show_default=False,
         ),
     ] = None,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="Show no other model beside it.")
-    ] = False,
     remember: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export in which it may look up what was said; of an export that "
-            "answers itself, that one.",
+            help="An export in which it may look up what was said. Default: the one "
+            "that answers.",
             show_default=False,
         ),
     ] = None,
     no_save: Annotated[
         bool,
-        typer.Option(
-            "--no-save",
-            help="Begin anew, and keep nothing of this talk with the model.",
-        ),
+        typer.Option("--no-save", help="Begin anew, and keep nothing of this talk."),
     ] = False,
     yes: Annotated[
         bool,
@@ -153,9 +140,8 @@ def chat(
     from langchain_chatexports.workflows.talk import Speaker, open_talk, served_base
 
     words = who or []
-    if compare and alone:
-        msg = "--compare and --alone contradict each other: leave one out."
-        raise typer.BadParameter(msg)
+    is_alone = as_json or compare == _NONE
+    compare = None if compare == _NONE else compare
     exports = _exports_among(
         words,
         data_dir,
@@ -175,14 +161,12 @@ def chat(
             speaker = replace(speaker, model=base)
         else:
             speaker = _on_base(speaker, base, data_dir, agreed=yes)
-            _propose_training(speaker, exports, ai or [])
+            _propose_training(speaker, exports, ai or [], chats)
     elif base_url:
         speaker = Speaker(model=words[0])
     else:
         speaker = _tuned(words[0] if words else None, data_dir, replies, compare)
-        if system is None and speaker.tuned and speaker.tuned.prompt.system:
-            say("It has the system message of its training; --system replaces it.")
-    settings = ChatSettings(system, temperature, max_tokens, label=user)
+    settings = ChatSettings(None, temperature, max_tokens, label=user)
     if label := speaker.settings(settings).label:
         say(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
@@ -202,7 +186,7 @@ def chat(
             data_dir=data_dir,
             base_url=base_url,
             compare=compare,
-            with_base=has_base and _shows_base(alone=alone, as_json=as_json),
+            with_base=has_base and not is_alone and _has_terminal(),
             on_event=say,
         ) as voices,
     ):
@@ -254,7 +238,10 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    from langchain_chatexports.workflows.train import THIS_MACHINE, host_of
+    from langchain_chatexports.workflows.train_elsewhere import (
+        THIS_MACHINE,
+        host_of,
+    )
 
     host = host_of(base_url)
     if host in THIS_MACHINE:
@@ -315,14 +302,16 @@ def _on_base(
     return replace(speaker, base=base)
 
 
-def _propose_training(speaker: Speaker, exports: list[Path], ai: list[str]) -> None:
+def _propose_training(
+    speaker: Speaker, exports: list[Path], ai: list[str], chats: ChatOptions
+) -> None:
     from langchain_chatexports.workflows.bases import find_base, training_seconds
 
     seconds = training_seconds(find_base(speaker.base), speaker.examples)
     took = "" if seconds is None else f", in about {short_duration(seconds)}"
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
-    line = command_line("finetune", *exports, *names, *base)
+    line = command_line("finetune", *exports, *names, *chats.words(), *base)
     say(f"Training teaches it the voice{took}:")
     say(f"  {line}")
 
@@ -349,10 +338,9 @@ def _tuned(
     return speaker
 
 
-def _shows_base(*, alone: bool, as_json: bool) -> bool:
+def _has_terminal() -> bool:
     # A program that reads the answers expects one model's.
-    is_asked_for = not (alone or as_json)
-    return is_asked_for and Console().is_terminal and stdin_is_terminal()
+    return Console().is_terminal and stdin_is_terminal()
 
 
 def _talk(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from langchain_chatexports._terminal import plural, short_duration
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
+    bar,
     print_json,
     printable_lines,
     say,
@@ -153,8 +154,7 @@ class _Display:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._progress: Progress | None = None
-        self._task = TaskID(0)
+        self._bar: Callable[[int, int | None, str], None] | None = None
         self._stage = ""
 
     def __enter__(self) -> Self:
@@ -166,35 +166,22 @@ class _Display:
     def pause(self) -> None:
         """Show nothing until the next stage."""
         self._stack.close()
-        self._progress = None
+        self._bar = None
 
     def __call__(self, event: EvaluationEvent) -> None:
-        from langchain_chatexports.workflows.evaluate import DataEvent, StageEvent
+        from langchain_chatexports.workflows.evaluate import DataEvent, StartEvent
 
-        if isinstance(event, DataEvent):
+        if isinstance(event, StartEvent):
+            say(f"Starting {event.model.name} …")
+        elif isinstance(event, DataEvent):
             trained = plural(event.trained, "conversation")
             say(f"{trained} trained on, {event.held_out:,} held out")
-        elif isinstance(event, StageEvent):
-            self._show(event.name, event.done, event.total, event.seconds_left)
-        else:
-            say(f"Starting {event.model.name} …")
-
-    def _show(self, name: str, done: int, total: int, left: float | None) -> None:
-        rest = "" if left is None else f", about {short_duration(left)} left in all"
-        if not stderr_console.is_terminal:
-            if name != self._stage:
-                say(f"  {name}{rest}")
-            self._stage = name
-            return
-        if self._progress is None:
-            columns = (TextColumn("{task.description}"), BarColumn())
-            self._progress = self._stack.enter_context(
-                Progress(*columns, console=stderr_console, transient=True)
-            )
-            self._task = self._progress.add_task(name)
-        self._progress.update(
-            self._task, description=f"{name}{rest}", completed=done, total=total
-        )
+        elif stderr_console.is_terminal:
+            self._bar = self._bar or self._stack.enter_context(bar())
+            self._bar(event.done, event.total, str(event))
+        elif event.name != self._stage:
+            self._stage = event.name
+            say(f"  {event}")
 
 
 def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:

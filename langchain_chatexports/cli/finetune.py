@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,9 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
+
+if TYPE_CHECKING:
+    from langchain_chatexports.workflows.models import TunedModel
 
 
 @command
@@ -77,7 +80,7 @@ def finetune(
     from langchain_chatexports.cli._training import chat_command, say_base
     from langchain_chatexports.workflows import prepare
     from langchain_chatexports.workflows.bases import language_of_examples
-    from langchain_chatexports.workflows.train import OPENAI_URL, key_for
+    from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL, key_for
 
     choices = options.prepare_options(chats)
     seconds = None
@@ -108,7 +111,7 @@ def finetune(
     _say_data(data)
     data.require_enough()
     if url is not None and base is not None:
-        name = _train_elsewhere(data, base, url, agreed=yes)
+        name = short = _train_elsewhere(data, base, url, agreed=yes)
     else:
         if base is None:
             base, limit = _choose_base(data, seconds, data_dir, agreed=yes)
@@ -116,9 +119,11 @@ def finetune(
                 data = read(limit)
                 data.require_enough()
         else:
-            say_base(base, language_of_examples(data.examples))
-        name = _train_here(data, base, data_dir)
-    chat = chat_command(name, data_dir=data_dir, base_url=url)
+            language = language_of_examples(data.examples)
+            say_base(base, language, data.examples)
+        model = _train_here(data, base, data_dir)
+        name, short = model.name, model.short_name
+    chat = chat_command(short, data_dir=data_dir, base_url=url)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
@@ -151,15 +156,11 @@ def _check_place(
 def _say_data(data: TrainingData) -> None:
     from langchain_chatexports.workflows.prepare import speakers
 
-    owners = {export.path: owner for export, owner in speakers(data.preparation)}
     for export, summary in data.preparation.summaries():
-        owner = owners.get(export.path)
-        whose = f"; {owner} speaks as the AI (the export's owner)" if owner else ""
-        say(
-            f"{export}, {plural(summary.sessions, 'session')}, "
-            f"{summary.kept:,} of {plural(summary.found, 'message')} kept{whose}"
-        )
-    say(data)
+        say(f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept")
+    owners = dict.fromkeys(owner for _, owner in speakers(data.preparation))
+    whose = f" in the voice of {', '.join(owners)} (the export's owner)"
+    say(f"{data}{whose if owners else ''}")
 
 
 def _choose_base(
@@ -184,8 +185,8 @@ def _choose_base(
         agreed=agreed,
     )
     if choice.limit is not None:
-        say("Even the smallest base takes longer than that.")
-        say(f"In time: --limit {choice.limit}, the newest examples only.")
+        fits = f"the newest {choice.limit:,} examples fit (--limit {choice.limit})"
+        say(f"Even the smallest base takes longer than that; {fits}.")
         msg = f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
         question = f"Train on the newest {choice.limit:,} only?"
         if not confirmed(question, agreed=agreed, refusal=LocalServerError(msg)):
@@ -193,18 +194,20 @@ def _choose_base(
     return base, choice.limit
 
 
-def _train_here(data: TrainingData, base: str | None, data_dir: Path | None) -> str:
+def _train_here(
+    data: TrainingData, base: str | None, data_dir: Path | None
+) -> TunedModel:
     from langchain_chatexports.cli._training import TrainingDisplay
     from langchain_chatexports.workflows import train
 
     with TrainingDisplay(data_dir) as show:
-        model = train(data, base, data_dir=data_dir, on_event=show, watch=watching)
-    return model.name
+        return train(data, base, data_dir=data_dir, on_event=show, watch=watching)
 
 
 def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:
     from langchain_chatexports.cli._training import TrainingDisplay
-    from langchain_chatexports.workflows.train import StoppedEvent, train_elsewhere
+    from langchain_chatexports.workflows.train_elsewhere import train_elsewhere
+    from langchain_chatexports.workflows.training_events import StoppedEvent
 
     hosts: list[str] = []
 

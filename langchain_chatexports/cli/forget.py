@@ -85,7 +85,7 @@ def forget(
         chatexports forget --person Hare
     """
     from langchain_chatexports.workflows import forget as forget_names
-    from langchain_chatexports.workflows.train import OPENAI_URL
+    from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL
 
     if not person and not conversation:
         msg = "Say what to forget: --person NAME or --conversation ID."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
-from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.recognition import Export
+from langchain_chatexports.chat_loaders.suggestions import matching_name
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
@@ -61,7 +61,7 @@ def inspect(
         show_table(summary)
         show()
     output = free_place("examples.jsonl", paths)
-    _say_next([*paths, *chats.words()], output, summaries)
+    _say_next([*paths, *chats.words()], output, exports, summaries)
 
 
 def _read(
@@ -80,29 +80,43 @@ def _summary(export: Export) -> ExportSummary:
 
 
 def _say_next(
-    arguments: Sequence[object], output: Path, summaries: Sequence[ExportSummary]
+    arguments: Sequence[object],
+    output: Path,
+    exports: Sequence[Export],
+    summaries: Sequence[ExportSummary],
 ) -> None:
     if not any(summary.kept for summary in summaries):
         say("There are no messages to learn from.")
         return
-    words = ["prepare", *arguments]
-    voices = [
-        summary.owner if summary.owner in summary.senders else None
-        for summary in summaries
-    ]
-    if None in voices:
-        # Keep the owners that are known; suggest one of them, or else the main sender,
-        # where the owner is not.
-        known = dict.fromkeys(voice for voice in voices if voice)
-        names: list[str] = []
-        for voice, summary in zip(voices, summaries, strict=True):
-            senders = summary.senders
-            here = (name for name in (*known, *senders) if name in senders)
-            names += [voice] if voice else islice(here, 1)
-        for name in dict.fromkeys(names):
-            words += ["--ai", name]
-        say("Whose voice should the model learn? Name one of the senders with --ai.")
+    person = _proposed_speaker(summaries)
+    words: list[str] = []
+    if all(summary.owner == person for summary in summaries):
+        say(f"The model learns the voice of {person}; for somebody else, use --ai.")
     else:
-        owners = one_line(", ".join(dict.fromkeys(map(str, voices))))
-        say(f"The model learns the voice of {owners}; for somebody else, use --ai.")
-    say(f"Next: {command_line(*words, '-o', output)}")
+        names = [_name_in(summary, person) for summary in summaries]
+        words = [w for name in dict.fromkeys(names) if name for w in ("--ai", name)]
+        say("Whose voice should the model learn? Name one person with --ai.")
+        missing = [e for e, name in zip(exports, names, strict=True) if name is None]
+        if missing:
+            where = ", ".join(export.path.name for export in missing)
+            say(f"Nobody is called {person} in {where}: add their name there.")
+    say(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
+
+
+def _proposed_speaker(summaries: Sequence[ExportSummary]) -> str:
+    """Return the owner who wrote most, or who wrote most where no owner is known."""
+    owners: Counter[str] = Counter()
+    senders: Counter[str] = Counter()
+    for summary in summaries:
+        senders.update(summary.senders)
+        if summary.owner in summary.senders:
+            owners[str(summary.owner)] += summary.senders[summary.owner]
+    return (owners or senders).most_common(1)[0][0]
+
+
+def _name_in(summary: ExportSummary, person: str) -> str | None:
+    """Return what a person is called in an export: the name, or a part of it."""
+    if name := matching_name(person, summary.senders):
+        return name
+    shorter = [name for name in summary.senders if matching_name(name, [person])]
+    return shorter[0] if len(shorter) == 1 else None

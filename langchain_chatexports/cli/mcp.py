@@ -29,6 +29,7 @@ from langchain_chatexports.cli._options import (
     own_messages_or,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.retrieval import ChatIndex
 from langchain_chatexports.retrieval.index_files import IndexFile
@@ -58,22 +59,20 @@ def mcp(
     from langchain_chatexports.retrieval import chat_mcp_server
     from langchain_chatexports.retrieval.mcp_server import silence_sdk
     from langchain_chatexports.retrieval.storage import is_index
-    from langchain_chatexports.workflows.search import index_folder
+    from langchain_chatexports.workflows.search import index_file
 
-    chosen = chats.choice()
-    others = [path for path in chats.people_and_contacts() if path is not None]
+    options = chats.prepare_options()
     paths = own_messages_or(paths)
     filled: Future[None] = Future()
     silence_sdk()
     if len(paths) == 1 and is_index(paths[0].expanduser()):
-        index = _served_as_it_is(paths[0], chosen, others)
+        index = _served_as_it_is(paths[0], options)
         fill: Callable[[], object] = index.note
     else:
         exports = open_exports(paths, chats)
-        words = [] if chosen.is_everything else [repr(chosen)]
-        file = IndexFile(index_folder(index_dir), paths, others, words)
+        file = index_file(paths, options, index_dir)
         index = file.open()
-        fill = partial(_make_current, file, index, exports, chosen)
+        fill = partial(_make_current, file, index, exports, options.chats)
     server = chat_mcp_server(index, wait=filled.result)
     # An application gives up if nothing answers for a minute: read meanwhile.
     threading.Thread(target=_fill, args=(index, fill, filled), daemon=True).start()
@@ -82,10 +81,8 @@ def mcp(
     _leave(_run(server.run), index, is_busy=not filled.done())
 
 
-def _served_as_it_is(
-    path: Path, chosen: ChatChoice, others: Sequence[Path]
-) -> ChatIndex:
-    if not chosen.is_everything or others:
+def _served_as_it_is(path: Path, options: PrepareOptions) -> ChatIndex:
+    if options != PrepareOptions():
         msg = "A search index is served as it is: choose chats when it is made."
         raise typer.BadParameter(msg)
     return ChatIndex(path)

@@ -57,6 +57,7 @@ def open_(
         uninstall_launcher,
     )
     from langchain_chatexports.page.server import PageServer, check_extra
+    from langchain_chatexports.workflows.models import list_jobs
 
     if uninstall:
         removed = uninstall_launcher()
@@ -84,10 +85,9 @@ def open_(
     page = PageServer(base=base, data_dir=data_dir, index_dir=index_dir, port=port)
     with private_folder() as folder:
         page.run(show)
-    say(
-        "Stopped. A training that was running can be continued on the page; an "
-        "evaluation has to begin again."
-    )
+    jobs = list_jobs(data_dir)
+    stopped = any(job.status == "stopped" for job in jobs)
+    say("Stopped." + (" A training can be continued on the page." if stopped else ""))
 
 
 def _open_in_browser(link: str, folder: Path) -> None:

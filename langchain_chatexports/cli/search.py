@@ -105,11 +105,9 @@ def search(
         raise typer.BadParameter(msg)
     _check_order(query, paths or [])
     chosen = chats.choice()
-    people, contacts = chats.people_and_contacts()
     with open_index(
         own_messages_or(paths),
-        people=people,
-        contacts=contacts,
+        options=chats.prepare_options(),
         index_dir=index_dir,
         in_memory=no_index,
         watch=watching,
@@ -117,10 +115,8 @@ def search(
         if opened.messages_read:
             say(f"Read: {plural(opened.messages_read, 'message')}")
         if opened.new_file:
-            say(
-                f"Indexed in {opened.new_file}, which only you can read. To delete all "
-                "indexes: chatexports search --delete-indexes"
-            )
+            say(f"Indexed in {opened.new_file.parent}, which only you can read.")
+            say("To delete all indexes: chatexports search --delete-indexes")
         found = opened.index.chats()
         sources = _chosen_sources(chosen, opened.exports, found)
         senders = {name for chat in found for name in chat.senders}

@@ -69,7 +69,7 @@ def serve(
     from langchain_chatexports.local_server.http.server import check_extra
 
     if list_bases:
-        _print_bases(as_json=as_json)
+        _show_bases()
         return
     check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -89,30 +89,13 @@ def serve(
     say("Stopped. Unfinished jobs continue when the server starts again.")
 
 
-def _print_bases(*, as_json: bool) -> None:
+def _show_bases() -> None:
     from langchain_chatexports.local_server.bases.known_bases import (
         list_bases,
         suggest_base,
     )
 
     suggested = suggest_base()
-    if as_json:
-        listed = [
-            {
-                "base": base.hub_id,
-                "download_bytes": base.download_bytes,
-                "memory_bytes": base.memory_bytes,
-                "license": base.license,
-                "languages": base.languages,
-                "context": base.context,
-                "is_open": base.is_open,
-                "needs_agreement": base.needs_agreement,
-                "is_suggested": base == suggested,
-            }
-            for base in list_bases()
-        ]
-        print_json(listed)
-        return
     rows = [("base", "download", "memory")]
     rows += [
         (

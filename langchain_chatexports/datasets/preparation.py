@@ -116,6 +116,17 @@ class PrepareOptions:
             if name not in _FOR_EXAMPLES and value != getattr(default, name)
         ]
 
+    def export_options(self) -> ExportOptions:
+        """Return the options with which exports are opened."""
+        return {
+            **self.chats.loader_options(),
+            "people": self.people,
+            "contacts": self.contacts,
+            "timezone": self.export_zone,
+            "date_order": self.date_order,
+            "columns": dict(self.column),
+        }
+
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
         """Return the steps that turn an export's sessions into examples' messages."""
         redaction = self.redaction
@@ -201,8 +212,7 @@ class Preparation:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
                 f"window of {plural(self.options.size, 'message')}, or contain no "
-                "answers. Use --keep-tail, a smaller --size, --whole, or a longer "
-                "--gap."
+                "answers. Use a smaller --size, --whole, or a longer --gap."
             )
             raise TrainingDataError(msg)
 
@@ -221,16 +231,8 @@ class Preparation:
     @cached_property
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of each joined."""
-        options = self.options
-        given: ExportOptions = {
-            **options.chats.loader_options(),
-            "people": options.people,
-            "contacts": options.contacts,
-            "timezone": options.export_zone,
-            "date_order": options.date_order,
-            "columns": dict(options.column),
-        }
-        return options.chats.selected(open_exports(self.paths, **given))
+        exports = open_exports(self.paths, **self.options.export_options())
+        return self.options.chats.selected(exports)
 
     @property
     def messages_read(self) -> int:

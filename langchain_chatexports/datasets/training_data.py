@@ -59,8 +59,7 @@ class TrainingData:
             are_few = plural(len(self.examples), "example is", "examples are")
             msg = (
                 f"{are_few} too few to train on: at least {MIN_EXAMPLES} are needed. "
-                "Add exports, or make more examples: a smaller --size, --whole, or "
-                "--keep-tail for short conversations."
+                "Add exports, or make more examples of these with a smaller --size."
             )
             raise TrainingDataError(msg)
 

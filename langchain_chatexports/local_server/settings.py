@@ -51,10 +51,13 @@ class ServerSettings:
         return cls(**json.loads(line))
 
     def with_absolute_base(self) -> Self:
-        """Return the settings with an absolute path to the base."""
+        """Return the settings with an absolute path to the base; `None` for ours."""
         base = self.base
-        if base is not None and describe_base(base).kind != "hub":
+        kind = describe_base(base).kind
+        if base is not None and kind in {"directory", "gguf"}:
             base = str(Path(base).expanduser().absolute())
+        elif kind == "wheel":
+            base = None
         return replace(self, base=base)
 
     def check(self) -> None:

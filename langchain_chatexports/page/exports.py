@@ -16,7 +16,8 @@ from langchain_chatexports.page.work import Work
 # What a program can give, and a person on the page cannot.
 _FOR_PROGRAMS = re.compile(
     r" If that is wrong, give it: timezone=.*?, for example\.|"
-    r"give the zone of the computer that exported: timezone=\S+ \(TZ=\S+\)\. Or "
+    r"give the zone of the computer that exported: timezone=\S+ "
+    r"\(--export-zone \S+\)\. Or "
 )
 # Most systems allow 255.
 _MAX_NAME_BYTES = 200

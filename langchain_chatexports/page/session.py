@@ -52,13 +52,13 @@ from langchain_chatexports.workflows.models import (
 )
 from langchain_chatexports.workflows.talk import Speaker, person_of
 from langchain_chatexports.workflows.train import (
-    JobEvent,
     continue_job,
     create_job,
     is_unfinished,
     pause_job,
     progress_of,
 )
+from langchain_chatexports.workflows.training_events import JobEvent
 
 _END_SECONDS = 5.0
 _DOWNLOADING = "Downloading the base model"

@@ -19,12 +19,12 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import KeptJob
 from langchain_chatexports.workflows.train import (
-    StepEvent,
     failure_of,
     is_unfinished,
     progress_of,
     steps_of,
 )
+from langchain_chatexports.workflows.training_events import StepEvent
 
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500

@@ -305,8 +305,8 @@ def _explained(server: str, name: str, error: Exception) -> str:
     if is_too_long(error):
         return (
             f"{server} could not answer: your message is too long for the context of "
-            f"{name}. Write less, or use a shorter --system."
+            f"{name}. Write less, or use a shorter system message."
         )
     status = getattr(error, "status_code", None)
     code = f"status {status}" if status else type(error).__name__
-    return f"{server} could not answer ({code}). Try again, or use a shorter --system."
+    return f"{server} could not answer ({code}). Try again, or with a shorter message."

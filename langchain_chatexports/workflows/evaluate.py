@@ -6,16 +6,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from langchain_chatexports._progress import time_left
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
 from langchain_chatexports.evaluation.contestants import WrongPerson
 from langchain_chatexports.evaluation.conversations import data_of_job
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
-from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import LocalServer, find_model, list_models
+from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import client_of
-from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.workflows.models import TunedModel, find_tuned, list_jobs
 
 _TIMEOUT_SECONDS = 600.0
 # An answer takes about as long as three scores.
@@ -47,6 +48,11 @@ class StageEvent:
     total: int
     seconds_left: float | None
     """Of all stages together; `None` while nothing is known."""
+
+    def __str__(self) -> str:
+        """Return what is done, and the time left, for people."""
+        left = self.seconds_left
+        return self.name if left is None else f"{self.name}, {time_left(left)} in all"
 
 
 EvaluationEvent = StartEvent | DataEvent | StageEvent
@@ -80,14 +86,15 @@ def evaluate_model(
         LocalServerError: If there is no such model, or two bases.
         TrainingDataError: If the training held nothing out, or its examples are gone.
     """
-    tuned = _find(model, data_dir)
-    other = None if wrong_person is None else _find(wrong_person, data_dir)
-    if other is not None and other.base != tuned.base:
+    tuned = find_tuned(model, data_dir).model
+    other = wrong_person and find_tuned(wrong_person, data_dir).model
+    if other and other.base != tuned.base:
         msg = "Both models must have the same base: train the other one on it, too."
         raise LocalServerError(msg)
+    _check_held_out(tuned, data_dir)
     on_event(StartEvent(tuned))
     control = None
-    if other is not None:
+    if other:
         control = WrongPerson(other.name, other.person or "", tuned.person or "")
     contestants = 3 + (control is not None) + (not tuned.prompt.replies)
     with (
@@ -112,17 +119,16 @@ def evaluate_model(
         )
 
 
-def _find(name: str | None, data_dir: str | Path | None) -> TunedModel:
-    if name is not None:
-        return find_model(name, data_dir)
-    models = list_models(data_dir)
-    if not models:
+def _check_held_out(tuned: TunedModel, data_dir: str | Path | None) -> None:
+    """Make sure, before anything starts, that the training held something out."""
+    job = next((job for job in list_jobs(data_dir) if job.id == tuned.job_id), None)
+    if job is not None and not job.has_validation:
         msg = (
-            "There is no tuned model on this machine. Train one: "
-            "chatexports finetune PATH --ai NAME"
+            f"The training of {tuned.name} held nothing out to measure it on. A "
+            "training does so with 50 examples and more that do not repeat each other: "
+            "train on more chats."
         )
-        raise LocalServerError(msg)
-    return models[0]
+        raise TrainingDataError(msg)
 
 
 class _Progress:

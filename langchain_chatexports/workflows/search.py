@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.workflows.prepare import Paths, as_paths
@@ -41,19 +43,34 @@ def index_folder(index_dir: Path | None) -> Path:
     return index_dir.expanduser()
 
 
+def index_file(
+    paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
+) -> index_files.IndexFile:
+    """Return the file of the index of exports that are opened with these options."""
+    others = [path for path in (options.contacts, options.people) if path is not None]
+    given = (options.export_zone, options.date_order)
+    words = [word for word in given if word is not None]
+    if not options.chats.is_everything:
+        words.append(repr(options.chats))
+    return index_files.IndexFile(index_folder(index_dir), paths, others, words)
+
+
 @contextmanager
 def open_index(
     exports: Paths,
     *,
-    people: Path | None = None,
-    contacts: Path | None = None,
+    options: PrepareOptions | None = None,
     index_dir: Path | None = None,
     in_memory: bool = False,
     watch: Watch = unwatched,
 ) -> Iterator[OpenIndex]:
-    """Open the index of everything in exports; it is made anew when one has changed."""
+    """Open the index of everything in exports; it is made anew when one has changed.
+
+    Of the options, those count with which exports are opened, but for the chats.
+    """
     paths = as_paths(exports)
-    opened = open_exports(paths, people=people, contacts=contacts)
+    options = replace(options or PrepareOptions(), chats=ChatChoice())
+    opened = open_exports(paths, **options.export_options())
     counts: list[int] = []
     if in_memory:
         with ChatIndex() as index:
@@ -61,8 +78,7 @@ def open_index(
                 index.rebuild(sessions)
             yield OpenIndex(opened, index, sum(counts), None)
         return
-    others = [path for path in (contacts, people) if path is not None]
-    file = index_files.IndexFile(index_folder(index_dir), paths, others)
+    file = index_file(paths, options, index_dir)
     is_new = not file.path.exists()
     with file.open() as index:
         if not file.is_current(index):

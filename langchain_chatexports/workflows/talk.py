@@ -35,13 +35,13 @@ from langchain_chatexports.workflows.prepare import (
     Paths,
     read_examples,
 )
-from langchain_chatexports.workflows.train import (
+from langchain_chatexports.workflows.train import open_server
+from langchain_chatexports.workflows.train_elsewhere import (
     OLLAMA_URL,
-    OnEvent,
     host_of,
     key_for,
-    open_server,
 )
+from langchain_chatexports.workflows.training_events import OnEvent
 
 _BASE_TITLE = "base model"
 _SAVED = "talk.json"

@@ -1,29 +1,27 @@
-"""From training data to a tuned model: created, paused, continued, found again."""
+"""From training data to a tuned model: a job that is created, paused, found again."""
 
 from __future__ import annotations
 
 import logging
-import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports._progress import Watch, seconds_left, time_left, unwatched
-from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import (
     FineTuningError,
+    FineTuningFailedError,
     FineTuningTimeoutError,
     LocalServerError,
 )
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import client_of, refusals_explained
 from langchain_chatexports.local_server.http.server import check_extra
-from langchain_chatexports.local_server.storage.deletion import delete_kept
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import (
     JobEndedError,
     KeptJob,
@@ -36,6 +34,15 @@ from langchain_chatexports.local_server.storage.models import (
     find_model,
     names_of_job,
 )
+from langchain_chatexports.workflows.training_events import (
+    EventReader,
+    JobEvent,
+    MessageEvent,
+    OnEvent,
+    StepEvent,
+    StoppedEvent,
+    TrainingEvent,
+)
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -43,132 +50,13 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-OPENAI_URL = "https://api.openai.com/v1"
-OLLAMA_URL = "http://127.0.0.1:11434/v1"
-
-THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
-"""The hosts that text is sent to without leaving this machine."""
-
-JobState: TypeAlias = Literal["new", "continued", "running", "trained"]
-
 # How often to check that the server is running.
 _WAIT_SECONDS = 20.0
 # Fewer examples are checked in two seconds.
 _MIN_LONG_CHECK = 500
-# The pace of a training is that of its last steps.
-_TIMED_STEPS = 50
-# What a local server says of each job, and nobody needs to read.
-_ROUTINE = ("Created fine-tuning job", "Files validated", "Fine-tuning job started")
-
-
-@dataclass(frozen=True)
-class JobEvent:
-    """The job exists: it is new, or an earlier one for the same data was found."""
-
-    job_id: str
-    state: JobState
-    """`new`; `continued` after it was stopped; `running` for another command; or
-    `trained` before."""
-
-    saved_step: int = 0
-    """The step from which a stopped training continues."""
-
-    def __str__(self) -> str:
-        """Return what happens with the job, for people."""
-        if self.state == "new":
-            return f"Job {self.job_id}: training"
-        if self.state == "trained":
-            return f"Job {self.job_id}: these examples were trained on before"
-        if self.state == "running":
-            return f"Job {self.job_id}: these examples are being trained on already"
-        step = self.saved_step
-        where = f"from its checkpoint of step {step:,}" if step else "from the start"
-        return f"Job {self.job_id} was stopped before; it continues {where}"
-
-
-@dataclass(frozen=True)
-class StepEvent:
-    """A step was trained."""
-
-    step: int
-    total: int | None
-    loss: float | None
-    validation_loss: float | None
-    created_at: float
-    """When, in Unix seconds."""
-
-    seconds_left: float | None = None
-
-    def __str__(self) -> str:
-        """Return how far the training is, for people."""
-        of = f"/{self.total}" if self.total else ""
-        loss = "" if self.loss is None else f", loss {self.loss:.2f}"
-        left = "" if self.seconds_left is None else f", {time_left(self.seconds_left)}"
-        return f"step {self.step}{of}{loss}{left}"
-
-
-@dataclass(frozen=True)
-class MessageEvent:
-    """What the server says of the job."""
-
-    text: str
-    is_warning: bool = False
-    estimated_seconds: float | None = None
-    """What the training takes, where it was measured before the first step."""
-
-    def __str__(self) -> str:
-        """Return the message."""
-        return f"warning: {self.text}" if self.is_warning else self.text
-
-
-@dataclass(frozen=True)
-class StoppedEvent:
-    """Waiting was interrupted; the interruption is raised after this event."""
-
-    job_id: str | None
-    outcome: Literal["paused", "deleted", "elsewhere", "nothing sent"]
-    """`elsewhere`: the job continues in another command, or on another server."""
-
-    job: KeptJob | None = None
-    """The job of this machine as it is kept."""
-
-
-TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
-OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train, where the server's own rules are not wanted.
-
-    Attributes:
-        epochs: Passes over the data; `None` for the server's rule.
-        suffix: A word for the model's name; `None` for the person's.
-        run_again: Whether to train again where the same data was trained on before. A
-            training that is interrupted is then deleted.
-        keeps_file: Whether the server keeps the examples after the training.
-    """
-
-    epochs: int | None = None
-    suffix: str | None = None
-    run_again: bool = False
-    keeps_file: bool = True
-
-
-@dataclass(frozen=True)
-class JobData:
-    """What a job is created from."""
-
-    examples: Sequence[TrainingExample]
-    validation: Sequence[TrainingExample] = ()
-    person: str | None = None
-    source: str = ""
-
-    @classmethod
-    def of(cls, data: TrainingData) -> JobData:
-        """Return the data of a job."""
-        data.require_enough()
-        return cls(data.examples, data.validation, data.person, data.source)
+# The least that any training needs; the trainer knows how much this one does.
+_MIN_FREE_BYTES = 100_000_000
+_FULL_BYTES = 100_000
 
 
 def train(
@@ -176,35 +64,33 @@ def train(
     base: str | None = None,
     *,
     data_dir: str | Path | None = None,
-    settings: TrainingSettings | None = None,
     on_event: OnEvent | None = None,
     watch: Watch = unwatched,
 ) -> TunedModel:
     """Fine-tune a base model on this machine, and wait.
 
-    The same data again finds its job: it continues if it was stopped, and its model is
-    returned if it was trained. Ctrl-C pauses it.
+    The same data again finds its job: it continues if it was stopped or has failed, and
+    its model is returned if it was trained. Ctrl-C pauses it.
 
     Args:
         data: What `prepare` returned.
         base: A folder, a `.gguf` file or a hub id; `None` for the default.
         data_dir: Where jobs and models are kept; `None` for the default.
-        settings: How to train.
         on_event: Called with each event: what happens with the job, and each step.
         watch: Shows progress while the server checks the examples.
 
     Raises:
         TrainingDataError: If there are too few examples.
-        LocalServerError: If the server cannot start, stops, or the job is deleted.
+        LocalServerError: If the server cannot start, stops, or the job is deleted, or
+            the disk is full.
         FineTuningError: If the training fails.
     """
-    job_data = JobData.of(data)
+    data.require_enough()
     check_extra()
+    _check_space(DataDirectory(data_dir).root)
     with open_server(base, data_dir, on_event=on_event) as server:
-        name = train_on(
-            server, job_data, settings=settings, on_event=on_event, watch=watch
-        )
-        return find_model(name, server.data_dir)
+        run = _LocalJob(server, on_event or _ignore).run(data, watch)
+        return find_model(str(run.chat_model().model_name), server.data_dir)
 
 
 @contextmanager
@@ -225,26 +111,12 @@ def open_server(
         yield server
 
 
-def train_on(
-    server: LocalServer,
-    data: JobData,
-    *,
-    settings: TrainingSettings | None = None,
-    on_event: OnEvent | None = None,
-    watch: Watch = unwatched,
-) -> str:
-    """Fine-tune the base of a running server, wait, and return the model's name."""
-    settings = settings or TrainingSettings()
-    tell = on_event or _ignore
-    run = _LocalJob(server, settings, tell).run(data, watch)
-    return str(run.chat_model().model_name)
-
-
 def create_job(server: LocalServer, data: TrainingData) -> JobEvent:
     """Create the job on a running server, or find and continue it; do not wait."""
+    data.require_enough()
     with refusals_explained(), client_of(server) as client:
         earlier = {job.id: job.status for job in client.fine_tuning.jobs.list()}
-        run = _tuner(server, JobData.of(data), TrainingSettings()).submit(data.examples)
+        run = _tuner(server, data).submit(data.examples)
         return _found(run, earlier, client, server)
 
 
@@ -270,14 +142,13 @@ def is_unfinished(job: KeptJob) -> bool:
 
 def steps_of(job: KeptJob, data_dir: str | Path | None = None) -> list[StepEvent]:
     """Return the steps of a job that were trained so far."""
-    pace = _Pace()
-    events = (_training_event(event, pace) for event in _events_of(job, data_dir))
+    events = map(EventReader().read, job_events(job.id, data_dir))
     return [event for event in events if isinstance(event, StepEvent)]
 
 
 def failure_of(job: KeptJob, data_dir: str | Path | None = None) -> str:
     """Return what the server said last of a job that failed."""
-    return "".join([event["message"] for event in _events_of(job, data_dir)][-1:])
+    return "".join([event["message"] for event in job_events(job.id, data_dir)][-1:])
 
 
 def job_in_words(job: KeptJob) -> str:
@@ -299,142 +170,61 @@ def progress_of(job: KeptJob) -> str:
     return f"step {job.step:,}{total}"
 
 
-def train_elsewhere(
-    data: TrainingData,
-    base: str,
-    base_url: str,
-    *,
-    confirm: Callable[[str, Any], bool],
-    settings: TrainingSettings | None = None,
-    on_event: OnEvent | None = None,
-) -> str:
-    """Upload the examples to another server, fine-tune there, and wait.
-
-    Neither the person's name nor that of the export is sent.
-    """
-    from langchain_chatexports.finetuning.connection import public_url
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
-
-    job_data = JobData.of(data)
-    host = urlsplit(public_url(base_url)).netloc
-    tell = on_event or _ignore
-    is_sent = False
-    job_id: str | None = None
-
-    def confirm_upload(estimate: Any) -> bool:
-        nonlocal is_sent
-        is_sent = confirm(host, estimate)
-        return is_sent
-
-    settings = settings or TrainingSettings()
-    pace = _Pace()
-    tuner: ChatFineTuner = ChatFineTuner(
-        model=base,
-        base_url=base_url,
-        n_epochs=settings.epochs or "auto",
-        suffix=settings.suffix,
-        validation_examples=list(job_data.validation) or None,
-        on_event=lambda event: tell(_training_event(_as_dict(event), pace)),
-        confirm=confirm_upload,
-    )
-    with _quiet_interrupts():
-        try:
-            run = tuner.submit(job_data.examples)
-            job_id = run.id
-            is_trained = run.status == "succeeded"
-            tell(JobEvent(run.id, "trained" if is_trained else "new"))
-            run.wait()
-        except (KeyboardInterrupt, SystemExit):
-            tell(StoppedEvent(job_id, "elsewhere" if is_sent else "nothing sent"))
-            raise
-    return str(run.chat_model().model_name)
-
-
-def host_of(base_url: str) -> str:
-    """Return the host of a server's address."""
-    return urlsplit(base_url).hostname or base_url
-
-
-def key_for(base_url: str) -> str:
-    """Return the key for another server, from `OPENAI_API_KEY`.
-
-    Servers on this machine, such as Ollama, need none.
-
-    Raises:
-        FineTuningError: If there is none.
-    """
-    from langchain_chatexports.finetuning.connection import public_url
-
-    key = os.environ.get("OPENAI_API_KEY")
-    if not key and host_of(base_url) in THIS_MACHINE:
-        return "none"
-    if not key:
-        msg = f"There is no key for {public_url(base_url)}. Put it into OPENAI_API_KEY."
-        raise FineTuningError(msg)
-    return key
-
-
-class _Pace:
-    """Estimates the time that is left of a training from its last steps."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[int, float]] = []
-
-    def seconds_left(self, step: int, total: int | None, now: float) -> float | None:
-        self._steps = [*self._steps[-_TIMED_STEPS:], (step, now)]
-        # A continued training does not start at the first step.
-        first, started = self._steps[0]
-        done = step - first
-        return seconds_left(done, total and done + total - step, now - started)
+def _check_space(data_dir: Path) -> None:
+    """Make sure, before anything starts, that a training has space on the disk."""
+    folder = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+    free = shutil.disk_usage(folder).free
+    if free < _MIN_FREE_BYTES:
+        msg = (
+            f"The disk with {data_dir} has {free / 1e6:,.0f} MB free, and a training "
+            f"needs {_MIN_FREE_BYTES / 1e6:,.0f} MB and more. Free some space, or name "
+            "a folder on another disk with --data-dir."
+        )
+        raise LocalServerError(msg)
 
 
 class _LocalJob:
     """A job on this machine; an interruption stops it."""
 
-    def __init__(
-        self, server: LocalServer, settings: TrainingSettings, tell: OnEvent
-    ) -> None:
+    def __init__(self, server: LocalServer, tell: OnEvent) -> None:
         self._server = server
-        self._settings = settings
         self._tell = tell
         self._client = client_of(server)
-        self._earlier: dict[str, str] = {}
+        self._events = EventReader()
         self._seen: set[str] = set()
-        self._pace = _Pace()
         self._id: str | None = None
         self._is_anothers = False
 
-    def run(self, data: JobData, watch: Watch) -> FineTuningRun:
+    def run(self, data: TrainingData, watch: Watch) -> FineTuningRun:
         """Create the job, or find it, and wait for its end."""
-        with self._client, _quiet_interrupts():
-            jobs = self._client.fine_tuning.jobs.list()
-            self._earlier = {job.id: job.status for job in jobs}
+        with self._client, quiet_interrupts():
             try:
-                run = self.create(data, watch)
-                self.wait(run)
+                run = self._create(data, watch)
+                self._wait(run)
             except (KeyboardInterrupt, SystemExit):
                 if self._id and self._is_anothers:
                     self._tell(StoppedEvent(self._id, "elsewhere", self._kept()))
                 elif self._id:
-                    self._stop(self._id)
+                    self._pause(self._id)
                 raise
         return run
 
-    def create(self, data: JobData, watch: Watch) -> FineTuningRun:
-        tuner = _tuner(self._server, data, self._settings, self._on_event)
+    def _create(self, data: TrainingData, watch: Watch) -> FineTuningRun:
+        jobs = self._client.fine_tuning.jobs
+        earlier = {job.id: job.status for job in jobs.list()}
         with self._checking(len(data.examples) + len(data.validation), watch):
-            run = tuner.submit(data.examples)
+            run = _tuner(self._server, data, self._on_event).submit(data.examples)
         self._id = run.id
-        if run.id in self._earlier:
+        if run.id in earlier:
             # An earlier command has shown its events.
-            listed = self._client.fine_tuning.jobs.list_events(run.id, limit=1000)
+            listed = jobs.list_events(run.id, limit=1000)
             self._seen.update(event.id for event in listed)
-        found = _found(run, self._earlier, self._client, self._server)
+        found = _found(run, earlier, self._client, self._server)
         self._is_anothers = found.state == "running" and self._server.is_shared
         self._tell(found)
         return run
 
-    def wait(self, run: FineTuningRun) -> None:
+    def _wait(self, run: FineTuningRun) -> None:
         while True:
             try:
                 run.wait(_WAIT_SECONDS)
@@ -445,6 +235,16 @@ class _LocalJob:
                         "Run the same command again to continue it."
                     )
                     raise LocalServerError(msg) from None
+                if shutil.disk_usage(self._server.data_dir).free < _FULL_BYTES:
+                    # The server waits for space, to write how the training ended.
+                    msg = (
+                        f"The disk with {self._server.data_dir} is full. Free some "
+                        "space and run the same command again: it continues from the "
+                        "last checkpoint."
+                    )
+                    raise LocalServerError(msg) from None
+            except FineTuningFailedError as error:
+                raise self._failure(run, error) from error
             except FineTuningError as error:
                 kept = self._kept()
                 if kept is not None and kept.status != "cancelled":
@@ -455,11 +255,23 @@ class _LocalJob:
             else:
                 return
 
+    def _failure(
+        self, run: FineTuningRun, error: FineTuningFailedError
+    ) -> FineTuningFailedError:
+        kept = self._kept()
+        step = kept.saved_step if kept else 0
+        again = f"continues it from step {step:,}" if step else "begins it again"
+        reason = getattr(run.job.error, "message", None) or "There is no reason."
+        msg = f"The training failed. {reason} The same command {again}."
+        return FineTuningFailedError(
+            msg, job_id=run.id, code=error.code, param=error.param
+        )
+
     def _on_event(self, event: Any) -> None:
         if event.id not in self._seen:
             self._seen.add(event.id)
-            found = _training_event(_as_dict(event), self._pace)
-            if not _is_routine(found):
+            found = self._events.read(event.model_dump(warnings=False))
+            if found is not None:
                 self._tell(found)
 
     def _checking(self, total: int, watch: Watch) -> Any:
@@ -479,24 +291,18 @@ class _LocalJob:
         before = checked()
         return watch("examples checked", lambda: checked() - before, total)
 
-    def _stop(self, job_id: str) -> None:
+    def _pause(self, job_id: str) -> None:
         from openai import BadRequestError, OpenAIError
 
-        data_dir = self._server.data_dir
-        is_deleted = self._settings.run_again
         try:
-            if is_deleted:
-                delete_kept(job_id, data_dir=data_dir)
-            else:
-                self._client.fine_tuning.jobs.pause(job_id)
-        except (BadRequestError, JobEndedError):
+            self._client.fine_tuning.jobs.pause(job_id)
+        except BadRequestError:  # It has ended.
             return
         except OpenAIError:
             # The server was stopped, too.
             with suppress(JobEndedError):
-                stop_job(job_id, "paused", data_dir=data_dir)
-        outcome: Literal["deleted", "paused"] = "deleted" if is_deleted else "paused"
-        self._tell(StoppedEvent(job_id, outcome, self._kept()))
+                stop_job(job_id, "paused", data_dir=self._server.data_dir)
+        self._tell(StoppedEvent(job_id, "paused", self._kept()))
 
     def _kept(self) -> KeptJob | None:
         return _kept_job(self._id, self._server)
@@ -504,8 +310,7 @@ class _LocalJob:
 
 def _tuner(
     server: LocalServer,
-    data: JobData,
-    settings: TrainingSettings,
+    data: TrainingData,
     on_event: Callable[[Any], None] | None = None,
 ) -> ChatFineTuner:
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
@@ -515,12 +320,9 @@ def _tuner(
         model=server.base_model,
         base_url=server.base_url,
         api_key=server.api_key,
-        n_epochs=settings.epochs or "auto",
-        suffix=settings.suffix or suffix,
+        suffix=suffix,
         metadata=labels or None,
         validation_examples=list(data.validation) or None,
-        run_again=settings.run_again,
-        delete_training_file=not settings.keeps_file,
         # The local server takes dialogues that end with the user; OpenAI does not.
         allow_trailing=True,
         on_event=on_event,
@@ -550,50 +352,12 @@ def _kept_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
     return next((job for job in jobs if job.id == job_id), None)
 
 
-def _events_of(job: KeptJob, data_dir: str | Path | None) -> list[dict[str, Any]]:
-    return job_events(job.id, data_dir)
-
-
-def _as_dict(event: Any) -> dict[str, Any]:
-    return dict(event.model_dump(warnings=False))
-
-
-def _training_event(event: Mapping[str, Any], pace: _Pace) -> StepEvent | MessageEvent:
-    given = event.get("data")
-    data = given if isinstance(given, dict) else {}
-    step, total = data.get("step"), data.get("total_steps")
-    if event.get("type") != "metrics" or not isinstance(step, int):
-        return MessageEvent(
-            str(event.get("message") or ""),
-            is_warning=event.get("level") in {"warn", "error"},
-            estimated_seconds=_number(data.get("estimated_seconds")),
-        )
-    total = total if isinstance(total, int) else None
-    now = _number(event.get("created_at")) or 0.0
-    return StepEvent(
-        step,
-        total,
-        _number(data.get("train_loss")),
-        _number(data.get("valid_loss")),
-        now,
-        pace.seconds_left(step, total, now),
-    )
-
-
-def _is_routine(event: StepEvent | MessageEvent) -> bool:
-    return isinstance(event, MessageEvent) and event.text.startswith(_ROUTINE)
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
-
-
 def _ignore(event: TrainingEvent) -> None:
     del event
 
 
 @contextmanager
-def _quiet_interrupts() -> Iterator[None]:
+def quiet_interrupts() -> Iterator[None]:
     """Let the tuner log nothing about an interruption: events say what is left."""
 
     def is_not_of_interrupt(_record: logging.LogRecord) -> bool:

@@ -366,7 +366,7 @@ class TelegramChatLoader(ChatExportLoader):
         if what:
             files.warn(
                 f"Times in {self.path} {what}, give the zone of the computer that "
-                "exported: timezone='Europe/Berlin' (TZ=Europe/Berlin). Or "
+                "exported: timezone='Europe/Berlin' (--export-zone Europe/Berlin). Or "
                 "export again as JSON."
             )
         if one_sided:

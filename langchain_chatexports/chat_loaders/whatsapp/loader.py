@@ -340,7 +340,8 @@ def _warn_of_dates(
         files.warn(
             f"The dates of {file.label} do not show which number is the day; they are "
             f"read with the {guesses[0]}. If that is wrong, put a longer "
-            "chat from the same phone into the folder, or pass date_order in Python."
+            "chat from the same phone into the folder, or give date_order "
+            "(--date-order)."
         )
 
 

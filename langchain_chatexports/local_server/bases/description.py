@@ -103,6 +103,8 @@ def describe_base(base: str | Path | None) -> BaseDescription:
     if isinstance(base, str) and _HUB_ID.fullmatch(text) and ".." not in text:
         name = _short_name(text.rpartition("/")[2])
         if text == DEFAULT_HUB_ID:
+            if wheel_file() is not None and find_local_copy(text) is None:
+                return describe_default_base()
             return BaseDescription(name, "hub", text, _DEFAULT_HUB_BYTES, _LICENSE)
         return BaseDescription(name, "hub", text, None)
     msg = (

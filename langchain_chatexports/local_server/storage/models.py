@@ -186,7 +186,7 @@ def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
 def name_suffix(text: str | None) -> str:
     """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
     # Letters lose their accents; those of other scripts have no such form.
-    plain = unicodedata.normalize("NFKD", text or "").lower()
+    plain = unicodedata.normalize("NFKD", text or "").casefold()
     letters = "".join(char for char in plain if not unicodedata.combining(char))
     slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     return slug[:_MAX_SUFFIX_LENGTH].rstrip("-")

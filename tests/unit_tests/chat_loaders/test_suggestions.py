@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_chatexports.chat_loaders.suggestions import nearest_names
+from langchain_chatexports.chat_loaders.suggestions import (
+    matching_name,
+    nearest_names,
+)
 
 NAMES = ["Harry Potter", "Hermione Granger", "Draco Malfoy", "Hare"]
 
@@ -20,6 +23,23 @@ NAMES = ["Harry Potter", "Hermione Granger", "Draco Malfoy", "Hare"]
 )
 def test_names_are_found_by_what_people_type(typed: str, first: str) -> None:
     assert nearest_names(typed, NAMES)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("lea", "Lea Köhler"),
+        ("LEA KOHLER", "Lea Köhler"),
+        ("tom", None),
+        ("to", None),
+        ("nobody", None),
+    ],
+)
+def test_a_beginning_is_enough_and_a_whole_first_word_before_others(
+    asked: str, meant: str | None
+) -> None:
+    known = ["Lea Köhler", "lea_123", "Tom Ade", "Tom Bee"]
+    assert matching_name(asked, known) == meant
 
 
 def test_names_unlike_all_are_not_found() -> None:

@@ -39,16 +39,17 @@ def test_options_that_do_not_fit_are_a_usage_error(
     assert chatexports(*given).status == 2
 
 
-def test_an_error_is_a_line_and_no_traceback(chatexports: Callable[..., Any]) -> None:
-    done = chatexports("inspect", "nope")
-    assert done.status == 1
-    assert done.err.startswith("error: There is nothing at nope")
-    assert "Traceback" not in done.err
-
-
-def test_debug_shows_the_traceback(chatexports: Callable[..., Any]) -> None:
-    with pytest.raises(Exception, match="nope"):
-        chatexports("--debug", "inspect", "nope")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("abc", "It must be a valid integer."), ("0", "It must be greater than")],
+)
+def test_a_number_that_is_none_is_said_without_a_librarys_words(
+    chatexports: Callable[..., Any], value: str, said: str
+) -> None:
+    done = chatexports("finetune", "chat.db", "--limit", value)
+    assert done.status == 2
+    assert said in done.err
+    assert "Input should be" not in done.err
 
 
 def test_without_the_extra_the_command_says_which_to_install(
@@ -85,26 +86,8 @@ def test_a_refusal_of_the_system_names_the_remedy(
     assert "chat.db-wal" in done.err
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("train", "mean: chatexports finetune?"),
-        ("help", "mean: chatexports --help?"),
-        ("help prepare", "mean: chatexports prepare --help?"),
-        ("preprae", "'prepare'"),
-    ],
-)
 def test_an_unknown_command_gets_the_one_that_is_meant(
-    chatexports: Callable[..., Any], typed: str, meant: str
+    chatexports: Callable[..., Any],
 ) -> None:
-    done = chatexports(*typed.split())
-    assert (done.status, meant in done.err) == (2, True)
-
-
-def test_the_command_that_is_meant_runs_where_the_environment_is_not_activated(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "langchain_chatexports.cli._console.program", lambda: ".venv/bin/chatexports"
-    )
-    assert "mean: .venv/bin/chatexports finetune?" in chatexports("train").err
+    done = chatexports("preprae")
+    assert (done.status, "'prepare'" in done.err) == (2, True)

@@ -23,7 +23,7 @@ from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.personas.talk import Voice, bubbles_of
+from langchain_chatexports.personas.talk import Voice
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -63,33 +63,6 @@ def last_frame(text: str) -> str:
     return [part for part in CONTROL.split(text) if part.strip()][-1]
 
 
-@pytest.mark.parametrize(
-    ("text", "bubbles"),
-    [
-        ("one", ["one"]),
-        ("one\n\ntwo\nthree", ["one", "two", "three"]),
-        ("\n one \n  \n two \n", ["one", "two"]),
-        ("", []),
-    ],
-)
-def test_bubbles_are_the_lines(text: str, bubbles: list[str]) -> None:
-    assert bubbles_of(text) == bubbles
-
-
-def test_two_answers_stand_in_one_row() -> None:
-    frame = shown([Answer("base", ["I am ", "fast"]), Answer("Tortoise", ["Slow."])])
-    assert any("I am fast" in line and "Slow." in line for line in frame.splitlines())
-
-
-def test_each_bubble_has_a_frame_where_the_model_learned_them() -> None:
-    text = "Slow.\n\nAnd steady."
-    frame = shown(
-        [Answer("base", [text]), Answer("Tortoise", [text], has_bubbles=True)]
-    )
-    assert frame.count("╭") == 3
-    assert frame.count("And steady.") == 2
-
-
 def test_a_narrow_terminal_shows_them_below_each_other() -> None:
     frame = shown([Answer("base", ["fast"]), Answer("Tortoise", ["slow"])], width=40)
     assert not any("fast" in line and "slow" in line for line in frame.splitlines())
@@ -105,25 +78,6 @@ def test_what_a_model_says_is_no_terminal_code(has_bubbles: bool) -> None:
     assert "\x1b[2J" not in file.getvalue()
     assert "\x1b]" not in file.getvalue()
     assert "gone" in file.getvalue()
-
-
-def test_an_answer_that_is_awaited_is_shown_as_such() -> None:
-    def nothing() -> Iterator[str]:
-        yield from ()
-        msg = "The server is gone."
-        raise ChatExportError(msg)
-
-    console, file = screen()
-    with pytest.raises(ChatExportError):
-        show_side_by_side(console, [Answer("x", nothing())])
-    assert "│ … " in file.getvalue()
-    assert "…" not in shown([Answer("x", [])])
-
-
-def test_what_a_model_says_is_no_markup() -> None:
-    frame = shown([Answer("[red]x[/red]", ["[bold]y[/bold]"])])
-    assert "[red]x[/red]" in frame
-    assert "[bold]y[/bold]" in frame
 
 
 def test_they_answer_at_the_same_time() -> None:
@@ -171,12 +125,6 @@ def test_each_model_remembers_its_own_answers() -> None:
 
 
 @pytest.mark.usefixtures("typed")
-def test_a_program_gets_one_line_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    talk([Voice("x", FakeListChatModel(responses=["Yes.", "No."]))])
-    assert capsys.readouterr().out == "Yes.\nNo.\n"
-
-
-@pytest.mark.usefixtures("typed")
 def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
     model = FakeListChatModel(responses=["Slow.\n\nSteady.", "Yes."])
     talk([Voice("x", model, has_bubbles=True)], as_json=True)
@@ -187,42 +135,6 @@ def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
         "bubbles": ["Slow.", "Steady."],
     }
     assert second["bubbles"] == ["Yes."]
-
-
-@pytest.mark.usefixtures("typed")
-def test_a_terminal_shows_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    console, file = screen()
-    monkeypatch.setattr("langchain_chatexports.cli._answers.Console", lambda: console)
-    base, tuned = (FakeListChatModel(responses=[x, x]) for x in ("Fast!", "Slow."))
-    talk([Voice("base model", base), Voice("Tortoise", tuned, has_bubbles=True)])
-    lines = last_frame(file.getvalue()).splitlines()
-    assert any("Fast!" in line and "Slow." in line for line in lines)
-    assert any("base model" in line and "Tortoise" in line for line in lines)
-
-
-def test_what_is_long_ago_is_forgotten() -> None:
-    model = Recorder(responses=["yes"], asked=[])
-    voice = Voice("x", model)
-    for number in range(20):
-        voice.hear(str(number))
-        list(voice.answer())
-    assert len(model.asked[-1]) == 15
-    assert model.asked[-1][0].type == "human"
-
-
-def test_compare_and_alone_contradict(chatexports: Any) -> None:
-    assert chatexports("chat", "ft:x", "--compare", "y", "--alone").status == 2
-
-
-def test_a_server_that_is_not_there_is_a_line(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
-    url = "http://127.0.0.1:9/v1"
-    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
-    assert done.status == 1
-    assert f"error: {url} does not answer" in done.err
-    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
@@ -250,30 +162,6 @@ def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Non
         base_url=server.base_url, api_key=KEY, is_shared=False, base_model="tiny"
     )
     monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "system"),
-    [((), "Be slow."), (("--system", "Run."), "Run."), (("--system", ""), None)],
-)
-def test_the_system_message_of_the_training_is_used_unless_another_is_given(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    system: str | None,
-) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    data.prepare()
-    keep_adapter(data, "1" * 12, system_prompt="Be slow.", job_id="ftjob-1")
-    with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
-        done = chatexports("chat", *arguments, "--data-dir", "kept", stdin="Hello\n")
-    assert done.status == 0, done.err
-    (body,) = server.chats
-    roles = {message["role"]: message["content"] for message in body["messages"]}
-    assert roles.get("system") == system
-    assert ("the system message of its training" in done.err) is (not arguments)
 
 
 _ASKED = {"role": "user", "content": "More tea?"}
@@ -344,7 +232,7 @@ def test_a_model_that_learned_without_replies_sees_some_unless_none_are_wanted(
     beside: tuple[str, ...],
 ) -> None:
     _keep_hybrid(tmp_path / "kept", replies=0)
-    monkeypatch.setattr(CHAT, "_shows_base", lambda **_: not beside)
+    monkeypatch.setattr(CHAT, "_has_terminal", lambda: not beside)
     with OpenAIServer(models={"tiny": None}).running() as server:
         _serve_locally(server, monkeypatch)
         where = ("--data-dir", "kept")
@@ -358,13 +246,6 @@ def test_a_model_that_learned_without_replies_sees_some_unless_none_are_wanted(
     assert done.err.count("earlier replies") == bool(told)
     assert told is None or told in done.err
     assert done.out.startswith("tiny: " if beside else "base model: ")
-
-
-def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
-    url = "https://example.com/v1"
-    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
-    assert done.status == 1
-    assert "OPENAI_API_KEY" in done.err
 
 
 def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
@@ -451,17 +332,6 @@ def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
     )
 
 
-def test_a_remote_base_is_named_and_asked_for(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _write_table(tmp_path / "chat.jsonl")
-    url = "https://example.com/v1"
-    monkeypatch.setattr(TALK, "served_base", lambda base: (base, "m"))
-    done = chatexports("chat", "chat.jsonl", "--ai", "Tortoise", "--base", url)
-    assert done.status == 1
-    assert "example.com, which needs --yes here" in done.err
-
-
 def test_a_name_is_a_model_before_it_is_a_path(
     chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,18 +346,6 @@ def test_a_name_is_a_model_before_it_is_a_path(
         )
     assert (model.status, export.status) == (0, 0), (model.err, export.err)
     assert [chat["model"][:3] for chat in server.chats] == ["ft:", "tin"]
-
-
-def test_a_name_is_a_model_of_another_server_before_it_is_a_path(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    _write_table(tmp_path / BASE_MODEL)
-    with OpenAIServer().running() as server:
-        where = ("--base-url", server.base_url)
-        done = chatexports("chat", BASE_MODEL, *where, stdin="Tea?\n")
-    assert done.status == 0, done.err
-    assert server.chats[-1]["messages"] == [{"role": "user", "content": "Tea?"}]
 
 
 @pytest.mark.parametrize(

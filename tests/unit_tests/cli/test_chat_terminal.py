@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -136,20 +135,3 @@ def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was() -> None:
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.process.wait(_SECONDS) == 143
         assert terminal.is_as_before()
-
-
-def test_two_models_fit_80_columns_under_their_short_names() -> None:
-    hare, mole = (
-        f"ft:SmolLM2-135M-Instruct:local:{who}:0123456789ab" for who in ("hare", "mole")
-    )
-    with (
-        OpenAIServer(models={hare: None, mole: None}).running() as server,
-        chat(server, hare, "--compare", mole) as terminal,
-    ):
-        terminal.wait_for(_READY)
-        terminal.type("Ready?\r")
-        terminal.wait_for("Slow and steady")
-        terminal.wait_for(_READY)
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.log).splitlines()
-    assert max(map(len, lines)) == 80
-    assert any("─ mole ─" in line and "─ hare ─" in line for line in lines)

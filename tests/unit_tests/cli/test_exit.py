@@ -98,65 +98,22 @@ def test_a_command_that_ignores_ctrl_c_goes_on_to_do_so() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("debug", [False, True])
-def test_signals_are_handled_as_before_when_it_is_over(*, debug: bool) -> None:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    with exit_handling(debug=debug):
-        assert [signal.getsignal(number) for number in numbers] != before
-    assert [signal.getsignal(number) for number in numbers] == before
-
-
-def test_an_unexpected_error_tells_nothing_that_somebody_wrote(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ended(TypeError("what somebody wrote"))
-    assert "somebody" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("error", [LocalServerError("x"), OSError("x"), TypeError("x")])
-def test_debug_lets_errors_through(error: Exception) -> None:
-    with pytest.raises(type(error)), exit_handling(debug=True):
-        raise error
-
-
-@pytest.mark.parametrize("arguments", [["inspect", "chat.db"], ["prepare", "--help"]])
 @pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
 @not_on_windows
-def test_output_that_nobody_reads_ends_it_quietly(
-    tmp_path: Path, closed: str, arguments: list[str]
-) -> None:
+def test_output_that_nobody_reads_ends_it_quietly(tmp_path: Path, closed: str) -> None:
     write_imessage(tmp_path / "chat.db")
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
+    done = subprocess.run(
+        [sys.executable, "-m", "langchain_chatexports.cli", "inspect", "chat.db"],
         cwd=tmp_path,
         stdout=subprocess.PIPE if closed == "stderr" else writer,
         stderr=subprocess.PIPE if closed == "stdout" else writer,
         check=False,
     )
     os.close(writer)
-    # Help is written to stdout alone.
-    is_read = closed == "stderr" and "--help" in arguments
-    assert done.returncode == (0 if is_read else 141)
+    assert done.returncode == 141
     assert not done.stderr
-
-
-def test_a_pipe_that_broke_ends_no_thread_with_a_traceback(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-
-    def broken(_text: object) -> None:
-        raise BrokenPipeError(32, "Broken pipe")
-
-    monkeypatch.setattr("langchain_chatexports.cli._console.say", broken)
-    monkeypatch.setattr(
-        "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES", 0.001
-    )
-    # A warning about a thread would be an error here.
-    assert chatexports("inspect", chats, "--json").status == 0
 
 
 def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
@@ -167,13 +124,6 @@ def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
     assert not {"langchain_core", "pydantic", "typer"} & set(done.stdout.split())
 
 
-def test_a_warning_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with exit_handling(debug=False):
-        warnings.simplefilter("default")
-        warnings.warn("message_1.json is empty", stacklevel=1)
-    assert capsys.readouterr().err == "warning: message_1.json is empty\n"
-
-
 def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A talk reads its export for the replies and again for what it remembers."""
     with exit_handling(debug=False):
@@ -182,11 +132,6 @@ def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
             warnings.warn(line, stacklevel=1)
     said = capsys.readouterr().err
     assert said == "warning: a.txt is empty\nwarning: b.txt is empty\n"
-
-
-def test_debug_is_known_behind_the_command_too(chatexports: Callable[..., Any]) -> None:
-    with pytest.raises(FileNotFoundError):
-        chatexports("inspect", "nope", "--debug")
 
 
 def test_no_room_on_the_disk_is_a_line_and_no_file(
@@ -205,19 +150,6 @@ def test_no_room_on_the_disk_is_a_line_and_no_file(
         assert "the disk is full" in done.err
         assert "Free some space" in done.err
         assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
-
-
-def test_a_question_that_is_not_answered_stops_the_command(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    monkeypatch.setattr(
-        "langchain_chatexports.cli._console.stdin_is_terminal", lambda: True
-    )
-    done = chatexports("prepare", chats, "-o", "out.jsonl", stdin="")
-    assert done.status == 130
-    assert done.err.endswith("stopped\n")
-    assert not (tmp_path / "out.jsonl").exists()
 
 
 # The command, which waits in the middle of the export to be stopped.
@@ -255,12 +187,11 @@ def test_a_signal_that_sqlite_swallows_keeps_its_status(raised: BaseException) -
 
 
 @not_on_windows
-@pytest.mark.parametrize("form", ["openai", "trl-prompt-completion"])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
 def test_a_signal_leaves_nothing_half_written(
-    tmp_path: Path, number: signal.Signals, status: int, form: str
+    tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for person in range(30):
@@ -271,7 +202,7 @@ def test_a_signal_leaves_nothing_half_written(
     before = {path.name for path in tmp_path.iterdir()}
     command = (sys.executable, "-c", WAITING, "prepare", "chat.db")
     process = subprocess.Popen(  # noqa: S603 - ours
-        [*command, "--format", form, "-o", "out"],
+        [*command, "-o", "out"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -296,26 +227,17 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None
     pytest.fail("nothing was written")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_can_complete(shell: str) -> None:
-    arguments = {
-        "bash": {"COMP_WORDS": "chatexports re", "COMP_CWORD": "1"},
-        "zsh": {"_TYPER_COMPLETE_ARGS": "chatexports re"},
-        "fish": {
-            "_TYPER_COMPLETE_ARGS": "chatexports re",
-            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-        },
-    }[shell]
+def test_shells_can_complete() -> None:
     code = (
         "import sys; sys.argv = ['chatexports']\n"
         "from langchain_chatexports.cli import main; main()"
     )
+    asked = {"COMP_WORDS": "chatexports re", "COMP_CWORD": "1"}
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", code],
-        env={**os.environ, "_CHATEXPORTS_COMPLETE": f"complete_{shell}", **arguments},
+        env={**os.environ, "_CHATEXPORTS_COMPLETE": "complete_bash", **asked},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "report" in done.stdout, done.stderr
-    assert "redact" in done.stdout
+    assert {"report", "redact"} <= set(done.stdout.split()), done.stderr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import write_imessage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ NEEDS = [
     ("nicegui", "page", "open"),
     ("trl", "page", "open"),
     ("trl", "local", "finetune export"),
-    ("trl", "local", "demo --folder samples"),
+    ("trl", "local", "demo"),
     ("trl", "local", "export-model NAME merged"),
     ("trl", "local", "serve"),
     ("platformdirs", "local", "chat"),
@@ -63,13 +63,3 @@ def test_a_table_among_exports_is_refused_before_one_is_read(
     done = chatexports("inspect", chats, "table.parquet", "--json")
     assert done.status == 1
     assert 'pip install "langchain-chatexports[table]"' in done.err
-
-
-def test_a_split_alone_needs_no_extra(
-    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    done = chatexports("prepare", threads, "--split", "-o", "set")
-    assert done.status == 0, done.err
-    assert (tmp_path / "set" / "validation.jsonl").is_file()

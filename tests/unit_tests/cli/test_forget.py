@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,17 +50,6 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     assert "ft:base:local::1" in done.err
 
 
-def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
-    chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
-    done = chatexports(
-        *("forget", "set.jsonl", "--person", "Hermione Granger"),
-        *("--data-dir", "data", "--json"),
-    )
-    told = json.loads(done.out)
-    assert (told["rows"], told["jobs"], told["not_found"]) == (87, [], [])
-    assert 0 < told["removed"] == told["rows"] - told["rows_left"]
-
-
 def test_a_name_that_nobody_has_gets_the_nearest_one(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
@@ -84,19 +72,3 @@ def test_forget_runs_again_after_a_server_that_did_not_answer(
     done = chatexports(*again)
     assert done.status == 0, done.err
     assert "taken out earlier: Hermione Granger" in done.err
-
-
-def test_forget_wants_to_know_whom(chatexports: Callable[..., Any]) -> None:
-    done = chatexports("forget", "set.jsonl")
-    assert done.status == 2
-    assert "--person" in done.err
-
-
-def test_forget_without_a_trace_says_what_to_do(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "-o", "plain.jsonl")
-    (tmp_path / "plain.jsonl.trace.jsonl").unlink()
-    done = chatexports("forget", "plain.jsonl", "--person", "Ghost")
-    assert done.status == 1
-    assert "chatexports prepare" in done.err

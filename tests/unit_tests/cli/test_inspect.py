@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-CONSOLE = "langchain_chatexports.cli._console"
-
-
 def test_inspect_counts_and_says_the_next_command(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -45,20 +42,6 @@ def test_inspect_as_json_is_one_object_an_export(
     assert (first["platform"], first["sessions"]) == ("imessage", 10)
     assert (second["platform"], second["sessions"]) == ("facebook_messenger", 9)
     assert second["owner"] == "Harry Potter"
-
-
-def test_long_names_are_shortened_at_a_terminal(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with ChatDb(tmp_path / "chat.db") as database:
-        chat = database.chat("+15550101234", name="Book club " * 9)
-        chat.message("Hello!", sender=f"{'somebody.' * 12}@example.org")
-    monkeypatch.setattr(f"{CONSOLE}._terminal_width", lambda: 80)
-    lines = chatexports("inspect", "chat.db").out.splitlines()
-    assert max(map(len, lines)) == 80
-    monkeypatch.undo()
-    whole = chatexports("inspect", tmp_path / "chat.db").out
-    assert "@example.org" in whole
 
 
 def next_command(err: str) -> list[str]:
@@ -87,17 +70,27 @@ def test_an_owner_needs_no_name(
     assert "The model learns the voice of Harry Potter" in err
 
 
-def test_an_owner_beside_an_export_without_one_stays(
+@pytest.mark.filterwarnings("always")
+def test_one_person_is_proposed_and_where_nobody_has_the_name_is_said(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    threads = write_messenger(tmp_path / "hogwarts")
-    words = next_command(chatexports("inspect", threads, chats).err)
-    assert words[-6:-2] == ["--ai", "Harry Potter", "--ai", "Hare"]
-    assert chatexports(*words[1:]).status == 0
+    """Of Messenger the owner is known; of a table and of iMessage it is not."""
+    write_messenger(tmp_path / "hogwarts")
+    write_imessage(tmp_path / "chat.db")
+    rows = "date,author,message\n" + "".join(
+        f"2024-01-0{day},{who},Hello!\n"
+        for day in (1, 2)
+        for who in ("Ron", "harry", "Ron")
+    )
+    (tmp_path / "table.csv").write_text(rows, encoding="utf-8")
+    done = chatexports("inspect", "hogwarts", "chat.db", "table.csv")
+    assert next_command(done.err)[-6:-2] == ["--ai", "Harry Potter", "--ai", "harry"]
+    assert "Nobody is called Harry Potter in chat.db" in done.err
+    done = chatexports(*next_command(done.err)[1:])
+    assert done.status == 0, done.err
 
 
-def test_an_owner_who_speaks_in_an_export_without_one_is_proposed_alone(
+def test_the_owner_of_one_export_is_proposed_for_another_too(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The one of Discord is Tortoise; of Slack's two, Hare has said more."""
@@ -108,35 +101,34 @@ def test_an_owner_who_speaks_in_an_export_without_one_is_proposed_alone(
     assert next_command(done.err).count("--ai") == 1
 
 
-def test_a_person_to_choose_chats_by_is_proposed_as_the_speaker_too(
-    chatexports: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("holiday.gif", b"GIF89a", "a picture"),
+        ("empty.txt", b"", "an empty file"),
+        ("bill.pdf", b"%PDF-1.7", "a PDF document"),
+        ("cv.docx", "word/document.xml", "a Word document"),
+        ("takeout-1.zip", "Takeout/Google Chat/x.json", "a Google Takeout archive"),
+        ("other.zip", "notes/a.bin", "a zip of other files"),
+    ],
+)
+def test_a_wrong_file_is_a_line_that_says_what_it_is_and_what_is_read(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    name: str,
+    content: bytes | str,
+    kind: str,
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    words = next_command(chatexports("inspect", chats, "--with", "Hare").err)
-    assert words[-4:-2] == ["--ai", "Hare"]
-    assert chatexports(*words[1:]).status == 0
-
-
-def test_inspect_knows_a_zip(chatexports: Callable[..., Any], tmp_path: Path) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
-        for file in sorted(threads.rglob("*.json")):
-            archive.write(file, file.relative_to(tmp_path).as_posix())
-    done = chatexports("inspect", "export.zip")
-    assert done.status == 0
-    assert "export.zip: Messenger export" in done.out
-    assert "663 found, 663 kept" in done.out
-
-
-@pytest.mark.parametrize("content", [b"GIF89a", b"", b"%PDF-1.7", b"\x00" * 99])
-def test_a_wrong_file_is_a_line_that_says_what_is_read(
-    chatexports: Callable[..., Any], tmp_path: Path, content: bytes
-) -> None:
-    (tmp_path / "holiday.gif").write_bytes(content)
-    done = chatexports("inspect", "holiday.gif")
+    if isinstance(content, str):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(content, "{}")
+    else:
+        (tmp_path / name).write_bytes(content)
+    done = chatexports("inspect", name)
     assert done.status == 1
-    assert len(done.err.splitlines()) == 1
-    assert "chat.db" in done.err
+    (line,) = done.err.splitlines()
+    assert f"({kind}) is not an export" in line
+    assert "chat.db" in line
 
 
 def test_an_export_without_messages_has_no_next_command(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.report import ExportReport
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS
 
@@ -44,12 +43,6 @@ def test_the_keys_are_those_of_the_page(
     told = json.loads(done.out)
     found = told[0] if isinstance(told, list) else told
     assert set(found) == keys_on_the_page(arguments[0])
-
-
-def test_a_report_is_its_model(chatexports: Callable[..., Any], tmp_path: Path) -> None:
-    write_imessage(tmp_path / "chat.db")
-    done = chatexports("report", "chat.db", "--json")
-    assert ExportReport.model_validate_json(done.out).messages == 223
 
 
 @pytest.mark.parametrize("command", ["inspect", "report"])

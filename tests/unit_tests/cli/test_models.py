@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.cli import _console
 from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.deletion import KeptData, count_kept
+from langchain_chatexports.local_server.storage.deletion import count_kept
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from tests.unit_tests.builders.kept_models import keep_model
@@ -29,13 +27,6 @@ if TYPE_CHECKING:
 def names(tmp_path: Path) -> Any:
     """Two models in the folder `kept`, newest first."""
     return [keep_model(tmp_path / "kept", f"{n:012x}") for n in (2, 1)]
-
-
-def test_models_are_listed_newest_first(chatexports: Any, names: Any) -> None:
-    done = chatexports("models", "--data-dir", "kept")
-    listed = [line.split()[0] for line in done.out.splitlines()[1:]]
-    assert [f"ft:tiny:local::{name}" for name in listed] == names
-    assert "2 models, 2 jobs, 2 files" in done.err
 
 
 def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
@@ -57,14 +48,6 @@ def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
     assert max(map(len, (head, row, told))) <= 80
 
 
-def test_a_name_too_long_for_the_table_is_its_id(
-    chatexports: Any, tmp_path: Path
-) -> None:
-    keep_model(tmp_path / "kept", f"{7:012x}", suffix="x" * 60)
-    _, row = chatexports("models", "--data-dir", "kept").out.splitlines()
-    assert row.split()[0] == f"{7:012x}"
-
-
 def test_models_as_json_say_where_they_are(
     chatexports: Any, names: Any, tmp_path: Path
 ) -> None:
@@ -80,33 +63,6 @@ def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
     done = chatexports(*delete, "--data-dir", "kept")
     assert done.status == 0
     assert names[0] not in chatexports("models", "--data-dir", "kept").out
-
-
-@pytest.mark.parametrize("typed", ["tort", "97c3"])
-def test_a_model_is_deleted_by_the_beginning_of_its_name(
-    chatexports: Any, tmp_path: Path, typed: str
-) -> None:
-    keep_model(tmp_path / "kept", "97c300000000", suffix="tortoise")
-    keep_model(tmp_path / "kept", "0123456789ab", suffix="hare")
-    delete = ("models", "--delete", typed, "--yes")
-    done = chatexports(*delete, "--data-dir", "kept")
-    assert done.err.startswith("Deleted ft:tiny:local:tortoise:97c300000000")
-    assert count_kept(tmp_path / "kept").models == 1
-
-
-def test_nothing_is_deleted_if_one_of_the_names_is_unknown(
-    chatexports: Any, names: Any, tmp_path: Path
-) -> None:
-    delete = ("models", "--delete", names[0], "--delete", "nobody", "--yes")
-    assert chatexports(*delete, "--data-dir", "kept").status == 1
-    assert count_kept(tmp_path / "kept").models == 2
-
-
-def test_a_model_is_deleted_with_its_examples_and_its_job(
-    chatexports: Any, names: Any, tmp_path: Path
-) -> None:
-    chatexports("models", "--delete", names[0], "--yes", "--data-dir", "kept")
-    assert count_kept(tmp_path / "kept") == KeptData(files=1, jobs=1, models=1)
 
 
 def test_a_model_gets_a_label_that_is_listed_and_finds_it(
@@ -144,33 +100,12 @@ def test_examples_that_no_job_used_are_listed_and_deleted(
     }
 
 
-def test_before_one_deletes_it_says_what_stays(chatexports: Any, names: Any) -> None:
-    for words in (("--delete", names[0]), ("--delete-everything",)):
-        done = chatexports("models", *words, "--data-dir", "kept")
-        assert "Not deleted: your exports" in done.err
-
-
 def test_without_a_terminal_a_model_is_deleted_only_with_yes(
     chatexports: Any, names: Any, tmp_path: Path
 ) -> None:
     done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
     assert (done.status, "--yes" in done.err) == (1, True)
     assert count_kept(tmp_path / "kept").models == 2
-
-
-@pytest.mark.parametrize(("answer", "left"), [("n", 2), ("y", 1)])
-def test_at_a_terminal_a_model_is_deleted_only_if_agreed_to(
-    chatexports: Any,
-    names: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: str,
-    left: int,
-) -> None:
-    monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
-    arguments = ("models", "--delete", names[0], "--data-dir", "kept")
-    assert chatexports(*arguments, stdin=f"{answer}\n").status == 0
-    assert count_kept(tmp_path / "kept").models == left
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -193,32 +128,6 @@ def test_everything_is_deleted_only_if_agreed_to(
     assert "--yes" in refused.err
     assert count_kept(tmp_path / "kept").models == 2
     assert chatexports(*arguments, "--yes").status == 0
-    assert count_kept(tmp_path / "kept").models == 0
-
-
-@pytest.mark.parametrize("options", [(), ("--delete-everything", "--yes")])
-def test_a_folder_of_other_things_is_refused_in_a_line(
-    chatexports: Any, tmp_path: Path, options: tuple[str, ...]
-) -> None:
-    precious = tmp_path / "project" / "models" / "bert" / "precious"
-    precious.parent.mkdir(parents=True)
-    precious.touch()
-    done = chatexports("models", *options, "--data-dir", "project")
-    assert done.status == 1
-    assert "not a data directory" in done.err
-    assert "Traceback" not in done.err
-    assert precious.exists()
-
-
-@pytest.mark.usefixtures("names")
-def test_at_a_terminal_it_is_asked_for(
-    chatexports: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
-    arguments = ("models", "--delete-everything", "--data-dir", "kept")
-    assert "Nothing was deleted" in chatexports(*arguments, stdin="n\n").err
-    assert count_kept(tmp_path / "kept").models == 2
-    chatexports(*arguments, stdin="y\n")
     assert count_kept(tmp_path / "kept").models == 0
 
 
@@ -246,66 +155,12 @@ def test_jobs_without_a_model_are_listed_below_the_models(
     assert len(lines[-1]) <= 80
 
 
-def test_jobs_without_a_model_are_in_the_json(chatexports: Any, stopped: str) -> None:
-    done = chatexports("models", "--data-dir", "kept", "--json")
-    (told,) = json.loads(done.out)["jobs_without_model"]
-    assert datetime.fromisoformat(told.pop("created_at")).tzinfo is not None
-    assert told == {
-        "job": stopped,
-        "status": "stopped",
-        "step": 3,
-        "total_steps": 20,
-        "base": "tiny",
-    }
-
-
 def test_a_job_is_cancelled_by_its_id(
     chatexports: Any, tmp_path: Path, stopped: str
 ) -> None:
     done = chatexports("models", "--cancel", stopped, "--yes", "--data-dir", "kept")
     assert (done.status, f"Cancelled {stopped}" in done.err) == (0, True)
     assert list_jobs(tmp_path / "kept")[0].status == "cancelled"
-
-
-def test_a_job_is_deleted_by_its_id_with_its_examples(
-    chatexports: Any, tmp_path: Path, stopped: str
-) -> None:
-    done = chatexports("models", "--delete", stopped, "--yes", "--data-dir", "kept")
-    assert (done.status, f"Deleted {stopped}" in done.err) == (0, True)
-    assert count_kept(tmp_path / "kept") == KeptData(files=2, jobs=2, models=2)
-
-
-@pytest.mark.parametrize("option", ["--cancel", "--delete"])
-def test_a_job_is_changed_only_if_agreed_to(
-    chatexports: Any, tmp_path: Path, stopped: str, option: str
-) -> None:
-    done = chatexports("models", option, stopped, "--data-dir", "kept")
-    assert (done.status, "--yes" in done.err) == (1, True)
-    assert list_jobs(tmp_path / "kept")[0].status == "stopped"
-
-
-@pytest.mark.parametrize(
-    "missing",
-    [
-        ("--delete", "ft:tiny:local::ffffffffffff"),
-        ("--delete", "ftjob-" + "0" * 24),
-        ("--cancel", "ftjob-" + "0" * 24),
-    ],
-)
-def test_nothing_is_deleted_if_one_of_several_names_is_missing(
-    chatexports: Any, names: Any, tmp_path: Path, missing: tuple[str, str]
-) -> None:
-    delete = ("--delete", names[0], *missing, "--yes")
-    done = chatexports("models", *delete, "--data-dir", "kept")
-    assert (done.status, missing[1] in done.err) == (1, True)
-    assert count_kept(tmp_path / "kept").models == 2
-
-
-def test_an_export_of_no_model_is_a_line(chatexports: Any, names: Any) -> None:
-    done = chatexports("export-model", "ft:none", "merged", "--data-dir", "kept")
-    assert done.status == 1
-    assert names[0] in done.err
-    assert "Traceback" not in done.err
 
 
 def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> None:

@@ -11,6 +11,8 @@ from urllib.request import url2pathname
 import pytest
 
 from langchain_chatexports.cli import open as module
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.page import launcher, server
 
 if TYPE_CHECKING:
@@ -72,17 +74,18 @@ def test_no_browser_is_opened_if_not_wanted_or_without_windows(
     assert opened == []
 
 
-@pytest.mark.parametrize(
-    ("platform", "display", "has_windows"),
-    [("linux", "", False), ("linux", ":0", True), ("darwin", "", True)],
-)
-def test_a_browser_needs_windows(
-    monkeypatch: pytest.MonkeyPatch, platform: str, display: str, *, has_windows: bool
+@pytest.mark.usefixtures("opened")
+def test_at_its_end_a_stopped_training_is_said_if_there_is_one(
+    chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setenv("DISPLAY", display)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert module._has_windows() is has_windows
+    data = DataDirectory(tmp_path / "kept")
+    data.prepare()
+    where = ("open", "--data-dir", "kept")
+    assert chatexports(*where).err.endswith("Stopped.\n")
+    jobs = JobStore(data)
+    job = jobs.create({"model": "tiny"}, private={}, events=[])
+    jobs.update(job["id"], only_from=("queued",), status="paused")
+    assert "A training can be continued on the page." in chatexports(*where).err
 
 
 def test_it_is_added_to_the_programs_and_removed(

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-import typer
 from typer.main import get_command
 
-from langchain_chatexports.cli._options import command, parse_gap
 from langchain_chatexports.cli.app import app
-from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.trace_file import read_header
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.slack import SlackExport
 
@@ -50,43 +45,27 @@ def test_a_command_has_few_options_and_its_help_two_screens(
 
 def test_commands_that_read_exports_take_one_choice_of_chats() -> None:
     shared = {"with_", "no_groups", "since", "until", "people"}
+    shared |= {"export_zone", "date_order"}
     for name in ("inspect", "search", "prepare", "redact", "finetune", "chat", "mcp"):
         assert shared <= {parameter.name for parameter in COMMANDS[name].params}
-
-
-@dataclass(frozen=True)
-class _Group:
-    one: Annotated[int, typer.Option(help="One.")] = 1
-    two: Annotated[str | None, typer.Option(help="Two.")] = None
-
-
-@command
-def _grouped(first: str, *, group: _Group, last: bool = False) -> object:
-    return first, group, last
-
-
-def test_a_group_is_given_whole_and_typed_as_options() -> None:
-    given = {"first": "x", "one": 3, "two": "y", "last": True}
-    assert _grouped(**given) == ("x", _Group(3, "y"), True)
-    names = list(inspect.signature(_grouped).parameters)
-    assert names == ["first", "one", "two", "last"]
 
 
 # Which exports
 
 
-def test_two_zips_of_one_request_are_prepared_as_one_export(
+def test_a_zone_and_an_order_of_dates_can_be_given(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from tests.unit_tests.chat_loaders.test_recognition import half
-
-    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
-    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
-    done = chatexports("prepare", one, two, "-o", "set.jsonl", "--whole", "--json")
-    told = json.loads(done.out)
-    assert told["examples"] == 3
-    (export,) = told["exports"]
-    assert export["kept"] == 16
+    lines = [f"01.02.23, 0{hour}:00 - Ann: Hello!\n" for hour in range(3)]
+    (tmp_path / "chat.txt").write_text("".join(lines), encoding="utf-8")
+    given = ("--export-zone", "Asia/Tokyo", "--date-order", "mdy")
+    done = chatexports("inspect", "chat.txt", *given)
+    assert done.status == 0, done.err
+    assert "zone      Asia/Tokyo" in done.out
+    assert "time      2023-01-01 (UTC)" in done.out
+    assert " ".join(given) in done.err.splitlines()[-1]
+    for wrong in (("--export-zone", "Mars"), ("--date-order", "ydm")):
+        assert chatexports("inspect", "chat.txt", *wrong).status == 2
 
 
 def _be_a_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
@@ -117,14 +96,6 @@ def test_elsewhere_a_path_is_asked_for(
     done = chatexports("inspect")
     assert done.status == 2
     assert "Name an export" in done.err
-
-
-def test_an_export_that_is_named_twice_is_read_once(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    path = write_imessage(tmp_path / "chat.db")
-    done = chatexports("inspect", path, "chat.db", "--json")
-    assert len(json.loads(done.out)) == 1
 
 
 @pytest.mark.parametrize("name", ["inspect", "search race"])
@@ -162,7 +133,7 @@ def chats(tmp_path: Path) -> Path:
 
 def _rest(name: str) -> tuple[str, ...]:
     """Return the options that a command needs beside the chosen chats."""
-    written = ("--gap", "none", "--keep-tail", "-o", "set.jsonl")
+    written = ("--gap", "none", "--whole", "-o", "set.jsonl")
     return (*(written if name == "prepare" else ()), "--json")
 
 
@@ -202,30 +173,6 @@ def test_what_is_left_out_is_counted_by_every_command_alike(
     assert _counts(name, done.out) == (30, left, 30 - left)
 
 
-def test_only_the_chosen_chats_are_in_the_examples(
-    chatexports: Callable[..., Any], chats: Path, tmp_path: Path
-) -> None:
-    done = chatexports("prepare", chats, "--with", "Owl", *_rest("prepare"))
-    assert done.status == 0, done.err
-    texts = [row["messages"][1:] for row in read_jsonl(tmp_path / "set.jsonl")]
-    assert texts
-    assert all("race" in m["content"] for row in texts for m in row)
-
-
-def test_a_person_is_found_by_handle(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    with ChatDb(tmp_path / "chat.db") as database:
-        for handle in ("+15550101234", "+15550109999"):
-            chat = database.chat(handle)
-            for number in range(4):
-                chat.message(f"{handle} {number}", mine=number % 2 == 1)
-    done = chatexports("inspect", "chat.db", "--with", "+1 (555) 010-1234", "--json")
-    assert done.status == 0, done.err
-    (summary,) = json.loads(done.out)
-    assert summary["kept"] == 4
-
-
 @pytest.mark.parametrize("name", [*READING, "redact"])
 @pytest.mark.parametrize("option", ["--with", "--exclude"])
 def test_a_name_that_nobody_has_is_an_error_with_a_suggestion(
@@ -241,16 +188,6 @@ def test_a_name_that_nobody_has_is_an_error_with_a_suggestion(
     assert option in done.err
     assert "Did you mean 'Hare'?" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["chats.jsonl"]
-
-
-def test_a_name_may_be_in_one_of_several_exports_only(
-    chatexports: Callable[..., Any], chats: Path, tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    names = ("--with", "Hare", "--with", "Ron Weasley", "--json")
-    done = chatexports("inspect", chats, threads, *names)
-    assert done.status == 0, done.err
-    assert all(summary["kept"] for summary in json.loads(done.out))
 
 
 @pytest.mark.parametrize(
@@ -272,42 +209,6 @@ def test_dates_that_leave_nothing_are_errors(
     done = chatexports("prepare", chats, *options, "-o", "set.jsonl")
     assert done.status == status
     assert said in " ".join(done.err.split())
-
-
-@pytest.mark.parametrize("gap", ["soon", "0", "-5m", "nan", "1e99d"])
-def test_a_gap_that_is_none_is_a_usage_error(gap: str) -> None:
-    with pytest.raises(typer.BadParameter, match="auto, none, or a duration"):
-        parse_gap(gap)
-
-
-def test_a_redacted_copy_holds_the_chosen_chats_without_anybodys_name(
-    chatexports: Callable[..., Any], chats: Path, tmp_path: Path
-) -> None:
-    rows = [*read_jsonl(chats)]
-    rows[0]["text"] = "Owl said so"
-    write_jsonl(rows, chats)
-    done = chatexports("redact", chats, "--with", "The pond", "-o", "copy.jsonl")
-    assert done.status == 0, done.err
-    copy = [*read_jsonl(tmp_path / "copy.jsonl")]
-    assert len(copy) == 10
-    assert all("Owl" not in str(row) for row in copy)
-
-
-def test_a_limit_keeps_the_newest_examples_in_their_order(
-    chatexports: Callable[..., Any], chats: Path, tmp_path: Path
-) -> None:
-    size = ("--size", 2, "--overlap", 0, "--gap", "none")
-    arguments = ("prepare", chats, *size, "--json", "-o", "set.jsonl", "--force")
-    chatexports(*arguments)
-    every = [row["messages"][-1]["content"] for row in read_jsonl("set.jsonl")]
-    told = json.loads(chatexports(*arguments, "--limit", 4).out)
-    newest = [row["messages"][-1]["content"] for row in read_jsonl("set.jsonl")]
-    assert sorted(newest) == ["burrow 10", "pond 10", "race 10", "race 8"]
-    assert newest == [text for text in every if text in newest]
-    assert told["examples_written"] == told["examples"] == 4
-    stages = read_header(tmp_path / "set.jsonl").facts.stages
-    (stage,) = (s for s in stages if (s.name, s.unit) == ("Newest", "examples"))
-    assert stage.skipped == {"older": len(every) - 4}
 
 
 # Who is who
@@ -358,31 +259,6 @@ def test_one_person_in_two_apps_is_counted_once_and_proposed_so(
 
 
 @pytest.mark.usefixtures("_two_apps")
-def test_contacts_alone_name_the_senders(chatexports: Callable[..., Any]) -> None:
-    done = chatexports("inspect", "chat.db", "--people", "friends.vcf", "--json")
-    (export,) = json.loads(done.out)
-    assert export["senders"] == {"Annabel Ode": 4, "Me": 4}
-    none = chatexports("inspect", "slack.zip", "--people", "friends.vcf")
-    assert none.status == 2
-    assert "there is no such export" in " ".join(none.err.split())
-
-
-@pytest.mark.usefixtures("_two_apps")
-@pytest.mark.parametrize("named", ["Ann", "Annabel Ode", "annie", "+49 170 1234567"])
-def test_prepare_learns_one_voice_from_all_exports(
-    chatexports: Callable[..., Any], tmp_path: Path, named: str
-) -> None:
-    cut = ("--whole", "--gap", "none", "-o", "set.jsonl")
-    done = chatexports("prepare", *BOTH, "--ai", named, *cut)
-    assert done.status == 0, done.err
-    assert "warning" not in done.err
-    rows = [row["messages"] for row in read_jsonl(tmp_path / "set.jsonl")]
-    answers = [m["content"] for row in rows for m in row if m["role"] == "assistant"]
-    assert "I, Annabel, ask 0" in answers
-    assert "Yes 3" in answers
-
-
-@pytest.mark.usefixtures("_two_apps")
 @pytest.mark.parametrize(
     ("options", "kept"),
     [(("--with", "Annabel Ode"), [8, 8]), (("--exclude", "annie"), [0, 0])],
@@ -393,31 +269,6 @@ def test_chats_are_chosen_by_any_name(
     done = chatexports("inspect", *BOTH, *options, "--json")
     assert done.status == 0, done.err
     assert [export["kept"] for export in json.loads(done.out)] == kept
-
-
-@pytest.mark.usefixtures("_two_apps")
-def test_redaction_shows_one_stand_in_and_leaves_no_other_name(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    done = chatexports("redact", *BOTH, "-o", "red.jsonl")
-    assert done.status == 0, done.err
-    text = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
-    assert not any(name in text for name in ("Ann", "Ode", "1701234567"))
-    rows = list(read_jsonl(tmp_path / "red.jsonl"))
-    asked = {row["sender"] for row in rows if "ask" in row["text"]}
-    assert len(asked) == 1
-    assert asked == {row["sender"] for row in rows if "Yes" in row["text"]}
-
-
-@pytest.mark.usefixtures("_two_apps")
-@pytest.mark.parametrize("name", ["nowhere.csv", "chat.db", "friends.vcf/x"])
-def test_a_table_that_is_none_is_a_line(
-    chatexports: Callable[..., Any], name: str
-) -> None:
-    done = chatexports("inspect", "chat.db", "--people", name)
-    assert (done.status, done.out) == (1, "")
-    assert done.err.startswith("error: ")
-    assert name in done.err
 
 
 # What to type next

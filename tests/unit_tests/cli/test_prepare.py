@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
     write_whatsapp,
 )
-from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,18 +32,6 @@ def test_prepare_writes_the_tutorials_windows(
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert len(lines) == 100
     assert "100 examples from 663 messages" in done.err
-
-
-def test_prepare_without_a_name_or_an_owner_lists_the_senders(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports("prepare", chats, "-o", "out.jsonl")
-    assert done.status == 1
-    assert "--ai NAME" in done.err
-    assert "Hare" in done.err
-    assert "Tortoise" in done.err
-    assert not (tmp_path / "out.jsonl").exists()
 
 
 @pytest.mark.filterwarnings("default:Times in")
@@ -75,57 +58,14 @@ def test_prepare_asks_at_a_terminal(
     assert first["messages"][1] == answer
 
 
-def test_prepare_whole_gives_an_example_a_conversation(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    chatexports("prepare", chats, "--ai", "Tortoise", "--whole", "-o", "out.jsonl")
-    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 10
-
-
-def test_prepare_takes_several_exports_and_several_names(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    threads = write_messenger(tmp_path / "hogwarts")
-    names = ("--ai", "Tortoise", "--ai", "Harry Potter")
-    done = chatexports("prepare", chats, threads, *names, "--json", "-o", "out.jsonl")
-    result = json.loads(done.out)
-    assert [export["sessions"] for export in result["exports"]] == [10, 9]
-    assert result["examples"] > 100
-    lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
-    assert len(lines) == result["examples"]
-
-
-def test_prepare_writes_the_same_bytes_from_folder_and_zip(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        for file in sorted(threads.rglob("*.json")):
-            archive.write(file, file.relative_to(tmp_path).as_posix())
-    for source, target in ((threads, "a"), (tmp_path / "x.zip", "b")):
-        chatexports("prepare", source, "--ai", "Harry Potter", "-o", target)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
-def test_prepared_files_are_the_owners_only(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "out.jsonl")
-    assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == 0o600
-
-
 def test_no_example_at_all_is_an_error_and_no_file(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
-    arguments = ("--ai", "Tortoise", "--size", "40", "--no-keep-tail")
+    arguments = ("--ai", "Tortoise", "--size", "40", "--gap", "none")
     done = chatexports("prepare", chats, *arguments, "-o", "out.jsonl")
     assert done.status == 1
-    assert "--keep-tail" in done.err
+    assert "a smaller --size" in done.err
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -139,24 +79,6 @@ def test_an_export_without_an_owner_among_others_is_not_dropped(
     assert "The owner of" in done.err
     assert "chat.db" in done.err
     assert not (tmp_path / "out.jsonl").exists()
-
-
-def test_a_handle_is_the_person_whom_the_contacts_name(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    address = "+1 (555) 010-1234"
-    path = tmp_path / "chat.db"
-    with ChatDb(path) as database:
-        chat = database.chat("+15550101234")
-        for number in range(6):
-            chat.message(f"question {number}")
-            chat.message(f"answer {number}", mine=True)
-    loader = IMessageChatLoader(path, contacts={"+15550101234": "Ann Lee"})
-    assert loader.names_of(address) == {"Ann Lee"}
-    assert loader.names_of("ann lee") == {"Ann Lee"}
-    assert loader.names_of("Bob") == {"Bob"}
-    done = chatexports("prepare", path, "--ai", address, "--whole", "-o", "out.jsonl")
-    assert done.status == 0, done.err
 
 
 @pytest.mark.parametrize("target", ["chat.db", "hogwarts/out.jsonl"])
@@ -175,9 +97,6 @@ def test_a_source_is_never_written_to(
     assert not (threads / "out.jsonl").exists()
 
 
-SPLIT_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
-
-
 @pytest.fixture
 def threads(tmp_path: Path) -> Path:
     return write_messenger(tmp_path / "hogwarts")
@@ -185,18 +104,6 @@ def threads(tmp_path: Path) -> Path:
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name != "hogwarts"}
-
-
-def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "--gap", "none", "-o", "out.parquet")
-    assert _names(tmp_path) == {
-        "out.parquet",
-        "out.parquet.card.md",
-        "out.parquet.trace.jsonl",
-    }
-    assert sum(1 for _ in read_jsonl(tmp_path / "out.parquet")) == 100
 
 
 MADE = (
@@ -223,38 +130,6 @@ def test_a_set_has_its_card_and_its_trace(
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
         "Next: chatexports finetune out.jsonl",
     ]
-
-
-@pytest.mark.parametrize("name", SPLIT_FORMATS)
-def test_every_format_can_be_split(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path, name: str
-) -> None:
-    pytest.importorskip("duckdb")
-    done = chatexports("prepare", threads, "--format", name, "--split", "-o", "set")
-    assert done.status == 0, done.err
-    # The samples repeat themselves, so that a part may lose all of its examples.
-    assert len(read_header(tmp_path / "set").files) >= 2
-    assert (tmp_path / "set.card.md").is_file()
-
-
-def test_the_card_accounts_for_the_export(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "-o", "set")
-    facts = read_header(tmp_path / "set").facts
-    assert facts.sources[0].platform == "facebook_messenger"
-    assert facts.stages[0].name == "Export (facebook_messenger)"
-    assert all(stage.adds_up for stage in facts.stages)
-    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
-    assert "Potter" not in card
-
-
-def test_a_set_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
-    arguments = ("--gap", "none", "--json", "-o", "set.jsonl")
-    done = chatexports("prepare", threads, *arguments)
-    told = json.loads(done.out)
-    assert told["files"] == {"set.jsonl": 100}
-    assert told["exports"][0]["platform"] == "facebook_messenger"
 
 
 def test_examples_that_were_prepared_before_can_be_converted(
@@ -295,36 +170,6 @@ def test_a_part_of_which_nothing_is_left_is_said(
         assert "You can still train" in warning
     assert not (tmp_path / "set" / "test.jsonl").exists()
     assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}
-
-
-CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\w+\(\.*\)")
-
-
-@pytest.mark.parametrize(
-    ("options", "status"),
-    [
-        (("-o", "set", "--split"), 1),
-        (("-o", "set", "--redact"), 0),
-        (("-o", "set", "--format", "trl-prompt-completion"), 0),
-    ],
-)
-def test_no_class_is_named_at_the_terminal(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    options: tuple[str, ...],
-    status: int,
-) -> None:
-    path = tmp_path / "table.jsonl"
-    rows = (f"c{n // 10} {n % 10} {'ab'[n % 2]}".split() for n in range(20))
-    path.write_text(
-        "".join(
-            f'{{"conversation_id": "{talk}", "text": "{n}", "sender": "{who}"}}\n'
-            for talk, n, who in rows
-        )
-    )
-    done = chatexports("prepare", path, "--ai", "a", *options)
-    assert done.status == status, done.err
-    assert not CLASS_NAME.findall(done.err)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")

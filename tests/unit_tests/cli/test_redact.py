@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.cli import _console
-from langchain_chatexports.datasets import redaction
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.trace_file import read_header, read_trace
-from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
+from langchain_chatexports.datasets.trace_file import read_trace
+from langchain_chatexports.redaction.key_file import read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
-from langchain_chatexports.steps.redact import names_of_export
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 PEOPLE = ("Tortoise", "Hare")
@@ -74,18 +68,6 @@ def test_undo_gives_back_what_was_there(
     assert not first["conversation_id"].startswith("chat-")
 
 
-def test_undo_takes_a_models_answer_too(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    chatexports("redact", chats, "-o", "red.jsonl")
-    stand_ins = read_key_file(tmp_path / "red.jsonl.key").stand_ins
-    hare = next(name for name, stands_for in stand_ins.items() if stands_for == "Hare")
-    (tmp_path / "answer.txt").write_text(f"Ask {hare.upper()}!\nNow.", encoding="utf-8")
-    key = ("--key", "red.jsonl.key")
-    chatexports("redact", "--undo", "answer.txt", *key, "-o", "told.txt")
-    assert (tmp_path / "told.txt").read_text(encoding="utf-8") == "Ask HARE!\nNow."
-
-
 def test_one_key_file_gives_one_stand_in_in_every_export(
     chatexports: Callable[..., Any], tmp_path: Path, chats: Path, private: Path
 ) -> None:
@@ -100,37 +82,6 @@ def test_one_key_file_gives_one_stand_in_in_every_export(
     assert first.read_bytes() == again.read_bytes()
     stands_for = set(read_key_file(tmp_path / "my.key").stand_ins.values())
     assert stands_for >= {*PEOPLE, NUMBER}
-
-
-def test_the_owner_of_a_redacted_copy_is_known(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    chatexports("redact", threads, "-o", "red.jsonl")
-    done = chatexports("prepare", "red.jsonl", "--gap", "none", "-o", "set.jsonl")
-    assert done.status == 0, done.err
-    assert sum(1 for _ in read_jsonl(tmp_path / "set.jsonl")) == 100
-    assert "Potter" not in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
-
-
-def test_prepare_redacts_the_voice_that_was_named_by_its_name(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    done = chatexports(
-        *("prepare", chats, "--ai", "Tortoise", "--redact", "-o", "set.jsonl"),
-    )
-    assert done.status == 0, done.err
-    for name in ("set.jsonl", "set.jsonl.trace.jsonl", "set.jsonl.card.md"):
-        text = (tmp_path / name).read_text(encoding="utf-8")
-        assert not any(person in text for person in PEOPLE), name
-    facts = read_header(tmp_path / "set.jsonl").facts
-    assert facts.redacted
-    assert facts.replaced["name"] > 0
-    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert f"Replacements in texts: {facts.replaced['name']} name." in card
-    assert set(read_key_file(tmp_path / "set.jsonl.key").stand_ins.values()) >= {
-        *PEOPLE
-    }
 
 
 def test_forget_finds_a_person_by_the_name_in_the_export(
@@ -150,30 +101,6 @@ def test_forget_finds_a_person_by_the_name_in_the_export(
     assert "taken out earlier: hermione granger" in again.err
 
 
-def test_forget_suggests_names_of_the_export_and_no_stand_ins(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    chatexports("prepare", threads, "--redact", "-o", "set.jsonl")
-    who = ("--person", "ron weasley", "--person", "Hermoine Granger")
-    keys = ("--key", "set.jsonl.key", "--data-dir", "data")
-    done = chatexports("forget", "set.jsonl", *who, *keys)
-    assert done.status == 1
-    assert "No person in set.jsonl has the name 'Hermoine Granger'" in done.err
-    assert "Did you mean 'Hermione Granger'?" in done.err
-
-
-def test_forget_finds_a_conversation_by_its_id_in_the_export(
-    chatexports: Callable[..., Any], chats: Path
-) -> None:
-    voice = ("--ai", "Tortoise")
-    chatexports("prepare", chats, *voice, "--redact", "-o", "set.jsonl")
-    chat = ("--conversation", "iMessage;+;chat20230010")
-    keys = ("--key", "set.jsonl.key", "--data-dir", "data", "--json")
-    done = chatexports("forget", "set.jsonl", *chat, *keys)
-    assert json.loads(done.out)["removed"] > 0
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")
 def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
     chatexports: Callable[..., Any], tmp_path: Path, chats: Path
@@ -191,24 +118,6 @@ def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
     assert json.loads(read.split(b"\n")[0])
     assert b"Hare" not in read
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_copy_and_key_are_for_their_owner_only(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    chatexports("redact", chats, "-o", "red.jsonl")
-    for name in ("red.jsonl", "red.jsonl.key"):
-        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
-
-
-def test_the_key_is_in_no_message(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
-) -> None:
-    done = chatexports("redact", chats, "-o", "red.jsonl")
-    key = read_key_file(tmp_path / "red.jsonl.key")
-    assert key.key not in done.err + done.out + repr(key)
-    assert "Hare" not in repr(key)
 
 
 @pytest.mark.parametrize(
@@ -270,137 +179,3 @@ def test_between_the_copy_and_its_key_nothing_is_read(
     assert done.status == 0, done.err
     assert order.index("red.jsonl") > len(order) - 1 - order[::-1].index("read")
     assert order.count("red.jsonl.key") == 1
-
-
-def test_a_damaged_export_is_said_to_be_one(
-    chatexports: Callable[..., Any], chats: Path
-) -> None:
-    chats.write_bytes(chats.read_bytes()[:20_000])
-    done = chatexports("redact", chats, "-o", "red.jsonl")
-    assert done.status == 1
-    assert "damaged" in done.err
-    assert "stand-in" not in done.err
-
-
-def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
-    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_console, "_SECONDS_BETWEEN_LINES", 0.001)
-    find, say, is_said = names_of_export, _console.say, threading.Event()
-
-    def say_and_note(text: object = "") -> None:
-        say(text)
-        if "223 of 223 messages read for names" in str(text):
-            is_said.set()
-
-    def find_and_wait(sessions: Any) -> Any:
-        found = {*find(sessions)}
-        is_said.wait(60)  # The progress is shown by a thread of its own.
-        return found
-
-    monkeypatch.setattr(_console, "say", say_and_note)
-    monkeypatch.setattr(redaction, "names_of_export", find_and_wait)
-    err = chatexports("redact", chats, "-o", "red.jsonl").err
-    assert "223 of 223 messages read for names" in err
-
-
-def test_what_is_wrong_in_an_export_is_not_blamed_on_the_key(
-    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        msg = "something in the export"
-        raise ValueError(msg)
-
-    monkeypatch.setattr(IMessageChatLoader, "conversations", fail)
-    done = chatexports("redact", chats, "-o", "red.jsonl")
-    assert done.status == 1
-    assert "unexpected ValueError" in done.err
-    assert "stand-in" not in done.err
-
-
-def test_two_names_with_one_stand_in_are_the_keys_fault(
-    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "langchain_chatexports.redaction.redactor.Redactor.names_of_stand_ins",
-        lambda _: {},
-    )
-    done = chatexports("redact", chats, "-o", "red.jsonl")
-    assert done.status == 1
-    assert "Two names have the same stand-in with the key" in done.err
-
-
-@pytest.mark.filterwarnings("default:2 times cannot be read")
-def test_a_table_with_absurd_times_is_redacted(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    row = {"conversation_id": "a", "sender": "Cleo", "text": "Hello, Cleo"}
-    rows = [{**row, "time": time} for time in (10**400, "9" * 5_000, 1_700_000_000)]
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (tmp_path / "desk.jsonl").write_text(lines)
-    done = chatexports("redact", "desk.jsonl", "-o", "red.jsonl")
-    assert done.status == 0, done.err
-    assert "warning: 2 times cannot be read" in done.err
-    assert len(list(read_jsonl(tmp_path / "red.jsonl"))) == 3
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[Path]:
-    """A pipe that nobody writes to; in case somebody reads, that ends."""
-    if os.name == "nt":
-        pytest.skip("Windows has no named pipes")
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-
-    def end() -> None:
-        with suppress(OSError):
-            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-
-    timer = threading.Timer(5, end)
-    timer.start()
-    yield path
-    timer.cancel()
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "inspect pipe",
-        "prepare pipe -o out.jsonl",
-        "redact pipe -o out.jsonl",
-        "redact --undo pipe -o out.jsonl --key my.key",
-        "redact chat.db -o out.jsonl --key pipe",
-        "redact --undo chat.db -o out.jsonl --key pipe",
-        "finetune pipe",
-        "forget set.jsonl --person Hare --key pipe",
-    ],
-)
-def test_a_pipe_as_input_is_refused_at_once(
-    chatexports: Callable[..., Any], chats: Path, pipe: Path, command: str
-) -> None:
-    done = chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
-    RedactionKey("k", {"A": "B"}).write(pipe.with_name("my.key"))
-    done = chatexports(*command.split())
-    assert done.status == 1
-    assert "pipe is a pipe, not a file" in done.err
-
-
-def test_a_pipe_in_place_of_a_trace_is_refused_at_once(
-    chatexports: Callable[..., Any], chats: Path, pipe: Path
-) -> None:
-    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
-    pipe.replace(pipe.with_name("set.jsonl.trace.jsonl"))
-    done = chatexports("forget", "set.jsonl", "--person", "Hare")
-    assert (done.status, "is a pipe, not a file" in done.err) == (1, True)
-
-
-def test_a_reader_may_come_later_than_the_writer(
-    chatexports: Callable[..., Any], chats: Path, pipe: Path
-) -> None:
-    read: list[bytes] = []
-    reader = threading.Timer(1, lambda: read.append(pipe.read_bytes()))
-    reader.start()
-    done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
-    reader.join()
-    assert done.status == 0, done.err
-    assert read[0].count(b"\n") == 223

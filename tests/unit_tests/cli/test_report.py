@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,20 +24,6 @@ def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -
     assert "Draco Malfoy" in page
 
 
-def test_report_counts_one_as_one_and_says_what_is_missing(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    with ChatDb(tmp_path / "one.db") as database:
-        database.chat("Hare").message("hi")
-    with ChatDb(tmp_path / "empty.db"):
-        pass
-    one = chatexports("report", "one.db").err.splitlines()
-    assert one[0] == "1 message by 1 person, 1 conversation, 0 examples"
-    assert "--ai NAME" in one[1]
-    empty = chatexports("report", "empty.db", "--force").err.splitlines()
-    assert empty[1] == "There are no messages to learn from."
-
-
 def test_report_can_be_anonymous(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -49,17 +33,6 @@ def test_report_can_be_anonymous(
     for name in ("Harry", "Potter", "Draco", "hogwarts"):
         assert name not in page + done.out
     assert json.loads(done.out)["people"][0]["name"] == "Person 1"
-
-
-def test_report_as_json_alone_writes_no_file(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports("report", chats, "--ai", "Tortoise", "--json")
-    figures = json.loads(done.out)
-    assert figures["messages"] == 223
-    assert figures["examples"]["examples"] > 0
-    assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
 
 
 def test_report_tells_the_time_of_a_zone(
@@ -99,15 +72,6 @@ def test_an_unknown_person_gets_the_nearest_name(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_person_like_nobody_gets_the_list_alone(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports("report", chats, "--ai", "Xqzw")
-    assert "Did you mean" not in done.err
-    assert "'Hare' (115)" in done.err
-
-
 def test_an_anonymous_report_names_nobody_in_its_error(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -116,13 +80,3 @@ def test_an_anonymous_report_names_nobody_in_its_error(
     assert done.status == 1
     assert "Tortoise" not in done.err
     assert "Hare" not in done.err
-
-
-def test_report_without_its_extra_says_so_before_it_reads(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    done = chatexports("report", chats)
-    assert done.status == 1
-    assert 'pip install "langchain-chatexports[cli]"' in done.err

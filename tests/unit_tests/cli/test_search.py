@@ -7,13 +7,11 @@ import os
 import sqlite3
 import stat
 import time
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.cells import cell_len
 
-from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.retrieval.test_lines import BREAKS
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The package has a function of that name.
-TRAIN = import_module("langchain_chatexports.workflows.train")
 INDEXES = "user data/search-indexes"
 LONG_AGO = 1_600_000_000
 NEW_YEAR = 1_704_067_200  # 2024-01-01
@@ -50,15 +47,6 @@ def test_a_line_has_time_person_and_message(
         "time (UTC)        who       message\n"
         "2023-08-03 12:39  Tortoise  Thirty years to the first apple.\n"
     )
-
-
-def test_a_long_message_is_shown_from_the_word_on(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    with ChatDb(tmp_path / "chat.db") as database:
-        database.chat("Hare").message(f"{'hop ' * 30}and then\na carrot appeared")
-    done = chatexports("search", "Carrot?", "chat.db")
-    assert lines(done)[0].endswith("Hare  … hop hop hop and then a carrot appeared")
 
 
 @pytest.mark.parametrize("query", ["when is the carrots", "CÁRROT", "the carroting"])
@@ -93,12 +81,6 @@ def test_times_are_local_and_the_zone_is_named(
     assert min(hit["time"] for hit in found) == "2024-01-01T00:00:00+00:00"
 
 
-def test_nothing_found_is_said(chatexports: Callable[..., Any], sample: Path) -> None:
-    done = chatexports("search", "submarine", sample)
-    assert (done.status, done.out) == (0, "")
-    assert done.err.endswith("Nothing was found.\n")
-
-
 def test_json(chatexports: Callable[..., Any], sample: Path) -> None:
     done = chatexports("search", "apple", sample, "--json", "--limit", 1)
     (hit,) = json.loads(done.out)
@@ -130,19 +112,6 @@ def test_dates_and_chats_can_be_chosen(
     assert not any(line.startswith("2023-08-28") for line in lines(done))
 
 
-def test_days_are_those_of_messages_that_fit(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    """A conversation around midnight is one window."""
-    with ChatDb(tmp_path / "chat.db") as database:
-        chat = database.chat("Hare")
-        for text, minutes in (("a carrot", -2), ("thanks", 2)):
-            chat.message(text, at=NEW_YEAR + 60 * minutes)
-    found = chatexports("search", "carrot", "chat.db", "--until", "2023-12-31")
-    assert [line[18:] for line in lines(found)] == ["Hare  a carrot"]
-    assert lines(chatexports("search", "carrot", "chat.db", "--since", "2024")) == []
-
-
 @pytest.mark.parametrize("end", BREAKS)
 def test_no_name_hides_a_message_or_looks_like_a_line(
     chatexports: Callable[..., Any], tmp_path: Path, end: str
@@ -156,67 +125,12 @@ def test_no_name_hides_a_message_or_looks_like_a_line(
     assert places == {head.index("message")} == {44}
 
 
-def test_a_limit_is_a_sensible_number(
-    chatexports: Callable[..., Any], sample: Path
-) -> None:
-    done = chatexports("search", "race", sample, "--limit", "9" * 30)
-    assert done.status == 2
-
-
-def test_groups_can_be_left_out(chatexports: Callable[..., Any], groups: Path) -> None:
-    assert len(lines(chatexports("search", "question 5", groups))) > 1
-    done = chatexports("search", "question you", groups, "--no-groups")
-    assert len(lines(done)) == 0 or "question" not in done.out
-
-
-def test_people_are_chosen_by_handle(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    with ChatDb(tmp_path / "chat.db") as database:
-        database.chat("+15550101234").message("a carrot")
-        database.chat("+15550101235").message("another carrot")
-    card = "BEGIN:VCARD\nVERSION:3.0\nFN:Hare\nTEL:+15550101234\nEND:VCARD\n"
-    (tmp_path / "friends.vcf").write_text(card)
-    done = chatexports(
-        *("search", "carrot", "chat.db", "--people", "friends.vcf"),
-        *("--with", "+1 (555) 010-1234"),
-    )
-    assert [line[18:] for line in lines(done)] == ["Hare  a carrot"]
-
-
-@pytest.mark.parametrize("option", ["--with", "--from", "--exclude"])
-def test_an_unknown_name_gets_the_nearest(
-    chatexports: Callable[..., Any], sample: Path, option: str
-) -> None:
-    done = chatexports("search", "race", sample, option, "Hair")
-    assert done.status == 1
-    assert f"has the name given with {option}. Did you mean 'Hare'" in done.err
-
-
 def test_an_export_before_the_words_gets_the_command(
     chatexports: Callable[..., Any], sample: Path
 ) -> None:
     done = chatexports("search", sample.name, "first", "apple")
     assert done.status == 2
     assert "chatexports search 'first apple' chat.db" in done.err
-
-
-def test_several_exports_are_searched(
-    chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-) -> None:
-    folder = write_messenger(tmp_path / "hogwarts")
-    done = chatexports("search", "race library", sample, folder, "--json")
-    assert {hit["source"].split(":")[0] for hit in json.loads(done.out)} == {
-        "imessage",
-        "facebook_messenger",
-    }
-
-
-@pytest.mark.parametrize("words", [(), ("",), ("  ",)])
-def test_a_question_is_needed(
-    chatexports: Callable[..., Any], words: tuple[str, ...]
-) -> None:
-    assert chatexports("search", *words).status == 2
 
 
 class TestIndex:
@@ -248,48 +162,6 @@ class TestIndex:
         for _ in range(2):
             assert "Read: 223 messages" in chatexports("search", "race", sample).err
 
-    def test_a_change_is_found_though_size_and_time_stay(
-        self, chatexports: Callable[..., Any], sample: Path
-    ) -> None:
-        chatexports("search", "race", sample)
-        database = sqlite3.connect(sample)
-        with database:
-            database.execute("UPDATE message SET text = replace(text, 'race', 'rice')")
-        database.close()
-        os.utime(sample, (LONG_AGO, LONG_AGO))
-        assert "Read: " in chatexports("search", "race", sample).err
-
-    def test_it_grows_with_the_export(
-        self, chatexports: Callable[..., Any], tmp_path: Path
-    ) -> None:
-        with ChatDb(tmp_path / "chat.db") as database:
-            chat = database.chat("Hare")
-            chat.message("a carrot")
-            database.connection.commit()
-            assert len(lines(chatexports("search", "carrot", "chat.db"))) == 1
-            chat.message("another carrot")
-            database.connection.commit()
-            assert len(lines(chatexports("search", "carrot", "chat.db"))) == 2
-        assert len([*(tmp_path / INDEXES).iterdir()]) == 1
-
-    def test_one_of_another_version_is_made_anew(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-    ) -> None:
-        before = chatexports("search", "race", sample)
-        (index,) = (tmp_path / INDEXES).iterdir()
-        database = sqlite3.connect(index)
-        database.execute("PRAGMA user_version = 99")
-        database.close()
-        again = chatexports("search", "race", sample)
-        assert again.out == before.out
-        assert "Read: 223 messages" in again.err
-
-    def test_none_is_kept_if_none_is_wanted(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-    ) -> None:
-        assert lines(chatexports("search", "race", sample, "--no-index"))
-        assert not (tmp_path / "user data").exists()
-
     def test_all_are_deleted(
         self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
     ) -> None:
@@ -303,12 +175,6 @@ class TestIndex:
         assert [path.name for path in (tmp_path / INDEXES).iterdir()] == [
             "notes.chatindex"
         ]
-
-    def test_another_folder(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-    ) -> None:
-        chatexports("search", "race", sample, "--index-dir", "mine")
-        assert len(index_files.index_files(tmp_path / "mine")) == 1
 
 
 class TestForget:
@@ -361,37 +227,6 @@ class TestForget:
         assert "Did you mean 'Hare'?" in done.err
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1
 
-    def test_before_any_index(
-        self, chatexports: Callable[..., Any], sample: Path
-    ) -> None:
-        done = chatexports("forget", "--person", "hare")
-        assert done.status == 1
-        assert "No search index has 'hare'" in done.err
-        assert chatexports("search", "race", sample).out != ""
-
-    def test_a_damaged_index_goes_too(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
-    ) -> None:
-        chatexports("search", "race", sample)
-        (index,) = (tmp_path / INDEXES).iterdir()
-        data = index.read_bytes()
-        index.with_name("0.chatindex").write_bytes(data[:100] + b"\xff" * 4000)
-        done = chatexports("forget", "--person", "Hare")
-        assert done.status == 0, done.err
-        assert not [*(tmp_path / INDEXES).iterdir()]
-
-    @pytest.mark.parametrize("key", ["source", "session_id"])
-    def test_a_conversation_by_what_a_search_shows(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path, key: str
-    ) -> None:
-        found = chatexports("search", '"first apple"', sample, "--json")
-        (hit,) = json.loads(found.out)
-        source = hit["source"]
-        name = {"source": source, "session_id": source.split(":", 1)[1]}[key]
-        done = chatexports("forget", "--conversation", name)
-        assert "Deleted: 1 search index." in done.err
-        assert not [*(tmp_path / INDEXES).iterdir()]
-
 
 class TestRemember:
     """`chat --remember`, with a server that keeps what it was asked."""
@@ -410,45 +245,14 @@ class TestRemember:
         with OpenAIServer().running() as server:
             done = chatexports(
                 *("chat", BASE_MODEL, "--base-url", server.base_url),
-                *("--system", "Be slow.", "--remember", sample),
+                *("--remember", sample),
                 stdin="When is the race?\nHm?\n",
             )
         assert done.status == 0, done.err
         first, second = (chat["messages"] for chat in server.chats)
         assert first[0]["role"] == "system"
-        assert first[0]["content"].startswith("Be slow.\n\n")
         said = "Hare: I have no time! The race is tomorrow at nine!"
         assert said in first[0]["content"]
         cited = [line for line in done.err.splitlines() if line.startswith("  said 20")]
         assert any("The race" in line for line in cited)
-        assert second[0]["content"] == "Be slow."
-
-    def test_another_machine_is_asked_about_first(
-        self, chatexports: Callable[..., Any], sample: Path
-    ) -> None:
-        done = chatexports(
-            *("chat", "x", "--base-url", "https://api.example.org/v1"),
-            *("--remember", sample),
-            stdin="When is the race?\n",
-        )
-        assert done.status == 1
-        assert "to api.example.org, which needs --yes" in done.err
-
-    def test_agreed(
-        self,
-        chatexports: Callable[..., Any],
-        sample: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-
-        # What is not known to be this machine is another one.
-        monkeypatch.setattr(TRAIN, "THIS_MACHINE", frozenset())
-        with OpenAIServer().running() as server:
-            done = chatexports(
-                *("chat", BASE_MODEL, "--base-url", server.base_url),
-                *("--remember", sample, "--yes"),
-                stdin="When is the race?\n",
-            )
-        assert done.status == 0, done.err
-        assert len(server.chats) == 1
+        assert second[0]["role"] == "user"

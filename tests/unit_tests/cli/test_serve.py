@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,38 +75,6 @@ def test_jobs_that_continue_are_named(
     assert [job_id in done.err for job_id in ids] == [True, False, False]
 
 
-def test_address_and_key_can_be_had_as_json(
-    chatexports: Any, served: list[ServerSettings], tiny: str
-) -> None:
-    done = chatexports("serve", "--base", tiny, "--json")
-    assert json.loads(done.out) == {
-        "base_url": _INFO.base_url,
-        "api_key": _INFO.api_key,
-        "base_model": "tiny",
-        "data_dir": "/data",
-        "engine": "llama.cpp",
-    }
-    assert len(served) == 1
-
-
-def test_the_options_reach_the_server(
-    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("mine\n")
-    options = ("--port", "0", "--alias", "gpt-4o=tiny", "--api-key-file", "key")
-    more = ("--data-dir", str(tmp_path / "kept"))
-    assert chatexports("serve", "--base", tiny, *options, *more).status == 0
-    assert served == [
-        ServerSettings(
-            base=tiny,
-            data_dir=str(tmp_path / "kept"),
-            port=0,
-            api_key="mine",
-            aliases={"gpt-4o": "tiny"},
-        )
-    ]
-
-
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
@@ -161,27 +127,3 @@ def test_a_file_without_a_key_is_refused_and_not_quoted(
     assert "Traceback" not in done.err
     assert "two words" not in done.err
     assert served == []
-
-
-def test_a_key_and_a_file_with_one_exclude_each_other(
-    chatexports: Any, served: list[ServerSettings], tiny: str
-) -> None:
-    both = ("--api-key", "mine", "--api-key-file", "key")
-    assert chatexports("serve", "--base", tiny, *both).status == 2
-    assert served == []
-
-
-@pytest.mark.parametrize("kind", ["pipe", "missing", "folder"])
-def test_what_is_no_file_with_a_key_is_refused_in_a_line(
-    chatexports: Any, tiny: str, tmp_path: Path, kind: str
-) -> None:
-    if kind == "pipe":
-        if not hasattr(os, "mkfifo"):
-            pytest.skip("this system has no such pipes")
-        os.mkfifo(tmp_path / "key")
-    elif kind == "folder":
-        (tmp_path / "key").mkdir()
-    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
-    assert done.status == 1
-    assert "key" in done.err
-    assert "Traceback" not in done.err

@@ -187,7 +187,7 @@ def test_a_folder_without_files_to_read_is_said(exports: ExportList) -> None:
 
 
 def test_a_warning_has_no_words_of_programs(exports: ExportList) -> None:
-    zone = "timezone='Europe/Berlin' (TZ=Europe/Berlin)"
+    zone = "timezone='Europe/Berlin' (--export-zone Europe/Berlin)"
     warning = f"Times have no zone. If that is wrong, give it: {zone}, for example."
     assert exports.in_words(warning) == "Times have no zone."
     warning = (

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.finetuning.connection import Clock
+from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
 # The package has a function of that name.
@@ -30,7 +31,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 def here(
     server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> SimpleNamespace:
-    """What stands in for a running local server."""
+    """What stands in for a running local server, and the model that its jobs make."""
+    name = keep_model(tmp_path / "data", "1" * 12)
+    server.final = {"fine_tuned_model": name}
+    server.models[name] = None
     where = SimpleNamespace(
         base_model=BASE_MODEL,
         base_url=server.base_url,

@@ -92,11 +92,6 @@ def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
     assert memory.refusal(line) is None
 
 
-def test_what_is_recalled_is_short(memory: Memory) -> None:
-    assert len(memory.recall("Wie heißt der Hund, der bellt?")) <= 1000
-    assert memory.found
-
-
 def test_a_person_remembers_only_chats_that_they_were_in(
     tmp_path: Path, export: Path
 ) -> None:

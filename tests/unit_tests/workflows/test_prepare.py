@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ from langchain_chatexports.chat_loaders.counts import total_of
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.set_writer import SetOptions
 from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.exceptions import (
-    ExportFormatError,
     SenderNotFoundError,
     TrainingDataError,
 )
@@ -173,62 +169,7 @@ def test_a_limit_that_is_too_low_is_blamed(chats: Path) -> None:
         prepare(chats, PrepareOptions(ai=("Tortoise",), limit=8))
 
 
-def test_examples_and_exports_are_not_mixed(chats: Path, tmp_path: Path) -> None:
-    write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
-    with pytest.raises(ExportFormatError, match="holds examples"):
-        prepare([chats, tmp_path / "set.jsonl"], TORTOISE)
-
-
-def test_what_is_for_exports_only_is_said_of_examples(
-    chats: Path, tmp_path: Path
-) -> None:
-    write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
-    with pytest.warns(UserWarning, match="--max-tokens, --system: for exports only"):
-        prepare(tmp_path / "set.jsonl", PrepareOptions(system="Be slow.", max_tokens=9))
-    chosen = PrepareOptions(chats=ChatChoice(exclude=("Hare",)))
-    with pytest.raises(ExportFormatError, match="chatexports forget"):
-        prepare(tmp_path / "set.jsonl", chosen)
-
-
 # How conversations become examples
-
-
-def test_the_tutorials_numbers_of_windows(tmp_path: Path) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    done = write_examples(threads, tmp_path / "set.jsonl", PrepareOptions(gap=None))
-    assert done.preparation.examples == 100
-
-
-def test_a_gap_cuts_where_it_is_exceeded(
-    written: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
-) -> None:
-    assert [len(texts) for texts in written(bursts, whole=True, gap=None)] == [12]
-    gap = timedelta(minutes=31)
-    assert [len(texts) for texts in written(bursts, whole=True, gap=gap)] == [4, 4, 4]
-    # Each thread's own pauses tell it by themselves.
-    assert len(written(bursts, whole=True)) == 3
-    ids = [row.origin.session_id for row in read_trace(tmp_path / "set.jsonl")]
-    assert [str(found)[-2:] for found in ids] == ["#1", "#2", "#3"]
-
-
-def test_the_tokens_of_an_example_are_bounded(
-    written: Callable[..., list[list[str]]], bursts: Path
-) -> None:
-    # "evening 0, number 0" is 19 bytes: 7 tokens at most.
-    windows = written(bursts, max_tokens=28, overlap=0)
-    assert {len(texts) for texts in windows} == {4}
-
-
-def test_tails_and_trailing_messages_are_kept_if_wanted(chats: Path) -> None:
-    def counted(**more: Any) -> tuple[int, int]:
-        options = PrepareOptions(ai=("Tortoise",), gap=None, size=7, **more)
-        examples = prepare(chats, options, validation=None).examples
-        return len(examples), sum(len(one["messages"]) for one in examples)
-
-    windows, messages = counted()
-    assert counted(keep_tail=True)[0] > windows
-    assert counted(keep_trailing=True)[0] == windows
-    assert counted(keep_trailing=True)[1] > messages
 
 
 def test_a_system_prompt_says_who_speaks_and_to_whom(
@@ -246,37 +187,6 @@ def test_a_system_prompt_says_who_speaks_and_to_whom(
     assert total.added["system_prompt"] == len(own)
 
 
-def test_in_groups_the_speakers_are_named(
-    written: Callable[..., list[list[str]]], tmp_path: Path
-) -> None:
-    rows = [
-        (chat, sender, f"by {sender}")
-        for chat, people in (("group", "Hare Fox Me"), ("pair", "Hare Me"))
-        for sender in people.split()
-    ]
-    path = write_table(tmp_path / "table.jsonl", *rows)
-    group, pair = written(path, ai=("Me",), whole=True)
-    assert group[1:] == ["Hare: by Hare", "Fox: by Fox", "by Me"]
-    assert group[0] == "You are chatting with Hare and Fox."
-    assert pair == ["You are chatting with Hare.", "by Hare", "by Me"]
-
-
-def test_names_in_the_prompt_are_replaced_where_names_are(
-    chats: Path, tmp_path: Path
-) -> None:
-    target = tmp_path / "set.jsonl"
-    redaction = Redaction(tmp_path / "key")
-    options = PrepareOptions(ai=("Tortoise",), redaction=redaction)
-    write_examples(chats, target, options)
-    text = target.read_text(encoding="utf-8")
-    assert "Tortoise" not in text
-    assert "Hare" not in text
-    senders = {name for row in read_trace(target) for name in row.origin.senders}
-    (prompt,) = {row["messages"][0]["content"] for row in read_jsonl(target)}
-    assert re.findall(r"You are (\w+)\. You are chatting with (\w+)\.", str(prompt))
-    assert all(name in str(prompt) for name in senders)
-
-
 def test_no_answer_is_learned_twice(
     written: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
 ) -> None:
@@ -290,13 +200,6 @@ def test_no_answer_is_learned_twice(
     learned = [text for text, weight in answers if weight]
     assert len(learned) == len({*learned}) == len({text for text, _ in answers}) == 6
     assert len(answers) > 6
-
-
-def test_a_message_that_answers_nobody_is_no_example(bursts: Path) -> None:
-    # Every message is a conversation of its own.
-    gap = timedelta(minutes=29, seconds=30)
-    with pytest.raises(TrainingDataError, match="contain no answers"):
-        prepare(bursts, PrepareOptions(gap=gap))
 
 
 def test_a_role_of_a_table_can_be_the_voice(tmp_path: Path) -> None:
@@ -352,16 +255,6 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     assert total.found == 223
 
 
-def test_equal_rows_keep_their_own_origins(tmp_path: Path) -> None:
-    rows = [(f"T-{n}", who, "Hello") for n in range(3) for who in ("Hare", "Me")]
-    table = write_table(tmp_path / "table.jsonl", *rows)
-    plain, target = tmp_path / "plain.jsonl", tmp_path / "set.jsonl"
-    write_examples(table, plain, PrepareOptions(ai=("Me",), whole=True))
-    write_examples(plain, target)
-    ids = [row.origin.session_id for row in read_trace(target)]
-    assert ids == ["T-0", "T-1", "T-2"]
-
-
 def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
     chats: Path, tmp_path: Path
 ) -> None:
@@ -374,26 +267,6 @@ def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
     write_examples(plain, target)
     known = [bool(row.origin.senders) for row in read_trace(target)]
     assert known == [False, *[True] * (len(rows) - 1)]
-
-
-def test_a_part_of_a_set_keeps_its_origins(chats: Path, tmp_path: Path) -> None:
-    write_examples(chats, tmp_path / "parts", TORTOISE, wanted=SetOptions(split=True))
-    write_examples(tmp_path / "parts" / "train.jsonl", tmp_path / "set.jsonl")
-    rows = list(read_trace(tmp_path / "set.jsonl"))
-    assert rows
-    assert all(row.origin.session_id for row in rows)
-    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert "they have no total" not in card
-
-
-def test_examples_of_other_programs_are_a_source_by_hash(tmp_path: Path) -> None:
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
-    theirs = tmp_path / "theirs.jsonl"
-    write_jsonl([{"messages": turns}], theirs)
-    write_examples(theirs, tmp_path / "set.jsonl")
-    (source,) = read_header(tmp_path / "set.jsonl").facts.sources
-    found = source.platform, source.size
-    assert found == ("examples", theirs.stat().st_size)
 
 
 # What was forwarded

@@ -27,7 +27,7 @@ from langchain_chatexports.workflows.talk import (
     tuned_speaker,
     voices_on,
 )
-from langchain_chatexports.workflows.train import key_for
+from langchain_chatexports.workflows.train_elsewhere import key_for
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -136,15 +136,11 @@ def test_an_answer_has_at_most_as_many_messages_as_the_person_sent_in_a_row(
 
 
 def test_five_lines_from_an_export_to_a_talk(
-    here: Any, server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the package's docstring shows, with a server that stands in."""
     monkeypatch.chdir(tmp_path)
     write_imessage(tmp_path / "chat.db")
-    here.data_dir.mkdir()
-    name = keep_model(here.data_dir, "1" * 12)
-    server.final = {"fine_tuned_model": name}
-    server.models[name] = None
     data = prepare("chat.db", PrepareOptions(ai=("Tortoise",)))
     model = train(data, data_dir=here.data_dir, on_event=print)
     with talk(model, data_dir=here.data_dir) as ask:

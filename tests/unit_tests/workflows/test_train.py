@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.training_data import TrainingData
-from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
+from langchain_chatexports.exceptions import (
+    FineTuningFailedError,
+    LocalServerError,
+    TrainingDataError,
+)
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.finetuning.run import FineTuningRun
-from langchain_chatexports.local_server.storage.jobs import JobEndedError, KeptJob
-from langchain_chatexports.workflows.train import (
-    JobData,
+from langchain_chatexports.local_server.storage.jobs import KeptJob
+from langchain_chatexports.workflows import train
+from langchain_chatexports.workflows.train import create_job, steps_of
+from langchain_chatexports.workflows.train_elsewhere import train_elsewhere
+from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
     StepEvent,
     StoppedEvent,
-    TrainingSettings,
-    create_job,
-    steps_of,
-    train_elsewhere,
-    train_on,
 )
 from tests.unit_tests.builders.openai_server import OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples
 
-TRAIN = sys.modules["langchain_chatexports.workflows.train"]
+TRAIN: Any = sys.modules["langchain_chatexports.workflows.train"]
 EXAMPLES: Any = make_examples()
 
 
@@ -38,7 +41,12 @@ def data(examples: Any = EXAMPLES) -> TrainingData:
     return TrainingData(examples, [], 0, nothing, "Tortoise", "imessage chat.db")
 
 
-JOB = JobData.of(data())
+def events_of(here: Any, examples: Any = EXAMPLES) -> list[Any]:
+    """Train, and return the events, also of a training that is interrupted."""
+    events: list[Any] = []
+    with suppress(KeyboardInterrupt):
+        train(data(examples), data_dir=here.data_dir, on_event=events.append)
+    return events
 
 
 def interrupt(*_: object, **__: object) -> None:
@@ -55,8 +63,7 @@ def test_a_job_is_created_followed_and_found_again(
             server.before_work = None
 
     server.before_work = train_on_server
-    events: list[Any] = []
-    assert train_on(here, JOB, on_event=events.append) == "ft:tiny-1:org:tortoise:1"
+    events = events_of(here)
     assert events[0] == JobEvent("ftjob-1", "new")
     (step,) = [event for event in events if isinstance(event, StepEvent)]
     assert str(step) == "step 20/20, loss 1.25"
@@ -64,10 +71,8 @@ def test_a_job_is_created_followed_and_found_again(
     assert body["suffix"] == "tortoise"
     assert body["metadata"]["langchain_chatexports_person"] == "Tortoise"
 
-    again: list[Any] = []
-    train_on(here, JOB, on_event=again.append)
     # What was shown before is not shown again.
-    assert again == [JobEvent("ftjob-1", "trained")]
+    assert events_of(here) == [JobEvent("ftjob-1", "trained")]
     assert len(server.jobs) == 1
     assert create_job(here, data()) == JobEvent("ftjob-1", "trained")
 
@@ -78,13 +83,10 @@ def test_a_job_that_another_command_trains_is_not_stopped(
     monkeypatch.setattr(FineTuningRun, "wait", interrupt)
     server.statuses = ("running",)
     here.is_shared = True
-    outcomes = []
-    for _ in range(2):
-        events: list[Any] = []
-        with pytest.raises(KeyboardInterrupt):
-            train_on(here, JOB, on_event=events.append)
-        outcomes.append((events[0].state, events[-1].outcome))
-    assert outcomes == [("new", "paused"), ("running", "elsewhere")]
+    told = [events_of(here) for _ in range(2)]
+    states = [e.state for events in told for e in events if isinstance(e, JobEvent)]
+    assert states == ["new", "running"]
+    assert [events[-1].outcome for events in told] == ["paused", "elsewhere"]
     assert server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
 
 
@@ -108,66 +110,62 @@ def test_a_stopped_training_continues_from_both_front_ends(
     assert resumed == ["ftjob-1"]
 
 
-def test_a_training_that_is_run_again_is_deleted_when_it_is_interrupted(
-    here: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deleted: list[str] = []
-    monkeypatch.setattr(
-        TRAIN, "delete_kept", lambda job_id, **_: deleted.append(job_id)
-    )
-    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
-    events: list[Any] = []
-    settings = TrainingSettings(run_again=True)
-    with pytest.raises(KeyboardInterrupt):
-        train_on(here, JOB, settings=settings, on_event=events.append)
-    assert events[-1].outcome == "deleted"
-    assert deleted == ["ftjob-1"]
-
-
 def test_messages_after_the_last_answer_pass_on_this_machine(
     here: Any, server: OpenAIServer
 ) -> None:
     examples: Any = make_examples()
     for example in examples:
         example["messages"].append({"role": "user", "content": "Again!"})
-    train_on(here, JobData.of(data(examples)))
+    events_of(here, examples)
     assert b'"Again!"' in server.contents["file-1"]
 
 
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (JobEndedError("It made a model."), KeyboardInterrupt),
-        (LocalServerError("The disk is full."), LocalServerError),
-    ],
-)
-def test_what_keeps_a_training_from_being_deleted_is_raised_unless_it_has_ended(
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_server_that_is_gone_or_a_full_disk_ends_the_waiting(
     here: Any,
+    server: OpenAIServer,
     monkeypatch: pytest.MonkeyPatch,
-    error: LocalServerError,
-    raised: type[BaseException],
+    *,
+    is_running: bool,
 ) -> None:
-    def fail(_: str, **__: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(TRAIN, "delete_kept", fail)
-    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
-    events: list[Any] = []
-    with pytest.raises(raised):
-        train_on(
-            here, JOB, settings=TrainingSettings(run_again=True), on_event=events.append
-        )
-    assert not any(isinstance(event, StoppedEvent) for event in events)
-
-
-def test_a_local_server_that_is_gone_ends_the_waiting(
-    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    spaces = [10**9, 0]
+    monkeypatch.setattr(
+        TRAIN.shutil, "disk_usage", lambda _: SimpleNamespace(free=spaces.pop(0))
+    )
     monkeypatch.setattr(TRAIN, "_WAIT_SECONDS", 0.2)
     server.statuses = ("running",)
-    here.is_running = False
-    with pytest.raises(LocalServerError, match="stopped before job ftjob-1"):
-        train_on(here, JOB)
+    here.is_running = is_running
+    told = "is full. Free some space" if is_running else "stopped before job ftjob-1"
+    with pytest.raises(LocalServerError, match=told):
+        train(data(), data_dir=here.data_dir)
+
+
+def test_a_training_that_failed_says_what_the_same_command_does(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptJob(
+        "ftjob-1", "failed", "tiny-1", datetime.now(timezone.utc), 20, 20, saved_step=18
+    )
+    monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [kept])
+    server.statuses = ("failed",)
+    server.final = {"error": {"code": "disk_full", "message": "Free some space."}}
+    with pytest.raises(FineTuningFailedError) as caught:
+        train(data(), data_dir=here.data_dir)
+    assert caught.value.code == "disk_full"
+    assert str(caught.value) == (
+        "The training failed. Free some space. The same command continues it from "
+        "step 18."
+    )
+
+
+def test_space_on_the_disk_is_checked_before_anything_starts(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(free=3_000_000)
+    monkeypatch.setattr(TRAIN.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(LocalServerError, match="3 MB free, and a training needs"):
+        train(data(), data_dir=here.data_dir)
+    assert server.requests == []
 
 
 def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
@@ -175,13 +173,13 @@ def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
 ) -> None:
     server.statuses = ("cancelled",)
     with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
-        train_on(here, JOB)
+        train(data(), data_dir=here.data_dir)
     assert "billed" not in str(caught.value)
 
 
 def test_too_few_examples_are_refused_before_anything_starts() -> None:
     with pytest.raises(TrainingDataError, match="too few"):
-        JobData.of(data(EXAMPLES[:9]))
+        train(data(EXAMPLES[:9]))
 
 
 def test_another_server_is_asked_for_consent_and_told_no_name(
@@ -226,12 +224,14 @@ def test_a_job_on_another_server_continues_when_the_waiting_is_interrupted(
     assert events[-1] == StoppedEvent("ftjob-1", "elsewhere")
 
 
-def test_the_time_left_is_that_of_the_last_steps(
+def test_the_time_left_is_that_of_the_last_steps_and_before_them_what_was_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A continued training does not start at the first step, and a pause is none."""
     moments = {100: 0.0, 101: 10.0, 102: 20.0, 110: 100.0}
-    events: list[dict[str, Any]] = [
+    measured: dict[str, Any] = {"data": {"estimated_seconds": 1320.0}}
+    events = [measured]
+    events += [
         {
             "type": "metrics",
             "created_at": moment,
@@ -242,7 +242,7 @@ def test_the_time_left_is_that_of_the_last_steps(
     monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
     job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 110, 120, 0)
     lefts = [step.seconds_left for step in steps_of(job)]
-    assert lefts == [None, 190.0, 180.0, 100.0]
+    assert lefts == [220.0, 190.0, 180.0, 100.0]
 
 
 def test_what_the_server_says_of_every_job_is_not_passed_on(
@@ -251,13 +251,12 @@ def test_what_the_server_says_of_every_job_is_not_passed_on(
     def say(request: str) -> None:
         if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
             server.say("ftjob-1", "Created fine-tuning job: ftjob-1")
-            server.say("ftjob-1", "Measured", data={"estimated_seconds": 200.0})
+            server.say("ftjob-1", "Measured on this machine: about 3 min")
+            server.say("ftjob-1", "warning of the server", level="warn")
             server.before_work = None
 
     server.before_work = say
-    events: list[Any] = []
-    train_on(here, JOB, on_event=events.append)
-    said = [event for event in events if isinstance(event, MessageEvent)]
-    assert not [event for event in said if "Created" in event.text]
-    (measured,) = [event for event in said if event.text == "Measured"]
-    assert measured.estimated_seconds == 200.0
+    said = [event for event in events_of(here) if isinstance(event, MessageEvent)]
+    texts = [event.text for event in said]
+    assert "warning of the server" in texts
+    assert not [text for text in texts if text.startswith(("Created", "Measured"))]

@@ -32,6 +32,7 @@ from langchain_chatexports.local_server.bases.preparation import (
     prepare_base,
     signature_of,
 )
+from langchain_chatexports.local_server.settings import ServerSettings
 from tests.unit_tests.builders.twins import TWINS, twin_of
 
 if TYPE_CHECKING:
@@ -199,6 +200,12 @@ def test_the_default_says_its_size_license_and_that_it_is_a_toy() -> None:
     assert found.size_bytes is not None
     assert found.size_bytes > 50_000_000
     assert found.is_default_toy
+
+
+def test_the_defaults_hub_id_is_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(description, "find_local_copy", lambda _: None)
+    assert describe_base(DEFAULT_HUB_ID) == describe_default_base()
+    assert ServerSettings(base=DEFAULT_HUB_ID).with_absolute_base().base is None
 
 
 def test_without_the_wheel_the_default_is_the_hubs(

@@ -1,0 +1,152 @@
+"""What happens in a training, as events: the job, its steps, messages, an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from langchain_chatexports._progress import seconds_left, time_left
+from langchain_chatexports.local_server.storage.jobs import KeptJob
+
+# The pace of a training is that of its last steps.
+_TIMED_STEPS = 50
+# What a local server says of each job, and nobody needs to read.
+_ROUTINE = (
+    "Created fine-tuning job",
+    "Files validated",
+    "Fine-tuning job started",
+    "Measured on this machine",
+    "The job was resumed",
+    "New fine-tuned model created",
+    "The job has successfully completed",
+)
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """The job exists: it is new, or an earlier one for the same data was found."""
+
+    job_id: str
+    state: Literal["new", "continued", "running", "trained"]
+    """`continued` after it was stopped; `running` for another command; `trained`
+    before."""
+
+    saved_step: int = 0
+    """The step from which a stopped training continues."""
+
+    def __str__(self) -> str:
+        """Return what happens with the job, for people."""
+        if self.state == "new":
+            return f"Job {self.job_id}: training"
+        if self.state == "trained":
+            return f"Job {self.job_id}: these examples were trained on before"
+        if self.state == "running":
+            return f"Job {self.job_id}: these examples are being trained on already"
+        step = self.saved_step
+        where = f"from its checkpoint of step {step:,}" if step else "from the start"
+        return f"Job {self.job_id} was stopped before; it continues {where}"
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """A step was trained."""
+
+    step: int
+    total: int | None
+    loss: float | None
+    validation_loss: float | None
+    created_at: float
+    """When, in Unix seconds."""
+
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        """Return how far the training is, for people."""
+        of = f"/{self.total}" if self.total else ""
+        loss = "" if self.loss is None else f", loss {self.loss:.2f}"
+        left = "" if self.seconds_left is None else f", {time_left(self.seconds_left)}"
+        return f"step {self.step}{of}{loss}{left}"
+
+
+@dataclass(frozen=True)
+class MessageEvent:
+    """What the server says of the job."""
+
+    text: str
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"warning: {self.text}" if self.is_warning else self.text
+
+
+@dataclass(frozen=True)
+class StoppedEvent:
+    """Waiting was interrupted; the interruption is raised after this event."""
+
+    job_id: str | None
+    outcome: Literal["paused", "elsewhere", "nothing sent"]
+    """`elsewhere`: the job continues in another command, or on another server."""
+
+    job: KeptJob | None = None
+    """The job of this machine as it is kept."""
+
+
+TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
+OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
+
+
+class EventReader:
+    """Turns the events of a job, as the server lists them, into ours.
+
+    Each step has the time left: by the pace of the last steps, and until that is
+    known, by what the server measured before the first one.
+    """
+
+    def __init__(self) -> None:
+        """Initialize the reader of one job's events."""
+        self._steps: list[tuple[int, float]] = []
+        self._measured_seconds: float | None = None
+
+    def read(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
+        """Return an event; `None` if there is nothing in it for people."""
+        given = event.get("data")
+        data = given if isinstance(given, dict) else {}
+        step = data.get("step")
+        if event.get("type") == "metrics" and isinstance(step, int):
+            return self._step(step, data, _number(event.get("created_at")) or 0.0)
+        self._measured_seconds = (
+            _number(data.get("estimated_seconds")) or self._measured_seconds
+        )
+        text = str(event.get("message") or "")
+        # The error of a job that failed is raised.
+        if event.get("level") == "error" or text.startswith(_ROUTINE):
+            return None
+        return MessageEvent(text, is_warning=event.get("level") == "warn")
+
+    def _step(self, step: int, data: Mapping[str, Any], now: float) -> StepEvent:
+        total = data.get("total_steps")
+        total = total if isinstance(total, int) else None
+        return StepEvent(
+            step,
+            total,
+            _number(data.get("train_loss")),
+            _number(data.get("valid_loss")),
+            now,
+            self._seconds_left(step, total, now),
+        )
+
+    def _seconds_left(self, step: int, total: int | None, now: float) -> float | None:
+        self._steps = [*self._steps[-_TIMED_STEPS:], (step, now)]
+        # A continued training does not start at the first step.
+        first, started = self._steps[0]
+        done = step - first
+        left = seconds_left(done, total and done + total - step, now - started)
+        if left is None and total and self._measured_seconds is not None:
+            return self._measured_seconds * (total - step) / total
+        return left
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
