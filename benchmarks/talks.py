@@ -123,6 +123,7 @@ class Bench:
 
     def __init__(self, server: LocalServer, given: argparse.Namespace) -> None:
         self.server, self.given = server, given
+        self.base = given.base_name
 
     def speaker(self, person: Person, way: str) -> Speaker:
         """Return who answers, trained before if need be."""
@@ -134,6 +135,18 @@ class Bench:
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
         if kind == "prompt":
             return person_of(person.export, choices)
+        trained = "".join(x or "" for x in found.group(2, 3))
+        path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
+        if not path.is_file():
+            name = self.train(person, choices, rate, epochs)
+            path.write_text(json.dumps(name))
+        model = find_model(json.loads(path.read_text()), self.server.data_dir)
+        return tuned_speaker(model, replies=0 if kind == "tuned" else None)
+
+    def train(
+        self, person: Person, choices: PrepareOptions, rate: float, epochs: int
+    ) -> str:
+        """Train on a person's older conversations, and return the model's name."""
         data = prepare(person.export, choices)
         begin = time.time()
         tuner = ChatFineTuner(
@@ -149,8 +162,7 @@ class Bench:
         name = str(tuner.invoke(data.examples).model_name)
         seconds = time.time() - begin
         print(f"{len(data.examples)} examples, {seconds:.0f} s", file=sys.stderr)
-        model = find_model(name, self.server.data_dir)
-        return tuned_speaker(model, replies=0 if kind == "tuned" else None)
+        return name
 
     def voice(self, speaker: Speaker, seed: int) -> Voice:
         """Return a voice of the product, with the sampling that is measured."""
@@ -235,6 +247,7 @@ def main() -> None:
     asked += json.dumps([given.settings, given.sampling], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()[:8]
     base = Path(given.base).stem if given.base else "default"
+    given.base_name = base
     print(f"\n{base}, settings {given.settings}, sampling {given.sampling}\n")
     print(f"| voice, way | replies | {' | '.join(_COLUMNS)} |")
     print("| --- " * (len(_COLUMNS) + 2) + "|")

@@ -16,7 +16,6 @@ from pydantic import ConfigDict, Field
 from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
-from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import (
     PERSONA_REPLIES,
@@ -34,11 +33,9 @@ from langchain_chatexports.datasets.replies import (
     replies_of,
     show_replies,
 )
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
-from langchain_chatexports.personas.talk import bubbles_of
 from langchain_chatexports.steps import LabelSpeakers
-
-_NEARLY_ALL = 0.99
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
@@ -71,19 +68,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
 
-    @property
-    def reply_tokens(self) -> int | None:
-        """A limit for answers, from the lengths of the replies; `None` without any."""
-        sizes = [len(one.reply.encode("utf-8", "replace")) for one in self.replies]
-        if not sizes:
-            return None
-        return reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes)
-
-    @property
-    def reply_bubbles(self) -> int | None:
-        """How many messages nearly all replies have at most; `None` without any."""
-        counts = sorted(len(bubbles_of(one.reply)) for one in self.replies)
-        return counts[round(_NEARLY_ALL * (len(counts) - 1))] if counts else None
+    limits: ReplyLimits | None = None
+    """Where `PersonaChatModel` ends a reply, from the lengths of the person's replies;
+    `None` where these are fewer than ten, or to let replies be of any length."""
 
     @classmethod
     def from_examples(
@@ -109,6 +96,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             style=style_card(one.reply for one in replies) if style else None,
             k=k,
             replies=ReplyIndex(replies),
+            limits=ReplyLimits.of((r.reply for r in replies), label=prompt.label),
         )
 
     @classmethod

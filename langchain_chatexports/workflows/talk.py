@@ -90,27 +90,24 @@ class Speaker:
 
     def settings(self, given: ChatSettings) -> ChatSettings:
         """Return settings with the person's prompt, as far as none was given."""
-        from langchain_chatexports.personas.chat_model import with_voice
-
-        limit = self.tuned.reply_tokens if self.tuned else None
-        bubbles = self.voice.reply_bubbles if self.voice else None
-        if self.voice and limit is None:
-            limit = self.voice.reply_tokens
-        given = replace(
-            given,
-            max_tokens=given.max_tokens or limit,
-            max_bubbles=given.max_bubbles or bubbles,
-        )
         if self.voice is None:
             return given
         prompt = ChatPrompt(self.voice.persona, self.voice.label)
         if given.label:
             prompt = prompt.with_user(given.label)
+        limits = self.voice.limits
+        tokens = self.tuned.reply_tokens if self.tuned else None
+        if limits is not None:
+            tokens = tokens or limits.tokens
+            limits = replace(limits, label=prompt.label)
+        # The talk itself has the persona and the labels: its base has them, too.
+        added = {"persona": None, "label": None, "limits": limits}
         return replace(
             given,
             system=prompt.system if given.system is None else given.system,
             label=prompt.label,
-            persona=with_voice(self.voice),
+            max_tokens=given.max_tokens or tokens,
+            voice=self.voice.model_copy(update=added),
         )
 
 
@@ -229,11 +226,6 @@ def voices_on(
     if speaker.model is None:
         speaker = replace(speaker, model=server.base_model)
     where = (server.base_url, server.api_key)
-    if speaker.voice:
-        # What a model goes on with: its prompt's list of replies, or the user's line.
-        label = speaker.settings(settings).label
-        stops = ("\n> ", f"\n{label}: ") if label else ("\n> ",)
-        settings = replace(settings, stops=stops)
     if compare is None and with_base:
         compare, title = server.base_model, _BASE_TITLE
     else:
@@ -260,7 +252,7 @@ def voices_at(
         return voices
     beside = own
     if compare == base:
-        beside = replace(own, persona=None, max_bubbles=None)
+        beside = replace(own, voice=None)
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
 
 

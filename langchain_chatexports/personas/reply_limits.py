@@ -1,0 +1,86 @@
+"""Where a reply ends: small models go on where the person would have stopped."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+from typing_extensions import Self
+
+from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
+
+_MIN_REPLIES = 10
+_MIN_CHARACTERS = 40
+_NEARLY_ALL = 0.99
+_BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
+_SENTENCE_END = re.compile(
+    r"[\u3002\uff01\uff1f\u0964]|[.!?…]['\"\u201d\u2019)]*(?=\s)|\s*\n"
+)
+# What a model goes on with that has read a list of replies.
+_REPLIES_STOP = "\n> "
+
+
+@dataclass(frozen=True)
+class ReplyLimits:
+    """How long replies are at most.
+
+    Attributes:
+        tokens: Twice the tokens of nearly all of the person's replies.
+        characters: Nearly all of the person's replies are not longer. A reply that is
+            ends with its sentence.
+        bubbles: How many messages nearly all of the person's replies have at most.
+        label: The name before what the user says: a reply ends where the model goes on
+            with the user's next message.
+    """
+
+    tokens: int
+    characters: int
+    bubbles: int
+    label: str | None = None
+
+    @classmethod
+    def of(cls, replies: Iterable[str], *, label: str | None = None) -> Self | None:
+        """Return the limits of a person's replies; `None` for fewer than ten."""
+        texts = [reply.strip() for reply in replies]
+        if len(texts) < _MIN_REPLIES:
+            return None
+        sizes = [len(text.encode("utf-8", "replace")) for text in texts]
+        return cls(
+            tokens=reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes),
+            characters=max(_MIN_CHARACTERS, _nearly_all(map(len, texts))),
+            bubbles=_nearly_all(len(bubbles_of(text)) for text in texts),
+            label=label,
+        )
+
+    def beginning(self, text: str) -> str:
+        """Return what is kept of a reply: all of it, unless it is too long."""
+        ends = [at for at in map(text.find, self._stops) if at >= 0]
+        breaks = [
+            found.start()
+            for found in _BETWEEN_BUBBLES.finditer(text)
+            if text[: found.start()].strip()
+        ]
+        ends += breaks[self.bubbles - 1 : self.bubbles]
+        if sentence := _SENTENCE_END.search(text, self.characters - 1):
+            ends.append(sentence.end())
+        return text[: min(ends)].rstrip() if ends else text
+
+    def settled(self, text: str) -> str:
+        """Return a reply that is still written, without what may not be kept."""
+        before, line_break, line = text.rpartition("\n")
+        is_open = any(stop.startswith(f"\n{line}") for stop in self._stops)
+        return before if line_break and is_open else text
+
+    @property
+    def _stops(self) -> tuple[str, ...]:
+        return (_REPLIES_STOP, f"\n{self.label}: ") if self.label else (_REPLIES_STOP,)
+
+
+def bubbles_of(text: str) -> list[str]:
+    """Return the messages of a reply: its lines, without empty ones."""
+    return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
+
+
+def _nearly_all(sizes: Iterable[int]) -> int:
+    ordered = sorted(sizes)
+    return ordered[ceil(_NEARLY_ALL * len(ordered)) - 1]
