@@ -17,9 +17,6 @@ SHOWN_REPLIES = 4
 PERSONA_REPLIES = 8
 """How many the prompt shows that gives an untuned model a person's voice."""
 
-REPLIES = "Some of your earlier replies, each after what it answered:"
-"""The line before replies in a system prompt."""
-
 _MAX_OTHERS = 8
 _OTHERS = "You are chatting with "
 # As `LabelSpeakers` writes them; longer ones are no names.
@@ -53,25 +50,15 @@ class ChatPrompt(NamedTuple):
     label: str | None = None
     """The name before what the user says; `None` if the examples have none."""
 
-    replies: int = 0
-    """How many earlier replies of the person the system message shows."""
-
     def with_user(self, name: str) -> "ChatPrompt":
         """Return the prompt for a chat with somebody else."""
         who, with_others, _ = (self.system or "").partition(_OTHERS)
         system = f"{who}{chatting_with([name])}" if with_others else self.system
-        return ChatPrompt(system, name if self.label else None, self.replies)
+        return ChatPrompt(system, name if self.label else None)
 
     def labeled(self, line: str) -> str:
         """Return what the user says as the model reads it."""
         return f"{self.label}: {line}" if self.label else line
-
-
-def without_replies(system: str) -> tuple[str | None, int]:
-    """Return a system prompt without replies, and how many it shows."""
-    before, _, listed = system.partition(REPLIES)
-    count = sum(line.startswith("> ") for line in listed.splitlines())
-    return before.rstrip() or None, count
 
 
 def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
@@ -83,14 +70,10 @@ def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
     """
     prompts: Counter[str | None] = Counter()
     labels: Counter[str | None] = Counter()
-    replies = 0
     for example in examples:
         messages = example["messages"]
-        system, shown = None, 0
-        if messages and messages[0].get("role") in PROMPT_ROLES:
-            system, shown = without_replies(message_text(messages[0]))
-        prompts[system] += 1
-        replies = max(replies, shown)
+        has_prompt = messages and messages[0].get("role") in PROMPT_ROLES
+        prompts[message_text(messages[0]) or None if has_prompt else None] += 1
         labels.update(
             _label_of(message_text(message))
             for message in messages
@@ -99,11 +82,11 @@ def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
     label = _most_common(labels)
     for common, count in prompts.most_common(1):
         if 2 * count > prompts.total():
-            return ChatPrompt(common, label, replies)
+            return ChatPrompt(common, label)
     named = {one: n for one, n in prompts.items() if _OTHERS in (one or "")}
     if 2 * sum(named.values()) <= prompts.total():
-        return ChatPrompt(None, label, replies)
-    prompt = ChatPrompt(max(named, key=lambda one: named[one]), label, replies)
+        return ChatPrompt(None, label)
+    prompt = ChatPrompt(max(named, key=lambda one: named[one]), label)
     return prompt.with_user(label) if label else prompt
 
 

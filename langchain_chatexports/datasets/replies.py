@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from langchain_chatexports.datasets.chat_prompts import (
     PROMPT_ROLES,
-    REPLIES,
     message_text,
 )
+
+REPLIES = "Some of your earlier replies, each after what it answered:"
+"""The line before replies in a system prompt."""
 
 # Tokens of prompts are what an answer costs most: about 30 for a reply.
 _MAX_MESSAGE, _MAX_REPLY = 60, 100

@@ -58,8 +58,6 @@ class EvaluationSettings:
         temperature: The sampling temperature; the default is that of chats.
         rounds: Bootstrap rounds for the intervals.
         seed: The random seed.
-        with_hybrid: Whether a model that was trained without earlier replies in its
-            prompts is also asked with some, as in chats.
     """
 
     turns: int = 200
@@ -67,7 +65,6 @@ class EvaluationSettings:
     temperature: float = 0.7
     rounds: int = 1000
     seed: int = 0
-    with_hybrid: bool = True
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -87,7 +84,6 @@ def evaluate(
     tuned: str,
     base: str | None = None,
     wrong_person: WrongPerson | None = None,
-    replies: int = 0,
     settings: EvaluationSettings | None = None,
     blind: Callable[[list[BlindPair]], BlindFinding | None] | None = None,
     progress: Progress = lambda _what, _done, _total: None,
@@ -101,7 +97,6 @@ def evaluate(
         base: The base model's name; `None` for the tuned model alone.
         wrong_person: A model that learned another person's words, as a control: what
             it gains over the base, too, is not the person's.
-        replies: How many earlier replies the tuned model's examples show.
         settings: How to evaluate.
         blind: Shows pairs of answers to somebody and returns the result, if there is
             one.
@@ -115,9 +110,7 @@ def evaluate(
         ChatExportError: If the server cannot be asked.
     """
     settings = settings or EvaluationSettings()
-    contestants = contestants_for(
-        tuned, base, wrong_person, replies=replies, with_hybrid=settings.with_hybrid
-    )
+    contestants = contestants_for(tuned, base, wrong_person)
     answers = _answers(data, server, contestants, settings, progress)
     index = _copy_index(data)
     guessed = None
@@ -138,7 +131,6 @@ def pairs_for_blind_test(
     *,
     tuned: str,
     pairs: int,
-    replies: int = 0,
     seed: int = 0,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> list[BlindPair]:
@@ -149,7 +141,7 @@ def pairs_for_blind_test(
     """
     turns = 2 * min(pairs, len(data.held_out))
     settings = EvaluationSettings(turns, conversations=turns, seed=seed)
-    contestants = contestants_for(tuned, None, replies=replies)
+    contestants = contestants_for(tuned, None)
     answers = _answers(data, server, contestants, settings, progress, with_scores=False)
     return blind_pairs(answers, "tuned", _copy_index(data), max_pairs=pairs, seed=seed)
 

@@ -17,11 +17,10 @@ from langchain_chatexports.evaluation.model_server import Message, PromptTooLong
 
 _Result = TypeVar("_Result")
 
-Kind = Literal["base", "few_shot", "tuned", "hybrid", "wrong_person"]
+Kind = Literal["base", "few_shot", "tuned", "wrong_person"]
 
 TITLES: dict[str, str] = {
     "tuned": "tuned model",
-    "hybrid": "tuned, with replies",
     "few_shot": "base with examples",
     "base": "base model",
     "wrong_person": "another's model",
@@ -89,19 +88,14 @@ def contestants_for(
     tuned: str,
     base: str | None,
     wrong_person: WrongPerson | None = None,
-    *,
-    replies: int = 0,
-    with_hybrid: bool = False,
 ) -> list[Contestant]:
     """Return who is compared: the tuned model, its base twice, and the control."""
-    found = [Contestant("tuned", tuned, replies)]
-    if with_hybrid and not replies:
-        found.append(Contestant("hybrid", tuned, SHOWN_REPLIES))
+    found = [Contestant("tuned", tuned, SHOWN_REPLIES)]
     if base is not None:
         found += (Contestant("few_shot", base), Contestant("base", base))
     if wrong_person is not None:
         model = wrong_person.model
-        found.append(Contestant("wrong_person", model, replies, wrong_person))
+        found.append(Contestant("wrong_person", model, SHOWN_REPLIES, wrong_person))
     return found
 
 

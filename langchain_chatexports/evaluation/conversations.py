@@ -8,7 +8,6 @@ from typing import Any
 from langchain_chatexports.datasets.chat_prompts import (
     PROMPT_ROLES,
     message_text,
-    without_replies,
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
@@ -140,19 +139,6 @@ def data_of_job(server: ModelServer, model: str) -> HeldOutData:
     return data_from_examples(examples, held_out)
 
 
-def replies_of_job(server: ModelServer, model: str) -> ReplyIndex:
-    """Index what the person answered to whom in what a model was trained on."""
-    examples, _ = server.job_files(model)
-    if isinstance(examples, str):
-        msg = f"There are no examples of its training: {examples}."
-        raise TrainingDataError(msg)
-    index = replies_in(map(_dialogue, _overlapping(examples)))
-    if not len(index):
-        msg = "There are no examples of its training that answer anybody."
-        raise TrainingDataError(msg)
-    return index
-
-
 def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
     """Index the person's replies in conversations."""
     return ReplyIndex(
@@ -206,7 +192,6 @@ def _dialogue(windows: Sequence[TrainingExample]) -> Dialogue:
             speaker = PERSON if is_own else OTHER
             lines.append(Utterance(speaker, text, is_own and has_no_weight))
     first = windows[0]["messages"][0]
-    # The replies that it shows belong to one window, and are found again.
     is_prompt = first["role"] in PROMPT_ROLES
-    system = without_replies(message_text(first))[0] if is_prompt else None
+    system = message_text(first) or None if is_prompt else None
     return Dialogue.of(lines, system=system)

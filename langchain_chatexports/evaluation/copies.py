@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from langchain_chatexports.evaluation.intervals import percentiles, ratio
 from langchain_chatexports.evaluation.results import Measured
-from langchain_chatexports.evaluation.talk_measures import bubbles, words
+from langchain_chatexports.evaluation.talk_measures import bubbles
+from langchain_chatexports.personas.repetition import words
 
 MIN_WORDS = 6
 """A shorter message is anybody's."""

@@ -15,13 +15,12 @@ UNKNOWN = "\u2013"
 _TITLES: dict[str, str] = {**TITLES, "person": "the person"}
 _SHORT = {
     "tuned": "tuned",
-    "hybrid": "+ replies",
     "few_shot": "few-shot",
     "base": "base",
     "wrong_person": "another's",
     "person": "person",
 }
-_COLORS = {"tuned": 1, "hybrid": 1, "few_shot": 2, "wrong_person": 3}
+_COLORS = {"tuned": 1, "few_shot": 2, "wrong_person": 3}
 
 
 def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:

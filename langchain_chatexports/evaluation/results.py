@@ -42,7 +42,7 @@ class DataInfo(_Finding):
 class Figures(_Finding):
     """What was measured of one contestant, or of the person."""
 
-    kind: Literal["person", "tuned", "hybrid", "few_shot", "base", "wrong_person"]
+    kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
     model: str | None = None
     prompt: str | None = None
     """How it was asked."""

@@ -11,19 +11,15 @@ No model judges another one, and no figure contains text.
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from langchain_chatexports._languages import language_of
+from langchain_chatexports.personas.repetition import repetitions, words
 
 _BREAK = re.compile(r"\s*\n\s*")
-# Scripts without spaces between words: each letter counts as half a word.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)*")
-_LETTER = re.compile(f"[{_UNSPACED}]")
-_PHRASE, _TIMES = 3, 3
+_TIMES = 3
 _QUOTED_WORDS = 6
 _END_MARKS = (".", "!", "?", "…", "\u3002", "\uff01", "\uff1f")
 # What templates and prompts write before a speaker's words.
@@ -91,7 +87,10 @@ def measure_talk(
 
     parts = [bubbles(reply.text) for reply in replies]
     every = [bubble for bubble_list in parts for bubble in bubble_list]
-    same = {" ".join(words(reply.text)) or reply.text.strip() for reply in replies}
+    same = {
+        " ".join(words(_composed(reply.text))) or reply.text.strip()
+        for reply in replies
+    }
     return TalkFigures(
         replies=len(replies),
         looping=share(lambda reply: is_looping(reply.text)),
@@ -111,13 +110,12 @@ def measure_talk(
 
 def bubbles(reply: str) -> list[str]:
     """Return the single messages of a reply; one empty one for an empty reply."""
-    lines = _BREAK.split(unicodedata.normalize("NFC", reply).strip())
+    lines = _BREAK.split(_composed(reply).strip())
     return [line for line in lines if line] or [""]
 
 
-def words(text: str) -> list[str]:
-    """Return the words in lower case; single letters where a script has no spaces."""
-    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def is_looping(text: str) -> bool:
@@ -125,16 +123,7 @@ def is_looping(text: str) -> bool:
 
     A phrase of one word, such as laughter, is no loop.
     """
-    said = words(text)
-    size = 2 * _PHRASE if len(_LETTER.findall(text)) * 2 > len(said) else _PHRASE
-    counts: Counter[tuple[str, ...]] = Counter()
-    last: dict[tuple[str, ...], int] = {}
-    for at in range(len(said) - size + 1):
-        phrase = tuple(said[at : at + size])
-        if len({*phrase}) > 1 and at >= last.get(phrase, -size) + size:
-            counts[phrase] += 1
-            last[phrase] = at
-    return max(counts.values(), default=0) >= _TIMES
+    return any(found.times >= _TIMES for found in repetitions(_composed(text)))
 
 
 def is_in_other_language(text: str, language: str) -> bool:
@@ -144,7 +133,7 @@ def is_in_other_language(text: str, language: str) -> bool:
 
 def is_quoting(text: str, prompt: str) -> bool:
     """Return whether six words in a row of a system prompt are in a text."""
-    said, asked = words(text), words(prompt)
+    said, asked = words(_composed(text)), words(_composed(prompt))
     known = {
         tuple(asked[at : at + _QUOTED_WORDS])
         for at in range(len(asked) - _QUOTED_WORDS + 1)

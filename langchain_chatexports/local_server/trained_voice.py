@@ -14,7 +14,7 @@ def voice_of(model: TunedModel, *, replies: int | None = None) -> VoicePrompt:
     Earlier replies, and how long they are, are read from what the model was trained on,
     and kept nowhere else.
     """
-    k = (model.prompt.replies or SHOWN_REPLIES) if replies is None else replies
+    k = SHOWN_REPLIES if replies is None else replies
     found = [one for example in training_examples(model) for one in replies_of(example)]
     return VoicePrompt(
         persona=model.prompt.system,

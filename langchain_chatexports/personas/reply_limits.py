@@ -8,6 +8,7 @@ from math import ceil
 from typing_extensions import Self
 
 from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
+from langchain_chatexports.personas.repetition import repetitions
 
 _MIN_REPLIES = 10
 _MIN_CHARACTERS = 40
@@ -16,6 +17,8 @@ _BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 _SENTENCE_END = re.compile(
     r"[\u3002\uff01\uff1f\u0964]|[.!?…]['\"\u201d\u2019)]*(?=\s)|\s*\n"
 )
+_CLAUSE_END = re.compile(r"[\uff0c\u3001\uff1b]|[,;:](?=\s)|\s[-\u2013]+(?=\s)")
+_MUCH = 1.5
 # What a model goes on with that has read a list of replies.
 _REPLIES_STOP = "\n> "
 
@@ -26,8 +29,8 @@ class ReplyLimits:
 
     Attributes:
         tokens: Twice the tokens of nearly all of the person's replies.
-        characters: Nearly all of the person's replies are not longer. A reply that is
-            ends with its sentence.
+        characters: Nearly all of the person's replies are not longer. A reply that is,
+            or that says a phrase again, ends with its sentence; soon with its clause.
         bubbles: How many messages nearly all of the person's replies have at most.
         label: The name before what the user says: a reply ends where the model goes on
             with the user's next message.
@@ -61,8 +64,12 @@ class ReplyLimits:
             if text[: found.start()].strip()
         ]
         ends += breaks[self.bubbles - 1 : self.bubbles]
-        if sentence := _SENTENCE_END.search(text, self.characters - 1):
+        again = (repetition.end for repetition in repetitions(text))
+        enough = min(self.characters, next(again, self.characters))
+        if sentence := _SENTENCE_END.search(text, enough - 1):
             ends.append(sentence.end())
+        if clause := _CLAUSE_END.search(text, round(_MUCH * enough)):
+            ends.append(clause.start())
         return text[: min(ends)].rstrip() if ends else text
 
     def settled(self, text: str) -> str:

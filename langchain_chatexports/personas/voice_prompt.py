@@ -19,7 +19,6 @@ from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import (
     PERSONA_REPLIES,
-    SHOWN_REPLIES,
     common_prompt,
 )
 from langchain_chatexports.datasets.examples import (
@@ -98,25 +97,6 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             replies=ReplyIndex(replies),
             limits=ReplyLimits.of((r.reply for r in replies), label=prompt.label),
         )
-
-    @classmethod
-    def as_trained(
-        cls, examples: Iterable[Mapping[str, Any]], *, k: int | None = None
-    ) -> Self:
-        """Return the prompt that a model should have which was trained on examples.
-
-        It is that of `chatexports chat`: the prompt of the examples, with earlier
-        replies, and nothing else is added.
-
-        Args:
-            examples: What the model was trained on.
-            k: Maximum number of earlier replies; `None` for as many as the examples
-                show, or four where they show none.
-        """
-        listed = list(examples)
-        if k is None:
-            k = common_prompt(listed).replies or SHOWN_REPLIES
-        return cls.from_examples(listed, k=k, style=False)
 
     @classmethod
     def from_sessions(

@@ -89,7 +89,7 @@ def evaluate_model(
     control = None
     if other is not None:
         control = WrongPerson(other.name, other.person or "", tuned.person or "")
-    contestants = 3 + (control is not None) + (not tuned.prompt.replies)
+    contestants = 3 + (control is not None)
     with (
         LocalServer(
             tuned.base, data_dir=data_dir, resume_jobs=False, share=True
@@ -105,7 +105,6 @@ def evaluate_model(
             tuned=tuned.name,
             base=server.base_model,
             wrong_person=control,
-            replies=tuned.prompt.replies,
             settings=settings,
             blind=blind,
             progress=_Progress(contestants, on_event),

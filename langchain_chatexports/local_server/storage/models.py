@@ -246,11 +246,7 @@ def _read_model(folder: Path) -> TunedModel | None:
             created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
             job_id=record["job_id"],
             path=folder,
-            prompt=ChatPrompt(
-                record.get("system_prompt"),
-                record.get("user_label"),
-                record.get("replies", 0),
-            ),
+            prompt=ChatPrompt(record.get("system_prompt"), record.get("user_label")),
             person=record.get("person"),
             source=record.get("source"),
             label=record.get("label"),
