@@ -2,7 +2,7 @@
 
 import platform
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -25,10 +25,8 @@ from langchain_chatexports.evaluation.conversations import (
     HeldOutData,
     replies_in,
 )
-from langchain_chatexports.evaluation.copies import CopyIndex, copied
 from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
-from langchain_chatexports.evaluation.intervals import resampled
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelServer, Reply
 from langchain_chatexports.evaluation.results import (
@@ -42,6 +40,7 @@ from langchain_chatexports.evaluation.talk_measures import (
     TalkFigures,
     TalkReply,
     measure_talk,
+    messages_in,
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
@@ -112,14 +111,14 @@ def evaluate(
     settings = settings or EvaluationSettings()
     contestants = contestants_for(tuned, base, wrong_person)
     answers = _answers(data, server, contestants, settings, progress)
-    index = _copy_index(data)
+    known = _known_messages(data)
     guessed = None
     if blind is not None:
         kind = contestants[0].kind
-        pairs = blind_pairs(answers, kind, index, max_pairs=10**6, seed=settings.seed)
+        pairs = blind_pairs(answers, kind, known, max_pairs=10**6, seed=settings.seed)
         guessed = blind(pairs) if pairs else None
     progress("comparing", 0, 1)
-    comparison = _Comparison(data, answers, index, settings)
+    comparison = _Comparison(data, answers, known, settings)
     result = comparison.result(contestants, guessed)
     progress("comparing", 1, 1)
     return result
@@ -143,7 +142,9 @@ def pairs_for_blind_test(
     settings = EvaluationSettings(turns, conversations=turns, seed=seed)
     contestants = contestants_for(tuned, None)
     answers = _answers(data, server, contestants, settings, progress, with_scores=False)
-    return blind_pairs(answers, "tuned", _copy_index(data), max_pairs=pairs, seed=seed)
+    return blind_pairs(
+        answers, "tuned", _known_messages(data), max_pairs=pairs, seed=seed
+    )
 
 
 def _answers(
@@ -173,8 +174,8 @@ def _answers(
     )
 
 
-def _copy_index(data: HeldOutData) -> CopyIndex:
-    return CopyIndex(line.text for found in data.training for line in found.lines)
+def _known_messages(data: HeldOutData) -> set[str]:
+    return messages_in(line.text for found in data.training for line in found.lines)
 
 
 class _Comparison:
@@ -184,15 +185,14 @@ class _Comparison:
         self,
         data: HeldOutData,
         answers: Answers,
-        index: CopyIndex,
+        known: Collection[str],
         settings: EvaluationSettings,
     ) -> None:
         self._data = data
         self._answers = answers
-        self._index = index
+        self._known = known
         self._settings = settings
         self._conversations = max(answers.groups) + 1
-        self._weights = resampled(self._conversations, settings.rounds, settings.seed)
         own = [text for found in data.training for text in found.replies()]
         self._own = own
         self._language = main_language(own)
@@ -222,7 +222,6 @@ class _Comparison:
                 prompt=each.in_words(),
                 bits_per_byte=losses.get(each.kind),
                 told_apart=self._told_apart(texts),
-                copied=self._copied(texts),
                 talk=self._talk(found),
             )
             for each in contestants
@@ -232,7 +231,6 @@ class _Comparison:
         own = Figures(
             kind="person",
             told_apart=self._told_apart(self._earlier()),
-            copied=self._copied(answers.person),
             talk=self._talk([Reply(text, is_cut=False) for text in answers.person]),
         )
         return Evaluation(
@@ -280,9 +278,6 @@ class _Comparison:
         texts = [text for dialogue in dialogues for text in dialogue.replies()]
         return texts[: len(self._answers.turns)]
 
-    def _copied(self, texts: Sequence[str]) -> Measured | None:
-        return copied(self._index, texts, self._answers.groups, self._weights)
-
     def _talk(self, replies: Sequence[Reply]) -> TalkFigures:
         return measure_talk(
             [
@@ -290,6 +285,7 @@ class _Comparison:
                 for turn, reply in zip(self._answers.turns, replies, strict=True)
             ],
             language=self._language,
+            known=self._known,
         )
 
     def _notes(self) -> list[str]:
@@ -319,6 +315,7 @@ def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
         is_cut=reply.is_cut,
         prompt=turn.excerpt.system or "",
         names=tuple(filter(None, labels)),
+        before=tuple(line.text for line in turn.history),
     )
 
 

@@ -74,6 +74,11 @@ class Contestant:
 
     wrong_person: WrongPerson | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a base model, which has no prompt of its own."""
+        return self.kind in {"base", "few_shot"}
+
     def in_words(self) -> str:
         """Return how it is asked."""
         if self.kind == "base":
@@ -140,7 +145,7 @@ class Prompt:
         self, turn: HeldOutTurn, count: int, *, with_reply: bool = False
     ) -> list[Message]:
         """Return the prompt, with some earlier replies in it."""
-        is_plain = self._contestant.kind in {"base", "few_shot"}
+        is_plain = self._contestant.is_plain
         system = PLAIN_PROMPT if is_plain else turn.excerpt.system
         if system and self._contestant.wrong_person is not None:
             system = self._contestant.wrong_person.prompt(system)

@@ -52,9 +52,6 @@ class Figures(_Finding):
     """How often a trained detector finds the real reply of two: 0.5 by chance. The
     person's is against their own earlier replies."""
 
-    copied: Measured | None = None
-    """Share of the messages of six words and more that the training half contains."""
-
     talk: TalkFigures
 
 

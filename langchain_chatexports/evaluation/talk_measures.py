@@ -11,7 +11,7 @@ No model judges another one, and no figure contains text.
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -21,6 +21,8 @@ from langchain_chatexports.personas.repetition import repetitions, words
 _BREAK = re.compile(r"\s*\n\s*")
 _TIMES = 3
 _QUOTED_WORDS = 6
+# A shorter message is anybody's.
+_REPEATED_WORDS = 3
 _END_MARKS = (".", "!", "?", "…", "\u3002", "\uff01", "\uff1f")
 # What templates and prompts write before a speaker's words.
 _ROLE = re.compile(
@@ -44,6 +46,9 @@ class TalkReply:
     names: tuple[str, ...] = field(default=(), repr=False)
     """Those who talk, as the prompt labels them."""
 
+    before: tuple[str, ...] = field(default=(), repr=False)
+    """What was said before it."""
+
 
 @dataclass(frozen=True)
 class TalkFigures:
@@ -60,6 +65,10 @@ class TalkFigures:
 
     quoting: float
     """Six words or more of the system prompt are in it."""
+
+    repeating: float
+    """It has a message of three words or more that was said before or is known, word
+    for word."""
 
     continuing: float
     """It goes on with somebody else's message."""
@@ -78,9 +87,18 @@ class TalkFigures:
 
 
 def measure_talk(
-    replies: Sequence[TalkReply], *, language: str | None = None
+    replies: Sequence[TalkReply],
+    *,
+    language: str | None = None,
+    known: Collection[str] = frozenset(),
 ) -> TalkFigures:
-    """Count what is wrong with replies, and how long they are."""
+    """Count what is wrong with replies, and how long they are.
+
+    Args:
+        replies: The replies.
+        language: The person's.
+        known: What the model learned or was shown, as `messages_in` returns it.
+    """
 
     def share(holds: Callable[[TalkReply], bool]) -> float:
         return fmean(map(holds, replies))
@@ -100,6 +118,7 @@ def measure_talk(
         if language is None
         else share(lambda reply: is_in_other_language(reply.text, language)),
         quoting=share(lambda reply: is_quoting(reply.text, reply.prompt)),
+        repeating=share(lambda reply: is_repeating(reply, known)),
         continuing=share(lambda reply: is_continuing(reply.text, reply.names)),
         distinct=len(same) / len(replies),
         characters=fmean(map(len, every)),
@@ -142,6 +161,18 @@ def is_quoting(text: str, prompt: str) -> bool:
         tuple(said[at : at + _QUOTED_WORDS]) in known
         for at in range(len(said) - _QUOTED_WORDS + 1)
     )
+
+
+def messages_in(texts: Iterable[str]) -> set[str]:
+    """Return the single messages of texts in comparable form, without short ones."""
+    said = (words(bubble) for text in texts for bubble in bubbles(text))
+    return {" ".join(one) for one in said if len(one) >= _REPEATED_WORDS}
+
+
+def is_repeating(reply: TalkReply, known: Collection[str] = frozenset()) -> bool:
+    """Return whether a message of a reply was said before, or is a known one."""
+    before = messages_in(reply.before)
+    return any(one in before or one in known for one in messages_in([reply.text]))
 
 
 def is_continuing(text: str, names: Sequence[str] = ()) -> bool:

@@ -126,7 +126,7 @@ class Voice:
             try:
                 # What is said to a model of this machine stays there.
                 with untraced():
-                    chunks = self.model.stream(self._messages(answered, turn.line))
+                    chunks = self.model.stream(self.messages(answered, turn.line))
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
                     piece = str(chunk.text)
@@ -145,7 +145,8 @@ class Voice:
         """Keep what has arrived of the answer, whatever still arrives."""
         self.turns[-1] = replace(self.turns[-1])
 
-    def _messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
+    def messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
+        """Return what the model is sent for a line after some turns."""
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         messages: list[BaseMessage] = []
