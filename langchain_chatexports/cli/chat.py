@@ -121,8 +121,8 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export in which it may look up what was said; of an export that "
-            "answers itself, that one.",
+            help="An export in which it may look up what was said. Default: those "
+            "that the person's words are from, if that takes no time.",
             show_default=False,
         ),
     ] = None,
@@ -186,12 +186,10 @@ def chat(
     if label := speaker.settings(settings).label:
         say(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
-    # What is left out of the person's words is not remembered either.
-    own = exports if chats == ChatOptions() else []
     with (
         memory_of(
-            remember or own,
-            person=speaker.title,
+            remember or speaker.exports,
+            person=speaker.person,
             words_of_person=speaker.texts,
             only_if_quick=not remember,
             watch=watching,

@@ -1,8 +1,8 @@
 """Where a reply ends: small models go on where the person would have stopped."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from math import ceil
 
 from typing_extensions import Self
@@ -25,28 +25,29 @@ _REPLIES_STOP = "\n> "
 
 @dataclass(frozen=True)
 class ReplyLimits:
-    """How long replies are at most.
+    """How long replies are at most; `None` for any length.
 
     Attributes:
         tokens: Twice the tokens of nearly all of the person's replies.
-        characters: Nearly all of the person's replies are not longer. A reply that is,
-            or that says a phrase again, ends with its sentence; soon with its clause.
+        characters: Nearly all of the person's replies are not longer. A reply that is
+            ends with its sentence, and a much longer one with its clause, as does one
+            that says a phrase again.
         bubbles: How many messages nearly all of the person's replies have at most.
         label: The name before what the user says: a reply ends where the model goes on
             with the user's next message.
     """
 
-    tokens: int
-    characters: int
-    bubbles: int
-    label: str | None = None
+    tokens: int | None = None
+    characters: int | None = None
+    bubbles: int | None = None
+    label: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, replies: Iterable[str], *, label: str | None = None) -> Self | None:
-        """Return the limits of a person's replies; `None` for fewer than ten."""
+    def of(cls, replies: Iterable[str], *, label: str | None = None) -> Self:
+        """Return the limits of a person's replies; fewer than ten say too little."""
         texts = [reply.strip() for reply in replies]
         if len(texts) < _MIN_REPLIES:
-            return None
+            return cls(label=label)
         sizes = [len(text.encode("utf-8", "replace")) for text in texts]
         return cls(
             tokens=reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes),
@@ -58,19 +59,25 @@ class ReplyLimits:
     def beginning(self, text: str) -> str:
         """Return what is kept of a reply: all of it, unless it is too long."""
         ends = [at for at in map(text.find, self._stops) if at >= 0]
-        breaks = [
-            found.start()
-            for found in _BETWEEN_BUBBLES.finditer(text)
-            if text[: found.start()].strip()
-        ]
-        ends += breaks[self.bubbles - 1 : self.bubbles]
-        again = (repetition.end for repetition in repetitions(text))
-        enough = min(self.characters, next(again, self.characters))
-        if sentence := _SENTENCE_END.search(text, enough - 1):
-            ends.append(sentence.end())
-        if clause := _CLAUSE_END.search(text, round(_MUCH * enough)):
-            ends.append(clause.start())
+        ends += [*self._bubble_ends(text), *self._phrase_ends(text)]
         return text[: min(ends)].rstrip() if ends else text
+
+    def _bubble_ends(self, text: str) -> list[int]:
+        if self.bubbles is None:
+            return []
+        found = (between.start() for between in _BETWEEN_BUBBLES.finditer(text))
+        return [at for at in found if text[:at].strip()][self.bubbles - 1 :]
+
+    def _phrase_ends(self, text: str) -> Iterator[int]:
+        """Yield where a sentence or clause ends that makes a reply long enough."""
+        repeated = [repetition.end for repetition in repetitions(text)][:1]
+        long = [] if self.characters is None else [self.characters]
+        if enough := [*repeated, *long]:
+            sentence = _SENTENCE_END.search(text, min(enough) - 1)
+            much = [*repeated, *(round(_MUCH * size) for size in long)]
+            clause = _CLAUSE_END.search(text, min(much))
+            yield from (sentence.end(),) if sentence else ()
+            yield from (clause.start(),) if clause else ()
 
     def settled(self, text: str) -> str:
         """Return a reply that is still written, without what may not be kept."""

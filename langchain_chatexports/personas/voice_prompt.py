@@ -67,9 +67,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
 
-    limits: ReplyLimits | None = None
+    limits: ReplyLimits | None = Field(default=None, repr=False, exclude=True)
     """Where `PersonaChatModel` ends a reply, from the lengths of the person's replies;
-    `None` where these are fewer than ten, or to let replies be of any length."""
+    `None` to let the model end it."""
 
     @classmethod
     def from_examples(

@@ -41,6 +41,15 @@ def index_folder(index_dir: Path | None) -> Path:
     return index_dir.expanduser()
 
 
+def is_indexed(exports: Paths, index_dir: Path | None = None) -> bool:
+    """Return whether there is an index of exports that is up to date."""
+    file = index_files.IndexFile(index_folder(index_dir), as_paths(exports))
+    if not index_files.is_index(file.path, current=True):
+        return False
+    with file.open() as index:
+        return file.is_current(index)
+
+
 @contextmanager
 def open_index(
     exports: Paths,

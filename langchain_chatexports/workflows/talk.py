@@ -59,6 +59,7 @@ class Speaker:
         voice: The prompt that gives the person's voice, with earlier replies.
         tuned: The tuned model, if it is of this machine.
         preparation: What the person's words were read from, if these are exports.
+        exports: The exports in which the person's chats can be looked up.
         examples: The examples that the person's words are in, if these are exports.
     """
 
@@ -68,6 +69,7 @@ class Speaker:
     voice: VoicePrompt | None = None
     tuned: TunedModel | None = None
     preparation: Preparation | None = None
+    exports: tuple[Path, ...] = ()
     examples: Sequence[TrainingExample] = field(default=(), repr=False)
 
     @property
@@ -76,12 +78,15 @@ class Speaker:
         return language_of_examples(self.examples)
 
     @property
+    def person(self) -> str | None:
+        """Whose words the answers imitate, where that is known."""
+        return self.tuned.person if self.tuned else self.title
+
+    @property
     def texts(self) -> Iterator[str]:
-        """What the person wrote, message for message."""
-        for example in self.examples:
-            for message in example["messages"]:
-                if message["role"] == "assistant":
-                    yield from str(message.get("content") or "").splitlines()
+        """What the person replied, message for message."""
+        for one in self.voice.replies if self.voice else ():
+            yield from one.reply.splitlines()
 
     @property
     def shown_replies(self) -> int:
@@ -149,7 +154,8 @@ def talk(
 def tuned_speaker(model: TunedModel, *, replies: int | None = None) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
     voice = voice_of(model, replies=replies)
-    return Speaker(None, model.name, model.base, voice, tuned=model)
+    exports = tuple(path for path in model.exports if path.exists())
+    return Speaker(None, model.name, model.base, voice, model, exports=exports)
 
 
 def person_of(
@@ -185,7 +191,12 @@ def person_of(
     voice = VoicePrompt.from_examples(listed, k=k)
     name = options.ai_role or speaker_of(examples)
     return Speaker(
-        name, base=base, voice=voice, preparation=preparation, examples=listed
+        name,
+        base=base,
+        voice=voice,
+        preparation=preparation,
+        exports=preparation.whole_exports,
+        examples=listed,
     )
 
 

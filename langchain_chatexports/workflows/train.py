@@ -163,12 +163,19 @@ class JobData:
     validation: Sequence[TrainingExample] = ()
     person: str | None = None
     source: str = ""
+    exports: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, data: TrainingData) -> JobData:
         """Return the data of a job."""
         data.require_enough()
-        return cls(data.examples, data.validation, data.person, data.source)
+        return cls(
+            data.examples,
+            data.validation,
+            data.person,
+            data.source,
+            data.preparation.whole_exports,
+        )
 
 
 def train(
@@ -510,7 +517,7 @@ def _tuner(
 ) -> ChatFineTuner:
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-    suffix, labels = names_of_job(data.person, data.source)
+    suffix, labels = names_of_job(data.person, data.source, data.exports)
     return ChatFineTuner(
         model=server.base_model,
         base_url=server.base_url,

@@ -33,7 +33,7 @@ def run(server: Voices, *, data: HeldOutData = DATA, turns: int = 80) -> Evaluat
         cast("ModelServer", server),
         tuned="tuned",
         base="base",
-        settings=EvaluationSettings(turns, 30, rounds=50, with_hybrid=False),
+        settings=EvaluationSettings(turns, 30, rounds=50),
     )
 
 
@@ -137,7 +137,7 @@ def test_progress_goes_up_in_each_stage() -> None:
         cast("ModelServer", voices()),
         tuned="tuned",
         base="base",
-        settings=EvaluationSettings(20, 10, rounds=2, with_hybrid=False),
+        settings=EvaluationSettings(20, 10, rounds=2),
         progress=lambda what, done, _: seen.setdefault(what, []).append(done),
     )
     assert list(seen) == [

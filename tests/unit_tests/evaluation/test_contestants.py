@@ -3,9 +3,7 @@
 from dataclasses import replace
 from typing import cast
 
-import pytest
-
-from langchain_chatexports.datasets.chat_prompts import REPLIES
+from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
@@ -30,8 +28,6 @@ Asked = dict[str, list[list[Message]]]
 
 def ask(
     *,
-    replies: int = 0,
-    with_hybrid: bool = False,
     wrong_person: WrongPerson | None = None,
     longest: float = 10**6,
 ) -> tuple[Evaluation, Asked]:
@@ -48,9 +44,8 @@ def ask(
         cast("ModelServer", server),
         tuned="tuned",
         base="base",
-        replies=replies,
         wrong_person=wrong_person,
-        settings=EvaluationSettings(20, 10, rounds=2, with_hybrid=with_hybrid),
+        settings=EvaluationSettings(20, 10, rounds=2),
     )
     asked: Asked = {name: [] for name in voices}
     for model, messages, _ in server.asked:
@@ -77,29 +72,19 @@ def test_base_and_few_shot_have_the_plain_prompt_and_the_latter_examples() -> No
         assert shown[1 + extra :] == plain[1:]
 
 
-def test_the_tuned_model_is_asked_as_in_its_examples() -> None:
+def test_the_tuned_model_is_asked_as_in_talks() -> None:
     _, asked = ask()
     for messages in asked["tuned"]:
-        assert messages[0]["content"] == "You are Mia. You chat with Ben."
+        system, _, shown = messages[0]["content"].partition(f"\n\n{REPLIES}\n")
+        assert system == "You are Mia. You chat with Ben."
+        assert shown.count("> ") == 4
         assert messages[-1]["role"] == "user"
-
-
-@pytest.mark.parametrize("trained", [True, False])
-def test_replies_stand_in_the_prompt_where_it_learned_so_or_for_the_hybrid(
-    *, trained: bool
-) -> None:
-    found, asked = ask(replies=2 * trained, with_hybrid=True)
-    shown = [messages[0]["content"] for messages in asked["tuned"]]
-    kinds = [each.kind for each in found.figures]
-    assert ("hybrid" in kinds) is not trained
-    assert any(REPLIES in system for system in shown)
-    assert all(REPLIES in system for system in shown) is trained
 
 
 def test_another_persons_model_is_asked_as_that_person() -> None:
     _, asked = ask(wrong_person=WrongPerson("ben", "Ben", "Mia"))
     for messages in asked["ben"]:
-        assert messages[0]["content"] == "You are Ben. You chat with Mia."
+        assert messages[0]["content"].startswith("You are Ben. You chat with Mia.")
 
 
 def test_a_name_that_begins_another_one_changes_as_a_whole() -> None:
@@ -109,7 +94,7 @@ def test_a_name_that_begins_another_one_changes_as_a_whole() -> None:
 
 
 def test_replies_that_do_not_fit_are_left_out() -> None:
-    found, asked = ask(replies=4, longest=250)
+    found, asked = ask(longest=250)
     shown = [messages[0]["content"].count("\n> ") for messages in asked["tuned"]]
     assert max(shown) < 4
     assert any("fewer earlier replies than planned" in note for note in found.notes)

@@ -9,7 +9,6 @@ import openai
 import pytest
 
 from langchain_chatexports.evaluation import ModelServer, data_of_job
-from langchain_chatexports.evaluation.conversations import replies_of_job
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
@@ -114,27 +113,3 @@ def test_a_job_that_held_nothing_out_has_nothing_to_compare_with(
     job["validation_file"] = None
     with pytest.raises(TrainingDataError, match="its job had no validation file"):
         data_of_job(ModelServer(client), job["fine_tuned_model"])
-
-
-def test_examples_for_a_prompt_are_of_the_training_file_only(
-    client: openai.OpenAI, server: OpenAIServer, job: dict[str, Any]
-) -> None:
-    upload(server, job, "training_file", "soup?", "with beans", "when?", "at eight")
-    upload(server, job, "validation_file", "soup today?", "held out")
-    index = replies_of_job(ModelServer(client), job["fine_tuned_model"])
-    assert [pair.reply for pair in index.nearest("any soup?", 9)] == ["with beans"]
-    assert len(index) == 2
-
-
-@pytest.mark.parametrize("said", [(), ("hello?",)])
-def test_without_examples_there_are_none_for_a_prompt(
-    client: openai.OpenAI,
-    server: OpenAIServer,
-    job: dict[str, Any],
-    said: tuple[str, ...],
-) -> None:
-    upload(server, job, "training_file", *said)
-    if not said:
-        server.files.clear()
-    with pytest.raises(TrainingDataError, match="no examples of its training"):
-        replies_of_job(ModelServer(client), job["fine_tuned_model"])
