@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.published_chats import ARCHIVES, most_talkative, write_table
@@ -16,7 +15,7 @@ from langchain_chatexports import (
     SplitSessions,
     TableChatLoader,
 )
-from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
+from langchain_chatexports.datasets.replies import ReplyIndex
 from langchain_chatexports.evaluation.conversations import (
     PERSON,
     Dialogue,
@@ -65,16 +64,6 @@ class Person:
     def replies(self) -> ReplyIndex:
         """The training half's replies, as the package's prompts show them."""
         return replies_in(self.past)
-
-    @cached_property
-    def replies_of_others(self) -> ReplyIndex:
-        """What others wrote after somebody's message."""
-        return ReplyIndex(
-            EarlierReply(before.text, line.text)
-            for talk in self.past
-            for before, line in pairwise(talk.lines)
-            if line.speaker != PERSON
-        )
 
     @cached_property
     def style(self) -> str | None:

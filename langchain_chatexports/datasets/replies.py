@@ -112,14 +112,12 @@ def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(said)[-_MAX_QUESTION:]
 
 
-def show_replies(
-    system: str | None, replies: Sequence[EarlierReply], title: str = REPLIES
-) -> str | None:
+def show_replies(system: str | None, replies: Sequence[EarlierReply]) -> str | None:
     """Return a system prompt with replies behind it."""
     if not replies:
         return system
     lines = [f"> {_end(one.message)}\n{_beginning(one.reply)}" for one in replies]
-    listed = "\n".join([title, *lines])
+    listed = "\n".join([REPLIES, *lines])
     return f"{system}\n\n{listed}" if system else listed
 
 

@@ -11,8 +11,12 @@ from langchain_chatexports.datasets.chat_prompts import (
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
-from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.local_server.storage.files import (
+    held_out_examples,
+    training_examples,
+)
+from langchain_chatexports.local_server.storage.models import TunedModel
 
 PERSON = ""
 """Speaker of the utterances of the person whom the model imitates."""
@@ -117,23 +121,19 @@ def data_from_examples(
     return HeldOutData(*found)
 
 
-def data_of_job(server: ModelServer, model: str) -> HeldOutData:
-    """Return what the job that made a model was trained on, and what it held out.
-
-    Args:
-        server: The server that has the model.
-        model: The tuned model's name.
+def data_of_model(model: TunedModel) -> HeldOutData:
+    """Return what a model of this machine was trained on, and what was held out.
 
     Raises:
-        TrainingDataError: If the job held nothing out, or its files are gone.
+        TrainingDataError: If its training held nothing out, or the examples are gone.
     """
-    examples, held_out = server.job_files(model)
-    if isinstance(examples, str) or isinstance(held_out, str):
-        reason = examples if isinstance(examples, str) else held_out
+    examples, held_out = training_examples(model), held_out_examples(model)
+    if not (examples and held_out):
         msg = (
-            f"There is nothing to compare the model with: {reason}. A training holds a "
-            "part out where there are 50 examples and more that do not repeat each "
-            "other: train on more chats."
+            "There is nothing to compare the model with: its training held nothing "
+            "out, or its examples are deleted. A training holds a part out where there "
+            "are 50 examples and more that do not repeat each other: train on more "
+            "chats."
         )
         raise TrainingDataError(msg)
     return data_from_examples(examples, held_out)

@@ -11,7 +11,7 @@ from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.evaluation import (
     EvaluationSettings,
     ModelServer,
-    data_of_job,
+    data_of_model,
     evaluate,
     write_evaluation_page,
 )
@@ -67,7 +67,7 @@ class Guess:
             self.end()
             with self._asking(model) as (server, _):
                 found = pairs_for_blind_test(
-                    data_of_job(server, model.name),
+                    data_of_model(model),
                     server,
                     tuned=model.name,
                     pairs=pairs,
@@ -128,7 +128,7 @@ class Guess:
         def work() -> None:
             with self._asking(model) as (server, base):
                 found = evaluate(
-                    data_of_job(server, model.name),
+                    data_of_model(model),
                     server,
                     tuned=model.name,
                     base=base,

@@ -9,7 +9,7 @@ from pathlib import Path
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
 from langchain_chatexports.evaluation.contestants import WrongPerson
-from langchain_chatexports.evaluation.conversations import data_of_job
+from langchain_chatexports.evaluation.conversations import data_of_model
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
 from langchain_chatexports.exceptions import LocalServerError
@@ -97,7 +97,7 @@ def evaluate_model(
         closing(client_of(server, timeout=_TIMEOUT_SECONDS)) as client,
     ):
         models = ModelServer(client)
-        data = data_of_job(models, tuned.name)
+        data = data_of_model(tuned)
         on_event(DataEvent(len(data.training), len(data.held_out)))
         return evaluate(
             data,

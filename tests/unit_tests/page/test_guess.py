@@ -42,11 +42,11 @@ def server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def keep(server: OpenAIServer, tmp_path: Path) -> Callable[..., TunedModel]:
+def keep(tmp_path: Path) -> Callable[..., TunedModel]:
     def keep(held_out: Any = _HELD_OUT) -> TunedModel:
         data = DataDirectory(tmp_path / "kept")
         data.prepare()
-        keep_tuned(server, data, _TRAINING, held_out)
+        keep_tuned(data, _TRAINING, held_out)
         (model,) = list_models(data.root)
         return model
 
