@@ -4,7 +4,7 @@
 python -m benchmarks.talks -o RESULTS                            # the embedded base
 python -m benchmarks.talks -o RESULTS --base BASE --voices mother friend
 python -m benchmarks.talks -o RESULTS --ways tuned-rate0.5 --sampling '{"min_p": 0.1}'
-python -m benchmarks.talks -o RESULTS --voices mother --ways tuned shown --bits
+python -m benchmarks.talks -o RESULTS --voices mother --bits
 ```
 
 The voices were written for these benchmarks (`benchmarks/voices/*.txt`): a mother in
@@ -17,8 +17,7 @@ answers. All goes through `chatexports`' own talk.
 | way | model | prompt |
 | --- | --- | --- |
 | prompt | untrained | as `chatexports chat EXPORT` |
-| tuned | trained on the older conversations | as trained, without earlier replies |
-| shown | the same | with four earlier replies |
+| tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
 `-rate0.5` behind a way is a training with half the learning rate, `-epochs1` one pass.
 `--bits` scores what the person wrote, with the prompt of each way, and the differences.
@@ -78,7 +77,7 @@ VOICES = {
     "aunt": "\uc774\ubaa8",
     "grandfather": "\u5916\u516c",
 }
-WAYS = ("prompt", "tuned", "shown")
+WAYS = ("prompt", "tuned")
 _WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
@@ -164,7 +163,7 @@ class Bench:
             name = self.train(person, choices, rate, epochs)
             path.write_text(json.dumps(name))
         model = find_model(json.loads(path.read_text()), self.server.data_dir)
-        return tuned_speaker(model, replies=0 if kind == "tuned" else None)
+        return tuned_speaker(model)
 
     def train(
         self, person: Person, choices: PrepareOptions, rate: float, epochs: int

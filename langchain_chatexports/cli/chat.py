@@ -61,7 +61,7 @@ def chat(
             metavar="N",
             min=0,
             max=_MAX_REPLIES,
-            help="Most earlier replies of the person that it sees.",
+            help="Of an export: most earlier replies of the person that it sees.",
             show_default=False,
         ),
     ] = None,
@@ -141,8 +141,8 @@ def chat(
 ) -> None:
     """Talk to a tuned model, its base beside it; or answer stdin line by line.
 
-    It sees replies of the person to messages like yours. Of an export, a base model
-    answers as the person at once.
+    Of an export, a base model answers as the person at once: it sees the person's
+    replies to messages like yours.
 
     For example:
         chatexports chat
@@ -179,7 +179,7 @@ def chat(
     elif base_url:
         speaker = Speaker(model=words[0])
     else:
-        speaker = _tuned(words[0] if words else None, data_dir, replies, compare)
+        speaker = _tuned(words[0] if words else None, data_dir, compare)
         if system is None and speaker.tuned and speaker.tuned.prompt.system:
             say("It has the system message of its training; --system replaces it.")
     settings = ChatSettings(system, temperature, max_tokens, label=user)
@@ -246,8 +246,8 @@ def _check_place(
     if base and not exports:
         msg = "--base goes with exports: a tuned model knows its base."
         raise typer.BadParameter(msg)
-    if replies and base_url and not exports:
-        msg = "--replies goes with exports, or with a tuned model of this machine."
+    if replies and not exports:
+        msg = "--replies goes with exports: a tuned model has learned them."
         raise typer.BadParameter(msg)
 
 
@@ -325,9 +325,7 @@ def _propose_training(speaker: Speaker, exports: list[Path], ai: list[str]) -> N
     say(f"  {line}")
 
 
-def _tuned(
-    name: str | None, data_dir: Path | None, replies: int | None, compare: str | None
-) -> Speaker:
+def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
     from langchain_chatexports.workflows.models import find_tuned
     from langchain_chatexports.workflows.talk import other_model, tuned_speaker
 
@@ -335,15 +333,9 @@ def _tuned(
     if found.others:
         older = plural(found.others, "older model")
         say(f"The newest model called {name}; {older}: chatexports models")
-    speaker = tuned_speaker(found.model, replies=replies)
+    speaker = tuned_speaker(found.model)
     other_model(speaker, compare, data_dir)  # An error before anything starts.
     say(f"Starting {found.model.name} …")
-    voice = speaker.voice
-    if voice is not None and voice.k:
-        shown = plural(voice.k, "earlier reply", "earlier replies")
-        say(f"It sees up to {shown} to messages like yours; --replies N changes that.")
-    elif replies != 0:
-        say("What it was trained on is deleted, so it sees no earlier replies.")
     return speaker
 
 

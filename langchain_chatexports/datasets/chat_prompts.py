@@ -11,9 +11,6 @@ from typing import Any, NamedTuple
 PROMPT_ROLES = frozenset({"system", "developer"})
 """The roles of messages that nobody said in the chat."""
 
-SHOWN_REPLIES = 4
-"""How many earlier replies of the person a chat with a tuned model shows."""
-
 PERSONA_REPLIES = 8
 """How many the prompt shows that gives an untuned model a person's voice."""
 

@@ -5,12 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from langchain_chatexports.datasets.chat_prompts import SHOWN_REPLIES
-from langchain_chatexports.datasets.replies import (
-    ReplyIndex,
-    question_of,
-    show_replies,
-)
+from langchain_chatexports.datasets.replies import ReplyIndex, question_of
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Message, PromptTooLongError
@@ -69,9 +64,6 @@ class Contestant:
 
     kind: Kind
     model: str
-    replies: int = 0
-    """How many earlier replies of the person its system prompt shows."""
-
     wrong_person: WrongPerson | None = None
 
     @property
@@ -85,8 +77,7 @@ class Contestant:
             return "plain"
         if self.kind == "few_shot":
             return f"plain, {NEAREST} nearest exchanges"
-        shown = f", {self.replies} nearest replies" if self.replies else ""
-        return f"as in its examples{shown}"
+        return "as in its examples"
 
 
 def contestants_for(
@@ -95,12 +86,11 @@ def contestants_for(
     wrong_person: WrongPerson | None = None,
 ) -> list[Contestant]:
     """Return who is compared: the tuned model, its base twice, and the control."""
-    found = [Contestant("tuned", tuned, SHOWN_REPLIES)]
+    found = [Contestant("tuned", tuned)]
     if base is not None:
         found += (Contestant("few_shot", base), Contestant("base", base))
     if wrong_person is not None:
-        model = wrong_person.model
-        found.append(Contestant("wrong_person", model, SHOWN_REPLIES, wrong_person))
+        found.append(Contestant("wrong_person", wrong_person.model, wrong_person))
     return found
 
 
@@ -110,9 +100,7 @@ class Prompt:
     def __init__(self, contestant: Contestant, earlier: ReplyIndex) -> None:
         self._contestant = contestant
         self._earlier = earlier
-        self._planned = contestant.replies
-        if contestant.kind == "few_shot":
-            self._planned = NEAREST
+        self._planned = NEAREST if contestant.kind == "few_shot" else 0
         self.shortened = 0
         """How many prompts show fewer replies than planned."""
 
@@ -159,11 +147,8 @@ class Prompt:
         question = question_of(chat[: turn.line])
         nearest = self._earlier.nearest(question, count) if count else []
         shown: list[Message] = []
-        if is_plain:
-            for pair in nearest:
-                shown.append({"role": "user", "content": pair.message})
-                shown.append({"role": "assistant", "content": pair.reply})
-        else:
-            system = show_replies(system, nearest)
+        for pair in nearest:
+            shown.append({"role": "user", "content": pair.message})
+            shown.append({"role": "assistant", "content": pair.reply})
         first = [] if system is None else [{"role": "system", "content": system}]
         return [*first, *shown, *chat]

@@ -15,12 +15,14 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.replies import replies_of
 from langchain_chatexports.datasets.trace import speaker_of
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.local_server.storage.models import TunedModel
-from langchain_chatexports.local_server.trained_voice import voice_of
 from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
@@ -60,7 +62,7 @@ class Speaker:
         tuned: The tuned model, if it is of this machine.
         preparation: What the person's words were read from, if these are exports.
         exports: The exports in which the person's chats can be looked up.
-        examples: The examples that the person's words are in, if these are exports.
+        examples: The examples that the person's words are in, where these are known.
     """
 
     title: str | None = None
@@ -84,9 +86,11 @@ class Speaker:
 
     @property
     def texts(self) -> Iterator[str]:
-        """What the person replied, message for message."""
-        for one in self.voice.replies if self.voice else ():
-            yield from one.reply.splitlines()
+        """What the person wrote, message for message."""
+        for example in self.examples:
+            for message in example["messages"]:
+                if message["role"] == "assistant":
+                    yield from str(message.get("content") or "").splitlines()
 
     @property
     def shown_replies(self) -> int:
@@ -151,11 +155,25 @@ def talk(
         yield ask
 
 
-def tuned_speaker(model: TunedModel, *, replies: int | None = None) -> Speaker:
+def tuned_speaker(model: TunedModel) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
-    voice = voice_of(model, replies=replies)
-    exports = tuple(path for path in model.exports if path.exists())
-    return Speaker(None, model.name, model.base, voice, model, exports=exports)
+    examples = training_examples(model)
+    replies = (one.reply for example in examples for one in replies_of(example))
+    # Of its examples it has learned: earlier replies in its prompt do not help.
+    voice = VoicePrompt(
+        persona=model.prompt.system,
+        label=model.prompt.label,
+        k=0,
+        limits=ReplyLimits.of(replies),
+    )
+    return Speaker(
+        model=model.name,
+        base=model.base,
+        voice=voice,
+        tuned=model,
+        exports=tuple(path for path in model.exports if path.exists()),
+        examples=examples,
+    )
 
 
 def person_of(

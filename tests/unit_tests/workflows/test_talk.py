@@ -96,11 +96,14 @@ def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None
     assert voices_on(here, tuned, ChatSettings()) != []
 
 
-def test_earlier_replies_come_from_what_it_was_trained_on(tmp_path: Path) -> None:
+def test_how_long_answers_are_comes_from_what_it_was_trained_on(
+    tmp_path: Path,
+) -> None:
     keep_model(tmp_path, "1" * 12)
-    model = find_tuned(None, tmp_path).model
-    assert tuned_speaker(model).shown_replies > 0
-    assert tuned_speaker(model, replies=0).shown_replies == 0
+    speaker = tuned_speaker(find_tuned(None, tmp_path).model)
+    assert speaker.voice is not None
+    assert speaker.voice.k == 0
+    assert speaker.voice.limits == ReplyLimits.of(speaker.texts)
 
 
 def test_the_person_of_an_export_answers_without_a_training(
