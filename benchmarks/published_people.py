@@ -90,8 +90,8 @@ def dialogue_of(session: ChatSession) -> Dialogue:
         if message.type == "ai":
             return Utterance(PERSON, str(message.text))
         sender = message.additional_kwargs["sender"]
-        label = sender if has_labels else None
-        return Utterance(sender, str(message.text), label=label)
+        label = f"{sender}: " if has_labels else ""
+        return Utterance(sender, f"{label}{message.text}")
 
     return Dialogue.of(map(utterance, session["messages"]))
 

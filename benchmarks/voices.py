@@ -141,7 +141,9 @@ class Recipe:
         chat = [
             {
                 "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.as_read if self.has_persona else line.text,
+                "content": line.text
+                if self.has_persona
+                else line.text.removeprefix(f"{line.speaker}: "),
             }
             for line in history
         ]

@@ -72,7 +72,7 @@ def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
         has_prompt = messages and messages[0].get("role") in PROMPT_ROLES
         prompts[message_text(messages[0]) or None if has_prompt else None] += 1
         labels.update(
-            _label_of(message_text(message))
+            label_of(message_text(message))
             for message in messages
             if message.get("role") == "user"
         )
@@ -87,7 +87,8 @@ def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
     return prompt.with_user(label) if label else prompt
 
 
-def _label_of(text: str) -> str | None:
+def label_of(text: str) -> str | None:
+    """Return the name before a text, if it begins with one."""
     found = _LABEL.match(text)
     return found[1] if found else None
 

@@ -41,9 +41,6 @@ class Answers:
     too_long: int
     """How many turns were left out, as they did not fit for some contestant."""
 
-    shortened: int
-    """How many prompts show fewer replies than planned."""
-
     @property
     def groups(self) -> list[int]:
         """The conversation of each turn."""
@@ -126,7 +123,6 @@ def collect_answers(
         },
         max_tokens=limit,
         too_long=len(turns) - len(fits),
-        shortened=sum(prompt.shortened for prompt in prompts.values()),
     )
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from langchain_chatexports._languages import main_language
 from langchain_chatexports._terminal import plural
 from langchain_chatexports._version import __version__
+from langchain_chatexports.datasets.chat_prompts import label_of
 from langchain_chatexports.evaluation.answers import (
     Answers,
     Progress,
@@ -300,21 +301,16 @@ class _Comparison:
                 f"{plural(answers.too_long, 'turn')} left out: with what comes before, "
                 "longer than a model's context."
             )
-        if answers.shortened:
-            notes.append(
-                f"{plural(answers.shortened, 'prompt')} with fewer earlier replies "
-                "than planned, to fit into the model's context."
-            )
         return notes
 
 
 def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
-    labels = (line.label or "" for line in turn.history)
+    labels = (label_of(line.text) for line in turn.history)
     return TalkReply(
         reply.text,
         is_cut=reply.is_cut,
         prompt=turn.excerpt.system or "",
-        names=tuple(filter(None, labels)),
+        names=tuple({*filter(None, labels)}),
         before=tuple(line.text for line in turn.history),
     )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -101,8 +102,6 @@ class Prompt:
         self._contestant = contestant
         self._earlier = earlier
         self._planned = NEAREST if contestant.kind == "few_shot" else 0
-        self.shortened = 0
-        """How many prompts show fewer replies than planned."""
 
     @property
     def is_alike(self) -> bool:
@@ -119,15 +118,11 @@ class Prompt:
         """Call a function with the prompt, a shorter one if it is too long."""
         count = self._planned
         while True:
-            try:
-                result = use(self.messages(turn, count, with_reply=with_reply))
-            except PromptTooLongError:
-                if not count:
-                    return None
-                count //= 2
-                continue
-            self.shortened += count < self._planned
-            return result
+            with suppress(PromptTooLongError):
+                return use(self.messages(turn, count, with_reply=with_reply))
+            if not count:
+                return None
+            count //= 2
 
     def messages(
         self, turn: HeldOutTurn, count: int, *, with_reply: bool = False
@@ -140,7 +135,7 @@ class Prompt:
         chat: list[Message] = [
             {
                 "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.as_read,
+                "content": line.text,
             }
             for line in turn.excerpt.lines[: turn.line + with_reply]
         ]

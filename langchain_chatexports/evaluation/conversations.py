@@ -38,14 +38,6 @@ class Utterance:
     is_forwarded: bool = False
     """Whether it is somebody else's text, which the model does not learn."""
 
-    label: str | None = field(default=None, repr=False)
-    """The name that models read before the text, if it is not a part of it."""
-
-    @property
-    def as_read(self) -> str:
-        """The text with its label, if it has one: what models read."""
-        return f"{self.label}: {self.text}" if self.label else self.text
-
 
 @dataclass(frozen=True)
 class Dialogue:
@@ -142,7 +134,7 @@ def data_of_model(model: TunedModel) -> HeldOutData:
 def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
     """Index the person's replies in conversations."""
     return ReplyIndex(
-        EarlierReply(before.as_read, line.text)
+        EarlierReply(before.text, line.text)
         for dialogue in dialogues
         for before, line in dialogue.exchanges()
     )

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import cast
 
-from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
@@ -38,7 +37,7 @@ def ask(
     )
     voices = {"tuned": DISTINCT[0], "base": DISTINCT[1], "ben": DISTINCT[1]}
     server = Voices(voices)
-    server.longest_prompt = longest
+    server.longest = longest
     found = evaluate(
         HeldOutData(training, held_out),
         cast("ModelServer", server),
@@ -72,19 +71,17 @@ def test_base_and_few_shot_have_the_plain_prompt_and_the_latter_examples() -> No
         assert shown[1 + extra :] == plain[1:]
 
 
-def test_the_tuned_model_is_asked_as_in_talks() -> None:
+def test_the_tuned_model_is_asked_as_in_its_examples() -> None:
     _, asked = ask()
     for messages in asked["tuned"]:
-        system, _, shown = messages[0]["content"].partition(f"\n\n{REPLIES}\n")
-        assert system == "You are Mia. You chat with Ben."
-        assert shown.count("> ") == 4
+        assert messages[0]["content"] == "You are Mia. You chat with Ben."
         assert messages[-1]["role"] == "user"
 
 
 def test_another_persons_model_is_asked_as_that_person() -> None:
     _, asked = ask(wrong_person=WrongPerson("ben", "Ben", "Mia"))
     for messages in asked["ben"]:
-        assert messages[0]["content"].startswith("You are Ben. You chat with Mia.")
+        assert messages[0]["content"] == "You are Ben. You chat with Mia."
 
 
 def test_a_name_that_begins_another_one_changes_as_a_whole() -> None:
@@ -93,16 +90,16 @@ def test_a_name_that_begins_another_one_changes_as_a_whole() -> None:
     assert WrongPerson("m", "Ann").prompt("You are Mia.") == "You are Mia."
 
 
-def test_replies_that_do_not_fit_are_left_out() -> None:
-    found, asked = ask(longest=250)
-    shown = [messages[0]["content"].count("\n> ") for messages in asked["tuned"]]
-    assert max(shown) < 4
-    assert any("fewer earlier replies than planned" in note for note in found.notes)
+def test_examples_that_do_not_fit_are_left_out() -> None:
+    _, asked = ask(longest=14)
+    sizes = {len(messages) for messages in asked["base"]}
+    assert max(sizes) <= 14
+    assert 2 + 2 * 4 in sizes
 
 
 def test_replies_of_the_training_are_those_to_others() -> None:
     lines = [
-        Utterance("p1", "more tea?", label="Ben"),
+        Utterance("p1", "Ben: more tea?"),
         Utterance(PERSON, "always tea"),
         Utterance("p1", "ok"),
     ]
