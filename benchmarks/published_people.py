@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.published_chats import ARCHIVES, most_talkative, write_table
@@ -16,7 +15,7 @@ from langchain_chatexports import (
     SplitSessions,
     TableChatLoader,
 )
-from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
+from langchain_chatexports.datasets.replies import ReplyIndex
 from langchain_chatexports.evaluation.conversations import (
     PERSON,
     Dialogue,
@@ -67,16 +66,6 @@ class Person:
         return replies_in(self.past)
 
     @cached_property
-    def replies_of_others(self) -> ReplyIndex:
-        """What others wrote after somebody's message."""
-        return ReplyIndex(
-            EarlierReply(before.text, line.text)
-            for talk in self.past
-            for before, line in pairwise(talk.lines)
-            if line.speaker != PERSON
-        )
-
-    @cached_property
     def style(self) -> str | None:
         """How they write."""
         return style_card(text for talk in self.past for text in talk.replies())
@@ -101,8 +90,8 @@ def dialogue_of(session: ChatSession) -> Dialogue:
         if message.type == "ai":
             return Utterance(PERSON, str(message.text))
         sender = message.additional_kwargs["sender"]
-        label = sender if has_labels else None
-        return Utterance(sender, str(message.text), label=label)
+        label = f"{sender}: " if has_labels else ""
+        return Utterance(sender, f"{label}{message.text}")
 
     return Dialogue.of(map(utterance, session["messages"]))
 

@@ -4,21 +4,23 @@
 python -m benchmarks.talks -o RESULTS                            # the embedded base
 python -m benchmarks.talks -o RESULTS --base BASE --voices mother friend
 python -m benchmarks.talks -o RESULTS --ways tuned-rate0.5 --sampling '{"min_p": 0.1}'
+python -m benchmarks.talks -o RESULTS --voices mother --bits
 ```
 
 The voices were written for these benchmarks (`benchmarks/voices/*.txt`): a mother in
-German, a friend in Spanish, a baker and a captain in English. Each becomes a WhatsApp
-export. The newest third of its conversations is held out; the models answer each turn
-of it after the real messages before it, and then have talks of twelve turns, in which
-they read their own answers. All goes through `chatexports`' own talk.
+German, a friend in Spanish, a baker and a captain in English, a grandmother in Hindi,
+an aunt in Korean, a grandfather in Chinese. Each becomes a WhatsApp export. The newest
+third of its conversations is held out; the models answer each turn of it after the real
+messages before it, and then have talks of twelve turns, in which they read their own
+answers. All goes through `chatexports`' own talk.
 
 | way | model | prompt |
 | --- | --- | --- |
 | prompt | untrained | as `chatexports chat EXPORT` |
-| tuned | trained on the older conversations | as trained, without earlier replies |
-| shown | the same | with four earlier replies |
+| tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
 `-rate0.5` behind a way is a training with half the learning rate, `-epochs1` one pass.
+`--bits` scores what the person wrote, with the prompt of each way, and the differences.
 `--sampling` are fields of the request; `RESULTS` keeps models and replies, and what is
 there is not measured again. Intervals are 95 %: exact ones for counts.
 """
@@ -31,6 +33,7 @@ import json
 import re
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,14 +41,22 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from langchain_core.messages import convert_to_openai_messages
 from scipy.stats import binomtest
 
 from langchain_chatexports import ChatFineTuner, LocalServer
 from langchain_chatexports._languages import main_language
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.evaluation.detector import told_apart
-from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
+from langchain_chatexports.evaluation.loss import compare_losses
+from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
+from langchain_chatexports.evaluation.talk_measures import (
+    TalkReply,
+    measure_talk,
+    messages_in,
+)
 from langchain_chatexports.local_server import find_model
+from langchain_chatexports.local_server.client import client_of
 from langchain_chatexports.personas import PersonaChatModel
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.samples.writing import parse_scenes
@@ -57,13 +68,22 @@ from langchain_chatexports.workflows.talk import (
     voices_on,
 )
 
-VOICES = {"mother": "Mama", "friend": "Vero", "baker": "Mina", "captain": "Oster"}
-WAYS = ("prompt", "tuned", "shown")
+VOICES = {
+    "mother": "Mama",
+    "friend": "Vero",
+    "baker": "Mina",
+    "captain": "Oster",
+    "grandmother": "\u0926\u093e\u0926\u0940",
+    "aunt": "\uc774\ubaa8",
+    "grandfather": "\u5916\u516c",
+}
+WAYS = ("prompt", "tuned")
 _WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
 _COLUMNS = (
     *("looping", "cut", "empty", "other language", "quoting", "continuing"),
+    "repeating",
     *("distinct", "told apart", "characters", "bubbles", "marks"),
 )
 
@@ -91,6 +111,8 @@ class Person:
         path = Path(__file__).with_name("voices") / f"{name}.txt"
         scenes = [*parse_scenes(path.read_text("utf-8")).values()]
         end = len(scenes) * 2 // 3
+        texts = (text for lines in scenes[:end] for _, text in lines)
+        self.known = messages_in(texts)
         rows = []
         for day, lines in enumerate(scenes[:end]):
             begin = datetime(2024, 1, 1, 18) + timedelta(days=day)  # noqa: DTZ001 - local
@@ -123,6 +145,7 @@ class Bench:
 
     def __init__(self, server: LocalServer, given: argparse.Namespace) -> None:
         self.server, self.given = server, given
+        self.base = given.base_name
 
     def speaker(self, person: Person, way: str) -> Speaker:
         """Return who answers, trained before if need be."""
@@ -134,6 +157,18 @@ class Bench:
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
         if kind == "prompt":
             return person_of(person.export, choices)
+        trained = "".join(x or "" for x in found.group(2, 3))
+        path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
+        if not path.is_file():
+            name = self.train(person, choices, rate, epochs)
+            path.write_text(json.dumps(name))
+        model = find_model(json.loads(path.read_text()), self.server.data_dir)
+        return tuned_speaker(model)
+
+    def train(
+        self, person: Person, choices: PrepareOptions, rate: float, epochs: int
+    ) -> str:
+        """Train on a person's older conversations, and return the model's name."""
         data = prepare(person.export, choices)
         begin = time.time()
         tuner = ChatFineTuner(
@@ -149,8 +184,7 @@ class Bench:
         name = str(tuner.invoke(data.examples).model_name)
         seconds = time.time() - begin
         print(f"{len(data.examples)} examples, {seconds:.0f} s", file=sys.stderr)
-        model = find_model(name, self.server.data_dir)
-        return tuned_speaker(model, replies=0 if kind == "tuned" else None)
+        return name
 
     def voice(self, speaker: Speaker, seed: int) -> Voice:
         """Return a voice of the product, with the sampling that is measured."""
@@ -178,6 +212,24 @@ class Bench:
             said += [_ask(voice, number, line) for line in asked]
         return said
 
+    def scores(self, person: Person, speaker: Speaker) -> list[ScoredReply]:
+        """Score what the person wrote, with the prompt of a talk."""
+        voice = self.voice(speaker, 1)
+        persona = (
+            voice.model.voice if isinstance(voice.model, PersonaChatModel) else None
+        )
+        found = []
+        with closing(client_of(self.server, timeout=900)) as client:
+            server = ModelServer(client)
+            for talk in person.held_out:
+                for at, turn in enumerate(talk):
+                    asked = voice.messages(talk[:at], turn.line)
+                    asked = persona.invoke(asked) if persona else asked
+                    chat: Any = convert_to_openai_messages(asked)
+                    chat.append({"role": "assistant", "content": turn.answer})
+                    found.append(server.score(voice.name, chat)[-1])
+        return found
+
 
 def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
     voice.hear(line)
@@ -191,11 +243,14 @@ def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
 
 def print_row(title: str, person: Person, said: list[Said]) -> None:
     """Print the figures of some replies."""
-    replies = [TalkReply(s.text, s.is_cut, s.prompt, person.names) for s in said]
-    figures = measure_talk(replies, language=person.language)
+    replies = [
+        TalkReply(s.text, s.is_cut, s.prompt, person.names, (s.asked,)) for s in said
+    ]
+    figures = measure_talk(replies, language=person.language, known=person.known)
     shares = (
         *(figures.looping, figures.cut, figures.empty),
         *(figures.other_language or 0, figures.quoting, figures.continuing),
+        figures.repeating,
     )
     cells = [_count(round(share * len(said)), len(said)) for share in shares]
     answers = [one for one in said if one.real]
@@ -210,6 +265,19 @@ def print_row(title: str, person: Person, said: list[Said]) -> None:
     cells += [f"{figures.distinct:.2f}", told, f"{figures.characters:.0f}"]
     cells += [f"{figures.bubbles:.2f}", f"{figures.marks:.2f}"]
     print(f"| {title} | {len(said)} | {' | '.join(cells)} |", flush=True)
+
+
+def print_bits(person: Person, scores: dict[str, list[ScoredReply]]) -> None:
+    """Print the bits a byte of some ways, and their differences to the first one."""
+    groups = [number for number, talk in enumerate(person.held_out) for _ in talk]
+    losses, differences = compare_losses(scores, groups)
+    for name, loss in losses.items():
+        low, high = loss.interval
+        print(f"{person.name}, {name}: {loss.value:.3f} [{low:.3f}, {high:.3f}]")
+    for each in differences:
+        low, high = each.interval
+        print(f"  {each.a} - {each.b}: {each.value:+.3f} [{low:+.3f}, {high:+.3f}]")
+    sys.stdout.flush()
 
 
 def _count(count: int, of: int) -> str:
@@ -227,6 +295,8 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="answers to a question")
     parser.add_argument("--turns", type=int, default=9, help="questions of a talk")
     parser.add_argument("--talks", type=int, default=3, help="talks of twelve turns")
+    parser.add_argument("--bits", action="store_true", help="score, too")
+    parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--settings", type=json.loads, default={})
     parser.add_argument("--sampling", type=json.loads, default={})
     given = parser.parse_args()
@@ -235,11 +305,14 @@ def main() -> None:
     asked += json.dumps([given.settings, given.sampling], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()[:8]
     base = Path(given.base).stem if given.base else "default"
+    given.base_name = base
     print(f"\n{base}, settings {given.settings}, sampling {given.sampling}\n")
     print(f"| voice, way | replies | {' | '.join(_COLUMNS)} |")
     print("| --- " * (len(_COLUMNS) + 2) + "|")
     data = given.output / f"data-{base}"
-    with LocalServer(given.base, data_dir=data, share=True) as server:
+    with LocalServer(
+        given.base, data_dir=data, share=True, threads=given.threads
+    ) as server:
         bench = Bench(server, given)
         for name in given.voices:
             person = Person(name, given.output)
@@ -249,7 +322,15 @@ def main() -> None:
                 for turn in talk
             ]
             print_row(f"{name}, the person", person, own)
+            scores = {}
             for way in given.ways:
+                if given.bits:
+                    path = given.output / f"{base}.{name}.{way}.bits.json"
+                    if not path.is_file():
+                        found = bench.scores(person, bench.speaker(person, way))
+                        path.write_text(json.dumps([vars(one) for one in found]))
+                    rows = json.loads(path.read_text())
+                    scores[way] = [ScoredReply(**row) for row in rows]
                 path = given.output / f"{base}.{name}.{way}.{key}.json"
                 if not path.is_file():
                     speaker = bench.speaker(person, way)
@@ -258,6 +339,8 @@ def main() -> None:
                     path.write_text(json.dumps([vars(one) for one in said], indent=1))
                 said = [Said(**row) for row in json.loads(path.read_text())]
                 print_row(f"{name}, {way}", person, said)
+            if scores:
+                print_bits(person, scores)
 
 
 if __name__ == "__main__":

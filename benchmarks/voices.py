@@ -26,8 +26,8 @@ trained once over the newest windows before them. A contestant is a way of askin
 
 `wrong-` and one of these is the same of the next person of the same archive, asked with
 that person's prompt to continue this one's conversations. A number after `shown`
-or `instant` is that of the replies; `-contrast4` behind it shows as many replies of
-others, and `-last2` the conversation's last two messages in place of eight.
+or `instant` is that of the replies; `-last2` behind it shows the last two messages of
+the conversation in place of eight.
 `-rate2` at the end is a training with twice the learning rate.
 Means leave out the speakers on whom choices were made.
 """
@@ -65,13 +65,16 @@ from langchain_chatexports.datasets.replies import (
 )
 from langchain_chatexports.evaluation.contestants import NEAREST
 from langchain_chatexports.evaluation.conversations import PERSON
-from langchain_chatexports.evaluation.copies import CopyIndex, copied
 from langchain_chatexports.evaluation.detector import told_apart
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size
 from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
-from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
+from langchain_chatexports.evaluation.talk_measures import (
+    TalkReply,
+    measure_talk,
+    messages_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,10 +95,9 @@ COMPARED = (
 )
 _REPLIES = 4
 _LINES = 8
-OTHERS_REPLIES = "How others answered, which is not how you write:"
 _WITH_REPLIES = re.compile(
     r"(?:instant|shown)(?P<replies>\d*)"
-    r"(?:-contrast(?P<contrast>\d+))?(?:-last(?P<lines>\d+))?"
+    r"(?:-last(?P<lines>\d+))?"
 )
 _NEXT = "wrong-"
 
@@ -111,7 +113,6 @@ class Recipe:
         self.has_persona = name == "persona" or found is not None
         self.has_style = name.startswith("instant")
         self.replies = int(found["replies"] or _REPLIES) if found else 0
-        self.contrast = int(found["contrast"] or 0) if found else 0
         self.lines = int(found["lines"] or _LINES) if found else _LINES
 
     @property
@@ -140,7 +141,9 @@ class Recipe:
         chat = [
             {
                 "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.as_read if self.has_persona else line.text,
+                "content": line.text
+                if self.has_persona
+                else line.text.removeprefix(f"{line.speaker}: "),
             }
             for line in history
         ]
@@ -159,9 +162,6 @@ class Recipe:
         if self.has_style and person.style:
             parts.append(person.style)
         question = question_of(chat)
-        if self.contrast:
-            unlike = person.replies_of_others.nearest(question, self.contrast)
-            parts.append(str(show_replies(None, unlike, OTHERS_REPLIES)))
         found = person.replies.nearest(question, self.replies)
         system = show_replies("\n\n".join(parts), found)
         return [{"role": "system", "content": str(system)}, *chat]
@@ -320,8 +320,7 @@ def print_replies(results: Path, person: Person, limits: Limits) -> None:
     """Print what a speaker's contestants wrote, as the measures see it."""
     turns = person.turns(limits.turns)
     groups = [turn.conversation for turn in turns]
-    weights = resampled(max(groups) + 1, 500, 0)
-    index = CopyIndex(line.text for talk in person.past for line in talk.lines)
+    known = messages_in(line.text for talk in person.past for line in talk.lines)
     own = [turn.reply for turn in turns]
     past = [text for talk in person.past for text in talk.replies()][-len(own) :]
     suffix = ".said.json"
@@ -331,14 +330,13 @@ def print_replies(results: Path, person: Person, limits: Limits) -> None:
         )
         for path in sorted(results.glob(f"{person.speaker}.*{suffix}"))
     }
-    print("\n| contestant | told apart | copied | looping | distinct | characters |")
+    print("\n| contestant | told apart | repeating | looping | distinct | characters |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, texts in {**said, "the person": past}.items():
         told = told_apart(own[: len(texts)], texts, groups[: len(texts)])
-        copies = copied(index, texts, groups, weights)
-        talk = measure_talk([TalkReply(text) for text in texts])
+        talk = measure_talk([TalkReply(text) for text in texts], known=known)
         print(
-            f"| {name} | {told.value:.2f} | {copies.value if copies else '-'} | "
+            f"| {name} | {told.value:.2f} | {talk.repeating:.2f} | "
             f"{talk.looping:.2f} | {talk.distinct:.2f} | {talk.characters:.0f} |"
         )
     sys.stdout.flush()

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports.cli._console import printable_lines
-from langchain_chatexports.personas.talk import Voice, bubbles_of, short_titles
+from langchain_chatexports.personas.reply_limits import bubbles_of
+from langchain_chatexports.personas.talk import Voice, short_titles
 
 _FRAMES_PER_SECOND = 12
 _SECONDS_BETWEEN_POLLS = 0.05

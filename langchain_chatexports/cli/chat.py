@@ -63,7 +63,7 @@ def chat(
             metavar="N",
             min=0,
             max=_MAX_REPLIES,
-            help="Most earlier replies that it sees.",
+            help="Of an export: most earlier replies that it sees.",
             show_default=False,
         ),
     ] = None,
@@ -111,8 +111,8 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export in which it may look up what was said. Default: the one "
-            "that answers.",
+            help="An export in which it may look up what was said. Default: those "
+            "that the person's words are from, if that takes no time.",
             show_default=False,
         ),
     ] = None,
@@ -128,8 +128,8 @@ def chat(
 ) -> None:
     """Talk to a tuned model, its base beside it; or answer stdin line by line.
 
-    It sees replies of the person to messages like yours. Of an export, a base model
-    answers as the person at once.
+    Of an export, a base model answers as the person at once: it sees the person's
+    replies to messages like yours.
 
     For example:
         chatexports chat
@@ -165,17 +165,15 @@ def chat(
     elif base_url:
         speaker = Speaker(model=words[0])
     else:
-        speaker = _tuned(words[0] if words else None, data_dir, replies, compare)
+        speaker = _tuned(words[0] if words else None, data_dir, compare)
     settings = ChatSettings(None, temperature, max_tokens, label=user)
     if label := speaker.settings(settings).label:
         say(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
-    # What is left out of the person's words is not remembered either.
-    own = exports if chats == ChatOptions() else []
     with (
         memory_of(
-            remember or own,
-            person=speaker.title,
+            remember or speaker.exports,
+            person=speaker.person,
             words_of_person=speaker.texts,
             only_if_quick=not remember,
             watch=watching,
@@ -232,8 +230,8 @@ def _check_place(
     if base and not exports:
         msg = "--base goes with exports: a tuned model knows its base."
         raise typer.BadParameter(msg)
-    if replies and base_url and not exports:
-        msg = "--replies goes with exports, or with a tuned model of this machine."
+    if replies and not exports:
+        msg = "--replies goes with exports: a tuned model has learned them."
         raise typer.BadParameter(msg)
 
 
@@ -316,9 +314,7 @@ def _propose_training(
     say(f"  {line}")
 
 
-def _tuned(
-    name: str | None, data_dir: Path | None, replies: int | None, compare: str | None
-) -> Speaker:
+def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
     from langchain_chatexports.workflows.models import find_tuned
     from langchain_chatexports.workflows.talk import other_model, tuned_speaker
 
@@ -326,15 +322,9 @@ def _tuned(
     if found.others:
         older = plural(found.others, "older model")
         say(f"The newest model called {name}; {older}: chatexports models")
-    speaker = tuned_speaker(found.model, replies=replies)
+    speaker = tuned_speaker(found.model)
     other_model(speaker, compare, data_dir)  # An error before anything starts.
     say(f"Starting {found.model.name} …")
-    voice = speaker.voice
-    if voice is not None and voice.k:
-        shown = plural(voice.k, "earlier reply", "earlier replies")
-        say(f"It sees up to {shown} to messages like yours; --replies N changes that.")
-    elif replies != 0:
-        say("What it was trained on is deleted, so it sees no earlier replies.")
     return speaker
 
 

@@ -8,14 +8,8 @@ from typing import Any, NamedTuple
 PROMPT_ROLES = frozenset({"system", "developer"})
 """The roles of messages that are not part of the chat itself."""
 
-SHOWN_REPLIES = 4
-"""The number of the person's earlier replies in the prompt of a tuned model."""
-
 PERSONA_REPLIES = 8
 """The number of earlier replies in the prompt of an untuned model."""
-
-REPLIES = "Some of your earlier replies, each after what it answered:"
-"""The line that precedes replies in a system prompt."""
 
 _MAX_OTHERS = 8
 _OTHERS = "You are chatting with "
@@ -50,25 +44,15 @@ class ChatPrompt(NamedTuple):
     label: str | None = None
     """The label of the user's messages; `None` if the examples have none."""
 
-    replies: int = 0
-    """The number of the person's earlier replies in the system message."""
-
     def with_user(self, name: str) -> "ChatPrompt":
         """Return the prompt for a chat with another person."""
         who, with_others, _ = (self.system or "").partition(_OTHERS)
         system = f"{who}{chatting_with([name])}" if with_others else self.system
-        return ChatPrompt(system, name if self.label else None, self.replies)
+        return ChatPrompt(system, name if self.label else None)
 
     def labeled(self, line: str) -> str:
         """Return a user's message with its label, if the examples have labels."""
         return f"{self.label}: {line}" if self.label else line
-
-
-def without_replies(system: str) -> tuple[str | None, int]:
-    """Return a system prompt without replies, and the number of replies in it."""
-    before, _, listed = system.partition(REPLIES)
-    count = sum(line.startswith("> ") for line in listed.splitlines())
-    return before.rstrip() or None, count
 
 
 def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
@@ -80,31 +64,28 @@ def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
     """
     prompts: Counter[str | None] = Counter()
     labels: Counter[str | None] = Counter()
-    replies = 0
     for example in examples:
         messages = example["messages"]
-        system, shown = None, 0
-        if messages and messages[0].get("role") in PROMPT_ROLES:
-            system, shown = without_replies(message_text(messages[0]))
-        prompts[system] += 1
-        replies = max(replies, shown)
+        has_prompt = messages and messages[0].get("role") in PROMPT_ROLES
+        prompts[message_text(messages[0]) or None if has_prompt else None] += 1
         labels.update(
-            _label_of(message_text(message))
+            label_of(message_text(message))
             for message in messages
             if message.get("role") == "user"
         )
     label = _most_common(labels)
     for common, count in prompts.most_common(1):
         if 2 * count > prompts.total():
-            return ChatPrompt(common, label, replies)
+            return ChatPrompt(common, label)
     named = {one: n for one, n in prompts.items() if _OTHERS in (one or "")}
     if 2 * sum(named.values()) <= prompts.total():
-        return ChatPrompt(None, label, replies)
-    prompt = ChatPrompt(max(named, key=lambda one: named[one]), label, replies)
+        return ChatPrompt(None, label)
+    prompt = ChatPrompt(max(named, key=lambda one: named[one]), label)
     return prompt.with_user(label) if label else prompt
 
 
-def _label_of(text: str) -> str | None:
+def label_of(text: str) -> str | None:
+    """Return the name before a text, if it begins with one."""
     found = _LABEL.match(text)
     return found[1] if found else None
 

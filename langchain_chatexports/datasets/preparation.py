@@ -235,6 +235,18 @@ class Preparation:
         return self.options.chats.selected(exports)
 
     @property
+    def whole_exports(self) -> tuple[Path, ...]:
+        """The paths of exports, if all of them was taken as it is.
+
+        What was left out or redacted is not to be looked up in them either.
+        """
+        options = self.options
+        is_whole = options.chats.is_everything and not options.redaction
+        if not is_whole or self.reads_examples():
+            return ()
+        return tuple(path.expanduser().absolute() for path in self.paths)
+
+    @property
     def messages_read(self) -> int:
         """Messages read from the exports so far."""
         return sum(counted.messages_read for _, counted in self.passes)

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from langchain_chatexports.datasets.chat_prompts import (
     PROMPT_ROLES,
-    REPLIES,
     message_text,
 )
+
+REPLIES = "Some of your earlier replies, each after what it answered:"
+"""The line that precedes replies in a system prompt."""
 
 # The prompt is the largest cost of an answer: about 30 tokens for each reply.
 _MAX_MESSAGE, _MAX_REPLY = 60, 100
@@ -110,14 +112,12 @@ def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(texts)[-_MAX_QUESTION:]
 
 
-def show_replies(
-    system: str | None, replies: Sequence[EarlierReply], title: str = REPLIES
-) -> str | None:
+def show_replies(system: str | None, replies: Sequence[EarlierReply]) -> str | None:
     """Append replies to a system prompt."""
     if not replies:
         return system
     lines = [f"> {_end(one.message)}\n{_beginning(one.reply)}" for one in replies]
-    listed = "\n".join([title, *lines])
+    listed = "\n".join([REPLIES, *lines])
     return f"{system}\n\n{listed}" if system else listed
 
 

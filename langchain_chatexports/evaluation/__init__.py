@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.conversations import (
         HeldOutData,
         data_from_examples,
-        data_of_job,
+        data_of_model,
     )
     from langchain_chatexports.evaluation.model_server import ModelServer
     from langchain_chatexports.evaluation.page import write_evaluation_page
@@ -39,7 +39,7 @@ __all__ = [
     "WrongPerson",
     "check_extra",
     "data_from_examples",
-    "data_of_job",
+    "data_of_model",
     "evaluate",
     "write_evaluation_page",
 ]
@@ -47,7 +47,7 @@ __all__ = [
 _MODULES = {
     "comparison": ("EvaluationSettings", "evaluate"),
     "contestants": ("WrongPerson",),
-    "conversations": ("HeldOutData", "data_from_examples", "data_of_job"),
+    "conversations": ("HeldOutData", "data_from_examples", "data_of_model"),
     "model_server": ("ModelServer",),
     "page": ("write_evaluation_page",),
     "results": ("Evaluation",),

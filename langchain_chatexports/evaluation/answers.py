@@ -16,6 +16,7 @@ from langchain_chatexports.evaluation.model_server import (
     ScoredReply,
 )
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, how many of its turns are done, and how many there are."""
@@ -39,9 +40,6 @@ class Answers:
     max_tokens: int
     too_long: int
     """How many turns were left out, as they did not fit for some contestant."""
-
-    shortened: int
-    """How many prompts show fewer replies than planned."""
 
     @property
     def groups(self) -> list[int]:
@@ -75,6 +73,7 @@ def collect_answers(
             prompt = prompts[each.kind]
             scores[each.kind] = _scores(server, each, prompt, excerpts, progress)
     limit = reply_token_limit(_tokens(turns, scores[contestants[0].kind]))
+    limits = ReplyLimits.of(pair.reply for pair in earlier)
     replies: dict[str, list[Reply | None]] = {
         each.kind: _replies(
             partial(
@@ -85,6 +84,8 @@ def collect_answers(
             ),
             prompts[each.kind],
             turns,
+            # As a talk ends the replies of a persona.
+            limits=None if each.is_plain else limits,
             seed=seed,
             progress=partial(progress, f"answering: {TITLES[each.kind]}"),
         )
@@ -122,7 +123,6 @@ def collect_answers(
         },
         max_tokens=limit,
         too_long=len(turns) - len(fits),
-        shortened=sum(prompt.shortened for prompt in prompts.values()),
     )
 
 
@@ -174,11 +174,15 @@ def _replies(
     prompt: Prompt,
     turns: Sequence[HeldOutTurn],
     *,
+    limits: ReplyLimits | None,
     seed: int,
     progress: Callable[[int, int], None],
 ) -> list[Reply | None]:
     found: list[Reply | None] = []
     for number, turn in enumerate(turns):
-        found.append(prompt.ask(turn, partial(answer, seed=seed + number)))
+        reply = prompt.ask(turn, partial(answer, seed=seed + number))
+        if reply and limits and (text := limits.beginning(reply.text)) != reply.text:
+            reply = Reply(text, is_cut=False)
+        found.append(reply)
         progress(number + 1, len(turns))
     return found

@@ -1,16 +1,20 @@
 """The blind test: which of two replies to the same messages did the person write?"""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from langchain_chatexports.evaluation.answers import Answers
 from langchain_chatexports.evaluation.conversations import Utterance
-from langchain_chatexports.evaluation.copies import CopyIndex
 from langchain_chatexports.evaluation.results import BlindFinding, GuessCount
-from langchain_chatexports.evaluation.talk_measures import bubbles, is_looping
+from langchain_chatexports.evaluation.talk_measures import (
+    TalkReply,
+    bubbles,
+    is_looping,
+    is_repeating,
+)
 from langchain_chatexports.redaction.patterns import EMAIL, LINK
 
 _LINES_BEFORE = 4
@@ -41,7 +45,12 @@ class BlindGuess(NamedTuple):
 
 
 def blind_pairs(
-    answers: Answers, contestant: str, index: CopyIndex, *, max_pairs: int, seed: int
+    answers: Answers,
+    contestant: str,
+    known: Collection[str],
+    *,
+    max_pairs: int,
+    seed: int,
 ) -> list[BlindPair]:
     """Choose pairs that do not give themselves away, one of each conversation.
 
@@ -56,7 +65,7 @@ def blind_pairs(
     for turn, reply in places:
         # In the same format: how bubbles are separated would tell them apart.
         shown = ("\n".join(bubbles(turn.reply)), "\n".join(bubbles(reply.text)))
-        if reply.is_cut or not _is_fair(*shown, index):
+        if reply.is_cut or not _is_fair(*shown, known):
             continue
         real = rng.randrange(2)
         first, second = shown if real == 0 else shown[::-1]
@@ -65,14 +74,14 @@ def blind_pairs(
     return list(found.values())[:max_pairs]
 
 
-def _is_fair(real: str, model: str, index: CopyIndex) -> bool:
+def _is_fair(real: str, model: str, known: Collection[str]) -> bool:
     return (
         bool(real and model)
         and real != model
         and max(len(real), len(model)) <= _MAX_CHARACTERS
         and not is_looping(model)
         and not any(LINK.search(text) or EMAIL.search(text) for text in (real, model))
-        and not any(index.is_copy(bubble) for bubble in model.splitlines())
+        and not is_repeating(TalkReply(model), known)
     )
 
 

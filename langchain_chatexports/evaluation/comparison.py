@@ -2,7 +2,7 @@
 
 import platform
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -10,6 +10,7 @@ from importlib.metadata import version
 from langchain_chatexports._languages import main_language
 from langchain_chatexports._terminal import plural
 from langchain_chatexports._version import __version__
+from langchain_chatexports.datasets.chat_prompts import label_of
 from langchain_chatexports.evaluation.answers import (
     Answers,
     Progress,
@@ -25,10 +26,8 @@ from langchain_chatexports.evaluation.conversations import (
     HeldOutData,
     replies_in,
 )
-from langchain_chatexports.evaluation.copies import CopyIndex, copied
 from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
-from langchain_chatexports.evaluation.intervals import resampled
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelServer, Reply
 from langchain_chatexports.evaluation.results import (
@@ -42,6 +41,7 @@ from langchain_chatexports.evaluation.talk_measures import (
     TalkFigures,
     TalkReply,
     measure_talk,
+    messages_in,
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
@@ -58,8 +58,6 @@ class EvaluationSettings:
         temperature: The sampling temperature; the default is that of chats.
         rounds: Bootstrap rounds for the intervals.
         seed: The random seed.
-        with_hybrid: Whether a model that was trained without earlier replies in its
-            prompts is also asked with some, as in chats.
     """
 
     turns: int = 200
@@ -67,7 +65,6 @@ class EvaluationSettings:
     temperature: float = 0.7
     rounds: int = 1000
     seed: int = 0
-    with_hybrid: bool = True
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -87,7 +84,6 @@ def evaluate(
     tuned: str,
     base: str | None = None,
     wrong_person: WrongPerson | None = None,
-    replies: int = 0,
     settings: EvaluationSettings | None = None,
     blind: Callable[[list[BlindPair]], BlindFinding | None] | None = None,
     progress: Progress = lambda _what, _done, _total: None,
@@ -101,7 +97,6 @@ def evaluate(
         base: The base model's name; `None` for the tuned model alone.
         wrong_person: A model that learned another person's words, as a control: what
             it gains over the base, too, is not the person's.
-        replies: How many earlier replies the tuned model's examples show.
         settings: How to evaluate.
         blind: Shows pairs of answers to somebody and returns the result, if there is
             one.
@@ -115,18 +110,16 @@ def evaluate(
         ChatExportError: If the server cannot be asked.
     """
     settings = settings or EvaluationSettings()
-    contestants = contestants_for(
-        tuned, base, wrong_person, replies=replies, with_hybrid=settings.with_hybrid
-    )
+    contestants = contestants_for(tuned, base, wrong_person)
     answers = _answers(data, server, contestants, settings, progress)
-    index = _copy_index(data)
+    known = _known_messages(data)
     guessed = None
     if blind is not None:
         kind = contestants[0].kind
-        pairs = blind_pairs(answers, kind, index, max_pairs=10**6, seed=settings.seed)
+        pairs = blind_pairs(answers, kind, known, max_pairs=10**6, seed=settings.seed)
         guessed = blind(pairs) if pairs else None
     progress("comparing", 0, 1)
-    comparison = _Comparison(data, answers, index, settings)
+    comparison = _Comparison(data, answers, known, settings)
     result = comparison.result(contestants, guessed)
     progress("comparing", 1, 1)
     return result
@@ -138,7 +131,6 @@ def pairs_for_blind_test(
     *,
     tuned: str,
     pairs: int,
-    replies: int = 0,
     seed: int = 0,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> list[BlindPair]:
@@ -149,9 +141,11 @@ def pairs_for_blind_test(
     """
     turns = 2 * min(pairs, len(data.held_out))
     settings = EvaluationSettings(turns, conversations=turns, seed=seed)
-    contestants = contestants_for(tuned, None, replies=replies)
+    contestants = contestants_for(tuned, None)
     answers = _answers(data, server, contestants, settings, progress, with_scores=False)
-    return blind_pairs(answers, "tuned", _copy_index(data), max_pairs=pairs, seed=seed)
+    return blind_pairs(
+        answers, "tuned", _known_messages(data), max_pairs=pairs, seed=seed
+    )
 
 
 def _answers(
@@ -181,8 +175,8 @@ def _answers(
     )
 
 
-def _copy_index(data: HeldOutData) -> CopyIndex:
-    return CopyIndex(line.text for found in data.training for line in found.lines)
+def _known_messages(data: HeldOutData) -> set[str]:
+    return messages_in(line.text for found in data.training for line in found.lines)
 
 
 class _Comparison:
@@ -192,15 +186,14 @@ class _Comparison:
         self,
         data: HeldOutData,
         answers: Answers,
-        index: CopyIndex,
+        known: Collection[str],
         settings: EvaluationSettings,
     ) -> None:
         self._data = data
         self._answers = answers
-        self._index = index
+        self._known = known
         self._settings = settings
         self._conversations = max(answers.groups) + 1
-        self._weights = resampled(self._conversations, settings.rounds, settings.seed)
         own = [text for found in data.training for text in found.replies()]
         self._own = own
         self._language = main_language(own)
@@ -230,7 +223,6 @@ class _Comparison:
                 prompt=each.in_words(),
                 bits_per_byte=losses.get(each.kind),
                 told_apart=self._told_apart(texts),
-                copied=self._copied(texts),
                 talk=self._talk(found),
             )
             for each in contestants
@@ -240,7 +232,6 @@ class _Comparison:
         own = Figures(
             kind="person",
             told_apart=self._told_apart(self._earlier()),
-            copied=self._copied(answers.person),
             talk=self._talk([Reply(text, is_cut=False) for text in answers.person]),
         )
         return Evaluation(
@@ -288,9 +279,6 @@ class _Comparison:
         texts = [text for dialogue in dialogues for text in dialogue.replies()]
         return texts[: len(self._answers.turns)]
 
-    def _copied(self, texts: Sequence[str]) -> Measured | None:
-        return copied(self._index, texts, self._answers.groups, self._weights)
-
     def _talk(self, replies: Sequence[Reply]) -> TalkFigures:
         return measure_talk(
             [
@@ -298,6 +286,7 @@ class _Comparison:
                 for turn, reply in zip(self._answers.turns, replies, strict=True)
             ],
             language=self._language,
+            known=self._known,
         )
 
     def _notes(self) -> list[str]:
@@ -312,21 +301,17 @@ class _Comparison:
                 f"{plural(answers.too_long, 'turn')} left out: with what comes before, "
                 "longer than a model's context."
             )
-        if answers.shortened:
-            notes.append(
-                f"{plural(answers.shortened, 'prompt')} with fewer earlier replies "
-                "than planned, to fit into the model's context."
-            )
         return notes
 
 
 def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
-    labels = (line.label or "" for line in turn.history)
+    labels = (label_of(line.text) for line in turn.history)
     return TalkReply(
         reply.text,
         is_cut=reply.is_cut,
         prompt=turn.excerpt.system or "",
-        names=tuple(filter(None, labels)),
+        names=tuple({*filter(None, labels)}),
+        before=tuple(line.text for line in turn.history),
     )
 
 

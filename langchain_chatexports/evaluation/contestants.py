@@ -2,26 +2,21 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from langchain_chatexports.datasets.chat_prompts import SHOWN_REPLIES
-from langchain_chatexports.datasets.replies import (
-    ReplyIndex,
-    question_of,
-    show_replies,
-)
+from langchain_chatexports.datasets.replies import ReplyIndex, question_of
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Message, PromptTooLongError
 
 _Result = TypeVar("_Result")
 
-Kind = Literal["base", "few_shot", "tuned", "hybrid", "wrong_person"]
+Kind = Literal["base", "few_shot", "tuned", "wrong_person"]
 
 TITLES: dict[str, str] = {
     "tuned": "tuned model",
-    "hybrid": "tuned, with replies",
     "few_shot": "base with examples",
     "base": "base model",
     "wrong_person": "another's model",
@@ -70,10 +65,12 @@ class Contestant:
 
     kind: Kind
     model: str
-    replies: int = 0
-    """How many earlier replies of the person its system prompt shows."""
-
     wrong_person: WrongPerson | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a base model, which has no prompt of its own."""
+        return self.kind in {"base", "few_shot"}
 
     def in_words(self) -> str:
         """Return how it is asked."""
@@ -81,27 +78,20 @@ class Contestant:
             return "plain"
         if self.kind == "few_shot":
             return f"plain, {NEAREST} nearest exchanges"
-        shown = f", {self.replies} nearest replies" if self.replies else ""
-        return f"as in its examples{shown}"
+        return "as in its examples"
 
 
 def contestants_for(
     tuned: str,
     base: str | None,
     wrong_person: WrongPerson | None = None,
-    *,
-    replies: int = 0,
-    with_hybrid: bool = False,
 ) -> list[Contestant]:
     """Return who is compared: the tuned model, its base twice, and the control."""
-    found = [Contestant("tuned", tuned, replies)]
-    if with_hybrid and not replies:
-        found.append(Contestant("hybrid", tuned, SHOWN_REPLIES))
+    found = [Contestant("tuned", tuned)]
     if base is not None:
         found += (Contestant("few_shot", base), Contestant("base", base))
     if wrong_person is not None:
-        model = wrong_person.model
-        found.append(Contestant("wrong_person", model, replies, wrong_person))
+        found.append(Contestant("wrong_person", wrong_person.model, wrong_person))
     return found
 
 
@@ -111,11 +101,7 @@ class Prompt:
     def __init__(self, contestant: Contestant, earlier: ReplyIndex) -> None:
         self._contestant = contestant
         self._earlier = earlier
-        self._planned = contestant.replies
-        if contestant.kind == "few_shot":
-            self._planned = NEAREST
-        self.shortened = 0
-        """How many prompts show fewer replies than planned."""
+        self._planned = NEAREST if contestant.kind == "few_shot" else 0
 
     @property
     def is_alike(self) -> bool:
@@ -132,39 +118,32 @@ class Prompt:
         """Call a function with the prompt, a shorter one if it is too long."""
         count = self._planned
         while True:
-            try:
-                result = use(self.messages(turn, count, with_reply=with_reply))
-            except PromptTooLongError:
-                if not count:
-                    return None
-                count //= 2
-                continue
-            self.shortened += count < self._planned
-            return result
+            with suppress(PromptTooLongError):
+                return use(self.messages(turn, count, with_reply=with_reply))
+            if not count:
+                return None
+            count //= 2
 
     def messages(
         self, turn: HeldOutTurn, count: int, *, with_reply: bool = False
     ) -> list[Message]:
         """Return the prompt, with some earlier replies in it."""
-        is_plain = self._contestant.kind in {"base", "few_shot"}
+        is_plain = self._contestant.is_plain
         system = PLAIN_PROMPT if is_plain else turn.excerpt.system
         if system and self._contestant.wrong_person is not None:
             system = self._contestant.wrong_person.prompt(system)
         chat: list[Message] = [
             {
                 "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.as_read,
+                "content": line.text,
             }
             for line in turn.excerpt.lines[: turn.line + with_reply]
         ]
         question = question_of(chat[: turn.line])
         nearest = self._earlier.nearest(question, count) if count else []
         shown: list[Message] = []
-        if is_plain:
-            for pair in nearest:
-                shown.append({"role": "user", "content": pair.message})
-                shown.append({"role": "assistant", "content": pair.reply})
-        else:
-            system = show_replies(system, nearest)
+        for pair in nearest:
+            shown.append({"role": "user", "content": pair.message})
+            shown.append({"role": "assistant", "content": pair.reply})
         first = [] if system is None else [{"role": "system", "content": system}]
         return [*first, *shown, *chat]

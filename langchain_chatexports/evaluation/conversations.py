@@ -8,12 +8,15 @@ from typing import Any
 from langchain_chatexports.datasets.chat_prompts import (
     PROMPT_ROLES,
     message_text,
-    without_replies,
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
-from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.local_server.storage.files import (
+    held_out_examples,
+    training_examples,
+)
+from langchain_chatexports.local_server.storage.models import TunedModel
 
 PERSON = ""
 """Speaker of the utterances of the person whom the model imitates."""
@@ -34,14 +37,6 @@ class Utterance:
     text: str = field(repr=False)
     is_forwarded: bool = False
     """Whether it is somebody else's text, which the model does not learn."""
-
-    label: str | None = field(default=None, repr=False)
-    """The name that models read before the text, if it is not a part of it."""
-
-    @property
-    def as_read(self) -> str:
-        """The text with its label, if it has one: what models read."""
-        return f"{self.label}: {self.text}" if self.label else self.text
 
 
 @dataclass(frozen=True)
@@ -118,45 +113,28 @@ def data_from_examples(
     return HeldOutData(*found)
 
 
-def data_of_job(server: ModelServer, model: str) -> HeldOutData:
-    """Return what the job that made a model was trained on, and what it held out.
-
-    Args:
-        server: The server that has the model.
-        model: The tuned model's name.
+def data_of_model(model: TunedModel) -> HeldOutData:
+    """Return what a model of this machine was trained on, and what was held out.
 
     Raises:
-        TrainingDataError: If the job held nothing out, or its files are gone.
+        TrainingDataError: If its training held nothing out, or the examples are gone.
     """
-    examples, held_out = server.job_files(model)
-    if isinstance(examples, str) or isinstance(held_out, str):
-        reason = examples if isinstance(examples, str) else held_out
+    examples, held_out = training_examples(model), held_out_examples(model)
+    if not (examples and held_out):
         msg = (
-            f"There is nothing to compare the model with: {reason}. A training holds a "
-            "part out where there are 50 examples and more that do not repeat each "
-            "other: train on more chats."
+            "There is nothing to compare the model with: its training held nothing "
+            "out, or its examples are deleted. A training holds a part out where there "
+            "are 50 examples and more that do not repeat each other: train on more "
+            "chats."
         )
         raise TrainingDataError(msg)
     return data_from_examples(examples, held_out)
 
 
-def replies_of_job(server: ModelServer, model: str) -> ReplyIndex:
-    """Index what the person answered to whom in what a model was trained on."""
-    examples, _ = server.job_files(model)
-    if isinstance(examples, str):
-        msg = f"There are no examples of its training: {examples}."
-        raise TrainingDataError(msg)
-    index = replies_in(map(_dialogue, _overlapping(examples)))
-    if not len(index):
-        msg = "There are no examples of its training that answer anybody."
-        raise TrainingDataError(msg)
-    return index
-
-
 def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
     """Index the person's replies in conversations."""
     return ReplyIndex(
-        EarlierReply(before.as_read, line.text)
+        EarlierReply(before.text, line.text)
         for dialogue in dialogues
         for before, line in dialogue.exchanges()
     )
@@ -206,7 +184,6 @@ def _dialogue(windows: Sequence[TrainingExample]) -> Dialogue:
             speaker = PERSON if is_own else OTHER
             lines.append(Utterance(speaker, text, is_own and has_no_weight))
     first = windows[0]["messages"][0]
-    # The replies that it shows belong to one window, and are found again.
     is_prompt = first["role"] in PROMPT_ROLES
-    system = without_replies(message_text(first))[0] if is_prompt else None
+    system = message_text(first) or None if is_prompt else None
     return Dialogue.of(lines, system=system)

@@ -107,7 +107,7 @@ def excerpts_of(dialogue: Dialogue) -> Iterator[Excerpt]:
             lines, size = [], 0
         if line is not None and (lines or line.speaker != PERSON):
             lines.append(line)
-            size += len(line.as_read)
+            size += len(line.text)
 
 
 def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:

@@ -1,17 +1,14 @@
-"""A server that has the models: their replies, their scores, and their jobs.
+"""A server that has the models: their replies, and their scores.
 
 OpenAI's chat route returns likelihoods of generated tokens only, so given text is
 scored by the local server's own route, and nowhere else.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.connection import public_url
 from langchain_chatexports.finetuning.errors import is_too_long
@@ -25,9 +22,6 @@ NO_SCORES = "this endpoint cannot score given text"
 """Why there is no loss on other servers."""
 
 _NO_ROUTE = frozenset({404, 405, 501})
-_MAX_JOBS = 1000
-_MAX_BYTES = 64 * 2**20
-_CHECKPOINT = ":ckpt-step-"
 
 
 class CannotScoreError(Exception):
@@ -118,31 +112,6 @@ class ModelServer:
             ScoredReply(*(turn[name] for name in names)) for turn in answer["turns"]
         ]
 
-    def job_files(
-        self, model: str
-    ) -> tuple[list[TrainingExample] | str, list[TrainingExample] | str]:
-        """Download what a model was trained on, and what its training held out.
-
-        Args:
-            model: The tuned model's name, or that of one of its checkpoints.
-
-        Returns:
-            The examples of both files, or why there are none.
-        """
-        import openai
-
-        try:
-            job = _job_of(self._client, model)
-        except (openai.OpenAIError, AttributeError, TypeError):
-            job = None
-        if job is None:
-            reason = "the server has no job that made this model"
-            return reason, reason
-        return (
-            _examples(self._client, job.training_file, "training"),
-            _examples(self._client, job.validation_file, "validation"),
-        )
-
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         import openai
 
@@ -176,35 +145,3 @@ class ModelServer:
             f"{url} could not answer (status {error.status_code}, "
             f"code {error.code}). Try again, or with fewer --turns."
         )
-
-
-def _job_of(client: "OpenAI", model: str) -> Any:
-    jobs = client.fine_tuning.jobs.list(limit=100)
-    names = {model, model.partition(_CHECKPOINT)[0]}
-    found = (job for job in islice(jobs, _MAX_JOBS) if job.fine_tuned_model in names)
-    return next(found, None)
-
-
-def _examples(
-    client: "OpenAI", file_id: str | None, kind: str
-) -> list[TrainingExample] | str:
-    import openai
-
-    if not file_id:
-        return f"its job had no {kind} file"
-    try:
-        size = client.files.retrieve(file_id).bytes or 0
-        if size > _MAX_BYTES:
-            return f"its {kind} file is too large to be read"
-        lines = client.files.content(file_id).read().split(b"\n")
-        rows = [json.loads(line) for line in lines if line.strip()]
-    except (openai.OpenAIError, AttributeError, TypeError, ValueError):
-        return f"its {kind} file cannot be read"
-    return [cast("TrainingExample", row) for row in rows if _has_messages(row)]
-
-
-def _has_messages(row: Any) -> bool:
-    messages = row.get("messages") if isinstance(row, dict) else None
-    return isinstance(messages, list) and all(
-        isinstance(message, dict) and "role" in message for message in messages
-    )

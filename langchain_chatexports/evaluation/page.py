@@ -15,13 +15,12 @@ UNKNOWN = "\u2013"
 _TITLES: dict[str, str] = {**TITLES, "person": "the person"}
 _SHORT = {
     "tuned": "tuned",
-    "hybrid": "+ replies",
     "few_shot": "few-shot",
     "base": "base",
     "wrong_person": "another's",
     "person": "person",
 }
-_COLORS = {"tuned": 1, "hybrid": 1, "few_shot": 2, "wrong_person": 3}
+_COLORS = {"tuned": 1, "few_shot": 2, "wrong_person": 3}
 
 
 def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
@@ -104,7 +103,6 @@ def table(
         ("", *(titles[each.kind] for each in figures)),
         row("bits per byte", lambda each: number(each.bits_per_byte)),
         row("told apart", lambda each: number(each.told_apart)),
-        row("copied", lambda each: number(each.copied)),
         *map(share, _SHARES),
         row("characters a message", lambda each: f"{each.talk.characters:.0f}"),
         row("messages a reply", lambda each: f"{each.talk.bubbles:.1f}"),
@@ -117,6 +115,7 @@ _SHARES = {
     "empty": "empty",
     "another language": "other_language",
     "quotes its prompt": "quoting",
+    "repeats a message": "repeating",
     "speaks for others": "continuing",
     "distinct replies": "distinct",
     "end with a mark": "marks",

@@ -42,7 +42,7 @@ class DataInfo(_Finding):
 class Figures(_Finding):
     """What was measured of one contestant, or of the person."""
 
-    kind: Literal["person", "tuned", "hybrid", "few_shot", "base", "wrong_person"]
+    kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
     model: str | None = None
     prompt: str | None = None
     """How it was asked."""
@@ -51,9 +51,6 @@ class Figures(_Finding):
     told_apart: Measured | None = None
     """How often a trained detector finds the real reply of two: 0.5 by chance. The
     person's is against their own earlier replies."""
-
-    copied: Measured | None = None
-    """Share of the messages of six words and more that the training half contains."""
 
     talk: TalkFigures
 

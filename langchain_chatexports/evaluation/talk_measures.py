@@ -11,20 +11,18 @@ No model judges another one, and no figure contains text.
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from langchain_chatexports._languages import language_of
+from langchain_chatexports.personas.repetition import repetitions, words
 
 _BREAK = re.compile(r"\s*\n\s*")
-# Scripts without spaces between words: each letter counts as half a word.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)*")
-_LETTER = re.compile(f"[{_UNSPACED}]")
-_PHRASE, _TIMES = 3, 3
+_TIMES = 3
 _QUOTED_WORDS = 6
+# A shorter message is anybody's.
+_REPEATED_WORDS = 3
 _END_MARKS = (".", "!", "?", "…", "\u3002", "\uff01", "\uff1f")
 # What templates and prompts write before a speaker's words.
 _ROLE = re.compile(
@@ -48,6 +46,9 @@ class TalkReply:
     names: tuple[str, ...] = field(default=(), repr=False)
     """Those who talk, as the prompt labels them."""
 
+    before: tuple[str, ...] = field(default=(), repr=False)
+    """What was said before it."""
+
 
 @dataclass(frozen=True)
 class TalkFigures:
@@ -64,6 +65,10 @@ class TalkFigures:
 
     quoting: float
     """Six words or more of the system prompt are in it."""
+
+    repeating: float
+    """It has a message of three words or more that was said before or is known, word
+    for word."""
 
     continuing: float
     """It goes on with somebody else's message."""
@@ -82,16 +87,28 @@ class TalkFigures:
 
 
 def measure_talk(
-    replies: Sequence[TalkReply], *, language: str | None = None
+    replies: Sequence[TalkReply],
+    *,
+    language: str | None = None,
+    known: Collection[str] = frozenset(),
 ) -> TalkFigures:
-    """Count what is wrong with replies, and how long they are."""
+    """Count what is wrong with replies, and how long they are.
+
+    Args:
+        replies: The replies.
+        language: The person's.
+        known: What the model learned or was shown, as `messages_in` returns it.
+    """
 
     def share(holds: Callable[[TalkReply], bool]) -> float:
         return fmean(map(holds, replies))
 
     parts = [bubbles(reply.text) for reply in replies]
     every = [bubble for bubble_list in parts for bubble in bubble_list]
-    same = {" ".join(words(reply.text)) or reply.text.strip() for reply in replies}
+    same = {
+        " ".join(words(_composed(reply.text))) or reply.text.strip()
+        for reply in replies
+    }
     return TalkFigures(
         replies=len(replies),
         looping=share(lambda reply: is_looping(reply.text)),
@@ -101,6 +118,7 @@ def measure_talk(
         if language is None
         else share(lambda reply: is_in_other_language(reply.text, language)),
         quoting=share(lambda reply: is_quoting(reply.text, reply.prompt)),
+        repeating=share(lambda reply: is_repeating(reply, known)),
         continuing=share(lambda reply: is_continuing(reply.text, reply.names)),
         distinct=len(same) / len(replies),
         characters=fmean(map(len, every)),
@@ -111,13 +129,12 @@ def measure_talk(
 
 def bubbles(reply: str) -> list[str]:
     """Return the single messages of a reply; one empty one for an empty reply."""
-    lines = _BREAK.split(unicodedata.normalize("NFC", reply).strip())
+    lines = _BREAK.split(_composed(reply).strip())
     return [line for line in lines if line] or [""]
 
 
-def words(text: str) -> list[str]:
-    """Return the words in lower case; single letters where a script has no spaces."""
-    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def is_looping(text: str) -> bool:
@@ -125,16 +142,7 @@ def is_looping(text: str) -> bool:
 
     A phrase of one word, such as laughter, is no loop.
     """
-    said = words(text)
-    size = 2 * _PHRASE if len(_LETTER.findall(text)) * 2 > len(said) else _PHRASE
-    counts: Counter[tuple[str, ...]] = Counter()
-    last: dict[tuple[str, ...], int] = {}
-    for at in range(len(said) - size + 1):
-        phrase = tuple(said[at : at + size])
-        if len({*phrase}) > 1 and at >= last.get(phrase, -size) + size:
-            counts[phrase] += 1
-            last[phrase] = at
-    return max(counts.values(), default=0) >= _TIMES
+    return any(found.times >= _TIMES for found in repetitions(_composed(text)))
 
 
 def is_in_other_language(text: str, language: str) -> bool:
@@ -144,7 +152,7 @@ def is_in_other_language(text: str, language: str) -> bool:
 
 def is_quoting(text: str, prompt: str) -> bool:
     """Return whether six words in a row of a system prompt are in a text."""
-    said, asked = words(text), words(prompt)
+    said, asked = words(_composed(text)), words(_composed(prompt))
     known = {
         tuple(asked[at : at + _QUOTED_WORDS])
         for at in range(len(asked) - _QUOTED_WORDS + 1)
@@ -153,6 +161,18 @@ def is_quoting(text: str, prompt: str) -> bool:
         tuple(said[at : at + _QUOTED_WORDS]) in known
         for at in range(len(said) - _QUOTED_WORDS + 1)
     )
+
+
+def messages_in(texts: Iterable[str]) -> set[str]:
+    """Return the single messages of texts in comparable form, without short ones."""
+    said = (words(bubble) for text in texts for bubble in bubbles(text))
+    return {" ".join(one) for one in said if len(one) >= _REPEATED_WORDS}
+
+
+def is_repeating(reply: TalkReply, known: Collection[str] = frozenset()) -> bool:
+    """Return whether a message of a reply was said before, or is a known one."""
+    before = messages_in(reply.before)
+    return any(one in before or one in known for one in messages_in([reply.text]))
 
 
 def is_continuing(text: str, names: Sequence[str] = ()) -> bool:

@@ -11,7 +11,7 @@ from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.evaluation import (
     EvaluationSettings,
     ModelServer,
-    data_of_job,
+    data_of_model,
     evaluate,
     write_evaluation_page,
 )
@@ -67,11 +67,10 @@ class Guess:
             self.end()
             with self._asking(model) as (server, _):
                 found = pairs_for_blind_test(
-                    data_of_job(server, model.name),
+                    data_of_model(model),
                     server,
                     tuned=model.name,
                     pairs=pairs,
-                    replies=model.prompt.replies,
                     seed=seed,
                     progress=lambda _, done, total: _count(self.making, done, total),
                 )
@@ -113,9 +112,8 @@ class Guess:
 
     def evaluate(self, model: TunedModel, turns: int) -> bool:
         """Evaluate a model in the background, and keep the page beside the model."""
-        # Scores and answers: of the base, asked in two ways, and of the tuned model,
-        # with earlier replies, too, unless it has learned so.
-        stage_count = 2 * (3 if model.prompt.replies else 4)
+        # Scores and answers: of the tuned model, and of the base, asked in two ways.
+        stage_count = 2 * 3
         stages: list[str] = []
 
         def progress(what: str, done: int, total: int) -> None:
@@ -130,11 +128,10 @@ class Guess:
         def work() -> None:
             with self._asking(model) as (server, base):
                 found = evaluate(
-                    data_of_job(server, model.name),
+                    data_of_model(model),
                     server,
                     tuned=model.name,
                     base=base,
-                    replies=model.prompt.replies,
                     settings=EvaluationSettings(turns=turns),
                     blind=lambda _: self._result_of(model),
                     progress=progress,

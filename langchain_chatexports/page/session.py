@@ -44,7 +44,6 @@ from langchain_chatexports.workflows.bases import (
     measure_machine,
     usual_speed,
 )
-from langchain_chatexports.workflows.memory import memory_of
 from langchain_chatexports.workflows.models import (
     KeptJob,
     find_running_server,
@@ -270,14 +269,6 @@ class PageSession:
         def meet() -> Speaker | None:
             self.offer = None
             speaker = person_of(paths, options, watch=work.watch)
-            self.talk.remember(
-                memory_of(
-                    paths if options.chats.is_everything else (),
-                    person=speaker.title,
-                    words_of_person=speaker.texts,
-                    only_if_quick=True,
-                )
-            )
             if self.base is not None:
                 return replace(speaker, base=self.base)
             choice = choose_base_to_talk(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import compress
 
@@ -13,7 +13,7 @@ from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
-from langchain_chatexports.workflows.memory import Memory
+from langchain_chatexports.workflows.memory import Memory, memory_of
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
     Speaker,
@@ -86,6 +86,7 @@ class Talk:
             speaker = meet()
             if speaker is not None:
                 self._speaker = speaker
+                self._remember(speaker)
                 self.voices = self._new_voices()
                 if model is not None and self.is_saved:
                     continue_talk(self.voices, model)
@@ -97,8 +98,14 @@ class Talk:
             self.chosen = model
         return is_started
 
-    def remember(self, memory: AbstractContextManager[Memory | None]) -> None:
+    def _remember(self, speaker: Speaker) -> None:
         """Open what the person remembers, until the talk ends."""
+        memory = memory_of(
+            speaker.exports,
+            person=speaker.person,
+            words_of_person=speaker.texts,
+            only_if_quick=True,
+        )
         self._memory = self._resources.enter_context(memory)
         if self._memory is not None:
             self.settings = self._memory.added_to(self.settings)

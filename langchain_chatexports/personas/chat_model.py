@@ -1,6 +1,7 @@
 """A chat model with a person's voice before another chat model."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from langchain_core.caches import BaseCache
@@ -26,6 +27,7 @@ from langchain_core.tools import BaseTool
 from pydantic import Field, model_validator
 
 from langchain_chatexports.finetuning.errors import is_too_long
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 # What core does for a model, and what its own runs are to do alike.
@@ -43,12 +45,15 @@ _SHARED = (
 class PersonaChatModel(BaseChatModel):
     """A chat model with a person's voice, wherever a chat model is expected.
 
-    With an untuned model it is the person at once; with a tuned one the hybrid of both.
-    The model gets what `VoicePrompt` returns, with messages of the person's chats; with
-    fewer earlier replies, if a server of OpenAI's API says that they do not fit into
-    the model's context. A call is one run, whose callbacks and traces get the chat as
-    it was given and the answer: the prompt is in none. Tools, structured output, token
-    counts, profile and tracing parameters are the model's own.
+    With an untuned model it is the person at once. The model gets what `VoicePrompt`
+    returns, with messages of the person's chats; with fewer earlier replies, if a
+    server of OpenAI's API says that they do not fit into the model's context. A call is
+    one run, whose callbacks and traces get the chat as it was given and the answer: the
+    prompt is in none. Tools, structured output, token counts, profile and tracing
+    parameters are the model's own.
+
+    An answer that goes on where the person's would have ended is ended there, see
+    `VoicePrompt.limits`. Answers to calls with something bound, such as tools, are not.
 
     In an agent, use `VoiceMiddleware`.
     """
@@ -163,9 +168,11 @@ class PersonaChatModel(BaseChatModel):
     ) -> ChatResult:
         del run_manager  # Core reports what comes back.
         prompt = _Prompt(self.voice, messages)
+        ending = self._ending(kwargs)
         while True:
             try:
-                return self.model._generate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - `invoke` would be a run with the prompt
+                result = self.model._generate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - `invoke` would be a run with the prompt
+                return ending.whole(result)
             except Exception as error:  # noqa: BLE001, PERF203 - raised again
                 prompt.shorten(error)
 
@@ -178,9 +185,11 @@ class PersonaChatModel(BaseChatModel):
     ) -> ChatResult:
         del run_manager
         prompt = await run_in_executor(None, _Prompt, self.voice, messages)
+        ending = self._ending(kwargs)
         while True:
             try:
-                return await self.model._agenerate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
+                result = await self.model._agenerate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
+                return ending.whole(result)
             except Exception as error:  # noqa: BLE001, PERF203 - raised again
                 await run_in_executor(None, prompt.shorten, error)
 
@@ -203,9 +212,12 @@ class PersonaChatModel(BaseChatModel):
                 break
             except Exception as error:  # noqa: BLE001 - raised again
                 prompt.shorten(error)
-        if first is not None:
-            yield first
-        yield from chunks
+        ending = self._ending(kwargs)
+        for chunk in chain(() if first is None else (first,), chunks):
+            yield ending.piece(chunk)
+            if ending.is_reached:
+                return
+        yield from ending.rest()
 
     async def _astream(
         self,
@@ -228,18 +240,19 @@ class PersonaChatModel(BaseChatModel):
                 break
             except Exception as error:  # noqa: BLE001 - raised again
                 await run_in_executor(None, prompt.shorten, error)
+        ending = self._ending(kwargs)
         if first is not None:
-            yield first
+            yield ending.piece(first)
         async for chunk in chunks:
+            if ending.is_reached:
+                return
+            yield ending.piece(chunk)
+        for chunk in ending.rest():
             yield chunk
 
-
-def with_voice(voice: VoicePrompt) -> Callable[[BaseChatModel], BaseChatModel] | None:
-    """Return what puts a voice before a chat model, in chats that name the persona."""
-    if not (voice.style or voice.k):
-        return None
-    added = voice.model_copy(update={"persona": None, "label": None})
-    return lambda model: PersonaChatModel(model=model, voice=added)
+    def _ending(self, bound: dict[str, Any]) -> "_Ending":
+        # What is bound can be tools or a schema, whose answers are no messages.
+        return _Ending(None if bound else self.voice.limits)
 
 
 class _Prompt:
@@ -259,6 +272,50 @@ class _Prompt:
             if self.messages != before:
                 return
         raise error
+
+
+class _Ending:
+    """Ends an answer where the person's would have ended."""
+
+    def __init__(self, limits: ReplyLimits | None) -> None:
+        self._limits = limits
+        self._text = self._sent = ""
+        self.is_reached = False
+
+    def whole(self, result: ChatResult) -> ChatResult:
+        """Return a result with answers that are not too long."""
+        for generation in result.generations:
+            message = generation.message
+            if self._limits and isinstance(message.content, str):
+                message.content = self._limits.beginning(message.content)
+                generation.text = message.content
+        return result
+
+    def piece(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
+        """Return what is sent when a chunk has arrived."""
+        text = chunk.message.content
+        if self._limits is None or not isinstance(text, str):
+            return chunk
+        self._text += text
+        kept = self._limits.beginning(self._text)
+        self.is_reached = kept != self._text
+        # A chunk without text is the last one.
+        settled = self.is_reached or not text
+        return self._send(chunk, kept if settled else self._limits.settled(kept))
+
+    def rest(self) -> Iterator[ChatGenerationChunk]:
+        """Yield what was not sent when the model had ended its answer."""
+        if self._text != self._sent:
+            empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
+            yield self._send(empty, self._text)
+
+    def _send(self, chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
+        content = text[len(self._sent) :]
+        self._sent = max(self._sent, text, key=len)
+        message = chunk.message.model_copy(update={"content": content})
+        return ChatGenerationChunk(
+            message=message, generation_info=chunk.generation_info
+        )
 
 
 def _as_chunk(result: ChatResult) -> ChatGenerationChunk:

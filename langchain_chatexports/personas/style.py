@@ -7,18 +7,19 @@ from collections import Counter
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.personas.repetition import is_unspaced, words
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["style_card"]
 
 _MIN_MESSAGES = 10
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 _SIGN = "[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"
 # A flag is a pair of letters; others can have a skin tone, and be joined.
 _EMOJI = re.compile(f"[\U0001f1e6-\U0001f1ff]{{2}}|{_SIGN}(?:\u200d{_SIGN})*")
 _MARKS = {
-    "a period": re.compile(r"(?<!\.)[.\u3002]\s*\Z"),
+    "a period": re.compile(r"(?<!\.)[.\u3002\u0964]\s*\Z"),
     "an exclamation mark": re.compile(r"[!\uff01]\s*\Z"),
     "three dots": re.compile(r"(?:\.\.|\u2026)\s*\Z"),
 }
@@ -48,11 +49,12 @@ def style_card(texts: Iterable[str]) -> str | None:
 
 
 def _sentences(turns: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
-    sizes = [len(_WORD.findall(line)) for line in lines]
+    sizes = [len(words(line)) for line in lines]
     long = round(quantiles(sizes, n=10)[-1])
     typical = max(1, round(median(sizes)))
+    unit = "character" if is_unspaced("\n".join(lines)) else "word"
     yield (
-        f"You write about {typical} word{'s' if typical > 1 else ''} in a message, "
+        f"You write about {typical} {unit}{'s' if typical > 1 else ''} in a message, "
         f"seldom more than {max(long, typical)}."
     )
     if _share(turns, lambda text: len(text.splitlines()) > 1) >= _OFTEN:
@@ -101,8 +103,7 @@ def _emojis(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _openings(lines: Sequence[str]) -> Iterator[str]:
-    first = (_WORD.match(line) for line in lines)
-    found = Counter(word[0].lower() for word in first if word)
+    found = Counter(first for line in lines for first in words(line)[:1])
     usual = [
         f'"{word}"'
         for word, count in found.most_common(_OPENINGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.finetuning.model_names import TunedModelName
+from langchain_chatexports.personas.reply_limits import bubbles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from openai import OpenAI
 
+    from langchain_chatexports.personas.voice_prompt import VoicePrompt
+
 __all__ = [
     "ChatSettings",
     "Turn",
     "Voice",
-    "bubbles_of",
     "check_model",
     "make_voice",
     "short_titles",
@@ -35,8 +36,6 @@ __all__ = [
 _REMEMBERED_TURNS = 7
 
 _MAX_TOKENS = 200
-
-_BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 
 
 @dataclass(frozen=True)
@@ -49,27 +48,22 @@ class ChatSettings:
         temperature: Sampling temperature.
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
-        max_bubbles: Most messages in an answer; `None` for any number.
-        stops: Where an answer ends before the model says so.
         seed: Random seed; `None` for a new one each time.
         recall: Returns what a line brings to mind, if the model remembers exports.
         refusal: Returns the answer to a line that asks what nobody can know, of the
             line and what was said before it; `None` for other lines.
         label: The name before what the person says, if the model learned it so.
-        persona: Returns the chat model with a person's voice before it, such as
-            `PersonaChatModel` does.
+        voice: What is put before the chat, if anything.
     """
 
     system: str | None = None
     temperature: float = 0.7
     max_tokens: int | None = None
-    max_bubbles: int | None = None
-    stops: tuple[str, ...] = ()
     seed: int | None = None
     recall: Callable[[str], str] | None = None
     refusal: Callable[[str, str], str | None] | None = None
     label: str | None = None
-    persona: Callable[[BaseChatModel], BaseChatModel] | None = None
+    voice: VoicePrompt | None = None
 
 
 @dataclass
@@ -90,7 +84,6 @@ class Voice:
         title: What to call it.
         model: The chat model.
         has_bubbles: Whether each line of its answers is a message.
-        max_bubbles: How many messages an answer has at most; `None` for any number.
         system: A system message, if any.
         recall: Returns what a line brings to mind, which is put behind the system
             message for the answer to that line; empty for nothing.
@@ -105,7 +98,6 @@ class Voice:
     title: str
     model: BaseChatModel
     has_bubbles: bool = False
-    max_bubbles: int | None = None
     system: str | None = None
     recall: Callable[[str], str] | None = field(default=None, repr=False)
     refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
@@ -134,17 +126,13 @@ class Voice:
             try:
                 # What is said to a model of this machine stays there.
                 with untraced():
-                    chunks = self.model.stream(self._messages(answered, turn.line))
+                    chunks = self.model.stream(self.messages(answered, turn.line))
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
-                    longer = turn.answer + str(chunk.text)
-                    text = first_bubbles(longer, self.max_bubbles)
-                    piece = text[len(turn.answer) :]
-                    turn.answer = text
+                    piece = str(chunk.text)
+                    turn.answer += piece
                     turn.is_cut |= _is_cut(chunk)
                     yield piece
-                    if text != longer:
-                        return
             except OpenAIError as error:
                 if not turn.answer and is_too_long(error) and answered:
                     answered = answered[(len(answered) + 1) // 2 :]
@@ -157,7 +145,8 @@ class Voice:
         """Keep what has arrived of the answer, whatever still arrives."""
         self.turns[-1] = replace(self.turns[-1])
 
-    def _messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
+    def messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
+        """Return what the model is sent for a line after some turns."""
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         messages: list[BaseMessage] = []
@@ -192,23 +181,6 @@ def _is_cut(chunk: BaseMessage) -> bool:
     return chunk.response_metadata.get("finish_reason") == "length"
 
 
-def bubbles_of(text: str) -> list[str]:
-    """Return the messages of an answer: its lines, without empty ones."""
-    return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
-
-
-def first_bubbles(text: str, limit: int | None) -> str:
-    """Return the beginning of an answer, with so many messages at most."""
-    if limit is None:
-        return text
-    ends = [
-        between.start()
-        for between in _BETWEEN_BUBBLES.finditer(text)
-        if text[: between.start()].strip()
-    ]
-    return text[: ends[limit - 1]] if len(ends) >= limit else text
-
-
 def make_voice(
     name: str,
     settings: ChatSettings,
@@ -222,6 +194,8 @@ def make_voice(
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
+    from langchain_chatexports.personas.chat_model import PersonaChatModel
+
     model: BaseChatModel = ChatOpenAI(
         model=name,
         base_url=base_url,
@@ -229,14 +203,14 @@ def make_voice(
         temperature=settings.temperature,
         seed=settings.seed,
         max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
-        stop_sequences=list(settings.stops) or None,
         use_responses_api=False,
     )
+    if settings.voice is not None:
+        model = PersonaChatModel(model=model, voice=settings.voice)
     return Voice(
         title or name,
-        settings.persona(model) if settings.persona else model,
+        model,
         has_bubbles=is_tuned,
-        max_bubbles=settings.max_bubbles if is_tuned else None,
         system=settings.system,
         recall=settings.recall,
         refusal=settings.refusal if is_tuned else None,

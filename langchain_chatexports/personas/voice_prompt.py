@@ -16,11 +16,9 @@ from pydantic import ConfigDict, Field
 from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
-from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import (
     PERSONA_REPLIES,
-    SHOWN_REPLIES,
     common_prompt,
 )
 from langchain_chatexports.datasets.examples import (
@@ -34,11 +32,9 @@ from langchain_chatexports.datasets.replies import (
     replies_of,
     show_replies,
 )
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
-from langchain_chatexports.personas.talk import bubbles_of
 from langchain_chatexports.steps import LabelSpeakers
-
-_NEARLY_ALL = 0.99
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
@@ -71,19 +67,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
 
-    @property
-    def reply_tokens(self) -> int | None:
-        """A limit for answers, from the lengths of the replies; `None` without any."""
-        sizes = [len(one.reply.encode("utf-8", "replace")) for one in self.replies]
-        if not sizes:
-            return None
-        return reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes)
-
-    @property
-    def reply_bubbles(self) -> int | None:
-        """How many messages nearly all replies have at most; `None` without any."""
-        counts = sorted(len(bubbles_of(one.reply)) for one in self.replies)
-        return counts[round(_NEARLY_ALL * (len(counts) - 1))] if counts else None
+    limits: ReplyLimits | None = Field(default=None, repr=False, exclude=True)
+    """Where `PersonaChatModel` ends a reply, from the lengths of the person's replies;
+    `None` to let the model end it."""
 
     @classmethod
     def from_examples(
@@ -109,26 +95,8 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             style=style_card(one.reply for one in replies) if style else None,
             k=k,
             replies=ReplyIndex(replies),
+            limits=ReplyLimits.of((r.reply for r in replies), label=prompt.label),
         )
-
-    @classmethod
-    def as_trained(
-        cls, examples: Iterable[Mapping[str, Any]], *, k: int | None = None
-    ) -> Self:
-        """Return the prompt that a model should have which was trained on examples.
-
-        It is that of `chatexports chat`: the prompt of the examples, with earlier
-        replies, and nothing else is added.
-
-        Args:
-            examples: What the model was trained on.
-            k: Maximum number of earlier replies; `None` for as many as the examples
-                show, or four where they show none.
-        """
-        listed = list(examples)
-        if k is None:
-            k = common_prompt(listed).replies or SHOWN_REPLIES
-        return cls.from_examples(listed, k=k, style=False)
 
     @classmethod
     def from_sessions(

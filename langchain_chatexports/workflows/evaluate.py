@@ -10,7 +10,7 @@ from langchain_chatexports._progress import time_left
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
 from langchain_chatexports.evaluation.contestants import WrongPerson
-from langchain_chatexports.evaluation.conversations import data_of_job
+from langchain_chatexports.evaluation.conversations import data_of_model
 from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
 from langchain_chatexports.exceptions import LocalServerError, TrainingDataError
@@ -96,7 +96,7 @@ def evaluate_model(
     control = None
     if other:
         control = WrongPerson(other.name, other.person or "", tuned.person or "")
-    contestants = 3 + (control is not None) + (not tuned.prompt.replies)
+    contestants = 3 + (control is not None)
     with (
         LocalServer(
             tuned.base, data_dir=data_dir, resume_jobs=False, share=True
@@ -104,7 +104,7 @@ def evaluate_model(
         closing(client_of(server, timeout=_TIMEOUT_SECONDS)) as client,
     ):
         models = ModelServer(client)
-        data = data_of_job(models, tuned.name)
+        data = data_of_model(tuned)
         on_event(DataEvent(len(data.training), len(data.held_out)))
         return evaluate(
             data,
@@ -112,7 +112,6 @@ def evaluate_model(
             tuned=tuned.name,
             base=server.base_model,
             wrong_person=control,
-            replies=tuned.prompt.replies,
             settings=settings,
             blind=blind,
             progress=_Progress(contestants, on_event),

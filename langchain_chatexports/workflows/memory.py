@@ -29,7 +29,7 @@ from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.queries import telling_words
-from langchain_chatexports.workflows.search import open_index
+from langchain_chatexports.workflows.search import is_indexed, open_index
 
 # Of so many messages an index in memory takes about a second.
 _MAX_QUICK_MESSAGES = 20_000
@@ -198,13 +198,17 @@ def memory_of(
     index_dir: Path | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Memory | None]:
-    """Open what a talk remembers: what was said in exports."""
-    size = estimate_message_count(open_exports(exports)) if only_if_quick else 0
+    """Open what a talk remembers: what was said in exports.
+
+    Quick are an index that is up to date, and one of few messages, in memory.
+    """
+    in_memory = only_if_quick and not is_indexed(exports, index_dir)
+    size = estimate_message_count(open_exports(exports)) if in_memory else 0
     if not exports or size is None or size > _MAX_QUICK_MESSAGES:
         yield None
         return
     with open_index(
-        exports, index_dir=index_dir, in_memory=only_if_quick, watch=watch
+        exports, index_dir=index_dir, in_memory=in_memory, watch=watch
     ) as opened:
         yield Memory(opened.index, person, words_of_person)
 

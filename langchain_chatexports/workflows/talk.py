@@ -15,12 +15,14 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.replies import replies_of
 from langchain_chatexports.datasets.trace import speaker_of
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.local_server.storage.models import TunedModel
-from langchain_chatexports.local_server.trained_voice import voice_of
 from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
@@ -59,7 +61,8 @@ class Speaker:
         voice: The prompt that gives the person's voice, with earlier replies.
         tuned: The tuned model, if it is of this machine.
         preparation: What the person's words were read from, if these are exports.
-        examples: The examples that the person's words are in, if these are exports.
+        exports: The exports in which the person's chats can be looked up.
+        examples: The examples that the person's words are in, where these are known.
     """
 
     title: str | None = None
@@ -68,12 +71,18 @@ class Speaker:
     voice: VoicePrompt | None = None
     tuned: TunedModel | None = None
     preparation: Preparation | None = None
+    exports: tuple[Path, ...] = ()
     examples: Sequence[TrainingExample] = field(default=(), repr=False)
 
     @property
     def language(self) -> str | None:
         """The language of the person, where it is known."""
         return language_of_examples(self.examples)
+
+    @property
+    def person(self) -> str | None:
+        """Whose words the answers imitate, where that is known."""
+        return self.tuned.person if self.tuned else self.title
 
     @property
     def texts(self) -> Iterator[str]:
@@ -90,27 +99,24 @@ class Speaker:
 
     def settings(self, given: ChatSettings) -> ChatSettings:
         """Return settings with the person's prompt, as far as none was given."""
-        from langchain_chatexports.personas.chat_model import with_voice
-
-        limit = self.tuned.reply_tokens if self.tuned else None
-        bubbles = self.voice.reply_bubbles if self.voice else None
-        if self.voice and limit is None:
-            limit = self.voice.reply_tokens
-        given = replace(
-            given,
-            max_tokens=given.max_tokens or limit,
-            max_bubbles=given.max_bubbles or bubbles,
-        )
         if self.voice is None:
             return given
         prompt = ChatPrompt(self.voice.persona, self.voice.label)
         if given.label:
             prompt = prompt.with_user(given.label)
+        limits = self.voice.limits
+        tokens = self.tuned.reply_tokens if self.tuned else None
+        if limits is not None:
+            tokens = tokens or limits.tokens
+            limits = replace(limits, label=prompt.label)
+        # The talk itself has the persona and the labels: its base has them, too.
+        added = {"persona": None, "label": None, "limits": limits}
         return replace(
             given,
             system=prompt.system if given.system is None else given.system,
             label=prompt.label,
-            persona=with_voice(self.voice),
+            max_tokens=given.max_tokens or tokens,
+            voice=self.voice.model_copy(update=added),
         )
 
 
@@ -149,10 +155,25 @@ def talk(
         yield ask
 
 
-def tuned_speaker(model: TunedModel, *, replies: int | None = None) -> Speaker:
+def tuned_speaker(model: TunedModel) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
-    voice = voice_of(model, replies=replies)
-    return Speaker(None, model.name, model.base, voice, tuned=model)
+    examples = training_examples(model)
+    replies = (one.reply for example in examples for one in replies_of(example))
+    # Of its examples it has learned: earlier replies in its prompt do not help.
+    voice = VoicePrompt(
+        persona=model.prompt.system,
+        label=model.prompt.label,
+        k=0,
+        limits=ReplyLimits.of(replies),
+    )
+    return Speaker(
+        model=model.name,
+        base=model.base,
+        voice=voice,
+        tuned=model,
+        exports=tuple(path for path in model.exports if path.exists()),
+        examples=examples,
+    )
 
 
 def person_of(
@@ -188,7 +209,12 @@ def person_of(
     voice = VoicePrompt.from_examples(listed, k=k)
     name = options.ai_role or speaker_of(examples)
     return Speaker(
-        name, base=base, voice=voice, preparation=preparation, examples=listed
+        name,
+        base=base,
+        voice=voice,
+        preparation=preparation,
+        exports=preparation.whole_exports,
+        examples=listed,
     )
 
 
@@ -229,11 +255,6 @@ def voices_on(
     if speaker.model is None:
         speaker = replace(speaker, model=server.base_model)
     where = (server.base_url, server.api_key)
-    if speaker.voice:
-        # What a model goes on with: its prompt's list of replies, or the user's line.
-        label = speaker.settings(settings).label
-        stops = ("\n> ", f"\n{label}: ") if label else ("\n> ",)
-        settings = replace(settings, stops=stops)
     if compare is None and with_base:
         compare, title = server.base_model, _BASE_TITLE
     else:
@@ -260,7 +281,7 @@ def voices_at(
         return voices
     beside = own
     if compare == base:
-        beside = replace(own, persona=None, max_bubbles=None)
+        beside = replace(own, voice=None)
     return [make_voice(compare, beside, base_url, key, title=title), *voices]
 
 

@@ -315,7 +315,9 @@ def _tuner(
 ) -> ChatFineTuner:
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-    suffix, labels = names_of_job(data.person, data.source)
+    suffix, labels = names_of_job(
+        data.person, data.source, data.preparation.whole_exports
+    )
     return ChatFineTuner(
         model=server.base_model,
         base_url=server.base_url,

@@ -44,6 +44,7 @@ from langchain_chatexports.local_server.storage.jobs import (
     last_saved,
 )
 from langchain_chatexports.local_server.storage.models import (
+    EXPORTS_KEY,
     PERSON_KEY,
     SOURCE_KEY,
     ModelStore,
@@ -265,6 +266,7 @@ class LocalService:
             "suffix": suffix,
             "person": metadata.get(PERSON_KEY),
             "source": metadata.get(SOURCE_KEY),
+            "exports": metadata.get(EXPORTS_KEY),
         }
 
     def _unfinished_job(self, order: str | None) -> dict[str, Any] | None:

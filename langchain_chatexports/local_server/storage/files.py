@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
+from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.finetuning.training_file import JobUse, jobs_that_used
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -205,14 +206,24 @@ def jobs_that_used_set(
     return jobs_that_used(hashes, JobStore(data).newest_first(), files)
 
 
-def training_examples(model: TunedModel) -> list[dict[str, Any]]:
+def training_examples(model: TunedModel) -> list[TrainingExample]:
     """Return the examples that a model was trained on; none if they were deleted."""
+    return _examples_of_job(model, "training_file")
+
+
+def held_out_examples(model: TunedModel) -> list[TrainingExample]:
+    """Return what a model's training held out; none if nothing is left of it."""
+    return _examples_of_job(model, "validation_file")
+
+
+def _examples_of_job(model: TunedModel, key: str) -> list[TrainingExample]:
     data = DataDirectory(model.path.parent.parent)
     job = JobStore(data).get(model.job_id) if data.is_own else None
     files = FileStore(data)
-    if job is None or files.get(job["training_file"]) is None:
+    if job is None or not job[key] or files.get(job[key]) is None:
         return []
-    return list(read_examples(files.path(job["training_file"])))
+    rows = read_examples(files.path(job[key]))
+    return [cast("TrainingExample", row) for row in rows]
 
 
 def _write(stream: BinaryIO, path: Path) -> int:

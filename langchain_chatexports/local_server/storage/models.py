@@ -5,6 +5,7 @@ import secrets
 import shutil
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,6 +30,9 @@ PERSON_KEY = "langchain_chatexports_person"
 
 SOURCE_KEY = "langchain_chatexports_source"
 """The job's metadata key for what the examples were made from."""
+
+EXPORTS_KEY = "langchain_chatexports_exports"
+"""The job's metadata key for the paths of the exports, a line each."""
 
 # OpenAI's limits.
 _MAX_SUFFIX_LENGTH, _MAX_METADATA_LENGTH = 64, 512
@@ -68,6 +72,9 @@ class TunedModel:
 
     source: str | None = None
     """What its examples were made from, if its job says so."""
+
+    exports: tuple[Path, ...] = ()
+    """The exports that its examples were made from, if all of them was."""
 
     label: str | None = None
     """What its owner calls it, see `rename_model`."""
@@ -168,12 +175,17 @@ def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -
     write_json(kept[name] / "model.json", {**record, "label": plain or None})
 
 
-def names_of_job(person: str | None, source: str) -> tuple[str | None, dict[str, str]]:
+def names_of_job(
+    person: str | None, source: str, exports: Sequence[Path] = ()
+) -> tuple[str | None, dict[str, str]]:
     """Return the suffix and the metadata of a job on this machine."""
     suffix = name_suffix(person)
     # A number is no name, and may be a phone's.
     is_name = any(letter.isalpha() for letter in suffix)
     labels = {PERSON_KEY: person or "", SOURCE_KEY: source}
+    paths = "\n".join(map(str, exports))
+    if len(paths) <= _MAX_METADATA_LENGTH:
+        labels[EXPORTS_KEY] = paths
     kept = {key: text[:_MAX_METADATA_LENGTH] for key, text in labels.items() if text}
     return suffix if is_name else None, kept
 
@@ -246,13 +258,10 @@ def _read_model(folder: Path) -> TunedModel | None:
             created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
             job_id=record["job_id"],
             path=folder,
-            prompt=ChatPrompt(
-                record.get("system_prompt"),
-                record.get("user_label"),
-                record.get("replies", 0),
-            ),
+            prompt=ChatPrompt(record.get("system_prompt"), record.get("user_label")),
             person=record.get("person"),
             source=record.get("source"),
+            exports=tuple(map(Path, (record.get("exports") or "").splitlines())),
             label=record.get("label"),
             reply_tokens=record.get("reply_tokens"),
         )

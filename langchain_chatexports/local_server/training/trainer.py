@@ -358,7 +358,6 @@ def _publish(
         ),
         "system_prompt": prompt.system,
         "user_label": prompt.label,
-        "replies": prompt.replies,
     }
     write_json(folder / "model.json", record)
     replace(folder, Path(spec.model_folder))

@@ -64,7 +64,7 @@ def test_training_lowers_the_loss_of_turns_held_out(found: Evaluation) -> None:
 def test_the_models_and_the_person_are_compared(found: Evaluation) -> None:
     kinds = [each.kind for each in found.figures]
     assert kinds == [
-        *("tuned", "hybrid", "few_shot", "base"),
+        *("tuned", "few_shot", "base"),
         *("wrong_person", "person"),
     ]
     # Models are named after their person, and results name nobody.

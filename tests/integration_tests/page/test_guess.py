@@ -52,7 +52,7 @@ def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
     data.prepare()
     with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
         base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
-        keep_tuned(server, data, _TRAINING, _HELD_OUT, **base)
+        keep_tuned(data, _TRAINING, _HELD_OUT, **base)
         write_json(data.running, asdict(RunningServer(server.base_url, "tiny", KEY)))
         yield server
 

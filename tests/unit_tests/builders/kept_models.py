@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-import openai
-
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     write_json,
@@ -14,14 +12,11 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import tuned_model_name
-from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from tests.unit_tests.builders.openai_server import OpenAIServer
 
     Talk = Sequence[tuple[str, str]]
 
@@ -64,30 +59,23 @@ def keep_adapter(
 
 
 def keep_tuned(
-    server: OpenAIServer,
     data: DataDirectory,
     training: Sequence[Talk],
     held_out: Sequence[Talk],
     **record: Any,
 ) -> str:
-    """Let a server have a job with talks of both halves; keep its model, give its name.
+    """Write a job with talks of both halves, and its model; give the model's name.
 
     A talk is a list of messages and the answers to them.
     """
-    halves = {"training_file": training, "validation_file": held_out}
-    with openai.OpenAI(base_url=server.base_url, api_key=KEY) as client:
-        files = {
-            key: client.files.create(
-                file=(key, as_jsonl([_example(talk) for talk in half])),
-                purpose="fine-tune",
-            ).id
-            for key, half in halves.items()
-            if half
-        }
-        job = client.fine_tuning.jobs.create(model=BASE_MODEL, **files)  # type: ignore[arg-type] # two of its files
-    name = keep_adapter(data, "1" * 12, job_id=job.id, **record)
-    server.jobs[job.id].update(status="succeeded", fine_tuned_model=name)
-    return name
+    order: dict[str, Any] = {"metadata": {}}
+    for key, half in (("training_file", training), ("validation_file", held_out)):
+        upload = io.BytesIO(as_jsonl([_example(talk) for talk in half]))
+        order[key] = (
+            FileStore(data).create(upload, filename=key)["id"] if half else None
+        )
+    job = JobStore(data).create(order, private={}, events=[])
+    return keep_adapter(data, "1" * 12, job_id=job["id"], **record)
 
 
 def _example(talk: Talk) -> dict[str, Any]:

@@ -37,7 +37,6 @@ class Voices:
         }
         self.asked: list[tuple[str, list[Message], dict[str, object]]] = []
         self.longest = math.inf
-        self.longest_prompt = math.inf
         self.scores = True
 
     def reply(
@@ -68,8 +67,7 @@ class Voices:
         ]
 
     def _check(self, messages: Sequence[Message]) -> None:
-        system = messages[0]["content"] if messages[0]["role"] == "system" else ""
-        if len(messages) > self.longest or len(system) > self.longest_prompt:
+        if len(messages) > self.longest:
             raise PromptTooLongError
 
 

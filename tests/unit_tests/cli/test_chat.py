@@ -9,7 +9,6 @@ import sys
 import threading
 from contextlib import nullcontext
 from importlib import import_module
-from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,12 @@ from langchain_core.language_models import FakeListChatModel
 from rich.console import Console
 
 from langchain_chatexports.cli._answers import Answer, show_side_by_side
-from langchain_chatexports.datasets.chat_prompts import REPLIES
+from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.personas.talk import Voice
 from tests.unit_tests.builders.chat_models import Recorder
-from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
+from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-from tests.unit_tests.builders.tiny_base import as_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +39,7 @@ def talk(voices: list[Voice], *, as_json: bool = False) -> None:
     CHAT._talk(voices, as_json=as_json)
 
 
+_TORTOISE = "You are Tortoise."
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -164,88 +160,57 @@ def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
 
 
-_ASKED = {"role": "user", "content": "More tea?"}
-_TORTOISE = "You are Tortoise."
-_SHOWN = f"{_TORTOISE}\n\n{REPLIES}\n> More tea?\nAlways tea."
-
-
-def _keep_hybrid(root: Path, *, is_deleted: bool = False, replies: int = 1) -> None:
-    data = DataDirectory(root)
-    data.prepare()
-    examples: list[Any] = [
-        {
-            "messages": [
-                {"role": "system", "content": system},
-                _ASKED,
-                {"role": "assistant", "content": "Always tea."},
-            ]
-        }
-        for system in (_TORTOISE, _TORTOISE, _SHOWN if replies else _TORTOISE)
-    ]
-    files = FileStore(data)
-    upload = files.create(BytesIO(as_jsonl(examples)), filename="train.jsonl")
-    order = {"training_file": upload["id"], "metadata": {}}
-    job = JobStore(data).create(order, private={}, events=[])
-    record: dict[str, Any] = {"system_prompt": _TORTOISE, "replies": replies}
-    keep_adapter(data, "1" * 12, job_id=job["id"], **record)
-    if is_deleted:
-        files.delete(upload["id"])
-
-
-@pytest.mark.parametrize("is_deleted", [False, True])
-def test_a_model_that_learned_with_earlier_replies_sees_some_in_a_chat(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    is_deleted: bool,
+def test_the_system_message_of_the_training_is_used(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _keep_hybrid(tmp_path / "kept", is_deleted=is_deleted)
+    keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
     with OpenAIServer().running() as server:
         _serve_locally(server, monkeypatch)
-        done = chatexports("chat", "--data-dir", "kept", stdin="Tea?\n")
+        done = chatexports("chat", "--data-dir", "kept", stdin="Hello\n")
     assert done.status == 0, done.err
-    (body,) = server.chats
-    assert [message["content"] for message in body["messages"]] == [
-        "You are Tortoise." if is_deleted else _SHOWN,
-        "Tea?",
-    ]
-    assert ("is deleted, so it sees no earlier replies" in done.err) is is_deleted
+    assert _prompt(server) == _TORTOISE
 
 
-@pytest.mark.parametrize(
-    ("arguments", "system", "told"),
-    [
-        ((), _SHOWN, "It sees up to 4 earlier replies"),
-        (("--replies", "2"), _SHOWN, "It sees up to 2 earlier replies"),
-        (("--replies", "0"), _TORTOISE, None),
-    ],
-)
 @pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])
-def test_a_model_that_learned_without_replies_sees_some_unless_none_are_wanted(
+def test_another_model_beside_it_is_asked_alike(
     chatexports: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    system: str,
-    told: str | None,
     beside: tuple[str, ...],
 ) -> None:
-    _keep_hybrid(tmp_path / "kept", replies=0)
+    keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
     monkeypatch.setattr(CHAT, "_has_terminal", lambda: not beside)
     with OpenAIServer(models={"tiny": None}).running() as server:
         _serve_locally(server, monkeypatch)
-        where = ("--data-dir", "kept")
         lines = "Tea?\nMore tea?\n"
-        done = chatexports("chat", *arguments, *beside, *where, stdin=lines)
+        done = chatexports("chat", *beside, "--data-dir", "kept", stdin=lines)
     assert done.status == 0, done.err
     asked: dict[str, list[str]] = {"tiny": [], "ft": []}
     for body in server.chats:
         asked[body["model"].split(":")[0]].append(body["messages"][0]["content"])
-    assert asked == {"tiny": [_TORTOISE] * 2, "ft": [system] * 2}
-    assert done.err.count("earlier replies") == bool(told)
-    assert told is None or told in done.err
+    assert asked == {"tiny": [_TORTOISE] * 2, "ft": [_TORTOISE] * 2}
     assert done.out.startswith("tiny: " if beside else "base model: ")
+
+
+def test_a_tuned_model_remembers_the_exports_that_are_still_there(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = tmp_path / "chat.jsonl"
+    _write_table(export)
+    exports = f"{export}\n{tmp_path / 'gone.jsonl'}"
+    keep_model(tmp_path / "kept", "1" * 12, person="Tortoise", exports=exports)
+    with OpenAIServer().running() as server:
+        _serve_locally(server, monkeypatch)
+        done = chatexports(
+            *("chat", "--data-dir", "kept", "--json"), stdin="Where is the rocket?\n"
+        )
+        assert json.loads(done.out)["text"] == "I don't know"
+        assert server.chats == []
+        export.unlink()
+        done = chatexports(
+            *("chat", "--data-dir", "kept", "--json"), stdin="Where is the rocket?\n"
+        )
+    assert len(server.chats) == 1, done.err
 
 
 def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
@@ -335,7 +300,7 @@ def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
 def test_a_name_is_a_model_before_it_is_a_path(
     chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _keep_hybrid(tmp_path / "kept")
+    keep_model(tmp_path / "kept", "1" * 12)
     _write_table(tmp_path / ("1" * 12))
     with OpenAIServer().running() as server:
         _serve_locally(server, monkeypatch)

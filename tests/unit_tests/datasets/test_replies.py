@@ -1,4 +1,4 @@
-"""Earlier replies in prompts: which ones, of whom, and how they are taken out again."""
+"""Earlier replies in prompts: which ones, of whom, and how they are shown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.datasets.chat_prompts import (
-    without_replies,
-)
 from langchain_chatexports.datasets.replies import (
+    REPLIES,
     EarlierReply,
     ReplyIndex,
     question_of,
@@ -60,10 +58,10 @@ def test_long_messages_are_cut() -> None:
 
 
 @pytest.mark.parametrize("system", ["You are Ann.", None])
-def test_replies_are_taken_out_of_a_prompt_again(system: str | None) -> None:
+def test_replies_stand_behind_what_they_answered(system: str | None) -> None:
     pairs = [EarlierReply("a\nb", "c\n\nd"), EarlierReply(*TEA)]
     shown = str(show_replies(system, pairs))
-    assert without_replies(shown) == (system, 2)
+    assert shown.startswith(f"{system or ''}\n\n{REPLIES}\n".lstrip())
     assert show_replies(system, []) == system
     assert "> a b\nc\nd\n> more tea?\nalways tea" in shown
 
@@ -72,7 +70,6 @@ def test_a_quotation_in_a_reply_is_no_reply() -> None:
     quoting = EarlierReply("tea?", "> tea?\n> or coffee?\nboth")
     prompt = show_replies("You are Ann.", [quoting, EarlierReply("now?", "yes")])
     assert str(prompt).endswith("> tea?\n>tea?\n>or coffee?\nboth\n> now?\nyes")
-    assert without_replies(str(prompt)) == ("You are Ann.", 2)
 
 
 def test_the_question_is_what_others_said_last() -> None:

@@ -13,10 +13,10 @@ from langchain_chatexports.evaluation.blind_test import (
     blind_result,
 )
 from langchain_chatexports.evaluation.conversations import PERSON, Utterance
-from langchain_chatexports.evaluation.copies import CopyIndex
 from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Reply
 from langchain_chatexports.evaluation.results import BlindFinding
+from langchain_chatexports.evaluation.talk_measures import messages_in
 
 
 def result(right: int, pairs: int) -> BlindFinding:
@@ -75,10 +75,9 @@ def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str
         replies={"tuned": [Reply(model, is_cut=is_cut)]},
         max_tokens=9,
         too_long=0,
-        shortened=0,
     )
-    index = CopyIndex(["the key lies under the third pot"])
-    pairs = blind_pairs(answers, "tuned", index, max_pairs=9, seed=0)
+    known = messages_in(["the key lies under the third pot"])
+    pairs = blind_pairs(answers, "tuned", known, max_pairs=9, seed=0)
     return [(p.answers[p.real], p.answers[1 - p.real]) for p in pairs]
 
 

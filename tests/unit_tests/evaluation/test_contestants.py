@@ -3,9 +3,6 @@
 from dataclasses import replace
 from typing import cast
 
-import pytest
-
-from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
@@ -30,8 +27,6 @@ Asked = dict[str, list[list[Message]]]
 
 def ask(
     *,
-    replies: int = 0,
-    with_hybrid: bool = False,
     wrong_person: WrongPerson | None = None,
     longest: float = 10**6,
 ) -> tuple[Evaluation, Asked]:
@@ -42,15 +37,14 @@ def ask(
     )
     voices = {"tuned": DISTINCT[0], "base": DISTINCT[1], "ben": DISTINCT[1]}
     server = Voices(voices)
-    server.longest_prompt = longest
+    server.longest = longest
     found = evaluate(
         HeldOutData(training, held_out),
         cast("ModelServer", server),
         tuned="tuned",
         base="base",
-        replies=replies,
         wrong_person=wrong_person,
-        settings=EvaluationSettings(20, 10, rounds=2, with_hybrid=with_hybrid),
+        settings=EvaluationSettings(20, 10, rounds=2),
     )
     asked: Asked = {name: [] for name in voices}
     for model, messages, _ in server.asked:
@@ -84,18 +78,6 @@ def test_the_tuned_model_is_asked_as_in_its_examples() -> None:
         assert messages[-1]["role"] == "user"
 
 
-@pytest.mark.parametrize("trained", [True, False])
-def test_replies_stand_in_the_prompt_where_it_learned_so_or_for_the_hybrid(
-    *, trained: bool
-) -> None:
-    found, asked = ask(replies=2 * trained, with_hybrid=True)
-    shown = [messages[0]["content"] for messages in asked["tuned"]]
-    kinds = [each.kind for each in found.figures]
-    assert ("hybrid" in kinds) is not trained
-    assert any(REPLIES in system for system in shown)
-    assert all(REPLIES in system for system in shown) is trained
-
-
 def test_another_persons_model_is_asked_as_that_person() -> None:
     _, asked = ask(wrong_person=WrongPerson("ben", "Ben", "Mia"))
     for messages in asked["ben"]:
@@ -108,16 +90,16 @@ def test_a_name_that_begins_another_one_changes_as_a_whole() -> None:
     assert WrongPerson("m", "Ann").prompt("You are Mia.") == "You are Mia."
 
 
-def test_replies_that_do_not_fit_are_left_out() -> None:
-    found, asked = ask(replies=4, longest=250)
-    shown = [messages[0]["content"].count("\n> ") for messages in asked["tuned"]]
-    assert max(shown) < 4
-    assert any("fewer earlier replies than planned" in note for note in found.notes)
+def test_examples_that_do_not_fit_are_left_out() -> None:
+    _, asked = ask(longest=14)
+    sizes = {len(messages) for messages in asked["base"]}
+    assert max(sizes) <= 14
+    assert 2 + 2 * 4 in sizes
 
 
 def test_replies_of_the_training_are_those_to_others() -> None:
     lines = [
-        Utterance("p1", "more tea?", label="Ben"),
+        Utterance("p1", "Ben: more tea?"),
         Utterance(PERSON, "always tea"),
         Utterance("p1", "ok"),
     ]

@@ -43,9 +43,8 @@ def test_conversations_that_only_share_a_word_stay_apart() -> None:
     assert len(trained(example("hi", "ok"), example("ok", "fine"))) == 2
 
 
-def test_the_system_prompt_of_the_examples_is_kept_without_replies() -> None:
-    shown = "Be Mia.\n\nSome of your earlier replies, each after what it answered:"
-    (found,) = trained(example("x", "y", system=f"{shown}\n> hi\nyo"))
+def test_the_system_prompt_of_the_examples_is_kept() -> None:
+    (found,) = trained(example("x", "y", system="Be Mia."))
     assert found.system == "Be Mia."
     assert [line.speaker for line in found.lines] == [OTHER, PERSON]
 

@@ -56,7 +56,6 @@ def test_every_figure_stands_in_the_one_table(found: Evaluation, page: str) -> N
         "",
         "the person",
         "tuned model",
-        "tuned, with replies",
         "base with examples",
         "base model",
         "another's model",

@@ -9,7 +9,9 @@ from langchain_chatexports.evaluation.talk_measures import (
     is_in_other_language,
     is_looping,
     is_quoting,
+    is_repeating,
     measure_talk,
+    messages_in,
 )
 
 
@@ -53,6 +55,15 @@ def test_laughter_and_a_phrase_said_twice_are_no_loop(text: str) -> None:
 )
 def test_a_reply_in_another_language_shows_it(text: str, is_other: bool) -> None:
     assert is_in_other_language(text, "German") is is_other
+
+
+def test_a_message_that_was_said_before_is_repeated() -> None:
+    known = messages_in(["The key lies under the pot.\n\nOk then", "yes"])
+    said = ("Is it going to rain?",)
+    assert is_repeating(TalkReply("Ha!\nthe key lies under the pot"), known)
+    assert is_repeating(TalkReply("Is it going to rain?!", before=said))
+    assert not is_repeating(TalkReply("Ok then", before=("Ok then", "yes")), known)
+    assert not is_repeating(TalkReply("The key lies under the mat."), known)
 
 
 def test_six_words_of_the_prompt_are_a_quotation() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +42,11 @@ def server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def keep(server: OpenAIServer, tmp_path: Path) -> Callable[..., TunedModel]:
+def keep(tmp_path: Path) -> Callable[..., TunedModel]:
     def keep(held_out: Any = _HELD_OUT) -> TunedModel:
         data = DataDirectory(tmp_path / "kept")
         data.prepare()
-        keep_tuned(server, data, _TRAINING, held_out)
+        keep_tuned(data, _TRAINING, held_out)
         (model,) = list_models(data.root)
         return model
 
@@ -153,18 +152,15 @@ def test_the_result_is_in_the_page_of_the_evaluation(
     assert "4 of 4 right, guessing gives 2" in page.read_text("utf-8")
 
 
-@pytest.mark.parametrize("replies", [0, 4])
 def test_who_is_compared_is_the_command_lines_default(
-    guess: Guess, keep: Callable[..., TunedModel], replies: int
+    guess: Guess, keep: Callable[..., TunedModel]
 ) -> None:
     model = keep()
-    model = replace(model, prompt=model.prompt._replace(replies=replies))
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
     page = evaluation_path(model).read_text("utf-8")
     shown = {kind for kind, title in TITLES.items() if f"<td>{title}</td>" in page}
-    # Who was trained with replies has them as the tuned model.
-    assert shown == {"base", "few_shot", "tuned", *(() if replies else ("hybrid",))}
+    assert shown == {"base", "few_shot", "tuned"}
 
 
 def test_an_evaluation_is_stopped_between_two_answers(

@@ -134,11 +134,10 @@ def test_a_reply_of_several_messages_is_several_bubbles(
     talk: Talk, server: OpenAIServer
 ) -> None:
     server.words = ["One.\n\n", "Two.\n", "Three."]
-    talk.settings = replace(talk.settings, max_bubbles=2)
     talk.begin(talk.model, lambda: talk._speaker)
     talk.answering.join(_SECONDS)
     _say(talk, "Hello")
-    assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two."]
+    assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two.", "Three."]
 
 
 def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None:

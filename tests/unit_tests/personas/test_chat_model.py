@@ -7,7 +7,11 @@ from langchain_core.callbacks import (
     BaseCallbackHandler,
     get_usage_metadata_callback,
 )
-from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.language_models import (
+    BaseChatModel,
+    FakeListChatModel,
+    GenericFakeChatModel,
+)
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
@@ -17,9 +21,13 @@ from langchain_openai import ChatOpenAI
 from openai import APIError, BadRequestError
 from pydantic import BaseModel, SecretStr
 
-from langchain_chatexports.datasets.chat_prompts import REPLIES
-from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
+from langchain_chatexports.datasets.replies import (
+    REPLIES,
+    EarlierReply,
+    ReplyIndex,
+)
 from langchain_chatexports.personas import PersonaChatModel, VoicePrompt
+from langchain_chatexports.personas.reply_limits import ReplyLimits
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -90,6 +98,37 @@ async def test_it_streams_piece_by_piece() -> None:
     assert [str(chunk.text) for chunk in persona.stream("tea?")][:5] == pieces
     arrived = [str(chunk.text) async for chunk in persona.astream("tea?")]
     assert arrived[:5] == pieces
+
+
+_LIMITED = VoicePrompt(limits=ReplyLimits(99, characters=9, bubbles=2, label="Ben"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        ("One.\n\nTwo.\nThree.", "One.\n\nTwo."),
+        ("I am here. " * 9, "I am here."),
+        ("I am\nBen: and you?", "I am"),
+        ("I am\n> and you?", "I am"),
+        ("I am\nBen", "I am\nBen"),
+    ],
+)
+async def test_an_answer_ends_where_the_persons_would_have_ended(
+    answer: str, kept: str
+) -> None:
+    model = FakeListChatModel(responses=[answer])
+    persona = PersonaChatModel(model=model, voice=_LIMITED)
+    streamed = [str(chunk.text) for chunk in persona.stream("tea?")]
+    later = [str(chunk.text) async for chunk in persona.astream("tea?")]
+    assert "".join(streamed) == "".join(later) == kept
+    assert persona.invoke("tea?").text == (await persona.ainvoke("tea?")).text == kept
+    assert len(streamed) <= len(kept) + 9
+
+
+def test_an_answer_to_a_call_with_something_bound_is_whole() -> None:
+    model = FakeListChatModel(responses=["One.\nTwo.\nThree."])
+    persona = PersonaChatModel(model=model, voice=_LIMITED)
+    assert persona.bind(top_k=3).invoke("tea?").text == "One.\nTwo.\nThree."
 
 
 def test_callbacks_get_the_chat_and_not_the_prompt() -> None:

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
@@ -14,8 +13,6 @@ from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
-    bubbles_of,
-    first_bubbles,
     make_voice,
 )
 from tests.unit_tests.builders.chat_models import CutOff
@@ -29,32 +26,6 @@ from tests.unit_tests.builders.tracers import traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.mark.parametrize(
-    ("text", "limit", "kept"),
-    [
-        ("one\n\ntwo\nthree", None, "one\n\ntwo\nthree"),
-        ("one\n\ntwo\nthree", 2, "one\n\ntwo"),
-        ("\n one \n\n", 1, "\n one"),
-        ("one", 1, "one"),
-        ("", 1, ""),
-    ],
-)
-def test_an_answer_has_so_many_messages_at_most(
-    text: str, limit: int | None, kept: str
-) -> None:
-    assert first_bubbles(text, limit) == kept
-
-
-def test_a_loop_ends_with_the_last_message_that_is_wanted() -> None:
-    model = FakeListChatModel(responses=["I'm sorry.\n" * 40])
-    voice = Voice("x", model, has_bubbles=True, max_bubbles=2)
-    voice.hear("Hello")
-    pieces = [*voice.answer()]
-    assert "".join(pieces) == "I'm sorry.\nI'm sorry."
-    assert len(pieces) < 30
-    assert voice.last == "I'm sorry.\n\nI'm sorry."
 
 
 @pytest.fixture
@@ -84,21 +55,6 @@ def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
     voice.hear("Ready?")
     assert "".join(voice.answer()) == "And then"
     assert voice.turns[-1].is_cut == (reason == "length")
-
-
-@pytest.mark.parametrize(
-    "chunks", [["One\n\ntwo\n\nthree"], ["One", "\n", "\ntwo", "\n", "\nthree"]]
-)
-def test_an_answer_ends_after_as_many_messages_as_the_person_sends(
-    chunks: list[str],
-) -> None:
-    pieces = [AIMessageChunk(content=text) for text in chunks]
-    model: Any = SimpleNamespace(stream=lambda _messages: iter(pieces))
-    voice = Voice("Tortoise", model, max_bubbles=2)
-    voice.hear("Ready?")
-    assert bubbles_of("".join(voice.answer())) == ["One", "two"]
-    assert bubbles_of(voice.last) == ["One", "two"]
-    assert not voice.turns[-1].is_cut
 
 
 def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(

@@ -95,11 +95,6 @@ def test_in_a_group_replies_are_searched_as_in_training() -> None:
     assert system.text == show_replies("You are Ann.", shown)
 
 
-def test_a_model_that_was_trained_without_replies_sees_four() -> None:
-    assert VoicePrompt.as_trained(EXAMPLES).k == 4
-    assert VoicePrompt.as_trained(EXAMPLES, k=1).k == 1
-
-
 def test_no_text_is_in_what_is_printed_or_stored() -> None:
     voice = VoicePrompt.from_examples(EXAMPLES * 10)
     for text in (repr(voice), dumps(voice)):
