@@ -1,13 +1,11 @@
 """Messages made without their constructors are what the constructors make."""
 
-from __future__ import annotations
-
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
 
 from langchain_chatexports._fast import messages
 from langchain_chatexports._fast.messages import (
@@ -15,9 +13,6 @@ from langchain_chatexports._fast.messages import (
     plain_ai_message,
     plain_human_message,
 )
-
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
 
 _KWARGS = {"sender": "Hare", "events": [{"message_time": "2023-08-28T00:32:03+00:00"}]}
 

@@ -13,15 +13,11 @@ with ChatDb(tmp_path / "chat.db") as db:
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from typing_extensions import Self
-
-__all__ = ["COLUMNS_SINCE", "VERSIONS", "ChatBuilder", "ChatDb", "apple_ns"]
+from typing_extensions import Self
 
 APPLE_EPOCH = 978_307_200
 NOON = 1_700_000_000  # The first message's Unix time; each later one a minute more.
@@ -114,11 +110,7 @@ class ChatDb:
     """A Messages database in the making; use it in a `with`."""
 
     def __init__(
-        self,
-        path: Path,
-        version: str | Iterable[str] = "13",
-        *,
-        wal: bool = False,
+        self, path: Path, version: str | Iterable[str] = "13", *, wal: bool = False
     ) -> None:
         """Create the tables.
 

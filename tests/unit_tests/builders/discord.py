@@ -7,14 +7,10 @@ path = channel.write(tmp_path / "general.json")
 ```
 """
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
 _DISCORD_EPOCH_MS = 1_420_070_400_000

@@ -1,14 +1,7 @@
 """Writes rollback journals beside databases, for tests."""
 
-from __future__ import annotations
-
 import struct
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["JOURNAL_MAGIC", "journal_header", "super_journal_record", "write_journal"]
+from pathlib import Path
 
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _SECTOR_BYTES = 512

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 FACEBOOK = "your_facebook_activity/messages"
 INSTAGRAM = "your_instagram_activity/messages"

@@ -1,8 +1,7 @@
 """Counted passes over a few sessions, for the tests of what is counted."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
 from langchain_chatexports.chat_loaders.counts import (
     ExportSummary,
@@ -10,11 +9,6 @@ from langchain_chatexports.chat_loaders.counts import (
     read_counted,
 )
 from tests.unit_tests.builders.sessions import talk
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
 
 RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
 

@@ -5,20 +5,13 @@ are not made to suit the rules: they also hold what rules cannot know, such as n
 of people who are not in the export, numbers in odd groups, and words that are names.
 """
 
-from __future__ import annotations
-
 import random
 import re
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.redaction.spans import Span
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["PEOPLE", "LabeledLine", "labeled_lines"]
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,24 @@
 """Chat sessions and loaders of them, built in a line."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.conversation import (
+    ExportSession,
+    SessionMetadata,
+)
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.conversation import (
-        ExportSession,
-        SessionMetadata,
-    )
 
 START = 1_693_182_723
 

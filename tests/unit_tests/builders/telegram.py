@@ -7,19 +7,15 @@ path = chat.write(tmp_path / "result.json")
 ```
 """
 
-from __future__ import annotations
-
 import html
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader, matches
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
 BERLIN_SUMMER = timezone(timedelta(hours=2))

@@ -10,14 +10,9 @@ path = chat.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-__all__ = ["LRM", "RLM", "START", "WhatsAppChat"]
+from pathlib import Path
 
 LRM, RLM = "\u200e", "\u200f"
 START = datetime(2022, 3, 18, 14, 56, 1)  # noqa: DTZ001 - a phone's local time

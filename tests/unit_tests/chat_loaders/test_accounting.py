@@ -1,12 +1,11 @@
 """`inspect` accounts for every record of an export, counted here without its loader."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,9 +18,6 @@ from tests.unit_tests.builders.tables import (
     write_lines,
 )
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _HEADER = re.compile(r"\u200e?\[?\d{1,4}[./-]\d\d?[./-]\d{1,4},? ")
 

@@ -46,10 +46,7 @@ def test_stages_stand_in_the_order_in_which_data_passed() -> None:
                 yield number
 
     assert list(dropping("b", dropping("a", range(5), 1), 2)) == [0, 3, 4]
-    assert [(s.name, s.found, s.kept) for s in counts] == [
-        ("a", 5, 4),
-        ("b", 4, 3),
-    ]
+    assert [(s.name, s.found, s.kept) for s in counts] == [("a", 5, 4), ("b", 4, 3)]
     total = total_of(counts)
     assert total == Counts("Total", found=5, kept=3, skipped=Counter(a=1, b=1))
     assert not total.is_of_export

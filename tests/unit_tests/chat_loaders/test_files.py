@@ -15,17 +15,12 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
-)
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders import files as files_module
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.datasets.card import hash_source
-from langchain_chatexports.exceptions import (
-    EncryptedExportError,
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
 

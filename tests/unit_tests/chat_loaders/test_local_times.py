@@ -1,15 +1,10 @@
 """Local times in UTC, across changes of the clock."""
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
 
 import pytest
 
-from langchain_chatexports.chat_loaders.local_times import (
-    LocalClock,
-    find_time_zone,
-)
+from langchain_chatexports.chat_loaders.local_times import LocalClock, find_time_zone
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local
 BERLIN = find_time_zone("Europe/Berlin")

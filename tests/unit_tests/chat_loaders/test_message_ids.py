@@ -1,23 +1,16 @@
 """Ids of messages in exports that have none, seen on Messenger's."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.messages import BaseMessage
 from langgraph.graph.message import add_messages
 
-from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
-)
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from langchain_core.messages import BaseMessage
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"

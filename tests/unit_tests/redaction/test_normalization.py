@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.redaction.normalization import (
-    comparable,
-    folded,
-    words_of,
-)
+from langchain_chatexports.redaction.normalization import comparable, folded, words_of
 from langchain_chatexports.redaction.redactor import Redactor
 from tests.unit_tests.builders.hard_cases import KNOWN
 

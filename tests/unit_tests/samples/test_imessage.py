@@ -1,24 +1,16 @@
-from __future__ import annotations
-
 import hashlib
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from langchain_chatexports import (
-    ExportFormatError,
-    IMessageChatLoader,
-)
+from langchain_chatexports import ExportFormatError, IMessageChatLoader
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.samples.writing import read_scenes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 
 @pytest.fixture
@@ -36,9 +28,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
-def test_sessions_come_most_recently_active_first(
-    sessions: list[Any],
-) -> None:
+def test_sessions_come_most_recently_active_first(sessions: list[Any]) -> None:
     newest = [s["messages"][-1].additional_kwargs["message_time"] for s in sessions]
 
     assert newest == sorted(newest, reverse=True)

@@ -1,22 +1,13 @@
-from __future__ import annotations
-
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from langchain_chatexports import (
-    ExportFormatError,
-    FolderFacebookMessengerChatLoader,
-)
+from langchain_chatexports import ExportFormatError, FolderFacebookMessengerChatLoader
 from langchain_chatexports.samples import write_messenger
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 FRIENDS = [
     "Ginny Weasley",
@@ -97,9 +88,7 @@ def test_files_are_oldest_first(folder: Path) -> None:
         assert times == sorted(times)
 
 
-def test_accents_and_emoji_are_loaded_as_they_were_typed(
-    sessions: list[Any],
-) -> None:
+def test_accents_and_emoji_are_loaded_as_they_were_typed(sessions: list[Any]) -> None:
     texts = " ".join(m.content for s in sessions for m in s["messages"])
 
     assert "déjà vu" in texts

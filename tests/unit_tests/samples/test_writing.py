@@ -1,20 +1,16 @@
 """What all samples do where they are written: paths, refusals, and no remains."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from langchain_chatexports import (
-    ExportAccessError,
-    ExportFormatError,
-)
+from langchain_chatexports import ExportAccessError, ExportFormatError
 from langchain_chatexports.samples import (
     write_discord,
     write_imessage,
@@ -24,10 +20,6 @@ from langchain_chatexports.samples import (
     write_telegram,
     write_whatsapp,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 WRITERS: dict[str, Callable[..., Path]] = {
     "imessage": write_imessage,

@@ -1,19 +1,14 @@
 """A sound step, and one way to break each of its promises."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_chatexports.steps import SessionTransform, iter_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from langchain_core.chat_sessions import ChatSession
 
 KEPT: list[Any] = []
 COUNTER = count()

@@ -1,10 +1,9 @@
 """The suite for loaders bites: each check is failed by a loader broken for it."""
 
-from __future__ import annotations
-
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,9 +15,6 @@ from tests.unit_tests.standard_tests.broken_loaders import (
     parameters_of,
     write_source,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, list[type[SoundLoader]]] = {

@@ -1,20 +1,16 @@
 """The suite for steps bites: each check is failed by a step broken for it."""
 
-from __future__ import annotations
-
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.standard_tests.session_transforms import example_session
+from langchain_chatexports.steps import SessionTransform
 from tests.unit_tests.standard_tests import broken_steps as broken
 from tests.unit_tests.standard_tests.broken_loaders import parameters_of
 from tests.unit_tests.standard_tests.broken_steps import SoundStep
-
-if TYPE_CHECKING:
-    from langchain_chatexports.steps import SessionTransform
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, list[type[SessionTransform]]] = {
@@ -36,7 +32,7 @@ BROKEN: dict[str, list[type[SessionTransform]]] = {
     "test_session_keys_are_kept": [broken.DropsKeys],
     "test_is_deterministic": [broken.Numbers],
     "test_sessions_do_not_influence_each_other": [
-        broken.PassesMessagesOnToTheNextSession,
+        broken.PassesMessagesOnToTheNextSession
     ],
     "test_reads_only_what_an_output_needs": [
         broken.ReadsOneAhead,

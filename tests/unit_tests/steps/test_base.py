@@ -1,20 +1,19 @@
 """What any step does as a Runnable, on loaders of ours and of others."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import tracemalloc
 import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
-from langchain_core.runnables import (
-    ConfigurableField,
-    RunnableLambda,
-)
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
+from langchain_core.tracers.schemas import Run
 
 from langchain_chatexports import to_training_examples
 from langchain_chatexports.chat_loaders.counts import read_counted
@@ -35,16 +34,6 @@ from tests.unit_tests.builders.sessions import (
     Trace,
     talk,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import RunnableConfig
-    from langchain_core.tracers.schemas import Run
-
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
@@ -217,10 +206,7 @@ WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
 
 @pytest.mark.parametrize(
     ("config", "expected"),
-    [
-        (None, {"sessions": 4}),
-        (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)}),
-    ],
+    [(None, {"sessions": 4}), (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)})],
     ids=["counts", "sessions"],
 )
 async def test_listeners_get_the_sessions_only_if_asked_for(

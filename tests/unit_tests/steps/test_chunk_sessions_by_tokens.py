@@ -1,9 +1,8 @@
 """ChunkSessions by tokens, and with overlap as context only."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +13,6 @@ from pydantic import ValidationError
 
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.steps import ChunkSessions
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _session(*texts: str) -> Any:

@@ -1,21 +1,15 @@
 """Steps that know who has which names."""
 
-from __future__ import annotations
-
 import pickle
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.chat_loaders.people import people_table
-from langchain_chatexports.steps import MapAIMessages, SelectSessions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_chatexports.steps import SessionTransform
+from langchain_chatexports.steps import MapAIMessages, SelectSessions, SessionTransform
 
 PEOPLE = {"Ann": ["Ann Ode", "+49 170 1234567"], "Bo": "bo@example.org"}
 SESSION: Any = {

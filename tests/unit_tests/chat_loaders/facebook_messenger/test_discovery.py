@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
-)
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from tests.unit_tests.builders.messenger import (
     FACEBOOK,
@@ -33,12 +31,7 @@ SECTIONS = [
     "filtered_threads",
     "message_requests",
 ]
-ROOTS = [
-    "messages",
-    "your_activity_across_facebook/messages",
-    FACEBOOK,
-    INSTAGRAM,
-]
+ROOTS = ["messages", "your_activity_across_facebook/messages", FACEBOOK, INSTAGRAM]
 
 
 def load(path: Path | list[Path], **options: Any) -> list[Any]:
@@ -243,12 +236,7 @@ class TestGroupMessages:
         ids=["by id", "by thread path", "by title and people"],
     )
     def test_a_groups_copy_is_not_doubled(
-        self,
-        export: Export,
-        group: Thread,
-        tmp_path: Path,
-        name: str,
-        keys: Any,
+        self, export: Export, group: Thread, tmp_path: Path, name: str, keys: Any
     ) -> None:
         self.copy(export, group, name, **keys)
         folder = export.to_folder(tmp_path / "x")

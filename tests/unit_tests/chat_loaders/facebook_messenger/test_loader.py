@@ -12,9 +12,7 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.counts import ExportSummary
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import (
     FACEBOOK,
     Export,
@@ -182,11 +180,7 @@ class TestBadInput:
     @pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
     @pytest.mark.usefixtures("export")
     def test_a_named_file_that_is_cut_off_is_an_error(
-        self,
-        chat: Thread,
-        tmp_path: Path,
-        loader_class: LoaderClass,
-        name: str,
+        self, chat: Thread, tmp_path: Path, loader_class: LoaderClass, name: str
     ) -> None:
         (data,) = chat.files().values()
         path = tmp_path / name

@@ -343,8 +343,7 @@ def test_attachment_is_told_by_what_is_known_of_it(
 
 
 @pytest.mark.parametrize(
-    "columns",
-    [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}],
+    "columns", [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}]
 )
 def test_images_of_previews_are_no_attachments(
     path: Path, columns: dict[str, Any]

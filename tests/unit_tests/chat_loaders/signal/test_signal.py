@@ -63,10 +63,7 @@ def test_a_chat_is_a_session_of_the_owner_and_a_friend(tmp_path: Path) -> None:
     assert [
         (m.additional_kwargs["sender"], m.additional_kwargs["is_from_me"], m.content)
         for m in session["messages"]
-    ] == [
-        ("Hare", False, "Speed is key!"),
-        ("Tess Tortoise", True, "Slow and steady."),
-    ]
+    ] == [("Hare", False, "Speed is key!"), ("Tess Tortoise", True, "Slow and steady.")]
     metadata = metadata_of(session)
     assert (metadata["title"], metadata["is_group"]) == ("Hare", False)
     assert metadata["participants"] == ["Hare", "Tess Tortoise"]

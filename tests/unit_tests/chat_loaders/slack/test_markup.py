@@ -1,7 +1,5 @@
 """Slack's markup as plain text."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -11,15 +11,9 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.table import (
-    TableChatLoader,
-    matches_head,
-)
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.chat_loaders.table.cells import Database
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    MissingExtraError,
-)
+from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.tables import (
     START,
@@ -128,11 +122,7 @@ def test_parquet_times_of_any_unit_and_zone(tmp_path: Path) -> None:
     ):
         shown = moment if kind.tz else moment.replace(tzinfo=None)
         table = pa.table(
-            {
-                "conversation": ["a"],
-                "text": ["Hi"],
-                "time": pa.array([shown], kind),
-            }
+            {"conversation": ["a"], "text": ["Hi"], "time": pa.array([shown], kind)}
         )
         path = tmp_path / f"{number}.parquet"
         parquet.write_table(table, path)

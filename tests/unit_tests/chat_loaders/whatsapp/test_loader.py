@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
 

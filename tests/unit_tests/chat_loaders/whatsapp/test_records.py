@@ -4,10 +4,7 @@ from io import BytesIO
 
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp.records import (
-    Records,
-    read_lines,
-)
+from langchain_chatexports.chat_loaders.whatsapp.records import Records, read_lines
 
 FIRST, SECOND = "18/03/2022, 14:56 - ", "18/03/2022, 14:57 - "
 
