@@ -70,6 +70,30 @@ def metadata_of(session: ChatSession) -> SessionMetadata:
     return cast("ExportSession", session)["metadata"]
 
 
+def said_in(loader: ChatExportLoader) -> dict[str, list[tuple[str, str]]]:
+    """Return who said what, by the sessions' ids; check that the counts add up."""
+    summary = loader.inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    return {
+        metadata_of(session)["id"]: [
+            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
+        ]
+        for session in loader.load()
+    }
+
+
+def only_message(loader: BaseChatLoader) -> BaseMessage:
+    """Return the one message of the one session."""
+    (session,) = loader.load()
+    (message,) = session["messages"]
+    return message
+
+
+def skipped_by(loader: ChatExportLoader) -> dict[str, int]:
+    """Return how many messages were skipped, by their reasons."""
+    return dict(loader.inspect().skipped)
+
+
 def closable(sessions: Iterator[ChatSession]) -> Generator[ChatSession, None, None]:
     """The sessions of a loader, as the generator that it promises to close by."""
     assert isinstance(sessions, Generator)
