@@ -28,8 +28,8 @@ from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
 from tests.unit_tests.builders.messenger import message
 from tests.unit_tests.builders.signal import SignalExport
 from tests.unit_tests.builders.slack import workspace
-from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
 from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
+from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
 from tests.unit_tests.builders.whatsapp import LRM, RLM, WhatsAppChat
 
 KEPT = ("media", "bot", "system", "channel", "unsent", "reaction")
@@ -318,10 +318,10 @@ def check(loader: ChatExportLoader, least: int) -> None:
     assert summary.found == summary.kept + sum(summary.skipped.values())
     assert summary.kept == learned >= least
     json.dumps(summary.to_dict())
-    for message in messages:
-        json.dumps(message.additional_kwargs)
-        assert str(message.content).strip()
-        assert message.additional_kwargs["sender"]
+    for one in messages:
+        json.dumps(one.additional_kwargs)
+        assert str(one.content).strip()
+        assert one.additional_kwargs["sender"]
 
 
 @pytest.mark.parametrize("name", FORMATS)

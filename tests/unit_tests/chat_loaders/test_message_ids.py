@@ -82,15 +82,6 @@ def test_order_and_number_of_the_files_do_not_matter(
     assert ids_by_text(others) == ids_by_text(messages)
 
 
-def test_options_do_not_matter(tmp_path: Path) -> None:
-    lines = [*LINES, (GRACE, None, NOON)]
-    without = load(lines, tmp_path / "export")
-    with_photo = load(lines, tmp_path / "again", keep="media")
-    kept = [message for message in with_photo if message.content != "[photo]"]
-    assert len(kept) == len(with_photo) - 1
-    assert [message.id for message in kept] == [message.id for message in without]
-
-
 def test_an_export_that_is_there_twice_does_not_change_them(
     messages: list[BaseMessage], tmp_path: Path
 ) -> None:

@@ -1,17 +1,12 @@
 """Messages as Meta's files have them: fields, times, attachments, kinds."""
 
-import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.counts import ExportSummary
@@ -20,14 +15,6 @@ from tests.unit_tests.builders.messenger import Export, message, meta_json, moji
 NOON = 1_700_000_000_000
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
 KINDS = ("media", "system", "unsent", "reaction")
-KEYS = [
-    *("participants", "threadName", "title", "thread_path", "thread_type"),
-    *("joinable_mode", "is_still_participant", "magic_words", "name", "sender_name"),
-    *("senderName", "timestamp_ms", "timestamp", "content", "text", "photos", "uri"),
-    *("media", "share", "link", "share_text", "reactions", "reaction", "actor"),
-    *("type", "users", "call_duration", "is_unsent", "isUnsent", "sticker"),
-    *("label_values", "profile_user", "string_map_data", "value", "profile_v2"),
-]
 
 
 @pytest.fixture
@@ -240,48 +227,3 @@ class TestEncrypted:
         path.write_bytes(path.read_bytes().replace(b"here", rb"x\ud83d"))
         (session,) = SingleFileFacebookMessengerChatLoader(path).load()
         assert session["messages"][-1].content == "x\ufffd"
-
-
-json_of_any_type = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**400), 10**400)
-    | st.floats()
-    | st.sampled_from(["", "Ada", "9" * 5_000, "\ud83d", "NaN", "1e999"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
-    ),
-    max_leaves=20,
-)
-
-
-@given(
-    st.fixed_dictionaries(
-        {
-            "messages": st.lists(
-                st.dictionaries(st.sampled_from(KEYS), json_of_any_type)
-                | json_of_any_type,
-                min_size=1,
-                max_size=5,
-            )
-        },
-        optional=dict.fromkeys(KEYS[:8], json_of_any_type),
-    ),
-    json_of_any_type,
-)
-def test_values_of_any_type_are_read_or_skipped(
-    tmp_path_factory: pytest.TempPathFactory, thread: dict[str, Any], profile: Any
-) -> None:
-    folder = tmp_path_factory.mktemp("x")
-    place = folder / "inbox" / "ada_1"
-    place.mkdir(parents=True)
-    good = {"participants": PEOPLE, "messages": [message("Ada", "hi", 1)]}
-    (place / "message_1.json").write_text(json.dumps(thread))
-    (place / "message_2.json").write_text(json.dumps(good))
-    (folder / "profile_information.json").write_text(json.dumps(profile))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        summary = FolderFacebookMessengerChatLoader(folder, keep="media").inspect()
-    assert summary.found == summary.kept + sum(summary.skipped.values())
-    assert summary.kept >= 1
