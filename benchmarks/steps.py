@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import HumanMessage
 
+from benchmarks.private_lines import PEOPLE, labeled_lines
 from langchain_chatexports.steps import (
     ChunkSessions,
     LabelSpeakers,
@@ -26,7 +27,6 @@ from langchain_chatexports.steps import (
     SessionTransform,
     SplitSessions,
 )
-from tests.unit_tests.builders.private_lines import PEOPLE, labeled_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
