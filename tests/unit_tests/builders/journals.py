@@ -36,7 +36,6 @@ def super_journal_record(database: Path, name: str | bytes) -> bytes:
 
 
 def write_journal(database: Path, content: bytes) -> Path:
-    """Write a journal beside a database, and return its path."""
     journal = database.with_name(f"{database.name}-journal")
     journal.write_bytes(content)
     return journal

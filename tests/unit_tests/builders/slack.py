@@ -91,7 +91,6 @@ class SlackExport:
         return self.folder(channel_id)
 
     def files(self) -> dict[str, bytes]:
-        """Return the contents of all files, by their path in the export."""
         texts: dict[str, str | bytes] = {
             name: json.dumps(value) for name, value in self.lists.items()
         }

@@ -54,8 +54,6 @@ class WhatsAppChat:
 
     @classmethod
     def web(cls, start: datetime = START) -> WhatsAppChat:
-        """An export of WhatsApp Web."""
-
         def stamp(at: datetime) -> str:
             time = f"{at.hour % 12 or 12}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}"
             return f"[{at.month}/{at.day}/{at:%y}, {time}] "
@@ -64,7 +62,6 @@ class WhatsAppChat:
         return chat.line("Messages and calls are end-to-end encrypted.")
 
     def line(self, text: str) -> WhatsAppChat:
-        """Add a line as it is."""
         self.lines.append(text)
         return self
 
@@ -86,11 +83,9 @@ class WhatsAppChat:
         return self.line(self._system.format(stamp=stamp, name=name, text=text))
 
     def text(self) -> str:
-        """Return the file's text."""
         return "".join(f"{line}{self.end}" for line in self.lines)
 
     def to_file(self, path: Path, encoding: str = "utf-8") -> Path:
-        """Write the text file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.text().encode(encoding, "surrogatepass"))
         return path
