@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -219,30 +219,35 @@ def test_a_file_put_together_from_many_is_read_whole(tmp_path: Path) -> None:
     assert any("4 layouts" in str(warning.message) for warning in caught)
 
 
+PHONE = (NAME, "", "18/03/2022, 14:56 - Ann: Hi!\n")
+WEB = ("chat.txt", "Encrypted.\n", "[3/18/22, 2:56:01 PM] Ann: Hi!\n")
+
+
 @pytest.mark.parametrize(
-    ("length", "is_cut"),
-    [(9_899, False), (9_900, True), (10_001, False), (39_899, False), (40_000, True)],
+    ("form", "length", "limit"),
+    [
+        (PHONE, 9_899, None),
+        (PHONE, 9_900, "40,000"),
+        (PHONE, 10_001, None),
+        (PHONE, 40_000, "40,000"),
+        (WEB, 40_000, None),
+        (WEB, 100_000, "100,000"),
+    ],
 )
 def test_an_export_that_was_probably_cut_is_told(
-    length: int, is_cut: bool, tmp_path: Path
+    form: tuple[str, str, str], length: int, limit: str | None, tmp_path: Path
 ) -> None:
-    path = tmp_path / NAME
-    path.write_text("18/03/2022, 14:56 - Ann: Hi!\n" * length)
+    name, head, line = form
+    path = tmp_path / name
+    path.write_text(head + line * length)
+    # Of what is excluded, no messages are made.
+    loader = WhatsAppChatLoader(path, timezone="UTC", end=date(2000, 1, 1))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
-    assert summary.found == length
-    assert any("40,000" in str(one.message) for one in caught) is is_cut
-
-
-@pytest.mark.parametrize(("length", "is_cut"), [(40_000, False), (100_000, True)])
-def test_the_web_cuts_longer_exports(length: int, is_cut: bool, tmp_path: Path) -> None:
-    path = tmp_path / "chat.txt"
-    path.write_text("Encrypted.\n" + "[3/18/22, 2:56:01 PM] Ann: Hi!\n" * length)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        WhatsAppChatLoader(path, timezone="UTC").inspect()
-    assert any("100,000" in str(one.message) for one in caught) is is_cut
+        assert loader.inspect().found == length + bool(head)
+    told = [str(one.message) for one in caught]
+    assert any("000" in one for one in told) is bool(limit)
+    assert any(limit in one for one in told if limit) is bool(limit)
 
 
 def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:
