@@ -105,7 +105,8 @@ def write_package(
 ) -> Path:
     """Write a data package of Discord's own, with a message of its owner."""
     account = "Account" if messages[0].isupper() else "account"
-    row = {"ID": snowflake(0), "Timestamp": "2024-05-01 08:00:00", "Contents": "first", "Attachments": ""}
+    row = {"ID": snowflake(0), "Timestamp": "2024-05-01 08:00:00"}
+    row |= {"Contents": "first", "Attachments": ""}
     text = f"{','.join(row)}\n{','.join(row.values())}\n"
     files = {
         f"{account}/user.json": json.dumps({"id": "11", "username": "ann.ode"}),

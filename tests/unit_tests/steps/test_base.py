@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import tracemalloc
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -11,13 +10,11 @@ from typing import Any
 
 import pytest
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
 from langchain_core.tracers.schemas import Run
 
 from langchain_chatexports import to_training_examples
-from langchain_chatexports.chat_loaders.counts import read_counted
-from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
@@ -40,31 +37,6 @@ RACES = [
     for n in range(4)
 ]
 PREPARE = MergeChatRuns() | MapAIMessages(sender="Tortoise")
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        PREPARE.lazy_transform,
-        lambda sessions: MapAIMessages().lazy_transform(merge_chat_runs(sessions)),
-        lambda sessions: iter(read_counted(sessions, "fable", [PREPARE])),
-    ],
-    ids=["pipeline", "step after step", "counted"],
-)
-def test_no_input_outlives_its_output(
-    read: Callable[[Iterator[ChatSession]], Iterator[ChatSession]],
-) -> None:
-    inputs: list[weakref.ref[BaseMessage]] = []
-
-    def sessions() -> Iterator[ChatSession]:
-        for _ in range(2):
-            held = [talk("Hare: Speed", "Hare: is key!")]
-            inputs.append(weakref.ref(held[0]["messages"][1]))
-            yield held.pop()
-
-    for session in read(sessions()):
-        assert len(session["messages"]) == 1
-        assert inputs[-1]() is None
 
 
 class Fails(SessionTransform):

@@ -91,12 +91,16 @@ def test_a_file_of_the_first_versions_is_read(tmp_path: Path) -> None:
     assert loaded(channel.write(tmp_path / "a.json")) == {"500": [("ann", "Hello")]}
 
 
-@pytest.mark.parametrize("form", ["lines", "windows", "compact", "escapes", "bom"])
+@pytest.mark.parametrize(
+    "form", ["lines", "windows", "compact", "escapes", "bom", "reversed"]
+)
 def test_each_form_of_the_file_gives_the_same(tmp_path: Path, form: str) -> None:
     reactions = [{"emoji": {"name": "👍"}, "count": 1}]
     channel = channel_of(
         {"text": "Zwei\nZeilen }, {"}, {"who": BO, "text": "😂", "reactions": reactions}
     )
+    if form == "reversed":
+        channel.messages.reverse()
     indent = None if form == "compact" else 2
     text = channel.text(indent=indent, ascii_only=form == "escapes")
     if form == "windows":
