@@ -9,7 +9,7 @@ written after the rules ("held out"). A place counts as found if each of its let
 digits is covered; a finding counts as right if it touches a private place, of whatever
 kind.
 
-The hard cases (tests/unit_tests/builders/hard_cases.py) are a third table: what is
+The hard cases (benchmarks/hard_cases.py) are a third table: what is
 found of each class, and how many of the harmless lines change.
 """
 
@@ -18,10 +18,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from benchmarks.hard_cases import HARMLESS, KNOWN, hard_cases
 from benchmarks.private_lines import PEOPLE, LabeledLine, labeled_lines
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.redaction.spans import KINDS, Span
-from tests.unit_tests.builders.hard_cases import HARMLESS, KNOWN, hard_cases
 
 Detector = Callable[[str], list[Span]]
 

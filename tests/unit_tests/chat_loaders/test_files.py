@@ -340,7 +340,7 @@ class TestFoldersOnDisk:
         make_nested(folder, "d", 1_200)
         yield folder
         # Python's own removal of so deep a folder recurses, too.
-        subprocess.run(["rm", "-rf", str(folder / "d")], check=True)  # noqa: S607
+        subprocess.run(["rm", "-rf", str(folder / "d")], check=True)  # noqa: S603, S607
 
     def test_folders_deeper_than_any_exports_are_left_out(
         self, deep_folder: Path
