@@ -107,6 +107,16 @@ def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> Non
     assert step.skipped(_session("a", "!b", "c")) == {"not_trained": 1}
 
 
+def test_a_window_whose_answers_are_not_to_be_trained_is_left_out_and_counted() -> None:
+    """`MapAIMessages` gives what the AI only forwarded the weight 0."""
+    session = _session("a", "!forwarded", "c", "!d")
+    session["messages"][1].additional_kwargs["weight"] = 0
+    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
+    (window,) = step.invoke(session)
+    assert [message.content for message in window["messages"]] == ["c", "!d"]
+    assert step.skipped(session) == {"not_trained": 2}
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_function_that_a_dump_would_lose_is_an_error(joined: bool) -> None:
     step = _by_length(max_tokens=9)

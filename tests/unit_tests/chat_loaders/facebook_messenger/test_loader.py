@@ -146,15 +146,6 @@ def test_a_named_file_that_is_cut_off_is_an_error(
         loader_class(path).load()
 
 
-def test_a_corrupt_file_beside_good_ones_is_warned_about(tmp_path: Path) -> None:
-    export = export_of()
-    export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b'{"messages": [{"se')
-    loader = loader_of(export, tmp_path, owner=GRACE)
-    with pytest.warns(UserWarning, match=r"bob_1.message_1\.json"):
-        summary = loader.inspect()
-    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-
-
 def test_a_single_file_loader_is_told_of_folders_and_zips(tmp_path: Path) -> None:
     for path in export_of().to_folder_and_zip(tmp_path / "x"):
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):

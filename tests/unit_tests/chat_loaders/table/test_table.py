@@ -186,16 +186,6 @@ def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> Non
     assert caught.value.__suppress_context__
 
 
-def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path: Path) -> None:
-    write_lines(tmp_path / "parts" / "a.jsonl", [ROW])
-    bad = write_parquet(tmp_path / "parts" / "b.parquet", [ROW])
-    bad.write_bytes(bad.read_bytes()[:-9])
-    loader = TableChatLoader(tmp_path / "parts")
-    with pytest.warns(UserWarning, match=r"b\.parquet"):
-        summary = loader.inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"unreadable": 1})
-
-
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "desk.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"conversation": 1, "text": "Hi"}\n')

@@ -12,7 +12,6 @@ import pytest
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders import files
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
-from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import (
     metadata_of,
     only_message,
@@ -126,17 +125,6 @@ def test_the_time_is_linear_in_the_number_of_chats(tmp_path: Path) -> None:
     begin = time.process_time()
     assert TelegramChatLoader(path).inspect().kept == 3_000
     assert time.process_time() - begin < 2
-
-
-def test_a_damaged_file_is_an_error_alone_and_counted_beside_others(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "b.json").write_text(talk(33).text(indent=None)[:-9])
-    with pytest.raises(ExportFormatError, match="not readable as JSON"):
-        TelegramChatLoader(tmp_path / "b.json").load()
-    talk().write(tmp_path / "a" / "result.json")
-    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
-        assert skipped(tmp_path) == {"unreadable": 1}
 
 
 @pytest.mark.parametrize(
@@ -258,19 +246,6 @@ def test_a_local_time_is_read_by_the_time_zone(tmp_path: Path, zone: Any) -> Non
         pytest.skip("This system has no list of zones.")
     message = only(written(tmp_path, LOCAL), timezone=zone)
     assert message.additional_kwargs["message_time"] == 1714550400
-
-
-@pytest.mark.usefixtures("machine_in_berlin")
-def test_without_a_zone_local_times_are_this_machines(tmp_path: Path) -> None:
-    path = written(tmp_path, LOCAL)
-    with pytest.warns(UserWarning, match="read as this machine's .*timezone="):
-        message = only(path)
-    assert message.additional_kwargs["message_time"] == 1714550400
-    with pytest.warns(UserWarning, match="this machine's"):
-        summary = TelegramChatLoader(path).inspect()
-    (zone,) = summary.details["time_zone"]
-    assert zone.startswith("this machine's")
-    assert f"zone      {zone}" in str(summary)
 
 
 def test_each_chat_begins_with_the_first_of_the_hour_that_comes_twice(

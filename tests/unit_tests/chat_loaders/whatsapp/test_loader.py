@@ -155,17 +155,6 @@ def test_chats_of_several_paths_have_ids_of_their_own(tmp_path: Path) -> None:
     assert ids == ["_chat.txt", "_chat.txt (2)"]
 
 
-def test_a_broken_chat_among_good_ones_is_a_warning(tmp_path: Path) -> None:
-    two().to_file(tmp_path / NAME)
-    (tmp_path / "WhatsApp Chat with Bob.txt").write_text("nothing here")
-    loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
-    with pytest.warns(
-        UserWarning, match=r"WhatsApp Chat with Bob\.txt is not a WhatsApp chat"
-    ):
-        summary = loader.inspect()
-    assert (summary.found, summary.skipped) == (3, {"unreadable": 1})
-
-
 @pytest.mark.parametrize("name", ["notes.txt", NAME, "_chat.txt"])
 def test_a_file_that_is_no_chat_is_an_error(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -248,16 +237,6 @@ def test_an_export_that_was_probably_cut_is_told(
     told = [str(one.message) for one in caught]
     assert any("000" in one for one in told) is bool(limit)
     assert any(limit in one for one in told if limit) is bool(limit)
-
-
-def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:
-    path = two().to_file(tmp_path / NAME)
-    with pytest.warns(UserWarning, match="have no zone, and are read as") as caught:
-        (zone,) = WhatsAppChatLoader(path).inspect().details["time_zone"]
-    assert len(caught) == 1
-    assert zone.startswith("this machine's")
-    loader = WhatsAppChatLoader(path, timezone="Europe/Berlin")
-    assert loader.inspect().details["time_zone"] == ["Europe/Berlin"]
 
 
 def test_a_calendar_that_is_not_read_leaves_messages_without_time(
