@@ -2,14 +2,14 @@
 
 Run `python -m benchmarks.redaction` from the repository's root.
 
-The lines are synthetic and our own (tests/unit_tests/builders/private_lines.py): 600 in
+The lines are synthetic and our own (benchmarks/private_lines.py): 600 in
 English, German, Spanish and French, with the numbers' check digits, with people who are
 not in the export, and with lines that only look private; and 300 of other templates,
 written after the rules ("held out"). A place counts as found if each of its letters and
 digits is covered; a finding counts as right if it touches a private place, of whatever
 kind.
 
-The hard cases (tests/unit_tests/builders/hard_cases.py) are a third table: what is
+The hard cases (benchmarks/hard_cases.py) are a third table: what is
 found of each class, and how many of the harmless lines change.
 """
 
@@ -18,10 +18,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from benchmarks.hard_cases import HARMLESS, KNOWN, hard_cases
+from benchmarks.private_lines import PEOPLE, LabeledLine, labeled_lines
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.redaction.spans import KINDS, Span
-from tests.unit_tests.builders.hard_cases import HARMLESS, KNOWN, hard_cases
-from tests.unit_tests.builders.private_lines import PEOPLE, LabeledLine, labeled_lines
 
 Detector = Callable[[str], list[Span]]
 

@@ -3,19 +3,14 @@
 Where they differ is measured in `tests/integration_tests/docs/test_migration_table.py`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import langchain_chatexports as ours
 from tests.integration_tests import community
 from tests.unit_tests.builders.slack import SlackExport
 from tests.unit_tests.builders.telegram import ANN, BO, TelegramChat
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 TALK = [(0, "Ready?"), (0, "One more thing:"), (1, "Always."), (0, "Go!"), (1, "Bye")]
 

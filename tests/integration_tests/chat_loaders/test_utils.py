@@ -1,12 +1,11 @@
 """The functions give what langchain-community's give, where those are right."""
 
-from __future__ import annotations
-
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage
 
 from langchain_chatexports.chat_loaders.utils import (
@@ -17,12 +16,6 @@ from langchain_chatexports.chat_loaders.utils import (
 )
 from tests.integration_tests.community import utils as community
 from tests.unit_tests.builders.sessions import said, talk, texts
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from langchain_core.chat_sessions import ChatSession
-
 
 TEXTS = st.text(min_size=1, max_size=6).filter(str.strip)
 LINES = st.lists(st.tuples(st.sampled_from(["H", "T", None]), TEXTS), max_size=12)

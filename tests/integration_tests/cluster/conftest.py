@@ -1,16 +1,11 @@
 """One local Ray of two workers for all tests here."""
 
-from __future__ import annotations
-
 import importlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,15 +1,11 @@
 """The page on many exports does what it says."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit_tests.builders.pages import read_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
 

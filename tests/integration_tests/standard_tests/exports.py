@@ -1,16 +1,11 @@
 """Small exports in the formats of langchain-community's loaders."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from pathlib import Path
 
 SENDERS = ("Tortoise", "Hare")
 START = 1_693_182_723

@@ -4,22 +4,17 @@ The table in docs/standard_tests.md is made of the marks here. After a change:
 `python -m tests.integration_tests.standard_tests.test_community`.
 """
 
-from __future__ import annotations
-
 import gc
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.integration_tests import community
 from tests.integration_tests.standard_tests import exports
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
 
 # Python 3.13 warns when it finds the connections that the iMessage loader left open.
 pytestmark = [

@@ -1,10 +1,9 @@
 """Our loaders under the suite for large exports."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +14,6 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.standard_tests import ChatLoaderIntegrationTests
 from tests.integration_tests.standard_tests import exports
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 CHATS, COUNT = 200, 100
 

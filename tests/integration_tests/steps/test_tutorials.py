@@ -1,11 +1,10 @@
 """The tutorials' code on langchain-community's loaders: their functions, our steps."""
 
-from __future__ import annotations
-
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +13,6 @@ from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.integration_tests import community
 from tests.unit_tests.builders.sessions import said, talk
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 
 def plain(messages: Any) -> Any:

@@ -1,13 +1,11 @@
 """Messages made without their constructors are what the constructors make."""
 
-from __future__ import annotations
-
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
 
 from langchain_chatexports._fast import messages
 from langchain_chatexports._fast.messages import (
@@ -16,116 +14,88 @@ from langchain_chatexports._fast.messages import (
     plain_human_message,
 )
 
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
-
-_KWARGS = {"sender": "Hare", "events": [{"message_time": "2023-08-28T00:32:03+00:00"}]}
+TEXT = "Speed is key!"
 
 
-def _kwargs() -> dict[str, Any]:
-    return {**_KWARGS, "events": list(_KWARGS["events"])}
+def kwargs() -> dict[str, Any]:
+    return {"sender": "Hare", "events": [{"message_time": "2023-08-28T00:32:03+00:00"}]}
 
 
-def _pairs() -> list[tuple[BaseMessage, BaseMessage]]:
-    return [
+def built(kind: type[Any], **fields: Any) -> Any:
+    return kind(content=TEXT, additional_kwargs=kwargs(), **fields)
+
+
+def plain_ai(message_id: str | None, name: str | None) -> AIMessage:
+    return plain_ai_message(TEXT, kwargs(), message_id=message_id, name=name)
+
+
+def check_equal(one: BaseMessage, other: BaseMessage) -> None:
+    assert one == other
+    assert type(one) is type(other)
+    assert list(vars(one).items()) == list(vars(other).items())
+    assert one.model_extra == other.model_extra
+    assert one.model_fields_set == other.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        (plain_human_message(TEXT, kwargs(), None), built(HumanMessage, id=None)),
+        (plain_human_message(TEXT, kwargs(), "A-1"), built(HumanMessage, id="A-1")),
         (
-            plain_human_message("Speed is key!", _kwargs(), message_id),
-            HumanMessage(
-                content="Speed is key!", additional_kwargs=_kwargs(), id=message_id
-            ),
-        )
-        for message_id in (None, "A-1")
-    ] + [
+            plain_ai(None, None),
+            built(AIMessage, response_metadata={}, id=None, name=None),
+        ),
         (
-            plain_ai_message(
-                "Speed is key!", _kwargs(), message_id=message_id, name=name
-            ),
-            AIMessage(
-                content="Speed is key!",
-                additional_kwargs=_kwargs(),
-                response_metadata={},
-                id=message_id,
-                name=name,
-            ),
-        )
-        for message_id, name in ((None, None), ("A-1", "Hare"))
-    ]
+            plain_ai("A-1", "Hare"),
+            built(AIMessage, response_metadata={}, id="A-1", name="Hare"),
+        ),
+    ],
+)
+def test_a_plain_message_is_what_its_constructor_builds(
+    plain: BaseMessage, expected: BaseMessage
+) -> None:
+    check_equal(plain, expected)
+    assert dumps(plain) == dumps(expected)
+    assert plain.model_dump_json() == expected.model_dump_json()
+    assert pickle.loads(pickle.dumps(plain)) == expected  # noqa: S301 - our own
+    assert plain.model_copy(deep=True) == expected
 
 
-@pytest.mark.parametrize(("plain", "built"), _pairs())
-class TestPlainMessage:
-    """A plain message beside one that its constructor built."""
-
-    def test_is_equal(self, plain: BaseMessage, built: BaseMessage) -> None:
-        assert plain == built
-        assert type(plain) is type(built)
-
-    def test_has_the_same_state(self, plain: BaseMessage, built: BaseMessage) -> None:
-        assert list(vars(plain).items()) == list(vars(built).items())
-        assert plain.model_extra == built.model_extra
-        assert plain.model_fields_set == built.model_fields_set
-
-    def test_dumps_alike(self, plain: BaseMessage, built: BaseMessage) -> None:
-        assert dumps(plain) == dumps(built)
-        assert plain.model_dump_json() == built.model_dump_json()
-
-    def test_is_pickled_and_copied(
-        self, plain: BaseMessage, built: BaseMessage
-    ) -> None:
-        pickled = pickle.dumps(plain)
-        assert pickle.loads(pickled) == built  # noqa: S301 - our own
-        assert plain.model_copy(deep=True) == built
-
-    def test_shares_nothing_with_the_next(
-        self, plain: BaseMessage, built: BaseMessage
-    ) -> None:
-        del built
-        if isinstance(plain, AIMessage):
-            other: BaseMessage = plain_ai_message("", {}, message_id=None, name=None)
-        else:
-            other = plain_human_message("", {}, None)
-        for name, value in vars(plain).items():
-            if isinstance(value, (dict, list, set)):
-                assert value is not getattr(other, name), name
-        assert plain.model_fields_set is not other.model_fields_set
-        assert plain.model_extra is not other.model_extra
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (plain_human_message("", {}, None), plain_human_message("", {}, None)),
+        (plain_ai(None, None), plain_ai(None, None)),
+    ],
+)
+def test_two_messages_share_nothing(one: BaseMessage, other: BaseMessage) -> None:
+    for name, value in vars(one).items():
+        if isinstance(value, (dict, list, set)):
+            assert value is not getattr(other, name), name
+    assert one.model_fields_set is not other.model_fields_set
+    assert one.model_extra is not other.model_extra
 
 
-_CHANGES = {"content": "Steady wins.", "additional_kwargs": {"weight": 0}}
+CHANGES = {"content": "Steady wins.", "additional_kwargs": {"weight": 0}}
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        HumanMessage("Speed is key!", additional_kwargs=_kwargs(), id="A-1"),
-        AIMessage("Speed is key!", response_metadata={"model_name": "tortoise"}),
-        ChatMessage(content="Speed is key!", role="user"),
-        HumanMessage("Speed is key!", example=None),  # As langchain-community's.
+        built(HumanMessage, id="A-1"),
+        AIMessage(TEXT, response_metadata={"model_name": "tortoise"}),
+        ChatMessage(content=TEXT, role="user"),
+        HumanMessage(TEXT, example=None),  # As langchain-community's.
     ],
 )
-class TestChangedCopy:
-    """A changed copy beside the one that pydantic makes."""
-
-    def test_is_what_pydantic_gives(self, message: BaseMessage) -> None:
-        copy, expected = (
-            changed_copy(message, _CHANGES),
-            message.model_copy(update=_CHANGES),
-        )
-        assert copy == expected
-        assert type(copy) is type(expected)
-        assert list(vars(copy).items()) == list(vars(expected).items())
-        assert copy.model_extra == expected.model_extra
-        assert copy.model_fields_set == expected.model_fields_set
-
-    def test_leaves_the_message_as_it_is(self, message: BaseMessage) -> None:
-        before = pickle.dumps(message)
-        copy = changed_copy(message, _CHANGES)
-        copy.name = "Hare"
-        assert pickle.dumps(message) == before
-        assert copy.model_extra is not message.model_extra
-
-
-_GIVEN: tuple[str, dict[str, Any], None] = ("Speed is key!", {}, None)
+def test_a_changed_copy_is_what_pydantic_gives(message: BaseMessage) -> None:
+    before = pickle.dumps(message)
+    copy = changed_copy(message, CHANGES)
+    check_equal(copy, message.model_copy(update=CHANGES))
+    copy.name = "Hare"
+    assert pickle.dumps(message) == before
+    assert copy.model_extra is not message.model_extra
 
 
 def test_the_fast_ways_are_in_use() -> None:
@@ -134,14 +104,15 @@ def test_the_fast_ways_are_in_use() -> None:
     assert changed_copy is messages._changed_copy
 
 
+GIVEN: tuple[str, dict[str, Any], None] = (TEXT, {}, None)
+
+
 def test_where_pydantic_has_other_parts_the_constructor_builds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    slow = messages._human_by_constructor
     monkeypatch.setattr(messages, "_set_extra", None)
-    chosen = messages._faster(
-        messages._human_message, messages._human_by_constructor, *_GIVEN
-    )
-    assert chosen is messages._human_by_constructor
+    assert messages._faster(messages._human_message, slow, *GIVEN) is slow
 
 
 def test_where_the_constructor_sets_other_fields_it_builds() -> None:
@@ -150,18 +121,13 @@ def test_where_the_constructor_sets_other_fields_it_builds() -> None:
     def build(content: str, kwargs: dict[str, Any], _: str | None) -> HumanMessage:
         return HumanMessage(content=content, additional_kwargs=kwargs, name=None)
 
-    assert messages._faster(messages._human_message, build, *_GIVEN) is build
+    assert messages._faster(messages._human_message, build, *GIVEN) is build
 
 
 def test_the_plain_ways_build_the_same() -> None:
-    kwargs = _kwargs()
-    assert messages._human_by_constructor("a", kwargs, "1") == (
-        plain_human_message("a", kwargs, "1")
-    )
-    assert messages._ai_by_constructor("a", kwargs, message_id="1", name="b") == (
-        plain_ai_message("a", kwargs, message_id="1", name="b")
-    )
-    message = plain_human_message("a", kwargs, "1")
-    assert messages._copy_by_pydantic(message, _CHANGES) == (
-        changed_copy(message, _CHANGES)
-    )
+    message = plain_human_message(TEXT, kwargs(), "1")
+    assert messages._human_by_constructor(TEXT, kwargs(), "1") == message
+    slow = messages._ai_by_constructor(TEXT, kwargs(), message_id="1", name="b")
+    assert slow == plain_ai("1", "b")
+    slow_copy = messages._copy_by_pydantic(message, CHANGES)
+    assert slow_copy == changed_copy(message, CHANGES)

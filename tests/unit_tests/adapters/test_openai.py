@@ -1,7 +1,5 @@
 """The conversions give what those of langchain-community give."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import subprocess

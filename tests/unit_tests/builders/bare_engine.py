@@ -1,18 +1,12 @@
 """What comes after given tokens: by llama.cpp without the server, and by PEFT."""
 
-from __future__ import annotations
-
 import json
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import keep_until_exit
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-__all__ = ["BareEngine", "NextToken", "log_likelihoods"]
 
 
 class NextToken(NamedTuple):

@@ -13,15 +13,11 @@ with ChatDb(tmp_path / "chat.db") as db:
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from typing_extensions import Self
-
-__all__ = ["COLUMNS_SINCE", "VERSIONS", "ChatBuilder", "ChatDb", "apple_ns"]
+from typing_extensions import Self
 
 APPLE_EPOCH = 978_307_200
 NOON = 1_700_000_000  # The first message's Unix time; each later one a minute more.
@@ -114,19 +110,9 @@ class ChatDb:
     """A Messages database in the making; use it in a `with`."""
 
     def __init__(
-        self,
-        path: Path,
-        version: str | Iterable[str] = "13",
-        *,
-        wal: bool = False,
+        self, path: Path, version: str | Iterable[str] = "13", *, wal: bool = False
     ) -> None:
-        """Create the tables.
-
-        Args:
-            path: The file to write.
-            version: The macOS version whose columns `message` has, or its columns.
-            wal: Whether what is written stays in `-wal` for as long as this is open.
-        """
+        """Create the tables of a macOS version, or with these columns of `message`."""
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.execute("PRAGMA synchronous = OFF")  # Tests need no power cut.
@@ -157,16 +143,7 @@ class ChatDb:
         listed: bool = True,
         **columns: Any,
     ) -> ChatBuilder:
-        """Add a chat with some people: a group if there are several, or a name.
-
-        Args:
-            *addresses: Their handles.
-            service: `iMessage`, `SMS` or `RCS`.
-            name: The group's name.
-            identifier: `chat_identifier`; by default the address, or a made-up one.
-            listed: Whether `chat_handle_join` lists the people.
-            **columns: Further columns of `chat`.
-        """
+        """Add a chat with some people: a group if there are several, or a name."""
         is_group = bool(name) or len(addresses) > 1
         number = self._next("chat")
         identifier = identifier or (f"chat{number:09}" if is_group else addresses[0])
@@ -212,7 +189,6 @@ class ChatDb:
         return self.insert("message", **(present | columns))
 
     def attachment(self, message_id: int, **columns: Any) -> int:
-        """Add an attachment to a message."""
         guid = f"at_{self._next('attachment')}"
         attachment_id = self.insert("attachment", **{"guid": guid, **columns})
         self.insert(
@@ -223,7 +199,6 @@ class ChatDb:
         return attachment_id
 
     def insert(self, table: str, **columns: Any) -> int:
-        """Insert a row and give its ROWID."""
         marks = ", ".join("?" * len(columns))
         cursor = self.connection.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",
@@ -237,23 +212,19 @@ class ChatDb:
         self.connection.executescript(script)
 
     def guid(self, message_id: int) -> str:
-        """Return a message's guid."""
         (guid,) = self.connection.execute(
             "SELECT guid FROM message WHERE ROWID = ?", (message_id,)
         ).fetchone()
         return str(guid)
 
     def close(self) -> None:
-        """Write everything."""
         self._commit()
         self.connection.close()
 
     def __enter__(self) -> Self:
-        """Give itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write everything."""
         self.close()
 
     def _commit(self) -> None:
@@ -273,7 +244,6 @@ class ChatBuilder:
     def __init__(
         self, db: ChatDb, chat_id: int, service: str, addresses: tuple[str, ...]
     ) -> None:
-        """Remember the chat."""
         self.db = db
         self.chat_id = chat_id
         self.service = service
@@ -289,16 +259,7 @@ class ChatBuilder:
         body: bytes | None = None,
         **columns: Any,
     ) -> int:
-        """Add a message and give its ROWID.
-
-        Args:
-            text: The column `text`.
-            mine: Whether the owner sent it; in groups such rows have no handle.
-            sender: The handle that sent it; by default the first person's.
-            at: Unix time in seconds, written as nanoseconds since 2001.
-            body: The column `attributedBody`.
-            **columns: Further columns, as they are stored.
-        """
+        """Add a message of the first person or another `sender`; give its ROWID."""
         row: dict[str, Any] = {}
         address = sender or (self.addresses[0] if self.addresses else None)
         if address and not (mine and len(self.addresses) > 1):

@@ -1,7 +1,5 @@
 """Chat models for tests."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel

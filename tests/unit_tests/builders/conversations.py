@@ -1,7 +1,5 @@
 """Sessions as the loaders give them, built from a few words."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 from langchain_chatexports.chat_loaders.conversation import (

@@ -1,7 +1,5 @@
 """Training examples in a few letters."""
 
-from __future__ import annotations
-
 from typing import Any
 
 _ROLES = {"s": "system", "u": "user", "a": "assistant", "c": "assistant"}

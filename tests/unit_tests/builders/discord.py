@@ -7,14 +7,10 @@ path = channel.write(tmp_path / "general.json")
 ```
 """
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
 _DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -94,13 +90,11 @@ class DiscordChannel:
         return message
 
     def text(self, *, indent: int | None = 2, ascii_only: bool = False) -> str:
-        """Return the file's text."""
         count = len(self.messages)
         value = {**self.about, "messages": self.messages, "messageCount": count}
         return json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
     def write(self, path: Path, **options: Any) -> Path:
-        """Write the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.text(**options).encode())
         return path
@@ -109,43 +103,20 @@ class DiscordChannel:
 def write_package(
     folder: Path, *, is_csv: bool = False, messages: str = "Messages"
 ) -> Path:
-    """Write a data package with two messages in one channel, and a media message."""
+    """Write a data package of Discord's own, with a message of its owner."""
     account = "Account" if messages[0].isupper() else "account"
-    user = {"id": "11", "username": "ann.ode", "global_name": "Ann"}
-    rows = [
-        {
-            "ID": snowflake(60),
-            "Timestamp": "2024-05-01 08:01:00",
-            "Contents": 'second, "quoted"',
-            "Attachments": "",
-        },
-        {
-            "ID": snowflake(0),
-            "Timestamp": "2024-05-01 08:00:00.500000+00:00",
-            "Contents": "first",
-            "Attachments": "",
-        },
-        {
-            "ID": snowflake(120),
-            "Timestamp": "2024-05-01 08:02:00",
-            "Contents": "",
-            "Attachments": "https://cdn.example.org/cat.png",
-        },
-    ]
-    channel = folder / messages / "c500"
-    channel.mkdir(parents=True)
-    (folder / account).mkdir()
-    (folder / account / "user.json").write_text(json.dumps(user))
-    (folder / messages / "index.json").write_text('{"500": "Direct Message with bo"}')
-    about = {"id": "500", "type": "DM", "recipients": ["11", "22"]}
-    (channel / "channel.json").write_text(json.dumps(about))
-    if is_csv:
-        cells = [
-            ",".join('"' + value.replace('"', '""') + '"' for value in row.values())
-            for row in rows
-        ]
-        lines = ["ID,Timestamp,Contents,Attachments", *cells]
-        (channel / "messages.csv").write_text("\n".join(lines) + "\n")
-    else:
-        (channel / "messages.json").write_text(json.dumps(rows))
+    row = {"ID": snowflake(0), "Timestamp": "2024-05-01 08:00:00"}
+    row |= {"Contents": "first", "Attachments": ""}
+    text = f"{','.join(row)}\n{','.join(row.values())}\n"
+    files = {
+        f"{account}/user.json": json.dumps({"id": "11", "username": "ann.ode"}),
+        f"{messages}/index.json": '{"500": "Direct Message with bo"}',
+        f"{messages}/c500/channel.json": '{"id": "500", "type": "DM"}',
+        f"{messages}/c500/messages.{'csv' if is_csv else 'json'}": (
+            text if is_csv else json.dumps([row])
+        ),
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
     return folder

@@ -67,7 +67,6 @@ class Hub:
             thread.join()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Answer a request."""
         path = unquote(urlsplit(request.path).path)
         api, resolve = f"/api/models/{self.hub_id}", f"/{self.hub_id}/resolve/"
         if path in {api, f"{api}/revision/main"}:

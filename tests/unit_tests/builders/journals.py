@@ -1,14 +1,7 @@
 """Writes rollback journals beside databases, for tests."""
 
-from __future__ import annotations
-
 import struct
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["JOURNAL_MAGIC", "journal_header", "super_journal_record", "write_journal"]
+from pathlib import Path
 
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _SECTOR_BYTES = 512
@@ -43,7 +36,6 @@ def super_journal_record(database: Path, name: str | bytes) -> bytes:
 
 
 def write_journal(database: Path, content: bytes) -> Path:
-    """Write a journal beside a database, and return its path."""
     journal = database.with_name(f"{database.name}-journal")
     journal.write_bytes(content)
     return journal

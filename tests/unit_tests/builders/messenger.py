@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 FACEBOOK = "your_facebook_activity/messages"
 INSTAGRAM = "your_instagram_activity/messages"
@@ -65,7 +63,6 @@ class Thread:
     def says(
         self, sender: str | None, text: str | None, at: int, **keys: Any
     ) -> Thread:
-        """Add a message; the oldest one comes first."""
         self.messages.append(message(sender, text, at, **keys))
         return self
 
@@ -76,7 +73,6 @@ class Thread:
         return {key: value for key, value in content.items() if value is not None}
 
     def files(self) -> dict[str, bytes]:
-        """Return the files; `message_1.json` holds the newest messages."""
         newest_first = self.messages[::-1]
         starts = range(0, max(len(newest_first), 1), self.per_file)
         return {
@@ -96,7 +92,6 @@ class EncryptedChat:
         self.messages: list[dict[str, Any]] = []
 
     def says(self, sender: str, text: str, at: int, **keys: Any) -> EncryptedChat:
-        """Add a message."""
         record = {
             "isUnsent": False,
             "media": [],
@@ -110,7 +105,6 @@ class EncryptedChat:
         return self
 
     def files(self) -> dict[str, bytes]:
-        """Return the file."""
         content = {
             "participants": self.people,
             "threadName": self.path.rpartition("/")[2].removesuffix(".json"),
@@ -149,7 +143,6 @@ class Export:
         return chat
 
     def encrypted(self, path: str, people: Iterable[str]) -> EncryptedChat:
-        """Add a file of the secure storage."""
         chat = EncryptedChat(path, people)
         self.chats.append(chat)
         return chat
@@ -161,14 +154,12 @@ class Export:
         return self
 
     def files(self) -> dict[str, bytes]:
-        """Return all files by their paths."""
         files = dict(self.other)
         for chat in self.chats:
             files.update(chat.files())
         return files
 
     def to_folder(self, folder: Path) -> Path:
-        """Write the export as a folder."""
         for name, data in self.files().items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +174,6 @@ class Export:
         )
 
     def to_zip(self, path: Path, prefix: str = "") -> Path:
-        """Write the export as a zip."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in self.files().items():

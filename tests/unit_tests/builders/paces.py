@@ -1,19 +1,13 @@
 """Threads made of conversations with known borders, from distributions of pauses."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
-
-if TYPE_CHECKING:
-    from langchain_core.chat_sessions import ChatSession
-
-__all__ = ["HELD_OUT_PACES", "PACES", "Pace", "Thread", "make_thread", "session_of"]
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
 _START = 1_693_182_723

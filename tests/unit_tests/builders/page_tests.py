@@ -1,17 +1,12 @@
 """Runs the blocks of a page as a module of tests, outside this project."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.unit_tests.builders.pages import DOCS, read_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def passed_tests(

@@ -1,7 +1,5 @@
 """The code of a documentation page, and what the page says that it prints."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import NamedTuple

@@ -4,8 +4,6 @@ It needs the SDK only, so that each of its releases can be sent around:
 `python tests/unit_tests/builders/sdk_tours.py BASE_URL KEY MODEL`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

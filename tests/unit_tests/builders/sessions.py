@@ -1,31 +1,24 @@
 """Chat sessions and loaders of them, built in a line."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.conversation import (
+    ExportSession,
+    SessionMetadata,
+)
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.conversation import (
-        ExportSession,
-        SessionMetadata,
-    )
 
 START = 1_693_182_723
 
@@ -75,6 +68,30 @@ def all_texts(sessions: Iterable[ChatSession]) -> list[Any]:
 def metadata_of(session: ChatSession) -> SessionMetadata:
     """What a loader says of a session beside its messages."""
     return cast("ExportSession", session)["metadata"]
+
+
+def said_in(loader: ChatExportLoader) -> dict[str, list[tuple[str, str]]]:
+    """Return who said what, by the sessions' ids; check that the counts add up."""
+    summary = loader.inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    return {
+        metadata_of(session)["id"]: [
+            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
+        ]
+        for session in loader.load()
+    }
+
+
+def only_message(loader: BaseChatLoader) -> BaseMessage:
+    """Return the one message of the one session."""
+    (session,) = loader.load()
+    (message,) = session["messages"]
+    return message
+
+
+def skipped_by(loader: ChatExportLoader) -> dict[str, int]:
+    """Return how many messages were skipped, by their reasons."""
+    return dict(loader.inspect().skipped)
 
 
 def closable(sessions: Iterator[ChatSession]) -> Generator[ChatSession, None, None]:

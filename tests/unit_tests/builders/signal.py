@@ -38,7 +38,6 @@ class SignalChat:
         return item
 
     def says(self, author: str, text: str, **content: Any) -> dict[str, Any]:
-        """Add a message of text."""
         return self.add(author, "standardMessage", {"text": {"body": text}, **content})
 
 
@@ -57,7 +56,6 @@ class SignalExport:
         self._recipients, self._chats = 2, 0
 
     def recipient(self, **keys: Any) -> str:
-        """Add a recipient and return its id."""
         self._recipients += 1
         number = str(self._recipients)
         self.frames.append({"recipient": {"id": number, **keys}})
@@ -70,20 +68,17 @@ class SignalExport:
         return self.recipient(contact={"aci": aci, **named, **keys})
 
     def group(self, title: str) -> str:
-        """Add a group."""
         key = base64.b64encode(title.encode()).decode()
         snapshot = {"title": {"title": title}, "version": 3}
         return self.recipient(group={"masterKey": key, "snapshot": snapshot})
 
     def chat(self, recipient: str) -> SignalChat:
-        """Add the chat with a recipient."""
         self._chats += 1
         number = str(self._chats)
         self.frames.append({"chat": {"id": number, "recipientId": recipient}})
         return SignalChat(self, number)
 
     def text(self) -> str:
-        """Return the file's lines."""
         return "".join(
             (frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=False))
             + "\n"

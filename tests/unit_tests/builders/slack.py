@@ -9,15 +9,11 @@ path = export.to_zip(tmp_path / "slack.zip")
 ```
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 MAY = int(datetime(2024, 5, 1, 8, tzinfo=timezone.utc).timestamp())
 DAY = 86_400
@@ -95,7 +91,6 @@ class SlackExport:
         return self.folder(channel_id)
 
     def files(self) -> dict[str, bytes]:
-        """Return the contents of all files, by their path in the export."""
         texts: dict[str, str | bytes] = {
             name: json.dumps(value) for name, value in self.lists.items()
         }

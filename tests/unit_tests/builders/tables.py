@@ -1,26 +1,13 @@
 """Tables of support conversations, as JSON lines, CSV and Parquet."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-__all__ = [
-    "START",
-    "conversation_rows",
-    "interleaved",
-    "write_csv",
-    "write_lines",
-    "write_parquet",
-]
 
 START = 1_700_000_000
 

@@ -7,19 +7,15 @@ path = chat.write(tmp_path / "result.json")
 ```
 """
 
-from __future__ import annotations
-
 import html
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader, matches
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
 BERLIN_SUMMER = timezone(timedelta(hours=2))
@@ -78,7 +74,6 @@ class TelegramChat:
         return message
 
     def service(self, who: Person, action: str | None, **keys: Any) -> dict[str, Any]:
-        """Add what the app wrote."""
         message = self.says(who, "", **keys)
         message["type"] = "service"
         message["actor"], message["actor_id"] = (
@@ -91,15 +86,12 @@ class TelegramChat:
 
     @property
     def value(self) -> dict[str, Any]:
-        """The object."""
         return {**self.about, "messages": self.messages}
 
     def text(self, *, indent: int | None = 1, ascii_only: bool = False) -> str:
-        """Return the text of the file."""
         return json.dumps(self.value, indent=indent, ensure_ascii=ascii_only)
 
     def write(self, path: Path, **options: Any) -> Path:
-        """Write the file of this chat alone."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.text(**options).encode())
         return path
@@ -163,14 +155,12 @@ class Page:
         )
 
     def service(self, text: str, number: int) -> None:
-        """Add what the app wrote."""
         self.blocks.append(
             f'     <div class="message service" id="message{number}">\n'
             f'      <div class="body details">\n{text}\n      </div>\n     </div>\n'
         )
 
     def write(self, path: Path) -> Path:
-        """Write the page."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             '<!DOCTYPE html>\n<html>\n <head>\n  <meta charset="utf-8"/>\n'

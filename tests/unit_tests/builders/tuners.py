@@ -1,7 +1,5 @@
 """Tuners for the tests' server, with a time that costs no time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any

@@ -1,14 +1,8 @@
 """Writes `attributedBody` blobs as Messages does, for tests."""
 
-from __future__ import annotations
-
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-__all__ = ["Url", "attributed_body", "edit_text", "number"]
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 PART = "__kIMMessagePartAttributeName"
 FILE = "__kIMFileTransferGUIDAttributeName"

@@ -1,12 +1,11 @@
 """Models that speak with synthetic voices, and their talks with three friends."""
 
-from __future__ import annotations
-
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
 from langchain_chatexports.evaluation.model_server import (
@@ -19,12 +18,6 @@ from langchain_chatexports.evaluation.model_server import (
 )
 from tests.unit_tests.builders.tables import START, write_lines
 from tests.unit_tests.builders.voices import DISTINCT, Voice, conversations
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-__all__ = ["Voices", "talks", "write_talks"]
 
 
 class Voices:

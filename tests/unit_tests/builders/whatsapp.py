@@ -10,14 +10,9 @@ path = chat.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-__all__ = ["LRM", "RLM", "START", "WhatsAppChat"]
+from pathlib import Path
 
 LRM, RLM = "\u200e", "\u200f"
 START = datetime(2022, 3, 18, 14, 56, 1)  # noqa: DTZ001 - a phone's local time
@@ -59,8 +54,6 @@ class WhatsAppChat:
 
     @classmethod
     def web(cls, start: datetime = START) -> WhatsAppChat:
-        """An export of WhatsApp Web."""
-
         def stamp(at: datetime) -> str:
             time = f"{at.hour % 12 or 12}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}"
             return f"[{at.month}/{at.day}/{at:%y}, {time}] "
@@ -69,7 +62,6 @@ class WhatsAppChat:
         return chat.line("Messages and calls are end-to-end encrypted.")
 
     def line(self, text: str) -> WhatsAppChat:
-        """Add a line as it is."""
         self.lines.append(text)
         return self
 
@@ -91,11 +83,9 @@ class WhatsAppChat:
         return self.line(self._system.format(stamp=stamp, name=name, text=text))
 
     def text(self) -> str:
-        """Return the file's text."""
         return "".join(f"{line}{self.end}" for line in self.lines)
 
     def to_file(self, path: Path, encoding: str = "utf-8") -> Path:
-        """Write the text file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.text().encode(encoding, "surrogatepass"))
         return path

@@ -53,12 +53,6 @@ def test_an_unknown_kind_to_keep_is_refused_with_the_kinds_there_are() -> None:
 # --- a loader as a source
 
 
-def test_each_iteration_is_a_pass_of_its_own() -> None:
-    loader = ExportLoader(RACES)
-    assert list(loader) == list(loader)
-    assert loader.passes == 2
-
-
 def test_closing_does_not_wait_for_the_garbage_collector() -> None:
     class Held(ExportLoader):
         def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:

@@ -14,10 +14,7 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    SenderNotFoundError,
-)
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 
 SECOND = 1_000_000
 UTC = timezone.utc

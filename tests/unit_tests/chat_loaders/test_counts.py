@@ -19,7 +19,6 @@ from langchain_chatexports.chat_loaders.counts import (
     total_of,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
-from tests.unit_tests.builders.passes import RACES, summary_of
 from tests.unit_tests.builders.sessions import (
     START,
     ListLoader,
@@ -28,6 +27,16 @@ from tests.unit_tests.builders.sessions import (
     said,
     talk,
 )
+
+RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
+
+
+def summary_of(
+    sessions: Iterable[Any], reading: Reading | None = None, steps: Any = ()
+) -> ExportSummary:
+    if reading is None:
+        return read_counted(sessions, "races", steps).finish()
+    return reading.start(sessions, steps).finish()
 
 
 def test_stages_stand_in_the_order_in_which_data_passed() -> None:
@@ -46,10 +55,7 @@ def test_stages_stand_in_the_order_in_which_data_passed() -> None:
                 yield number
 
     assert list(dropping("b", dropping("a", range(5), 1), 2)) == [0, 3, 4]
-    assert [(s.name, s.found, s.kept) for s in counts] == [
-        ("a", 5, 4),
-        ("b", 4, 3),
-    ]
+    assert [(s.name, s.found, s.kept) for s in counts] == [("a", 5, 4), ("b", 4, 3)]
     total = total_of(counts)
     assert total == Counts("Total", found=5, kept=3, skipped=Counter(a=1, b=1))
     assert not total.is_of_export

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.chat_loaders import date_order
-from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
+from langchain_chatexports.chat_loaders.date_order import DateStamp, Order, day_of
 from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
 from langchain_chatexports.chat_loaders.whatsapp.records import Records
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from langchain_chatexports.chat_loaders.date_order import Order
 
 EPOCH = date(1970, 1, 1)
 

@@ -1,8 +1,8 @@
 """Errors of the loaders carry the path that they are about."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +15,6 @@ from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from tests.unit_tests.builders.messenger import Export
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
 
 LOADERS = [
     FolderFacebookMessengerChatLoader,

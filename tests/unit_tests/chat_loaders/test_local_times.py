@@ -1,17 +1,21 @@
 """Local times in UTC, across changes of the clock."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.chat_loaders.local_times import (
-    LocalClock,
-    find_time_zone,
-)
+from langchain_chatexports import TelegramChatLoader, WhatsAppChatLoader
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.local_times import LocalClock, find_time_zone
+from langchain_chatexports.chat_loaders.table import TableChatLoader
+from tests.unit_tests.builders.tables import write_csv
+from tests.unit_tests.builders.telegram import BO, Page, TelegramChat, text_block
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local
+MAY_1 = datetime(2024, 5, 1, 10)  # noqa: DTZ001 - local
 BERLIN = find_time_zone("Europe/Berlin")
 
 
@@ -65,3 +69,42 @@ def test_a_year_that_cannot_be_converted_has_no_time() -> None:
 def test_an_unknown_zone_is_an_error_that_says_what_to_give() -> None:
     with pytest.raises(ValueError, match="Europe/Berlin"):
         find_time_zone("Berlin")
+
+
+def whatsapp(folder: Path) -> ChatExportLoader:
+    chat = WhatsAppChat.android(MAY_1).says("Ann", "Hi")
+    path = chat.to_file(folder / "WhatsApp Chat with Ann.txt")
+    return WhatsAppChatLoader(path, date_order="dmy")
+
+
+def telegram(folder: Path) -> ChatExportLoader:
+    chat = TelegramChat()
+    chat.says(BO, "Hi", date_unixtime=None)
+    return TelegramChatLoader(chat.write(folder / "result.json"))
+
+
+def telegram_page(folder: Path) -> ChatExportLoader:
+    page = Page(zone="")
+    page.says("Bo", text_block("Hi"), number=1)
+    return TelegramChatLoader(page.write(folder / "messages.html"))
+
+
+def table(folder: Path) -> ChatExportLoader:
+    times = ("2024-05-01 10:00", "45413.4166666667")
+    rows = [{"chat_id": 1, "time": time, "text": "Hi"} for time in times]
+    return TableChatLoader(write_csv(folder / "desk.csv", rows))
+
+
+@pytest.mark.usefixtures("machine_in_berlin")
+@pytest.mark.parametrize("write", [whatsapp, telegram, telegram_page, table])
+def test_without_a_zone_local_times_are_this_machines(
+    tmp_path: Path, write: Callable[[Path], ChatExportLoader]
+) -> None:
+    loader = write(tmp_path)
+    with pytest.warns(UserWarning, match="read as this machine's .*timezone=") as told:
+        summary = loader.inspect()
+    assert len(told) == 1
+    (zone,) = summary.details["time_zone"]
+    assert zone.startswith("this machine's")
+    assert f"zone      {zone}" in str(summary)
+    assert summary.first == summary.last == datetime(2024, 5, 1, 8, tzinfo=timezone.utc)

@@ -1,23 +1,16 @@
 """Ids of messages in exports that have none, seen on Messenger's."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.messages import BaseMessage
 from langgraph.graph.message import add_messages
 
-from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
-)
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from langchain_core.messages import BaseMessage
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"
@@ -87,15 +80,6 @@ def test_order_and_number_of_the_files_do_not_matter(
     others = load([LINES[0], *LINES[:0:-1]], tmp_path / "other", per_file=2)
     assert [m.content for m in others] != [m.content for m in messages]
     assert ids_by_text(others) == ids_by_text(messages)
-
-
-def test_options_do_not_matter(tmp_path: Path) -> None:
-    lines = [*LINES, (GRACE, None, NOON)]
-    without = load(lines, tmp_path / "export")
-    with_photo = load(lines, tmp_path / "again", keep="media")
-    kept = [message for message in with_photo if message.content != "[photo]"]
-    assert len(kept) == len(with_photo) - 1
-    assert [message.id for message in kept] == [message.id for message in without]
 
 
 def test_an_export_that_is_there_twice_does_not_change_them(

@@ -1,41 +1,30 @@
 """A table of people, and sessions in which each has one name."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.chat_sessions import ChatSession
 
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.chat_loaders.people import (
-    people_table,
-)
+from langchain_chatexports.chat_loaders.people import people_table
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import BO, DiscordChannel, author
 from tests.unit_tests.builders.slack import SlackExport
 from tests.unit_tests.builders.telegram import Person, TelegramChat, account_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
 ANN = {"Ann": ("Ann Ode", "+49 170 123-4567", "ann@example.org", "annie")}
 
@@ -239,11 +228,7 @@ def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> No
         (message.content, message.additional_kwargs["sender"])
         for session in sessions
         for message in session["messages"]
-    } == {
-        ("by annie", "Ann Ode"),
-        ("by anna", "Ann"),
-        ("by anna", "Ann (anna)"),
-    }
+    } == {("by annie", "Ann Ode"), ("by anna", "Ann"), ("by anna", "Ann (anna)")}
     loader = DiscordChatLoader(tmp_path)
     assert loader.names_of("annie") == {"Ann", "Ann (annie)"}
 

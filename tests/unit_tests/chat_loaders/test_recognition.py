@@ -1,12 +1,12 @@
 """An export is recognized by its content; several paths can be one export."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,11 +33,6 @@ from langchain_chatexports.samples import (
 )
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
 
 START = 1_600_000_000_000
 

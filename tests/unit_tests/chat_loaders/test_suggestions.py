@@ -1,7 +1,5 @@
 """Names as people type them, and the names that occur."""
 
-from __future__ import annotations
-
 import pytest
 
 from langchain_chatexports.chat_loaders.suggestions import (

@@ -1,25 +1,15 @@
 """`merge_chat_runs` and `map_ai_messages`; the comparison is an integration test."""
 
-from __future__ import annotations
-
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.utils import (
-    map_ai_messages,
-    merge_chat_runs,
-)
+from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.sessions import ListLoader, closable, talk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.hard_cases import hard_cases
+from benchmarks.private_lines import PEOPLE, labeled_lines
 from benchmarks.redaction import changed_harmless_lines, count_hard_cases, counts
 from langchain_chatexports.redaction.redactor import Redactor
-from tests.unit_tests.builders.hard_cases import hard_cases
-from tests.unit_tests.builders.private_lines import PEOPLE, labeled_lines
 
 LINES = labeled_lines()
 # Those that no rule can find, or none without finding what is harmless.

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.hard_cases import HARMLESS, KNOWN, hard_cases
+from benchmarks.private_lines import PEOPLE, labeled_lines
 from langchain_chatexports.redaction import gazetteer, key_file, patterns, phones
 from langchain_chatexports.redaction.redactor import Redactor
-from tests.unit_tests.builders.hard_cases import HARMLESS, KNOWN, hard_cases
-from tests.unit_tests.builders.private_lines import PEOPLE, labeled_lines
 
 LENGTH = 20_000
 REDACTOR = Redactor("key", (*KNOWN, *PEOPLE))

@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.redaction.normalization import (
-    comparable,
-    folded,
-    words_of,
-)
+from benchmarks.hard_cases import KNOWN
+from langchain_chatexports.redaction.normalization import comparable, folded, words_of
 from langchain_chatexports.redaction.redactor import Redactor
-from tests.unit_tests.builders.hard_cases import KNOWN
 
 REDACTOR = Redactor("key", KNOWN)
 

@@ -1,16 +1,11 @@
 """The blocks of docs/tutorials.md up to the upload: no server, no training."""
 
-from __future__ import annotations
-
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.integration_tests.tutorials.page import read_blocks, run_blocks
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(

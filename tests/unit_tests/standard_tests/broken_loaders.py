@@ -116,39 +116,14 @@ class TakesOnlyPath(SoundLoader):
         super().__init__(path.absolute())
 
 
-class FindsNothingWithoutComplaint(SoundLoader):
+class FindsNothing(SoundLoader):
     def files(self) -> list[Path]:
         return sorted(self.path.glob("*.jsonl"))
-
-
-class CreatesTheMissing(SoundLoader):
-    def files(self) -> list[Path]:
-        try:
-            return super().files()
-        except ExportNotFoundError:
-            self.path.touch()
-            raise
 
 
 class ReturnsAList(SoundLoader):
     def lazy_load(self) -> Any:
         return list(super().lazy_load())
-
-
-class OneShot(SoundLoader):
-    def __init__(self, path: Any) -> None:
-        super().__init__(path)
-        self.sessions = super().lazy_load()
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        yield from self.sessions
-
-
-class SharesACursor(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
-        self.cursor = super().lazy_load()
-        while (session := next(self.cursor, None)) is not None:
-            yield session
 
 
 class SharesARow(SoundLoader):
@@ -174,20 +149,9 @@ class GivesAIMessages(SoundLoader):
         return AIMessage(message.content, additional_kwargs=kwargs)
 
 
-class GivesEmptyMessages(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        return super().message({**row, "text": " \n"} if row["by"] == "Hare" else row)
-
-
 class LosesAMessage(SoundLoader):
     def session(self, messages: list[BaseMessage]) -> ExportSession:
         return super().session(messages[:-1])
-
-
-class MisattributesMessages(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        other = {"Tortoise": "Hare", "Hare": "Tortoise"}[row["by"]]
-        return super().message({**row, "by": other})
 
 
 class ForgetsTheSender(SoundLoader):
@@ -227,22 +191,6 @@ class GivesLocalTimes(SoundLoader):
         return message
 
 
-class TouchesTheSource(SoundLoader):
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        yield from super().messages(path, counts)
-        path.touch()
-
-
-class LeavesItsLockBehind(SoundLoader):
-    """Removes its lock after the last session only."""
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        lock = self.path / ".lock"
-        lock.touch()
-        yield from super().lazy_load()
-        lock.unlink()
-
-
 class WritesALogOfErrors(SoundLoader):
     def parse(self, line: str, place: str) -> Any:
         try:
@@ -278,16 +226,6 @@ class KeepsFilesOpen(SoundLoader):
                 yield self.message(row)
 
 
-class LeavesClosingToTheCollector(SoundLoader):
-    """Has no `with`: the file is closed when its variable goes."""
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        files = self.files()
-        held = files[0].open(encoding="utf-8")
-        yield from super().lazy_load()
-        held.close()
-
-
 class ShowsAText(SoundLoader):
     last = ""
 
@@ -300,22 +238,15 @@ class ShowsAText(SoundLoader):
 
 
 class ShowsTheBadLine(SoundLoader):
+    """In the cause of its error."""
+
     def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        text = path.read_text(encoding="utf-8")
+        cause = ValueError(path.read_text(encoding="utf-8"))
         try:
             yield from super().messages(path, counts)
         except ExportFormatError:
-            msg = f"{path} cannot be read: {text}"
-            raise ExportFormatError(msg) from None
-
-
-class ShowsTheBadLineInItsCause(ShowsTheBadLine):
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        try:
-            yield from super().messages(path, counts)
-        except ExportFormatError as error:
             msg = f"{path} cannot be read."
-            raise ExportFormatError(msg) from error
+            raise ExportFormatError(msg) from cause
 
 
 class HoldsItsPosition(SoundLoader):

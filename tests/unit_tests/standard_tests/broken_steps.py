@@ -1,19 +1,14 @@
 """A sound step, and one way to break each of its promises."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.chat_loaders import BaseChatLoader
-from pydantic import ConfigDict, Field, PrivateAttr
+from langchain_core.chat_sessions import ChatSession
+from pydantic import ConfigDict, PrivateAttr
 
 from langchain_chatexports.steps import SessionTransform, iter_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from langchain_core.chat_sessions import ChatSession
 
 KEPT: list[Any] = []
 COUNTER = count()
@@ -48,32 +43,13 @@ class TakesNoChunks(SoundStep):
             yield from self.transform_session(session)
 
 
-class PassesBadInputOver(SoundStep):
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        try:
-            return super().invoke(input, config, **kwargs)
-        except TypeError:
-            return []
-
-
 class NeedsMessages(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         return super().transform_session({"messages": session["messages"]})
 
 
-class NeedsAMessage(SoundStep):
-    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        if not session["messages"][0].content:
-            return ()
-        return super().transform_session(session)
-
-
 class IgnoresUnknownParameters(SoundStep):
     model_config = ConfigDict(extra="ignore")
-
-
-class CanBeChanged(SoundStep):
-    model_config = ConfigDict(frozen=False)
 
 
 class ChangesTheKwargs(SoundStep):
@@ -102,7 +78,7 @@ class Numbers(SoundStep):
             yield {**part, "number": next(COUNTER)}
 
 
-class PassesMessagesOnToTheNextSession(SoundStep):
+class PassesMessagesOn(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
         held: list[Any] = []
         for session in iter_sessions(sessions):
@@ -136,32 +112,12 @@ class KeepsSessions(SoundStep):
         return super().transform_session(session)
 
 
-class LeavesTheSourceOpen(SoundStep):
-    def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        source = iter_sessions(sessions)
-        KEPT.append(source)
-        for session in source:
-            yield from self.transform_session(session)
-
-
 class JoinsLoadersOnce(SoundStep):
     def __ror__(self, other: Any) -> Any:
         joined = super().__ror__(other)
         sessions = joined.lazy_load()
         joined.lazy_load = lambda: sessions
         return joined
-
-
-class JoinsStepsBackwards(SoundStep):
-    def __or__(self, other: Any) -> Any:
-        if isinstance(other, SessionTransform):
-            return other.__or__(SoundStep(parts=self.parts))
-        return super().__or__(other)
-
-
-class DiffersAsync(SoundStep):
-    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        return (await super().ainvoke(input, config, **kwargs))[::-1]
 
 
 class TracesContent(SoundStep):
@@ -180,10 +136,6 @@ class HoldsAnUnknownObject(SoundStep):
 
 class HoldsALambda(SoundStep):
     _size: Any = PrivateAttr(default_factory=lambda: lambda: 2)
-
-
-class HoldsAList(SoundStep):
-    names: list[str] = Field(default_factory=list)
 
 
 class HasASchemaOfItsOwn(SoundStep):

@@ -1,7 +1,5 @@
 """What goes into a step is in its output or counted as left out, for every step."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 
@@ -89,16 +87,8 @@ def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
     rows = [("Hare", 1, False, None), ("Hare", 1, False, None), ("Fox", 1, False, None)]
     steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=1, keep_tail=True))
     merged, windows = _summary(steps, _session([*rows, *rows])).steps
-    assert (merged.found, merged.kept, merged.skipped) == (
-        6,
-        4,
-        {"merged": 2},
-    )
-    assert (windows.found, windows.kept, windows.added) == (
-        4,
-        6,
-        {"repeated": 2},
-    )
+    assert (merged.found, merged.kept, merged.skipped) == (6, 4, {"merged": 2})
+    assert (windows.found, windows.kept, windows.added) == (4, 6, {"repeated": 2})
 
 
 def test_what_is_redacted_is_counted_by_kind() -> None:

@@ -1,24 +1,20 @@
 """What any step does as a Runnable, on loaders of ours and of others."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import tracemalloc
-import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import (
-    ConfigurableField,
-    RunnableLambda,
-)
+from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
+from langchain_core.tracers.schemas import Run
 
 from langchain_chatexports import to_training_examples
-from langchain_chatexports.chat_loaders.counts import read_counted
-from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
@@ -36,46 +32,11 @@ from tests.unit_tests.builders.sessions import (
     talk,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import RunnableConfig
-    from langchain_core.tracers.schemas import Run
-
-
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
     for n in range(4)
 ]
 PREPARE = MergeChatRuns() | MapAIMessages(sender="Tortoise")
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        PREPARE.lazy_transform,
-        lambda sessions: MapAIMessages().lazy_transform(merge_chat_runs(sessions)),
-        lambda sessions: iter(read_counted(sessions, "fable", [PREPARE])),
-    ],
-    ids=["pipeline", "step after step", "counted"],
-)
-def test_no_input_outlives_its_output(
-    read: Callable[[Iterator[ChatSession]], Iterator[ChatSession]],
-) -> None:
-    inputs: list[weakref.ref[BaseMessage]] = []
-
-    def sessions() -> Iterator[ChatSession]:
-        for _ in range(2):
-            held = [talk("Hare: Speed", "Hare: is key!")]
-            inputs.append(weakref.ref(held[0]["messages"][1]))
-            yield held.pop()
-
-    for session in read(sessions()):
-        assert len(session["messages"]) == 1
-        assert inputs[-1]() is None
 
 
 class Fails(SessionTransform):
@@ -217,10 +178,7 @@ WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
 
 @pytest.mark.parametrize(
     ("config", "expected"),
-    [
-        (None, {"sessions": 4}),
-        (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)}),
-    ],
+    [(None, {"sessions": 4}), (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)})],
     ids=["counts", "sessions"],
 )
 async def test_listeners_get_the_sessions_only_if_asked_for(

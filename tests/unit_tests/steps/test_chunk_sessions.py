@@ -1,6 +1,4 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,9 +7,6 @@ from pydantic import ValidationError
 
 from langchain_chatexports.steps import ChunkSessions
 from tests.unit_tests.builders.sessions import numbered, texts
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def windows(length: int, **params: Any) -> list[list[int]]:

@@ -1,9 +1,8 @@
 """ChunkSessions by tokens, and with overlap as context only."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +13,6 @@ from pydantic import ValidationError
 
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.steps import ChunkSessions
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _session(*texts: str) -> Any:
@@ -109,6 +105,16 @@ def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> Non
     assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
     assert step.skipped(session) == {}
     assert step.skipped(_session("a", "!b", "c")) == {"not_trained": 1}
+
+
+def test_a_window_whose_answers_are_not_to_be_trained_is_left_out_and_counted() -> None:
+    """`MapAIMessages` gives what the AI only forwarded the weight 0."""
+    session = _session("a", "!forwarded", "c", "!d")
+    session["messages"][1].additional_kwargs["weight"] = 0
+    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
+    (window,) = step.invoke(session)
+    assert [message.content for message in window["messages"]] == ["c", "!d"]
+    assert step.skipped(session) == {"not_trained": 2}
 
 
 @pytest.mark.parametrize("joined", [False, True])

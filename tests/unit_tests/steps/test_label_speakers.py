@@ -1,7 +1,5 @@
 """LabelSpeakers: who speaks, in the text or as a name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
-from __future__ import annotations
-
 import pickle
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from langchain_core.load import dumps
@@ -10,9 +8,6 @@ from pydantic import ValidationError
 
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.sessions import said, talk
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def kinds(session: Any, **params: Any) -> list[str]:
@@ -93,9 +88,7 @@ def test_message_keeps_what_it_has() -> None:
 
 
 @pytest.mark.parametrize(
-    "names",
-    [["b", "a"], {"a", "b"}, ("a", "b", "b")],
-    ids=["list", "set", "repeated"],
+    "names", [["b", "a"], {"a", "b"}, ("a", "b", "b")], ids=["list", "set", "repeated"]
 )
 def test_order_and_kind_of_the_names_do_not_matter(
     names: list[str] | set[str] | tuple[str, str, str],

@@ -1,7 +1,5 @@
-from __future__ import annotations
-
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +8,6 @@ from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.steps import MergeChatRuns
 from tests.unit_tests.builders.sessions import START, said, talk, texts
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def merged(*messages: Any, **params: Any) -> Any:

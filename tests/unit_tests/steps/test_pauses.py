@@ -1,10 +1,8 @@
 """The automatic gap, on threads whose conversations are known."""
 
-from __future__ import annotations
-
 import random
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,9 +16,6 @@ from langchain_chatexports.steps.pauses import (
     pauses_before,
 )
 from tests.unit_tests.builders.paces import PACES, make_thread
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def _f1(name: str, gap: float | None, conversations: int = 60) -> float:

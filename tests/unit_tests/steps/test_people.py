@@ -1,21 +1,13 @@
 """Steps that know who has which names."""
 
-from __future__ import annotations
-
-import pickle
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.chat_loaders.people import people_table
-from langchain_chatexports.steps import MapAIMessages, SelectSessions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_chatexports.steps import SessionTransform
+from langchain_chatexports.steps import MapAIMessages, SelectSessions, SessionTransform
 
 PEOPLE = {"Ann": ["Ann Ode", "+49 170 1234567"], "Bo": "bo@example.org"}
 SESSION: Any = {
@@ -52,21 +44,6 @@ def test_a_file_a_mapping_and_a_table_are_one_setting(tmp_path: Path) -> None:
     path.write_text("Ann;Ann Ode;+49 170 1234567\nBo;bo@example.org", encoding="utf-8")
     assert steps(PEOPLE) == steps(path) == steps(str(path)) == steps(people_table(path))
     assert set(map(hash, steps(PEOPLE))) == set(map(hash, steps(path)))
-
-
-@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-def test_steps_come_back_from_a_dump_and_a_pickle(tmp_path: Path) -> None:
-    path = tmp_path / "people.csv"
-    path.write_text("Ann;Ann Ode\n", encoding="utf-8")
-    made = steps(path)
-    path.unlink()  # A dump holds the names: the file may be gone.
-    for step in made:
-        known: Any = {
-            "allowed_objects": [type(step)],
-            "valid_namespaces": ["langchain_chatexports"],
-        }
-        assert loads(dumps(step), **known) == step
-        assert pickle.loads(pickle.dumps(step)) == step  # noqa: S301 - made above
 
 
 @pytest.mark.parametrize("step", [MapAIMessages, SelectSessions])

@@ -1,10 +1,9 @@
 """Redact: what it replaces, keeps, hides and can undo."""
 
-from __future__ import annotations
-
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
@@ -15,14 +14,8 @@ from pydantic import ValidationError
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.redaction import restore
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
-from langchain_chatexports.steps import Redact
+from langchain_chatexports.steps import Redact, SessionTransform
 from tests.unit_tests.builders.sessions import metadata_of, said, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_chatexports.steps import SessionTransform
-
 
 NAMES = {"Tortoise Brown", "Hare", "speedy_99"}
 KEY = "the key of the tests"

@@ -1,7 +1,5 @@
 """SelectSessions: which sessions fit, and what the others are counted as."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 

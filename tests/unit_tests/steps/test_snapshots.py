@@ -1,20 +1,13 @@
 """Serialized steps as they are stored: a change here breaks chains of users."""
 
-from __future__ import annotations
-
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from langchain_core.load import dumpd
+from syrupy.assertion import SnapshotAssertion
 
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from syrupy.assertion import SnapshotAssertion
-
 
 STEPS = [
     MergeChatRuns(),

@@ -1,7 +1,5 @@
 """SplitSessions: silences, replies, sizes and ids."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,11 +1,9 @@
 """On clean threads of one file, the messages are langchain-community's."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,10 +13,6 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from tests.integration_tests import community
-
-if TYPE_CHECKING:
-    from typing import Any
-
 
 NOON = 1_700_000_000_000
 WORDS = ["yes", "no", "maybe", "see you", "at the mill", "carrots?", "slow. steady"]

@@ -1,7 +1,5 @@
 """Run by `test_attributed_body.py`: any bytes give text that is in them, or nothing."""
 
-from __future__ import annotations
-
 import sys
 
 import atheris

@@ -1,7 +1,5 @@
 """Other people's tools look at the decoder: an independent reader, and a fuzzer."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

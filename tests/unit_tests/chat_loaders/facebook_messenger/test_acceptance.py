@@ -4,18 +4,14 @@ Nothing here uses the builders: Meta's escapes (`\u00c5\u0091` for "ő") stand i
 files as they are, so that a mistake in our idea of them cannot hide.
 """
 
-import os
-import random
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from langchain_core.chat_sessions import ChatSession
 
-from langchain_chatexports import FolderFacebookMessengerChatLoader, MapAIMessages
-from tests.unit_tests.builders.sessions import metadata_of
+from langchain_chatexports import FolderFacebookMessengerChatLoader
+from tests.unit_tests.builders.sessions import said_in
 
 ROOT = "your_facebook_activity/messages"
 
@@ -165,101 +161,20 @@ def write_zip(path: Path, names: Iterable[str]) -> Path:
     return path
 
 
-def in_one_zip(folder: Path) -> Path:
-    return write_zip(folder / "facebook.zip", EXPORT)
-
-
 def in_three_zips(folder: Path) -> Path:
     for part in range(3):
         write_zip(folder / "zips" / f"facebook-{part}.zip", list(EXPORT)[part::3])
     return folder / "zips"
 
 
-def in_three_folders(folder: Path) -> Path:
-    for index, (name, data) in enumerate(EXPORT.items()):
-        path = folder / "parts" / f"facebook-{index % 3}" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder / "parts"
-
-
-def said(sessions: Iterable[ChatSession]) -> dict[str, list[tuple[str, str]]]:
-    return {
-        metadata_of(session)["id"]: [
-            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
-        ]
-        for session in sessions
-    }
-
-
-@pytest.mark.parametrize(
-    "write", [in_one_folder, in_one_zip, in_three_zips, in_three_folders]
-)
-class TestEverything:
-    @pytest.fixture
-    def loader(self, write: Any, tmp_path: Path) -> FolderFacebookMessengerChatLoader:
-        return FolderFacebookMessengerChatLoader(write(tmp_path))
-
-    def test_what_people_typed_is_given(
-        self, loader: FolderFacebookMessengerChatLoader
-    ) -> None:
-        assert said(loader.load()) == EXPECTED
-
-    def test_the_rest_is_counted(
-        self, loader: FolderFacebookMessengerChatLoader
-    ) -> None:
-        summary = loader.inspect()
-        assert summary.skipped == LEFT_OUT
-        assert summary.found == summary.kept + sum(LEFT_OUT.values())
-        assert summary.kept == sum(map(len, EXPECTED.values()))
-        assert (summary.owner, summary.platform) == (
-            "Grace Hopper",
-            "facebook_messenger",
-        )
-        assert summary.details["other_files"] == 2
-
-    def test_reactions_and_times_belong_to_their_message(
-        self, loader: FolderFacebookMessengerChatLoader
-    ) -> None:
-        session = next(s for s in loader if metadata_of(s)["id"] == "zsofi_1")
-        assert session["messages"][-1].additional_kwargs == {
-            "sender": "Zsófi",
-            "is_from_me": False,
-            "message_time": 1_700_000_006,
-            "events": [{"message_time": "2023-11-14T22:13:26+00:00"}],
-            "reactions": [{"reaction": "😆", "sender": "Grace Hopper"}],
-        }
-
-    def test_the_owner_becomes_the_ai_without_a_name(
-        self, loader: FolderFacebookMessengerChatLoader
-    ) -> None:
-        sessions = (loader | MapAIMessages()).load()
-        ai = [m.content for s in sessions for m in s["messages"] if m.type == "ai"]
-        assert ai == ["hős", "Cześć 😂"]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_no_order_of_files_matters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+@pytest.mark.parametrize("write", [in_one_folder, in_three_zips])
+def test_what_people_typed_is_given_and_the_rest_is_counted(
+    write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    shuffle = random.Random(seed).shuffle
-    names = list(EXPORT)
-    shuffle(names)
-    for part in range(3):
-        write_zip(tmp_path / "zips" / f"facebook-{part}.zip", names[part::3])
-    folder = in_three_folders(tmp_path)
-    walk = os.walk
-
-    def shuffled_walk(
-        top: Path, **options: Any
-    ) -> Iterator[tuple[str, list[str], list[str]]]:
-        for place, folders, files in walk(top, **options):
-            shuffle(folders)
-            shuffle(files)
-            yield place, folders, files
-
-    monkeypatch.setattr(os, "walk", shuffled_walk)
-    for path in (folder, tmp_path / "zips"):
-        assert list(said(FolderFacebookMessengerChatLoader(path).load()).items()) == (
-            list(EXPECTED.items())
-        )
+    loader = FolderFacebookMessengerChatLoader(write(tmp_path))
+    assert list(said_in(loader).items()) == list(EXPECTED.items())
+    summary = loader.inspect()
+    assert summary.skipped == LEFT_OUT
+    assert summary.kept == sum(map(len, EXPECTED.values()))
+    assert (summary.owner, summary.platform) == ("Grace Hopper", "facebook_messenger")
+    assert summary.details["other_files"] == 2

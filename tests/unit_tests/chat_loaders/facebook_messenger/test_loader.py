@@ -1,6 +1,5 @@
 """What both loaders give, leave out, count and refuse."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,20 +10,12 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.counts import ExportSummary
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-)
-from tests.unit_tests.builders.messenger import (
-    FACEBOOK,
-    Export,
-    Thread,
-    message,
-    meta_json,
-)
-from tests.unit_tests.builders.sessions import metadata_of
+from langchain_chatexports.exceptions import ExportFormatError
+from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+from tests.unit_tests.builders.sessions import all_texts, metadata_of, skipped_by
 
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
+ADA, GRACE = "Ada Byron", "Grace Hopper"
 PHOTO = {"photos": [{"uri": "a/1.jpg"}]}
 LoaderClass: TypeAlias = (
     type[FolderFacebookMessengerChatLoader]
@@ -33,202 +24,145 @@ LoaderClass: TypeAlias = (
 LOADERS = [FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader]
 
 
-@pytest.fixture
-def chat(export: Export) -> Thread:
-    chat = export.thread("Ada_1", ["Ada Byron", "Grace Hopper"])
-    return chat.says("Ada Byron", "first words", NOON)
-
-
-@pytest.fixture
-def inspect(export: Export, tmp_path: Path) -> Callable[..., Any]:
-    def inspect(**options: Any) -> ExportSummary:
-        folder = export.to_folder(tmp_path / "x")
-        return FolderFacebookMessengerChatLoader(folder, **options).inspect()
-
-    return inspect
-
-
-@pytest.fixture
-def texts(export: Export, tmp_path: Path) -> Callable[..., Any]:
-    def texts(**options: Any) -> list[Any]:
-        folder = export.to_folder(tmp_path / "x")
-        sessions = FolderFacebookMessengerChatLoader(folder, **options).load()
-        return [m.content for session in sessions for m in session["messages"]]
-
-    return texts
-
-
-class TestSession:
-    def test_a_session_is_what_the_design_says(
-        self, export: Export, chat: Thread, tmp_path: Path
-    ) -> None:
-        chat.says(
-            "Grace Hopper",
-            "Ça va? 😂",
-            NOON + 1_500,
-            reactions=[{"reaction": "❤", "actor": "Ada Byron"}],
-            **PHOTO,
-        )
-        folder = export.to_folder(tmp_path / "x")
-        assert FolderFacebookMessengerChatLoader(folder).load() == [
-            {
-                "messages": [
-                    HumanMessage(
-                        "first words",
-                        additional_kwargs={
-                            "message_time": 1_700_000_000,
-                            "sender": "Ada Byron",
-                            "is_from_me": False,
-                            "events": [{"message_time": "2023-11-14T22:13:20+00:00"}],
-                        },
-                        id="ac44bba37212-60a24181e4000",
-                    ),
-                    HumanMessage(
-                        "Ça va? 😂",
-                        additional_kwargs={
-                            "message_time": 1_700_000_001,
-                            "sender": "Grace Hopper",
-                            "is_from_me": True,
-                            "events": [
-                                {"message_time": "2023-11-14T22:13:21.500000+00:00"}
-                            ],
-                            "attachments": [{"type": "photo", "uri": "a/1.jpg"}],
-                            "reactions": [{"reaction": "❤", "sender": "Ada Byron"}],
-                        },
-                        id="ac44bba37212-60a2418352360",
-                    ),
-                ],
-                "metadata": {
-                    "id": "ada_1",
-                    "title": "Ada Byron",
-                    "platform": "facebook_messenger",
-                    "participants": ["Ada Byron", "Grace Hopper"],
-                    "owner": "Grace Hopper",
-                    "is_group": False,
-                },
-            }
-        ]
-
-
-class TestLeftOut:
-    @pytest.mark.parametrize(
-        ("keys", "reason", "shown"),
-        [
-            ({"content": "secret", "is_unsent": True}, "unsent", "secret"),
-            ({"content": "Rang.", "call_duration": 5}, "system", "Rang."),
-            ({"content": "Ada left the group."}, "system", None),
-            ({"content": "Liked a message"}, "reaction", None),
-            (PHOTO, "media", "[photo]"),
-            ({"content": "Ada sent an attachment."}, "media", "[attachment]"),
-            (
-                {"content": "Ada sent a link.", "share": {"link": "https://x.org"}},
-                "media",
-                "[link]",
-            ),
-        ],
-    )
-    def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
-        self,
-        chat: Thread,
-        inspect: Callable[..., Any],
-        texts: Callable[..., Any],
-        keys: dict[str, Any],
-        reason: str,
-        shown: str | None,
-    ) -> None:
+def export_of(*records: dict[str, Any]) -> Export:
+    """Return a thread of Ada and Grace that begins with Ada's first words."""
+    export = Export()
+    chat = export.thread("Ada_1", [ADA, GRACE]).says(ADA, "first words", NOON)
+    for number, record in enumerate(records, 1):
         chat.messages.append(
-            {"sender_name": "Ada Byron", "timestamp_ms": NOON + 1} | keys
+            {"sender_name": ADA, "timestamp_ms": NOON + number, **record}
         )
-        assert texts() == ["first words"]
-        assert inspect().skipped == {reason: 1}
-        assert texts(keep=reason) == ["first words", shown or keys["content"]]
-        assert not inspect(keep=reason).skipped
-
-    def test_a_link_alone_is_a_message(
-        self, chat: Thread, texts: Callable[..., Any]
-    ) -> None:
-        share = {"link": "https://x.org/1"}
-        for number in range(3):
-            chat.says("Ada Byron", "https://x.org/1", NOON + 1 + number, share=share)
-        assert len(texts()) == 4
+    return export
 
 
-class TestBadInput:
-    def test_a_media_part_alone_is_an_error_that_asks_for_the_others(
-        self, tmp_path: Path
-    ) -> None:
-        export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
-        for path in export.to_folder_and_zip(tmp_path / "x"):
-            with pytest.raises(ExportFormatError, match=r"all into one folder"):
-                FolderFacebookMessengerChatLoader(path).load()
+def loader_of(
+    export: Export, tmp_path: Path, **options: Any
+) -> FolderFacebookMessengerChatLoader:
+    folder = export.to_folder(tmp_path / "x")
+    return FolderFacebookMessengerChatLoader(folder, **options)
 
-    def test_an_export_in_html_is_an_error_that_asks_for_json(
-        self, tmp_path: Path
-    ) -> None:
-        page = b"<html><body>hi</body></html>"
-        export = Export().file(f"{FACEBOOK}/inbox/ada_1/message_1.html", page)
-        folder = export.to_folder(tmp_path / "x")
-        page_path = folder / FACEBOOK / "inbox" / "ada_1" / "message_1.html"
-        for loader in (
-            FolderFacebookMessengerChatLoader(folder),
-            FolderFacebookMessengerChatLoader(export.to_zip(tmp_path / "x.zip")),
-            FolderFacebookMessengerChatLoader(page_path),
-            SingleFileFacebookMessengerChatLoader(page_path),
-        ):
-            with pytest.raises(ExportFormatError, match=r"HTML.*format set to JSON"):
-                loader.load()
 
-    @pytest.mark.parametrize("loader_class", LOADERS)
-    @pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
-    @pytest.mark.usefixtures("export")
-    def test_a_named_file_that_is_cut_off_is_an_error(
-        self,
-        chat: Thread,
-        tmp_path: Path,
-        loader_class: LoaderClass,
-        name: str,
-    ) -> None:
-        (data,) = chat.files().values()
-        path = tmp_path / name
-        path.write_bytes(data[:-5])
-        with pytest.raises(ExportFormatError, match=name):
-            loader_class(path).load()
+def test_a_session_is_what_the_design_says(tmp_path: Path) -> None:
+    reactions = [{"reaction": "❤", "actor": ADA}]
+    answer = message(GRACE, "Ça va? 😂", NOON + 1_500, reactions=reactions, **PHOTO)
+    first = {
+        "message_time": 1_700_000_000,
+        "sender": ADA,
+        "is_from_me": False,
+        "events": [{"message_time": "2023-11-14T22:13:20+00:00"}],
+    }
+    second = {
+        "message_time": 1_700_000_001,
+        "sender": GRACE,
+        "is_from_me": True,
+        "events": [{"message_time": "2023-11-14T22:13:21.500000+00:00"}],
+        "attachments": [{"type": "photo", "uri": "a/1.jpg"}],
+        "reactions": [{"reaction": "❤", "sender": ADA}],
+    }
+    metadata = {
+        "id": "ada_1",
+        "title": ADA,
+        "platform": "facebook_messenger",
+        "participants": [ADA, GRACE],
+        "owner": GRACE,
+        "is_group": False,
+    }
+    ids = ("ac44bba37212-60a24181e4000", "ac44bba37212-60a2418352360")
+    messages = [
+        HumanMessage("first words", additional_kwargs=first, id=ids[0]),
+        HumanMessage("Ça va? 😂", additional_kwargs=second, id=ids[1]),
+    ]
+    loader = loader_of(export_of(answer), tmp_path)
+    assert loader.load() == [{"messages": messages, "metadata": metadata}]
 
-    @pytest.mark.usefixtures("chat")
-    def test_a_corrupt_file_beside_good_ones_is_warned_about(
-        self, export: Export, inspect: Callable[..., Any]
-    ) -> None:
-        export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b'{"messages": [{"se')
-        with pytest.warns(UserWarning, match=r"bob_1.message_1\.json"):
-            summary = inspect(owner="Grace Hopper")
-        assert summary.kept == 1
-        assert summary.skipped == {"unreadable": 1}
 
-    @pytest.mark.parametrize("kind", ["folder", "zip"])
-    @pytest.mark.usefixtures("chat")
-    def test_a_single_file_loader_is_told_of_folders_and_zips(
-        self, export: Export, tmp_path: Path, kind: str
-    ) -> None:
-        write = export.to_folder if kind == "folder" else export.to_zip
-        path = write(tmp_path / f"x.{kind}")
+LINK = {"share": {"link": "https://x.org"}}
+
+
+@pytest.mark.parametrize(
+    ("record", "reason", "shown"),
+    [
+        ({"content": "secret", "is_unsent": True}, "unsent", "secret"),
+        ({"content": "Rang.", "call_duration": 5}, "system", "Rang."),
+        ({"content": "Ada left the group."}, "system", "Ada left the group."),
+        ({"content": "Liked a message"}, "reaction", "Liked a message"),
+        (PHOTO, "media", "[photo]"),
+        ({"content": "Ada sent an attachment."}, "media", "[attachment]"),
+        ({"content": "Ada sent a link.", **LINK}, "media", "[link]"),
+    ],
+)
+def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
+    tmp_path: Path, record: dict[str, Any], reason: str, shown: str
+) -> None:
+    export = export_of(record)
+    loader = loader_of(export, tmp_path)
+    assert all_texts(loader) == ["first words"]
+    assert skipped_by(loader) == {reason: 1}
+    loader = loader_of(export, tmp_path, keep=reason)
+    assert all_texts(loader) == ["first words", shown]
+    assert skipped_by(loader) == {}
+
+
+def test_a_link_alone_is_a_message(tmp_path: Path) -> None:
+    links = [{"content": "https://x.org", **LINK}] * 3
+    assert len(all_texts(loader_of(export_of(*links), tmp_path))) == 4
+
+
+# --- bad input
+
+
+def test_a_media_part_alone_is_an_error_that_asks_for_the_others(
+    tmp_path: Path,
+) -> None:
+    export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
+    for path in export.to_folder_and_zip(tmp_path / "x"):
+        with pytest.raises(ExportFormatError, match=r"all into one folder"):
+            FolderFacebookMessengerChatLoader(path).load()
+
+
+def test_an_export_in_html_is_an_error_that_asks_for_json(tmp_path: Path) -> None:
+    page = f"{FACEBOOK}/inbox/ada_1/message_1.html"
+    export = Export().file(page, b"<html><body>hi</body></html>")
+    folder, archive = export.to_folder_and_zip(tmp_path / "x")
+    for loader in (
+        FolderFacebookMessengerChatLoader(folder),
+        FolderFacebookMessengerChatLoader(archive),
+        FolderFacebookMessengerChatLoader(folder / page),
+        SingleFileFacebookMessengerChatLoader(folder / page),
+    ):
+        with pytest.raises(ExportFormatError, match=r"HTML.*format set to JSON"):
+            loader.load()
+
+
+@pytest.mark.parametrize("loader_class", LOADERS)
+@pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
+def test_a_named_file_that_is_cut_off_is_an_error(
+    tmp_path: Path, loader_class: LoaderClass, name: str
+) -> None:
+    (data,) = export_of().files().values()
+    path = tmp_path / name
+    path.write_bytes(data[:-5])
+    with pytest.raises(ExportFormatError, match=name):
+        loader_class(path).load()
+
+
+def test_a_single_file_loader_is_told_of_folders_and_zips(tmp_path: Path) -> None:
+    for path in export_of().to_folder_and_zip(tmp_path / "x"):
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
             SingleFileFacebookMessengerChatLoader(path).load()
 
 
 def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path: Path) -> None:
     """The sample of LangChain's tutorial: oldest first, ASCII, odd titles and paths."""
-    people = ["Harry Potter", "Ron Weasley"]
-    for folder, file, friend in (
-        ("RonWeasley", "messages_Harry_Potter.json", "Ron Weasley"),
-        ("draco", "messages_Draco.json", "Draco"),
+    harry = "Harry Potter"
+    for folder, file, friend, senders in (
+        ("RonWeasley", "messages_Harry_Potter.json", "Ron Weasley", (harry, "Ron")),
+        ("draco", "messages_Draco.json", "Draco", ("Draco", "Draco")),
     ):
         content = {
-            "participants": [{"name": "Harry Potter"}, {"name": friend}],
-            "messages": [
-                message(people[n % 2] if friend == people[1] else friend, str(n), 5)
-                for n in range(10)
-            ],
-            "title": "Harry Potter",
+            "participants": [{"name": harry}, {"name": friend}],
+            "messages": [message(senders[n % 2], str(n), 5) for n in range(10)],
+            "title": harry,
             "is_still_participant": True,
             "thread_path": f"inbox/{folder}/",
             "magic_words": [],
@@ -243,4 +177,4 @@ def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path: Path) -> None:
         "draco/messages_draco.json",
     ]
     assert [m.content for m in sessions[0]["messages"]] == list("0123456789")
-    assert loader.inspect().owner == "Harry Potter"
+    assert loader.inspect().owner == harry

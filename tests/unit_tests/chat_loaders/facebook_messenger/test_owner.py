@@ -3,14 +3,9 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
-)
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger import threads
-from tests.unit_tests.builders.messenger import (
-    FACEBOOK,
-    Export,
-)
+from tests.unit_tests.builders.messenger import FACEBOOK, Export
 
 NOON = 1_700_000_000_000
 ADA, BOB, EVE, GRACE = "Ada Byron", "Bob Ray", "Eve Zoë", "Grace Hopper"

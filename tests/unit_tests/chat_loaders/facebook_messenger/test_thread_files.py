@@ -1,13 +1,10 @@
 """Which files are threads, and what their keys around the messages show."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
@@ -15,7 +12,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.facebook_messenger import matches
 from langchain_chatexports.chat_loaders.files import open_files
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
 from tests.unit_tests.builders.sessions import metadata_of
 
@@ -72,14 +69,6 @@ def test_a_thread_may_begin_with_a_damaged_message(path: Path, damaged: Any) -> 
 def test_other_json_is_not_a_thread(path: Path, value: Any) -> None:
     with pytest.raises(ExportFormatError, match=r"message_1\.json is (JSON|neither)"):
         load(path, value)
-
-
-@given(st.binary())
-def test_any_bytes_are_read_or_our_error(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes
-) -> None:
-    with suppress(ChatExportError):
-        load(tmp_path_factory.getbasetemp() / "message_1.json", data)
 
 
 @pytest.mark.parametrize(

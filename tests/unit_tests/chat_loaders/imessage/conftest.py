@@ -1,14 +1,9 @@
 """Where the databases of these tests are, and the folder of private copies."""
 
-from __future__ import annotations
-
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

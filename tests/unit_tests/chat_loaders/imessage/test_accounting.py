@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -131,24 +130,3 @@ def test_every_row_is_kept_or_counted(
     assert all(str(m.content).strip() for m in messages)
     json.dumps([m.additional_kwargs for m in messages])
     json.dumps(summary.to_dict())
-
-
-@given(
-    bytes_at=st.dictionaries(st.floats(0, 1), st.integers(0, 255), min_size=1),
-    mixture=st.lists(st.tuples(rows, places), min_size=5, max_size=8),
-)
-def test_damaged_database_is_read_or_refused(
-    bytes_at: dict[float, int], mixture: list[Any]
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "chat.db"
-        write(path, mixture)
-        damaged = bytearray(path.read_bytes())
-        for place, value in bytes_at.items():
-            damaged[int(place * (len(damaged) - 1))] = value
-        path.write_bytes(damaged)
-        try:
-            summary = IMessageChatLoader(path, keep="media").inspect()
-        except ExportFormatError:
-            return
-    assert summary.found == summary.kept + sum(summary.skipped.values())

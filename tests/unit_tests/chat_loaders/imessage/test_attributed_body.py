@@ -9,12 +9,7 @@ from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
     decode_attributes,
 )
-from tests.unit_tests.builders.typedstream import (
-    FILE,
-    MENTION,
-    PART,
-    attributed_body,
-)
+from tests.unit_tests.builders.typedstream import FILE, MENTION, PART, attributed_body
 
 IMMUTABLE = (
     "040b73747265616d747970656481e803840140848484124e5341747472696275746564537472696e67"

@@ -275,8 +275,8 @@ def test_one_name_in_a_mapping_is_one_person() -> None:
 
 
 def test_many_people_with_one_number_are_indexed_in_time() -> None:
-    cards = [Card(f"Hare {number}", ("+15550000001",)) for number in range(20_000)]
+    cards = [Card(f"Hare {number}", ("+15550000001",)) for number in range(5_000)]
     before = process_time()
     contacts = Contacts(cards)
-    assert process_time() - before < 3
+    assert process_time() - before < 1
     assert contacts.person_of("+15550000001") is None

@@ -109,93 +109,106 @@ def url(text: str) -> dict[str, Any]:
     return {"NS.base": "$null", "NS.relative": text}
 
 
-def test_edited_message_has_its_last_text(path: Path) -> None:
-    history = summary_info({0: ["See you at sven", "See you at nine"]})
-    write_edited(path, history, "See you at nine")
-    message = only(path)
-    assert message.content == "See you at nine"
-    assert message.additional_kwargs["edited"] is True
-
-
-def test_edited_message_keeps_what_it_said_before(path: Path) -> None:
-    write_edited(path, summary_info({0: ["first", "second", "third"]}), "third")
-    assert only(path).additional_kwargs["edits"] == [
-        {"text": "first", "message_time": "2023-03-08T20:26:40.500000+00:00"},
-        {"text": "second", "message_time": "2023-03-08T20:27:40.500000+00:00"},
-    ]
-
-
-def test_edited_message_without_a_body_is_read_from_its_history(path: Path) -> None:
-    """Keys are decimal strings in any order, so part 10 stands behind part 2."""
-    versions = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
-    write_edited(path, summary_info(versions, parts=11))
-    assert only(path).content == "a\nb\nc"
-
-
-def test_edit_flag_without_a_history_is_no_edit(path: Path) -> None:
-    write(path, text="as sent", date_edited=EDITED)
-    assert "edited" not in only(path).additional_kwargs
-
-
-@pytest.mark.parametrize("retracted", [0, EDITED])
-def test_message_whose_parts_were_all_taken_back_is_unsent(
-    path: Path, retracted: int
-) -> None:
-    """On macOS 26 `date_retracted` stays 0."""
-    write_edited(path, summary_info(taken_back=[0]), date_retracted=retracted)
-    assert skipped(path) == {"unsent": 1}
-    assert skipped(path, keep="unsent") == {"unsent": 1}
-
-
-def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
-    path: Path,
-) -> None:
-    write_edited(path, summary_info({0: ["Forget", "Forget it"]}, taken_back=[0]))
-    assert skipped(path) == {"unsent": 1}
-    message = only(path, keep="unsent")
-    assert message.content == "Forget it"
-    assert message.additional_kwargs["unsent"] is True
-
-
-def test_partly_unsent_message_keeps_what_is_left(path: Path) -> None:
-    history = summary_info(parts=2, taken_back=[1])
-    write_edited(path, history, "What is left", date_retracted=EDITED)
-    message = only(path)
-    assert message.content == "What is left"
-    assert "edited" not in message.additional_kwargs
-
-
-def test_subject_stands_in_front(path: Path) -> None:
-    write(path, text="At the mill.", subject="The race")
-    message = only(path)
-    assert message.content == "The race\nAt the mill."
-    assert message.additional_kwargs["subject"] == "The race"
+MAY = "2023-03-08T20:2"
+VERSIONS = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
 
 
 @pytest.mark.parametrize(
-    ("stored", "shown"),
+    ("history", "body", "content", "extra"),
     [
-        ("\ufffcLook", "Look"),
-        ("Look\ufffc\ufffcthere", "Look\nthere"),
-        ("Look \ufffc there", "Look  there"),
-        ("\ufffc\nLook\r", "Look"),
-        ("one\rtwo\r\nthree", "one\ntwo\nthree"),
-        ("one\n\ntwo", "one\n\ntwo"),
-        ("  as typed ", "  as typed "),
-        ("\ufffd is a real character", "\ufffd is a real character"),
+        pytest.param(
+            summary_info({0: ["first", "second", "third"]}),
+            "third",
+            "third",
+            {
+                "edited": True,
+                "edits": [
+                    {"text": "first", "message_time": f"{MAY}6:40.500000+00:00"},
+                    {"text": "second", "message_time": f"{MAY}7:40.500000+00:00"},
+                ],
+            },
+            id="an edited message has its last text, and what it said before",
+        ),
+        # Keys are decimal strings in any order, so part 10 stands behind part 2.
+        pytest.param(
+            summary_info(VERSIONS, parts=11),
+            None,
+            "a\nb\nc",
+            {"edited": True},
+            id="without a body it is read from its history",
+        ),
+        pytest.param(
+            summary_info(parts=2, taken_back=[1]),
+            "What is left",
+            "What is left",
+            {},
+            id="a partly unsent message keeps what is left",
+        ),
+        pytest.param(
+            summary_info({0: ["stays"], 1: ["goes"]}, parts=2, taken_back=[1]),
+            None,
+            "stays",
+            {"edited": True},
+            id="a partly unsent message without a body",
+        ),
+        pytest.param(b"", "as sent", "as sent", {}, id="a flag without a history"),
+    ],
+)
+def test_edits_are_read_from_the_history(
+    path: Path, history: bytes, body: str | None, content: str, extra: dict[str, Any]
+) -> None:
+    write_edited(path, history, body)
+    message = only(path)
+    found = message.additional_kwargs
+    assert message.content == content
+    assert found.get("edited") == extra.get("edited")
+    assert "edits" not in extra or found["edits"] == extra["edits"]
+
+
+@pytest.mark.parametrize("retracted", [0, EDITED])
+@pytest.mark.parametrize(
+    ("versions", "content"), [(None, None), ({0: ["Forget", "Forget it"]}, "Forget it")]
+)
+def test_message_whose_parts_were_all_taken_back_is_unsent(
+    path: Path, retracted: int, versions: Any, content: str | None
+) -> None:
+    """On macOS 26 `date_retracted` stays 0. Its text may still be in the history."""
+    history = summary_info(versions, taken_back=[0])
+    write_edited(path, history, date_retracted=retracted)
+    assert skipped(path) == {"unsent": 1}
+    if content is None:
+        assert skipped(path, keep="unsent") == {"unsent": 1}
+    else:
+        message = only(path, keep="unsent")
+        assert message.content == content
+        assert message.additional_kwargs["unsent"] is True
+
+
+URL_BALLOON = "com.apple.messages.URLBalloonProvider"
+
+
+@pytest.mark.parametrize(
+    ("stored", "columns", "shown"),
+    [
+        ("\ufffcLook", {}, "Look"),
+        ("Look\ufffc\ufffcthere", {}, "Look\nthere"),
+        ("Look \ufffc there", {}, "Look  there"),
+        ("\ufffc\nLook\r", {}, "Look"),
+        ("one\rtwo\r\nthree", {}, "one\ntwo\nthree"),
+        ("one\n\ntwo", {}, "one\n\ntwo"),
+        ("  as typed ", {}, "  as typed "),
+        ("\ufffd is a real character", {}, "\ufffd is a real character"),
+        ("https://x.org \ufffd", {"balloon_bundle_id": URL_BALLOON}, "https://x.org"),
+        ("At the mill.", {"subject": "The race"}, "The race\nAt the mill."),
     ],
 )
 def test_marks_are_removed_and_line_breaks_kept(
-    path: Path, stored: str, shown: str
+    path: Path, stored: str, columns: dict[str, Any], shown: str
 ) -> None:
-    write(path, text=stored)
-    assert only(path).content == shown
-
-
-def test_mark_of_an_app_is_removed_where_there_is_one(path: Path) -> None:
-    bundle = "com.apple.messages.URLBalloonProvider"
-    write(path, text="https://mill.example \ufffd", balloon_bundle_id=bundle)
-    assert only(path).content == "https://mill.example"
+    write(path, text=stored, **columns)
+    message = only(path)
+    assert message.content == shown
+    assert message.additional_kwargs.get("subject") == columns.get("subject")
 
 
 PREVIEW = {
@@ -238,9 +251,8 @@ def test_link_preview_goes_with_its_text(path: Path, bundle: str | None) -> None
 
 
 def test_link_preview_without_a_text_is_its_address(path: Path) -> None:
-    bundle = "com.apple.messages.URLBalloonProvider"
     payload = archive(metadata={"URL": url("https://mill.example")})
-    write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
+    write(path, text="\ufffd", balloon_bundle_id=URL_BALLOON, payload_data=payload)
     assert only(path).content == "https://mill.example"
 
 
@@ -343,8 +355,7 @@ def test_attachment_is_told_by_what_is_known_of_it(
 
 
 @pytest.mark.parametrize(
-    "columns",
-    [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}],
+    "columns", [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}]
 )
 def test_images_of_previews_are_no_attachments(
     path: Path, columns: dict[str, Any]
@@ -377,29 +388,28 @@ def test_text_that_cannot_be_read_is_logged_by_its_row_only(
     ]
 
 
+def answers(part: str | None) -> dict[str, Any]:
+    return {"thread_originator_guid": "A", "thread_originator_part": part}
+
+
 @pytest.mark.parametrize(
-    ("part", "reply"),
+    ("columns", "reply"),
     [
-        ("0:0:15", {"id": "A", "part": 0}),
-        ("2:0:4", {"id": "A", "part": 2}),
-        ("18446744073709551615:0:4", {"id": "A"}),
-        ("9" * 5000, {"id": "A"}),
-        (None, {"id": "A"}),
-        ("odd", {"id": "A"}),
+        (answers("0:0:15"), {"id": "A", "part": 0}),
+        (answers("2:0:4"), {"id": "A", "part": 2}),
+        (answers(f"{2**64 - 1}:0:4"), {"id": "A"}),
+        (answers("9" * 5000), {"id": "A"}),
+        (answers(None), {"id": "A"}),
+        (answers("odd"), {"id": "A"}),
+        # It links most received messages to the one before.
+        ({"reply_to_guid": "A"}, None),
     ],
 )
 def test_reply_names_what_it_answers(
-    path: Path, part: str | None, reply: dict[str, Any]
+    path: Path, columns: dict[str, Any], reply: dict[str, Any] | None
 ) -> None:
-    columns: Any = {"thread_originator_guid": "A", "thread_originator_part": part}
-    write(path, text="Yes.", **columns)
-    assert only(path).additional_kwargs["reply_to"] == reply
-
-
-def test_previous_message_is_no_reply(path: Path) -> None:
-    """`reply_to_guid` links most received messages to the one before."""
-    write(path, text="Yes.\rNo.", reply_to_guid="A")
-    assert "reply_to" not in only(path).additional_kwargs
+    write(path, text="Yes.\rNo.", **columns)
+    assert only(path).additional_kwargs.get("reply_to") == reply
 
 
 @pytest.mark.parametrize(
@@ -456,11 +466,3 @@ def test_location_is_the_owners_if_it_goes_to_somebody(
     event = session["messages"][1].additional_kwargs
     assert event["sender"] == ("Me" if is_own else HARE)
     assert event["is_from_me"] is is_own
-
-
-def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(
-    path: Path,
-) -> None:
-    versions = {0: ["stays"], 1: ["goes"]}
-    write_edited(path, summary_info(versions, parts=2, taken_back=[1]))
-    assert only(path).content == "stays"

@@ -19,10 +19,7 @@ import pytest
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.imessage import database as database_module
 from langchain_chatexports.chat_loaders.imessage.database import open_database
-from langchain_chatexports.exceptions import (
-    ExportAccessError,
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.journals import (
     journal_header,

@@ -126,23 +126,6 @@ def test_most_recently_active_session_comes_first_over_all_units(path: Path) -> 
     ]
 
 
-def test_time_zone_of_the_machine_does_not_matter(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE).message("when?", date=604769645000000000)
-    expected = times(path)
-    monkeypatch.setenv("TZ", "Pacific/Auckland")
-    if hasattr(time, "tzset"):
-        time.tzset()
-    try:
-        assert times(path) == expected
-    finally:
-        monkeypatch.undo()
-        if hasattr(time, "tzset"):
-            time.tzset()
-
-
 def test_equal_times_come_in_order_of_rows(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)

@@ -1,50 +1,19 @@
 """Signal's `main.jsonl` as sessions."""
 
-import json
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import SignalChatLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.sessions import metadata_of, only_message
 from tests.unit_tests.builders.signal import OWNER, SignalExport
 
 
-class TestSignal(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> type[BaseChatLoader]:
-        return SignalChatLoader
-
-    @property
-    def time_key(self) -> str:
-        return "message_time"
-
-    @pytest.fixture
-    def source(self, tmp_path: Path) -> Path:
-        export = SignalExport()
-        for name in ("Hare", "Fox", "Zoë 😂"):
-            friend = export.contact(name)
-            chat = export.chat(friend)
-            for number in range(8):
-                chat.says((OWNER, friend)[number % 2], f"Zeile {number} für {name}")
-            chat.add(friend, "updateMessage", {"simpleUpdate": {"type": "END_SESSION"}})
-        return export.write(tmp_path / "export" / "main.jsonl").parent
-
-
-def only_message(export: SignalExport, folder: Path, **options: Any) -> Any:
-    path = export.write(folder / "main.jsonl")
-    (session,) = SignalChatLoader(path, **options).load()
-    (message,) = session["messages"]
-    return message
+def loader_of(export: SignalExport, folder: Path, **options: Any) -> SignalChatLoader:
+    return SignalChatLoader(export.write(folder / "main.jsonl"), **options)
 
 
 def talk(name: str = "Hare", **keys: Any) -> tuple[SignalExport, Any, str]:
@@ -63,10 +32,7 @@ def test_a_chat_is_a_session_of_the_owner_and_a_friend(tmp_path: Path) -> None:
     assert [
         (m.additional_kwargs["sender"], m.additional_kwargs["is_from_me"], m.content)
         for m in session["messages"]
-    ] == [
-        ("Hare", False, "Speed is key!"),
-        ("Tess Tortoise", True, "Slow and steady."),
-    ]
+    ] == [("Hare", False, "Speed is key!"), ("Tess Tortoise", True, "Slow and steady.")]
     metadata = metadata_of(session)
     assert (metadata["title"], metadata["is_group"]) == ("Hare", False)
     assert metadata["participants"] == ["Hare", "Tess Tortoise"]
@@ -103,7 +69,9 @@ def test_people_have_the_name_that_signal_shows(
 ) -> None:
     export, chat, hare = talk(**keys)
     chat.says(hare, "Hi")
-    assert only_message(export, tmp_path).additional_kwargs["sender"] == shown
+    assert (
+        only_message(loader_of(export, tmp_path)).additional_kwargs["sender"] == shown
+    )
 
 
 def test_ids_are_those_of_the_next_export(tmp_path: Path) -> None:
@@ -134,7 +102,7 @@ def test_a_group_has_its_title(tmp_path: Path) -> None:
     chat = export.chat(export.group("Meadow"))
     chat.says(hare, "one")
     chat.says(fox, "two")
-    (session,) = SignalChatLoader(export.write(tmp_path / "main.jsonl")).load()
+    (session,) = loader_of(export, tmp_path).load()
     metadata = metadata_of(session)
     assert (metadata["title"], metadata["is_group"]) == ("Meadow", True)
     assert metadata["participants"] == ["Hare", "Fox"]
@@ -172,7 +140,7 @@ def test_files_are_attachments(tmp_path: Path) -> None:
         {"pointer": {"contentType": "video/mp4"}, "flag": "GIF"},
     ]
     chat.add(hare, "standardMessage", {"attachments": pointers})
-    message = only_message(export, tmp_path, keep="media")
+    message = only_message(loader_of(export, tmp_path, keep="media"))
     assert message.content == "[photo] [audio] [gif]"
     assert message.additional_kwargs["attachments"][0] == {
         "type": "photo",
@@ -187,7 +155,7 @@ def test_replies_reactions_and_edits_are_marked(tmp_path: Path) -> None:
     quote = {"authorId": OWNER, "targetSentTimestamp": first["dateSent"]}
     second = chat.says(hare, "Always!", quote=quote)
     second["revisions"] = [dict(second)]
-    (session,) = SignalChatLoader(export.write(tmp_path / "main.jsonl")).load()
+    (session,) = loader_of(export, tmp_path).load()
     asked, answered = session["messages"]
     assert asked.additional_kwargs["reactions"] == [
         {"reaction": "👍", "sender": "Hare"}
@@ -214,7 +182,7 @@ def test_other_words_of_people_are_text(
 ) -> None:
     export, chat, hare = talk()
     chat.add(hare, kind, content)
-    assert only_message(export, tmp_path).content == text
+    assert only_message(loader_of(export, tmp_path)).content == text
 
 
 def test_a_damaged_line_costs_itself_only(tmp_path: Path) -> None:
@@ -222,34 +190,5 @@ def test_a_damaged_line_costs_itself_only(tmp_path: Path) -> None:
     chat.says(hare, "one")
     export.frames.append('{"chatItem":{"chatId":"1","standardMessage":{"te')
     chat.says(hare, "two")
-    summary = SignalChatLoader(export.write(tmp_path / "main.jsonl")).inspect()
+    summary = loader_of(export, tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (2, {"unreadable": 1})
-
-
-KEYS = [
-    *("recipient", "chat", "chatItem", "account", "id", "contact", "group", "self"),
-    *("recipientId", "chatId", "authorId", "dateSent", "standardMessage", "text"),
-    *("body", "attachments", "pointer", "reactions", "quote", "revisions", "aci"),
-]
-any_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["1", "-"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
-    ),
-    max_leaves=10,
-)
-
-
-@given(st.lists(any_json.map(json.dumps) | st.text(), max_size=6))
-def test_any_lines_are_sessions_or_counts(lines: list[str]) -> None:
-    export, chat, hare = talk()
-    chat.says(hare, "Hi")
-    export.frames += lines
-    with tempfile.TemporaryDirectory() as folder:
-        loader = SignalChatLoader(export.write(Path(folder) / "main.jsonl"))
-        try:
-            summary = loader.inspect()
-        except ChatExportError:
-            return
-    assert summary.found == summary.kept + sum(summary.skipped.values())

@@ -1,66 +1,73 @@
-"""Slack exports as sessions: layouts, days, threads, people, owner, accounting."""
+"""Slack exports as sessions: layouts, days, threads, people, owner, markup."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.chat_loaders.slack import plain_text
 from langchain_chatexports.exceptions import ExportFormatError
-from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.sessions import (
+    metadata_of,
+    only_message,
+    said_in,
+    skipped_by,
+)
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
 
 
 def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
-    """Return who said what, by the sessions' ids; check that the counts add up."""
-    loader = SlackChatLoader(path, **options)
-    summary = loader.inspect()
-    assert summary.found == summary.kept + sum(summary.skipped.values())
-    return {
-        metadata_of(session)["id"]: [
-            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
-        ]
-        for session in loader.load()
-    }
+    return said_in(SlackChatLoader(path, **options))
 
 
 def skipped(path: Path, **options: Any) -> dict[str, int]:
-    return dict(SlackChatLoader(path, **options).inspect().skipped)
+    return skipped_by(SlackChatLoader(path, **options))
 
 
-def only_message(path: Path, **options: Any) -> Any:
-    (session,) = SlackChatLoader(path, **options).load()
-    (message,) = session["messages"]
-    return message
+def general(tmp_path: Path, *records: dict[str, Any]) -> Path:
+    """Write a workspace with these messages in #general."""
+    export, channel = workspace()
+    for record in records:
+        channel.says(**{"user": None, "text": None, **record})
+    return export.to_zip(tmp_path / "export.zip")
 
 
-# Layouts.
+# --- layouts
 
 
-@pytest.mark.parametrize("layout", ["folder", "zip", "root", "windows"])
-def test_each_layout_gives_the_same_sessions(tmp_path: Path, layout: str) -> None:
-    export, general = workspace()
-    general.says("U1", "Hello")
-    general.says("U2", "Hi", day=2)
+def team(number: int, user: str = "U1") -> SlackExport:
+    export = SlackExport()
+    export.user(user, "Ann")
+    export.channel(f"C{number}", "general").says(user, f"in {number}")
+    return export
+
+
+LAYOUTS: dict[str, Callable[[SlackExport, Path], Path]] = {
+    "folder": lambda export, path: export.to_folder(path / "export"),
+    "zip": lambda export, path: export.to_zip(path / "export.zip"),
+    "root": lambda export, path: export.to_zip(path / "export.zip", root="Slack May/"),
+    "windows": lambda export, path: export.to_zip(path / "export.zip", separator="\\"),
+}
+
+
+@pytest.mark.parametrize("users", ["users.json", "org_users.json"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_gives_the_same_sessions(
+    tmp_path: Path, layout: str, users: str
+) -> None:
+    export, channel = workspace()
+    channel.says("U1", "Hello")
+    channel.says("U2", "Hi", day=2)
+    export.lists[users] = export.lists.pop("users.json")
     export.others["__MACOSX/._users.json"] = b"\x00\x05"
-    path = {
-        "folder": lambda: export.to_folder(tmp_path / "export"),
-        "zip": lambda: export.to_zip(tmp_path / "export.zip"),
-        "root": lambda: export.to_zip(tmp_path / "export.zip", root="Slack May/"),
-        "windows": lambda: export.to_zip(tmp_path / "export.zip", separator="\\"),
-    }[layout]()
+    path = LAYOUTS[layout](export, tmp_path)
     assert loaded(path) == {"C1": [("Ann", "Hello"), ("Bo", "Hi")]}
-    assert isinstance(open_export(path).loader, SlackChatLoader)
-
-
-def test_an_organization_lists_its_users_elsewhere(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "Hello")
-    export.lists["org_users.json"] = export.lists.pop("users.json")
-    path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path) == {"C1": [("Ann", "Hello")]}
     assert isinstance(open_export(path).loader, SlackChatLoader)
 
 
@@ -68,36 +75,59 @@ def test_workspaces_of_an_organization_have_channels_of_their_own(
     tmp_path: Path,
 ) -> None:
     for number in (1, 2):
-        export = SlackExport()
-        export.user("U1", "Ann")
-        export.channel(f"C{number}", "general").says("U1", f"in {number}")
-        export.to_folder(tmp_path / "teams" / f"team{number}")
+        team(number).to_folder(tmp_path / "teams" / f"team{number}")
     assert loaded(tmp_path) == {"C1": [("Ann", "in 1")], "C2": [("Ann", "in 2")]}
 
 
-def test_a_folder_without_an_entry_is_a_channel_of_its_name(tmp_path: Path) -> None:
+def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
+    for number in (1, 2):
+        team(number, f"U{number}").to_folder(tmp_path / f"team{number}")
+    assert loaded(tmp_path) == {
+        "C1": [("Ann (U1)", "in 1")],
+        "C2": [("Ann (U2)", "in 2")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "is_group"),
+    [
+        ("old-name", "#old-name", True),
+        ("d1", "#d1", True),
+        ("D01ABCDEF", "D01ABCDEF", False),
+    ],
+)
+def test_a_folder_in_no_list_is_a_channel_or_a_direct_message_by_its_id(
+    tmp_path: Path, name: str, title: str, is_group: bool
+) -> None:
     export, _ = workspace()
-    export.folder("old-name").says("U1", "Hello")
+    export.folder(name).says("U1", "Hello")
     export.channel("C2", "empty")
     path = export.to_folder(tmp_path / "export")
-    assert loaded(path) == {"old-name": [("Ann", "Hello")]}
+    assert loaded(path) == {name: [("Ann", "Hello")]}
     (session,) = SlackChatLoader(path).load()
-    assert metadata_of(session)["title"] == "#old-name"
+    assert metadata_of(session)["is_group"] is is_group
+    assert metadata_of(session)["title"] == title
 
 
 def test_other_json_is_no_messages(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "Hello")
+    export, channel = workspace()
+    channel.says("U1", "Hello")
+    export.channel("C2", "attachments").says("U2", "Hi")
+    saved = '[{"ts": "1.0", "text": "no"}]'
     export.others = {
         "general/2024-05-02.json": "null",
         "general/2024-05-03.json": '{"a": 1}',
         "general/2024-05-04.json": '[{"a": 1}]',
         "general/2024-05-05.json": "[]",
-        "general/attachments/2024-05-01.json": '[{"ts": "1.0", "text": "no"}]',
-        "FC:F1:notes/canvas_in_the_conversation.json": '[{"ts": "1.0"}]',
+        "general/attachments/2024-05-01.json": saved,
+        "attachments/attachments/2024-05-01.json": saved,
+        "__uploads/F1/2024-05-01.json": saved,
+        "FC:F1:notes/canvas_in_the_conversation.json": saved,
         "integration_logs.json": "[]",
     }
-    assert loaded(export.to_zip(tmp_path / "export.zip")) == {"C1": [("Ann", "Hello")]}
+    path = export.to_zip(tmp_path / "export.zip")
+    assert loaded(path) == {"C2": [("Bo", "Hi")], "C1": [("Ann", "Hello")]}
+    assert skipped(path) == {}
 
 
 def test_a_folder_without_days_is_refused(tmp_path: Path) -> None:
@@ -106,24 +136,30 @@ def test_a_folder_without_days_is_refused(tmp_path: Path) -> None:
         SlackChatLoader(path).load()
 
 
-def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
-    root = {"ts": stamp(1, 1), "thread_ts": stamp(1, 1), "user": "U1", "text": "Root"}
-    reply = {**root, "ts": stamp(1, 2), "text": "Reply", "user": "U2"}
-    dump = {
-        "channel_id": "C7",
-        "name": "dumped",
-        "messages": [
-            {**root, "slackdump_thread_replies": [root, reply]},
-            {
-                "ts": stamp(1, 3),
-                "user": "U3",
-                "text": "Last",
-                "user_profile": {"display_name": "", "real_name": "Cy"},
-            },
-        ],
+def test_a_conversation_may_be_in_several_zips(tmp_path: Path) -> None:
+    for number in (1, 2):
+        export, channel = workspace()
+        channel.says("U1", f"part {number}", day=number)
+        if number == 2:
+            channel.says("U2", "a reply", day=2, thread_ts=stamp(1, 1))
+        export.to_zip(tmp_path / f"{number}.zip")
+    assert loaded(tmp_path) == {
+        "C1": [("Ann", "part 1"), ("Ann", "part 2")],
+        f"C1:{stamp(1, 1)}": [("Bo", "a reply")],
     }
+
+
+ROOT = {"ts": stamp(1, 1), "thread_ts": stamp(1, 1), "user": "U1", "text": "Root"}
+REPLY = {**ROOT, "ts": stamp(1, 2), "text": "Reply", "user": "U2"}
+DUMP = {"channel_id": "C7", "name": "dumped"}
+
+
+def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
+    profile = {"display_name": "", "real_name": "Cy"}
+    last = {"ts": stamp(1, 3), "user": "U3", "text": "Last", "user_profile": profile}
+    first = {**ROOT, "slackdump_thread_replies": [ROOT, REPLY]}
     path = tmp_path / "C7.json"
-    path.write_text(json.dumps(dump))
+    path.write_text(json.dumps({**DUMP, "messages": [first, last]}))
     assert loaded(path) == {
         "C7": [("U1", "Root"), ("Cy", "Last")],
         f"C7:{stamp(1, 1)}": [("U1", "Root"), ("U2", "Reply")],
@@ -134,73 +170,93 @@ def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
     assert titles == ["#dumped", "#dumped, thread of 2024-05-01 08:00"]
 
 
-def test_days_are_joined_and_sorted_by_ts(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.add({"user": "U1", "text": "third", "ts": "1714550400.000101"}, day=1)
-    general.add({"user": "U1", "text": "second", "ts": "1714550400.000100"}, day=3)
-    general.add({"user": "U1", "text": "first", "ts": "999999999.999999"}, day=2)
-    texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
-    assert [text for _, text in texts] == ["first", "second", "third"]
+def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
+    channel = {**DUMP, "messages": [ROOT]}
+    thread = {**DUMP, "thread_ts": stamp(1, 1), "messages": [ROOT, REPLY]}
+    (tmp_path / "C7.json").write_text(json.dumps(channel, indent=2))
+    (tmp_path / f"C7-{stamp(1, 1)}.json").write_text(json.dumps(thread))
+    (tmp_path / "Archive.json").write_text("{}")
+    assert loaded(tmp_path) == {
+        "C7": [("U1", "Root")],
+        f"C7:{stamp(1, 1)}": [("U1", "Root"), ("U2", "Reply")],
+    }
+    assert isinstance(open_export(tmp_path).loader, SlackChatLoader)
 
 
-# Days, order, times.
+# --- days, order, times
+
+
+@pytest.mark.parametrize(
+    ("records", "texts"),
+    [
+        pytest.param(
+            [
+                {"text": "third", "ts": "1714550400.000101", "day": 1},
+                {"text": "second", "ts": "1714550400.000100", "day": 3},
+                {"text": "first", "ts": "999999999.999999", "day": 2},
+            ],
+            ["first", "second", "third"],
+            id="days are joined and sorted by ts",
+        ),
+        pytest.param(
+            [
+                {"text": "new", "ts": stamp(), "edited": {"ts": "1.0"}},
+                {"text": "old", "ts": stamp(), "a": 1, "b": 2, "day": 2},
+            ],
+            ["new"],
+            id="of two copies the edited one stays",
+        ),
+        pytest.param(
+            [
+                {"text": "less", "ts": stamp()},
+                {"text": "more", "ts": stamp(), "team": "T1", "day": 2},
+                {"text": "less", "ts": stamp(), "day": 3},
+            ],
+            ["more"],
+            id="of two copies the one with more keys stays",
+        ),
+    ],
+)
+def test_days_are_one_conversation(
+    tmp_path: Path, records: list[dict[str, Any]], texts: list[str]
+) -> None:
+    path = general(tmp_path, *({"user": "U1", **record} for record in records))
+    assert loaded(path) == {"C1": [("Ann", text) for text in texts]}
+    duplicates = len(records) - len(texts)
+    assert skipped(path) == ({"duplicate": duplicates} if duplicates else {})
 
 
 def test_ts_is_kept_exactly(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.add({"user": "U1", "text": "Hello", "ts": "1714550400.000109"})
-    message = only_message(export.to_zip(tmp_path / "export.zip"))
+    edit = {"edited": {"ts": "1.0"}}
+    record = {"user": "U1", "text": "Hello", "ts": "1714550400.000109", **edit}
+    message = only_message(SlackChatLoader(general(tmp_path, record)))
     assert message.id == "C1:1714550400.000109"
     assert message.additional_kwargs["message_time"] == 1714550400
     assert message.additional_kwargs["events"] == [
         {"message_time": "2024-05-01T08:00:00.000109+00:00"}
     ]
-
-
-def test_of_two_copies_the_edited_one_stays(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.add({"user": "U1", "text": "new", "ts": stamp(), "edited": {"ts": "1.0"}})
-    general.add({"user": "U1", "text": "old", "ts": stamp(), "a": 1, "b": 2}, day=2)
-    path = export.to_zip(tmp_path / "export.zip")
-    message = only_message(path)
-    assert message.content == "new"
     assert message.additional_kwargs["edited"] is True
-    assert skipped(path) == {"duplicate": 1}
 
 
-def test_of_two_copies_the_one_with_more_keys_stays(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.add({"user": "U1", "text": "less", "ts": stamp()})
-    general.add({"user": "U1", "text": "more", "ts": stamp(), "team": "T1"}, day=2)
-    general.add({"user": "U1", "text": "less", "ts": stamp()}, day=3)
-    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "more"
+# --- threads
 
 
-# Threads.
-
-
-def threaded(tmp_path: Path) -> Path:
+def threaded(tmp_path: Path) -> SlackChatLoader:
     """Two threads over three days, interleaved, one with a reply to the channel."""
-    export, general = workspace()
+    export, channel = workspace()
     for number, day in enumerate((1, 2), 1):
-        root = general.says("U1", f"root {number}", day=day)
+        root = channel.says("U1", f"root {number}", day=day)
         root["thread_ts"] = root["ts"]
-        general.says("U2", f"reply {number}", day=3, thread_ts=root["ts"])
-    general.says(
-        "U1",
-        "for all",
-        day=3,
-        thread_ts=stamp(1, 1),
-        subtype="thread_broadcast",
-        root={"text": "root 1"},
-    )
-    general.says("U2", "plain", day=3)
-    return export.to_zip(tmp_path / "export.zip")
+        channel.says("U2", f"reply {number}", day=3, thread_ts=root["ts"])
+    broadcast = {"subtype": "thread_broadcast", "root": {"text": "root 1"}}
+    channel.says("U1", "for all", day=3, thread_ts=stamp(1, 1), **broadcast)
+    channel.says("U2", "plain", day=3)
+    return SlackChatLoader(export.to_zip(tmp_path / "export.zip"))
 
 
 def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
     first, second = stamp(1, 1), stamp(2, 3)
-    assert loaded(threaded(tmp_path)) == {
+    assert said_in(threaded(tmp_path)) == {
         "C1": [("Ann", "root 1"), ("Ann", "root 2"), ("Bo", "plain")],
         f"C1:{first}": [("Ann", "root 1"), ("Bo", "reply 1"), ("Ann", "for all")],
         f"C1:{second}": [("Ann", "root 2"), ("Bo", "reply 2")],
@@ -208,7 +264,7 @@ def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
 
 
 def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
-    main, thread, _ = SlackChatLoader(threaded(tmp_path)).load()
+    main, thread, _ = threaded(tmp_path).load()
     key = f"C1:{stamp(1, 1)}"
     root, *_, plain = main["messages"]
     assert (root.id, root.additional_kwargs["thread"]) == (key, key)
@@ -218,7 +274,7 @@ def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
 
 def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
     """In its thread it is context: nothing is learned from it a second time."""
-    loader = SlackChatLoader(threaded(tmp_path))
+    loader = threaded(tmp_path)
     summary = loader.inspect()
     assert (summary.found, summary.kept) == (6, 6)
     assert sum(summary.senders.values()) == 6
@@ -231,30 +287,30 @@ def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
     assert steps.adds_up
 
 
-@pytest.mark.parametrize("is_tombstone", [True, False])
+DELETED = {"text": "This message was deleted.", "subtype": "tombstone"}
+
+
+@pytest.mark.parametrize(
+    ("root", "counts"),
+    [
+        ([], {}),
+        ([{"user": "U1", "ts": stamp(1, 0), **DELETED}], {"unsent": 1}),
+        ([{"user": "USLACKBOT", "ts": stamp(1, 0), **DELETED}], {"unsent": 1}),
+    ],
+    ids=["missing", "deleted", "deleted, and Slackbot says so"],
+)
 def test_a_thread_without_its_root_is_a_session(
-    tmp_path: Path, is_tombstone: bool
+    tmp_path: Path, root: list[dict[str, Any]], counts: dict[str, int]
 ) -> None:
-    export, general = workspace()
-    root = stamp(1, 0)
-    if is_tombstone:
-        deleted = {"text": "This message was deleted.", "subtype": "tombstone"}
-        general.add({"user": "U1", "ts": root, "thread_ts": root, **deleted})
-    general.says("U1", "one", thread_ts=root)
-    general.says("U2", "two", thread_ts=root)
-    path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path) == {f"C1:{root}": [("Ann", "one"), ("Bo", "two")]}
-    assert skipped(path) == ({"unsent": 1} if is_tombstone else {})
-
-
-def test_who_says_that_a_message_was_deleted_does_not_take_part(tmp_path: Path) -> None:
-    export, general = workspace()
-    deleted = {"text": "This message was deleted.", "subtype": "tombstone"}
-    general.add({"user": "USLACKBOT", "ts": stamp(1, 0), **deleted})
-    general.says("U1", "one")
-    path = export.to_zip(tmp_path / "export.zip")
+    thread_ts = stamp(1, 0)
+    one = {"user": "U1", "text": "one", "thread_ts": thread_ts}
+    two = {"user": "U2", "text": "two", "thread_ts": thread_ts}
+    marked = [{**record, "thread_ts": thread_ts} for record in root]
+    path = general(tmp_path, *marked, one, two)
+    assert loaded(path) == {f"C1:{thread_ts}": [("Ann", "one"), ("Bo", "two")]}
+    assert skipped(path) == counts
     (session,) = SlackChatLoader(path).load()
-    assert metadata_of(session)["participants"] == ["Ann"]
+    assert metadata_of(session)["participants"] == ["Ann", "Bo"]
 
 
 def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
@@ -268,21 +324,19 @@ def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
     }
 
 
-# Conversations.
+# --- conversations, people, owner
 
 
 def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "in public")
+    export, channel = workspace()
+    channel.says("U1", "in public")
     export.channel("G1", "secret", kind="groups").says("U1", "in private")
     mpim = export.channel("G2", "mpdm-ann--bo--cy-1", "mpims", members=["U1", "U2"])
     mpim.says("U2", "together")
     export.direct("D1", "U1", "U2").says("U1", "for you")
     path = export.to_zip(tmp_path / "export.zip")
-    found = {
-        metadata_of(session)["id"]: metadata_of(session)
-        for session in SlackChatLoader(path, owner="Ann").load()
-    }
+    sessions = SlackChatLoader(path, owner="Ann").load()
+    found = {metadata_of(session)["id"]: metadata_of(session) for session in sessions}
     assert {key: (one["title"], one["is_group"]) for key, one in found.items()} == {
         "C1": ("#general", True),
         "D1": ("@Bo", False),
@@ -294,49 +348,46 @@ def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
     assert found["D1"]["owner"] == "Ann"
 
 
-# People.
-
-
 def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
     export = SlackExport()
     export.user("U1", "", profile={"real_name": "Real"})
     export.user("U2", "", real_name="Upper")
     export.lists["users.json"].append({"id": "U3", "name": "handle"})
-    chat = export.channel("C1", "general")
     export.user("U6", "Display", profile={"real_name": "Real six"})
+    chat = export.channel("C1", "general")
     for user in ("U6", "U1", "U2", "U3", "U4"):
         chat.says(user, "Hi")
     chat.says("U5", "Hi", user_profile={"display_name": "Guest"})
     chat.says(None, "Hi")
-    texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
-    assert [sender for sender, _ in texts] == [
+    said = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
+    assert [sender for sender, _ in said] == [
         *("Display", "Real", "Upper", "handle", "U4", "Guest", "unknown")
     ]
 
 
-def test_the_owner_is_who_is_in_all_direct_messages(tmp_path: Path) -> None:
-    export, _ = workspace()
-    export.direct("D1", "U1", "U2").says("U1", "mine")
-    export.direct("D2", "U9", "U1").says("U1", "mine")
-    summary = SlackChatLoader(export.to_zip(tmp_path / "export.zip")).inspect()
-    assert (summary.owner, summary.owner_found_by) == ("Ann", "direct messages")
-
-
 @pytest.mark.parametrize(
-    "pairs", [[], [("U1", "U2")], [("U1", "U2")] * 2, [("U1", "U2"), ("U2", "U1")]]
+    ("pairs", "owner"),
+    [
+        ([("U1", "U2"), ("U9", "U1")], "Ann"),
+        ([], None),
+        ([("U1", "U2")], None),
+        ([("U1", "U2"), ("U1", "U2")], None),
+        ([("U1", "U2"), ("U2", "U1")], None),
+    ],
 )
-def test_one_partner_does_not_tell_the_owner(
-    tmp_path: Path, pairs: list[tuple[str, str]]
+def test_the_owner_is_who_has_direct_messages_with_several_people(
+    tmp_path: Path, pairs: list[tuple[str, str]], owner: str | None
 ) -> None:
-    export, general = workspace()
+    export, channel = workspace()
     for number, pair in enumerate(pairs):
         export.direct(f"D{number}", *pair).says("U1", "Hello")
-    general.says("U1", "Hello")
-    path = export.to_zip(tmp_path / "export.zip")
-    assert SlackChatLoader(path).inspect().owner is None
-    assert "is_from_me" not in (
-        SlackChatLoader(path).load()[0]["messages"][0].additional_kwargs
-    )
+    channel.says("U1", "Hello")
+    loader = SlackChatLoader(export.to_zip(tmp_path / "export.zip"))
+    summary = loader.inspect()
+    found_by = "direct messages" if owner else None
+    assert (summary.owner, summary.owner_found_by) == (owner, found_by)
+    first = loader.load()[0]["messages"][0].additional_kwargs
+    assert ("is_from_me" in first) is bool(owner)
 
 
 def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
@@ -348,42 +399,27 @@ def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
     assert SlackChatLoader(path).inspect().owner == "Ann"
 
 
-# Bots and system messages.
+# --- bots and system messages
 
 
 @pytest.mark.parametrize(
-    "keys",
+    ("keys", "sender"),
     [
-        {"subtype": "bot_message", "user": None, "username": "Build"},
-        {"subtype": "slackbot_response", "user": None, "username": "Build"},
-        {"user": None, "bot_id": "B1", "bot_profile": {"name": "Build"}},
-        {"user": "U7", "bot_id": "B1", "username": "Build"},
-        {"user": "U9"},
+        ({"subtype": "bot_message", "username": "Build"}, "Build"),
+        ({"subtype": "slackbot_response", "username": "Build"}, "Build"),
+        ({"bot_id": "B1", "bot_profile": {"name": "Build"}}, "Build"),
+        ({"user": "U7", "bot_id": "B1", "username": "Build"}, "Build"),
+        ({"user": "U9"}, "Build"),
+        ({"user": "USLACKBOT"}, "USLACKBOT"),
     ],
-    ids=["subtype", "slackbot_response", "bot_id", "stranger with bot_id", "user"],
+    ids=["subtype", "response", "bot_id", "stranger with bot_id", "user", "slackbot"],
 )
 def test_bots_are_left_out_unless_asked_for(
-    tmp_path: Path, keys: dict[str, Any]
+    tmp_path: Path, keys: dict[str, Any], sender: str
 ) -> None:
-    export, general = workspace()
-    general.says(keys.pop("user"), "green", **keys)
-    path = export.to_zip(tmp_path / "export.zip")
+    path = general(tmp_path, {"text": "green", **keys})
     assert skipped(path) == {"bot": 1}
-    assert loaded(path, keep="bot") == {"C1": [("Build", "green")]}
-
-
-def test_slackbot_is_a_bot(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("USLACKBOT", "I am only a bot")
-    assert skipped(export.to_zip(tmp_path / "export.zip")) == {"bot": 1}
-
-
-def test_what_a_person_posts_through_an_app_is_the_persons(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "from my phone", bot_id="B1")
-    assert loaded(export.to_zip(tmp_path / "export.zip")) == {
-        "C1": [("Ann", "from my phone")]
-    }
+    assert loaded(path, keep="bot") == {"C1": [(sender, "green")]}
 
 
 SYSTEM = """
@@ -398,115 +434,148 @@ ekm_access_denied document_mention list_record_comment a_kind_of_tomorrow
 """
 
 
-@pytest.mark.parametrize("subtype", SYSTEM.split())
-def test_what_slack_wrote_is_left_out(tmp_path: Path, subtype: str) -> None:
-    export, general = workspace()
-    general.says("U1", "<@U1> has joined the channel", subtype=subtype)
-    path = export.to_zip(tmp_path / "export.zip")
+def test_what_slack_wrote_is_left_out_and_counted_by_its_name(tmp_path: Path) -> None:
+    joined = {"user": "U1", "text": "<@U1> has joined the channel"}
+    names = SYSTEM.split()
+    path = general(tmp_path, *({**joined, "subtype": name} for name in names))
     summary = SlackChatLoader(path).inspect()
-    assert dict(summary.skipped) == {"system": 1}
-    assert summary.details["system"] == {subtype: 1}
+    assert dict(summary.skipped) == {"system": len(names)}
+    assert summary.details["system"] == dict.fromkeys(names, 1)
 
 
-def test_a_me_message_is_text(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "waves", subtype="me_message")
-    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "waves"
-
-
-# Texts, files, reactions.
-
+# --- texts, files, reactions
 
 FILE = {"name": "cat.jpg", "mimetype": "image/jpeg", "mode": "hosted"}
 JPEG = {"type": "photo", "mime_type": "image/jpeg"}
-HIDDEN = {"id": "F1", "mode": "tombstone"}
+SHARED = "<@U1|ann> uploaded a file: <https://files.slack.com/x|cat.jpg>"
+SECTION = {
+    "type": "section",
+    "text": {"type": "mrkdwn", "text": "*Build* for <@U1>"},
+    "fields": [{"text": "green"}],
+}
+RICH = [
+    {"type": "text", "text": "a < b & "},
+    {"type": "user", "user_id": "U2"},
+    {"type": "emoji", "name": "tada"},
+    {"type": "link", "url": "https://a.b"},
+]
 
 
 @pytest.mark.parametrize(
-    ("files", "attachment"),
+    ("record", "said"),
     [
-        (
-            {"files": [FILE]},
-            {"type": "photo", "name": "cat.jpg", "mime_type": "image/jpeg"},
+        pytest.param(
+            {"text": "waves", "subtype": "me_message"},
+            ("Ann", "waves"),
+            id="a me message is text",
         ),
-        (
-            {"file": FILE, "upload": True},
-            {"type": "photo", "name": "cat.jpg", "mime_type": "image/jpeg"},
+        pytest.param(
+            {"text": "from my phone", "bot_id": "B1"},
+            ("Ann", "from my phone"),
+            id="what a person posts through an app is the person's",
         ),
-        ({"files": [HIDDEN]}, {"type": "file"}),
+        pytest.param(
+            {"text": "my cat", "subtype": "file_share", "files": [FILE]},
+            ("Ann", "my cat"),
+            id="a caption is the text",
+        ),
+        pytest.param(
+            {"text": f"{SHARED} and commented: my cat", "subtype": "file_share"},
+            ("Ann", "my cat"),
+            id="the old sentence of a shared file leaves its comment",
+        ),
+        pytest.param(
+            {
+                "user": None,
+                "text": "<@U2> commented on <@U1>'s file",
+                "subtype": "file_comment",
+                "comment": {"user": "U2", "comment": "nice &amp; warm"},
+            },
+            ("Bo", "nice & warm"),
+            id="an old comment on a file is its author's",
+        ),
+        pytest.param(
+            {
+                "text": "",
+                "blocks": [{"type": "rich_text", "elements": [{"elements": RICH}]}],
+            },
+            ("Ann", "a < b & @Bo:tada:https://a.b"),
+            id="blocks are read where there is no text",
+        ),
+        pytest.param(
+            {"user": "U9", "text": "", "blocks": [SECTION]},
+            ("Build", "*Build* for @Ann\ngreen"),
+            id="blocks of bots",
+        ),
+        pytest.param(
+            {"text": "the text", "blocks": [SECTION]},
+            ("Ann", "the text"),
+            id="the text comes before blocks",
+        ),
+        pytest.param(
+            {"text": "https://a.b", "attachments": [{"title": "a preview"}]},
+            ("Ann", "https://a.b"),
+            id="a preview is nobody's text",
+        ),
+    ],
+)
+def test_a_message_is_what_its_sender_wrote(
+    tmp_path: Path, record: dict[str, Any], said: tuple[str, str]
+) -> None:
+    path = general(tmp_path, {"user": "U1", **record})
+    assert loaded(path, keep="bot") == {"C1": [said]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "attachment"),
+    [
+        ({"files": [FILE]}, {**JPEG, "name": "cat.jpg"}),
+        ({"file": FILE, "upload": True}, {**JPEG, "name": "cat.jpg"}),
+        ({"text": SHARED, "subtype": "file_share", "file": FILE}, None),
+        ({"files": [{"id": "F1", "mode": "tombstone"}]}, {"type": "file"}),
         ({"files": [{**FILE, "mode": "hidden_by_limit"}]}, JPEG),
         ({"files": [{"id": "F1", "file_access": "access_denied"}]}, {"type": "file"}),
         (
             {"files": [{"mimetype": "image/gif"}]},
             {"type": "gif", "mime_type": "image/gif"},
         ),
+        (
+            {"attachments": [{"is_share": True, "text": "theirs"}]},
+            {"type": "link", "text": "theirs"},
+        ),
     ],
 )
-def test_files_are_attachments(
-    tmp_path: Path, files: dict[str, Any], attachment: dict[str, str]
+def test_a_file_without_a_text_is_an_attachment(
+    tmp_path: Path, keys: dict[str, Any], attachment: dict[str, str] | None
 ) -> None:
-    export, general = workspace()
-    general.says("U1", "", **files)
-    path = export.to_zip(tmp_path / "export.zip")
+    path = general(tmp_path, {"user": "U1", "text": "", **keys})
+    attachment = attachment or {**JPEG, "name": "cat.jpg"}
     assert skipped(path) == {"media": 1}
-    message = only_message(path, keep="media")
+    message = only_message(SlackChatLoader(path, keep="media"))
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
 
 
-def test_a_caption_is_the_text(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "my cat", subtype="file_share", files=[FILE])
-    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "my cat"
-
-
-def test_the_old_sentence_of_a_shared_file_leaves_its_comment(tmp_path: Path) -> None:
-    export, general = workspace()
-    shared = "<@U1|ann> uploaded a file: <https://files.slack.com/x|cat.jpg>"
-    general.says("U1", shared, subtype="file_share", file=FILE)
-    general.says("U1", f"{shared} and commented: my cat", subtype="file_share")
-    path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path) == {"C1": [("Ann", "my cat")]}
-    assert skipped(path) == {"media": 1}
-
-
-def test_an_old_comment_on_a_file_is_its_authors(tmp_path: Path) -> None:
-    export, general = workspace()
-    comment = {"user": "U2", "comment": "nice &amp; warm"}
-    text = "<@U2> commented on <@U1>'s file"
-    general.says(None, text, subtype="file_comment", comment=comment)
-    assert loaded(export.to_zip(tmp_path / "export.zip")) == {
-        "C1": [("Bo", "nice & warm")]
-    }
-
-
-def test_a_shared_message_is_nobodys_text(tmp_path: Path) -> None:
-    export, general = workspace()
+def test_a_shared_message_is_an_attachment_of_what_is_said_about_it(
+    tmp_path: Path,
+) -> None:
     shared = {"is_share": True, "text": "theirs", "from_url": "https://s/1"}
-    general.says("U1", "look", attachments=[shared])
-    general.says("U1", "", attachments=[{"is_share": True, "text": "theirs"}])
-    general.says("U1", "https://a.b", attachments=[{"title": "a preview"}])
-    path = export.to_zip(tmp_path / "export.zip")
-    assert skipped(path) == {"media": 1}
-    (session,) = SlackChatLoader(path).load()
-    assert [str(message.content) for message in session["messages"]] == [
-        *("look", "https://a.b")
-    ]
-    first, second = (message.additional_kwargs for message in session["messages"])
-    assert first["attachments"] == [
+    preview = {"title": "a preview"}
+    record = {"user": "U1", "text": "look", "attachments": [shared, preview]}
+    message = only_message(SlackChatLoader(general(tmp_path, record)))
+    assert message.content == "look"
+    assert message.additional_kwargs["attachments"] == [
         {"type": "link", "uri": "https://s/1", "text": "theirs"}
     ]
-    assert "attachments" not in second
 
 
 def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
-    export, general = workspace()
     reactions = [
         {"name": "thumbsup::skin-tone-3", "users": ["U2", "U1"], "count": 2},
         {"name": "tada", "users": ["U2"], "count": 40},
     ]
-    general.says("U1", "Hello", reactions=reactions)
-    message = only_message(export.to_zip(tmp_path / "export.zip"))
+    record = {"user": "U1", "text": "Hello", "reactions": reactions}
+    message = only_message(SlackChatLoader(general(tmp_path, record)))
     assert message.additional_kwargs["reactions"] == [
         {"reaction": ":thumbsup::skin-tone-3:", "sender": "Bo"},
         {"reaction": ":thumbsup::skin-tone-3:", "sender": "Ann"},
@@ -515,89 +584,55 @@ def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
     ]
 
 
-def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
-    export, general = workspace()
-    elements = [
-        {"type": "text", "text": "a < b & "},
-        {"type": "user", "user_id": "U2"},
-        {"type": "emoji", "name": "tada"},
-        {"type": "link", "url": "https://a.b"},
-    ]
-    rich = {"type": "rich_text", "elements": [{"elements": elements}]}
-    section = {
-        "type": "section",
-        "text": {"type": "mrkdwn", "text": "*Build* for <@U1>"},
-        "fields": [{"text": "green"}],
-    }
-    general.says("U1", "", blocks=[rich])
-    general.says("U9", "", blocks=[section])
-    general.says("U1", "the text", blocks=[section])
-    path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path, keep="bot")["C1"] == [
-        ("Ann", "a < b & @Bo:tada:https://a.b"),
-        ("Build", "*Build* for @Ann\ngreen"),
-        ("Ann", "the text"),
-    ]
+# --- markup
 
 
-def test_a_channel_may_be_called_attachments(tmp_path: Path) -> None:
-    export, general = workspace()
-    general.says("U1", "Hello")
-    export.channel("C2", "attachments").says("U2", "Hi")
-    saved = '[{"ts": "1.0", "text": "no"}]'
-    export.others["attachments/attachments/2024-05-01.json"] = saved
-    export.others["__uploads/F1/2024-05-01.json"] = saved
-    path = export.to_zip(tmp_path / "export.zip")
-    assert loaded(path) == {"C2": [("Bo", "Hi")], "C1": [("Ann", "Hello")]}
-    assert SlackChatLoader(path).inspect().details["other_files"] == 2
+def plain(text: str) -> str:
+    return plain_text(text, {"U1": "Ann"}, {"C1": "general"})
 
 
-def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
-    reply = {"ts": stamp(1, 2), "thread_ts": stamp(1, 1), "user": "U1", "text": "Reply"}
-    root = {**reply, "ts": stamp(1, 1), "text": "Root"}
-    channel = {"channel_id": "C7", "name": "dumped", "messages": [root]}
-    thread = {**channel, "thread_ts": stamp(1, 1), "messages": [root, reply]}
-    (tmp_path / "C7.json").write_text(json.dumps(channel, indent=2))
-    (tmp_path / f"C7-{stamp(1, 1)}.json").write_text(json.dumps(thread))
-    (tmp_path / "Archive.json").write_text("{}")
-    assert loaded(tmp_path) == {
-        "C7": [("U1", "Root")],
-        f"C7:{stamp(1, 1)}": [("U1", "Root"), ("U1", "Reply")],
-    }
-    assert isinstance(open_export(tmp_path).loader, SlackChatLoader)
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("<@U1> hi", "@Ann hi"),
+        ("<@U1|old handle>", "@Ann"),
+        ("<@U7|bo>", "@bo"),
+        ("<@U7>", "@U7"),
+        ("<#C1|renamed>", "#general"),
+        ("<#C1|>", "#general"),
+        ("<#C7|elsewhere>", "#elsewhere"),
+        ("<#C7>", "#C7"),
+        ("<!here>", "@here"),
+        ("<!channel|@channel>", "@channel"),
+        ("<!channel|channel>", "@channel"),
+        ("<!everyone|everyone>", "@everyone"),
+        ("<!subteam^S1|@team>", "@team"),
+        ("<!subteam^S1>", "@S1"),
+        ("<!date^1714550400^{date}|May 1st>", "May 1st"),
+        ("<https://a.b/c>", "https://a.b/c"),
+        ("<https://a.b/c|the page>", "the page"),
+        ("<https://a.b|a.b>", "https://a.b"),
+        ("<https://a.b/|a.b>", "https://a.b/"),
+        ("<https://a.b?x=1&amp;y=2>", "https://a.b?x=1&y=2"),
+        ("<https://a.b|R&amp;D>", "R&D"),
+        ("<mailto:a@b.c|a@b.c>", "a@b.c"),
+        ("<tel:+4930|030>", "030"),
+        ("a &lt; b &amp;&amp; c &gt; d", "a < b && c > d"),
+        ("&amp;lt;", "&lt;"),
+        ("&lt;@U1&gt;", "<@U1>"),
+        ("&quot;", "&quot;"),
+        ("*bold* _it_ ~no~ `<@U1>`\n&gt; quote", "*bold* _it_ ~no~ `@Ann`\n> quote"),
+        (":thumbsup::skin-tone-3:", ":thumbsup::skin-tone-3:"),
+        ("a < b", "a < b"),
+        ("<>", "<>"),
+    ],
+)
+def test_what_is_stored_is_shown_as_people_saw_it(stored: str, shown: str) -> None:
+    assert plain(stored) == shown
 
 
-def test_a_conversation_may_be_in_several_zips(tmp_path: Path) -> None:
-    for number in (1, 2):
-        export, general = workspace()
-        general.says("U1", f"part {number}", day=number)
-        if number == 2:
-            general.says("U2", "a reply", day=2, thread_ts=stamp(1, 1))
-        export.to_zip(tmp_path / f"{number}.zip")
-    root = stamp(1, 1)
-    assert loaded(tmp_path) == {
-        "C1": [("Ann", "part 1"), ("Ann", "part 2")],
-        f"C1:{root}": [("Bo", "a reply")],
-    }
-
-
-def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
-    for number in (1, 2):
-        export = SlackExport()
-        export.user(f"U{number}", "Ann")
-        export.channel(f"C{number}", "general").says(f"U{number}", "Hello")
-        export.to_folder(tmp_path / f"team{number}")
-    assert loaded(tmp_path) == {
-        "C1": [("Ann (U1)", "Hello")],
-        "C2": [("Ann (U2)", "Hello")],
-    }
-
-
-@pytest.mark.parametrize(("name", "is_group"), [("D01ABCDEF", False), ("d1", True)])
-def test_a_folder_in_no_list_is_a_direct_message_by_its_id(
-    tmp_path: Path, name: str, is_group: bool
-) -> None:
-    export, _ = workspace()
-    export.folder(name).says("U1", "Hello")
-    (session,) = SlackChatLoader(export.to_zip(tmp_path / "export.zip")).load()
-    assert metadata_of(session)["is_group"] is is_group
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_is_typed_survives(typed: str) -> None:
+    """Slack escapes three characters of what people type."""
+    escaped = typed.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert plain(escaped) == typed

@@ -1,16 +1,13 @@
 """CSV as people have it: delimiters, encodings, columns, damage."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.tables import (
     conversation_rows,
     interleaved,
@@ -104,12 +101,12 @@ def test_a_quote_that_nothing_closes_costs_its_line(tmp_path: Path, end: str) ->
 
 
 def test_a_quote_that_nothing_closes_does_not_take_the_rest(tmp_path: Path) -> None:
-    rows = "1,some more words\n" * 20_000
+    rows = "1,some more words\n" * 5_000
     path = tmp_path / "desk.csv"
     path.write_text(f'chat_id,text\n1,"open\n{rows}')
     summary = TableChatLoader(path).inspect()
     assert summary.skipped["unreadable"] == 1
-    assert summary.kept == 20_000
+    assert summary.kept == 5_000
 
 
 @pytest.mark.parametrize(
@@ -152,19 +149,3 @@ def test_a_column_that_is_there_twice_is_an_error(load: Callable[..., Any]) -> N
     assert load(text) == ["Hi"]
     with pytest.raises(ExportFormatError, match=r"'note' twice.*Rename"):
         load(text, columns={"text": "note"})
-
-
-@given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_are_sessions_counts_or_our_error(
-    data: bytes, has_head: bool
-) -> None:
-    head = b"chat_id;text\n1;Hi\n" if has_head else b""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "desk.csv"
-        path.write_bytes(head + data)
-        matches_head(path, head + data)
-        try:
-            summary = TableChatLoader(path).inspect()
-        except ChatExportError:
-            return
-        assert summary.found == summary.kept + sum(summary.skipped.values())

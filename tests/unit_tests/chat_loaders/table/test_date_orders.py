@@ -102,30 +102,9 @@ def test_two_orders_in_one_table_are_an_error_with_their_rows(tmp_path: Path) ->
         TableChatLoader(path).load()
 
 
-def test_a_bad_file_of_a_folder_is_counted(tmp_path: Path) -> None:
-    write(tmp_path / "a.csv", ["13/05/2024", "05/14/2024"])
-    write(tmp_path / "b.csv", ["13/05/2024"])
-    with pytest.warns(UserWarning, match="mixes two orders"):
-        summary = TableChatLoader(tmp_path, timezone="UTC").inspect()
-    assert summary.skipped == {"unreadable": 1}
-    assert (summary.found, summary.kept) == (2, 1)
-
-
 def test_a_day_that_does_not_exist_is_no_time(tmp_path: Path) -> None:
     path = write(tmp_path / "desk.csv", ["30.02.2024", "13.05.2024"])
     with pytest.warns(
         UserWarning, match=r"1 time cannot .* first in row 1 of .*desk\.csv"
     ):
         assert days_of(path) == ["none", "2024-05-13"]
-
-
-@pytest.mark.usefixtures("machine_in_berlin")
-def test_without_a_zone_times_are_this_machines(tmp_path: Path) -> None:
-    path = write(tmp_path / "desk.csv", ["2024-05-01 10:00", "45413.4166666667"])
-    with pytest.warns(
-        UserWarning, match="read as this machine's .*timezone="
-    ) as warned:
-        (session,) = TableChatLoader(path).load()
-    assert len(warned) == 1
-    times = {m.additional_kwargs["message_time"] for m in session["messages"]}
-    assert times == {1714550400}

@@ -1,8 +1,7 @@
 """Sessions that are written as a table are read again by the table's loader."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +10,6 @@ from langchain_chatexports.chat_loaders.table import TableChatLoader, table_rows
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.sessions import said
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEYS = ("sender", "message_time", "is_from_me", "reply_to")
 

@@ -11,15 +11,9 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.table import (
-    TableChatLoader,
-    matches_head,
-)
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.chat_loaders.table.cells import Database
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    MissingExtraError,
-)
+from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.tables import (
     START,
@@ -128,11 +122,7 @@ def test_parquet_times_of_any_unit_and_zone(tmp_path: Path) -> None:
     ):
         shown = moment if kind.tz else moment.replace(tzinfo=None)
         table = pa.table(
-            {
-                "conversation": ["a"],
-                "text": ["Hi"],
-                "time": pa.array([shown], kind),
-            }
+            {"conversation": ["a"], "text": ["Hi"], "time": pa.array([shown], kind)}
         )
         path = tmp_path / f"{number}.parquet"
         parquet.write_table(table, path)
@@ -194,16 +184,6 @@ def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> Non
         TableChatLoader(path).load()
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-
-
-def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path: Path) -> None:
-    write_lines(tmp_path / "parts" / "a.jsonl", [ROW])
-    bad = write_parquet(tmp_path / "parts" / "b.parquet", [ROW])
-    bad.write_bytes(bad.read_bytes()[:-9])
-    loader = TableChatLoader(tmp_path / "parts")
-    with pytest.warns(UserWarning, match=r"b\.parquet"):
-        summary = loader.inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"unreadable": 1})
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Telegram exports in HTML."""
 
-import time
 from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -356,27 +355,6 @@ def test_both_forms_of_the_tutorials_chat_give_its_merged_messages(
             ("Jiminy Cricket", "Always"),
         ]
         assert loader.inspect().owner is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(" ", " \n", "<div>", "</div>", "<!--", "<a ", '<a "', "<", "&#9", "&am"),
-        *('<span class="reaction"><span class="emoji">', "<br>", " via @a"),
-        *('<div class="message" id="message1">', '<div class="text" class="'),
-        '<div class="forwarded body"><div class="from_name">',
-    ],
-)
-def test_the_time_is_linear_in_the_page(tmp_path: Path, text: str) -> None:
-    """Any 400 kB are read in 2 s; when the time grew with the square, in minutes."""
-    page = Page()
-    body = text * (400_000 // len(text))
-    page.says("Ann", f'<div class="text">{body}</div>{body}', number=1)
-    page.says(None, text_block("Hi"), number=2)
-    path = page.write(tmp_path / "messages.html")
-    begin = time.process_time()
-    TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
-    assert time.process_time() - begin < 5
 
 
 def test_a_message_joined_to_a_call_is_of_the_caller(tmp_path: Path) -> None:

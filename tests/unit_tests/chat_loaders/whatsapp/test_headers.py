@@ -11,7 +11,6 @@ from babel.dates import format_date, format_time, get_datetime_format
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
-    learn_layouts,
     parse_header,
     seconds_of_day,
 )
@@ -178,28 +177,6 @@ def _line(locale: Locale, phone: str) -> str:
 )
 def test_other_lines_are_no_headers(line: str) -> None:
     assert parse_header(line) is None
-
-
-def test_layout_of_most_lines_is_learned() -> None:
-    lines = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(1, 9)]
-    (layout,) = learn_layouts([*lines, "3/18/22, 10:00 - Bob: pasted"] * 2)
-    assert layout.frame == "["
-
-
-def test_a_long_paste_does_not_hide_the_layout_that_the_file_begins_with() -> None:
-    own = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(1, 9)]
-    learned = learn_layouts([*own, *["3/18/22, 10:00 - Bob: pasted"] * 100])
-    assert {layout.frame for layout in learned} == {"[", "-"}
-
-
-def test_all_layouts_of_a_file_put_together_are_learned() -> None:
-    lines = [
-        "[05.05.23, 15:48:11] James: Hi",
-        "[11/8/21, 9:41:32 AM] Ann: Hi",
-        "1/23/23, 3:19 AM - Bob: Bye",
-        "[2023/5/4, 16:13:23] Cleo: Hi",
-    ]
-    assert len(learn_layouts(lines)) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
 """Whole exports: files, zips, folders, options and what is said about them."""
 
+import time
 import warnings
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
 
@@ -156,17 +155,6 @@ def test_chats_of_several_paths_have_ids_of_their_own(tmp_path: Path) -> None:
     assert ids == ["_chat.txt", "_chat.txt (2)"]
 
 
-def test_a_broken_chat_among_good_ones_is_a_warning(tmp_path: Path) -> None:
-    two().to_file(tmp_path / NAME)
-    (tmp_path / "WhatsApp Chat with Bob.txt").write_text("nothing here")
-    loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
-    with pytest.warns(
-        UserWarning, match=r"WhatsApp Chat with Bob\.txt is not a WhatsApp chat"
-    ):
-        summary = loader.inspect()
-    assert (summary.found, summary.skipped) == (3, {"unreadable": 1})
-
-
 @pytest.mark.parametrize("name", ["notes.txt", NAME, "_chat.txt"])
 def test_a_file_that_is_no_chat_is_an_error(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -220,40 +208,35 @@ def test_a_file_put_together_from_many_is_read_whole(tmp_path: Path) -> None:
     assert any("4 layouts" in str(warning.message) for warning in caught)
 
 
+PHONE = (NAME, "", "18/03/2022, 14:56 - Ann: Hi!\n")
+WEB = ("chat.txt", "Encrypted.\n", "[3/18/22, 2:56:01 PM] Ann: Hi!\n")
+
+
 @pytest.mark.parametrize(
-    ("length", "is_cut"),
-    [(9_899, False), (9_900, True), (10_001, False), (39_899, False), (40_000, True)],
+    ("form", "length", "limit"),
+    [
+        (PHONE, 9_899, None),
+        (PHONE, 9_900, "40,000"),
+        (PHONE, 10_001, None),
+        (PHONE, 40_000, "40,000"),
+        (WEB, 40_000, None),
+        (WEB, 100_000, "100,000"),
+    ],
 )
 def test_an_export_that_was_probably_cut_is_told(
-    length: int, is_cut: bool, tmp_path: Path
+    form: tuple[str, str, str], length: int, limit: str | None, tmp_path: Path
 ) -> None:
-    path = tmp_path / NAME
-    path.write_text("18/03/2022, 14:56 - Ann: Hi!\n" * length)
+    name, head, line = form
+    path = tmp_path / name
+    path.write_text(head + line * length)
+    # Of what is excluded, no messages are made.
+    loader = WhatsAppChatLoader(path, timezone="UTC", end=date(2000, 1, 1))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
-    assert summary.found == length
-    assert any("40,000" in str(one.message) for one in caught) is is_cut
-
-
-@pytest.mark.parametrize(("length", "is_cut"), [(40_000, False), (100_000, True)])
-def test_the_web_cuts_longer_exports(length: int, is_cut: bool, tmp_path: Path) -> None:
-    path = tmp_path / "chat.txt"
-    path.write_text("Encrypted.\n" + "[3/18/22, 2:56:01 PM] Ann: Hi!\n" * length)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        WhatsAppChatLoader(path, timezone="UTC").inspect()
-    assert any("100,000" in str(one.message) for one in caught) is is_cut
-
-
-def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:
-    path = two().to_file(tmp_path / NAME)
-    with pytest.warns(UserWarning, match="have no zone, and are read as") as caught:
-        (zone,) = WhatsAppChatLoader(path).inspect().details["time_zone"]
-    assert len(caught) == 1
-    assert zone.startswith("this machine's")
-    loader = WhatsAppChatLoader(path, timezone="Europe/Berlin")
-    assert loader.inspect().details["time_zone"] == ["Europe/Berlin"]
+        assert loader.inspect().found == length + bool(head)
+    told = [str(one.message) for one in caught]
+    assert any("000" in one for one in told) is bool(limit)
+    assert any(limit in one for one in told if limit) is bool(limit)
 
 
 def test_a_calendar_that_is_not_read_leaves_messages_without_time(
@@ -309,3 +292,18 @@ def test_what_begins_with_a_mark_in_hebrew_chats(
         chat.says("Ann", text)
     kept = texts(chat.to_file(tmp_path / "_chat.txt"))
     assert len(kept) == len(said) - skipped
+
+
+def test_time_grows_with_the_length_of_a_chat(tmp_path: Path) -> None:
+    def seconds(length: int) -> float:
+        chat = WhatsAppChat.ios()
+        for number in range(length):
+            chat.says(f"Person {number}: x", f'{LRM}"<{number}: (.b>\n' * 3)
+        path = chat.to_file(tmp_path / f"{length}.txt")
+        begin = time.process_time()
+        load(path)
+        return time.process_time() - begin
+
+    seconds(100)  # Imports.
+    small, large = seconds(500), seconds(4_000)
+    assert large < 20 * small + 0.5

@@ -6,10 +6,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.whatsapp import matches
-from langchain_chatexports.samples import (
-    write_messenger,
-    write_whatsapp,
-)
+from langchain_chatexports.samples import write_messenger, write_whatsapp
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 

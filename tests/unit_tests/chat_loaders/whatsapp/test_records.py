@@ -4,10 +4,7 @@ from io import BytesIO
 
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp.records import (
-    Records,
-    read_lines,
-)
+from langchain_chatexports.chat_loaders.whatsapp.records import Records, read_lines
 
 FIRST, SECOND = "18/03/2022, 14:56 - ", "18/03/2022, 14:57 - "
 
@@ -46,11 +43,6 @@ def test_a_pasted_header_of_another_layout_is_text() -> None:
 def test_a_pasted_header_of_the_same_layout_splits_the_message() -> None:
     pasted = "17/03/2022, 10:00 - Cleo: hi"
     assert len(read(f"{FIRST}Ann: look:\n{pasted}\n{SECOND}Bob: two").records) == 3
-
-
-def test_a_header_with_a_time_that_cannot_be_is_text() -> None:
-    chat = read(f"{FIRST}Ann: one\n18/03/2022, 25:61 - Bob: two")
-    assert texts(chat) == ["Ann: one\n18/03/2022, 25:61 - Bob: two"]
 
 
 def test_dates_that_cannot_be_are_text() -> None:

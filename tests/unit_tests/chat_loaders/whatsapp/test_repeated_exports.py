@@ -259,7 +259,7 @@ def test_thousands_of_exports_of_one_name_take_seconds(
     tmp_path: Path, *, is_shifted: bool
 ) -> None:
     """They may be of one chat, or have a greeting in common."""
-    for number in range(2_500):
+    for number in range(800):
         chat = talk(range(3))
         if is_shifted:
             chat = talk(range(4 * number, 4 * number + 10))
@@ -268,7 +268,7 @@ def test_thousands_of_exports_of_one_name_take_seconds(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         summary = WhatsAppChatLoader(tmp_path, timezone="UTC").inspect()
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < 2
     assert summary.found == summary.kept + sum(summary.skipped.values())
     assert summary.sessions == 1
     assert len(caught) == 0
@@ -303,4 +303,4 @@ def test_one_text_thousands_of_times_in_a_minute_takes_linear_time(
         return time.process_time() - started
 
     seconds_for(10)
-    assert seconds_for(6000) < 40 * max(seconds_for(300), 0.05)
+    assert seconds_for(3000) < 40 * max(seconds_for(150), 0.05)

@@ -5,20 +5,13 @@ are not made to suit the rules: they also hold what rules cannot know, such as n
 of people who are not in the export, numbers in odd groups, and words that are names.
 """
 
-from __future__ import annotations
-
 import random
 import re
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.redaction.spans import Span
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["PEOPLE", "LabeledLine", "labeled_lines"]
 
 
 @dataclass(frozen=True)
@@ -146,9 +139,9 @@ def _iban(rng: random.Random, language: str) -> str:
     body = bank + _digits(rng, length - 4)
     number = "".join(str(int(c, 36)) for c in body + country + "00")
     iban = f"{country}{98 - int(number) % 97:02}{body}"
-    if rng.random() < 0.6:
+    if rng.random() < 0.6:  # noqa: PLR2004 - a share
         return " ".join(iban[i : i + 4] for i in range(0, len(iban), 4))
-    return iban if rng.random() < 0.7 else iban.lower()
+    return iban if rng.random() < 0.7 else iban.lower()  # noqa: PLR2004 - a share
 
 
 def _account(rng: random.Random, language: str) -> str:

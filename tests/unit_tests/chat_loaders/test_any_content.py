@@ -1,0 +1,378 @@
+"""No content of an export breaks a promise: sessions, counts or our error, and soon."""
+
+import json
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import BaseMessage
+
+from langchain_chatexports import (
+    DiscordChatLoader,
+    FolderFacebookMessengerChatLoader,
+    SignalChatLoader,
+    SlackChatLoader,
+    TelegramChatLoader,
+    WhatsAppChatLoader,
+)
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
+from langchain_chatexports.exceptions import ChatExportError
+from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
+from tests.unit_tests.builders.messenger import message
+from tests.unit_tests.builders.signal import SignalExport
+from tests.unit_tests.builders.slack import workspace
+from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
+from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
+from tests.unit_tests.builders.whatsapp import LRM, RLM, WhatsAppChat
+
+KEPT = ("media", "bot", "system", "channel", "unsent", "reaction")
+
+
+def any_json(keys: str, *values: str) -> st.SearchStrategy[Any]:
+    """Any JSON with a format's keys, and with values that mean something to it."""
+    leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats()
+    texts = st.text(st.characters(exclude_categories=[]))
+    odd = st.sampled_from([*values, "", "9" * 5_000, "\ud83d", "NaN", "1e999"])
+    return st.recursive(
+        leaves | st.just(10**400) | texts | odd,
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.sampled_from(keys.split()), inner, max_size=6)
+        ),
+        max_leaves=10,
+    )
+
+
+def records(keys: str, *values: str) -> st.SearchStrategy[list[Any]]:
+    """Lists of records, most of which are objects with a format's keys."""
+    value = any_json(keys, *values)
+    objects = st.dictionaries(st.sampled_from(keys.split()), value, max_size=8)
+    return st.lists(objects | value, max_size=6)
+
+
+# --- each app: what a file can hold, and an export with such a file and a sound message
+
+
+def write_slack(folder: Path, content: Any) -> Path:
+    export, general = workspace()
+    general.says("U1", "Hello")
+    export.others = {"general/2024-05-09.json": json.dumps(content)}
+    return export.to_folder(folder)
+
+
+def write_discord(folder: Path, content: Any) -> Path:
+    for name, messages in {"sound": [], "any": content}.items():
+        for indent in (2, None):
+            channel = DiscordChannel(channel_id=f"{name} {indent}")
+            channel.says(ANN, "Hello")
+            channel.messages += messages
+            path = folder / f"{name}-{indent}.json"
+            channel.write(path, indent=indent, ascii_only=True)
+    return write_package(folder)
+
+
+def write_telegram(folder: Path, content: Any) -> Path:
+    sound = TelegramChat(number=1)
+    sound.says(TELEGRAM_ANN, "Hello")
+    sound.write(folder / "sound.json")
+    kind, is_twice, messages = content
+    chat = TelegramChat()
+    chat.about["type"] = kind
+    chat.messages = messages
+    for name in ("a", "b")[: 1 + is_twice]:
+        indent = 1 if name == "a" else None
+        chat.write(folder / f"{name}.json", indent=indent, ascii_only=True)
+    return folder
+
+
+def write_telegram_page(folder: Path, content: Any) -> Path:
+    page = Page()
+    page.says("Ann", text_block("Hello"), number=1)
+    page.says(None, content[0], number=2)
+    page.says("Bo", text_block("Hi"), number=3)
+    path = page.write(folder / "messages.html")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * content[1])])
+    return folder
+
+
+def write_signal(folder: Path, content: Any) -> Path:
+    export = SignalExport()
+    hare = export.contact("Hare")
+    export.chat(hare).says(hare, "Hi")
+    export.frames += content
+    return export.write(folder / "main.jsonl")
+
+
+def write_messenger(folder: Path, content: Any) -> Path:
+    thread, profile = content
+    people = [{"name": "Ada"}, {"name": "Grace"}]
+    good = {"participants": people, "messages": [message("Ada", "hi", 1)]}
+    place = folder / "inbox" / "ada_1"
+    place.mkdir(parents=True)
+    (place / "message_1.json").write_text(json.dumps(thread))
+    (place / "message_2.json").write_text(json.dumps(good))
+    (folder / "profile_information.json").write_text(json.dumps(profile))
+    return folder
+
+
+def write_whatsapp(folder: Path, content: Any) -> Path:
+    path = folder / "WhatsApp Chat with Ann.txt"
+    path.write_bytes(content)
+    return path
+
+
+def write_table(folder: Path, content: Any) -> Path:
+    path = folder / "desk.csv"
+    path.write_bytes(content)
+    matches_head(path, content)
+    return path
+
+
+SLACK_KEYS = """
+type subtype user text ts thread_ts bot_id username edited reactions name users count
+files file mimetype attachments is_share from_url blocks elements fields comment
+user_profile display_name profile slackdump_thread_replies mode
+"""
+DISCORD_KEYS = """
+id type timestamp timestampEdited content author name nickname isBot attachments
+fileName embeds title stickers reactions emoji count users mentions reference messageId
+forwardedMessage description
+"""
+TELEGRAM_KEYS = """
+id type date date_unixtime from from_id actor actor_id action title new_title text
+text_entities reply_to_message_id reply_to_peer_id forwarded_from saved_from via_bot
+photo file media_type sticker_emoji poll question reactions emoji count recent edited
+place_name location_information name messages
+"""
+SIGNAL_KEYS = """
+recipient chat chatItem account id contact group self recipientId chatId authorId
+dateSent standardMessage text body attachments pointer reactions quote revisions aci
+"""
+THREAD_KEYS = """
+participants threadName title thread_path thread_type joinable_mode
+is_still_participant magic_words
+"""
+MESSENGER_KEYS = f"""
+{THREAD_KEYS} name sender_name senderName timestamp_ms timestamp content text photos uri
+media share link share_text reactions reaction actor type users call_duration is_unsent
+isUnsent sticker label_values profile_user string_map_data value profile_v2
+"""
+WHATSAPP_PIECES = [
+    *(
+        "[",
+        "] ",
+        " - ",
+        ": ",
+        "\n",
+        "\r\n",
+        "/",
+        ".",
+        ", ",
+        ":",
+        " ",
+        "<",
+        ">",
+        "(",
+        ")",
+    ),
+    *("Ann", "Bob: ", "~ ", '"', "You deleted this message", "<Media omitted>", "null"),
+    *(LRM, RLM, "\u202f", "\ufeff", "\u2068", "AM", "PM", "下午", "オ", "R4", "BE"),
+    *("18/03/2022, 14:56 - Ann: ", "[3/4/22, 2:56:01 PM] Bob: ", "99/99/99, 99:99 - "),
+    *("1443/8/15, 10:00 - ", "٢٧/٣/٢٠٢٢", "9999", "0", "12", "31", "65"),
+    *("IMG-20220327-WA0001.jpg (file attached)", f"{LRM}<attached: a.jpg>", "😂"),
+]
+whatsapp_text = st.lists(
+    st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
+).map("".join)
+
+
+@st.composite
+def whatsapp_chats(draw: st.DrawFn) -> str:
+    """The text of a chat, of any messages."""
+    kind = draw(st.sampled_from(["ios", "android", "web"]))
+    chat: WhatsAppChat = getattr(WhatsAppChat, kind)()
+    names = st.sampled_from(["Ann", "Bob", "Work: Cleo", '"x', "~ Dan", ""])
+    for name, text in draw(st.lists(st.tuples(names, whatsapp_text), max_size=12)):
+        chat.says(name, text)
+    return chat.text()
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+class Format(NamedTuple):
+    """A loader, what a file can hold, and what writes an export with such a file."""
+
+    loader: type[ChatExportLoader]
+    content: st.SearchStrategy[Any]
+    write: Callable[[Path, Any], Path]
+    least: int = 0
+
+
+TELEGRAM_VALUES = (
+    *("user11", "message", "service", "topic_created"),
+    *("2024-05-01T08:00:00", "1714550400", "private_supergroup"),
+)
+MESSENGER_RECORDS = records(MESSENGER_KEYS, "Ada")
+FORMATS = {
+    "slack": Format(
+        SlackChatLoader,
+        records(
+            SLACK_KEYS,
+            *("1.1", "1714550400.000100", "U1", "bot_message", "file_comment"),
+            *("<@U1>", "<!"),
+        ),
+        write_slack,
+    ),
+    "discord": Format(
+        DiscordChatLoader,
+        records(
+            DISCORD_KEYS,
+            *(
+                "11",
+                "Reply",
+                "20",
+                "2024-05-01T08:00:00Z",
+                "<@11>",
+                "<t:1:R>",
+                "Default",
+            ),
+        ),
+        write_discord,
+    ),
+    "telegram": Format(
+        TelegramChatLoader,
+        st.tuples(
+            any_json(TELEGRAM_KEYS, *TELEGRAM_VALUES),
+            st.booleans(),
+            records(TELEGRAM_KEYS, *TELEGRAM_VALUES),
+        ),
+        write_telegram,
+    ),
+    "telegram page": Format(
+        TelegramChatLoader,
+        st.tuples(
+            st.text()
+            | st.sampled_from(["</div>" * 9, "<div class='text'>", "<!--", "<a"]),
+            st.sampled_from([1, 2 / 3]),
+        ),
+        write_telegram_page,
+    ),
+    "signal": Format(
+        SignalChatLoader,
+        st.lists(
+            any_json(SIGNAL_KEYS, "1", "-").map(json.dumps) | st.text(), max_size=6
+        ),
+        write_signal,
+    ),
+    "messenger": Format(
+        FolderFacebookMessengerChatLoader,
+        st.tuples(
+            st.fixed_dictionaries(
+                {"messages": MESSENGER_RECORDS.filter(bool)},
+                optional=dict.fromkeys(
+                    THREAD_KEYS.split(), any_json(MESSENGER_KEYS, "Ada")
+                ),
+            ),
+            any_json(MESSENGER_KEYS, "Ada"),
+        ),
+        write_messenger,
+        least=1,
+    ),
+    "whatsapp": Format(
+        WhatsAppChatLoader,
+        st.binary(max_size=300) | whatsapp_text.map(encoded),
+        write_whatsapp,
+    ),
+    "whatsapp, any messages": Format(
+        WhatsAppChatLoader, whatsapp_chats().map(encoded), write_whatsapp
+    ),
+    "table": Format(
+        TableChatLoader,
+        st.tuples(st.sampled_from([b"", b"chat_id;text\n1;Hi\n"]), st.binary()).map(
+            b"".join
+        ),
+        write_table,
+    ),
+}
+
+
+def check(loader: ChatExportLoader, least: int) -> None:
+    """Check that an export adds up and can be written as JSON, or is our error."""
+    try:
+        summary = loader.inspect()
+        sessions = loader.load()
+    except ChatExportError:
+        return
+    messages: list[BaseMessage] = [m for one in sessions for m in one["messages"]]
+    learned = sum(m.additional_kwargs.get("weight") != 0 for m in messages)
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.kept == learned >= least
+    json.dumps(summary.to_dict())
+    for one in messages:
+        json.dumps(one.additional_kwargs)
+        assert str(one.content).strip()
+        assert one.additional_kwargs["sender"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(data=st.data())
+def test_any_content_is_sessions_counts_or_our_error(
+    name: str, data: st.DataObject
+) -> None:
+    loader, content, write, least = FORMATS[name]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        path = write(Path(folder), data.draw(content))
+        check(loader(path, keep=KEPT), least)
+
+
+# --- time
+
+PIECES = [
+    *(" ", " \n", "<div>", "</div>", "<!--", "<a ", '<a "', "<", "&#9", "&am"),
+    *('<span class="reaction"><span class="emoji">', "<br>", " via @a"),
+    *('<div class="message" id="message1">', '<div class="text" class="'),
+    *('<div class="forwarded body"><div class="from_name">'),
+]
+LONG_TEXTS = {
+    "slack": [
+        *("<" + "a" * 1_000_000 + ">", "<" * 1_000_000, "<@U1>" * 200_000),
+        *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),
+        "<@U1|" + "a" * 1_000_000,
+    ],
+    "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
+    "telegram page": [
+        (f'<div class="text">{text}</div>{text}', 1)
+        for text in (piece * (400_000 // len(piece)) for piece in PIECES)
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(name, text) for name, texts in LONG_TEXTS.items() for text in texts],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> None:
+    """Read in 2 s at most; in minutes where the time grows with the square."""
+    content = {
+        "slack": [{"user": "U1", "text": text, "ts": "1.1", "subtype": "file_share"}],
+        "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
+        "telegram page": text,
+    }[name]
+    path = FORMATS[name].write(tmp_path, content)
+    begin = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert FORMATS[name].loader(path).inspect().found
+    assert time.process_time() - begin < 5
