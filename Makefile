@@ -27,9 +27,10 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# No test and no demo may trace to LangSmith or use the developer's own keys.
+# No test and no demo may trace to LangSmith or use the developer's own keys. Without
+# compiled files each worker and each command that a test starts compiles all modules.
 CLEAN_ENV := env -u LANGSMITH_TRACING -u LANGSMITH_API_KEY -u LANGCHAIN_TRACING_V2 \
-	-u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_API_BASE
+	-u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_API_BASE -u PYTHONDONTWRITEBYTECODE
 OFFLINE := --disable-socket --allow-hosts=127.0.0.1,::1 --allow-unix-socket
 PACKAGE_FILES := $(shell find langchain_chatexports -name '*.py' 2>/dev/null)
 
