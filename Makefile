@@ -1,7 +1,7 @@
 .PHONY: help demo test test_core tests test_watch integration_tests integration_test pictures release_tests \
 	kill_tests benchmark \
 	lint format type check_imports check_version spell_check docs \
-	package pyright clean
+	package clean
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -104,6 +104,7 @@ lint: $(VENV)/.stamp  ## Everything that pre-commit checks too.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --diff .
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_words.py
@@ -115,9 +116,6 @@ format: $(VENV)/.stamp  ## Format, and fix what can be fixed.
 
 type: $(VENV)/.stamp  ## mypy --strict over package and tests.
 	$(BIN)/mypy
-
-pyright: $(VENV)/.stamp  ## pyright, strictly, over the public names in use (needs Node.js).
-	npx --yes pyright@1.1.414 -p . --pythonpath $(BIN)/python
 
 check_imports: $(VENV)/.stamp  ## Import each file of the package alone.
 	$(BIN)/python scripts/check_imports.py $(PACKAGE_FILES)

@@ -63,10 +63,12 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     project: str | None = None
     """Sent as `OpenAI-Project`."""
 
-    default_headers: dict[str, str] | None = Field(None, exclude=True, repr=False)
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     """Headers of every request, chats included."""
 
-    suffix: str | None = Field(None, max_length=64)
+    suffix: str | None = Field(default=None, max_length=64)
     """A part of the tuned model's name."""
 
     seed: int | None = None
@@ -81,15 +83,17 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     learning_rate_multiplier: Literal["auto"] | _Positive = "auto"
     """Factor on the server's learning rate."""
 
-    validation_examples: Any = Field(None, exclude=True, repr=False)
+    validation_examples: Any = Field(default=None, exclude=True, repr=False)
     """Examples to measure with, in any of the input's forms."""
 
     metadata: dict[_Label, _LabelText] | None = Field(
-        None, max_length=_MAX_METADATA, repr=False
+        default=None, max_length=_MAX_METADATA, repr=False
     )
     """Up to 14 labels on the job."""
 
-    extra_body: dict[str, JsonValue] | None = Field(None, exclude=True, repr=False)
+    extra_body: dict[str, JsonValue] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     """Further fields of the job that this server understands."""
 
     poll_interval: _Positive = 2.0
@@ -105,20 +109,22 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Refuse, before anything is sent, what may be billed for more."""
 
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
-        None, exclude=True, repr=False
+        default=None, exclude=True, repr=False
     )
     """Called before anything is sent; returns whether to create the job."""
 
     delete_training_file: bool = False
     """Delete the uploaded files once `invoke` or `wait` sees the job's end."""
 
-    file_expires_after: int | None = Field(None, ge=3600, le=2_592_000)
+    file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
     """Seconds after which the server deletes the uploaded files by itself."""
 
     run_again: bool = False
     """Create a new job each time, even if the same examples and settings have one."""
 
-    on_event: Callable[[Any], object] | None = Field(None, exclude=True, repr=False)
+    on_event: Callable[[Any], object] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     """Gets the SDK's events while waiting, oldest first, each once."""
 
     allow_trailing: bool = False
