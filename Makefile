@@ -1,7 +1,7 @@
 .PHONY: help demo test test_core tests test_watch integration_tests integration_test pictures release_tests \
 	kill_tests benchmark \
 	lint format type check_imports check_version spell_check docs \
-	package pyright clean
+	package clean
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -27,9 +27,10 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# No test and no demo may trace to LangSmith or use the developer's own keys.
+# No test and no demo may trace to LangSmith or use the developer's own keys. Without
+# compiled files each worker and each command that a test starts compiles all modules.
 CLEAN_ENV := env -u LANGSMITH_TRACING -u LANGSMITH_API_KEY -u LANGCHAIN_TRACING_V2 \
-	-u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_API_BASE
+	-u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_API_BASE -u PYTHONDONTWRITEBYTECODE
 OFFLINE := --disable-socket --allow-hosts=127.0.0.1,::1 --allow-unix-socket
 PACKAGE_FILES := $(shell find langchain_chatexports -name '*.py' 2>/dev/null)
 
@@ -102,6 +103,7 @@ lint: $(VENV)/.stamp  ## Everything that pre-commit checks too.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --diff .
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_words.py
@@ -113,9 +115,6 @@ format: $(VENV)/.stamp  ## Format, and fix what can be fixed.
 
 type: $(VENV)/.stamp  ## mypy --strict over package and tests.
 	$(BIN)/mypy
-
-pyright: $(VENV)/.stamp  ## pyright, strictly, over the public names in use (needs Node.js).
-	npx --yes pyright@1.1.414 -p . --pythonpath $(BIN)/python
 
 check_imports: $(VENV)/.stamp  ## Import each file of the package alone.
 	$(BIN)/python scripts/check_imports.py $(PACKAGE_FILES)

@@ -63,10 +63,12 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     project: str | None = None
     """Sent as `OpenAI-Project`."""
 
-    default_headers: dict[str, str] | None = Field(None, exclude=True, repr=False)
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     """Headers of every request, including chats."""
 
-    suffix: str | None = Field(None, max_length=64)
+    suffix: str | None = Field(default=None, max_length=64)
     """A suffix for the tuned model's name."""
 
     seed: int | None = None
@@ -81,15 +83,17 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     learning_rate_multiplier: Literal["auto"] | _Positive = "auto"
     """Factor for the server's learning rate."""
 
-    validation_examples: Any = Field(None, exclude=True, repr=False)
+    validation_examples: Any = Field(default=None, exclude=True, repr=False)
     """Examples for validation, in any form of the input."""
 
     metadata: dict[_Label, _LabelText] | None = Field(
-        None, max_length=_MAX_METADATA, repr=False
+        default=None, max_length=_MAX_METADATA, repr=False
     )
     """Metadata of the job, up to 14 keys."""
 
-    extra_body: dict[str, JsonValue] | None = Field(None, exclude=True, repr=False)
+    extra_body: dict[str, JsonValue] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     """Further fields of the job request, for this server."""
 
     poll_interval: _Positive = 2.0
@@ -105,20 +109,22 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Raise an error, before anything is sent, if more tokens may be billed."""
 
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
-        None, exclude=True, repr=False
+        default=None, exclude=True, repr=False
     )
     """A function called before anything is sent; returns whether to create the job."""
 
     delete_training_file: bool = False
     """Delete the uploaded files when `invoke` or `wait` sees the end of the job."""
 
-    file_expires_after: int | None = Field(None, ge=3600, le=2_592_000)
+    file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
     """Seconds after which the server deletes the uploaded files."""
 
     run_again: bool = False
     """Always create a new job, even if the examples and settings have one."""
 
-    on_event: Callable[[Any], object] | None = Field(None, exclude=True, repr=False)
+    on_event: Callable[[Any], object] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     """A function called with each of the SDK's events, oldest first, while waiting."""
 
     allow_trailing: bool = False

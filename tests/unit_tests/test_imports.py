@@ -66,6 +66,7 @@ HEAVY = [
 
 def test_all_names_what_users_may_rely_on() -> None:
     assert sorted(EXPECTED_ALL) == sorted(langchain_chatexports.__all__)
+    assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
 
 
 @pytest.mark.parametrize("name", EXPECTED_ALL)
@@ -111,41 +112,30 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
     assert dir(chat_loaders) == sorted(chat_loaders.__all__)
 
 
-def test_importing_the_chat_loaders_imports_no_loader() -> None:
-    code = "import langchain_chatexports.chat_loaders, sys, json"
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", f"{code}; print(json.dumps(sorted(sys.modules)))"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    room = "langchain_chatexports.chat_loaders"
-    imported = json.loads(done.stdout)
-    assert [name for name in imported if name.startswith(room)] == [room]
-
-
-def test_dir_lists_the_public_names() -> None:
-    assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        "import langchain_chatexports",
-        "from langchain_chatexports import IMessageChatLoader",
-        "from langchain_chatexports import FolderFacebookMessengerChatLoader",
-        "from langchain_chatexports import MergeChatRuns; MergeChatRuns().invoke([])",
-        "from langchain_chatexports import to_training_examples, write_jsonl",
-        "from langchain_chatexports import ChatFineTuner, LocalServer",
-        "from langchain_chatexports.chat_loaders import IMessageChatLoader",
-        "from langchain_chatexports.datasets import split_examples, write_dataset",
-        "from langchain_chatexports.datasets import trace_examples",
-        "from langchain_chatexports.workflows import prepare, write_examples",
-    ],
-)
-def test_nothing_heavy_is_imported(use: str) -> None:
-    code = f"{use}; import sys, json; print(json.dumps(sorted(sys.modules)))"
+def modules_after(code: str) -> set[str]:
+    """Return what a new process has imported after it ran some code."""
+    code += "\nimport sys, json; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, check=True, text=True
     )
-    assert not set(HEAVY) & set(json.loads(done.stdout))
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_chat_loaders_imports_no_loader() -> None:
+    room = "langchain_chatexports.chat_loaders"
+    imported = modules_after(f"import {room}")
+    assert [name for name in imported if name.startswith(room)] == [room]
+
+
+def test_nothing_heavy_is_imported() -> None:
+    uses = """
+import langchain_chatexports
+from langchain_chatexports import (
+    ChatFineTuner, FolderFacebookMessengerChatLoader, IMessageChatLoader, LocalServer,
+    MergeChatRuns, to_training_examples, write_jsonl,
+)
+from langchain_chatexports.datasets import split_examples, trace_examples, write_dataset
+from langchain_chatexports.workflows import prepare, write_examples
+MergeChatRuns().invoke([])
+"""
+    assert not set(HEAVY) & modules_after(uses)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit_tests.builders.pages import read_page
+from tests.unit_tests.builders.pages import run_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,4 @@ def test_blocks_print_what_the_page_says(
     if extra:
         pytest.importorskip(extra)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "__main__"}
-    blocks = read_page(page)
-    assert len(blocks) >= at_least
-    for block in blocks:
-        exec(compile(block.code, f"docs/{page}", "exec"), names)  # noqa: S102 - ours
-        shown = capsys.readouterr().out
-        assert shown == (block.output or ""), block.code
+    assert run_page(page, capsys) >= at_least

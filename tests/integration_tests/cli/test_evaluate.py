@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports import LocalServer
 from langchain_chatexports.evaluation import Evaluation
 from tests.unit_tests.builders.voice_server import write_talks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.training
@@ -31,17 +33,19 @@ def chatexports(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Path]:
     """A model of the person's, and one of a friend's in the same chats."""
     folder = tmp_path_factory.mktemp("evaluation")
     write_talks(folder / "talks.jsonl", 90, terse=True)
-    for name in ("friend p1", "mia"):
-        done = chatexports(
-            folder, "finetune", "talks.jsonl", "--ai", name, "--base", str(tiny_base),
-            "--data-dir", "data",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    return folder
+    # The commands share a server that is running: it starts once.
+    with LocalServer(tiny_base, data_dir=folder / "data", threads=1):
+        for name in ("friend p1", "mia"):
+            done = chatexports(
+                folder, "finetune", "talks.jsonl", "--ai", name, "--data-dir", "data",
+                "--base", str(tiny_base),
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -54,12 +54,12 @@ class TestTunedChatModel(ChatModelIntegrationTests):
             cls.base_model = server.base_model
             cls.run = tuner.submit(dialogues()).wait()
             yield
+        gc.collect()
 
     @pytest.fixture(autouse=True)
-    def _connections_are_collected(self) -> Iterator[None]:
+    def _clients_end_with_their_loop(self) -> Iterator[None]:
         yield
         forget_clients()
-        gc.collect()
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:

@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pytest
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
@@ -31,3 +33,15 @@ def read_page(
             after, shown = fences[index + 1] if index + 1 < len(fences) else ("", "")
             blocks.append(Block(code, shown if after == output else None))
     return blocks
+
+
+def run_page(name: str, capsys: pytest.CaptureFixture[str]) -> int:
+    """Run a page's blocks in one namespace, and return how many there are."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    blocks = read_page(name)
+    for block in blocks:
+        exec(compile(block.code, f"docs/{name}", "exec"), names)  # noqa: S102 - ours
+        printed = capsys.readouterr().out
+        if block.output is not None:
+            assert printed == block.output, block.code
+    return len(blocks)

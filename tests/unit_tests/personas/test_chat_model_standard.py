@@ -66,12 +66,12 @@ class TestIntegration(_Persona, ChatModelIntegrationTests):
         with OpenAIServer().running() as server:
             cls.base_url = server.base_url
             yield
+        gc.collect()
 
     @pytest.fixture(autouse=True)
-    def _connections_are_collected(self) -> Iterator[None]:
+    def _clients_end_with_their_loop(self) -> Iterator[None]:
         yield
         forget_clients()
-        gc.collect()
 
     @property
     def supports_json_mode(self) -> bool:
