@@ -54,7 +54,7 @@ class Format(NamedTuple):
     loader: type[ChatExportLoader]
     write: Callable[[Path], object]
     names: tuple[str, str]
-    said: str = "is not readable as JSON"
+    said: str = "is not valid JSON"
 
 
 FORMATS = {

@@ -233,7 +233,7 @@ def test_other_json_and_damaged_files_are_counted(tmp_path: Path) -> None:
     lost = channel_of({"text": "Lost"}, channel_id="501").text(indent=None)
     (tmp_path / "b.json").write_text(lost[:-9])
     (tmp_path / "c.json").write_text('{"messages": []}')
-    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
+    with pytest.warns(UserWarning, match=r"b\.json is not valid JSON"):
         summary = DiscordChatLoader(tmp_path).inspect()
     assert dict(summary.skipped) == {"unreadable": 1}
     assert summary.details["other_files"] == 1
