@@ -84,7 +84,7 @@ class ChatExportLoader(AsyncLoading):
     """Whether the people are only known after all messages were read."""
 
     owner_is_label: ClassVar[bool] = False
-    """Whether the export says who the owner is, and `owner` is only their name."""
+    """Whether the export identifies the owner, and `owner` is only a display name."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class ChatExportLoader(AsyncLoading):
 
         Raises:
             ValueError: If `start` or `end` is a datetime without a time zone, `keep`
-                names a kind that there is not, or there is no path.
+                has an unknown kind, or no path is given.
             ChatExportError: If the table of people cannot be read, or two people in it
                 have one name.
         """

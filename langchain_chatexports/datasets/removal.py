@@ -201,9 +201,9 @@ class _Request:
 
     def _takes(self, origin: ExampleOrigin, line: bytes | None) -> bool:
         senders = {_folded(name) for name in origin.senders}
-        there = senders | {_folded(name) for name in origin.participants}
+        members = senders | {_folded(name) for name in origin.participants}
         ids = {origin.session_id, origin.thread_id}
-        found = {name for name, folded in self.people.items() if folded in there}
+        found = {name for name, folded in self.people.items() if folded in members}
         asked = {name for name, one in self.conversations.items() if one in ids}
         self._meet(found | asked)
         in_group = {name for name in found if self.people[name] in senders}

@@ -231,10 +231,10 @@ def _cards_of_database(database: Database) -> Iterator[Card]:
 
 
 def _select(database: Database, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-    there = database.columns(table)
-    if not there:
+    existing = database.columns(table)
+    if not existing:
         return iter(())
-    listed = (name if name.lower() in there else "NULL" for name in columns)
+    listed = (name if name.lower() in existing else "NULL" for name in columns)
     return database.query(f"SELECT {', '.join(listed)} FROM {table}")
 
 
