@@ -27,7 +27,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
 from langchain_chatexports.chat_loaders.people import address_key, comparable_number
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# More names than people in a household share a number.
+# Far more names than one number has, such as that of a household.
 _MAX_NAMES = 200
 _MAC_BOOK = "AddressBook-v22.abcddb"
 # HomeDomain-Library/AddressBook/AddressBook.sqlitedb

@@ -180,7 +180,7 @@ class Reader:
         known: Mapping[str, Collection[str]],
     ) -> None:
         self.names: dict[str, str] = {}
-        """The name of each id met so far."""
+        """The name of each id in the messages so far."""
 
         self.handles: dict[str, tuple[str, ...]] = {}
         """The number of each id, and its handles in the account's contacts."""
