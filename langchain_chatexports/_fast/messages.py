@@ -129,7 +129,7 @@ def _copy_by_pydantic(message: _Message, changes: Mapping[str, Any]) -> _Message
 def _faster(fast: _Builder, plain: _Builder, *given: Any, **options: Any) -> _Builder:
     """Return the fast builder if it builds what the plain one does.
 
-    No two messages may share a list or a dictionary that the plain one makes anew.
+    Messages must not share lists or dictionaries that the plain version creates.
     """
     expected = plain(*given, **options)
     try:

@@ -84,7 +84,7 @@ class ChatExportLoader(AsyncLoading):
     """Whether the people are only known after all messages were read."""
 
     owner_is_label: ClassVar[bool] = False
-    """Whether the export says who the owner is, and `owner` is only their name."""
+    """Whether the export identifies the owner, and `owner` is only a display name."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class ChatExportLoader(AsyncLoading):
 
         Raises:
             ValueError: If `start` or `end` is a datetime without a time zone, `keep`
-                names a kind that there is not, or there is no path.
+                has an unknown kind, or no path is given.
             ChatExportError: If the table of people cannot be read, or two people in it
                 have one name.
         """
@@ -138,7 +138,7 @@ class ChatExportLoader(AsyncLoading):
         if unknown := sorted(self.keep - KINDS):
             msg = f"keep has {unknown}; the kinds are {sorted(KINDS)}."
             raise ValueError(msg)
-        self.names_met: set[str] = set()
+        self.names_found: set[str] = set()
         """Names by which the conversations read so far can be chosen; with these, an
         unknown name in `include` or `exclude` is recognized as a mistake."""
         self._selection: CountedStep | None = None
@@ -203,7 +203,7 @@ class ChatExportLoader(AsyncLoading):
         export: the summary's owner, senders and times are those of the kept sessions.
         """
         chosen = copy(self)
-        chosen.names_met = set()
+        chosen.names_found = set()
         chosen._selection = step  # noqa: SLF001 - a loader of this class
         return chosen
 
@@ -297,7 +297,7 @@ class ChatExportLoader(AsyncLoading):
                         names,
                         reading,
                         files=files,
-                        names_met=self.names_met if self._notes_names else None,
+                        names_found=self.names_found if self._notes_names else None,
                         is_new=None if self._seen is None else self._is_new,
                     )
                     del conversation

@@ -190,12 +190,12 @@ def to_session(
     reading: Reading,
     *,
     files: ExportFiles | None = None,
-    names_met: set[str] | None = None,
+    names_found: set[str] | None = None,
     is_new: Callable[[str, Message], bool] | None = None,
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages in `reading`.
 
-    `names_met` collects the names by which the conversation can be chosen. `is_new`
+    `names_found` collects the names by which the conversation can be chosen. `is_new`
     returns whether a message is not in another export. The result is `None` if no
     message is kept.
 
@@ -220,8 +220,8 @@ def to_session(
     keys = {conversation.id, *conversation.aliases, *participants, *names.nicknames}
     keys |= {key for person in shown for key in names.all_of(person)}
     keys |= {conversation.title} if conversation.title else set()
-    if names_met is not None:
-        names_met |= keys
+    if names_found is not None:
+        names_found |= keys
     if not _is_selected(keys, selection):
         for row in rows:
             _skip(row, "unreadable" if row.kind == "unreadable" else "excluded", counts)

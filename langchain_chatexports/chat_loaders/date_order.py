@@ -163,8 +163,8 @@ def find_order(
     if chosen in orders and readings[str(chosen)].foreign == readings[best].foreign:
         best = str(chosen)
     elif len(tied) > 1:
-        there = [stamps[place] for place in places]
-        best, is_guess = _tie(tied, readings, there, form)
+        dates = [stamps[place] for place in places]
+        best, is_guess = _tie(tied, readings, dates, form)
     foreign = tuple(sorted(places - days[best].keys()))
     conflict = _conflict(best, days, never, counts, stamps)
     return Order(best, is_guess, foreign, conflict)

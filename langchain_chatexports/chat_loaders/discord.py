@@ -215,7 +215,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        """The name of each id met so far."""
+        """The name of each id in the messages so far."""
 
         self.handles: dict[str, tuple[str, ...]] = {}
         """The user name of each id."""

@@ -62,8 +62,8 @@ class LocalClock:
 
         self._zone = zone
         self.offsets: dict[int, int] = {}
-        """The offset of each hour of local time met so far, in seconds, without the
-        hours in which clocks change."""
+        """The offset of each hour of local time converted so far, in seconds, without
+        the hours in which clocks change."""
 
         self._changes: set[int] = set()
         self._last: int | None = None

@@ -64,10 +64,6 @@ class PeopleTable:
             return ()
         return self.rows[positions.pop() or 0]
 
-    def name_of(self, name: str) -> str:
-        """Return the display name of a name, itself if it is not in the table."""
-        return next(iter(self.row_of([name])), name)
-
     def _find(self, key: str) -> int | None:
         found = self._row_of.get(key)
         return self._national.get(comparable_number(key)) if found is None else found

@@ -195,10 +195,10 @@ def open_exports(
     Raises:
         ChatExportError: As `open_export`.
     """
-    once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
+    unique = {os.path.realpath(Path(path).expanduser()): path for path in paths}
     found = [
         one
-        for path in once.values()
+        for path in unique.values()
         for one in _recognized(Path(path).expanduser(), options.get("columns"))
     ]
     exports = []
@@ -287,8 +287,10 @@ def set_parts(path: str | Path) -> dict[str, Path]:
     """
     folder = Path(path).expanduser()
     files = {part: folder / f"{part}.jsonl" for part in _PARTS}
-    there = {part: file for part, file in files.items() if file.is_file()}
-    return there if "train" in there and is_examples_file(there["train"]) else {}
+    existing = {part: file for part, file in files.items() if file.is_file()}
+    return (
+        existing if "train" in existing and is_examples_file(existing["train"]) else {}
+    )
 
 
 def _module(name: str) -> Any:

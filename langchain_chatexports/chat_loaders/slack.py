@@ -464,7 +464,6 @@ class Workspace:
                     yield len(reply), decode_record(_RECORD, reply)
 
     def _is_bot(self, user: str) -> bool:
-        """Return whether an id is a bot's."""
         known = self._users.get(user)
         return user == _SLACKBOT or bool(known and known.is_bot)
 

@@ -298,8 +298,8 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
             f"| {name} | {stage.unit} | {stage.found:,} | {added} | {stage.kept:,} "
             f"| {skipped} |"
         )
-    met = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
-    if known := sorted(met & REASONS.keys()):
+    reasons = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
+    if known := sorted(reasons & REASONS.keys()):
         yield ""
         yield "The reasons:"
         yield ""

@@ -58,12 +58,12 @@ class ChatChoice:
 
     def check_names(self, exports: Sequence[Export]) -> None:
         """Raise an error for unknown names, after the exports were read."""
-        met = {name for export in exports for name in export.loader.names_met}
+        known = {name for export in exports for name in export.loader.names_found}
         for option, unknown in self._unknown(exports):
             between = " between these dates" if self.start or self.end else ""
             msg = (
                 f"There is no conversation{between} for a name given with {option}."
-                f"{did_you_mean(unknown, met)}"
+                f"{did_you_mean(unknown, known)}"
             )
             raise SenderNotFoundError(msg)
 
@@ -78,7 +78,7 @@ class ChatChoice:
         }
         for option, names in asked.items():
             unknown = [
-                n for n in names if not any(_meets(e.loader, n) for e in exports)
+                n for n in names if not any(_has_name(e.loader, n) for e in exports)
             ]
             if unknown:
                 yield option, unknown
@@ -94,6 +94,6 @@ def _names(loader: ChatExportLoader, person: str) -> set[str]:
     return {person, *loader.names_of(person)}
 
 
-def _meets(loader: ChatExportLoader, asked: str) -> bool:
-    met = {name.casefold() for name in loader.names_met}
-    return not met.isdisjoint(name.casefold() for name in _names(loader, asked))
+def _has_name(loader: ChatExportLoader, asked: str) -> bool:
+    known = {name.casefold() for name in loader.names_found}
+    return not known.isdisjoint(name.casefold() for name in _names(loader, asked))

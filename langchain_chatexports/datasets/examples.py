@@ -15,7 +15,7 @@ from langchain_core.messages import (
     ToolMessage,
     convert_to_openai_messages,
 )
-from typing_extensions import NotRequired, Required, TypedDict
+from typing_extensions import NotRequired, Required, TypedDict, Unpack
 
 from langchain_chatexports._names import safe_name
 from langchain_chatexports._terminal import plural
@@ -62,6 +62,15 @@ class TrainingExample(TypedDict):
     tools: NotRequired[list[dict[str, Any]]]
     parallel_tool_calls: NotRequired[bool]
     functions: NotRequired[list[dict[str, Any]]]
+
+
+class ExampleOptions(TypedDict, total=False):
+    """The options of `to_training_examples`."""
+
+    system: SystemPrompt
+    keep_leading: bool
+    keep_trailing: bool
+    keep_lone: bool
 
 
 def to_training_examples(
@@ -131,21 +140,14 @@ class SessionConverter:
     (before the first message of a user), `lone` (a single message).
     """
 
-    def __init__(
-        self,
-        *,
-        system: SystemPrompt = None,
-        keep_leading: bool = True,
-        keep_trailing: bool = False,
-        keep_lone: bool = True,
-    ) -> None:
+    def __init__(self, **options: Unpack[ExampleOptions]) -> None:
         self.messages = Counts("Examples")
         self.sessions = Counts("Examples", "sessions")
         self.parts = Counts("Examples", "content parts")
-        self._system = system
-        self._keep_leading = keep_leading
-        self._keep_trailing = keep_trailing
-        self._keep_lone = keep_lone
+        self._system = options.get("system")
+        self._keep_leading = options.get("keep_leading", True)
+        self._keep_trailing = options.get("keep_trailing", False)
+        self._keep_lone = options.get("keep_lone", True)
         self._senders: Counter[str] = Counter()
 
     def convert_all(

@@ -48,7 +48,9 @@ def write_jsonl(
         TypeError: If the buffer is a text buffer, or an example is not JSON.
     """
     if isinstance(path_or_buffer, (str, os.PathLike)):
-        return _write_file(examples, Path(path_or_buffer).expanduser())
+        path = Path(path_or_buffer).expanduser()
+        with explained_writing(path) as watched, whole_file(path) as file:
+            return _write_lines(watched(examples), file)
     return _write_lines(examples, path_or_buffer)
 
 
@@ -129,11 +131,6 @@ def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
         )
         raise ExportFormatError(msg)
     return value
-
-
-def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
-    with explained_writing(path) as watched, whole_file(path) as file:
-        return _write_lines(watched(examples), file)
 
 
 def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int:

@@ -297,7 +297,7 @@ class Preparation:
             if not any(summary.kept for _, summary in self.summaries()):
                 msg = (
                     "--with, --no-groups, --exclude, --since and --until leave no "
-                    "message of these exports. Choose less narrowly."
+                    "message of these exports. Leave some of them out."
                 )
                 raise TrainingDataError(msg)
         # Roles are checked when examples are made.

@@ -185,7 +185,7 @@ class _Request:
     ) -> Iterator[tuple[bytes, ExampleOrigin]]:
         """Yield the rows that stay, and count the others."""
         for row, line in rows:
-            is_removed = self._takes(row.origin, line)
+            is_removed = self._is_removed(row.origin, line)
             if line is None:
                 self.removed += 1
                 continue
@@ -199,13 +199,13 @@ class _Request:
                 self.messages.kept += size
                 yield line, row.origin
 
-    def _takes(self, origin: ExampleOrigin, line: bytes | None) -> bool:
+    def _is_removed(self, origin: ExampleOrigin, line: bytes | None) -> bool:
         senders = {_folded(name) for name in origin.senders}
-        there = senders | {_folded(name) for name in origin.participants}
+        members = senders | {_folded(name) for name in origin.participants}
         ids = {origin.session_id, origin.thread_id}
-        found = {name for name, folded in self.people.items() if folded in there}
+        found = {name for name, folded in self.people.items() if folded in members}
         asked = {name for name, one in self.conversations.items() if one in ids}
-        self._meet(found | asked)
+        self._mark_found(found | asked)
         in_group = {name for name in found if self.people[name] in senders}
         if asked or (in_group if origin.is_group else found):
             return True
@@ -214,12 +214,12 @@ class _Request:
         texts = [*_texts(json.loads(line))]
         named = {n for n, search in self._searches.items() if any(map(search, texts))}
         if named and self._mentions:
-            self._meet(named)
+            self._mark_found(named)
             return True
         self.mentions_left += bool(named)
         return False
 
-    def _meet(self, names: Collection[str]) -> None:
+    def _mark_found(self, names: Collection[str]) -> None:
         if names:
             self.not_found = [name for name in self.not_found if name not in names]
 

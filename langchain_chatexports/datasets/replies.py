@@ -40,7 +40,6 @@ class ReplyIndex:
     """Finds the replies to messages similar to a question, by trigrams and BM25."""
 
     def __init__(self, replies: Iterable[EarlierReply] = ()) -> None:
-        """Initialize the index."""
         self._replies: list[EarlierReply] = []
         self._sizes: list[int] = []
         self._total = 0

@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.datasets.chat_prompts import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.trace import TracedExample
@@ -105,10 +106,10 @@ def split_examples(
     )
     train = list(chain.from_iterable(conversations[:start]))
     texts = {text for item in train for text in _texts(item.example)}
-    valid, known = _by_known_text(texts, conversations[start:middle])
+    valid, repeated = _by_known_text(texts, conversations[start:middle])
     texts.update(text for item in valid for text in _texts(item.example))
-    tests, known_too = _by_known_text(texts, conversations[middle:])
-    skipped = known + known_too
+    tests, repeated_too = _by_known_text(texts, conversations[middle:])
+    skipped = repeated + repeated_too
     in_parts = [*train, *valid, *tests]
     passed = _stage("examples", len(in_parts), len(skipped))
     messages = _stage("messages", _messages_in(in_parts), _messages_in(skipped))
@@ -175,14 +176,7 @@ def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> 
 def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample]]:
     # The oldest first. Joined by session and by message: two exports can contain the
     # same one.
-    parents: dict[object, object] = {}
-
-    def root(key: object) -> object:
-        parents.setdefault(key, key)
-        while parents[key] != key:
-            parents[key] = key = parents[parents[key]]
-        return key
-
+    joined = DisjointSets()
     items = list(examples)
     for item in items:
         if not isinstance(item, TracedExample) or item.origin.session_id is None:
@@ -192,12 +186,12 @@ def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample
                 "`trace_examples`, or keep their trace next to them."
             )
             raise TrainingDataError(msg)
-        key = root(("session", item.origin.session_id))
         for message_id in item.origin.message_ids:
-            parents[root(("message", message_id))] = key
+            joined.join(("session", item.origin.session_id), ("message", message_id))
     found: dict[object, list[TracedExample]] = {}
     for item in items:
-        found.setdefault(root(("session", item.origin.session_id)), []).append(item)
+        key = joined.find(("session", item.origin.session_id))
+        found.setdefault(key, []).append(item)
     return sorted(found.values(), key=_age)
 
 

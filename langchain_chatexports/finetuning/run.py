@@ -371,11 +371,11 @@ class FineTuningRun:
     def _failure(self, connection: Connection) -> FineTuningFailedError:
         # Only read after a failure: otherwise it may be an object of nulls.
         error = getattr(self._job, "error", None)
-        code, param, said = (
+        code, param, message = (
             connection.clean(getattr(error, name, None)) or None
             for name in ("code", "param", "message")
         )
-        reason = "".join(f": {part}" for part in (code, said) if part)
+        reason = "".join(f": {part}" for part in (code, message) if part)
         about = f" (about `{param}`)" if param else ""
         msg = (
             f"Job {self.id} failed{reason}{about}. There is no model. Correct what it "

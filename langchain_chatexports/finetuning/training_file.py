@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
-# Consecutive words that also occur in the file, which is no coincidence.
+# This many consecutive words in common are not a coincidence.
 _RUN_LENGTH = 3
 
 

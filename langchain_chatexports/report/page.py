@@ -67,7 +67,7 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
             since they are chosen afterwards.
 
     Returns:
-        The page, the same for the same figures.
+        The page; the same figures give the same page.
 
     Raises:
         MissingExtraError: If the extra `cli` is not installed.

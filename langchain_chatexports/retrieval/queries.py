@@ -44,7 +44,7 @@ def searchable(text: str) -> str:
 
 
 def telling_words(query: str) -> list[str]:
-    """Return the words of a question that say what it is about."""
+    """Return the words of a question that describe its topic."""
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
     words = [_AROUND.sub("", word) for word in composed.replace('"', " ").split()]
     return [word for word in words if word and not _is_function_word(word)]

@@ -86,8 +86,8 @@ def make_filters(
     people = chats = None
     if person is not None:
         rows = connection.execute("SELECT DISTINCT sender FROM message")
-        called = {name: (name,) for (name,) in rows}
-        people = set(_named(_listed(person), called, "No sender"))
+        names_by_key = {name: (name,) for (name,) in rows}
+        people = set(_named(_listed(person), names_by_key, "No sender"))
     if chat is not None:
         asked = set(_listed(chat))
         rows = connection.execute("SELECT id, facts FROM chat")
@@ -176,14 +176,15 @@ def stored_lines(
 
 
 def _named(
-    asked: Collection[str], called: Mapping[Any, Iterable[str]], none: str
+    asked: Collection[str], names_by_key: Mapping[Any, Iterable[str]], none: str
 ) -> list[Any]:
     """Return the keys with one of some names, in full or in part."""
     if not asked:
         return []
     wanted = [name_key(name) for name in asked]
     keys = {
-        one: {name_key(name) for name in names if name} for one, names in called.items()
+        one: {name_key(name) for name in names if name}
+        for one, names in names_by_key.items()
     }
     found = [one for one, names in keys.items() if not names.isdisjoint(wanted)]
     if found:
@@ -195,7 +196,7 @@ def _named(
         if any(part <= set(name.split()) for part in parts for name in names)
     ]
     if not found:
-        known = {name for names in called.values() for name in names if name}
+        known = {name for names in names_by_key.values() for name in names if name}
         msg = f"{none} has the given name.{did_you_mean(asked, known)}"
         raise SenderNotFoundError(msg)
     return found

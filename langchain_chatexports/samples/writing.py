@@ -33,8 +33,8 @@ def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
         if row.startswith("# "):
             lines = scenes.setdefault(row.removeprefix("# "), [])
         elif row:
-            speaker, _, said = row.partition(": ")
-            lines.append(SceneLine(speaker, said))
+            speaker, _, text = row.partition(": ")
+            lines.append(SceneLine(speaker, text))
     return scenes
 
 

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator
 
 from langchain_chatexports._fast.messages import plain_ai_message
 from langchain_chatexports.steps.base import SessionTransform
-from langchain_chatexports.steps.people import PeopleRows, shared_name
 
 
 class MapAIMessages(SessionTransform):
@@ -31,10 +30,6 @@ class MapAIMessages(SessionTransform):
     role: str | None = Field(default=None, min_length=1)
     """The role of the sender (`additional_kwargs["role"]`), such as `agent` in a table
     of support conversations. With `sender`, both must match."""
-
-    people: PeopleRows = ()
-    """The table of people, so that `sender` may be any name or handle of a person: a
-    path, or a mapping from a name to the person's other names and handles."""
 
     def __init__(
         self, sender: str | Collection[str] | None = None, **settings: Any
@@ -82,12 +77,8 @@ class MapAIMessages(SessionTransform):
             return False
         if self.sender is None:
             return self.role is not None or extra.get("is_from_me") is True
-        sender = extra.get("sender")
-        named = (self.sender,) if isinstance(self.sender, str) else self.sender
-        if not self.people or not isinstance(sender, str):
-            return sender in named
-        wanted = {shared_name(self.people, name) for name in named}
-        return shared_name(self.people, sender) in wanted
+        names = (self.sender,) if isinstance(self.sender, str) else self.sender
+        return extra.get("sender") in names
 
 
 def _as_ai_message(message: BaseMessage) -> BaseMessage:

@@ -12,7 +12,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
-from langchain_chatexports.steps.people import PeopleRows, shared_name
 
 
 class SelectSessions(SessionTransform):
@@ -28,10 +27,6 @@ class SelectSessions(SessionTransform):
 
     without: tuple[str, ...] = ()
     """Names of people who must not take part."""
-
-    people: PeopleRows = ()
-    """The table of people, so that a person may be given by any name or handle: a
-    path, or a mapping from a name to the person's other names and handles."""
 
     is_group: bool | None = None
     """Whether the session must be a group; `None` for both."""
@@ -95,13 +90,10 @@ class SelectSessions(SessionTransform):
     def _fits_people(self, session: ChatSession) -> bool:
         if not self.participants and not self.without:
             return True
-        there = self._compared(_people(session))
-        wanted = self._compared(self.participants)
-        unwanted = self._compared(self.without)
-        return (not wanted or bool(wanted & there)) and not unwanted & there
-
-    def _compared(self, names: Iterable[str]) -> set[str]:
-        return {shared_name(self.people, name).casefold() for name in names}
+        people = set(map(str.casefold, _people(session)))
+        wanted = set(map(str.casefold, self.participants))
+        unwanted = set(map(str.casefold, self.without))
+        return (not wanted or bool(wanted & people)) and not unwanted & people
 
     def _fits_dates(self, messages: Sequence[BaseMessage]) -> bool:
         if self.start is None and self.end is None:

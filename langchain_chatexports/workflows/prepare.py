@@ -218,7 +218,7 @@ def names_meant(
 
     A name that nobody has stays as it is.
     """
-    known = {name for export in exports for name in export.loader.names_met}
+    known = {name for export in exports for name in export.loader.names_found}
     known.update(senders)
     return replace(
         chats,
@@ -234,7 +234,9 @@ def _with_names_meant(
     options, exports = preparation.options, preparation.exports
     chats = names_meant(options.chats, exports, senders)
     # Nobody writes in chats that were left out for a name that nobody has.
-    known = senders or {name for export in exports for name in export.loader.names_met}
+    known = senders or {
+        name for export in exports for name in export.loader.names_found
+    }
     return replace(options, ai=_meant(options.ai, known, exports), chats=chats)
 
 

@@ -27,7 +27,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
 from langchain_chatexports.chat_loaders.people import address_key, comparable_number
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# More names than people in a household share a number.
+# Far more names than one number has, such as that of a household.
 _MAX_NAMES = 200
 _MAC_BOOK = "AddressBook-v22.abcddb"
 # HomeDomain-Library/AddressBook/AddressBook.sqlitedb
@@ -231,10 +231,10 @@ def _cards_of_database(database: Database) -> Iterator[Card]:
 
 
 def _select(database: Database, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-    there = database.columns(table)
-    if not there:
+    existing = database.columns(table)
+    if not existing:
         return iter(())
-    listed = (name if name.lower() in there else "NULL" for name in columns)
+    listed = (name if name.lower() in existing else "NULL" for name in columns)
     return database.query(f"SELECT {', '.join(listed)} FROM {table}")
 
 

@@ -95,37 +95,37 @@ def read_content(
     stored = text or ""
     extra = links(details)
     body = details.attributedBody if isinstance(details.attributedBody, bytes) else None
-    said = own = _cleaned(stored, has_app=bool(details.balloon_bundle_id))
+    shown = own = _cleaned(stored, has_app=bool(details.balloon_bundle_id))
     history = None
     if details.date_edited or not own:
         history = _read_history(details.message_summary_info)
     if not own and _ATTACHMENT_MARK in stored:
-        said = _transcript(body)
+        shown = _transcript(body)
     elif not own and _was_unsent(details, history):
         extra["unsent"] = True
         return Content(history.unsent if history else "", "unsent", extra)
     elif history is not None:
-        said = own or history.current
+        shown = own or history.current
     if history is not None:
         extra |= history.edits
     is_audio = details.is_audio_message == 1
     described = _described(_in_order_of_text(attachments, body), is_audio=is_audio)
     preview = _link_preview(details.payload_data)
     described += preview
-    said = said or "".join(link.get("uri", "") for link in preview)
+    shown = shown or "".join(link.get("uri", "") for link in preview)
     if subject := _cleaned(details.subject or "", has_app=False):
         extra["subject"] = subject
-        said = f"{subject}\n{said}" if said else subject
+        shown = f"{subject}\n{shown}" if shown else subject
     if described:
         extra["attachments"] = described
     kind = "text"
-    if not said and (described or _ATTACHMENT_MARK in stored):
+    if not shown and (described or _ATTACHMENT_MARK in stored):
         kind, unknown = "media", "[audio]" if is_audio else "[attachment]"
-        said = " ".join(f"[{each['type']}]" for each in described) or unknown
-    elif not said:
+        shown = " ".join(f"[{each['type']}]" for each in described) or unknown
+    elif not shown:
         is_damaged = text is None and details.attributedBody is not None
         kind = "unreadable" if is_damaged else "empty"
-    return Content(said, kind, extra)
+    return Content(shown, kind, extra)
 
 
 def links(details: Details) -> dict[str, Any]:
@@ -181,12 +181,12 @@ def describe_app(balloon: str | None, payload: object) -> str:
     if bundle.endswith(_POLL):
         options = _poll_options(text_in(root, "URL") or "")
         return f"[poll: {' / '.join(options)}]" if options else "[poll]"
-    said = (
+    caption = (
         text_in(root, "ldtext")
         or text_in(root, "userInfo", "caption")
         or text_in(root, "userInfo", "subcaption")
     )
-    shown = filter(None, (text_in(root, "an"), said))
+    shown = filter(None, (text_in(root, "an"), caption))
     return f"[{': '.join(shown) or 'app message'}]"
 
 

@@ -127,7 +127,7 @@ class IMessageChatLoader(ChatExportLoader):
                 titles = [chat.title for chat in merged.chats if chat.title]
                 if not titles and merged.only_other and not merged.is_group:
                     titles = [shown[merged.only_other]]
-                called = [(c.guid, c.identifier, c.title) for c in merged.chats]
+                aliases = [(c.guid, c.identifier, c.title) for c in merged.chats]
                 services: list[str] = []
                 yield Conversation(
                     id=merged.chats[0].guid or str(merged.chats[0].row_id),
@@ -136,7 +136,7 @@ class IMessageChatLoader(ChatExportLoader):
                     members=members,
                     names=people.names,
                     handles=people.handles,
-                    aliases=[name for names in called for name in names if name],
+                    aliases=[name for names in aliases for name in names if name],
                     is_group=merged.is_group,
                     owner=owner if found_by else None,
                     owner_found_by=found_by,

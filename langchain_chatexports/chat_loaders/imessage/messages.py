@@ -138,9 +138,9 @@ class Reader:
         details = self.queries.details(number)
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
-        said = None if text is None else str(text)
+        plain = None if text is None else str(text)
         reaction = _reaction_of(details) if kind == "reaction" else None
-        content = self._content(number, kind, details, said)
+        content = self._content(number, kind, details, plain)
         shown = content.text
         if reaction and not shown:
             shown = f"[{reaction.reaction}]"
@@ -168,8 +168,8 @@ class Reader:
         if kind == "app":
             line = describe_app(details.balloon_bundle_id, details.payload_data)
             return Content(line, "media", links(details))
-        said = content.text if content.kind == "text" else ""
-        return Content(said, kind, content.extra)
+        shown = content.text if content.kind == "text" else ""
+        return Content(shown, kind, content.extra)
 
 
 def _apply_words(messages: Sequence[Message]) -> None:

@@ -275,8 +275,8 @@ class Queries:
 
     def _listed(self, table: str, names: Sequence[str], texts: Collection[str]) -> str:
         """Return the columns for a `SELECT`, with `NULL` for missing ones."""
-        there = self._columns[table] | {"rowid"}
-        found = ((name, name if name.lower() in there else "NULL") for name in names)
+        existing = self._columns[table] | {"rowid"}
+        found = ((name, name if name.lower() in existing else "NULL") for name in names)
         return ", ".join(
             f"{f'CAST({column} AS TEXT)' if name in texts else column} AS {name}"
             for name, column in found

@@ -91,7 +91,6 @@ class Database:
     """A DuckDB database limited to some files and a private folder."""
 
     def __init__(self, folder: Path, files: Iterable[ExportFile]) -> None:
-        """Open the database."""
         self._folder = folder
         config = {
             "allow_community_extensions": "false",
@@ -160,8 +159,8 @@ def matches_head(
     elif start.startswith(b"{"):
         line, newline, _ = start.partition(b"\n")
         cells = (_parsed(line) if newline else None) or {}
-        there = [name for name, value in cells.items() if _text(value) is not None]
-        is_table = has_columns(there, columns or {})
+        names = [name for name, value in cells.items() if _text(value) is not None]
+        is_table = has_columns(names, columns or {})
     else:
         form = csv_form(head) if b"\n" in head or b"\r" in head else None
         is_table = form is not None and has_columns(form.header, columns or {})
@@ -206,8 +205,8 @@ def _json_cells(file: ExportFile, given: Mapping[str, str]) -> Iterator[Cells | 
         if not first:
             return
         # Lines may omit empty values, so collect the columns of the first ones.
-        there = {name for cells in readable for name in cells}
-        chosen = chosen_columns(file, there | {*given.values()}, given)
+        columns = {name for cells in readable for name in cells}
+        chosen = chosen_columns(file, columns | {*given.values()}, given)
         for cells in chain(first, map(_parsed, lines)):
             yield None if cells is None else _json_texts(cells, chosen)
 
@@ -350,17 +349,17 @@ def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     return given
 
 
-def has_columns(there: Collection[str], given: Mapping[str, str]) -> bool:
+def has_columns(columns: Collection[str], given: Mapping[str, str]) -> bool:
     """Return whether a table has the columns of messages."""
-    if not {*given.values()} <= {*there}:
+    if not {*given.values()} <= {*columns}:
         return False
-    found = _guessed_columns(there, given)
+    found = _guessed_columns(columns, given)
     return "text" in found and ("conversation" in found or "sender" in found)
 
 
 def chosen_columns(
     file: ExportFile,
-    there: Collection[str],
+    columns: Collection[str],
     given: Mapping[str, str],
     *,
     are_names: bool = True,
@@ -368,12 +367,12 @@ def chosen_columns(
     """Return the column of each part.
 
     `given` are the user's columns; the others are found by `COLUMNS`. Errors only show
-    the columns in `there` if they `are_names` for sure: the first line of a CSV file
-    may be a message.
+    `columns` if they `are_names` for sure: the first line of a CSV file may be a
+    message.
     """
-    missing = sorted(set(given.values()) - set(there))
-    found = _guessed_columns(there, given)
-    listed = f"; it has {sorted(there)}" if are_names else " in its first line"
+    missing = sorted(set(given.values()) - set(columns))
+    found = _guessed_columns(columns, given)
+    listed = f"; it has {sorted(columns)}" if are_names else " in its first line"
     if missing:
         msg = f"{file.label} has no column {missing}{listed}."
     elif "text" not in found:
@@ -381,7 +380,7 @@ def chosen_columns(
             f"{file.label} has no column that is known to hold text{listed}. Rename it "
             "to text, or name it: columns={'text': ...}."
         )
-    elif twice := [name for name in found.values() if [*there].count(name) > 1]:
+    elif twice := [name for name in found.values() if [*columns].count(name) > 1]:
         msg = f"{file.label} has the column {twice[0]!r} twice. Rename the wrong one."
     else:
         return found
@@ -389,11 +388,11 @@ def chosen_columns(
 
 
 def _guessed_columns(
-    there: Collection[str], given: Mapping[str, str]
+    columns: Collection[str], given: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the recognized columns; `Ticket ID` matches `ticket_id`."""
-    plain = {name: name for name in there}
-    for name in there:
+    plain = {name: name for name in columns}
+    for name in columns:
         plain.setdefault("_".join(name.casefold().split()), name)
     chosen = dict(given)
     for part, names in COLUMNS.items():

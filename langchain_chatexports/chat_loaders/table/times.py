@@ -171,7 +171,6 @@ class DateOrders:
     """Finds the order of day and month in a file, from its rows."""
 
     def __init__(self, chosen: str | None) -> None:
-        """Initialize with the user's order."""
         self._chosen = chosen
         self._stamps: list[DateStamp] = []
         self._places: dict[tuple[int, ...], int] = {}

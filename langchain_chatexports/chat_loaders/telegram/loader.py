@@ -180,7 +180,7 @@ class Reader:
         known: Mapping[str, Collection[str]],
     ) -> None:
         self.names: dict[str, str] = {}
-        """The name of each id met so far."""
+        """The name of each id in the messages so far."""
 
         self.handles: dict[str, tuple[str, ...]] = {}
         """The number of each id, and its handles in the account's contacts."""
@@ -323,7 +323,7 @@ class TelegramChatLoader(ChatExportLoader):
         """Yield each chat, in the order of the files.
 
         Raises:
-            ExportFormatError: If there is no chat of Telegram.
+            ExportFormatError: If there is no Telegram chat.
         """
         export = _Export(files)
         owner = _find_owner(export) if self.owner is None else None
@@ -408,7 +408,6 @@ class _Export:
     """The chats of an export, and its information about people."""
 
     def __init__(self, files: ExportFiles) -> None:
-        """Find the chats."""
         self.user: User | None = None
         self.chats: dict[str, list[Chat]] = {}
         """The files of each chat by id: JSON before HTML, the latest first."""

@@ -115,10 +115,10 @@ class ContentReader:
         )
         if content is None and self._is_ios and text.startswith(self._marks):
             return _by_iphone(text)
-        said = _MENTION.sub(r"@\1", content.text if content else text)
+        shown = _MENTION.sub(r"@\1", content.text if content else text)
         if content:
-            return content._replace(text=said)
-        return None if said == text else Content("text", said)
+            return content._replace(text=shown)
+        return None if shown == text else Content("text", shown)
 
     def _with_note(self, text: str, *, is_edited: bool) -> Content | None:
         """Read a text that ends in an attachment or an edited note, in brackets."""
@@ -138,8 +138,8 @@ class ContentReader:
             is_marked and self._is_ios and before[:-1]
         )
         if is_note and not is_edited:
-            said = before.rstrip(f" {_ALL_MARKS}")
-            inner = self.read(said, is_edited=True) or Content("text", said)
+            inner_text = before.rstrip(f" {_ALL_MARKS}")
+            inner = self.read(inner_text, is_edited=True) or Content("text", inner_text)
             return inner._replace(extra={**(inner.extra or {}), "edited": True})
         return None
 
@@ -216,15 +216,15 @@ def _by_app(what: str, text: str) -> Content:
 
 def _by_iphone(text: str) -> Content:
     """Read a text that begins with the mark of the iPhone itself."""
-    said = plain_text(text).strip()
-    first, _, rest = said.partition("\n")
+    plain = plain_text(text).strip()
+    first, _, rest = plain.partition("\n")
     if not rest and _ends_as_omitted(first):
         return _omitted()
     if rest and _POLL.match(first) and first.partition(":")[0].isupper():
-        return _by_app("poll", said)
+        return _by_app("poll", plain)
     has_inner_mark = not rest and any(f", {mark}" in text for mark in APP_MARKS)
-    is_call = has_inner_mark or phrase_key(said) in phrases.CALLS
-    return _by_app("call" if is_call else "notice", said)
+    is_call = has_inner_mark or phrase_key(plain) in phrases.CALLS
+    return _by_app("call" if is_call else "notice", plain)
 
 
 def _has_notable_head(text: str) -> bool:
@@ -251,11 +251,11 @@ def _is_omitted(key: str, bare: str) -> bool:
 def _omitted_at_end(text: str) -> Content | None:
     """Read a text that ends with an iPhone's placeholder for an attachment."""
     at = max(map(text.rfind, APP_MARKS))
-    said = text[at + 1 :]
-    if at < 0 or len(said) > _MAX_PHRASE or "\n" in said:
+    sentence = text[at + 1 :]
+    if at < 0 or len(sentence) > _MAX_PHRASE or "\n" in sentence:
         return None
-    key = phrase_key(said)
-    if key not in phrases.OMITTED_TYPES and not _ends_as_omitted(said):
+    key = phrase_key(sentence)
+    if key not in phrases.OMITTED_TYPES and not _ends_as_omitted(sentence):
         return None
     before = text[:at].strip()
     # A document is written as `talk.pdf • LRM2 pages LRMdocument omitted`.
@@ -265,9 +265,9 @@ def _omitted_at_end(text: str) -> Content | None:
     return _omitted(key, before)
 
 
-def _ends_as_omitted(said: str) -> bool:
-    words = phrase_key(said).split()
-    if not 0 < len(words) <= _MAX_OMITTED_WORDS or any(map(str.isdecimal, said)):
+def _ends_as_omitted(sentence: str) -> bool:
+    words = phrase_key(sentence).split()
+    if not 0 < len(words) <= _MAX_OMITTED_WORDS or any(map(str.isdecimal, sentence)):
         return False
     last = words[-1]
     return (

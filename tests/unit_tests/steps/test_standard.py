@@ -22,7 +22,7 @@ STEPS: list[SessionTransform] = [
     MergeChatRuns(delimiter="\n", max_gap=timedelta(minutes=5)),
     MapAIMessages(),
     MapAIMessages(sender={"Hare", "hare@example.org"}),
-    MapAIMessages(sender="hare@example.org", people={"Hare": "hare@example.org"}),
+    MapAIMessages(sender=("Hare", "hare@example.org")),
     MapAIMessages(role="agent"),
     LabelSpeakers(only_groups=False, label="[{sender}] "),
     LabelSpeakers(only_groups=False, where="name"),
