@@ -185,7 +185,8 @@ def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
         msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
     # Each member of a union reports its own errors, the most general one first.
-    best = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]][-1]
+    same = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]]
+    best = max(reversed(same), key=lambda each: len(_path(each)))
     path = ".".join(_path(best))
     msg = f"Invalid value for '{path}': {best['msg']}."
     if best["type"] == "extra_forbidden":
