@@ -13,7 +13,6 @@ from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.chat_prompts import REPLIES, without_replies
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.workflows import PrepareOptions, prepare, train
-from langchain_chatexports.workflows.train import TrainingSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +90,6 @@ def test_the_prompt_of_an_answer_has_the_replies_of_the_training(
         prepare("talks.jsonl", options, validation=None),
         str(tiny_base),
         data_dir=where[1],
-        settings=TrainingSettings(epochs=1),
     )
     model = list_models(where[1])[0]
     asked = ("chat", *where, "--max-tokens", "4", "--temperature", "0")
