@@ -171,13 +171,15 @@ def chat(
         say(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
     # What is left out of the person's words is not remembered either.
-    own = exports if chats == ChatOptions() else []
+    chosen = chats.prepare_options()
+    own = exports if chosen.chats.is_everything else []
     with (
         memory_of(
             remember or own,
             person=speaker.title,
             words_of_person=speaker.texts,
             only_if_quick=not remember,
+            options=chosen,
             watch=watching,
         ) as memory,
         open_talk(
