@@ -176,6 +176,7 @@ def chat(
             person=speaker.person,
             words_of_person=speaker.texts,
             only_if_quick=not remember,
+            options=chats.prepare_options(),
             watch=watching,
         ) as memory,
         open_talk(

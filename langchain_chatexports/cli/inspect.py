@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
@@ -85,32 +85,33 @@ def _say_next(
     exports: Sequence[Export],
     summaries: Sequence[ExportSummary],
 ) -> None:
-    if not any(summary.kept for summary in summaries):
+    heard = {e: s for e, s in zip(exports, summaries, strict=True) if s.kept}
+    if not heard:
         say("There are no messages to learn from.")
         return
-    person = _proposed_speaker(summaries)
+    person = _proposed_speaker(heard.values())
     words: list[str] = []
-    if all(summary.owner == person for summary in summaries):
+    if all(summary.owner == person for summary in heard.values()):
         say(f"The model learns the voice of {person}; for somebody else, use --ai.")
     else:
-        names = [_name_in(summary, person) for summary in summaries]
-        words = [w for name in dict.fromkeys(names) if name for w in ("--ai", name)]
+        names = {e: _name_in(summary, person) for e, summary in heard.items()}
+        words = [w for n in dict.fromkeys(names.values()) if n for w in ("--ai", n)]
         say("Whose voice should the model learn? Name one person with --ai.")
-        missing = [e for e, name in zip(exports, names, strict=True) if name is None]
+        missing = [export.path.name for export, name in names.items() if not name]
         if missing:
-            where = ", ".join(export.path.name for export in missing)
+            where = ", ".join(missing)
             say(f"Nobody is called {person} in {where}: add their name there.")
     say(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
 
 
-def _proposed_speaker(summaries: Sequence[ExportSummary]) -> str:
+def _proposed_speaker(summaries: Iterable[ExportSummary]) -> str:
     """Return the owner who wrote most, or who wrote most where no owner is known."""
     owners: Counter[str] = Counter()
     senders: Counter[str] = Counter()
     for summary in summaries:
         senders.update(summary.senders)
-        if summary.owner in summary.senders:
-            owners[str(summary.owner)] += summary.senders[summary.owner]
+        owner = summary.owner or ""
+        owners += Counter({owner: summary.senders.get(owner, 0)})
     return (owners or senders).most_common(1)[0][0]
 
 

@@ -24,6 +24,7 @@ from langchain_chatexports.cli._options import (
     refuse_to_overwrite,
     refuse_to_replace,
 )
+from langchain_chatexports.exceptions import SenderNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,7 @@ def report(
         chatexports report chat.db --anonymous -o anonymous.html
     """
     from langchain_chatexports._files import write_whole
+    from langchain_chatexports.chat_loaders.suggestions import matching_name
     from langchain_chatexports.report import render_report
     from langchain_chatexports.report.html import require_extra
 
@@ -87,18 +89,29 @@ def report(
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
-    figures = read_exports(
-        paths,
-        chats,
-        lambda exports, chosen: _figures(
-            exports,
-            chats=chosen,
-            ai=ai or [],
-            gap=cut_at,
-            anonymous=anonymous,
-            time_zone=time_zone,
-        ),
-    )
+
+    def read(names: list[str]) -> ExportReport:
+        return read_exports(
+            paths,
+            chats,
+            lambda exports, chosen: _figures(
+                exports,
+                chats=chosen,
+                ai=names,
+                gap=cut_at,
+                anonymous=anonymous,
+                time_zone=time_zone,
+            ),
+        )
+
+    names = ai or []
+    try:
+        figures = read(names)
+    except SenderNotFoundError as error:
+        meant = [matching_name(name, error.senders) or name for name in names]
+        if meant == names:
+            raise
+        figures = read(meant)
     if target is not None:
         write_whole(target, render_report(figures).encode("utf-8", "replace"))
     if as_json:
@@ -119,7 +132,6 @@ def _figures(
 ) -> ExportReport:
     from langchain_chatexports.chat_loaders.recognition import estimate_message_count
     from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.exceptions import SenderNotFoundError
     from langchain_chatexports.report import build_report
     from langchain_chatexports.report.times import find_time_zone
 

@@ -25,6 +25,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
+from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex
@@ -195,6 +196,7 @@ def memory_of(
     person: str | None = None,
     words_of_person: Iterable[str] = (),
     only_if_quick: bool = False,
+    options: PrepareOptions | None = None,
     index_dir: Path | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Memory | None]:
@@ -208,7 +210,11 @@ def memory_of(
         yield None
         return
     with open_index(
-        exports, index_dir=index_dir, in_memory=in_memory, watch=watch
+        exports,
+        options=options,
+        index_dir=index_dir,
+        in_memory=in_memory,
+        watch=watch,
     ) as opened:
         yield Memory(opened.index, person, words_of_person)
 

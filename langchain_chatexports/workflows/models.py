@@ -142,8 +142,14 @@ def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundMod
     exact = [model for model in models if model.name == name] or [
         model for model in models if asked in _forms(model)
     ]
-    if exact:
-        return FoundModel(exact[0], len(exact) - 1)
+    begun = exact or [
+        model
+        for model in models
+        if any(form.startswith(asked) for form in _forms(model))
+    ]
+    is_one_person = len({model.person for model in begun}) == 1 and begun[0].person
+    if exact or is_one_person:
+        return FoundModel(begun[0], len(begun) - 1)
     return FoundModel(find_model(name, data_dir), 0)
 
 

@@ -29,7 +29,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def train(data: Any, **_: object) -> Any:
         examples.extend(data.examples)
-        return SimpleNamespace(name="ft:tuned")
+        return SimpleNamespace(name="ft:base:local:tuned:1", short_name="tuned:1")
 
     @contextmanager
     def open_talk(*_: object, **__: object) -> Iterator[list[Voice]]:
@@ -57,15 +57,15 @@ def test_both_models_answer_and_the_last_lines_continue(
     assert done.out.splitlines() == [
         "base model: I am base.",
         "Tortoise: I am tuned.",
-        f"chatexports chat{where} ft:tuned",
+        f"chatexports chat{where} tuned:1",
         f"chatexports open{where}",
     ]
 
 
 def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> None:
     assert json.loads(chatexports("demo", "--json").out) == {
-        "model": "ft:tuned",
+        "model": "ft:base:local:tuned:1",
         "answers": {"base model": "I am base.", "Tortoise": "I am tuned."},
-        "chat": "chatexports chat ft:tuned",
+        "chat": "chatexports chat tuned:1",
         "open": "chatexports open",
     }

@@ -62,7 +62,7 @@ def test_a_zone_and_an_order_of_dates_can_be_given(
     done = chatexports("inspect", "chat.txt", *given)
     assert done.status == 0, done.err
     assert "zone      Asia/Tokyo" in done.out
-    assert "time      2023-01-01 (UTC)" in done.out
+    assert "time      2023-01-01 to 2023-01-01 (UTC)" in done.out
     assert " ".join(given) in done.err.splitlines()[-1]
     for wrong in (("--export-zone", "Mars"), ("--date-order", "ydm")):
         assert chatexports("inspect", "chat.txt", *wrong).status == 2

@@ -20,7 +20,7 @@ def test_without_a_name_it_is_the_newest(tmp_path: Path) -> None:
     assert find_tuned(None, tmp_path).model.name == newest
 
 
-@pytest.mark.parametrize("name", ["Jonas Müller", "jonas muller", "JONAS MÜLLER"])
+@pytest.mark.parametrize("name", ["Jonas Müller", "jonas muller", "JONAS"])
 def test_of_two_models_of_a_person_it_is_the_newest(tmp_path: Path, name: str) -> None:
     keep_model(tmp_path, "1" * 12, created_at=1, person="Jonas Müller")
     newest = keep_model(tmp_path, "2" * 12, created_at=2, person="Jonas Müller")
