@@ -448,7 +448,7 @@ def test_conversation_of_too_many_messages_for_its_bytes_is_refused(
 
 
 def sharing(path: Path, *rows: dict[str, Any], **options: Any) -> list[Rows]:
-    """Return loaders of two exports with these rows, which share what they have seen."""
+    """Return loaders of two exports with these rows, which share what they saw."""
     seen: dict[int, int] = {}
     loaders = [Rows(path, [{"messages": rows}], **options) for _ in range(2)]
     for loader in loaders:
