@@ -344,7 +344,7 @@ PIECES = [
     *('<div class="message" id="message1">', '<div class="text" class="'),
     *('<div class="forwarded body"><div class="from_name">'),
 ]
-LONG_TEXTS = {
+LONG_TEXTS: dict[str, list[Any]] = {
     "slack": [
         *("<" + "a" * 1_000_000 + ">", "<" * 1_000_000, "<@U1>" * 200_000),
         *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),

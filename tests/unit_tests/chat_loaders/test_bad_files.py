@@ -9,6 +9,7 @@ import pytest
 from langchain_chatexports import (
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
+    SlackChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
 )
@@ -17,6 +18,7 @@ from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.discord import ANN, DiscordChannel
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.tables import write_lines, write_parquet
 from tests.unit_tests.builders.telegram import BO, TelegramChat
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -109,3 +111,35 @@ def test_a_bad_file_costs_itself_only(tmp_path: Path, name: str) -> None:
     with pytest.warns(UserWarning, match=pattern):
         summary = loader(tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+def slack_records(folder: Path, *records: object) -> ChatExportLoader:
+    export, general = workspace()
+    general.says("U1", "Hi")
+    for record in records:
+        general.add(record)
+    return SlackChatLoader(export.to_folder(folder))
+
+
+def discord_records(folder: Path, *records: object) -> ChatExportLoader:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hi")
+    channel.messages += records
+    return DiscordChatLoader(channel.write(folder / "a.json"))
+
+
+def telegram_records(folder: Path, *records: object) -> ChatExportLoader:
+    chat = TelegramChat()
+    chat.says(BO, "Hi")
+    chat.messages += records
+    return TelegramChatLoader(chat.write(folder / "result.json"))
+
+
+@pytest.mark.filterwarnings("ignore:.* of its own count")
+@pytest.mark.parametrize("write", [slack_records, discord_records, telegram_records])
+def test_a_bad_record_costs_itself_only(
+    tmp_path: Path, write: Callable[..., ChatExportLoader]
+) -> None:
+    summary = write(tmp_path, 5, None, {}).inspect()
+    assert (summary.found, summary.kept) == (4, 1)
+    assert sum(summary.skipped.values()) == 3

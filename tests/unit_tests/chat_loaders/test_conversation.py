@@ -74,6 +74,11 @@ def kwargs(path: Path, *rows: dict[str, Any], **options: Any) -> list[dict[str, 
     return [dict(message.additional_kwargs) for message in messages]
 
 
+def are_own(loader: ChatExportLoader) -> list[bool]:
+    messages = [message for session in loader for message in session["messages"]]
+    return [message.additional_kwargs["is_from_me"] for message in messages]
+
+
 def metadata(loader: ChatExportLoader) -> dict[str, Any]:
     (session,) = loader.load()
     found: dict[str, Any] = cast("dict[str, Any]", session)["metadata"]
@@ -288,12 +293,7 @@ def test_owner_is_an_id_a_name_or_a_handle(path: Path, given: str) -> None:
     assert metadata(loader)["owner"] == "Tortoise"
     summary = loader.inspect()
     assert (summary.owner, summary.owner_found_by) == ("Tortoise", "option")
-    own = [
-        message.additional_kwargs["is_from_me"]
-        for session in loader
-        for message in session["messages"]
-    ]
-    assert own == [False, True]
+    assert are_own(loader) == [False, True]
 
 
 def test_owner_of_the_export_is_used_unless_one_is_given(path: Path) -> None:
@@ -343,12 +343,7 @@ def test_table_of_people_gives_each_person_one_name(path: Path) -> None:
     assert found["participants"] == ["Ann", "Bo"]
     assert found["owner"] == "Ann"
     assert {"1", "3", "Tortoise"} <= set(found["nicknames"])
-    own = [
-        message.additional_kwargs["is_from_me"]
-        for session in loader
-        for message in session["messages"]
-    ]
-    assert own == [True, True, False]
+    assert are_own(loader) == [True, True, False]
     assert loader.names_of("tortoise") == {"Bo"}
 
 
@@ -452,35 +447,27 @@ def test_conversation_of_too_many_messages_for_its_bytes_is_refused(
         loaded(path, *[row("1", "x", at=n) for n in range(61)])
 
 
-def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
+def sharing(path: Path, *rows: dict[str, Any], **options: Any) -> list[Rows]:
+    """Return loaders of two exports with these rows, which share what they saw."""
     seen: dict[int, int] = {}
-    loaders = [Rows(path, [{"messages": RACE}]), Rows(path, [{"messages": RACE}])]
+    loaders = [Rows(path, [{"messages": rows}], **options) for _ in range(2)]
     for loader in loaders:
         loader.share_seen_messages(seen)
-    for _ in range(2):  # Each pass of the first loader keeps them.
+    return loaders
+
+
+def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
+    loaders = sharing(path, *RACE)
+    for _ in range(2):  # Each pass of the first loader keeps them, also of its copies.
+        everything = [loader.unrestricted().inspect().kept for loader in loaders]
+        assert everything == [2, 0]
         assert [loader.inspect().kept for loader in loaders] == [2, 0]
     assert loaders[1].inspect().skipped == {"duplicate": 2}
 
 
-def test_copies_of_a_loader_share_what_it_has_read(path: Path) -> None:
-    seen: dict[int, int] = {}
-    loaders = [Rows(path, [{"messages": RACE}]), Rows(path, [{"messages": RACE}])]
-    for loader in loaders:
-        loader.share_seen_messages(seen)
-    for _ in range(2):
-        everything = [loader.unrestricted().inspect().kept for loader in loaders]
-        assert everything == [2, 0]
-        assert [loader.inspect().kept for loader in loaders] == [2, 0]
-
-
 def test_kinds_that_are_kept_are_loaded_once_from_two_exports(path: Path) -> None:
-    seen: dict[int, int] = {}
     reaction = row("1", "Loved it", at=9, kind="reaction")
-    loaders = [
-        Rows(path, [{"messages": [*RACE, reaction]}], keep="reaction") for _ in range(2)
-    ]
-    for loader in loaders:
-        loader.share_seen_messages(seen)
+    loaders = sharing(path, *RACE, reaction, keep="reaction")
     assert [loader.inspect().kept for loader in loaders] == [3, 0]
     assert loaders[1].inspect().skipped == {"duplicate": 3}
 
@@ -502,8 +489,6 @@ def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
     rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
     owner = unicodedata.normalize(form, "Zoë")
     loader = Rows(path, [{"messages": rows}], owner=owner)
-    (session,) = loader.load()
-    marks = [one.additional_kwargs["is_from_me"] for one in session["messages"]]
-    assert marks == [True, True]
+    assert are_own(loader) == [True, True]
     assert list(loader.inspect().senders.values()) == [2]
     assert len(metadata(loader)["participants"]) == 1

@@ -1,8 +1,6 @@
 """Redaction takes time linear in the text, whatever the text repeats (issue 30)."""
 
-import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,28 +9,11 @@ from hypothesis import strategies as st
 
 from benchmarks.hard_cases import HARMLESS, KNOWN, hard_cases
 from benchmarks.private_lines import PEOPLE, labeled_lines
-from langchain_chatexports.redaction import gazetteer, key_file, patterns, phones
 from langchain_chatexports.redaction.redactor import Redactor
 
 LENGTH = 20_000
 REDACTOR = Redactor("key", (*KNOWN, *PEOPLE))
 
-
-def _patterns(value: Any, name: str) -> Iterator[Any]:
-    if isinstance(value, re.Pattern):
-        yield pytest.param(value, id=name)
-    elif isinstance(value, (tuple, list, dict)):
-        parts = value.values() if isinstance(value, dict) else value
-        for number, part in enumerate(parts):
-            yield from _patterns(part, f"{name}-{number}")
-
-
-PATTERNS = [
-    pattern
-    for module in (gazetteer, key_file, patterns, phones)
-    for name, value in vars(module).items()
-    for pattern in _patterns(value, name)
-]
 
 # What patterns like: lines with private places, and beginnings that lead nowhere.
 LINES = (
@@ -83,15 +64,7 @@ def _seconds(function: Any, text: str) -> float:
 
 @pytest.mark.benchmark
 @given(_texts())
-@settings(max_examples=60, deadline=None)
-def test_no_pattern_takes_a_second_for_twenty_thousand_characters(text: str) -> None:
-    for pattern in PATTERNS:
-        assert _seconds(pattern.values[0].finditer, text) < 1, pattern.id
-
-
-@pytest.mark.benchmark
-@given(_texts())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_text_of_twenty_thousand_characters_takes_a_second(text: str) -> None:
     assert _seconds(REDACTOR.text, text) < 1
 

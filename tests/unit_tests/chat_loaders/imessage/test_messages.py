@@ -34,8 +34,6 @@ KINDS: list[tuple[dict[str, Any], str, str | None]] = [
     ({TYPE: 4000, "text": "x"}, "system", "[vote]"),
     ({BUNDLE: POLLS, GUID: "somebody-else", "text": "x"}, "system", "[vote]"),
     ({BUNDLE: POLLS, GUID: None, "text": "x"}, "media", "[poll]"),
-    ({"item_type": 2, "group_title": "X"}, "system", "[named the conversation “X”]"),
-    ({"item_type": 1, "other_handle": 2}, "system", f"[added {TORTOISE}]"),
     ({"schedule_type": 2, "is_sent": 0, "text": "later"}, "draft", "later"),
     ({"schedule_type": 2, "is_sent": 1, "date": TOMORROW, "text": "x"}, "draft", "x"),
     ({"is_spam": 1, "text": "win"}, "spam", "win"),

@@ -491,7 +491,13 @@ def test_negative_ids_keep_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:
-    ids = {"user1": "Ann", "user2": "Ann", 22: "Bo", "user3": None, "user4": None}
+    ids: dict[str | int, str | None] = {
+        "user1": "Ann",
+        "user2": "Ann",
+        22: "Bo",
+        "user3": None,
+        "user4": None,
+    }
     group = group_of(*(Person(name, number) for number, name in ids.items()))
     said = loaded(group.write(tmp_path / "result.json"))["chat7"]
     assert [sender for sender, _ in said] == [
@@ -555,8 +561,8 @@ def test_of_a_personal_chat_the_owner_is_the_other_one(
     (session,) = loader.load()
     senders = [m.additional_kwargs["sender"] for m in session["messages"]]
     assert senders == [person.name or "unknown" for person in people]
-    for message in session["messages"]:
-        assert ("is_from_me" in message.additional_kwargs) is bool(owner)
+    for one in session["messages"]:
+        assert ("is_from_me" in one.additional_kwargs) is bool(owner)
 
 
 def test_the_owner_is_whose_account_it_is(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.whatsapp import matches
-from langchain_chatexports.samples import write_messenger, write_whatsapp
+from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 
@@ -24,12 +24,6 @@ def two(chat: WhatsAppChat) -> WhatsAppChat:
 def test_a_text_file_is_recognized(kind: str, encoding: str, tmp_path: Path) -> None:
     chat = two(getattr(WhatsAppChat, kind)())
     assert is_recognized(chat.to_file(tmp_path / "any.txt", encoding))
-
-
-def test_a_folder_is_recognized(tmp_path: Path) -> None:
-    assert is_recognized(write_whatsapp(tmp_path / "texts"))
-    two(WhatsAppChat.ios()).to_zip(tmp_path / "zips" / "WhatsApp Chat - Ann.zip")
-    assert is_recognized(tmp_path / "zips")
 
 
 def test_a_text_beside_another_export_is_not_enough(tmp_path: Path) -> None:
