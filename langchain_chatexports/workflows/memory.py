@@ -25,6 +25,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
@@ -204,7 +205,8 @@ def memory_of(
 
     Quick are an index that is up to date, and one of few messages, in memory.
     """
-    in_memory = only_if_quick and not is_indexed(exports, index_dir)
+    options = replace(options or PrepareOptions(), chats=ChatChoice())
+    in_memory = only_if_quick and not is_indexed(exports, options, index_dir)
     size = estimate_message_count(open_exports(exports)) if in_memory else 0
     if not exports or size is None or size > _MAX_QUICK_MESSAGES:
         yield None

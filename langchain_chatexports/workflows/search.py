@@ -55,9 +55,11 @@ def index_file(
     return index_files.IndexFile(index_folder(index_dir), paths, others, words)
 
 
-def is_indexed(exports: Paths, index_dir: Path | None = None) -> bool:
+def is_indexed(
+    exports: Paths, options: PrepareOptions, index_dir: Path | None = None
+) -> bool:
     """Return whether there is an index of exports that is up to date."""
-    file = index_file(as_paths(exports), PrepareOptions(), index_dir)
+    file = index_file(as_paths(exports), options, index_dir)
     if not index_files.is_index(file.path, current=True):
         return False
     with file.open() as index:

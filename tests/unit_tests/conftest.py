@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+_LOCAL_COMMANDS = ("chat", "demo", "finetune", "models", "open", "serve")
 _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
-    "trl": ("local_server",),
+    "trl": (
+        "local_server",
+        *(f"cli/test_{name}.py" for name in _LOCAL_COMMANDS),
+    ),
     "jinja2": ("report",),
     "sklearn": ("evaluation", "cli/test_evaluate.py", "page/test_guess.py"),
     "nicegui": ("page",),

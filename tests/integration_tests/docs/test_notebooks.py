@@ -38,7 +38,11 @@ def server(
         yield running
 
 
-@pytest.mark.parametrize("tutorial", ["imessage", "facebook_messenger"])
+@pytest.mark.parametrize(
+    "tutorial",
+    # The tutorials' tests run the longer one's code, too.
+    ["imessage", pytest.param("facebook_messenger", marks=pytest.mark.release)],
+)
 # Jupyter's own client keeps loops and sockets to itself.
 @pytest.mark.filterwarnings("ignore")
 def test_notebook_ends_with_streamed_text(

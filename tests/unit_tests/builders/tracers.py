@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import manager
 from langchain_core.tracers import langchain
 from langchain_core.tracers.base import BaseTracer
 from langsmith import tracing_context
@@ -28,5 +29,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             sent.append(f"{run.inputs} {run.outputs}")
 
     monkeypatch.setattr(langchain, "LangChainTracer", Tracer)
+    # Where older versions import it.
+    monkeypatch.setattr(manager, "LangChainTracer", Tracer, raising=False)
     with tracing_context(enabled=True):
         yield sent

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from langchain_core.chat_sessions import ChatSession
 
-import langchain_chatexports
 from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.datasets.card import REASONS, CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
@@ -26,7 +22,6 @@ from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
     MergeChatRuns,
-    SessionTransform,
     SplitSessions,
 )
 from langchain_chatexports.steps.pipe import read_loader
@@ -61,25 +56,6 @@ def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
     splits = split_examples(examples, validation=0.2, test=0.2)
     card = CardNotes(passes=[counted], counts=counts, **notes)
     return write_dataset(splits, path, notes=card)
-
-
-def test_every_message_is_accounted_for(tmp_path: Path, loader: ListLoader) -> None:
-    written = _written(loader, tmp_path / "set")
-    stages = read_header(tmp_path / "set").facts.stages
-    assert all(stage.adds_up for stage in stages)
-    assert stages[0].found == sum(
-        len(session["messages"]) for session in loader.lazy_load()
-    )
-    # What one stage gives is what the next one of the same unit takes.
-    messages = [stage for stage in stages if stage.unit == "messages"]
-    examples = [stage for stage in stages if stage.unit == "examples"]
-    for chain in (messages, examples):
-        for before, after in pairwise(chain):
-            assert before.kept == after.found
-    sessions = next(stage for stage in stages if stage.unit == "sessions")
-    assert sessions.kept == examples[0].found
-    assert examples[-1].kept == written.examples.kept
-    assert {s.name for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
 
 
 def test_the_card_has_one_total_from_the_export_to_the_examples(
@@ -161,37 +137,6 @@ def test_the_total_adds_up_whatever_is_said(
     if FORMATS[name].row_is_example:
         rows = [row for file in written.files for row in read_jsonl(path / file)]
         assert total.kept == sum(len(row["messages"]) for row in rows)
-
-
-def test_every_reason_of_ours_is_explained() -> None:
-    package = Path(langchain_chatexports.__file__).parent
-    source = "".join(
-        path.read_text(encoding="utf-8")
-        for room in ("chat_loaders", "steps", "datasets")
-        for path in (package / room).rglob("*.py")
-    )
-    used = set(
-        re.findall(r'(?:reason=|reason = |skip\(|leave_out\(|_out\[)"(\w+)"', source)
-    )
-    assert len(used) > 8
-    assert used <= REASONS.keys()
-
-
-def test_the_card_names_no_class(tmp_path: Path, loader: ListLoader) -> None:
-    class KeepAll(SessionTransform):
-        def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-            return (session,)
-
-    steps = (
-        KeepAll() | MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
-    )
-    counted = read_loader(loader | steps)
-    notes = CardNotes(passes=[counted])
-    write_dataset(trace_examples(counted), tmp_path / "set", notes=notes)
-    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
-    assert "| keep all | messages |" in card
-    assert "| merged runs | messages |" in card
-    assert not re.findall(r"[A-Z][a-z]+[A-Z]\w+", card.replace("SHA", ""))
 
 
 def test_the_card_holds_no_text_no_name_and_no_id(

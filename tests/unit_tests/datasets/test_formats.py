@@ -103,11 +103,6 @@ def test_every_answer_with_a_prompt_is_taught_once(turns: str) -> None:
     assert sum(one.answers for one in encoded) == len(wanted)
 
 
-def test_a_completion_begins_where_the_context_ends() -> None:
-    (row,) = _rows("trl-prompt-completion", dialogue("uca"))
-    assert _contents(row["prompt"]) == ["u0", "c1"]
-
-
 def test_parquet_rows_have_all_columns() -> None:
     (row,) = _rows("parquet", dialogue("uc"))
     assert row["messages"][0] == {
@@ -140,13 +135,3 @@ def test_tools_and_images_are_refused_where_they_have_no_place(
 def test_an_unknown_format_is_an_error_that_lists_them() -> None:
     with pytest.raises(ValueError, match="trl-prompt-completion"):
         dataset_format("yaml")
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [None, "text", {}, [None], [{}], [{"content": "secret"}], [{"role": 5}]],
-)
-@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "parquet"])
-def test_what_is_no_dialogue_is_unfit(name: str, messages: Any) -> None:
-    with pytest.raises(UnfitError, match="a list of objects"):
-        list(dataset_format(name).encode({"messages": messages}))

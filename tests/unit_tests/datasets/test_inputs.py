@@ -106,14 +106,6 @@ def test_something_else_is_a_type_error_in_plain_words(given: Any) -> None:
     assert "Ready" not in str(caught.value)
 
 
-def test_an_iterator_is_refused_the_second_time() -> None:
-    given = iter([EXAMPLE] * 4)
-    reading = read_examples(given)
-    next(reading)
-    with pytest.raises(TrainingDataError, match="already read"):
-        list(read_examples(given))
-
-
 def test_an_iterator_of_pythons_own_is_refused_the_second_time() -> None:
     given = map(dict, [EXAMPLE] * 4)
     assert len(list(read_examples(given))) == 4
@@ -174,12 +166,3 @@ def test_an_item_without_messages_is_what_the_one_before_it_was() -> None:
     given: Any = [SESSION, empty, {"messages": (), "metadata": {}}]
     assert list(read_examples(given)) == [EXAMPLE]
     assert list(read_examples([EXAMPLE, empty])) == [EXAMPLE, empty]
-
-
-def test_an_empty_session_of_a_loader_is_left_out() -> None:
-    class Empty(TwoSessions):
-        def lazy_load(self) -> Iterator[ChatSession]:
-            yield {"messages": []}
-            yield from super().lazy_load()
-
-    assert list(read_examples(Empty())) == [EXAMPLE, EXAMPLE]

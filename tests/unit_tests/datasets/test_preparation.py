@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders import recognition
-from langchain_chatexports.chat_loaders.recognition import open_exports
-from langchain_chatexports.datasets import preparation as module
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.redaction import (
-    Redaction,
-    redact_exports,
     undo_redaction,
 )
 from langchain_chatexports.datasets.set_writer import SetOptions, write_set
@@ -35,22 +29,6 @@ def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
     assert len(examples) == preparation.examples > 10
     assert preparation.messages_read == 223
     assert preparation.estimate_message_count() == 223
-
-
-def test_exports_are_recognized_once(
-    chats: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def count(*arguments: Any, **options: Any) -> Any:
-        calls.append(arguments)
-        return recognition.open_exports(*arguments, **options)
-
-    monkeypatch.setattr(module, "open_exports", count)
-    preparation = Preparation([chats], TORTOISE)
-    preparation.estimate_message_count()
-    list(preparation.traced([]))
-    assert len(calls) == 1
 
 
 def test_an_export_in_which_the_ai_says_nothing_is_known(
@@ -79,29 +57,6 @@ def test_only_plain_examples_are_a_file_to_train_on(
         path = tmp_path / name
         result = write_set(Preparation([chats], TORTOISE), path, options)
         assert result.training_file == (path if is_plain else None)
-
-
-def test_progress_is_shown_for_each_pass_of_a_redaction(
-    chats: Path, tmp_path: Path
-) -> None:
-    from contextlib import contextmanager
-
-    seen = []
-
-    @contextmanager
-    def watch(what: str, done: Any, total: int | None) -> Any:
-        yield
-        seen.append((what, done(), total))
-
-    redaction = Redaction(tmp_path / "key", watch=watch)
-    copy = tmp_path / "copy.jsonl"
-    redact_exports(open_exports([chats]), copy, redaction)
-    assert seen == [
-        ("messages read for names", 223, 223),
-        ("messages read for the key", 223, 223),
-        ("messages", 223, 223),
-    ]
-    assert "Hare" not in copy.read_text(encoding="utf-8")
 
 
 def test_a_key_file_without_stand_ins_is_warned_about(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.trace import (
     speaker_of,
     trace_examples,
@@ -26,21 +25,6 @@ def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
         "chat-1-1700000000-3",
     )
     assert (item.origin.first, item.origin.last) == (1_700_000_000, 1_700_000_180)
-
-
-def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
-    counts: list[Counts] = []
-    sessions = [
-        conversation("Alone", "Still alone", speakers=("Me",)),
-        conversation("Hi", "Ho"),
-    ]
-    made = list(
-        trace_examples(
-            MapAIMessages().invoke(sessions), keep_leading=False, counts=counts
-        )
-    )
-    assert len(made) == 1
-    assert sum_of(counts, "Examples", "sessions").skipped == {"leading": 1}
 
 
 def test_every_message_of_a_merged_run_is_traced() -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,17 +178,6 @@ def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
         write_dataset(examples, tmp_path / "set", format="parquet")
     assert [problem[:6] for problem in caught.value.problems] == ["line 2", "line 3"]
     assert _files(tmp_path) == set()
-
-
-def test_nothing_appears_where_the_examples_fail(tmp_path: Path) -> None:
-    def failing() -> Iterator[dict[str, Any]]:
-        yield dialogue("ua")
-        message = "broken export"
-        raise OSError(message)
-
-    with pytest.raises(OSError, match="broken"):
-        write_dataset(failing(), tmp_path / "set.jsonl")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")

@@ -19,7 +19,6 @@ from tests.unit_tests.builders.openai_server import (
     KEY,
     Fault,
     OpenAIServer,
-    lost,
     refused,
 )
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
@@ -113,14 +112,6 @@ def test_an_answer_cut_anywhere_gives_one_job_and_one_upload(request_of: str) ->
             assert (len(server.jobs), server.uploads) == (1, 1), length
 
 
-@pytest.mark.parametrize("request_of", [UPLOAD, CREATE])
-def test_the_answer_to_the_last_attempt_can_be_lost_too(request_of: str) -> None:
-    faults = [Fault(request_of, 3, status=503), lost(request_of)]
-    with OpenAIServer(*faults).running() as server:
-        make_tuner(server).submit(make_examples())
-        assert (len(server.jobs), server.uploads) == (1, 1)
-
-
 @pytest.mark.parametrize("looks", [1, 3, 5])
 def test_a_job_that_is_still_being_created_is_waited_for(looks: int) -> None:
     """A gateway gave up, the server did not."""
@@ -138,14 +129,6 @@ def test_it_is_not_waited_for_beyond_the_timeout() -> None:
             make_tuner(server, clock=clock, timeout=10).submit(make_examples())
         assert server.requests.count(CREATE) == 1
     assert sum(clock.sleeps) <= 10
-
-
-def test_a_list_that_begins_anew_with_each_page_comes_to_an_end() -> None:
-    with OpenAIServer(obeys_after=False, filters=False, page_size=1).running() as odd:
-        for suffix in ("a", "b"):
-            run = make_tuner(odd, suffix=suffix).submit(make_examples())
-        assert list(run.events())
-        assert len(odd.jobs) == 2
 
 
 @pytest.mark.parametrize(
@@ -356,14 +339,6 @@ def test_a_wait_that_the_server_asks_for(
     server.faults.append(refused(CREATE, 429, headers=headers))
     make_tuner(server, clock=clock).submit(make_examples())
     assert clock.sleeps == [seconds]
-
-
-def test_a_wait_beyond_the_timeout_is_raised_at_once(server: OpenAIServer) -> None:
-    clock = FakeClock()
-    server.faults.append(refused(CREATE, 429, headers={"retry-after": "90"}))
-    with pytest.raises(FineTuningError, match="90 s"):
-        make_tuner(server, clock=clock, timeout=60).submit(make_examples())
-    assert clock.sleeps == []
 
 
 def test_no_job_is_created_once_the_time_is_over(server: OpenAIServer) -> None:

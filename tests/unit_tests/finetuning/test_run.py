@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import pickle
 import sys
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.exceptions import (
-    FineTuningCancelledError,
     FineTuningError,
     FineTuningTimeoutError,
 )
@@ -120,14 +118,6 @@ def test_wait_has_a_timeout_of_its_own_and_can_be_repeated() -> None:
         assert run.wait().status == "succeeded"
 
 
-def test_the_last_look_is_at_the_timeout_itself() -> None:
-    clock = FakeClock()
-    with OpenAIServer(statuses=("queued", "running", "succeeded")).running() as server:
-        run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
-        assert run.wait(timeout=10).status == "succeeded"
-    assert clock.sleeps == [10]
-
-
 def test_the_models_name_is_not_waited_for_beyond_the_timeout() -> None:
     clock = FakeClock()
     with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
@@ -144,13 +134,6 @@ def test_a_run_says_how_to_keep_it_instead_of_being_pickled(
     run = make_tuner(server).submit(make_examples())
     with pytest.raises(TypeError, match="'ftjob-1'"):
         pickle.dumps(run)
-
-
-def test_cancel_stops_the_job(server: OpenAIServer) -> None:
-    run = make_tuner(server).submit(make_examples())
-    assert run.cancel() == "cancelled"
-    with pytest.raises(FineTuningCancelledError):
-        run.wait()
 
 
 def test_cancel_after_the_end_gives_the_real_status(server: OpenAIServer) -> None:
@@ -201,28 +184,6 @@ async def test_a_cancelled_task_stops_the_waiting_only(
         await task
     assert "Job ftjob-1 continues" in caplog.text
     assert server.jobs["ftjob-1"]["status"] == "running"
-
-
-def test_an_unknown_status_is_warned_about_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    statuses = ("paused", "paused", "paused", "succeeded")
-    with OpenAIServer(statuses=statuses).running() as server:
-        make_tuner(server).invoke(make_examples())
-    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert [r.getMessage() for r in warnings] == [
-        "Job ftjob-1 has the status 'paused'."
-    ]
-
-
-def test_a_long_row_of_failures_is_told_now_and_then(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.faults.append(Fault("GET /fine_tuning/jobs/[^/]+", 25, status=503))
-    make_tuner(server).submit(make_examples()).wait()
-    told = [r.getMessage() for r in caplog.records if "in a row" in r.getMessage()]
-    assert [text.split()[0] for text in told] == ["10", "20"]
-    assert "still trying" in told[0]
 
 
 def test_deletions_are_done_once_and_again(server: OpenAIServer) -> None:

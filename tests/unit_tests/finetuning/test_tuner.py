@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +14,10 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
-import langchain_chatexports
 from langchain_chatexports import ChatFineTuner
 from langchain_chatexports.datasets.estimate import TrainingEstimate
 from langchain_chatexports.datasets.jsonl import write_jsonl
@@ -72,17 +68,6 @@ STEPS = MergeChatRuns() | MapAIMessages(sender="Tortoise")
 def test_the_tuner_ends_a_pipe_of_steps(server: OpenAIServer) -> None:
     model = (STEPS | make_tuner(server)).invoke(Races())
     assert model.model_name == MODEL
-
-
-def test_a_function_around_invoke_asks_the_model_and_so_is_not_the_way(
-    server: OpenAIServer,
-) -> None:
-    """What the docstring warns of: LangChain invokes the Runnable that comes back."""
-    chain = RunnableLambda(make_tuner(server).invoke)
-    with pytest.raises(ValueError, match=r"Invalid input type|message"):
-        chain.invoke(Races() | STEPS)
-    runs: Any = RunnableLambda(lambda given: make_tuner(server).submit(given).wait())
-    assert runs.invoke(make_examples()).chat_model().model_name
 
 
 def test_the_same_data_in_another_form_is_the_same_order(
@@ -172,13 +157,6 @@ def test_a_retry_does_not_order_again_what_has_failed(status: str) -> None:
         with pytest.raises((FineTuningFailedError, FineTuningCancelledError)):
             make_tuner(server).with_retry().invoke(make_examples())
         assert len(server.jobs) == 1
-
-
-async def test_a_retry_pays_once_asynchronously_too(server: OpenAIServer) -> None:
-    server.faults.append(refused("GET /fine_tuning/jobs/[^/]+", 401, times=2))
-    tuner = make_tuner(server).with_retry(wait_exponential_jitter=False)
-    (model,) = await tuner.abatch([make_examples()])
-    assert (model.model_name, len(server.jobs)) == (MODEL, 1)
 
 
 def test_a_retry_with_an_iterator_is_refused(server: OpenAIServer) -> None:
@@ -357,28 +335,6 @@ def test_wrong_settings_are_refused_without_showing_them(
     with pytest.raises(ValidationError) as caught:
         ChatFineTuner(**{"model": BASE_MODEL, **settings})
     assert "input_value" not in str(caught.value)
-
-
-def test_importing_the_tuner_imports_no_sdk() -> None:
-    code = (
-        "import sys; import langchain_chatexports.finetuning.tuner;"
-        "from langchain_chatexports import ChatFineTuner; ChatFineTuner(model='x');"
-        "heavy = {'openai', 'langchain_openai', 'tiktoken'};"
-        "print(sorted(heavy & sys.modules.keys()))"
-    )
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True
-    )
-    assert done.stdout.strip() == "[]"
-
-
-def test_no_module_imports_an_http_library() -> None:
-    """openai 2 and 3 bring different ones."""
-    package = Path(langchain_chatexports.__file__).parent
-    for module in (package / "finetuning").rglob("*.py"):
-        assert not re.search(
-            r"^\s*(import|from) httpx", module.read_text("utf-8"), re.MULTILINE
-        )
 
 
 def test_no_connection_is_left_open(server: OpenAIServer) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.page.choose import _label, masked
-from langchain_chatexports.page.manage import source_in_words
 from langchain_chatexports.page.session import training_in_words
 from langchain_chatexports.page.train import (
     curve,
@@ -103,11 +102,3 @@ def test_who_has_no_model_yet_reads_how_far_the_training_is(
 )
 def test_a_trainings_state_is_said_in_words(job: KeptJob, said: str) -> None:
     assert job_in_words(job) == said
-
-
-def test_platforms_have_the_names_that_people_know() -> None:
-    assert (
-        source_in_words("imessage chat.db, facebook_messenger my imessage a.zip")
-        == "iMessage chat.db, Messenger my imessage a.zip"
-    )
-    assert source_in_words("examples.jsonl") == "examples.jsonl"

@@ -291,13 +291,6 @@ def test_an_unknown_time_zone_is_refused(loader: ExportLoader) -> None:
         build_report(loader, time_zone="Mars/Olympus")
 
 
-def test_the_listener_is_told_of_each_session(loader: ExportLoader) -> None:
-    told: list[int] = []
-    build_report(loader, on_messages=told.append)
-    assert told == sorted(told)
-    assert told[-1] == len(texts_of(loader))
-
-
 def test_times_far_off_are_not_known() -> None:
     session = talk("Hare: a", "Tortoise: b")
     session["messages"][0].additional_kwargs["message_time"] = 10**15

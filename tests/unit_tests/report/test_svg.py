@@ -47,28 +47,3 @@ def test_it_is_well_formed_and_says_what_it_shows(draw: Callable[[], str]) -> No
 
 def test_labels_stay_text_and_are_escaped() -> None:
     assert "A &amp; &lt;I&gt;" in draw_columns()
-
-
-def test_columns_are_as_high_as_their_values_and_stacked() -> None:
-    svg = ET.fromstring(columns(["a", "b"], [("x", [10, 30])], description="d"))  # noqa: S314 - our own chart
-    first, second = (float(rect.get("height", 0)) for rect in svg.findall("rect"))
-    assert second == pytest.approx(3 * first, abs=0.2)
-
-
-@pytest.mark.parametrize("most", [1, 7, 23, 999, 123_456])
-def test_grid_lines_are_round_and_few(most: int) -> None:
-    svg = ET.fromstring(columns(["a"], [("x", [most])], description="d"))  # noqa: S314 - our own chart
-    lines = [text.text for text in svg.findall("text") if text.text != "a"]
-    numbers = [int(str(line).replace(",", "")) for line in lines]
-    assert 2 <= len(numbers) <= 6
-    assert numbers[-1] >= most
-    assert str(numbers[1]).rstrip("0") in {"1", "2", "5"}
-
-
-def test_the_interval_of_a_bar_is_a_line_over_it() -> None:
-    svg = ET.fromstring(bars([Bar("a", 2, "2", (1, 4))], description="d", most=4))  # noqa: S314 - our own chart
-    (rect,), (line,) = svg.findall("rect"), svg.findall("line")
-    width = float(rect.get("width", 0))
-    assert float(line.get("x2", 0)) - float(line.get("x1", 0)) == pytest.approx(
-        1.5 * width, abs=0.2
-    )

@@ -86,6 +86,8 @@ async def test_no_value_of_the_mcp_server_has_a_second_line(
     messages: Any, title: str
 ) -> None:
     mcp = pytest.importorskip("mcp")
+    if not hasattr(mcp, "Client"):
+        pytest.skip("the client is version 2's")
     from langchain_chatexports.retrieval import chat_mcp_server
 
     index = ChatIndex()

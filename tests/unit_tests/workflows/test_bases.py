@@ -156,6 +156,7 @@ def test_the_language_is_that_of_the_persons_answers() -> None:
 def test_a_download_shows_progress_and_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("huggingface_hub", reason="needs the extra `local`")
     from huggingface_hub import constants
 
     folder = tmp_path / "base"
@@ -195,6 +196,7 @@ def test_a_known_base_has_its_size_and_license() -> None:
 def test_downloaded_bases_have_their_size_on_disk(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("huggingface_hub", reason="needs the extra `local`")
     constants = SimpleNamespace(HF_HUB_CACHE=str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants", constants)
     blobs = tmp_path / "models--Qwen--Qwen3.5-0.8B" / "blobs"

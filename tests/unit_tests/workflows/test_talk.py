@@ -139,6 +139,7 @@ def test_five_lines_from_an_export_to_a_talk(
     here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the package's docstring shows, with a server that stands in."""
+    pytest.importorskip("trl", reason="needs the extra `local`")
     monkeypatch.chdir(tmp_path)
     write_imessage(tmp_path / "chat.db")
     data = prepare("chat.db", PrepareOptions(ai=("Tortoise",)))
