@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from langchain_chatexports.chat_loaders import recognition
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets import preparation as module
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.redaction import (
     Redaction,
@@ -35,6 +37,20 @@ def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
     assert len(examples) == preparation.examples > 10
     assert preparation.messages_read == 223
     assert preparation.estimate_message_count() == 223
+
+
+@pytest.mark.parametrize(
+    ("options", "is_whole"),
+    [
+        (TORTOISE, True),
+        (replace(TORTOISE, chats=ChatChoice(without_groups=True)), False),
+        (replace(TORTOISE, redaction=Redaction(Path("key.json"))), False),
+    ],
+)
+def test_what_was_left_out_or_redacted_is_not_looked_up_in_the_export(
+    chats: Path, options: PrepareOptions, *, is_whole: bool
+) -> None:
+    assert Preparation([chats], options).whole_exports == ((chats,) if is_whole else ())
 
 
 def test_exports_are_recognized_once(
