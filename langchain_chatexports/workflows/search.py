@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.storage import is_index
 from langchain_chatexports.workflows.prepare import Paths, as_paths
 
 
@@ -44,7 +45,7 @@ def index_folder(index_dir: Path | None) -> Path:
 def is_indexed(exports: Paths, index_dir: Path | None = None) -> bool:
     """Return whether there is an index of exports that is up to date."""
     file = index_files.IndexFile(index_folder(index_dir), as_paths(exports))
-    if not index_files.is_index(file.path, current=True):
+    if not is_index(file.path, current=True):
         return False
     with file.open() as index:
         return file.is_current(index)
