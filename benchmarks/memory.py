@@ -68,7 +68,7 @@ def count_answers(server: LocalServer, speaker: Speaker, export: Path | None) ->
             kind = "invented"
             if any(word.casefold() in answer for word in FACTS.get(question, ())):
                 kind = "right"
-            elif any(refusal in answer for refusal in _REFUSALS):
+            elif any(refusal.casefold() in answer for refusal in _REFUSALS):
                 kind = "unknown"
             kinds[question in FACTS, kind] += 1
     told = ", ".join(str(kinds[True, k]) for k in ("right", "unknown", "invented"))

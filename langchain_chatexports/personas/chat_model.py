@@ -243,10 +243,12 @@ class PersonaChatModel(BaseChatModel):
         ending = self._ending(kwargs)
         if first is not None:
             yield ending.piece(first)
+        if ending.is_reached:
+            return
         async for chunk in chunks:
+            yield ending.piece(chunk)
             if ending.is_reached:
                 return
-            yield ending.piece(chunk)
         for chunk in ending.rest():
             yield chunk
 
@@ -287,8 +289,9 @@ class _Ending:
         for generation in result.generations:
             message = generation.message
             if self._limits and isinstance(message.content, str):
-                message.content = self._limits.beginning(message.content)
-                generation.text = message.content
+                kept = self._limits.beginning(message.content)
+                generation.message = message.model_copy(update={"content": kept})
+                generation.text = kept
         return result
 
     def piece(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:

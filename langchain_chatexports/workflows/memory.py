@@ -36,8 +36,8 @@ from langchain_chatexports.workflows.search import is_indexed, open_index
 # Of so many messages an index in memory takes about a second.
 _MAX_QUICK_MESSAGES = 20_000
 _MAX_FOUND = 3
-# What was asked in a chat was mostly answered in the messages after it.
-_AFTER_QUESTION = 2
+# What a message asks or begins to tell is mostly told in the messages after it.
+_AFTER = 4
 # About 250 tokens: reading them takes a second or two on two cores.
 _MAX_CHARACTERS = 1000
 # A word in more windows says what chats are made of, not what one is about.
@@ -102,7 +102,7 @@ class Find(NamedTuple):
 
     line: ChatLine
     around: tuple[ChatLine, ...]
-    """It, and what follows a question."""
+    """It, and what follows."""
 
     def __str__(self) -> str:
         """Return when it was said, by whom, and what, for people; in local time."""
@@ -177,16 +177,17 @@ class Memory:
         wanted = named or [
             word for word in words if word in known or len(word) > _SHORT
         ]
-        if 2 * sum(word in known for word in wanted) < len(wanted) + (not named):
+        about = [word for word in wanted if word in known]
+        if 2 * len(about) < len(wanted) + (not named):
             return []
+        return self._search(known) or self._search(about)
+
+    def _search(self, words: Sequence[str]) -> list[Find]:
         finds = []
-        hits = self._index.search(" ".join(known), k=_MAX_FOUND, chat=self._chats)
-        for hit in hits:
-            if 2 * hit.words >= len(known):
+        for hit in self._index.search(" ".join(words), k=_MAX_FOUND, chat=self._chats):
+            if 2 * hit.words >= len(words):
                 at = hit.lines.index(hit.match)
-                is_question = bool({*hit.match.text} & {*_SIGNS})
-                after = _AFTER_QUESTION if is_question else 0
-                finds.append(Find(hit.match, hit.lines[at : at + after + 1]))
+                finds.append(Find(hit.match, hit.lines[at : at + _AFTER + 1]))
         return finds
 
 

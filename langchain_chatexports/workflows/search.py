@@ -20,6 +20,7 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.storage import is_index
 from langchain_chatexports.workflows.prepare import Paths, as_paths
 
 
@@ -60,7 +61,7 @@ def is_indexed(
 ) -> bool:
     """Return whether there is an index of exports that is up to date."""
     file = index_file(as_paths(exports), options, index_dir)
-    if not index_files.is_index(file.path, current=True):
+    if not is_index(file.path, current=True):
         return False
     with file.open() as index:
         return file.is_current(index)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.redaction import (
+    Redaction,
     undo_redaction,
 )
 from langchain_chatexports.datasets.set_writer import SetOptions, write_set
@@ -29,6 +32,20 @@ def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
     assert len(examples) == preparation.examples > 10
     assert preparation.messages_read == 223
     assert preparation.estimate_message_count() == 223
+
+
+@pytest.mark.parametrize(
+    ("options", "is_whole"),
+    [
+        (TORTOISE, True),
+        (replace(TORTOISE, chats=ChatChoice(without_groups=True)), False),
+        (replace(TORTOISE, redaction=Redaction(Path("key.json"))), False),
+    ],
+)
+def test_what_was_left_out_or_redacted_is_not_looked_up_in_the_export(
+    chats: Path, options: PrepareOptions, *, is_whole: bool
+) -> None:
+    assert Preparation([chats], options).whole_exports == ((chats,) if is_whole else ())
 
 
 def test_an_export_in_which_the_ai_says_nothing_is_known(

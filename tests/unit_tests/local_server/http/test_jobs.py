@@ -19,7 +19,11 @@ from starlette.testclient import TestClient
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.local_server.http.service import LocalService
-from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
+from langchain_chatexports.local_server.storage.models import (
+    EXPORTS_KEY,
+    PERSON_KEY,
+    SOURCE_KEY,
+)
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import asking, openai_client
 
@@ -274,10 +278,11 @@ def test_the_server_counts_the_examples_that_it_has_checked(
 def test_the_person_and_the_source_of_a_job_are_kept_with_its_model(
     order: Callable[..., Any], service: LocalService
 ) -> None:
-    labels = {PERSON_KEY: "Hare", SOURCE_KEY: "imessage chat.db"}
+    labels = {PERSON_KEY: "Hare", SOURCE_KEY: "imessage chat.db", EXPORTS_KEY: "/c"}
     job = order(metadata=labels)
     record = service.jobs.private(job.id)["model"]
     assert (record["person"], record["source"]) == ("Hare", "imessage chat.db")
+    assert record["exports"] == "/c"
 
 
 def test_a_job_of_a_base_that_writes_no_text_is_refused(

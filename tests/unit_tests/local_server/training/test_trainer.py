@@ -20,7 +20,6 @@ from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
 from safetensors.numpy import load_file
 
-from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import export, export_model, list_models
 from langchain_chatexports.local_server.bases import (
@@ -362,8 +361,7 @@ def test_a_model_keeps_the_system_message_of_its_training(
         for message in example["messages"]:
             if message["role"] == "user":
                 message["content"] = f"Hare: {message['content']}"
-        shown = f"Be slow.\n\n{REPLIES}\n> Ready?\nAlways."
-        example["messages"].insert(0, {"role": "system", "content": shown})
+        example["messages"].insert(0, {"role": "system", "content": "Be slow."})
     spec = training_spec(tmp_path, tiny_base)
     (tmp_path / "train.jsonl").write_bytes(as_jsonl(examples))
     run_training(spec)
@@ -371,7 +369,6 @@ def test_a_model_keeps_the_system_message_of_its_training(
     assert record is not None
     assert record["system_prompt"] == "Be slow."
     assert record["user_label"] == "Hare"
-    assert record["replies"] == 1
     # Shorter replies leave room for a longer one.
     assert record["reply_tokens"] == 16
 
