@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports.local_server.http.errors import log_without_text
+from langchain_chatexports.page.languages import Sentence, language_for, later
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
 _COOKIE = "chatexports"
@@ -33,7 +34,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 _REFUSAL = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>chatexports</title>
+<html lang="{language}"><meta charset="utf-8"><title>chatexports</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root {{ color-scheme: light dark }}
@@ -136,17 +137,19 @@ class PageAccess:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         elif not is_own:
-            await _refuse(send, "Not from here", "This page answers its own address.")
+            title = later("Not from here")
+            text = later("This page answers its own address only.")
+            await _refuse(scope, send, title, text)
         elif self._links.use(_token_of(scope)):
             await self._lead_on(send, is_new=True)
         else:
-            await _refuse(
-                send,
-                "This page needs its link",
+            title = later("This page needs its link")
+            text = later(
                 "It shows private messages, so it opens only by a link that works "
                 "once. The newest link is the last line in the window where "
-                "chatexports open runs: copy it into this browser's address bar.",
+                "chatexports open runs: copy it into this browser's address bar."
             )
+            await _refuse(scope, send, title, text)
 
     def _is_logged_in(self, scope: Scope) -> bool:
         path = f"{self._links.path}/"
@@ -191,8 +194,12 @@ class PageAccess:
         except Exception as error:  # noqa: BLE001 - its text can quote a message.
             log_without_text(error)
             if response.start is None:
-                text = "An unexpected error; the window where it runs says where."
-                await _refuse(send, "Something went wrong", text, status=500)
+                title = later("Something went wrong")
+                text = later(
+                    "Something unexpected went wrong. The window where chatexports "
+                    "open runs says where: please report it."
+                )
+                await _refuse(scope, send, title, text, status=500)
 
 
 class _Guarded:
@@ -247,8 +254,16 @@ class _Guarded:
         await self._send({"type": "http.response.body", "body": page})
 
 
-async def _refuse(send: Send, title: str, text: str, *, status: int = 403) -> None:
-    page = _REFUSAL.format(title=html.escape(title), text=html.escape(text)).encode()
+async def _refuse(
+    scope: Scope, send: Send, title: Sentence, text: Sentence, *, status: int = 403
+) -> None:
+    accepted = ", ".join(_values(scope, b"accept-language"))
+    language = language_for(accepted)
+    page = _REFUSAL.format(
+        language=language.tag,
+        title=html.escape(language.render(title)),
+        text=html.escape(language.render(text)),
+    ).encode()
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(page)).encode()),

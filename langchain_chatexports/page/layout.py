@@ -7,21 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import plural, short_duration
+from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.languages import (
+    Sentence,
+    _,
+    current,
+    facts,
+    later,
+    time_left,
+)
 from langchain_chatexports.page.work import Work
 
 SCREENS = {
-    "/": "1. Add exports",
-    "/choose": "2. Choose",
-    "/train": "3. Train",
-    "/talk": "4. Talk",
-    "/guess": "5. Guess",
-    "/manage": "Manage",
+    "/": later("Add exports"),
+    "/choose": later("Choose"),
+    "/train": later("Train"),
+    "/talk": later("Talk"),
+    "/guess": later("Guess"),
+    "/manage": later("Manage"),
 }
 """The screens by path, in the order of their use; the last one at any time."""
 
@@ -41,7 +50,7 @@ def add_style() -> None:
 
 @contextmanager
 def screen(
-    path: str, at_work: Callable[[], Sequence[tuple[str, str]]]
+    path: str, at_work: Callable[[], Sequence[tuple[Sentence, str]]]
 ) -> Iterator[None]:
     """Build a screen's frame, and its content inside."""
 
@@ -49,29 +58,34 @@ def screen(
     def status() -> None:
         for line, target in at_work():
             if target != path:
-                ui.link(line, target)
+                ui.link(str(line), target)
 
+    client = ui.context.client
+    client.page = copy(client.page)
+    client.page.language = current().tag  # type: ignore[assignment] # Quasar has it.
     title = SCREENS[path]
     ui.page_title(f"{title} | chatexports")
     ui.colors(primary="#1d5fae")
-    with ui.element("nav").props('aria-label="Steps"').classes("steps"):
-        for target, name in SCREENS.items():
-            link = ui.link(name, target)
+    with ui.element("nav").classes("steps") as steps:
+        steps.props["aria-label"] = _("Steps")
+        for number, (target, name) in enumerate(SCREENS.items(), 1):
+            is_step = number < len(SCREENS)
+            link = ui.link(f"{number}. {name}" if is_step else str(name), target)
             if target == path:
                 link.props('aria-current="page"')
     with ui.element("div").classes("status").props("role=status"):
         follow(status, at_work)
     with ui.element("div").classes("content"):
-        text(title.lstrip("0123456789. "), tag="h1")
+        text(title, tag="h1")
         yield
 
 
-def text(content: str, *, tag: str = "p", classes: str = "") -> Any:
+def text(content: str | Sentence, *, tag: str = "p", classes: str = "") -> Any:
     """Add a text, which is shown as it is and in its own direction."""
     element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
     with element:
         # A file name that is not UTF-8 has codes that cannot be sent.
-        sent = content.encode("utf-8", "backslashreplace").decode("utf-8")
+        sent = str(content).encode("utf-8", "backslashreplace").decode("utf-8")
         ui.label(sent).classes("plain")
     return element
 
@@ -95,7 +109,12 @@ def dialog(title: str) -> Iterator[Any]:
 
 
 def answers(
-    opened: Any, title: str, act: Callable[[], object], field: Any = None
+    opened: Any,
+    title: str,
+    act: Callable[[], object],
+    field: Any = None,
+    *,
+    deletes: bool = False,
 ) -> None:
     """Add a dialog's buttons: one that acts, and Cancel.
 
@@ -110,40 +129,57 @@ def answers(
         field.props("autofocus").on("keydown.enter", agree)
     with ui.element("div").classes("row-of"):
         button = ui.button(title, on_click=agree)
-        if title.startswith("Delete"):
+        if deletes:
             button.props("color=negative")
-        cancel = ui.button("Cancel", on_click=opened.close).props("outline")
+        cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
         if field is None:
             cancel.props("autofocus")
 
 
-def ask(question: str, answer: str, act: Callable[[], object]) -> None:
+def ask(
+    question: str, answer: str, act: Callable[[], object], *, deletes: bool = False
+) -> None:
     """Ask before something is discarded."""
     with dialog(question) as opened:
-        answers(opened, answer, act)
+        answers(opened, answer, act, deletes=deletes)
 
 
-def error_box(message: str) -> None:
+def error_box(message: str | Sentence, details: str = "") -> None:
     """Show an error with its remedy; screen readers say it at once."""
-    if message:
-        with ui.element("div").props("role=alert").classes("error"):
-            text(message)
+    with ui.element("div").props("role=alert").classes("error"):
+        text(message)
+        if details:
+            with ui.expansion(_("Details, in English")):
+                text(details, classes="quiet")
 
 
-def show_work(work: Work, unit: str) -> None:
-    """Show how far work in the background is, or why it failed; `unit` is one of it."""
+def show_failure(failure: Failure | None) -> None:
+    """Show why something was not done."""
+    if failure is not None:
+        error_box(*failure)
+
+
+def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
+    """Show how far work in the background is, or why it failed.
+
+    How much is done is shown in the words that `counted` returns.
+    """
     if not work.is_running:
-        error_box(work.error)
+        show_failure(work.error)
         return
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
-    counted = plural(done, unit) if done and unit else ""
-    rest = f"about {short_duration(left)} left" if left else ""
     with ui.element("div").props("role=status").classes("work"):
-        text(f"{work.what} … {', '.join(filter(None, (counted, rest)))}")
+        text(
+            facts(
+                f"{work.what} …",
+                counted(done) if done and counted else "",
+                time_left(left) if left else "",
+            )
+        )
         bar = ui.linear_progress(share or 0, show_value=False)
-        bar.props(f'aria-label="{work.what}"')
+        bar.props["aria-label"] = str(work.what)
         if share is None:
             bar.props("indeterminate")
 

@@ -96,7 +96,6 @@ def _application(session: PageSession) -> Any:
         app,
         title="chatexports",
         dark=None,
-        language="en-US",
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=60,
@@ -113,7 +112,7 @@ def _noting_warnings(session: PageSession) -> Iterator[None]:
 
     def note(message: Warning | str, *_where: Any, **_more: Any) -> None:
         with lock:
-            session.exports.note(str(message))
+            session.exports.warn(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

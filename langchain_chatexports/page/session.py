@@ -19,15 +19,13 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.training_data import TrainingData
-from langchain_chatexports.exceptions import (
-    LocalServerError,
-    SenderNotFoundError,
-    TrainingDataError,
-)
+from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportList, ReadExports
 from langchain_chatexports.page.guess_state import Guess
+from langchain_chatexports.page.languages import Sentence, later
 from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
@@ -57,12 +55,18 @@ from langchain_chatexports.workflows.train import (
     create_job,
     is_unfinished,
     pause_job,
-    progress_of,
 )
 
 _END_SECONDS = 5.0
-_DOWNLOADING = "Downloading the base model"
-_PREPARING = "Preparing the training; on a busy computer this can take some minutes"
+_DOWNLOADING = later("Downloading the base model")
+_PREPARING = later(
+    "Preparing the training; on a busy computer this can take some minutes"
+)
+_WROTE_NOTHING = later("This person wrote nothing in the chats that you chose.")
+_NOTHING_TO_LEARN = later(
+    "These chats have nothing to learn from. Choose more of them."
+)
+_STOPPING = later("Stopping")
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class PageSession:
 
     def draw_report(self) -> bool:
         """Make the report about the exports in the background."""
-        return self.reporting.start("Counting", self._draw_report)
+        return self.reporting.start(later("Counting"), self._draw_report)
 
     def _draw_report(self) -> None:
         if (read := self.read) is None:
@@ -237,16 +241,14 @@ class PageSession:
             try:
                 data = prepare(paths, options, watch=self.preparing.watch)
             except SenderNotFoundError as error:
-                msg = "This person wrote nothing in the chats that you chose."
-                raise TrainingDataError(msg) from error
+                raise PageError(_WROTE_NOTHING) from error
             except TrainingDataError as error:
-                msg = "These chats have nothing to learn from. Choose more of them."
-                raise TrainingDataError(msg) from error
+                raise PageError(_NOTHING_TO_LEARN) from error
             self._made = choice, data
             if self.seconds_per_token is None:
-                self.measuring.start("Measuring this machine", self._measure)
+                self.measuring.start(later("Measuring this machine"), self._measure)
 
-        return self.preparing.start("Making examples", make)
+        return self.preparing.start(later("Making examples"), make)
 
     def _measure(self) -> None:
         self.seconds_per_token = measure_machine()
@@ -321,15 +323,22 @@ class PageSession:
             if server.base_model == describe_base(base).name:
                 return server
             busy = [job.base_model for job in self.jobs() if is_unfinished(job)]
-            what = f"A training of {busy[-1]}" if busy else ""
             if self._holders:
-                what = f"A blind test or an evaluation with {server.base_model}"
-            if what:
-                msg = (
-                    f"{what} is running, and only one base can be in use. Wait for "
-                    "its end, or stop it."
+                raise PageError(
+                    later(
+                        "A blind test or an evaluation with {base} is running, and "
+                        "only one base can be in use. Wait for its end, or stop it.",
+                        base=server.base_model,
+                    )
                 )
-                raise LocalServerError(msg)
+            if busy:
+                raise PageError(
+                    later(
+                        "A training of {base} is running, and only one base can be in "
+                        "use. Wait for its end, or stop it.",
+                        base=busy[-1],
+                    )
+                )
         if server is not None:
             server.stop()
         self._server = None
@@ -355,14 +364,16 @@ class PageSession:
         """Return the jobs of the data directory, newest first."""
         return list_jobs(self.data_dir)
 
-    def at_work(self) -> list[tuple[str, str]]:
-        """Return what is going on, in words, each with the path of its screen."""
-        lines = []
-        if busy := [card.name for card in self.exports.cards if card.is_busy]:
-            lines.append((f"Adding {', '.join(busy)}", "/"))
-        words = training_in_words(self.jobs(), is_ordered=self.is_preparing_training)
-        if words:
-            lines.append((words, "/train"))
+    def at_work(self) -> list[tuple[Sentence, str]]:
+        """Return what is going on, each with the path of its screen."""
+        lines = [
+            (later("Adding {name}", name=card.name), "/")
+            for card in self.exports.cards
+            if card.is_busy
+        ]
+        training = say_training(self.jobs(), is_ordered=self.is_preparing_training)
+        if training:
+            lines.append((training, "/train"))
         return lines
 
     def train(self, base: str | None) -> bool:
@@ -375,16 +386,16 @@ class PageSession:
     @property
     def is_preparing_training(self) -> bool:
         """Whether a training was asked for that has not become a job."""
-        return self.ordering.is_running and self.ordering.what in {
+        return self.ordering.is_running and self.ordering.what in (
             _DOWNLOADING,
             _PREPARING,
-        }
+        )
 
     def stop_preparing(self) -> None:
         """Create no job once the local server runs; a download stops at once."""
         if self.is_preparing_training:
             self.ordering.stop()
-            self.ordering.what = "Stopping"
+            self.ordering.what = _STOPPING
 
     def _order(self, data: TrainingData, base: str | None) -> None:
         self.found = None
@@ -402,24 +413,31 @@ class PageSession:
             server = self.use_server(job.base) if is_served else None
             pause_job(job, server, self.data_dir)
 
-        return self.ordering.start("Stopping the training", stop)
+        return self.ordering.start(later("Stopping the training"), stop)
 
     def continue_job(self, job: KeptJob) -> bool:
         """Continue a stopped job in the background."""
         return self.ordering.start(
-            "Continuing the training",
+            later("Continuing the training"),
             lambda: continue_job(job, self.use_server(job.base)),
         )
 
 
-def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
-    """Return how far the training is that ends first; empty if there is none."""
+def say_training(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
+    """Return how far the training is that ends first; `None` if there is none."""
     unfinished = [job for job in jobs if is_unfinished(job)]
     if not unfinished:
-        return "The training is being prepared." if is_ordered else ""
+        return later("The training is being prepared.") if is_ordered else None
     job = unfinished[-1]
-    steps = f": {progress_of(job)}" if job.total_steps else ""
-    return f"{job.person or job.base_model} is still being trained{steps}."
+    name = job.person or job.base_model
+    if not job.total_steps:
+        return later("{name} is still being trained.", name=name)
+    return later(
+        "{name} is still being trained: step {step} of {total}.",
+        name=name,
+        step=job.step,
+        total=job.total_steps,
+    )
 
 
 def _options_of(choice: Choice) -> PrepareOptions:

@@ -9,8 +9,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import compress
 
-from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.languages import later
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.workflows.memory import Memory
@@ -21,6 +23,11 @@ from langchain_chatexports.workflows.talk import (
     save_turns,
     tuned_speaker,
     voices_on,
+)
+
+_SERVER_ENDED = later(
+    "The model's program ended before the answer was whole: the memory of this machine "
+    "may not be enough. Close other programs, and press Again: it is started anew."
 )
 
 
@@ -92,7 +99,7 @@ class Talk:
                 # Only now can it be asked.
                 self.model, self.is_ready = model, True
 
-        is_started = self.answering.start("Starting the model", start)
+        is_started = self.answering.start(later("Starting the model"), start)
         if is_started:
             self.chosen = model
         return is_started
@@ -197,7 +204,7 @@ class Talk:
             if self.is_saved:
                 self.save()
 
-        return self.answering.start("Answering", answer)
+        return self.answering.start(later("Answering"), answer)
 
     def _cite(self) -> None:
         if self._memory is not None:
@@ -216,9 +223,4 @@ def _saying_if_server_ends() -> Iterator[None]:
         is_lost = isinstance(error, httpx.TransportError)
         if not is_lost and not isinstance(error.__cause__, APIConnectionError):
             raise
-        msg = (
-            "The model's program ended before the answer was whole: the memory of this "
-            "machine may not be enough. Close other programs, and press Again: it is "
-            "started anew."
-        )
-        raise LocalServerError(msg) from error
+        raise PageError(_SERVER_ENDED) from error
