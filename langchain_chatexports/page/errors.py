@@ -56,10 +56,12 @@ _SENTENCES: dict[type[Exception], Sentence] = {
     ),
     SenderNotFoundError: later("Nobody of this name was found."),
     MissingExtraError: later("A part of this program is not installed."),
-    TrainingDataError: later("There is too little to learn from. Choose more chats."),
+    TrainingDataError: later(
+        "There is too little to learn from, or to compare with. Choose more chats."
+    ),
     LocalServerError: later(
-        "The program that runs the model could not do this. Close other programs, as "
-        "memory may not be enough, and try it again."
+        "This did not work with the models of this machine. If memory may not be "
+        "enough, close other programs, and try it again."
     ),
     FineTuningError: later("The training could not be done."),
     ChatExportError: later("This could not be done."),

@@ -57,6 +57,11 @@ class Manage:
             target = _path(folder)
             if target is None:
                 raise PageError(later("Name the folder to write."))
+            if target.exists():
+                there = later(
+                    "{folder} is there already: name a new folder.", folder=target
+                )
+                raise PageError(there)
             written, lines = models.export_model(
                 model.name, target, data_dir=self._data_dir, gguf=gguf
             )

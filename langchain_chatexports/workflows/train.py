@@ -280,19 +280,6 @@ def failure_of(job: KeptJob, data_dir: str | Path | None = None) -> str:
     return "".join([event["message"] for event in _events_of(job, data_dir)][-1:])
 
 
-def job_in_words(job: KeptJob) -> str:
-    """Return how far a training is, for people."""
-    at = f" at {progress_of(job)}" if job.step else ""
-    return {
-        "queued": "Waits for its turn",
-        "running": f"Trains,{at}" if at else "Begins",
-        "stopped": f"Stopped{at}",
-        "succeeded": "Done; its model was deleted",
-        "failed": f"Failed{at}",
-        "cancelled": f"Canceled{at}",
-    }.get(job.status, job.status)
-
-
 def progress_of(job: KeptJob) -> str:
     """Return how far a job was trained, such as `step 3 of 20`."""
     total = f" of {job.total_steps:,}" if job.total_steps else ""

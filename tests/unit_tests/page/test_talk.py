@@ -53,7 +53,7 @@ def talk(server: OpenAIServer, tmp_path: Path) -> Talk:
 def _say(talk: Talk, line: str) -> None:
     assert talk.say(line)
     talk.answering.join(_SECONDS)
-    assert talk.answering.error == ""
+    assert talk.answering.error is None
 
 
 def test_base_and_tuned_model_answer_with_the_system_message_of_the_training(
@@ -148,7 +148,7 @@ def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None
     talk._use_server = lambda _: gone
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "press Again: it is started anew" in talk.answering.error
+    assert "press Again: it is started anew" in str(talk.answering.error)
     assert server.chats == []
 
 
@@ -158,11 +158,11 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
     server.faults.append(Fault("POST /chat/completions", cut_after=400))
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "ended before the answer was whole" in talk.answering.error
+    assert "ended before the answer was whole" in str(talk.answering.error)
     arrived = talk.voices[-1].last
     assert talk.again()
     talk.answering.join(_SECONDS)
-    assert talk.answering.error == ""
+    assert talk.answering.error is None
     assert talk.bubbles(talk.voices[-1], 0) == ["Slow and steady"]
     assert "Slow and steady".startswith(arrived)
     assert arrived in {"Slow", "Slow and"}
