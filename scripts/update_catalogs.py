@@ -36,7 +36,9 @@ def sentences() -> Catalog:
 def update(file: Path, template: Catalog) -> bytes:
     """Return a catalog with the sentences of a template."""
     catalog = read_po(BytesIO(file.read_bytes()), locale=file.stem)
+    created = catalog.creation_date
     catalog.update(template, no_fuzzy_matching=True)
+    catalog.creation_date = created  # It changes with the sentences only.
     catalog.obsolete.clear()
     written = BytesIO()
     write_po(written, catalog, width=_WIDTH, include_lineno=False, omit_header=False)

@@ -9,6 +9,7 @@ import pytest
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.page.exports import Card, ExportList
+from langchain_chatexports.page.languages import later
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
 
@@ -109,9 +110,8 @@ def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -
     shutil.copy(chats, tmp_path / "copy.db")
     _drop(exports, tmp_path / "copy.db", "2")
     assert _states(exports) == [("chat.db", "read")]
-    assert [*map(str, exports.notes)] == [
-        "copy.db is the same file as chat.db: left out."
-    ]
+    (note,) = exports.notes
+    assert str(note) == "copy.db is the same file as chat.db: left out."
     path = exports.cards[0].paths[0]
     _add(exports, path)
     assert _states(exports) == [("chat.db", "read")]
