@@ -51,8 +51,8 @@ class Language:
 
     def render(self, sentence: Sentence) -> str:
         """Return a sentence in this language."""
-        count = sentence.values.get("count")
         if sentence.many:
+            count = sentence.values["count"]
             words = self.translations.ngettext(sentence.one, sentence.many, count)
         else:
             words = self.translations.gettext(sentence.one)

@@ -5,7 +5,7 @@ Names and texts are only ever put into labels, which show them as text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -210,7 +210,7 @@ def scroll_to(element: Any) -> None:
     ui.run_javascript(f"setTimeout(() => {script}, 600)")
 
 
-def show_table(rows: Sequence[Sequence[str]]) -> None:
+def show_table(rows: Iterable[Sequence[str]]) -> None:
     """Show rows, each with its name first."""
     with ui.element("table"), ui.element("tbody"):
         for name, *cells in rows:
