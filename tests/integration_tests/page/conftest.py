@@ -127,14 +127,17 @@ def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
 class Browser:
     """One browser with a profile of its own, as a person uses it."""
 
-    def __init__(self, folder: Path, *, width: int, is_dark: bool) -> None:
+    def __init__(
+        self, folder: Path, *, width: int, is_dark: bool, language: str
+    ) -> None:
         binary = shutil.which("chromium") or shutil.which("google-chrome")
         driver = shutil.which("chromedriver")
         assert binary, "These tests need a browser: apt-get install chromium"
         assert driver, "These tests need its driver: apt-get install chromium-driver"
         options = webdriver.ChromeOptions()
         options.binary_location = binary
-        for word in (*_OPTIONS, f"--user-data-dir={folder}"):
+        words = (f"--user-data-dir={folder}", f"--accept-lang={language}")
+        for word in (*_OPTIONS, *words):
             options.add_argument(word)
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.add_argument("--no-sandbox")
@@ -298,9 +301,12 @@ def browsers(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
     """Start browsers; all that they request stays on this machine."""
     started: list[Browser] = []
 
-    def start(*, width: int = 1280, is_dark: bool = False) -> Browser:
+    def start(
+        *, width: int = 1280, is_dark: bool = False, language: str = "en-US"
+    ) -> Browser:
         folder = tmp_path / f"browser-{len(started)}"
-        started.append(Browser(folder, width=width, is_dark=is_dark))
+        looks = {"width": width, "is_dark": is_dark, "language": language}
+        started.append(Browser(folder, **looks))
         return started[-1]
 
     yield start

@@ -38,8 +38,8 @@ def template() -> Catalog:
 def test_a_catalog_has_every_sentence_with_its_fields(
     language: str, template: Catalog
 ) -> None:
-    file = CATALOGS / f"{language}.po"
-    catalog = read_po(file.open("rb"), locale=language)
+    with (CATALOGS / f"{language}.po").open("rb") as file:
+        catalog = read_po(file, locale=language)
     assert {message.id for message in catalog} == {message.id for message in template}
     for message in catalog:
         if not message.id:
@@ -114,7 +114,8 @@ def test_times_sizes_and_lists_are_written_as_in_the_language(
     assert moment(when) == f"01.03.2026, {when:%H:%M}"
     assert (duration(20), duration(9000)) == ("1 Min.", "2,5 Std.")
     assert time_left(30) == "noch etwa 30 Sek."
-    assert [str(Size(n)) for n in (1_234_567, 2.6e9)] == ["1,2 MB", "2,6 GB"]
+    sizes = [str(Size(number)).split() for number in (1_234_567, 2.6e9)]
+    assert sizes == [["1,2", "MB"], ["2,6", "GB"]]
     assert listed(["Anna", "Ben", "Cem"]) == "Anna, Ben und Cem"
     names = [str(LanguageName(name)) for name in ("Spanish", "CYRILLIC", "Klingonisch")]
     assert names == ["Spanisch", "Kyrillisch", "Klingonisch"]
