@@ -29,13 +29,15 @@ SECONDS_BETWEEN_LOOKS = 0.3
 """How often a screen looks whether what it shows has changed."""
 
 
-def add_style() -> None:
-    """Add the style sheet, and what sends dropped files, to all screens."""
-    style, script = (
+def add_style(tab_key: str) -> None:
+    """Add the style sheet and our scripts to all screens."""
+    style, upload, old_tab = (
         Path(__file__).with_name(name).read_text("utf-8")
-        for name in ("style.css", "upload.js")
+        for name in ("style.css", "upload.js", "old_tab.js")
     )
     ui.add_head_html(f"<style>{style}</style>", shared=True)
+    ui.add_head_html(f"<script>{upload}</script>", shared=True)
+    script = old_tab.replace("TAB_KEY", tab_key)
     ui.add_head_html(f"<script>{script}</script>", shared=True)
 
 

@@ -14,9 +14,15 @@ from langchain_chatexports.datasets.removal import ForgetReport
 from langchain_chatexports.exceptions import FineTuningError, LocalServerError
 from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
 from langchain_chatexports.local_server.storage import deletion
-from langchain_chatexports.local_server.storage.data_directory import default_data_dir
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    default_data_dir,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server as find_running_server,
+)
+from langchain_chatexports.local_server.storage.data_directory import (
+    read_private_json as read_private_json,
 )
 from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
 from langchain_chatexports.local_server.storage.files import (
@@ -120,6 +126,13 @@ def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> K
         + sum(one.size_bytes for one in sets)
         + sum(path.stat().st_size for path in indexes),
     )
+
+
+def page_file(data_dir: str | Path | None = None) -> Path:
+    """Return where the page keeps its port and key; the folder is made."""
+    data = DataDirectory(data_dir)
+    data.prepare()
+    return data.page
 
 
 def rename(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
