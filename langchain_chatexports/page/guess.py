@@ -148,8 +148,12 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
         with ui.element("div").classes("row-of"):
             for level, name in _SURE.items():
                 ui.button(name, on_click=partial(guess.be_sure, level))
-    ui.button("Stop the game", on_click=guess.end).props("flat dense")
+    ui.button("Stop the game", on_click=partial(_ask_to_end, guess)).props("flat dense")
     return heading
+
+
+def _ask_to_end(guess: Guess) -> None:
+    ask("Stop this game? Its guesses are lost.", "Stop the game", guess.end)
 
 
 def _build_choice(guess: Guess, place: int) -> None:

@@ -9,19 +9,37 @@ from pathlib import Path
 
 from nicegui import ui
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
     NOT_DELETED,
+    Kept,
     KeptJob,
     KeptSet,
     TunedModel,
     kept,
 )
-from langchain_chatexports.workflows.train import job_in_words
+from langchain_chatexports.workflows.removal import Forgotten
+from langchain_chatexports.workflows.train import is_unfinished, job_in_words
 
+_KINDS = {
+    "model": "The model {title}",
+    "training": "The training of {title}",
+    "examples": "Examples that no training used",
+}
+_DELETED = {
+    "model": "Deleted: the model {title}.",
+    "training": "Deleted: the training of {title}.",
+    "examples": "Deleted: examples that no training used.",
+}
+_REASONS = {
+    "voice": "it learned this voice",
+    "set": "it was trained on the set",
+    "text": "its examples name them",
+}
 _OTHER_PROGRAMS = {
     True: "Ollama and llama.cpp: one GGUF file",
     False: "A Hugging Face folder: transformers, vLLM",
@@ -44,26 +62,32 @@ def build_manage(session: PageSession) -> None:
                 with ui.element("div").props("role=status").classes("part"):
                     for line in manage.done:
                         text(line)
+                    for one in manage.deleted:
+                        text(_DELETED[one.kind].format(title=one.title))
+                    if manage.forgotten is not None:
+                        _show_forgotten(session, manage.forgotten)
+
+    found = [kept(session.data_dir, session.index_dir)]
+
+    def look() -> object:
+        now = kept(session.data_dir, session.index_dir)
+        found[:] = [now]
+        models = [(model.name, model.label) for model in now.models]
+        jobs = [(job.id, is_unfinished(job)) for job in now.jobs]
+        return models, jobs, now.sets, id(session.read)
 
     @ui.refreshable
     def all_kept() -> None:
         with ui.element("div").classes("part"):
             _show_exports(session)
-            _show_models(session)
+            _show_models(session, found)
 
     # In view also where the button is far below it.
     with ui.element("div").classes("result"):
         follow(work, lambda: (manage.working.is_running, manage.working.error))
-    follow(all_kept, lambda: _look(session))
+    follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)
-
-
-def _look(session: PageSession) -> object:
-    found = kept(session.data_dir, session.index_dir)
-    models = [(model.name, model.label) for model in found.models]
-    jobs = [(job.id, job.status) for job in found.jobs]
-    return models, jobs, found.sets, id(session.read)
 
 
 def _show_exports(session: PageSession) -> None:
@@ -86,8 +110,8 @@ def _show_exports(session: PageSession) -> None:
                 button.props("outline dense")
 
 
-def _show_models(session: PageSession) -> None:
-    found = kept(session.data_dir, session.index_dir)
+def _show_models(session: PageSession, now: list[Kept]) -> None:
+    (found,) = now
     text("Models", tag="h2")
     if not found.models:
         text("There is no trained model on this machine.")
@@ -96,7 +120,7 @@ def _show_models(session: PageSession) -> None:
     if found.jobs_without_model:
         text("Trainings that made no model, or not yet", tag="h2")
     for job in found.jobs_without_model:
-        _show_job(session, job, found.sets_of(job.id))
+        _show_job(session, job, now)
     if found.unused_sets:
         text("Examples that no training used", tag="h2")
     for one in found.unused_sets:
@@ -132,14 +156,23 @@ def _show_model(
             )
 
 
-def _show_job(session: PageSession, job: KeptJob, sets: Sequence[KeptSet]) -> None:
+def _show_job(session: PageSession, job: KeptJob, now: list[Kept]) -> None:
     title = job.person or job.base_model
+    sets = now[0].sets_of(job.id)
+
+    def look() -> str:
+        return job_in_words(next((j for j in now[0].jobs if j.id == job.id), job))
+
+    @ui.refreshable
+    def state() -> None:
+        text(
+            f"{look()}, {job.base_model}, {job.created_at:%Y-%m-%d %H:%M} UTC, "
+            f"examples: {_megabytes(sets)}"
+        )
+
     with ui.element("div").classes("card"):
         text(title, tag="h3", classes="name")
-        text(
-            f"{job_in_words(job)}, {job.base_model}, "
-            f"{job.created_at:%Y-%m-%d %H:%M} UTC, examples: {_megabytes(sets)}"
-        )
+        follow(state, look)
         with ui.element("div").classes("row-of"):
             _delete_button(
                 session,
@@ -211,24 +244,58 @@ def _ask_folder(session: PageSession, model: TunedModel) -> None:
 def _build_forget(session: PageSession) -> None:
     text("Forget a person", tag="h2")
     text(
-        "Takes somebody out of a set that chatexports prepare has written, and deletes "
-        "the search indexes that have them: a later search makes these anew from the "
-        "exports. Models still know what they learned, and the "
-        "examples are kept with them: delete these models, and train again without the "
-        "person. Exports are not changed."
+        "Deletes the search indexes that have somebody, and says which models, "
+        "trainings and examples on this machine know them: these you can delete, too. "
+        "Exports are not changed; a later search makes indexes anew from them."
     )
     with ui.element("div").classes("row-of"):
         person = ui.input("Name or number of the person").props("dir=auto")
         person.classes("grow")
-        path = ui.input("Path of a set, if there is one").classes("grow")
-        key = ui.input("Path of its key, if names were replaced").classes("grow")
-    mentions = ui.checkbox("Also take out texts of the set that mention the name")
+    with ui.expansion("In a set that chatexports prepare has written, too"):
+        path = ui.input("Path of the set")
+        key = ui.input("Path of its key, if names were replaced")
+        mentions = ui.checkbox("Also take out its texts that mention the name")
     ui.button(
         "Forget",
         on_click=lambda: session.manage.forget(
             person.value, path=path.value, key=key.value, mentions=mentions.value
         ),
     )
+
+
+def _show_forgotten(session: PageSession, done: Forgotten) -> None:
+    if done.report is not None:
+        text(
+            f"{done.report.removed:,} of {plural(done.report.rows, 'row')} taken out "
+            f"of {done.report.path}."
+        )
+    if done.indexes:
+        count = plural(len(done.indexes), "search index", "search indexes")
+        text(f"Deleted: {count} with this person.")
+    if not done.known_by:
+        text("No model, training or examples on this machine know them.")
+        return
+    text("These on this machine still know them:")
+    chosen = {
+        one: ui.checkbox(
+            f"{_KINDS[one.kind].format(title=one.title)}: {_REASONS[one.reason]}",
+            value=True,
+        )
+        for one in done.known_by
+    }
+
+    def ask_to_delete() -> None:
+        wanted = [one for one, box in chosen.items() if box.value]
+        with dialog(f"Delete {plural(len(wanted), 'thing')} that know them?") as opened:
+            text(
+                "A model is deleted with its training, and both with the examples that "
+                f"only they used. {NOT_DELETED}"
+            )
+            answers(opened, "Delete", lambda: session.manage.delete_known(wanted))
+
+    with ui.element("div"):
+        button = ui.button("Delete these, too …", on_click=ask_to_delete)
+        button.props("outline color=negative")
 
 
 def _build_delete_everything(session: PageSession) -> None:

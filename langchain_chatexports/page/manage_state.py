@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.workflows import models
+from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import TunedModel
+from langchain_chatexports.workflows.removal import Forgotten, KnownBy
 
 
 class Manage:
@@ -19,6 +19,8 @@ class Manage:
     Attributes:
         working: Does it.
         done: What the last one did, for people, line by line.
+        forgotten: What was taken out for a person, and what still knows them.
+        deleted: What of that was deleted.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class Manage:
         """Initialize with nothing done."""
         self.working = Work()
         self.done: list[str] = []
+        self.forgotten: Forgotten | None = None
+        self.deleted: list[KnownBy] = []
         self._data_dir = data_dir
         self._index_dir = index_dir
         self._talk = talk
@@ -92,13 +96,13 @@ class Manage:
     def forget(
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
-        """Take a person out of a set, and delete indexes that have them."""
+        """Take a person out of a set, and find what still knows them."""
 
         def forget() -> list[str]:
             if not person.strip():
                 msg = "Say whom to forget."
                 raise ChatExportError(msg)
-            done = models.forget(
+            self.forgotten = removal.forget(
                 _path(path),
                 people=[person.strip()],
                 mentions=mentions,
@@ -106,15 +110,20 @@ class Manage:
                 data_dir=self._data_dir,
                 index_dir=self._index_dir,
             )
-            lines = [str(done.report)] if done.report else []
-            lines += [
-                f"Trained on it, and still knows it: {job.tuned_model or job.id}"
-                for job in done.jobs
-            ]
-            count = plural(len(done.indexes), "search index", "search indexes")
-            return [*lines, f"Deleted: {count} with this person."]
+            return []
 
         return self._start("Forgetting", forget)
+
+    def delete_known(self, known_by: Sequence[KnownBy]) -> bool:
+        """Delete models, trainings and examples that know the person."""
+
+        def delete() -> list[str]:
+            for one in known_by:
+                self._leave_talk_with(one.id)
+            self.deleted = removal.delete_known(known_by, self._data_dir)
+            return []
+
+        return self._start("Deleting", delete)
 
     def _start(self, what: str, change: Callable[[], list[str]]) -> bool:
         def work() -> None:
@@ -122,7 +131,7 @@ class Manage:
 
         is_started = self.working.start(what, work)
         if is_started:
-            self.done = []
+            self.done, self.forgotten, self.deleted = [], None, []
         return is_started
 
     def _leave_talk_with(self, name: str | None) -> None:
