@@ -259,10 +259,10 @@ class ExportList:
     ) -> None:
         counted = export.loader.read()
         total = export.loader.estimate_message_count()
-        card.work.count(lambda: counted.messages_read, total)
-        for session in counted:
-            del session
-            card.work.check()
+        with card.work.watch("messages", lambda: counted.messages_read, total):
+            for session in counted:
+                del session
+                card.work.check()
         shown = before.get(export.paths)
         if shown is None:
             shown = card if card.export is None else Card("")

@@ -25,8 +25,25 @@ SCREENS = {
 }
 """The screens by path, in the order of their use; the last one at any time."""
 
+# Not while a word is composed, as in Chinese, Japanese and Korean.
+ENTER = """(event) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    emit();
+}"""
+"""What calls a handler of `keydown` where Enter is pressed."""
+
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often a screen looks whether what it shows has changed."""
+
+
+# What workflows count, by their name for it.
+_COUNTED = {
+    "messages": "{done:,} messages",
+    "examples": "{done:,} examples",
+    "examples checked": "{done:,} of {total:,} examples",
+    "MB": "{done:,} of {total:,} MB",
+}
 
 
 def add_style(tab_key: str) -> None:
@@ -109,7 +126,7 @@ def answers(
         act()
 
     if field is not None:
-        field.props("autofocus").on("keydown.enter", agree)
+        field.props("autofocus").on("keydown", agree, js_handler=ENTER)
     with ui.element("div").classes("row-of"):
         button = ui.button(title, on_click=agree)
         if title.startswith("Delete"):
@@ -141,6 +158,8 @@ def show_work(work: Work, unit: str) -> None:
     share = min(done / total, 1) if total else None
     left = work.seconds_left
     counted = plural(done, unit) if done and unit else ""
+    if done and not unit:
+        counted = _COUNTED.get(work.unit, "").format(done=done, total=total or done)
     rest = f"about {short_duration(left)} left" if left else ""
     with ui.element("div").props("role=status").classes("work"):
         text(f"{work.what} … {', '.join(filter(None, (counted, rest)))}")

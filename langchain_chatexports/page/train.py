@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from nicegui import ui
@@ -22,10 +22,16 @@ from langchain_chatexports.workflows.train import (
     StepEvent,
     failure_of,
     is_unfinished,
+    progress_now,
     progress_of,
-    steps_of,
 )
 
+# What is done before a step is trained.
+_PHASES = {
+    "libraries": "It loads the programs for training, some seconds",
+    "base": "It loads the base model",
+    "speed": "It measures how long a step takes",
+}
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500
 _MAX_AVERAGED = 10
@@ -47,7 +53,8 @@ def build_train(session: PageSession) -> None:
         ordering = session.ordering
         states = [(job.id, job.status) for job in found]
         doing = ordering.is_running, ordering.what, ordering.error, ordering.progress
-        return states, doing, session.has_lost_server, session.found
+        lost = session.has_lost_training, session.can_order_again
+        return states, doing, lost, session.found
 
     @ui.refreshable
     def jobs() -> None:
@@ -55,11 +62,13 @@ def build_train(session: PageSession) -> None:
             show_work(session.ordering, "")
             if session.is_preparing_training:
                 ui.button("Stop", on_click=session.stop_preparing).props("outline")
-            if session.has_lost_server:
+            if session.has_lost_training:
                 error_box(
                     "The local server ended unexpectedly: memory may not be enough. "
                     "What a training has saved is kept. Press Go on to continue it."
                 )
+            if session.can_order_again:
+                ui.button("Try again", on_click=session.order_again)
             if not found and not session.ordering.is_running:
                 text("There is no training yet.")
                 next_link("Choose what to train on first", "/choose")
@@ -77,7 +86,8 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
     def look() -> object:
         # The list is renewed; a deleted job stays as it was last seen.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
-        return now["job"]
+        seen = now["job"]
+        return seen, _state(session, seen, jobs) if is_unfinished(seen) else ""
 
     @ui.refreshable
     def progress() -> None:
@@ -91,8 +101,9 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
             if is_unfinished(job):
                 stop = ui.button("Stop", on_click=lambda: session.stop_job(job))
                 stop.props("outline")
-            elif job.status == "stopped" and not session.ordering.is_running:
-                ui.button("Go on", on_click=lambda: session.continue_job(job))
+            elif job.status in {"stopped", "failed"}:
+                if not session.ordering.is_running:
+                    ui.button("Go on", on_click=lambda: session.continue_job(job))
             elif job.status == "succeeded":
                 _add_way_to_talk(session, job)
 
@@ -111,46 +122,27 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
 
 
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
-    steps = steps_of(job, session.data_dir)
-
-    def seconds_of(other: KeptJob) -> float | None:
-        found = steps_of(other, session.data_dir)
-        return found[-1].seconds_left if found else None
-
+    progress = progress_now(job, session.data_dir)
     if not (job.status == "stopped" and session.ordering.is_running):
         # Until it has saved, or goes on, the work above says what happens.
-        text(_state(job, jobs, steps, seconds_of))
+        text(_state(session, job, jobs))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props('aria-label="Steps trained"')
     if job.status == "failed":
         error_box(failure_of(job, session.data_dir))
-    _show_losses(steps)
+    _show_losses(progress.steps)
 
 
-def _state(
-    job: KeptJob,
-    jobs: Sequence[KeptJob],
-    steps: Sequence[StepEvent],
-    seconds_of: Callable[[KeptJob], float | None],
-) -> str:
+def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
     if job.status == "queued":
-        before = [
-            other
-            for other in jobs
-            if is_unfinished(other) and other.created_at < job.created_at
-        ]
-        if not before:
-            return "It starts in a moment."
-        names = ", ".join(other.person or other.base_model for other in before)
-        left = seconds_of(before[-1])
-        rest = f", {time_left(left)}" if left else ""
-        return f"It waits behind {names}{rest}."
+        return _waiting(session, job, jobs)
     step = progress_of(job).capitalize() if job.step else ""
     if job.status == "running":
-        left = steps[-1].seconds_left if steps else None
-        rest = f", {time_left(left)}" if left else ""
-        return f"{step}{rest}." if step else "It loads the model, some minutes at most."
+        progress = progress_now(job, session.data_dir)
+        doing = _PHASES.get(progress.phase, step or "It starts in a moment")
+        left = progress.seconds_left
+        return f"{doing}, {time_left(left)}." if left else f"{doing}."
     if job.status == "stopped":
         return f"Stopped. {step or 'Not begun'}; it goes on from {job.saved_step:,}."
     return {
@@ -158,6 +150,27 @@ def _state(
         "failed": f"Failed. {step}",
         "cancelled": "Cancelled.",
     }.get(job.status, job.status)
+
+
+def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+    before = [
+        other
+        for other in reversed(jobs)
+        if is_unfinished(other) and other.created_at < job.created_at
+    ]
+    if not before:
+        return "It starts in a moment."
+    first = before[0]
+    left = progress_now(first, session.data_dir).seconds_left
+    names = ", ".join(other.person or other.base_model for other in before)
+    if not left:
+        return f"It waits behind {names}."
+    if len(before) == 1:
+        return f"It waits behind {names}, {time_left(left)}."
+    return (
+        f"It waits behind {names}: {time_left(left)} of "
+        f"{first.person or first.base_model}."
+    )
 
 
 def _show_losses(steps: Sequence[StepEvent]) -> None:

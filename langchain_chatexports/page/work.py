@@ -22,12 +22,14 @@ class Work:
     Attributes:
         what: What is being done, for people; empty before the first.
         error: Why the last one failed, and what helps; empty if it has not.
+        unit: What is counted, such as `messages` or `MB`; empty if that is not known.
     """
 
     def __init__(self) -> None:
         """Initialize with nothing to do."""
         self.what = ""
         self.error = ""
+        self.unit = ""
         self._thread: threading.Thread | None = None
         self._done: Callable[[], int] = lambda: 0
         self._total: int | None = None
@@ -49,18 +51,21 @@ class Work:
         """About how long it still takes; `None` where that is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
-    def count(self, done: Callable[[], int], total: int | None) -> None:
-        """Set the progress: what returns how much is done, and the total."""
-        self._done, self._total = done, total
+    def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
+        """Set the progress: what returns how much is done, the total, and of what."""
+        self._done, self._total, self.unit = done, total, unit
 
     @contextmanager
     def watch(
         self, what: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
         """Count what is done while a block runs, as workflows ask for."""
-        del what
-        self.count(done, total)
-        yield
+        self.count(done, total, what)
+        self._started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.count(lambda: 0, None)
 
     def start(self, what: str, work: Callable[[], None]) -> bool:
         """Start, unless something is being done."""
