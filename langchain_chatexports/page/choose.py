@@ -12,10 +12,10 @@ from nicegui import ui
 from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.exports import ReadExports
-from langchain_chatexports.page.guess_state import NEEDED
 from langchain_chatexports.page.layout import (
     SECONDS_BETWEEN_LOOKS,
     error_box,
@@ -118,12 +118,19 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         place: f"{_short(name)} ({plural(read.senders[name], 'message')})"
         for place, name in enumerate(senders)
     }
-    if read.owners:
-        owners = ", ".join(_short(owner) for owner in read.owners)
-        voices = {_OWNER: f"The owner of the export: {owners}", **voices}
     people = {place: _short(name) for place, name in enumerate(senders)}
     places: dict[str | None, int] = {"": _OWNER}
     places |= {name: place for place, name in enumerate(senders)}
+    if read.owners:
+        owners = ", ".join(_short(owner) for owner in read.owners)
+        voices = {_OWNER: f"The owner of the export: {owners}", **voices}
+        if len(read.owners) == 1 and read.owners[0] in senders:
+            # Once, and not under the own name, too.
+            owner = read.owners[0]
+            messages = plural(read.senders[owner], "message")
+            voices[_OWNER] = f"{_short(owner)}, whose export it is ({messages})"
+            del voices[places[owner]]
+            places[owner] = _OWNER
     choice = session.choice
     chats = choice.chats
     voice = ui.select(voices, label="Whose voice", value=places.get(choice.voice))
@@ -134,7 +141,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
             people,
             label="Only chats with these people (empty: all)",
             multiple=True,
-            value=[places[name] for name in chats.people],
+            value=[senders.index(name) for name in chats.people],
         )
         with_people.props("use-chips").classes("grow")
         with ui.element("div").classes("row-of"):
@@ -196,12 +203,20 @@ def _show_data(data: TrainingData) -> None:
     text("What the model learns from", tag="h2")
     text(f"{data}.")
     if data.is_enough and not data.validation:
-        text(
-            "No conversation is kept apart to test the model with afterwards. "
-            f"{NEEDED} You can talk to the model, but not play Guess with it, nor "
-            "evaluate it.",
-            classes="quiet",
-        )
+        if len(data.examples) < MIN_EXAMPLES:
+            text(
+                f"From fewer than {MIN_EXAMPLES} examples no conversation is kept "
+                "apart to test the model with afterwards. You can talk to it, but not "
+                "play Guess with it, nor evaluate it.",
+                classes="quiet",
+            )
+        else:
+            text(
+                "No conversation can be kept apart to test the model with afterwards: "
+                "the chats repeat themselves, or are one long conversation. You can "
+                "talk to it, but not play Guess with it, nor evaluate it.",
+                classes="quiet",
+            )
     if data.examples:
         _show_example(data.examples)
     if not data.is_enough:

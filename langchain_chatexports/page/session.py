@@ -149,6 +149,8 @@ class PageSession:
         self._holders = 0
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(private_folder())
+        # One key, so that a person keeps one stand-in while the choice changes.
+        self._redaction = Redaction(self._folder / "redaction.key")
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._exports_changed)
@@ -236,8 +238,7 @@ class PageSession:
         choice, paths = self.choice, self.exports.paths()
         options = _options_of(choice)
         if choice.redact:
-            key = self._folder / "redaction.key"
-            options = replace(options, redaction=Redaction(key))
+            options = replace(options, redaction=self._redaction)
 
         def make() -> None:
             self._made = None
