@@ -15,7 +15,11 @@ from langchain_chatexports.cli._console import printable_lines, say
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice, short_titles
 from langchain_chatexports.workflows.models import TunedModel
-from langchain_chatexports.workflows.talk import continue_talk, save_turns
+from langchain_chatexports.workflows.talk import (
+    continue_talk,
+    new_talk_id,
+    save_turns,
+)
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -51,6 +55,7 @@ class TerminalChat:
         self._voices = voices
         self._answer = answer
         self._saved_with = saved_with
+        self._talk_id = new_talk_id()
         self._session = _prompt_session()
         self._has_ended = False
         self._commands: dict[str, Callable[[str], None]] = {
@@ -65,7 +70,9 @@ class TerminalChat:
     def run(self) -> None:
         """Answer what is typed until the person ends the chat."""
         say(_GREETING)
-        if self._saved_with and continue_talk(self._voices, self._saved_with):
+        saved_with = self._saved_with
+        if saved_with and (kept := continue_talk(self._voices, saved_with)):
+            self._talk_id = kept
             turns = self._voices[-1].turns
             say(
                 f"You continue your last talk ({plural(len(turns), 'answer')}), which "
@@ -122,7 +129,7 @@ class TerminalChat:
 
     def _keep(self) -> None:
         if self._saved_with:
-            save_turns(self._saved_with, self._voices[-1].turns)
+            save_turns(self._saved_with, self._voices[-1].turns, self._talk_id)
 
     def _quit(self, _: str) -> None:
         self._has_ended = True

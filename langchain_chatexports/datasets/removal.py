@@ -178,7 +178,7 @@ class _Request:
         self.messages = Counts("Forgotten")
         self._mentions = mentions
         self._searches = {
-            name: _name_search(names.person(name)) for name in people if name.strip()
+            name: name_search(names.person(name)) for name in people if name.strip()
         }
 
     def kept(
@@ -212,7 +212,7 @@ class _Request:
             return True
         if line is None:
             return False
-        texts = [*_texts(json.loads(line))]
+        texts = [*texts_in(json.loads(line))]
         named = {n for n, search in self._searches.items() if any(map(search, texts))}
         if named and self._mentions:
             self._meet(named)
@@ -284,7 +284,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
-def _name_search(name: str) -> Callable[[str], bool]:
+def name_search(name: str) -> Callable[[str], bool]:
     """Return a function that searches a text for a name, or for a word of it."""
     written = unicodedata.normalize("NFC", name.strip())
     # Whole words where the script has spaces between words.
@@ -298,13 +298,14 @@ def _name_search(name: str) -> Callable[[str], bool]:
     )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield all texts of an example."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from texts_in(item)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if key != "role":  # A person may be called what a role is.
-                yield from _texts(item)
+                yield from texts_in(item)

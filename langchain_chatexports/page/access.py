@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports.local_server.http.errors import log_without_text
 from langchain_chatexports.page.languages import Sentence, language_for, later
+from langchain_chatexports.page.old_tab import OldTab
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
 _COOKIE = "chatexports"
+_OLD_TAB = "/old-tab"
 
 # NiceGUI's Vue compiles templates (`unsafe-eval`), and Quasar sets inline styles. No
 # inline script runs without the response's nonce, and nothing is loaded from elsewhere.
@@ -116,10 +118,11 @@ class PageAccess:
     security policy.
     """
 
-    def __init__(self, app: ASGIApp, *, links: OneTimeLinks) -> None:
+    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, old_tab: OldTab) -> None:
         """Initialize the middleware."""
         self.app = app
         self._links = links
+        self._old_tab = old_tab
         self._address = OwnAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +132,7 @@ class PageAccess:
             return
         is_own = self._address.is_host_of(scope) and self._address.is_origin_of(scope)
         if is_own and self._is_logged_in(scope):
-            if _token_of(scope):
+            if _value_of(scope, _TOKEN):
                 await self._lead_on(send, is_new=False)
             else:
                 await self._pass_on(scope, receive, send)
@@ -140,8 +143,10 @@ class PageAccess:
             title = later("Not from here")
             text = later("This page answers its own address only.")
             await _refuse(scope, send, title, text)
-        elif self._links.use(_token_of(scope)):
+        elif self._links.use(_value_of(scope, _TOKEN)):
             await self._lead_on(send, is_new=True)
+        elif scope["path"] == _OLD_TAB:
+            await self._answer_old_tab(scope, send)
         else:
             title = later("This page needs its link")
             text = later(
@@ -160,6 +165,14 @@ class PageAccess:
                     if key == _COOKIE and _same(given, self._links.cookie):
                         return _same(scope["path"][: len(path)], path)
         return False
+
+    async def _answer_old_tab(self, scope: Scope, send: Send) -> None:
+        nonce, proof = _value_of(scope, "nonce"), _value_of(scope, "proof")
+        if self._old_tab.let_in(nonce, proof):
+            await self._lead_on(send, is_new=True)
+            return
+        answer = "" if proof else self._old_tab.proof(nonce)
+        await _send_page(send, answer, status=200 if answer else 403)
 
     async def _lead_on(self, send: Send, *, is_new: bool) -> None:
         path = f"{self._links.path}/"
@@ -263,7 +276,12 @@ async def _refuse(
         language=language.tag,
         title=html.escape(language.render(title)),
         text=html.escape(language.render(text)),
-    ).encode()
+    )
+    await _send_page(send, page, status=status)
+
+
+async def _send_page(send: Send, text: str, *, status: int) -> None:
+    page = text.encode()
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(page)).encode()),
@@ -275,11 +293,11 @@ async def _refuse(
     await send({"type": "http.response.body", "body": page})
 
 
-def _token_of(scope: Scope) -> str:
+def _value_of(scope: Scope, name: str) -> str:
     if scope["type"] != "http" or scope["method"] != "GET":
         return ""
     query = parse_qs(scope["query_string"].decode("latin-1"))
-    return str(query.get(_TOKEN, [""])[0])
+    return str(query.get(name, [""])[0])
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -22,7 +22,6 @@ from langchain_chatexports.page.base_sentences import (
 )
 from langchain_chatexports.page.errors import explain
 from langchain_chatexports.page.exports import ReadExports
-from langchain_chatexports.page.guess_state import NEEDED
 from langchain_chatexports.page.languages import (
     LanguageName,
     Size,
@@ -142,15 +141,25 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         )
         for place, name in enumerate(senders)
     }
+    people = {place: _short(name) for place, name in enumerate(senders)}
+    places: dict[str | None, int] = {"": _OWNER}
+    places |= {name: place for place, name in enumerate(senders)}
     if read.owners:
         owners = listed(_short(owner) for owner in read.owners)
         voices = {
             _OWNER: _("The owner of the export: {names}", names=owners),
             **voices,
         }
-    people = {place: _short(name) for place, name in enumerate(senders)}
-    places: dict[str | None, int] = {"": _OWNER}
-    places |= {name: place for place, name in enumerate(senders)}
+        if len(read.owners) == 1 and read.owners[0] in senders:
+            # Once, and not under the own name, too.
+            owner = read.owners[0]
+            voices[_OWNER] = _(
+                "{name}, whose export it is ({messages})",
+                name=_short(owner),
+                messages=say_messages(read.senders[owner]),
+            )
+            del voices[places[owner]]
+            places[owner] = _OWNER
     choice = session.choice
     chats = choice.chats
     voice = ui.select(voices, label=_("Whose voice"), value=places.get(choice.voice))
@@ -161,7 +170,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
             people,
             label=_("Only chats with these people (empty: all)"),
             multiple=True,
-            value=[places[name] for name in chats.people],
+            value=[senders.index(name) for name in chats.people],
         )
         with_people.props("use-chips").classes("grow")
         with ui.element("div").classes("row-of"):
@@ -230,15 +239,29 @@ def _show_data(data: TrainingData) -> None:
     text(_("What the model learns from"), tag="h2")
     text(_say_data(data))
     if data.is_enough and not data.validation:
-        text(
-            _(
-                "No conversation is kept apart to test the model with afterwards. "
-                "{needed} You can talk to the model, but not play Guess with it, nor "
-                "evaluate it.",
-                needed=NEEDED,
-            ),
-            classes="quiet",
-        )
+        if len(data.examples) < MIN_EXAMPLES:
+            text(
+                ngettext(
+                    "From fewer than {count} example no conversation is kept apart to "
+                    "test the model with afterwards. You can talk to it, but not play "
+                    "Guess with it, nor evaluate it.",
+                    "From fewer than {count} examples no conversation is kept apart to "
+                    "test the model with afterwards. You can talk to it, but not play "
+                    "Guess with it, nor evaluate it.",
+                    MIN_EXAMPLES,
+                ),
+                classes="quiet",
+            )
+        else:
+            text(
+                _(
+                    "No conversation can be kept apart to test the model with "
+                    "afterwards: the chats repeat themselves, or are one long "
+                    "conversation. You can talk to it, but not play Guess with it, nor "
+                    "evaluate it."
+                ),
+                classes="quiet",
+            )
     if data.examples:
         _show_example(data.examples)
     if not data.is_enough:

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.page.errors import Failure
@@ -67,10 +68,15 @@ class ReadExports:
 
     @property
     def senders(self) -> dict[str, int]:
-        """Everybody who wrote, with their numbers of messages, the most first."""
+        """Everybody who wrote, with their numbers of messages, the most first.
+
+        Once, by the first form of the name, also where exports write it differently.
+        """
+        names: dict[str, str] = {}
         found: dict[str, int] = {}
         for summary in self.summaries:
-            for name, messages in summary.senders.items():
+            for written, messages in summary.senders.items():
+                name = names.setdefault(name_key(written), written)
                 found[name] = found.get(name, 0) + messages
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -269,10 +275,10 @@ class ExportList:
     ) -> None:
         counted = export.loader.read()
         total = export.loader.estimate_message_count()
-        card.work.count(lambda: counted.messages_read, total)
-        for session in counted:
-            del session
-            card.work.check()
+        with card.work.watch("messages", lambda: counted.messages_read, total):
+            for session in counted:
+                del session
+                card.work.check()
         shown = before.get(export.paths)
         if shown is None:
             shown = card if card.export is None else Card("")

@@ -187,8 +187,14 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
         with ui.element("div").classes("row-of"):
             for level, name in _SURE.items():
                 ui.button(str(name), on_click=partial(guess.be_sure, level))
-    ui.button(_("Stop the game"), on_click=guess.end).props("flat dense")
+    end = ui.button(_("Stop the game"), on_click=partial(_ask_to_end, guess))
+    end.props("flat dense")
     return heading
+
+
+def _ask_to_end(guess: Guess) -> None:
+    question = _("Stop this game? Its guesses are lost.")
+    ask(question, _("Stop the game"), guess.end)
 
 
 def _build_choice(guess: Guess, place: int) -> None:

@@ -193,11 +193,20 @@ def duration(seconds: float) -> str:
     return _time(number, unit, pattern)
 
 
-def time_left(seconds: float) -> str:
-    """Return about how long something still takes: below two minutes in seconds."""
-    is_short = seconds < 120  # noqa: PLR2004 - two minutes
-    left = _time(seconds, "second", "0") if is_short else duration(seconds)
-    return _("about {duration} left", duration=left)
+@dataclass(frozen=True)
+class TimeLeft:
+    """About how long something still takes; nothing if that is not known."""
+
+    seconds: float | None
+
+    def __str__(self) -> str:
+        """Return it in words, below two minutes in seconds."""
+        if not self.seconds:
+            return ""
+        is_short = self.seconds < 120  # noqa: PLR2004 - two minutes
+        short = _time(self.seconds, "second", "0")
+        left = short if is_short else duration(self.seconds)
+        return _("about {duration} left", duration=left)
 
 
 def short_time(seconds: float) -> str:

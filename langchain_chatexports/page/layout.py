@@ -16,11 +16,14 @@ from nicegui import ui
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import (
     Sentence,
+    Size,
+    TimeLeft,
     _,
     current,
     facts,
     later,
-    time_left,
+    ngettext,
+    say_messages,
 )
 from langchain_chatexports.page.work import Work
 
@@ -34,17 +37,27 @@ SCREENS = {
 }
 """The screens by path, in the order of their use; the last one at any time."""
 
+# Not while a word is composed, as in Chinese, Japanese and Korean.
+ENTER = """(event) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    emit();
+}"""
+"""What calls a handler of `keydown` where Enter is pressed."""
+
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often a screen looks whether what it shows has changed."""
 
 
-def add_style() -> None:
-    """Add the style sheet, and what sends dropped files, to all screens."""
-    style, script = (
+def add_style(tab_key: str) -> None:
+    """Add the style sheet and our scripts to all screens."""
+    style, upload, old_tab = (
         Path(__file__).with_name(name).read_text("utf-8")
-        for name in ("style.css", "upload.js")
+        for name in ("style.css", "upload.js", "old_tab.js")
     )
     ui.add_head_html(f"<style>{style}</style>", shared=True)
+    ui.add_head_html(f"<script>{upload}</script>", shared=True)
+    script = old_tab.replace("TAB_KEY", tab_key)
     ui.add_head_html(f"<script>{script}</script>", shared=True)
 
 
@@ -126,7 +139,7 @@ def answers(
         act()
 
     if field is not None:
-        field.props("autofocus").on("keydown.enter", agree)
+        field.props("autofocus").on("keydown", agree, js_handler=ENTER)
     with ui.element("div").classes("row-of"):
         button = ui.button(title, on_click=agree)
         if deletes:
@@ -159,6 +172,20 @@ def show_failure(failure: Failure | None) -> None:
         error_box(*failure)
 
 
+def _say_done(unit: str, done: int, total: int | None) -> str:
+    """Return how much is done of what workflows count."""
+    if unit == "messages":
+        return say_messages(done)
+    if unit == "examples":
+        return ngettext("{count} example", "{count} examples", done)
+    if unit == "examples checked":
+        return _("{done} of {total} examples", done=done, total=total or done)
+    if unit == "MB":
+        whole = Size(1e6 * (total or done))
+        return _("{done} of {total}", done=Size(1e6 * done), total=whole)
+    return ""
+
+
 def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
     """Show how far work in the background is, or why it failed.
 
@@ -170,12 +197,13 @@ def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
+    words = counted(done) if counted else _say_done(work.unit, done, total)
     with ui.element("div").props("role=status").classes("work"):
         text(
             facts(
                 f"{work.what} …",
-                counted(done) if done and counted else "",
-                time_left(left) if left else "",
+                words if done else "",
+                TimeLeft(left),
             )
         )
         bar = ui.linear_progress(share or 0, show_value=False)

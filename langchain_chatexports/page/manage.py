@@ -10,18 +10,33 @@ from pathlib import Path
 from nicegui import ui
 
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
-from langchain_chatexports.page.languages import Size, _, facts, later, moment
+from langchain_chatexports.page.languages import (
+    Size,
+    _,
+    facts,
+    later,
+    moment,
+    ngettext,
+)
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
 from langchain_chatexports.page.manage_state import say_kept
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
+    Kept,
     KeptJob,
     KeptSet,
     TunedModel,
     kept,
 )
+from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+from langchain_chatexports.workflows.train import is_unfinished
 
+_REASONS = {
+    "voice": later("it learned this voice"),
+    "set": later("it was trained on the set"),
+    "text": later("its examples name them"),
+}
 _OTHER_PROGRAMS = {
     True: later("Ollama and llama.cpp: one GGUF file"),
     False: later("A Hugging Face folder: transformers, vLLM"),
@@ -56,30 +71,36 @@ def build_manage(session: PageSession) -> None:
     def work() -> None:
         with ui.element("div").classes("part"):
             show_work(manage.working)
-            if manage.done and not manage.working.is_running:
+            if not manage.working.is_running:
                 with ui.element("div").props("role=status").classes("part"):
                     for line in manage.done:
                         text(line)
+                    for one in manage.deleted:
+                        text(_("Deleted: {what}", what=_say_known(one)))
+                    if manage.forgotten is not None:
+                        _show_forgotten(session, manage.forgotten)
+
+    found = [kept(session.data_dir, session.index_dir)]
+
+    def look() -> object:
+        now = kept(session.data_dir, session.index_dir)
+        found[:] = [now]
+        models = [(model.name, model.label) for model in now.models]
+        jobs = [(job.id, is_unfinished(job)) for job in now.jobs]
+        return models, jobs, now.sets, id(session.read)
 
     @ui.refreshable
     def all_kept() -> None:
         with ui.element("div").classes("part"):
             _show_exports(session)
-            _show_models(session)
+            _show_models(session, found)
 
     # In view also where the button is far below it.
     with ui.element("div").classes("result"):
         follow(work, lambda: (manage.working.is_running, manage.working.error))
-    follow(all_kept, lambda: _look(session))
+    follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)
-
-
-def _look(session: PageSession) -> object:
-    found = kept(session.data_dir, session.index_dir)
-    models = [(model.name, model.label) for model in found.models]
-    jobs = [(job.id, job.status) for job in found.jobs]
-    return models, jobs, found.sets, id(session.read)
 
 
 def _show_exports(session: PageSession) -> None:
@@ -102,8 +123,8 @@ def _show_exports(session: PageSession) -> None:
                 button.props("outline dense")
 
 
-def _show_models(session: PageSession) -> None:
-    found = kept(session.data_dir, session.index_dir)
+def _show_models(session: PageSession, now: list[Kept]) -> None:
+    (found,) = now
     text(_("Models"), tag="h2")
     if not found.models:
         text(_("There is no trained model on this machine."))
@@ -112,7 +133,7 @@ def _show_models(session: PageSession) -> None:
     if found.jobs_without_model:
         text(_("Trainings that made no model, or not yet"), tag="h2")
     for job in found.jobs_without_model:
-        _show_job(session, job, found.sets_of(job.id))
+        _show_job(session, job, now)
     if found.unused_sets:
         text(_("Examples that no training used"), tag="h2")
     for one in found.unused_sets:
@@ -160,21 +181,31 @@ def _show_model(
             )
 
 
-def _show_job(session: PageSession, job: KeptJob, sets: Sequence[KeptSet]) -> None:
+def _show_job(session: PageSession, job: KeptJob, now: list[Kept]) -> None:
     title = job.person or job.base_model
-    with ui.element("div").classes("card"):
-        text(title, tag="h3", classes="name")
+    sets = now[0].sets_of(job.id)
+
+    def look() -> KeptJob:
+        return next((j for j in now[0].jobs if j.id == job.id), job)
+
+    @ui.refreshable
+    def state() -> None:
+        seen = look()
         text(
             facts(
-                _STATES.get(job.status, job.status),
-                _("step {step} of {total}", step=job.step, total=job.total_steps)
-                if job.step and job.total_steps
+                _STATES.get(seen.status, seen.status),
+                _("step {step} of {total}", step=seen.step, total=seen.total_steps)
+                if seen.step and seen.total_steps
                 else "",
                 job.base_model,
                 moment(job.created_at),
                 _("Its examples: {size}", size=_size(sets)),
             )
         )
+
+    with ui.element("div").classes("card"):
+        text(title, tag="h3", classes="name")
+        follow(state, look)
         with ui.element("div").classes("row-of"):
             _delete_button(
                 session,
@@ -262,25 +293,87 @@ def _build_forget(session: PageSession) -> None:
     text(_("Forget a person"), tag="h2")
     text(
         _(
-            "Takes somebody out of a set that chatexports prepare has written, and "
-            "deletes the search indexes that have them: a later search makes these "
-            "anew from the exports. Models still know what they learned, and the "
-            "examples are kept with them: delete these models, and train again without "
-            "the person. Exports are not changed."
+            "Deletes the search indexes that have somebody, and says which models, "
+            "trainings and examples on this machine know them: these you can delete, "
+            "too. Exports are not changed; a later search makes indexes anew from them."
         )
     )
     with ui.element("div").classes("row-of"):
         person = ui.input(_("Name or number of the person")).props("dir=auto")
         person.classes("grow")
-        path = ui.input(_("Path of a set, if there is one")).classes("grow")
-        key = ui.input(_("Path of its key, if names were replaced")).classes("grow")
-    mentions = ui.checkbox(_("Also take out texts of the set that mention the name"))
+    with ui.expansion(_("In a set that chatexports prepare has written, too")):
+        path = ui.input(_("Path of the set"))
+        key = ui.input(_("Path of its key, if names were replaced"))
+        mentions = ui.checkbox(_("Also take out its texts that mention the name"))
     ui.button(
         _("Forget"),
         on_click=lambda: session.manage.forget(
             person.value, path=path.value, key=key.value, mentions=mentions.value
         ),
     )
+
+
+def _say_known(one: KnownBy) -> str:
+    if one.kind == "model":
+        return _("The model {name}", name=one.title)
+    if one.kind == "training":
+        return _("The training of {name}", name=one.title)
+    return _("Examples that no training used")
+
+
+def _show_forgotten(session: PageSession, done: Forgotten) -> None:
+    if done.report is not None:
+        text(
+            ngettext(
+                "{path}: {removed} of {count} row taken out.",
+                "{path}: {removed} of {count} rows taken out.",
+                done.report.rows,
+                path=done.report.path,
+                removed=done.report.removed,
+            )
+        )
+    if done.indexes:
+        text(
+            ngettext(
+                "Deleted: {count} search index with this person.",
+                "Deleted: {count} search indexes with this person.",
+                len(done.indexes),
+            )
+        )
+    if not done.known_by:
+        text(_("No model, training or examples on this machine know them."))
+        return
+    text(_("These on this machine still know them:"))
+    chosen = {
+        one: ui.checkbox(facts(_say_known(one), _REASONS[one.reason]), value=True)
+        for one in done.known_by
+    }
+
+    def ask_to_delete() -> None:
+        wanted = [one for one, box in chosen.items() if box.value]
+        question = ngettext(
+            "Delete {count} thing that knows them?",
+            "Delete {count} things that know them?",
+            len(wanted),
+        )
+        with dialog(question) as opened:
+            text(
+                _(
+                    "A model is deleted with its training, and both with the examples "
+                    "that only they used."
+                )
+            )
+            text(_NOT_DELETED)
+            answers(
+                opened,
+                _("Delete"),
+                lambda: session.manage.delete_known(wanted),
+                deletes=True,
+            )
+
+    with ui.element("div"):
+        button = ui.button(_("Delete these, too …"), on_click=ask_to_delete)
+        button.props("outline color=negative")
 
 
 def _build_delete_everything(session: PageSession) -> None:

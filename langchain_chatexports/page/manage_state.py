@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import Sentence, Size, later, nlater
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.workflows import models
+from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import TunedModel
+from langchain_chatexports.workflows.removal import Forgotten, KnownBy
 
 _WRITING = later("Writing the model, which takes some minutes")
 
@@ -21,6 +22,8 @@ class Manage:
     Attributes:
         working: Does it.
         done: What the last one did, line by line.
+        forgotten: What was taken out for a person, and what still knows them.
+        deleted: What of that was deleted.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class Manage:
         """Initialize with nothing done."""
         self.working = Work()
         self.done: list[Sentence | str] = []
+        self.forgotten: Forgotten | None = None
+        self.deleted: list[KnownBy] = []
         self._data_dir = data_dir
         self._index_dir = index_dir
         self._talk = talk
@@ -98,12 +103,12 @@ class Manage:
     def forget(
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
-        """Take a person out of a set, and delete indexes that have them."""
+        """Take a person out of a set, and find what still knows them."""
 
         def forget() -> list[Sentence | str]:
             if not person.strip():
                 raise PageError(later("Say whom to forget."))
-            done = models.forget(
+            self.forgotten = removal.forget(
                 _path(path),
                 people=[person.strip()],
                 mentions=mentions,
@@ -111,33 +116,20 @@ class Manage:
                 data_dir=self._data_dir,
                 index_dir=self._index_dir,
             )
-            lines: list[Sentence | str] = []
-            if report := done.report:
-                lines.append(
-                    nlater(
-                        "{path}: {removed} of {count} row taken out, {left} left",
-                        "{path}: {removed} of {count} rows taken out, {left} left",
-                        report.rows,
-                        path=report.path,
-                        removed=report.removed,
-                        left=report.rows_left,
-                    )
-                )
-            lines += [
-                later(
-                    "Trained on it, and still knows it: {model}",
-                    model=job.tuned_model or job.id,
-                )
-                for job in done.jobs
-            ]
-            deleted = nlater(
-                "Deleted: {count} search index with this person.",
-                "Deleted: {count} search indexes with this person.",
-                len(done.indexes),
-            )
-            return [*lines, deleted]
+            return []
 
         return self._start(later("Forgetting"), forget)
+
+    def delete_known(self, known_by: Sequence[KnownBy]) -> bool:
+        """Delete models, trainings and examples that know the person."""
+
+        def delete() -> list[Sentence | str]:
+            for one in known_by:
+                self._leave_talk_with(one.id)
+            self.deleted = removal.delete_known(known_by, self._data_dir)
+            return []
+
+        return self._start(later("Deleting"), delete)
 
     def _start(
         self, what: Sentence, change: Callable[[], list[Sentence | str]]
@@ -147,7 +139,7 @@ class Manage:
 
         is_started = self.working.start(what, work)
         if is_started:
-            self.done = []
+            self.done, self.forgotten, self.deleted = [], None, []
         return is_started
 
     def _leave_talk_with(self, name: str | None) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.languages import (
+    TimeLeft,
     _,
     decimal,
     facts,
+    later,
     listed,
-    time_left,
 )
 from langchain_chatexports.page.layout import (
     error_box,
@@ -29,9 +30,15 @@ from langchain_chatexports.workflows.train import (
     StepEvent,
     failure_of,
     is_unfinished,
-    steps_of,
+    progress_now,
 )
 
+# What is done before a step is trained.
+_PHASES = {
+    "libraries": later("It loads the programs for training, some seconds"),
+    "base": later("It loads the base model"),
+    "speed": later("It measures how long a step takes"),
+}
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500
 _MAX_AVERAGED = 10
@@ -54,7 +61,8 @@ def build_train(session: PageSession) -> None:
         ordering = session.ordering
         states = [(job.id, job.status) for job in found]
         doing = ordering.is_running, ordering.what, ordering.error, ordering.progress
-        return states, doing, session.has_lost_server, session.found
+        lost = session.has_lost_training, session.can_order_again
+        return states, doing, lost, session.found
 
     @ui.refreshable
     def jobs() -> None:
@@ -63,7 +71,7 @@ def build_train(session: PageSession) -> None:
             if session.is_preparing_training:
                 stop = ui.button(_("Stop"), on_click=session.stop_preparing)
                 stop.props("outline")
-            if session.has_lost_server:
+            if session.has_lost_training:
                 error_box(
                     _(
                         "The local server ended unexpectedly: memory may not be "
@@ -71,6 +79,8 @@ def build_train(session: PageSession) -> None:
                         "continue it."
                     )
                 )
+            if session.can_order_again:
+                ui.button(_("Try again"), on_click=session.order_again)
             if not found and not session.ordering.is_running:
                 text(_("There is no training yet."))
                 next_link(_("Choose what to train on first"), "/choose")
@@ -101,7 +111,8 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
     def look() -> object:
         # The list is renewed; a deleted job stays as it was last seen.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
-        return now["job"]
+        seen = now["job"]
+        return seen, _state(session, seen, jobs) if is_unfinished(seen) else ""
 
     @ui.refreshable
     def progress() -> None:
@@ -114,8 +125,9 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
             if is_unfinished(job):
                 stop = ui.button(_("Stop"), on_click=lambda: session.stop_job(job))
                 stop.props("outline")
-            elif job.status == "stopped" and not session.ordering.is_running:
-                ui.button(_("Go on"), on_click=lambda: session.continue_job(job))
+            elif job.status in {"stopped", "failed"}:
+                if not session.ordering.is_running:
+                    ui.button(_("Go on"), on_click=lambda: session.continue_job(job))
             elif job.status == "succeeded":
                 _add_way_to_talk(session, job)
 
@@ -134,50 +146,28 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
 
 
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
-    steps = steps_of(job, session.data_dir)
-
-    def seconds_of(other: KeptJob) -> float | None:
-        found = steps_of(other, session.data_dir)
-        return found[-1].seconds_left if found else None
-
+    progress = progress_now(job, session.data_dir)
     if not (job.status == "stopped" and session.ordering.is_running):
         # Until it has saved, or goes on, the work above says what happens.
-        text(_state(job, jobs, steps, seconds_of))
+        text(_state(session, job, jobs))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props["aria-label"] = _("Steps trained")
     if job.status == "failed":
         error_box(_("The training failed."), failure_of(job, session.data_dir))
-    _show_losses(steps)
+    _show_losses(progress.steps)
 
 
-def _state(
-    job: KeptJob,
-    jobs: Sequence[KeptJob],
-    steps: Sequence[StepEvent],
-    seconds_of: Callable[[KeptJob], float | None],
-) -> str:
+def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
     if job.status == "queued":
-        before = [
-            other
-            for other in jobs
-            if is_unfinished(other) and other.created_at < job.created_at
-        ]
-        if not before:
-            return _("It starts in a moment.")
-        names = listed(other.person or other.base_model for other in before)
-        left = seconds_of(before[-1])
-        return facts(
-            _("It waits behind {names}", names=names), time_left(left) if left else ""
-        )
+        return _waiting(session, job, jobs)
     step = ""
     if job.step:
         step = _("Step {step} of {total}", step=job.step, total=job.total_steps or "?")
     if job.status == "running":
-        if not step:
-            return _("It loads the model, some minutes at most.")
-        left = steps[-1].seconds_left if steps else None
-        return facts(step, time_left(left) if left else "")
+        progress = progress_now(job, session.data_dir)
+        doing = _PHASES.get(progress.phase) or step or _("It starts in a moment.")
+        return facts(doing, TimeLeft(progress.seconds_left))
     if job.status == "stopped":
         return facts(
             _("Stopped"),
@@ -186,6 +176,24 @@ def _state(
         )
     ends = {"succeeded": _("Done"), "failed": _("Failed"), "cancelled": _("Canceled")}
     return facts(ends.get(job.status, job.status), step)
+
+
+def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+    before = [
+        other
+        for other in reversed(jobs)
+        if is_unfinished(other) and other.created_at < job.created_at
+    ]
+    if not before:
+        return _("It starts in a moment.")
+    first = before[0]
+    left = TimeLeft(progress_now(first, session.data_dir).seconds_left)
+    names = listed(other.person or other.base_model for other in before)
+    waits = _("It waits behind {names}", names=names)
+    if len(before) == 1 or not left.seconds:
+        return facts(waits, left)
+    name = first.person or first.base_model
+    return facts(waits, _("{name}: {left}", name=name, left=left))
 
 
 def _show_losses(steps: Sequence[StepEvent]) -> None:

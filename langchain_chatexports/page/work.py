@@ -24,12 +24,14 @@ class Work:
     Attributes:
         what: What is being done; `None` before the first.
         error: Why the last one failed; `None` if it has not.
+        unit: What is counted, such as `messages` or `MB`; empty if that is not known.
     """
 
     def __init__(self) -> None:
         """Initialize with nothing to do."""
         self.what: Sentence | None = None
         self.error: Failure | None = None
+        self.unit = ""
         self._thread: threading.Thread | None = None
         self._done: Callable[[], int] = lambda: 0
         self._total: int | None = None
@@ -51,18 +53,21 @@ class Work:
         """About how long it still takes; `None` where that is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
-    def count(self, done: Callable[[], int], total: int | None) -> None:
-        """Set the progress: what returns how much is done, and the total."""
-        self._done, self._total = done, total
+    def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
+        """Set the progress: what returns how much is done, the total, and of what."""
+        self._done, self._total, self.unit = done, total, unit
 
     @contextmanager
     def watch(
         self, what: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
         """Count what is done while a block runs, as workflows ask for."""
-        del what
-        self.count(done, total)
-        yield
+        self.count(done, total, what)
+        self._started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.count(lambda: 0, None)
 
     def start(self, what: Sentence, work: Callable[[], None]) -> bool:
         """Start, unless something is being done."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ JobState: TypeAlias = Literal["new", "continued", "running", "trained"]
 
 # How often to check that the server is running.
 _WAIT_SECONDS = 20.0
+_UNFINISHED = frozenset({"queued", "running", "validating_files"})
 # Fewer examples are checked in two seconds.
 _MIN_LONG_CHECK = 500
 # The pace of a training is that of its last steps.
@@ -116,9 +118,23 @@ class MessageEvent:
     estimated_seconds: float | None = None
     """What the training takes, where it was measured before the first step."""
 
+    phase: str = ""
+    """What is done before the first step: `libraries`, `base` or `speed`."""
+
     def __str__(self) -> str:
         """Return the message."""
         return f"warning: {self.text}" if self.is_warning else self.text
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a training is."""
+
+    steps: list[StepEvent]
+    phase: str = ""
+    """What is done now, before a step is trained; as in `MessageEvent`."""
+
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -240,39 +256,62 @@ def train_on(
     return str(run.chat_model().model_name)
 
 
-def create_job(server: LocalServer, data: TrainingData) -> JobEvent:
+def create_job(
+    server: LocalServer, data: TrainingData, *, watch: Watch = unwatched
+) -> JobEvent:
     """Create the job on a running server, or find and continue it; do not wait."""
+    total = len(data.examples) + len(data.validation)
     with refusals_explained(), client_of(server) as client:
         earlier = {job.id: job.status for job in client.fine_tuning.jobs.list()}
-        run = _tuner(server, JobData.of(data), TrainingSettings()).submit(data.examples)
+        tuner = _tuner(server, JobData.of(data), TrainingSettings())
+        with _checking(client, total, watch):
+            run = tuner.submit(data.examples)
         return _found(run, earlier, client, server)
 
 
 def pause_job(job: KeptJob, server: LocalServer | None, data_dir: Path | None) -> None:
-    """Stop a job so that it can be continued, through the server that trains it."""
-    if server is None:
-        stop_job(job.id, "paused", data_dir=data_dir)
-        return
-    with refusals_explained(), client_of(server) as client:
-        client.fine_tuning.jobs.pause(job.id)
+    """Stop a job so that it can be continued, through the server that trains it.
+
+    Nothing is done to one that has ended meanwhile.
+    """
+    with suppress(JobEndedError):
+        if server is None:
+            stop_job(job.id, "paused", data_dir=data_dir)
+            return
+        with refusals_explained(), client_of(server) as client:
+            if client.fine_tuning.jobs.retrieve(job.id).status in _UNFINISHED:
+                client.fine_tuning.jobs.pause(job.id)
 
 
 def continue_job(job: KeptJob, server: LocalServer) -> None:
-    """Continue a stopped job."""
+    """Continue a job that was stopped or has failed, unless it has ended meanwhile."""
     with refusals_explained(), client_of(server) as client:
-        client.fine_tuning.jobs.resume(job.id)
+        # A killed server can have finished it, which the next one finds out.
+        if client.fine_tuning.jobs.retrieve(job.id).status != "succeeded":
+            client.fine_tuning.jobs.resume(job.id)
 
 
 def is_unfinished(job: KeptJob) -> bool:
     """Return whether a job trains, or waits for others."""
-    return job.status in {"queued", "running", "validating_files"}
+    return job.status in _UNFINISHED
 
 
-def steps_of(job: KeptJob, data_dir: str | Path | None = None) -> list[StepEvent]:
-    """Return the steps of a job that were trained so far."""
-    pace = _Pace()
-    events = (_training_event(event, pace) for event in _events_of(job, data_dir))
-    return [event for event in events if isinstance(event, StepEvent)]
+def progress_now(
+    job: KeptJob, data_dir: str | Path | None = None, *, now: float | None = None
+) -> TrainingProgress:
+    """Return how far a training is; `now` is in Unix seconds."""
+    pace, phase = _Pace(), ""
+    steps: list[StepEvent] = []
+    for event in _events_of(job, data_dir):
+        found = _training_event(event, pace)
+        if isinstance(found, StepEvent):
+            steps.append(found)
+            phase = ""
+        else:
+            phase = found.phase or phase
+    if job.status != "running":
+        return TrainingProgress(steps)
+    return TrainingProgress(steps, phase, pace.left_at(now or time.time()))
 
 
 def failure_of(job: KeptJob, data_dir: str | Path | None = None) -> str:
@@ -362,17 +401,34 @@ def key_for(base_url: str) -> str:
 
 
 class _Pace:
-    """Estimates the time that is left of a training from its last steps."""
+    """Estimates the time that is left of a training from its last steps.
+
+    Until these say something, it is what was measured before the first one.
+    """
 
     def __init__(self) -> None:
         self._steps: list[tuple[int, float]] = []
+        self._end: float | None = None
+
+    def measured(self, seconds: float, now: float) -> None:
+        """Set what the training takes, as measured before its first step."""
+        self._end = now + seconds
 
     def seconds_left(self, step: int, total: int | None, now: float) -> float | None:
         self._steps = [*self._steps[-_TIMED_STEPS:], (step, now)]
         # A continued training does not start at the first step.
         first, started = self._steps[0]
         done = step - first
-        return seconds_left(done, total and done + total - step, now - started)
+        left = seconds_left(done, total and done + total - step, now - started)
+        if left is not None:
+            self._end = now + left
+        elif step == total:
+            self._end = now
+        return self.left_at(now)
+
+    def left_at(self, now: float) -> float | None:
+        """Return the estimate at a time; `None` where it proved too short."""
+        return self._end - now if self._end is not None and self._end > now else None
 
 
 class _LocalJob:
@@ -409,7 +465,8 @@ class _LocalJob:
 
     def create(self, data: JobData, watch: Watch) -> FineTuningRun:
         tuner = _tuner(self._server, data, self._settings, self._on_event)
-        with self._checking(len(data.examples) + len(data.validation), watch):
+        total = len(data.examples) + len(data.validation)
+        with _checking(self._client, total, watch):
             run = tuner.submit(data.examples)
         self._id = run.id
         if run.id in self._earlier:
@@ -449,23 +506,6 @@ class _LocalJob:
             if not _is_routine(found):
                 self._tell(found)
 
-    def _checking(self, total: int, watch: Watch) -> Any:
-        """Show how far the server is with counting the tokens of all examples."""
-        from openai import OpenAIError
-
-        if total < _MIN_LONG_CHECK:
-            return unwatched("", lambda: 0, None)
-        counts = [0]
-
-        def checked() -> int:
-            with suppress(OpenAIError, KeyError, TypeError):
-                answer: Any = self._client.get("/checked_examples", cast_to=object)
-                counts.append(int(answer["count"]))
-            return counts[-1]
-
-        before = checked()
-        return watch("examples checked", lambda: checked() - before, total)
-
     def _stop(self, job_id: str) -> None:
         from openai import BadRequestError, OpenAIError
 
@@ -487,6 +527,24 @@ class _LocalJob:
 
     def _kept(self) -> KeptJob | None:
         return _kept_job(self._id, self._server)
+
+
+def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
+    """Show how far the server is with counting the tokens of all examples."""
+    from openai import OpenAIError
+
+    if total < _MIN_LONG_CHECK:
+        return unwatched("", lambda: 0, None)
+    counts = [0]
+
+    def checked() -> int:
+        with suppress(OpenAIError, KeyError, TypeError):
+            answer: Any = client.get("/checked_examples", cast_to=object)
+            counts.append(int(answer["count"]))
+        return counts[-1]
+
+    before = checked()
+    return watch("examples checked", lambda: checked() - before, total)
 
 
 def _tuner(
@@ -549,14 +607,18 @@ def _training_event(event: Mapping[str, Any], pace: _Pace) -> StepEvent | Messag
     given = event.get("data")
     data = given if isinstance(given, dict) else {}
     step, total = data.get("step"), data.get("total_steps")
+    now = _number(event.get("created_at")) or 0.0
     if event.get("type") != "metrics" or not isinstance(step, int):
+        estimated = _number(data.get("estimated_seconds"))
+        if estimated is not None:
+            pace.measured(estimated, now)
         return MessageEvent(
             str(event.get("message") or ""),
             is_warning=event.get("level") in {"warn", "error"},
-            estimated_seconds=_number(data.get("estimated_seconds")),
+            estimated_seconds=estimated,
+            phase=str(data.get("phase") or ""),
         )
     total = total if isinstance(total, int) else None
-    now = _number(event.get("created_at")) or 0.0
     return StepEvent(
         step,
         total,

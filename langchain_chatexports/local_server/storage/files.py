@@ -205,6 +205,14 @@ def jobs_that_used_set(
     return jobs_that_used(hashes, JobStore(data).newest_first(), files)
 
 
+def examples_of(
+    kept: KeptSet, data_dir: str | Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield uploaded examples; none if they were deleted meanwhile."""
+    with suppress(FileNotFoundError):
+        yield from read_examples(FileStore(DataDirectory(data_dir)).path(kept.id))
+
+
 def training_examples(model: TunedModel) -> list[dict[str, Any]]:
     """Return the examples that a model was trained on; none if they were deleted."""
     data = DataDirectory(model.path.parent.parent)

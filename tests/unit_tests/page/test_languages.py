@@ -16,13 +16,13 @@ from langchain_chatexports.page.languages import (
     CATALOGS,
     LanguageName,
     Size,
+    TimeLeft,
     duration,
     language_for,
     later,
     listed,
     moment,
     nlater,
-    time_left,
 )
 from scripts.update_catalogs import sentences
 
@@ -113,7 +113,7 @@ def test_times_sizes_and_lists_are_written_as_in_the_language(
     when = datetime(2026, 3, 1, 12, 30, tzinfo=timezone.utc).astimezone()
     assert moment(when) == f"01.03.2026, {when:%H:%M}"
     assert (duration(20), duration(9000)) == ("1 Min.", "2,5 Std.")
-    assert time_left(30) == "noch etwa 30 Sek."
+    assert str(TimeLeft(30)) == "noch etwa 30 Sek."
     sizes = [str(Size(number)).split() for number in (1_234_567, 2.6e9)]
     assert sizes == [["1,2", "MB"], ["2,6", "GB"]]
     assert listed(["Anna", "Ben", "Cem"]) == "Anna, Ben und Cem"

@@ -94,12 +94,32 @@ def test_a_person_is_taken_out_of_a_set_and_indexes_are_deleted(
     session.manage.forget("Hermione Granger", path=f' "{written}" ')
     session.manage.working.join(_SECONDS)
     assert session.manage.working.error is None
-    set_line, index_line = session.manage.done
-    assert str(set_line).startswith(f"{written}: ")
-    assert str(index_line) == "Deleted: 1 search index with this person."
+    done = session.manage.forgotten
+    assert done is not None
+    assert done.report is not None
+    assert done.report.removed > 0
+    assert done.indexes == [file]
+    assert done.known_by == []
     assert not file.exists()
     senders = {name for row in read_trace(written) for name in row.origin.senders}
     assert "Hermione Granger" not in senders
+
+
+def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
+    session: PageSession,
+) -> None:
+    (model,) = list_models(session.data_dir)
+    session.talk.model = model
+    session.manage.forget("hare")
+    session.manage.working.join(_SECONDS)
+    done = session.manage.forgotten
+    assert done is not None
+    assert [(one.id, one.reason) for one in done.known_by] == [(model.name, "voice")]
+    session.manage.delete_known(done.known_by)
+    session.manage.working.join(_SECONDS)
+    assert session.manage.deleted == done.known_by
+    assert session.talk.model is None
+    assert list_models(session.data_dir) == []
 
 
 @pytest.mark.parametrize(("person", "said"), [(" ", "Say whom"), ("Hare", "trace")])

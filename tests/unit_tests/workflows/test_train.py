@@ -22,7 +22,7 @@ from langchain_chatexports.workflows.train import (
     StoppedEvent,
     TrainingSettings,
     create_job,
-    steps_of,
+    progress_now,
     train_elsewhere,
     train_on,
 )
@@ -241,8 +241,40 @@ def test_the_time_left_is_that_of_the_last_steps(
     ]
     monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
     job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 110, 120, 0)
-    lefts = [step.seconds_left for step in steps_of(job)]
+    lefts = [step.seconds_left for step in progress_now(job).steps]
     assert lefts == [None, 190.0, 180.0, 100.0]
+
+
+def test_until_steps_tell_the_time_left_it_is_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One estimate: before the first step, and after it."""
+    said: list[tuple[float, dict[str, Any]]] = [
+        (0.0, {"phase": "libraries"}),
+        (8.0, {"phase": "base"}),
+        (10.0, {"phase": "speed"}),
+        (12.0, {"estimated_seconds": 100.0}),
+        (22.0, {"step": 1, "total_steps": 10, "train_loss": 1.0}),
+        (42.0, {"step": 2, "total_steps": 10, "train_loss": 1.0}),
+    ]
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
+    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 0, None, 0)
+    found = []
+    for now, data in said:
+        kind = "metrics" if "step" in data else "message"
+        events.append({"type": kind, "created_at": now, "data": data})
+        progress = progress_now(job, now=now)
+        found.append((progress.phase, progress.seconds_left))
+    assert found == [
+        ("libraries", None),
+        ("base", None),
+        ("speed", None),
+        ("speed", 100.0),
+        ("", 90.0),
+        ("", 160.0),
+    ]
+    assert progress_now(job, now=50.0).seconds_left == 152.0
 
 
 def test_what_the_server_says_of_every_job_is_not_passed_on(
