@@ -26,6 +26,7 @@ from langchain_chatexports.page.layout import (
     follow,
     next_link,
     scroll_to,
+    show_english,
     show_failure,
     show_work,
     text,
@@ -195,9 +196,7 @@ def _show_warnings(warnings: Sequence[str]) -> None:
         "{count} notes on how it was read, in English",
         len(warnings),
     )
-    with ui.expansion(title):
-        for warning in warnings:
-            text(warning, classes="quiet")
+    show_english(title, warnings)
 
 
 def _build_report(session: PageSession) -> None:

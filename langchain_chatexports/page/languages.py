@@ -116,9 +116,18 @@ def language_for(header: str) -> Language:
     """Return the first language of an `Accept-Language` header that has a catalog."""
     for tag in _preferred(header):
         language = tag.partition("-")[0].lower()
-        if language == "en" or (CATALOGS / f"{language}.po").exists():
+        if language in {"en", *_catalogs()}:
             return Language(_locale(tag, language), _translations(language))
     return Language(Locale("en"), NullTranslations())
+
+
+def languages() -> list[Language]:
+    """Return all languages that the page has."""
+    return [language_for(tag) for tag in ("en", *_catalogs())]
+
+
+def _catalogs() -> list[str]:
+    return [file.stem for file in CATALOGS.glob("*.po")]
 
 
 def _preferred(header: str) -> list[str]:

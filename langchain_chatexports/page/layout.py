@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nicegui import ui
+from nicegui.translations import translations
 
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import (
@@ -21,6 +22,7 @@ from langchain_chatexports.page.languages import (
     _,
     current,
     facts,
+    languages,
     later,
     ngettext,
     say_messages,
@@ -45,12 +47,23 @@ ENTER = """(event) => {
 }"""
 """What calls a handler of `keydown` where Enter is pressed."""
 
+# What NiceGUI says, which has no Hindi.
+_NICEGUI = {
+    "connection_lost": later("The page has lost its program."),
+    "trying_to_reconnect": later("It looks for it again …"),
+    "message_too_long": later("This is too long."),
+    "message_too_long_body": later("This is too long to be sent to the page."),
+}
+
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often a screen looks whether what it shows has changed."""
 
 
 def add_style(tab_key: str) -> None:
-    """Add the style sheet and our scripts to all screens."""
+    """Add the style sheet, our scripts and NiceGUI's words to all screens."""
+    for language in languages():
+        words = {key: language.render(said) for key, said in _NICEGUI.items()}
+        translations[language.tag] = words  # type: ignore[index] # Quasar has it.
     style, upload, old_tab = (
         Path(__file__).with_name(name).read_text("utf-8")
         for name in ("style.css", "upload.js", "old_tab.js")
@@ -162,8 +175,14 @@ def error_box(message: str | Sentence, details: str = "") -> None:
     with ui.element("div").props("role=alert").classes("error"):
         text(message)
         if details:
-            with ui.expansion(_("Details, in English")):
-                text(details, classes="quiet")
+            show_english(_("Details, in English"), [details])
+
+
+def show_english(title: str, texts: Iterable[str]) -> None:
+    """Show what the library says, folded."""
+    with ui.expansion(title):
+        for one in texts:
+            text(one, classes="quiet").props("lang=en")
 
 
 def show_failure(failure: Failure | None) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from langchain_chatexports.page.languages import language_for, later
 from langchain_chatexports.page.layout import SCREENS
-from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import wait
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ _ENGLISH = re.compile(r"\b(the|and|of|is|are|with|you|your|not|this|to|for|it)\b
 _WORDS = """
     const read = [];
     for (const e of document.querySelectorAll('body *')) {
-        if (e.closest('.bubble, .notranslate, .english, script, style')) continue;
+        if (e.closest('.bubble, .notranslate, [lang=en], script, style')) continue;
         for (const name of ['aria-label', 'placeholder', 'title', 'alt'])
             if (e.getAttribute(name)) read.push(e.getAttribute(name));
         if (e.tagName === 'INPUT') read.push(e.value);
@@ -63,10 +63,14 @@ def test_the_whole_way_is_in_the_browsers_language(
     check()
     person.write(said("Or the path of a file or folder on this machine"), "")
     (field,) = person.all("input[type=text]")
-    field.send_keys(f"{write_messenger(tmp_path / 'hogwarts')}\n")
-    person.see("Messenger")
+    chat = WhatsAppChat.ios()
+    for number in range(30):
+        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
+        chat.says("אמא", f"Mir geht es auch noch nicht gut, {number}.")
+    field.send_keys(f"{chat.to_file(tmp_path / '_chat.txt')}\n")
+    person.see("WhatsApp")
     person.click(said("Next: choose whose voice to learn"))
-    person.see(said("Whose voice"))
+    person.choose(said("Whose voice"), "אמא")
     person.click(said("Next: make the examples"))
     person.see(said("Which base model it starts from"))
     wait(lambda: said("Next: train") in person.text)
