@@ -57,7 +57,7 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     _choose_voice_and_base(person)
     person.tab_to("Next: train")
     person.key(Keys.SPACE)
-    person.see("Done.")
+    person.see("Done · ")
     person.assert_accessible()
     assert person.all("svg.losses polyline")
     (model,) = list_models(tmp_path / "data")
