@@ -66,7 +66,7 @@ from langchain_chatexports.workflows.train import (
 _END_SECONDS = 5.0
 _DOWNLOADING = "Downloading the base model"
 _STARTING = "Starting the local server; it loads its programs, up to a minute"
-_CHECKING = "Checking the examples"
+_CHECKING = "Checking the examples and the base model"
 
 
 @dataclass(frozen=True)

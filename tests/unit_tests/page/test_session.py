@@ -83,7 +83,9 @@ def test_examples_can_be_redacted(session: PageSession, tmp_path: Path) -> None:
     person = session.data.person
     assert "Harry" not in str(person)
     # The same stand-in, whatever else is chosen.
-    session.choice = Choice("Harry Potter", ChatChoice(without_groups=True), redact=True)
+    session.choice = Choice(
+        "Harry Potter", ChatChoice(without_groups=True), redact=True
+    )
     _prepare(session)
     assert session.data is not None
     assert session.data.person == person
