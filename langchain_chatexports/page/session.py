@@ -65,7 +65,7 @@ from langchain_chatexports.workflows.train import (
 _END_SECONDS = 5.0
 _DOWNLOADING = later("Downloading the base model")
 _STARTING = later("Starting the local server; it loads its programs, up to a minute")
-_CHECKING = later("Checking the examples")
+_CHECKING = later("Checking the examples and the base model")
 _WROTE_NOTHING = later("This person wrote nothing in the chats that you chose.")
 _NOTHING_TO_LEARN = later(
     "These chats have nothing to learn from. Choose more of them."

@@ -63,7 +63,6 @@ DISK_FULL = (
 )
 
 _PHASES = {
-    "libraries": "Loading the libraries",
     "base": "Loading the base model",
     "speed": "Measuring how long a step takes",
 }
@@ -181,7 +180,6 @@ def train(
     if spec.validation_file is not None:
         examples["validation_file"] = _read(spec.validation_file, "validation_file")
     jobs = JobStore(DataDirectory(spec.data_dir))
-    _say_phase(spec, jobs, "libraries")
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 

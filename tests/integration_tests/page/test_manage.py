@@ -57,7 +57,7 @@ def test_models_are_renamed_and_deleted_and_exports_stay(
     assert count_kept(data_dir).models == 2
     person.tab_to("Delete Hare")
     person.key(Keys.ENTER)
-    _agree(person, "Delete")
+    person.click_in_dialog("Delete")
     wait(lambda: "The voice of Hare" not in person.text)
     (left,) = list_models(data_dir)
     assert left.title == _HEBREW
@@ -65,21 +65,10 @@ def test_models_are_renamed_and_deleted_and_exports_stay(
 
     person.click("Delete everything …")
     person.see("1 model, 1 training, 1 file of examples")
-    _agree(person, "Delete everything")
+    person.click_in_dialog("Delete everything")
     person.see("There is no trained model on this machine.")
     assert count_kept(data_dir) == count_kept(tmp_path / "none")
     assert (export.read_bytes(), export.stat().st_mtime_ns) == before
     assert (data_dir / "mine.txt").exists()
     person.collect()
     assert not person.errors
-
-
-def _agree(person: Browser, name: str) -> None:
-    def press() -> bool:
-        buttons = [b for b in person.all(".asked button") if b.text == name]
-        if buttons:
-            buttons[0].click()
-        return bool(buttons)
-
-    wait(press)
-    wait(lambda: not person.all(".asked"))

@@ -104,7 +104,7 @@ def _choose_voice_and_base(person: Browser) -> None:
 
 
 def _talk(person: Browser) -> None:
-    wait(lambda: person.all("input[aria-label='Message']:enabled"))
+    wait(lambda: person.all("textarea[aria-label='Message']:enabled"))
     person.tab_to("Message")
     person.key("Hello <b>there</b>", Keys.ENTER)
     person.see("Hello <b>there</b>")
