@@ -63,7 +63,7 @@ def test_the_whole_way_is_in_the_browsers_language(
     check()
     person.write(said("Or the path of a file or folder on this machine"), "")
     (field,) = person.all("input[type=text]")
-    field.send_keys(f"{write_messenger(tmp_path / "hogwarts")}\n")
+    field.send_keys(f"{write_messenger(tmp_path / 'hogwarts')}\n")
     person.see("Messenger")
     person.click(said("Next: choose whose voice to learn"))
     person.see(said("Whose voice"))
