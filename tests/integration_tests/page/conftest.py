@@ -343,8 +343,8 @@ def browsers(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
         *, width: int = 1280, is_dark: bool = False, language: str = "en-US"
     ) -> Browser:
         folder = tmp_path / f"browser-{len(started)}"
-        looks = {"width": width, "is_dark": is_dark, "language": language}
-        started.append(Browser(folder, **looks))
+        browser = Browser(folder, width=width, is_dark=is_dark, language=language)
+        started.append(browser)
         return started[-1]
 
     yield start
