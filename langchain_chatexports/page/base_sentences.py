@@ -31,17 +31,10 @@ def _say_why(choice: BaseChoice) -> str:
     if choice.base.is_default:
         return _("a tiny demo model that speaks a little English")
     if not choice.language:
-        if choice.better is None:
-            return _("the best known one that this machine runs well")
-        return _("the best known one on this machine")
-    language = LanguageName(choice.language)
-    if choice.better is None:
-        return _(
-            "the best known one for chats in {language} that this machine runs well",
-            language=language,
-        )
+        return _("the best known one that this machine runs well")
     return _(
-        "the best known one for chats in {language} on this machine", language=language
+        "the best known one for chats in {language} that this machine runs well",
+        language=LanguageName(choice.language),
     )
 
 

@@ -45,11 +45,6 @@ _PAIRS = {
     40: later("40: a result"),
 }
 _LETTERS = "AB"
-_LENGTHS = (
-    later("The shortest third of the answers"),
-    later("The middle third"),
-    later("The longest third"),
-)
 _SURE = {1: later("A guess"), 2: later("Rather sure"), 3: later("Sure")}
 
 
@@ -233,10 +228,9 @@ def _show_result(test: BlindTest, result: BlindFinding) -> None:
 
 
 def _rows(result: BlindFinding) -> Iterator[tuple[str, str]]:
-    found = dict(zip(_LENGTHS, result.by_length, strict=False))
-    found |= {_SURE[int(level)]: n for level, n in result.by_confidence.items()}
-    for what, n in found.items():
-        yield str(what), _("{right} of {pairs}", right=n.right, pairs=n.pairs)
+    for level, n in result.by_confidence.items():
+        found = _("{right} of {pairs}", right=n.right, pairs=n.pairs)
+        yield str(_SURE[int(level)]), found
     low, high = map(percent, result.interval)
     yield (
         _("How often you would be right in many more pairs (95 %)"),

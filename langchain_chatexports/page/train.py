@@ -26,7 +26,6 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import KeptJob
 from langchain_chatexports.workflows.train import (
-    JobEvent,
     StepEvent,
     failure_of,
     is_unfinished,
@@ -38,6 +37,11 @@ _PHASES = {
     "libraries": later("It loads the programs for training, some seconds"),
     "base": later("It loads the base model"),
     "speed": later("It measures how long a step takes"),
+}
+_FOUND = {
+    "trained": later("These examples were trained on before."),
+    "running": later("These examples are being trained on already."),
+    "continued": later("This training was stopped before, and goes on."),
 }
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500
@@ -84,25 +88,12 @@ def build_train(session: PageSession) -> None:
             if not found and not session.ordering.is_running:
                 text(_("There is no training yet."))
                 next_link(_("Choose what to train on first"), "/choose")
-            if session.found is not None and session.found.state != "new":
-                text(_say_found(session.found), classes="quiet")
+            if session.found is not None and session.found.state in _FOUND:
+                text(_FOUND[session.found.state], classes="quiet")
             for job in found:
                 _show_job(session, job, found)
 
     follow(jobs, look)
-
-
-def _say_found(found: JobEvent) -> str:
-    if found.state == "trained":
-        return _("These examples were trained on before.")
-    if found.state == "running":
-        return _("These examples are being trained on already.")
-    if not found.saved_step:
-        return _("This training was stopped before. It begins again.")
-    return _(
-        "This training was stopped before. It goes on from step {step}.",
-        step=found.saved_step,
-    )
 
 
 def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
@@ -171,7 +162,7 @@ def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
     if job.status == "stopped":
         return facts(
             _("Stopped"),
-            step or _("Not begun"),
+            step,
             _("It goes on from step {step}", step=job.saved_step),
         )
     ends = {"succeeded": _("Done"), "failed": _("Failed"), "cancelled": _("Canceled")}
