@@ -56,7 +56,6 @@ class _Walk:
                 self.person.assert_as_wide_as_its_window()
                 if found := self.person.axe_findings():
                     self.findings[name] = found
-                    print(name, found)
                 if os.environ.get("PICTURES"):
                     (PICTURES / "walk").mkdir(exist_ok=True)
                     self.person.picture(f"walk/{name}")
