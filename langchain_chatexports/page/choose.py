@@ -91,9 +91,9 @@ def build_choose(session: PageSession) -> None:
                         "the one that is chosen."
                     )
                 )
+                # It can take a minute, and nobody has to wait for it.
                 show_work(session.measuring)
-                if not session.measuring.is_running:
-                    _build_base(session, session.data, chosen)
+                _build_base(session, session.data, chosen)
 
     work, measuring = session.preparing, session.measuring
     follow(
@@ -358,7 +358,6 @@ def _build_base(
 
     def say_about() -> None:
         about.clear()
-        chosen["base"] = select.value
         described = find_base(base_of(select.value))
         with about:
             _show_base(described, language)
@@ -368,7 +367,11 @@ def _build_base(
             _("Next: train") if is_here else _("Download {size}, and train", size=size)
         )
 
-    select.on_value_change(say_about)
+    def choose() -> None:
+        chosen["base"] = select.value
+        say_about()
+
+    select.on_value_change(choose)
     say_about()
 
 

@@ -206,7 +206,8 @@ class Browser:
     def click(self, name: str) -> None:
         def try_to() -> bool:
             for element in self.all("button, a, [role=option], .q-item, .q-checkbox"):
-                if name in element.text.splitlines() and element.is_displayed():
+                is_it = name in element.text.splitlines() and element.is_displayed()
+                if is_it and element.is_enabled():
                     element.click()
                     return True
             return False

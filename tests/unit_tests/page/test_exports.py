@@ -12,6 +12,7 @@ from langchain_chatexports.page.exports import Card, ExportList
 from langchain_chatexports.page.languages import later
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 _SECONDS = 240
 
@@ -102,6 +103,15 @@ def test_a_second_part_joins_the_first(exports: ExportList, tmp_path: Path) -> N
     assert card.name == "facebook-1.zip, facebook-2.zip"
     assert card.summary is not None
     assert card.summary.kept == 8
+
+
+def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) -> None:
+    for name in ("Ann", "Ben", "Cleo"):
+        chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
+        _drop(exports, chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt"), name)
+    (card,) = exports.cards
+    assert card.summary is not None
+    assert (card.summary.sessions, card.summary.kept) == (3, 6)
 
 
 def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -> None:

@@ -12,12 +12,16 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.workflows.train import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
@@ -260,3 +264,61 @@ def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
     assert any(cited.endswith(said) for cited in talk.cited[0])
     talk.leave()
     assert (talk.cited, talk.settings.recall) == ({}, None)
+
+
+def _jobs(session: PageSession, count: int) -> tuple[JobStore, list[str]]:
+    data = DataDirectory(session.data_dir)
+    data.prepare()
+    store = JobStore(data)
+    order = {"model": "tiny", "metadata": {}}
+    ids = [store.create(order, private={}, events=[])["id"] for _ in range(count)]
+    return store, ids
+
+
+def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_others(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, ids = _jobs(session, 2)
+    server = SimpleNamespace(is_running=True, stop=lambda: None)
+    session._server = server  # type: ignore[assignment] # what is asked of it
+    running: list[object] = [server]
+    monkeypatch.setattr(
+        f"{PageSession.__module__}.find_running_server",
+        lambda _: running[-1],
+    )
+    assert {job.status for job in session.jobs()} == {"queued"}
+    assert not session.has_lost_training
+    server.is_running = False
+    running.append(None)
+    assert {job.status for job in session.jobs()} == {"stopped"}
+    assert session.has_lost_training
+    assert session.at_work() == []
+    for job_id in ids:
+        store.update(job_id, only_from=("queued",), status="succeeded")
+    assert not session.has_lost_training
+
+
+def test_a_training_that_never_became_a_job_can_be_tried_again(
+    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _prepare(session)
+    server = SimpleNamespace(is_running=False)
+    monkeypatch.setattr(session, "use_server", lambda _: server)
+    event = JobEvent("ftjob-1", "new")
+
+    def create(*_: object, **__: object) -> JobEvent:
+        if server.is_running:
+            return event
+        msg = "http://127.0.0.1:1/v1 cannot be reached"
+        raise FineTuningError(msg)
+
+    monkeypatch.setattr(f"{PageSession.__module__}.create_job", create)
+    assert session.train(None)
+    session.ordering.join(_SECONDS)
+    assert session.ordering.error.startswith("The local server ended unexpectedly")
+    assert session.can_order_again
+    server.is_running = True
+    assert session.order_again()
+    session.ordering.join(_SECONDS)
+    assert (session.found, session.can_order_again) == (event, False)
