@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from langchain_chatexports.page.languages import language_for, later
 from langchain_chatexports.page.layout import SCREENS
 from tests.integration_tests.page.conftest import wait
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.builders.whatsapp import START, WhatsAppChat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +65,10 @@ def test_the_whole_way_is_in_the_browsers_language(
     person.write(said("Or the path of a file or folder on this machine"), "")
     (field,) = person.all("input[type=text]")
     chat = WhatsAppChat.ios()
-    for number in range(30):
-        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
-        chat.says("אמא", f"Mir geht es auch noch nicht gut, {number}.")
+    for day in range(15):
+        chat.now = START + timedelta(days=day)
+        chat.says("Jonas", f"Wie geht es dir heute, {day}?")
+        chat.says("אמא", f"Mir geht es auch noch nicht gut, {day}.")
     field.send_keys(f"{chat.to_file(tmp_path / '_chat.txt')}\n")
     person.see("WhatsApp")
     person.click(said("Next: choose whose voice to learn"))
