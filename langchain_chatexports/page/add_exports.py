@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nicegui import ui
 
+from langchain_chatexports._progress import time_left
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.page.exports import Card
@@ -112,6 +113,14 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
 
 
 def _build_card(session: PageSession, card: Card) -> None:
+    def waits() -> str:
+        before = session.exports.reading
+        if card.state != "waiting" or before is None:
+            return "Waits until the others are read."
+        left = before.work.seconds_left
+        rest = f", {time_left(left)}" if left else ""
+        return f"Waits until {before.name} is read{rest}."
+
     @ui.refreshable
     def shown() -> None:
         with ui.element("div").classes("card"):
@@ -119,7 +128,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             if card.state == "copying":
                 text(f"Copying … {(card.copied_bytes or 0) / 1e6:,.1f} MB")
             elif card.state == "waiting":
-                text("Waits until the others are read.")
+                text(waits())
             elif card.state == "reading":
                 show_work(card.work, "message")
             elif card.export and card.summary:
@@ -147,6 +156,7 @@ def _build_card(session: PageSession, card: Card) -> None:
         shown,
         lambda: (
             card.state,
+            waits(),
             card.copied_bytes,
             card.work.progress,
             card.summary,
