@@ -16,6 +16,7 @@ from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.how_to_export import build_how_to_export
 from langchain_chatexports.page.languages import (
     Size,
+    TimeLeft,
     _,
     facts,
     ngettext,
@@ -128,6 +129,15 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
 
 
 def _build_card(session: PageSession, card: Card) -> None:
+    def waits() -> str:
+        before = session.exports.reading
+        if card.state != "waiting" or before is None:
+            return _("Waits until the others are read.")
+        return facts(
+            _("Waits until {name} is read", name=before.name),
+            TimeLeft(before.work.seconds_left),
+        )
+
     @ui.refreshable
     def shown() -> None:
         with ui.element("div").classes("card"):
@@ -135,7 +145,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             if card.state == "copying":
                 text(_("Copying … {size}", size=Size(card.copied_bytes or 0)))
             elif card.state == "waiting":
-                text(_("Waits until the others are read."))
+                text(waits())
             elif card.state == "reading":
                 show_work(card.work, say_messages)
             elif card.summary:
@@ -153,6 +163,7 @@ def _build_card(session: PageSession, card: Card) -> None:
         shown,
         lambda: (
             card.state,
+            waits(),
             card.copied_bytes,
             card.work.progress,
             card.summary,

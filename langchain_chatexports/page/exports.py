@@ -128,6 +128,11 @@ class ExportList:
         """Return the paths of what was read."""
         return [path for card in self.cards if card.export for path in card.paths]
 
+    @property
+    def reading(self) -> Card | None:
+        """The card that is read now; the others wait for it."""
+        return next((card for card in self.cards if card.state == "reading"), None)
+
     # Copies of what is dropped
 
     def new_copy(self, name: str) -> Path:

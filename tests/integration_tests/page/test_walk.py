@@ -129,11 +129,15 @@ def _guess(walk: _Walk) -> None:
     wait(lambda: "Pair 1 of" in person.text or "held out too little" in person.text)
     walk.stop("10-guess")
     while "is real" in person.text:
-        before = person.text
-        person.click("A is real")
-        person.click("A guess")
-        wait(lambda before=before: person.text != before)
+        _guess_a(person)
     walk.stop("11-guessed")
+
+
+def _guess_a(person: Browser) -> None:
+    before = person.text
+    person.click("A is real")
+    person.click("A guess")
+    wait(lambda: person.text != before)
 
 
 def _forget(walk: _Walk) -> None:

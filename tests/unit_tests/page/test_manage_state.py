@@ -109,7 +109,7 @@ def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
     session: PageSession,
 ) -> None:
     (model,) = list_models(session.data_dir)
-    session.talk.model = model
+    (session.talk.model,) = list_models(session.data_dir)
     session.manage.forget("hare")
     session.manage.working.join(_SECONDS)
     done = session.manage.forgotten

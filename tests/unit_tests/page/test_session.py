@@ -287,15 +287,16 @@ def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_othe
         lambda _: running[-1],
     )
     assert {job.status for job in session.jobs()} == {"queued"}
-    assert not session.has_lost_training
+    lost = [session.has_lost_training]
     server.is_running = False
     running.append(None)
     assert {job.status for job in session.jobs()} == {"stopped"}
-    assert session.has_lost_training
     assert session.at_work() == []
+    lost.append(session.has_lost_training)
     for job_id in ids:
         store.update(job_id, only_from=("queued",), status="succeeded")
-    assert not session.has_lost_training
+    lost.append(session.has_lost_training)
+    assert lost == [False, True, False]
 
 
 def test_a_training_that_never_became_a_job_can_be_tried_again(
