@@ -1,6 +1,6 @@
 .PHONY: help demo test test_core tests test_watch integration_tests integration_test pictures release_tests \
 	kill_tests benchmark \
-	lint format type check_imports check_version spell_check docs \
+	lint format type check_imports check_version spell_check catalogs docs \
 	package clean
 .DEFAULT_GOAL := help
 
@@ -124,6 +124,9 @@ check_version: $(VENV)/.stamp  ## pyproject.toml and _version.py agree.
 
 spell_check: $(VENV)/.stamp  ## codespell over everything.
 	$(BIN)/codespell
+
+catalogs: $(VENV)/.stamp  ## The page's sentences into its catalogs, to be translated.
+	$(BIN)/python scripts/update_catalogs.py
 
 docs: $(VENV)/.stamp  ## Build the documentation site into site/, strictly.
 	$(PIP) install --quiet --group docs

@@ -13,7 +13,11 @@ from langchain_chatexports.cli._console import say
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.workflows.models import TunedModel
-from langchain_chatexports.workflows.talk import continue_talk, save_turns
+from langchain_chatexports.workflows.talk import (
+    continue_talk,
+    new_talk_id,
+    save_turns,
+)
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -47,6 +51,7 @@ class TerminalChat:
         self._voices = voices
         self._answer = answer
         self._saved_with = saved_with
+        self._talk_id = new_talk_id()
         self._session = _prompt_session()
         self._has_ended = False
         self._commands: dict[str, Callable[[str], None]] = {
@@ -60,7 +65,9 @@ class TerminalChat:
     def run(self) -> None:
         """Answer what is typed until the person ends the chat."""
         say(_GREETING)
-        if self._saved_with and continue_talk(self._voices, self._saved_with):
+        saved_with = self._saved_with
+        if saved_with and (kept := continue_talk(self._voices, saved_with)):
+            self._talk_id = kept
             turns = self._voices[-1].turns
             say(
                 f"You continue your last talk ({plural(len(turns), 'answer')}), which "
@@ -117,7 +124,7 @@ class TerminalChat:
 
     def _keep(self) -> None:
         if self._saved_with:
-            save_turns(self._saved_with, self._voices[-1].turns)
+            save_turns(self._saved_with, self._voices[-1].turns, self._talk_id)
 
     def _quit(self, _: str) -> None:
         self._has_ended = True

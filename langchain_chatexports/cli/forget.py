@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._console import (
+    confirmed,
+    print_json,
+    say,
+    stdin_is_terminal,
+)
 from langchain_chatexports.cli._options import (
     AsJson,
     BaseUrl,
@@ -17,10 +23,17 @@ from langchain_chatexports.cli._options import (
     IndexDir,
     command,
 )
+from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
     from langchain_chatexports.datasets.removal import ForgetReport
-    from langchain_chatexports.finetuning.training_file import JobUse
+    from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+
+_REASONS = {
+    "voice": "learned this voice",
+    "set": "was trained on the set",
+    "text": "its examples name them",
+}
 
 
 @command
@@ -71,13 +84,20 @@ def forget(
     openai: Annotated[
         bool, typer.Option("--openai", help="Look for fine-tuning jobs at OpenAI too.")
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Also delete the models and examples that know them."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a person or a conversation out of a set, and list the jobs that used it.
+    """Take a person or a conversation out of a set, and find what still knows them.
 
     Search indexes are copies of exports: those that have the person or conversation are
-    deleted. The exports stay as they are, so a later search finds what they have;
-    leave somebody out of it with --exclude.
+    deleted. Models, trainings and examples on this machine that know them are listed,
+    and deleted if you agree. The exports stay as they are, so a later search finds what
+    they have; leave somebody out of it with --exclude.
 
     For example:
         chatexports forget set --person Hare
@@ -102,21 +122,32 @@ def forget(
         base_urls=[url for url in urls if url],
     )
     if as_json:
-        values: dict[str, Any] = {}
-        if done.report:
-            jobs = [job.to_dict() for job in done.jobs]
-            values = {**done.report.to_dict(), "jobs": jobs}
-        values["deleted_indexes"] = [str(index) for index in done.indexes]
-        print_json(values)
+        _print_json(done, data_dir, agreed=yes)
         return
     if done.report:
-        _say_report(done.report, done.jobs)
+        _say_report(done.report)
     if done.indexes or not done.report:
         count = plural(len(done.indexes), "search index", "search indexes")
         say(f"Deleted: {count}. The next search of an export builds a new one.")
+    _say_jobs(done)
+    _delete_known(done.known_by, data_dir, agreed=yes)
 
 
-def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
+def _print_json(done: Forgotten, data_dir: Path | None, *, agreed: bool) -> None:
+    from langchain_chatexports.workflows import delete_known
+
+    values: dict[str, Any] = {}
+    if done.report:
+        jobs = [job.to_dict() for job in done.jobs]
+        values = {**done.report.to_dict(), "jobs": jobs}
+    values["deleted_indexes"] = [str(index) for index in done.indexes]
+    values["known_by"] = [asdict(one) for one in done.known_by]
+    deleted = delete_known(done.known_by, data_dir) if agreed else []
+    values["deleted"] = [one.id for one in deleted]
+    print_json(values)
+
+
+def _say_report(report: ForgetReport) -> None:
     say(str(report))
     if report.not_found:
         names = ", ".join(report.not_found)
@@ -124,10 +155,37 @@ def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     if report.mentions:
         mention = "row mentions" if report.mentions == 1 else "rows mention"
         say(f"{report.mentions:,} {mention} the name: --mentions takes out those, too")
-    if not jobs:
-        say("No known fine-tuning job has used the set.")
-        return
-    say("Fine-tuning jobs that used it, and whose models still know what was in it:")
-    for job in jobs:
+
+
+def _say_jobs(done: Forgotten) -> None:
+    """Print the jobs on other servers, and those whose models are elsewhere."""
+    listed = {one.id for one in done.known_by}
+    others = [job for job in done.jobs if not {job.id, job.tuned_model} & listed]
+    if others:
+        say("Fine-tuning jobs that used the set, whose models still know them:")
+    for job in others:
         say(f"  {job.id} ({job.status}): {job.tuned_model or 'no model'}")
-    say("Delete these models, and train again on the set as it is now.")
+
+
+def _delete_known(
+    known_by: Sequence[KnownBy], data_dir: Path | None, *, agreed: bool
+) -> None:
+    from langchain_chatexports.workflows import delete_known
+    from langchain_chatexports.workflows.models import NOT_DELETED
+
+    if not known_by:
+        say("No model, training or uploaded examples on this machine know them.")
+        return
+    say("Still known on this machine by:")
+    for one in known_by:
+        say(f"  {one.id} ({one.title or one.kind}): {_REASONS[one.reason]}")
+    if not agreed and not stdin_is_terminal():
+        say("Delete these, too, with --yes, or with: chatexports models --delete NAME")
+        return
+    if not agreed:
+        say(NOT_DELETED)
+    question = "Delete these, with their trainings and examples?"
+    if confirmed(question, agreed=agreed, refusal=LocalServerError(question)):
+        for one in delete_known(known_by, data_dir):
+            say(f"Deleted {one.id}")
+        say("Train again on what is left.")

@@ -177,7 +177,7 @@ class _Request:
         self.messages = Counts("Forgotten")
         self._mentions = mentions
         self._searches = {
-            name: _name_search(names.person(name)) for name in people if name.strip()
+            name: name_search(names.person(name)) for name in people if name.strip()
         }
 
     def kept(
@@ -211,7 +211,7 @@ class _Request:
             return True
         if line is None:
             return False
-        texts = [*_texts(json.loads(line))]
+        texts = [*texts_in(json.loads(line))]
         named = {n for n, search in self._searches.items() if any(map(search, texts))}
         if named and self._mentions:
             self._mark_found(named)
@@ -283,7 +283,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
-def _name_search(name: str) -> Callable[[str], bool]:
+def name_search(name: str) -> Callable[[str], bool]:
     """Return a function that searches a text for a name or a part of it."""
     written = unicodedata.normalize("NFC", name.strip())
     # Match whole words if the script separates words by spaces.
@@ -297,13 +297,14 @@ def _name_search(name: str) -> Callable[[str], bool]:
     )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield all texts of an example."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from texts_in(item)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if key != "role":  # A name may be equal to a role.
-                yield from _texts(item)
+                yield from texts_in(item)

@@ -9,6 +9,7 @@ from langchain_chatexports.evaluation.results import Evaluation, Figures, Measur
 from langchain_chatexports.report.html import render_page
 from langchain_chatexports.report.svg import Bar, bars
 
+_CHANCE = 0.5
 UNKNOWN = "\u2013"
 """Shown where nothing was measured."""
 
@@ -61,17 +62,21 @@ def evaluation_page(evaluation: Evaluation) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Return the main result in a sentence or two."""
-    said = [
-        _compared(evaluation, "few_shot", "the base with examples"),
-        _compared(evaluation, "wrong_person", "another person's model"),
-    ]
+    """Return the main result in a few sentences, for people who know no measure."""
+    said = [str(evaluation.blind)] if evaluation.blind else []
     tuned = evaluation.of("tuned")
     if tuned and tuned.told_apart:
+        found = tuned.told_apart
+        could = "could" if found.interval[0] > _CHANCE else "could not"
         said.append(
-            "A trained detector finds the person's own reply in "
-            f"{tuned.told_apart.value:.0%} of the pairs (50% is chance)."
+            "Of 100 pairs of replies, a program that looks for differences finds the "
+            f"person's own in {found.value:.0%}".removesuffix("%")
+            + f", guessing gives 50: it {could} tell the model from the person."
         )
+    said += [
+        _compared(evaluation, "few_shot", "the base model with examples to imitate"),
+        _compared(evaluation, "wrong_person", "another person's model"),
+    ]
     for name, why in evaluation.reasons.items():
         if name != "blind":
             said.append(f"{_REASONS[name]} not measured: {why}.")
@@ -133,12 +138,9 @@ def _compared(evaluation: Evaluation, kind: str, title: str) -> str:
         if (found.a, found.b) == ("tuned", kind):
             low, high = found.interval
             if low <= 0 <= high:
-                return f"The tuned model's loss does not differ from that of {title}."
-            lower = "lower" if found.value < 0 else "higher"
-            return (
-                f"The tuned model's loss is {lower} than that of {title}: "
-                f"{found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
-            )
+                return f"It writes no more like the person than {title} does."
+            more = "more" if found.value < 0 else "less"
+            return f"It writes {more} like the person than {title} does."
     return ""
 
 

@@ -82,9 +82,14 @@ class BlindFinding(GuessCount):
     by_confidence: dict[Literal["1", "2", "3"], GuessCount]
     """By how sure they were: 1 a guess, 3 sure."""
 
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether so many right ones are hardly luck."""
+        return self.p < _SIGNIFICANT
+
     def __str__(self) -> str:
         """Return the result in a sentence, for people."""
-        could = "could" if self.p < _SIGNIFICANT else "could not"
+        could = "could" if self.is_told_apart else "could not"
         return (
             f"{self.right} of {self.pairs} right, guessing gives {self.pairs / 2:g}: "
             f"you {could} tell the model from the person."

@@ -12,9 +12,12 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports.local_server.http.errors import log_without_text
+from langchain_chatexports.page.languages import Sentence, language_for, later
+from langchain_chatexports.page.old_tab import OldTab
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
 _COOKIE = "chatexports"
+_OLD_TAB = "/old-tab"
 
 # NiceGUI's Vue compiles templates (`unsafe-eval`), and Quasar sets inline styles. No
 # inline script runs without the response's nonce, and nothing is loaded from elsewhere.
@@ -33,7 +36,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 _REFUSAL = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>chatexports</title>
+<html lang="{language}"><meta charset="utf-8"><title>chatexports</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root {{ color-scheme: light dark }}
@@ -115,10 +118,11 @@ class PageAccess:
     security policy.
     """
 
-    def __init__(self, app: ASGIApp, *, links: OneTimeLinks) -> None:
+    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, old_tab: OldTab) -> None:
         """Initialize the middleware."""
         self.app = app
         self._links = links
+        self._old_tab = old_tab
         self._address = OwnAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,7 +132,7 @@ class PageAccess:
             return
         is_own = self._address.is_host_of(scope) and self._address.is_origin_of(scope)
         if is_own and self._is_logged_in(scope):
-            if _token_of(scope):
+            if _value_of(scope, _TOKEN):
                 await self._lead_on(send, is_new=False)
             else:
                 await self._pass_on(scope, receive, send)
@@ -136,17 +140,21 @@ class PageAccess:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         elif not is_own:
-            await _refuse(send, "Not from here", "This page answers its own address.")
-        elif self._links.use(_token_of(scope)):
+            title = later("Not from here")
+            text = later("This page answers its own address only.")
+            await _refuse(scope, send, title, text)
+        elif self._links.use(_value_of(scope, _TOKEN)):
             await self._lead_on(send, is_new=True)
+        elif scope["path"] == _OLD_TAB:
+            await self._answer_old_tab(scope, send)
         else:
-            await _refuse(
-                send,
-                "This page needs its link",
+            title = later("This page needs its link")
+            text = later(
                 "It shows private messages, so it opens only by a link that works "
                 "once. The newest link is the last line in the window where "
-                "chatexports open runs: copy it into this browser's address bar.",
+                "chatexports open runs: copy it into this browser's address bar."
             )
+            await _refuse(scope, send, title, text)
 
     def _is_logged_in(self, scope: Scope) -> bool:
         path = f"{self._links.path}/"
@@ -157,6 +165,14 @@ class PageAccess:
                     if key == _COOKIE and _same(given, self._links.cookie):
                         return _same(scope["path"][: len(path)], path)
         return False
+
+    async def _answer_old_tab(self, scope: Scope, send: Send) -> None:
+        nonce, proof = _value_of(scope, "nonce"), _value_of(scope, "proof")
+        if self._old_tab.let_in(nonce, proof):
+            await self._lead_on(send, is_new=True)
+            return
+        answer = "" if proof else self._old_tab.proof(nonce)
+        await _send_page(send, answer, status=200 if answer else 403)
 
     async def _lead_on(self, send: Send, *, is_new: bool) -> None:
         path = f"{self._links.path}/"
@@ -191,8 +207,12 @@ class PageAccess:
         except Exception as error:  # noqa: BLE001 - its text can quote a message.
             log_without_text(error)
             if response.start is None:
-                text = "An unexpected error; the window where it runs says where."
-                await _refuse(send, "Something went wrong", text, status=500)
+                title = later("Something went wrong")
+                text = later(
+                    "Something unexpected went wrong. The window where chatexports "
+                    "open runs says where: please report it."
+                )
+                await _refuse(scope, send, title, text, status=500)
 
 
 class _Guarded:
@@ -247,8 +267,21 @@ class _Guarded:
         await self._send({"type": "http.response.body", "body": page})
 
 
-async def _refuse(send: Send, title: str, text: str, *, status: int = 403) -> None:
-    page = _REFUSAL.format(title=html.escape(title), text=html.escape(text)).encode()
+async def _refuse(
+    scope: Scope, send: Send, title: Sentence, text: Sentence, *, status: int = 403
+) -> None:
+    accepted = ", ".join(_values(scope, b"accept-language"))
+    language = language_for(accepted)
+    page = _REFUSAL.format(
+        language=language.tag,
+        title=html.escape(language.render(title)),
+        text=html.escape(language.render(text)),
+    )
+    await _send_page(send, page, status=status)
+
+
+async def _send_page(send: Send, text: str, *, status: int) -> None:
+    page = text.encode()
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(page)).encode()),
@@ -260,11 +293,11 @@ async def _refuse(send: Send, title: str, text: str, *, status: int = 403) -> No
     await send({"type": "http.response.body", "body": page})
 
 
-def _token_of(scope: Scope) -> str:
+def _value_of(scope: Scope, name: str) -> str:
     if scope["type"] != "http" or scope["method"] != "GET":
         return ""
     query = parse_qs(scope["query_string"].decode("latin-1"))
-    return str(query.get(_TOKEN, [""])[0])
+    return str(query.get(name, [""])[0])
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
+from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.how_to_export import build_how_to_export
+from langchain_chatexports.page.languages import (
+    Size,
+    TimeLeft,
+    _,
+    facts,
+    ngettext,
+    say_messages,
+)
 from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
     scroll_to,
+    show_english,
+    show_failure,
     show_work,
     text,
 )
@@ -27,11 +39,13 @@ from langchain_chatexports.page.session import PageSession
 def build_add_exports(session: PageSession) -> None:
     """Build the screen."""
     text(
-        "On this page you train a small AI model that writes as somebody does in your "
-        "chats, and then talk to it. It begins with an export: the copy of your chats "
-        "that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, Discord or "
-        "Slack lets you have. It is read on this machine, never changed, and nothing "
-        "of it is sent anywhere."
+        _(
+            "On this page you train a small AI model that writes as somebody does in "
+            "your chats, and then talk to it. It begins with an export: the copy of "
+            "your chats that WhatsApp, Messenger, Instagram, Telegram, Signal, "
+            "iMessage, Discord or Slack lets you have. It is read on this machine, "
+            "never changed, and nothing of it is sent anywhere."
+        )
     )
     how_to_get = build_how_to_export()
 
@@ -42,26 +56,27 @@ def build_add_exports(session: PageSession) -> None:
             path.set_value("")
 
     with ui.element("div").classes("drop"):
-        text("Drop files and folders anywhere on this page", classes="name")
+        text(_("Drop files and folders anywhere on this page"), classes="name")
         files = ui.element("input").props("type=file multiple id=files tabindex=-1")
-        files.props('aria-label="Files to add"').classes("unseen")
+        files.props["aria-label"] = _("Files to add")
+        files.classes("unseen")
         with ui.element("div").classes("row-of"):
             # In the browser: it opens its dialog only for what a person does in it.
-            ui.button("Choose files …").on(
+            ui.button(_("Choose files …")).on(
                 "click", js_handler="() => document.getElementById('files').click()"
             )
             folder = ui.button(
-                "Choose a folder …",
+                _("Choose a folder …"),
                 on_click=lambda: choose_path(lambda path: session.exports.add([path])),
             )
             folder.props("outline")
     with ui.element("div").classes("row-of"):
-        path = ui.input("Or the path of a file or folder on this machine")
+        path = ui.input(_("Or the path of a file or folder on this machine"))
         path.classes("grow").on("keydown.enter", add_path)
-        ui.button("Add", on_click=add_path)
+        ui.button(_("Add"), on_click=add_path)
     if platform.system() == "Darwin":
         ui.button(
-            "Add this Mac's own Messages",
+            _("Add this Mac's own Messages"),
             on_click=lambda: session.exports.add([default_path()]),
         )
     _build_cards(session, how_to_get)
@@ -84,14 +99,15 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
                 _build_card(session, card)
             for note in exports.notes:
                 text(note, classes="quiet")
+            _show_warnings(exports.warnings)
             if not exports.cards:
-                text("No export at hand?", classes="quiet")
-                button = ui.button("Try it with invented chats")
+                text(_("No export at hand?"), classes="quiet")
+                button = ui.button(_("Try it with invented chats"))
                 button.on_click(session.add_sample).props("outline")
             elif session.read:
-                next_link("Next: choose whose voice to learn", "/choose")
+                next_link(_("Next: choose whose voice to learn"), "/choose")
                 if session.choice.voice is not None:
-                    button = ui.button("Or talk at once, without a training")
+                    button = ui.button(_("Or talk at once, without a training"))
                     button.on_click(talk_at_once).props("outline")
         if len(exports.cards) > seen[0]:
             how_to_get.close()
@@ -105,6 +121,7 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
             lambda: (
                 list(exports.cards),
                 len(exports.notes),
+                len(exports.warnings),
                 id(session.read),
                 session.choice.voice is not None,
             ),
@@ -112,34 +129,33 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
 
 
 def _build_card(session: PageSession, card: Card) -> None:
+    def waits() -> str:
+        before = session.exports.reading
+        if card.state != "waiting" or before is None:
+            return _("Waits until the others are read.")
+        return facts(
+            _("Waits until {name} is read", name=before.name),
+            TimeLeft(before.work.seconds_left),
+        )
+
     @ui.refreshable
     def shown() -> None:
         with ui.element("div").classes("card"):
             text(card.name, tag="h2", classes="name")
             if card.state == "copying":
-                text(f"Copying … {(card.copied_bytes or 0) / 1e6:,.1f} MB")
+                text(_("Copying … {size}", size=Size(card.copied_bytes or 0)))
             elif card.state == "waiting":
-                text("Waits until the others are read.")
+                text(waits())
             elif card.state == "reading":
-                show_work(card.work, "message")
-            elif card.export and card.summary:
-                text(
-                    f"{card.export.format}: "
-                    f"{plural(card.summary.sessions, 'conversation')}, "
-                    f"{card.summary.kept:,} of "
-                    f"{plural(card.summary.found, 'message')} kept"
-                )
-                if repeated := card.summary.skipped.get("duplicate"):
-                    text(
-                        f"{plural(repeated, 'message')} had been read from another "
-                        "place, and are learned once.",
-                        classes="quiet",
-                    )
-            error_box(session.exports.in_words(card.work.error))
-            for note in card.notes:
-                text(note, classes="quiet")
+                show_work(card.work, say_messages)
+            elif card.summary:
+                _show_summary(card.summary)
+            if failure := card.work.error:
+                details = session.exports.without_copies(failure.details)
+                error_box(failure.sentence, details)
+            _show_warnings(card.warnings)
             is_over = card.state in {"read", "failed"}
-            button = ui.button("Remove from the list" if is_over else "Cancel")
+            button = ui.button(_("Remove from the list") if is_over else _("Cancel"))
             button.on_click(partial(session.exports.remove, card))
             button.props("outline dense").classes("small")
 
@@ -147,12 +163,51 @@ def _build_card(session: PageSession, card: Card) -> None:
         shown,
         lambda: (
             card.state,
+            waits(),
             card.copied_bytes,
             card.work.progress,
             card.summary,
-            len(card.notes),
+            len(card.warnings),
         ),
     )
+
+
+def _show_summary(summary: ExportSummary) -> None:
+    name = PLATFORM_NAMES.get(summary.platform)
+    text(
+        facts(
+            _("{app} export", app=name) if name else _("A table"),
+            ngettext("{count} conversation", "{count} conversations", summary.sessions),
+            ngettext(
+                "{kept} of {count} message kept",
+                "{kept} of {count} messages kept",
+                summary.found,
+                kept=summary.kept,
+            ),
+        )
+    )
+    if repeated := summary.skipped.get("duplicate"):
+        text(
+            ngettext(
+                "{count} message had been read from another place, and is learned "
+                "once.",
+                "{count} messages had been read from another place, and are learned "
+                "once.",
+                repeated,
+            ),
+            classes="quiet",
+        )
+
+
+def _show_warnings(warnings: Sequence[str]) -> None:
+    if not warnings:
+        return
+    title = ngettext(
+        "{count} note on how it was read, in English",
+        "{count} notes on how it was read, in English",
+        len(warnings),
+    )
+    show_english(title, warnings)
 
 
 def _build_report(session: PageSession) -> None:
@@ -162,13 +217,14 @@ def _build_report(session: PageSession) -> None:
             if session.report:
                 frame = ui.element("iframe").classes("report")
                 source = f"report?{id(session.report)}"
-                frame.props(f'src={source} title="Report about these exports"')
+                frame.props["src"] = source
+                frame.props["title"] = _("Report about these exports")
             elif session.reporting.is_running:
-                show_work(session.reporting, "message")
+                show_work(session.reporting, say_messages)
             elif session.read:
-                button = ui.button("Show figures about these chats")
+                show_failure(session.reporting.error)
+                button = ui.button(_("Show figures about these chats"))
                 button.on_click(session.draw_report).props("outline")
-            error_box(session.reporting.error)
 
     follow(
         report,

@@ -9,18 +9,34 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.page.base_sentences import (
+    say_choice,
+    say_download,
+    say_license,
+    say_training_time,
+)
+from langchain_chatexports.page.errors import explain
 from langchain_chatexports.page.exports import ReadExports
-from langchain_chatexports.page.guess_state import NEEDED
+from langchain_chatexports.page.languages import (
+    LanguageName,
+    Size,
+    _,
+    facts,
+    listed,
+    ngettext,
+    say_messages,
+)
 from langchain_chatexports.page.layout import (
     SECONDS_BETWEEN_LOOKS,
     error_box,
     follow,
     next_link,
+    show_failure,
     show_work,
     text,
 )
@@ -30,7 +46,6 @@ from langchain_chatexports.workflows.bases import (
     find_base,
     fitting_bases,
     language_of_examples,
-    language_warning,
 )
 
 # Names are not sent to the browser twice; the owner has no place among them.
@@ -42,12 +57,14 @@ _MAX_LABEL = 60
 def build_choose(session: PageSession) -> None:
     """Build the screen."""
     if session.read is None:
-        text("There are no chats to choose from yet.")
-        next_link("Add exports first", "/")
+        text(_("There are no chats to choose from yet."))
+        next_link(_("Add exports first"), "/")
         return
     text(
-        "The model learns to write as one person does in these chats. What the others "
-        "wrote is what it answers to."
+        _(
+            "The model learns to write as one person does in these chats. What the "
+            "others wrote is what it answers to."
+        )
     )
     _build_form(session)
     # It stays when its part is built again, once the machine was measured.
@@ -56,25 +73,27 @@ def build_choose(session: PageSession) -> None:
     @ui.refreshable
     def examples() -> None:
         with ui.element("div").classes("part"):
-            show_work(session.preparing, "")
+            show_work(session.preparing)
             if session.data is not None:
                 _show_data(session.data)
             elif session.is_choice_changed:
-                text("You changed the choice. Make the examples again.")
+                text(_("You changed the choice. Make the examples again."))
 
     @ui.refreshable
     def base() -> None:
         with ui.element("div").classes("part"):
             if session.data is not None and session.data.is_enough:
-                text("Which base model it starts from", tag="h2")
+                text(_("Which base model it starts from"), tag="h2")
                 text(
-                    "A base model can talk already; training teaches it the voice. "
-                    "Larger ones talk better, and take longer. If in doubt, keep the "
-                    "one that is chosen."
+                    _(
+                        "A base model can talk already; training teaches it the voice. "
+                        "Larger ones talk better, and take longer. If in doubt, keep "
+                        "the one that is chosen."
+                    )
                 )
-                show_work(session.measuring, "")
-                if not session.measuring.is_running:
-                    _build_base(session, session.data, chosen)
+                # It can take a minute, and nobody has to wait for it.
+                show_work(session.measuring)
+                _build_base(session, session.data, chosen)
 
     work, measuring = session.preparing, session.measuring
     follow(
@@ -115,42 +134,66 @@ def _build_form(session: PageSession) -> None:
 def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) -> None:
     senders = list(read.senders)
     voices = {
-        place: f"{_short(name)} ({plural(read.senders[name], 'message')})"
+        place: _(
+            "{name} ({messages})",
+            name=_short(name),
+            messages=say_messages(read.senders[name]),
+        )
         for place, name in enumerate(senders)
     }
-    if read.owners:
-        owners = ", ".join(_short(owner) for owner in read.owners)
-        voices = {_OWNER: f"The owner of the export: {owners}", **voices}
     people = {place: _short(name) for place, name in enumerate(senders)}
     places: dict[str | None, int] = {"": _OWNER}
     places |= {name: place for place, name in enumerate(senders)}
+    if read.owners:
+        owners = listed(_short(owner) for owner in read.owners)
+        voices = {
+            _OWNER: _("The owner of the export: {names}", names=owners),
+            **voices,
+        }
+        if len(read.owners) == 1 and read.owners[0] in senders:
+            # Once, and not under the own name, too.
+            owner = read.owners[0]
+            voices[_OWNER] = _(
+                "{name}, whose export it is ({messages})",
+                name=_short(owner),
+                messages=say_messages(read.senders[owner]),
+            )
+            del voices[places[owner]]
+            places[owner] = _OWNER
     choice = session.choice
     chats = choice.chats
-    voice = ui.select(voices, label="Whose voice", value=places.get(choice.voice))
+    voice = ui.select(voices, label=_("Whose voice"), value=places.get(choice.voice))
     voice.classes("grow")
     is_all = chats.is_everything and not choice.redact
-    with ui.expansion("Only some of the chats, or without names", value=not is_all):
+    with ui.expansion(_("Only some of the chats, or without names"), value=not is_all):
         with_people = ui.select(
             people,
-            label="Only chats with these people (empty: all)",
+            label=_("Only chats with these people (empty: all)"),
             multiple=True,
-            value=[places[name] for name in chats.people],
+            value=[senders.index(name) for name in chats.people],
         )
         with_people.props("use-chips").classes("grow")
         with ui.element("div").classes("row-of"):
-            since = _day_input("From this day on", chats.start)
-            until = _day_input("Up to this day", chats.end)
-        no_groups = ui.checkbox("Leave out groups", value=chats.without_groups)
-        redact = ui.checkbox("Replace names and private numbers", value=choice.redact)
+            since = _day_input(_("From this day on"), chats.start)
+            until = _day_input(_("Up to this day"), chats.end)
+        no_groups = ui.checkbox(_("Leave out groups"), value=chats.without_groups)
+        redact = ui.checkbox(
+            _("Replace names and private numbers"), value=choice.redact
+        )
         text(
-            "The model then learns made-up names, and [phone-084f] for a number: they "
-            "are in its answers, too. Which stands for which is forgotten when "
-            "chatexports open ends. Some names may be missed: look at the examples.",
+            _(
+                "The model then learns made-up names, and [phone-084f] for a number: "
+                "they are in its answers, too. Which stands for which is forgotten "
+                "when chatexports open ends. Some names may be missed: look at the "
+                "examples."
+            ),
             classes="quiet",
         )
     text(
-        "Next, the chats are cut into examples: pieces of a chat, each with the "
-        "replies that the model learns to give.",
+        _(
+            "Next, the chats are cut into examples: pieces of a chat, each with the "
+            "replies that the model learns to give."
+        ),
         classes="quiet",
     )
     problem = ui.element("div")
@@ -177,14 +220,14 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         chats = session.choice.chats
         with problem:
             if session.choice.voice is None:
-                error_box("Choose whose voice the model learns.")
+                error_box(_("Choose whose voice the model learns."))
                 return
             if chats.start and chats.end and chats.start > chats.end:
-                error_box("The first day is after the last, so no message is left.")
+                error_box(_("The first day is after the last, so no message is left."))
                 return
         session.prepare()
 
-    ui.button("Next: make the examples", on_click=make)
+    ui.button(_("Next: make the examples"), on_click=make)
 
 
 def _day_input(label: str, day: date | None) -> Any:
@@ -193,19 +236,56 @@ def _day_input(label: str, day: date | None) -> Any:
 
 
 def _show_data(data: TrainingData) -> None:
-    text("What the model learns from", tag="h2")
-    text(f"{data}.")
+    text(_("What the model learns from"), tag="h2")
+    text(_say_data(data))
     if data.is_enough and not data.validation:
-        text(
-            "No conversation is kept apart to test the model with afterwards. "
-            f"{NEEDED} You can talk to the model, but not play Guess with it, nor "
-            "evaluate it.",
-            classes="quiet",
-        )
+        if len(data.examples) < MIN_EXAMPLES:
+            text(
+                ngettext(
+                    "From fewer than {count} example no conversation is kept apart to "
+                    "test the model with afterwards. You can talk to it, but not play "
+                    "Guess with it, nor evaluate it.",
+                    "From fewer than {count} examples no conversation is kept apart to "
+                    "test the model with afterwards. You can talk to it, but not play "
+                    "Guess with it, nor evaluate it.",
+                    MIN_EXAMPLES,
+                ),
+                classes="quiet",
+            )
+        else:
+            text(
+                _(
+                    "No conversation can be kept apart to test the model with "
+                    "afterwards: the chats repeat themselves, or are one long "
+                    "conversation. You can talk to it, but not play Guess with it, nor "
+                    "evaluate it."
+                ),
+                classes="quiet",
+            )
     if data.examples:
         _show_example(data.examples)
     if not data.is_enough:
-        error_box("That is too few: at least 10 are needed. Choose more chats.")
+        error_box(
+            _(
+                "That is too few: at least {count} are needed. Choose more chats.",
+                count=MIN_EXAMPLES,
+            )
+        )
+
+
+def _say_data(data: TrainingData) -> str:
+    held_out, repeated = len(data.validation), data.repeated
+    return facts(
+        ngettext("{count} example", "{count} examples", len(data.examples)),
+        _("{count} more held out for tests", count=held_out) if held_out else "",
+        ngettext(
+            "{count} left out because it repeats an older one",
+            "{count} left out because they repeat older ones",
+            repeated,
+        )
+        if repeated
+        else "",
+    )
 
 
 def _show_example(examples: list[TrainingExample]) -> None:
@@ -215,7 +295,10 @@ def _show_example(examples: list[TrainingExample]) -> None:
     @ui.refreshable
     def example() -> None:
         place = shown["place"]
-        text(f"Example {place + 1:,} of {len(examples):,}", classes="quiet")
+        counted = _(
+            "Example {number} of {total}", number=place + 1, total=len(examples)
+        )
+        text(counted, classes="quiet")
         with ui.element("div").classes("turns"):
             for message in examples[place]["messages"]:
                 content = str(message.get("content") or "")
@@ -235,15 +318,17 @@ def _show_example(examples: list[TrainingExample]) -> None:
     with ui.element("div").classes("card"):
         example()
         text(
-            "On the right: what the model learns to answer. There is a dot for each "
-            "letter until you ask for the text.",
+            _(
+                "On the right: what the model learns to answer. There is a dot for "
+                "each letter until you ask for the text."
+            ),
             classes="quiet",
         )
         with ui.element("div").classes("row-of"):
-            ui.button("Previous", on_click=lambda: turn(-1)).props("outline dense")
-            ui.button("Next", on_click=lambda: turn(1)).props("outline dense")
+            ui.button(_("Previous"), on_click=lambda: turn(-1)).props("outline dense")
+            ui.button(_("Next"), on_click=lambda: turn(1)).props("outline dense")
             ui.checkbox(
-                "Show the text", on_change=lambda e: change(is_masked=not e.value)
+                _("Show the text"), on_change=lambda e: change(is_masked=not e.value)
             )
 
 
@@ -258,7 +343,7 @@ def _build_base(
         bases = {own: Path(own).name or own, **bases}
     default = fitting[0].id
     value = chosen.get("base") or own or _show_proposal(session, data) or default
-    select = ui.select(bases, label="Base model", value=value).classes("grow")
+    select = ui.select(bases, label=_("Base model"), value=value).classes("grow")
     about = ui.element("div").classes("part")
     language = language_of_examples(data.examples)
 
@@ -269,19 +354,24 @@ def _build_base(
         if session.train(base_of(select.value)):
             ui.navigate.to("/train")
 
-    button = ui.button("Next: train", on_click=train)
+    button = ui.button(_("Next: train"), on_click=train)
 
     def say_about() -> None:
         about.clear()
-        chosen["base"] = select.value
         described = find_base(base_of(select.value))
         with about:
             _show_base(described, language)
-        size = f"{described.download_bytes / 1e9:.1f} GB"
+        size = Size(described.download_bytes)
         is_here = not described.download_bytes
-        button.text = "Next: train" if is_here else f"Download {size}, and train"
+        button.text = (
+            _("Next: train") if is_here else _("Download {size}, and train", size=size)
+        )
 
-    select.on_value_change(say_about)
+    def choose() -> None:
+        chosen["base"] = select.value
+        say_about()
+
+    select.on_value_change(choose)
     say_about()
 
 
@@ -289,31 +379,42 @@ def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
     try:
         choice = session.choose_base(data)
     except LocalServerError as error:
-        error_box(str(error))
+        show_failure(explain(error))
         return None
-    text(f"{choice}.")
+    text(say_choice(choice))
     return choice.base.id
 
 
 def _show_base(base: Base, language: str | None) -> None:
     if base.is_default:
-        text("A tiny demo model: it shows every step, and talks little.")
-    if warning := language_warning(base, language):
-        error_box(warning)
+        text(_("A tiny demo model: it shows every step, and talks little."))
+    if not base.speaks(language):
+        error_box(
+            _(
+                "{base} does not speak {language}, the language of these chats: its "
+                "answers will be of little use. Choose another base.",
+                base=base.name,
+                language=LanguageName(language),
+            )
+        )
     if base.download_bytes:
         text(
-            "It is not on this machine: training first downloads it from "
-            "huggingface.co. Nothing of yours is sent."
+            _(
+                "It is not on this machine: training first downloads it from "
+                "huggingface.co. Nothing of yours is sent."
+            )
         )
 
 
 def _label(base: Base, seconds: float | None) -> str:
-    facts = [f"{base.name} ({base.note})" if base.note else base.name]
-    if seconds is not None and (took := base.training_seconds(seconds)) is not None:
-        facts.append(f"trains in about {short_duration(took)}")
-    if base.download_bytes:
-        facts.append(f"downloads {base.download_bytes / 1e9:.1f} GB")
-    return ", ".join([*facts, f"license: {base.license}"])
+    took = None if seconds is None else base.training_seconds(seconds)
+    return facts(
+        base.name,
+        _("a tiny demo model") if base.is_default else "",
+        "" if took is None else say_training_time(took),
+        say_download(base) if base.download_bytes else "",
+        say_license(base),
+    )
 
 
 def masked(content: str) -> str:

@@ -9,19 +9,16 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.datasets.card import hash_files
+from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.languages import Sentence, later
 from langchain_chatexports.page.work import Work
 
-# What a program can give, and a person on the page cannot.
-_FOR_PROGRAMS = re.compile(
-    r" If that is wrong, give it: timezone=.*?, for example\.|"
-    r"give the zone of the computer that exported: timezone=\S+ "
-    r"\(--export-zone \S+\)\. Or "
-)
 # Most systems allow 255.
 _MAX_NAME_BYTES = 200
-_READING = "Reading"
+_READING = later("Reading")
 
 
 @dataclass(eq=False)
@@ -34,7 +31,7 @@ class Card:
         work: Reads it; its `error` says why it could not be read.
         export: What it is, once it was read.
         summary: What is in it.
-        notes: Warnings about it.
+        warnings: What the loader warned of, in English.
         copied_bytes: How much of it has arrived from the browser; `None` if all has.
     """
 
@@ -43,7 +40,7 @@ class Card:
     work: Work = field(default_factory=Work)
     export: Export | None = None
     summary: ExportSummary | None = None
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     copied_bytes: int | None = None
     is_read_now: bool = False
 
@@ -71,10 +68,15 @@ class ReadExports:
 
     @property
     def senders(self) -> dict[str, int]:
-        """Everybody who wrote, with their numbers of messages, the most first."""
+        """Everybody who wrote, with their numbers of messages, the most first.
+
+        Once, by the first form of the name, also where exports write it differently.
+        """
+        names: dict[str, str] = {}
         found: dict[str, int] = {}
         for summary in self.summaries:
-            for name, messages in summary.senders.items():
+            for written, messages in summary.senders.items():
+                name = names.setdefault(name_key(written), written)
                 found[name] = found.get(name, 0) + messages
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -101,13 +103,15 @@ class ExportList:
         cards: The exports, in the order in which they were added.
         read: Those that were read; `None` if there are none.
         notes: What happened that belongs to no card.
+        warnings: What was warned of that belongs to no card, in English.
     """
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
         """Initialize with no export."""
         self.cards: list[Card] = []
         self.read: ReadExports | None = None
-        self.notes: list[str] = []
+        self.notes: list[Sentence] = []
+        self.warnings: list[str] = []
         self._folder = folder
         self._copy_path = re.compile(rf"{re.escape(str(folder))}[/\\]\d+[/\\]")
         self._on_change = on_change
@@ -123,6 +127,11 @@ class ExportList:
     def paths(self) -> list[Path]:
         """Return the paths of what was read."""
         return [path for card in self.cards if card.export for path in card.paths]
+
+    @property
+    def reading(self) -> Card | None:
+        """The card that is read now; the others wait for it."""
+        return next((card for card in self.cards if card.state == "reading"), None)
 
     # Copies of what is dropped
 
@@ -151,7 +160,9 @@ class ExportList:
     def received(self, batch: str, name: str) -> None:
         """Read what has arrived to its end."""
         if batch not in self._arriving:
-            note = f"{name} is empty, or holds photos and films only: left out."
+            note = later(
+                "{name} is empty, or holds photos and films only: left out.", name=name
+            )
             if note not in self.notes:
                 self.notes.append(note)
             return
@@ -159,7 +170,13 @@ class ExportList:
         card.copied_bytes = None
         self._copies[copy] = self._new_copies.pop(copy)
         if twin := self._twin_of(copy):
-            self.notes.append(f"{card.name} is the same file as {twin}: left out.")
+            self.notes.append(
+                later(
+                    "{name} is the same file as {other}: left out.",
+                    name=card.name,
+                    other=twin,
+                )
+            )
             self.remove(card)
         elif card in self.cards:
             self._start(card, [copy])
@@ -171,7 +188,9 @@ class ExportList:
             return
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
-        card.work.error = "It did not arrive whole. Add it again, and wait for its end."
+        card.work.error = Failure(
+            later("It did not arrive whole. Add it again, and wait for its end.")
+        )
         self._copies[copy] = self._new_copies.pop(copy)
         self._delete_unused_copies()
 
@@ -206,14 +225,15 @@ class ExportList:
         for card in list(self.cards):
             self.remove(card)
         self.notes.clear()
+        self.warnings.clear()
 
-    def note(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Add a warning, to the card of the export that this thread reads."""
         card: Card | None = getattr(self._current, "card", None)
-        notes = self.notes if card is None else card.notes
-        text = self.in_words(text)
-        if text not in notes:
-            notes.append(text)
+        warnings = self.warnings if card is None else card.warnings
+        text = self.without_copies(text)
+        if text not in warnings:
+            warnings.append(text)
 
     def join(self, seconds: float) -> None:
         """Wait until all is read, for so many seconds for each export at most."""
@@ -245,7 +265,7 @@ class ExportList:
         exports = open_exports([*self.paths(), *card.paths])
         new = [export for export in exports if export.paths not in before]
         if not new:
-            self.notes.append(f"{card.name} is in the list already.")
+            self.notes.append(later("{name} is in the list already.", name=card.name))
             self.cards.remove(card)
             return
         for export in exports:
@@ -260,10 +280,10 @@ class ExportList:
     ) -> None:
         counted = export.loader.read()
         total = export.loader.estimate_message_count()
-        card.work.count(lambda: counted.messages_read, total)
-        for session in counted:
-            del session
-            card.work.check()
+        with card.work.watch("messages", lambda: counted.messages_read, total):
+            for session in counted:
+                del session
+                card.work.check()
         shown = before.get(export.paths)
         if shown is None:
             shown = card if card.export is None else Card("")
@@ -294,9 +314,9 @@ class ExportList:
                 del self._copies[copy]
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def in_words(self, text: str) -> str:
-        """Return a text without the paths of copies, and what only programs can do."""
-        return _FOR_PROGRAMS.sub("", self._copy_path.sub("", text))
+    def without_copies(self, text: str) -> str:
+        """Return a text without the paths of copies."""
+        return self._copy_path.sub("", text)
 
 
 def _plain_name(name: str) -> str:

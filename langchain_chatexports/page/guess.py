@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
 from langchain_chatexports.evaluation.comparison import EvaluationSettings
 from langchain_chatexports.evaluation.conversations import PERSON
@@ -18,6 +18,13 @@ from langchain_chatexports.page.guess_state import (
     Guess,
     evaluation_path,
     held_nothing_out,
+)
+from langchain_chatexports.page.languages import (
+    _,
+    decimal,
+    later,
+    ngettext,
+    percent,
 )
 from langchain_chatexports.page.layout import (
     ask,
@@ -32,9 +39,13 @@ from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.workflows.models import TunedModel
 
-_PAIRS = {10: "10: for fun", 20: "20: an impression", 40: "40: a result"}
+_PAIRS = {
+    10: later("10: for fun"),
+    20: later("20: an impression"),
+    40: later("40: a result"),
+}
 _LETTERS = "AB"
-_SURE = {1: "A guess", 2: "Rather sure", 3: "Sure"}
+_SURE = {1: later("A guess"), 2: later("Rather sure"), 3: later("Sure")}
 
 
 def build_guess(session: PageSession) -> None:
@@ -44,15 +55,18 @@ def build_guess(session: PageSession) -> None:
         return
     guess = session.guess
     text(
-        "Two answers to the same messages: one is what the person wrote, in chats that "
-        "the model has not learned from; the other is the model's. Can you tell which "
-        "one is real?"
+        _(
+            "Two answers to the same messages: one is what the person wrote, in chats "
+            "that the model has not learned from; the other is the model's. Can you "
+            "tell which one is real?"
+        )
     )
     chosen = model_select(models, guess.model)
     without_test = held_nothing_out(models.values(), session.jobs())
     _say_if_in(without_test, chosen)
     with ui.element("div").classes("row-of"):
-        pairs = ui.select(_PAIRS, label="How many pairs", value=20).classes("grow")
+        options = {count: str(label) for count, label in _PAIRS.items()}
+        pairs = ui.select(options, label=_("How many pairs"), value=20).classes("grow")
 
         def play_anew() -> None:
             guess.play(models[chosen.value], pairs.value)
@@ -61,29 +75,40 @@ def build_guess(session: PageSession) -> None:
             if guess.test is None or guess.test.pair is None:
                 play_anew()
             else:
-                ask("End this game and play a new one?", "Play anew", play_anew)
+                ask(_("End this game and play a new one?"), _("Play anew"), play_anew)
 
-        play = ui.button("Play", on_click=ask_and_play)
-    _build_work(guess.making, "answer", "Stop writing")
+        play = ui.button(_("Play"), on_click=ask_and_play)
+    _build_work(guess.making, _answers, _("Stop writing"))
     _build_game(guess)
     evaluate = _build_evaluation(guess, chosen, models)
     for button in (play, evaluate):
         button.bind_enabled_from(chosen, "value", lambda name: name not in without_test)
 
 
+def _answers(count: int) -> str:
+    return ngettext("{count} answer", "{count} answers", count)
+
+
+def _steps(count: int) -> str:
+    return ngettext("{count} step", "{count} steps", count)
+
+
 def _say_if_in(without_test: set[str], chosen: Any) -> None:
     note = text(
-        "There is nothing to guess with this model: no conversation was kept apart "
-        f"from its training. {NEEDED} Train one on more chats. You can talk to it.",
+        _(
+            "There is nothing to guess with this model: no conversation was kept apart "
+            "from its training. {needed} Train one on more chats. You can talk to it.",
+            needed=NEEDED,
+        ),
         classes="error",
     )
     note.bind_visibility_from(chosen, "value", lambda name: name in without_test)
 
 
-def _build_work(work: Work, unit: str, stop: str) -> None:
+def _build_work(work: Work, counted: Callable[[int], str], stop: str) -> None:
     @ui.refreshable
     def progress() -> None:
-        show_work(work, unit)
+        show_work(work, counted)
 
     follow(progress, lambda: (work.is_running, work.what, work.progress, work.error))
     # Not in the part above, which is built anew while it is clicked.
@@ -125,81 +150,129 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
     """Show a pair, and return what the keyboard's focus moves to."""
     total = len(test.pairs)
     # Neither answer has the focus: that would be a hint.
-    heading = text(f"Pair {len(test.guesses) + 1} of {total}", tag="h2")
+    number = len(test.guesses) + 1
+    heading = text(_("Pair {number} of {total}", number=number, total=total), tag="h2")
     heading.props("tabindex=-1")
     if total < guess.asked_for and not test.guesses:
-        text(f"Of {guess.asked_for} asked for, no more are fit.", classes="quiet")
+        text(
+            ngettext(
+                "You asked for {count} pair; no more of them can be shown.",
+                "You asked for {count} pairs; no more of them can be shown.",
+                guess.asked_for,
+            ),
+            classes="quiet",
+        )
     with ui.element("div").classes("turns"):
         for line in pair.before:
             side = "mine" if line.speaker == PERSON else "theirs"
             for bubble in bubbles(line.text):
                 text(bubble, classes=f"bubble {side}")
-    text("On the right: the person. What did the person answer?", classes="quiet")
+    text(_("On the right: the person. What did the person answer?"), classes="quiet")
     with ui.element("div").classes("columns"):
         for place, answer in enumerate(pair.answers):
             with ui.element("div").classes("card"):
-                text(f"Answer {_LETTERS[place]}", tag="h3")
+                text(_("Answer {letter}", letter=_LETTERS[place]), tag="h3")
                 for bubble in answer.splitlines():
                     text(bubble, classes="bubble mine")
                 _build_choice(guess, place)
     if guess.chosen is not None:
-        heading = text(f"{_LETTERS[guess.chosen]} is real. How sure are you?")
+        letter = _LETTERS[guess.chosen]
+        heading = text(_("{letter} is real. How sure are you?", letter=letter))
         heading.props("tabindex=-1")
         with ui.element("div").classes("row-of"):
             for level, name in _SURE.items():
-                ui.button(name, on_click=partial(guess.be_sure, level))
-    ui.button("Stop the game", on_click=guess.end).props("flat dense")
+                ui.button(str(name), on_click=partial(guess.be_sure, level))
+    end = ui.button(_("Stop the game"), on_click=partial(_ask_to_end, guess))
+    end.props("flat dense")
     return heading
+
+
+def _ask_to_end(guess: Guess) -> None:
+    question = _("Stop this game? Its guesses are lost.")
+    ask(question, _("Stop the game"), guess.end)
 
 
 def _build_choice(guess: Guess, place: int) -> None:
     is_chosen = guess.chosen == place
-    button = ui.button(
-        f"{_LETTERS[place]} is real", on_click=partial(guess.choose, place)
-    )
+    title = _("{letter} is real", letter=_LETTERS[place])
+    button = ui.button(title, on_click=partial(guess.choose, place))
     button.props(f"aria-pressed={str(is_chosen).lower()}")
     if not is_chosen:
         button.props("outline")
 
 
 def _show_result(test: BlindTest, result: BlindFinding) -> None:
-    text("Your result", tag="h2")
-    text(f"{result}")
-    with ui.expansion("Figures"):
-        text("With few pairs, a result may be luck.", classes="quiet")
-        show_table([(f"{what[:1].upper()}{what[1:]}", n) for what, n in result.rows()])
-    with ui.expansion(f"See {plural(len(test.pairs), 'pair')} again").classes("again"):
+    text(_("Your result"), tag="h2")
+    numbers = {"right": result.right, "pairs": result.pairs, "half": result.pairs / 2}
+    if result.is_told_apart:
+        told = _(
+            "{right} of {pairs} right, guessing gives {half}: you could tell the model "
+            "from the person.",
+            **numbers,
+        )
+    else:
+        told = _(
+            "{right} of {pairs} right, guessing gives {half}: you could not tell the "
+            "model from the person.",
+            **numbers,
+        )
+    text(told)
+    with ui.expansion(_("Figures")):
+        text(_("With few pairs, a result may be luck."), classes="quiet")
+        show_table(_rows(result))
+    pairs = len(test.pairs)
+    again = ngettext("See {count} pair again", "See {count} pairs again", pairs)
+    with ui.expansion(again).classes("again"):
         for number, pair in enumerate(test.pairs, 1):
             _show_answers(number, pair, is_right=test.guesses[number - 1].is_right)
 
 
+def _rows(result: BlindFinding) -> Iterator[tuple[str, str]]:
+    for level, n in result.by_confidence.items():
+        found = _("{right} of {pairs}", right=n.right, pairs=n.pairs)
+        yield str(_SURE[int(level)]), found
+    low, high = map(percent, result.interval)
+    yield (
+        _("How often you would be right in many more pairs (95 %)"),
+        _("{low} to {high}", low=low, high=high),
+    )
+    yield _("How likely so many are right by luck (p)"), decimal(result.p, 2)
+
+
 def _show_answers(number: int, pair: BlindPair, *, is_right: bool) -> None:
     with ui.element("div").classes("card"):
-        text(f"Pair {number}: {'right' if is_right else 'wrong'}", tag="h3")
+        if is_right:
+            text(_("Pair {number}: right", number=number), tag="h3")
+        else:
+            text(_("Pair {number}: wrong", number=number), tag="h3")
         for bubble in bubbles(pair.before[-1].text if pair.before else ""):
             text(bubble, classes="bubble theirs")
         for place in (pair.real, 1 - pair.real):
-            who = "The person" if place == pair.real else "The model"
+            who = _("The person") if place == pair.real else _("The model")
             text(who, classes="quiet")
             for bubble in pair.answers[place].splitlines():
                 text(bubble, classes="bubble mine")
 
 
 def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) -> Any:
-    text("Evaluate", tag="h2")
+    text(_("Evaluate"), tag="h2")
     text(
-        "How much is it like the person? The model as it was before the training (the "
-        "base model), the same with examples to imitate, and your trained one answer "
-        "messages that the training held out. What they write is counted and compared "
-        "with what the person wrote; no model judges."
+        _(
+            "How much is it like the person? The model as it was before the training "
+            "(the base model), the same with examples to imitate, and your trained one "
+            "answer messages that the training held out. What they write is counted "
+            "and compared with what the person wrote; no model judges."
+        )
     )
     text(
-        "It can take long. You may close this page, but leave the window open from "
-        "which it was started: without it the evaluation has to begin again."
+        _(
+            "It can take long. You may close this page, but leave the window open from "
+            "which it was started: without it the evaluation has to begin again."
+        )
     )
     with ui.element("div").classes("row-of"):
         turns = ui.number(
-            "Messages to answer, at most",
+            _("Messages to answer, at most"),
             value=EvaluationSettings.turns,
             min=1,
             step=1,
@@ -210,8 +283,8 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
             wanted = int(turns.value or EvaluationSettings.turns)
             guess.evaluate(models[chosen.value], max(wanted, 1))
 
-        button = ui.button("Evaluate", on_click=evaluate)
-    _build_work(guess.evaluating, "step", "Stop the evaluation")
+        button = ui.button(_("Evaluate"), on_click=evaluate)
+    _build_work(guess.evaluating, _steps, _("Stop the evaluation"))
 
     @ui.refreshable
     def page() -> None:
@@ -220,7 +293,7 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
         if changed_at:
             frame = ui.element("iframe").classes("report")
             frame.props["src"] = f"evaluation/{model.path.name}?{changed_at}"
-            frame.props["title"] = "The evaluation of this model"
+            frame.props["title"] = _("The evaluation of this model")
             frame.props["sandbox"] = ""
 
     follow(page, lambda: (chosen.value, _changed_at(models[chosen.value])))

@@ -18,22 +18,33 @@ from langchain_chatexports.evaluation import (
 from langchain_chatexports.evaluation.blind_test import BlindTest
 from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
 from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
-from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.languages import later
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.workflows.models import KeptJob, TunedModel
 
 HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
 
-NEEDED = (
-    "The chats are too few, or repeat themselves: it takes at least "
-    f"{MIN_EXAMPLES} examples, of several conversations."
+NEEDED = later(
+    "The chats are too few, or repeat themselves: it takes at least {examples} "
+    "examples, of several conversations.",
+    examples=MIN_EXAMPLES,
 )
 """What it takes that a training keeps conversations apart, to guess and evaluate."""
 
+_NO_PAIRS = later(
+    "The training held out too little: no pair of answers is fit to be shown. Train on "
+    "more chats."
+)
 _TIMEOUT_SECONDS = 600.0
 _COMPARING = "comparing"
+_STAGES = {
+    "scoring": later("Reading what the person wrote"),
+    "answering": later("Writing answers"),
+    _COMPARING: later("Comparing"),
+}
 
 
 class Guess:
@@ -75,15 +86,11 @@ class Guess:
                     progress=lambda _, done, total: _count(self.making, done, total),
                 )
             if not found:
-                msg = (
-                    "The training held out too little: no pair of answers is fit to "
-                    "be shown. Train on more chats."
-                )
-                raise TrainingDataError(msg)
+                raise PageError(_NO_PAIRS)
             self.model, self.asked_for = model, pairs
             self.test = BlindTest(found, pairs)
 
-        return self.making.start("Writing answers", make)
+        return self.making.start(later("Writing answers"), make)
 
     def choose(self, place: int) -> None:
         """Say which answer to the pair that is shown is real."""
@@ -119,7 +126,7 @@ class Guess:
         def progress(what: str, done: int, total: int) -> None:
             if what not in stages:
                 stages.append(what)
-            self.evaluating.what = f"{what[:1].upper()}{what[1:]}"
+            self.evaluating.what = _STAGES[what.partition(":")[0]]
             # Comparing is short beside the stages before, and counts no turns.
             if what != _COMPARING:
                 before = (len(stages) - 1) * total
@@ -138,7 +145,7 @@ class Guess:
                 )
             self._keep(model, found)
 
-        return self.evaluating.start("Starting the model", work)
+        return self.evaluating.start(later("Starting the model"), work)
 
     def _keep(self, model: TunedModel, found: Evaluation) -> None:
         write_evaluation_page(found, evaluation_path(model))

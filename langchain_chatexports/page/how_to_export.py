@@ -1,6 +1,6 @@
 """How each app gives one's chats away, with a small drawing of each step.
 
-The steps are those of the section "Get your export" in docs/.
+The steps are those of the section "Get your export" in docs/. Catalogs have them, too.
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nicegui import ui
 
+from langchain_chatexports.page.languages import _
 from langchain_chatexports.page.layout import text
 
 # The line of a screen that is to be tapped begins with it.
@@ -19,15 +20,20 @@ def build_how_to_export() -> ui.expansion:
     """Build the part, folded."""
     file = Path(__file__).with_suffix(".json")
     steps_of = json.loads(file.read_text("utf-8"))
-    with ui.expansion("How do I get an export?") as folded:
-        app = ui.select([*steps_of], label="App", value=next(iter(steps_of)))
+    with ui.expansion(_("How do I get an export?")) as folded:
+        app = ui.select(
+            {name: _(name) for name in steps_of},
+            label=_("App"),
+            value=next(iter(steps_of)),
+        )
 
         @ui.refreshable
         def steps() -> None:
             with ui.element("ol").classes("steps-to-take"):
                 for step in steps_of[app.value]:
                     with ui.element("li"):
-                        text(step["what"])
+                        what = step["what"]
+                        text(_(what))
                         if "screen" in step:
                             _draw(step["screen"])
 
@@ -41,4 +47,5 @@ def _draw(lines: Sequence[str]) -> None:
         for line in lines:
             kind = "tapped" if line.startswith(_TAPPED) else ""
             with ui.element("div").classes(kind):
-                ui.label(line.removeprefix(_TAPPED))
+                name = line.removeprefix(_TAPPED)
+                ui.label(_(name))

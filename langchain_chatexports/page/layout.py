@@ -5,43 +5,78 @@ Names and texts are only ever put into labels, which show them as text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from nicegui import ui
+from nicegui.translations import translations
 
-from langchain_chatexports._terminal import plural, short_duration
+from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.languages import (
+    Sentence,
+    Size,
+    TimeLeft,
+    _,
+    current,
+    facts,
+    languages,
+    later,
+    ngettext,
+    say_messages,
+)
 from langchain_chatexports.page.work import Work
 
 SCREENS = {
-    "/": "1. Add exports",
-    "/choose": "2. Choose",
-    "/train": "3. Train",
-    "/talk": "4. Talk",
-    "/guess": "5. Guess",
-    "/manage": "Manage",
+    "/": later("Add exports"),
+    "/choose": later("Choose"),
+    "/train": later("Train"),
+    "/talk": later("Talk"),
+    "/guess": later("Guess"),
+    "/manage": later("Manage"),
 }
 """The screens by path, in the order of their use; the last one at any time."""
+
+# Not while a word is composed, as in Chinese, Japanese and Korean.
+ENTER = """(event) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    emit();
+}"""
+"""What calls a handler of `keydown` where Enter is pressed."""
+
+# What NiceGUI says, which has no Hindi.
+_NICEGUI = {
+    "connection_lost": later("The page has lost its program."),
+    "trying_to_reconnect": later("It looks for it again …"),
+    "message_too_long": later("This is too long."),
+    "message_too_long_body": later("This is too long to be sent to the page."),
+}
 
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often a screen looks whether what it shows has changed."""
 
 
-def add_style() -> None:
-    """Add the style sheet, and what sends dropped files, to all screens."""
-    style, script = (
+def add_style(tab_key: str) -> None:
+    """Add the style sheet, our scripts and NiceGUI's words to all screens."""
+    for language in languages():
+        words = {key: language.render(said) for key, said in _NICEGUI.items()}
+        translations[language.tag] = words  # type: ignore[index] # Quasar has it.
+    style, upload, old_tab = (
         Path(__file__).with_name(name).read_text("utf-8")
-        for name in ("style.css", "upload.js")
+        for name in ("style.css", "upload.js", "old_tab.js")
     )
     ui.add_head_html(f"<style>{style}</style>", shared=True)
+    ui.add_head_html(f"<script>{upload}</script>", shared=True)
+    script = old_tab.replace("TAB_KEY", tab_key)
     ui.add_head_html(f"<script>{script}</script>", shared=True)
 
 
 @contextmanager
 def screen(
-    path: str, at_work: Callable[[], Sequence[tuple[str, str]]]
+    path: str, at_work: Callable[[], Sequence[tuple[Sentence, str]]]
 ) -> Iterator[None]:
     """Build a screen's frame, and its content inside."""
 
@@ -49,29 +84,34 @@ def screen(
     def status() -> None:
         for line, target in at_work():
             if target != path:
-                ui.link(line, target)
+                ui.link(str(line), target)
 
+    client = ui.context.client
+    client.page = copy(client.page)
+    client.page.language = current().tag  # type: ignore[assignment] # Quasar has it.
     title = SCREENS[path]
     ui.page_title(f"{title} | chatexports")
     ui.colors(primary="#1d5fae")
-    with ui.element("nav").props('aria-label="Steps"').classes("steps"):
-        for target, name in SCREENS.items():
-            link = ui.link(name, target)
+    with ui.element("nav").classes("steps") as steps:
+        steps.props["aria-label"] = _("Steps")
+        for number, (target, name) in enumerate(SCREENS.items(), 1):
+            is_step = number < len(SCREENS)
+            link = ui.link(f"{number}. {name}" if is_step else str(name), target)
             if target == path:
                 link.props('aria-current="page"')
     with ui.element("div").classes("status").props("role=status"):
         follow(status, at_work)
     with ui.element("div").classes("content"):
-        text(title.lstrip("0123456789. "), tag="h1")
+        text(title, tag="h1")
         yield
 
 
-def text(content: str, *, tag: str = "p", classes: str = "") -> Any:
+def text(content: str | Sentence, *, tag: str = "p", classes: str = "") -> Any:
     """Add a text, which is shown as it is and in its own direction."""
     element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
     with element:
         # A file name that is not UTF-8 has codes that cannot be sent.
-        sent = content.encode("utf-8", "backslashreplace").decode("utf-8")
+        sent = str(content).encode("utf-8", "backslashreplace").decode("utf-8")
         ui.label(sent).classes("plain")
     return element
 
@@ -95,7 +135,12 @@ def dialog(title: str) -> Iterator[Any]:
 
 
 def answers(
-    opened: Any, title: str, act: Callable[[], object], field: Any = None
+    opened: Any,
+    title: str,
+    act: Callable[[], object],
+    field: Any = None,
+    *,
+    deletes: bool = False,
 ) -> None:
     """Add a dialog's buttons: one that acts, and Cancel.
 
@@ -107,43 +152,81 @@ def answers(
         act()
 
     if field is not None:
-        field.props("autofocus").on("keydown.enter", agree)
+        field.props("autofocus").on("keydown", agree, js_handler=ENTER)
     with ui.element("div").classes("row-of"):
         button = ui.button(title, on_click=agree)
-        if title.startswith("Delete"):
+        if deletes:
             button.props("color=negative")
-        cancel = ui.button("Cancel", on_click=opened.close).props("outline")
+        cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
         if field is None:
             cancel.props("autofocus")
 
 
-def ask(question: str, answer: str, act: Callable[[], object]) -> None:
+def ask(
+    question: str, answer: str, act: Callable[[], object], *, deletes: bool = False
+) -> None:
     """Ask before something is discarded."""
     with dialog(question) as opened:
-        answers(opened, answer, act)
+        answers(opened, answer, act, deletes=deletes)
 
 
-def error_box(message: str) -> None:
+def error_box(message: str | Sentence, details: str = "") -> None:
     """Show an error with its remedy; screen readers say it at once."""
-    if message:
-        with ui.element("div").props("role=alert").classes("error"):
-            text(message)
+    with ui.element("div").props("role=alert").classes("error"):
+        text(message)
+        if details:
+            show_english(_("Details, in English"), [details])
 
 
-def show_work(work: Work, unit: str) -> None:
-    """Show how far work in the background is, or why it failed; `unit` is one of it."""
+def show_english(title: str, texts: Iterable[str]) -> None:
+    """Show what the library says, folded."""
+    with ui.expansion(title):
+        for one in texts:
+            text(one, classes="quiet").props("lang=en")
+
+
+def show_failure(failure: Failure | None) -> None:
+    """Show why something was not done."""
+    if failure is not None:
+        error_box(*failure)
+
+
+def _say_done(unit: str, done: int, total: int | None) -> str:
+    """Return how much is done of what workflows count."""
+    if unit == "messages":
+        return say_messages(done)
+    if unit == "examples":
+        return ngettext("{count} example", "{count} examples", done)
+    if unit == "examples checked":
+        return _("{done} of {total} examples", done=done, total=total or done)
+    if unit == "MB":
+        whole = Size(1e6 * (total or done))
+        return _("{done} of {total}", done=Size(1e6 * done), total=whole)
+    return ""
+
+
+def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
+    """Show how far work in the background is, or why it failed.
+
+    How much is done is shown in the words that `counted` returns.
+    """
     if not work.is_running:
-        error_box(work.error)
+        show_failure(work.error)
         return
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
-    counted = plural(done, unit) if done and unit else ""
-    rest = f"about {short_duration(left)} left" if left else ""
+    words = counted(done) if counted else _say_done(work.unit, done, total)
     with ui.element("div").props("role=status").classes("work"):
-        text(f"{work.what} … {', '.join(filter(None, (counted, rest)))}")
+        text(
+            facts(
+                f"{work.what} …",
+                words if done else "",
+                TimeLeft(left),
+            )
+        )
         bar = ui.linear_progress(share or 0, show_value=False)
-        bar.props(f'aria-label="{work.what}"')
+        bar.props["aria-label"] = str(work.what)
         if share is None:
             bar.props("indeterminate")
 
@@ -174,7 +257,7 @@ def scroll_to(element: Any) -> None:
     ui.run_javascript(f"setTimeout(() => {script}, 600)")
 
 
-def show_table(rows: Sequence[Sequence[str]]) -> None:
+def show_table(rows: Iterable[Sequence[str]]) -> None:
     """Show rows, each with its name first."""
     with ui.element("table"), ui.element("tbody"):
         for name, *cells in rows:

@@ -10,100 +10,137 @@ from pathlib import Path
 from nicegui import ui
 
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
+from langchain_chatexports.page.languages import (
+    Size,
+    _,
+    facts,
+    later,
+    moment,
+    ngettext,
+)
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
+from langchain_chatexports.page.manage_state import say_kept
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
-    NOT_DELETED,
+    Kept,
     KeptJob,
     KeptSet,
     TunedModel,
     kept,
 )
-from langchain_chatexports.workflows.train import job_in_words
+from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+from langchain_chatexports.workflows.train import is_unfinished
 
-_OTHER_PROGRAMS = {
-    True: "Ollama and llama.cpp: one GGUF file",
-    False: "A Hugging Face folder: transformers, vLLM",
+_REASONS = {
+    "voice": later("it learned this voice"),
+    "set": later("it was trained on the set"),
+    "text": later("its examples name them"),
 }
+_OTHER_PROGRAMS = {
+    True: later("Ollama and llama.cpp: one GGUF file"),
+    False: later("A Hugging Face folder: transformers, vLLM"),
+}
+
+_STATES = {
+    "queued": later("Waits for its turn"),
+    "running": later("Trains"),
+    "stopped": later("Stopped"),
+    "succeeded": later("Done; its model was deleted"),
+    "failed": later("Failed"),
+    "cancelled": later("Canceled"),
+}
+_NOT_DELETED = later(
+    "Not deleted: your exports; copies elsewhere, such as models that you exported, "
+    "talks and sets that you saved, and backups; downloaded base models; what was "
+    "uploaded to other servers."
+)
 
 
 def build_manage(session: PageSession) -> None:
     """Build the screen."""
     text(
-        "All that is kept on this machine. Only what was made here is ever deleted; an "
-        "export on your disk is never touched."
+        _(
+            "All that is kept on this machine. Only what was made here is ever "
+            "deleted; an export on your disk is never touched."
+        )
     )
     manage = session.manage
 
     @ui.refreshable
     def work() -> None:
         with ui.element("div").classes("part"):
-            show_work(manage.working, "")
-            if manage.done and not manage.working.is_running:
+            show_work(manage.working)
+            if not manage.working.is_running:
                 with ui.element("div").props("role=status").classes("part"):
                     for line in manage.done:
                         text(line)
+                    for one in manage.deleted:
+                        text(_("Deleted: {what}", what=_say_known(one)))
+                    if manage.forgotten is not None:
+                        _show_forgotten(session, manage.forgotten)
+
+    found = [kept(session.data_dir, session.index_dir)]
+
+    def look() -> object:
+        now = kept(session.data_dir, session.index_dir)
+        found[:] = [now]
+        models = [(model.name, model.label) for model in now.models]
+        jobs = [(job.id, is_unfinished(job)) for job in now.jobs]
+        return models, jobs, now.sets, id(session.read)
 
     @ui.refreshable
     def all_kept() -> None:
         with ui.element("div").classes("part"):
             _show_exports(session)
-            _show_models(session)
+            _show_models(session, found)
 
     # In view also where the button is far below it.
     with ui.element("div").classes("result"):
         follow(work, lambda: (manage.working.is_running, manage.working.error))
-    follow(all_kept, lambda: _look(session))
+    follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)
 
 
-def _look(session: PageSession) -> object:
-    found = kept(session.data_dir, session.index_dir)
-    models = [(model.name, model.label) for model in found.models]
-    jobs = [(job.id, job.status) for job in found.jobs]
-    return models, jobs, found.sets, id(session.read)
-
-
 def _show_exports(session: PageSession) -> None:
-    text("Exports", tag="h2")
+    text(_("Exports"), tag="h2")
     cards = [card for card in session.exports.cards if card.export]
     if not cards:
-        text("No export is open on this page.")
+        text(_("No export is open on this page."))
     for card in cards:
         with ui.element("div").classes("card"):
             text(card.name, classes="name")
             text(
-                "Removes the copy that this page made. Your own file stays.",
+                _("Removes the copy that this page made. Your own file stays."),
                 classes="quiet",
             )
             with ui.element("div").classes("row-of"):
                 button = ui.button(
-                    "Remove from the list",
+                    _("Remove from the list"),
                     on_click=partial(session.exports.remove, card),
                 )
                 button.props("outline dense")
 
 
-def _show_models(session: PageSession) -> None:
-    found = kept(session.data_dir, session.index_dir)
-    text("Models", tag="h2")
+def _show_models(session: PageSession, now: list[Kept]) -> None:
+    (found,) = now
+    text(_("Models"), tag="h2")
     if not found.models:
-        text("There is no trained model on this machine.")
+        text(_("There is no trained model on this machine."))
     for model in found.models:
         _show_model(session, model, found.sets_of(model.job_id))
     if found.jobs_without_model:
-        text("Trainings that made no model, or not yet", tag="h2")
+        text(_("Trainings that made no model, or not yet"), tag="h2")
     for job in found.jobs_without_model:
-        _show_job(session, job, found.sets_of(job.id))
+        _show_job(session, job, now)
     if found.unused_sets:
-        text("Examples that no training used", tag="h2")
+        text(_("Examples that no training used"), tag="h2")
     for one in found.unused_sets:
         with ui.element("div").classes("card"):
-            text(f"{one.created_at:%Y-%m-%d %H:%M} UTC, {_megabytes([one])}")
+            text(facts(moment(one.created_at), _size([one])))
             with ui.element("div").classes("row-of"):
-                _delete_button(session, one.id, "these examples", "")
+                _delete_button(session, one.id, _("Delete these examples?"))
 
 
 def _show_model(
@@ -111,42 +148,73 @@ def _show_model(
 ) -> None:
     with ui.element("div").classes("card"):
         text(model.title, tag="h3", classes="name")
-        whose = f"The voice of {model.person}, " if model.person else ""
-        source = f", from {source_in_words(model.source)}" if model.source else ""
+        source = source_in_words(model.source or "")
         text(
-            f"{whose}{model.base_model}, {model.created_at:%Y-%m-%d %H:%M} UTC, "
-            f"{model.size_bytes / 1e6:,.1f} MB{source}"
+            facts(
+                _("The voice of {person}", person=model.person) if model.person else "",
+                model.base_model,
+                moment(model.created_at),
+                Size(model.size_bytes),
+                _("from {files}", files=source) if source else "",
+            )
         )
         text(
-            f"Its examples: {_megabytes(sets)}. Its name for programs: {model.name}",
+            facts(
+                _("Its examples: {size}", size=_size(sets)),
+                _("Its name for programs: {name}", name=model.name),
+            ),
             classes="quiet",
         )
         with ui.element("div").classes("row-of"):
-            _button("Rename", model.title, lambda: _ask_label(session, model))
-            _button("Take elsewhere", model.title, lambda: _ask_folder(session, model))
+            rename = _("Rename {name}", name=model.title)
+            _button(_("Rename"), rename, lambda: _ask_label(session, model))
+            take = _("Take {name} elsewhere", name=model.title)
+            _button(_("Take elsewhere"), take, lambda: _ask_folder(session, model))
             _delete_button(
                 session,
                 model.name,
-                model.title,
-                "Its training and the examples that only it used are deleted with it.",
+                _("Delete {name}?", name=model.title),
+                _(
+                    "Its training and the examples that only it used are deleted with "
+                    "it."
+                ),
             )
 
 
-def _show_job(session: PageSession, job: KeptJob, sets: Sequence[KeptSet]) -> None:
+def _show_job(session: PageSession, job: KeptJob, now: list[Kept]) -> None:
     title = job.person or job.base_model
+    sets = now[0].sets_of(job.id)
+
+    def look() -> KeptJob:
+        return next((j for j in now[0].jobs if j.id == job.id), job)
+
+    @ui.refreshable
+    def state() -> None:
+        seen = look()
+        text(
+            facts(
+                _STATES.get(seen.status, seen.status),
+                _("step {step} of {total}", step=seen.step, total=seen.total_steps)
+                if seen.step and seen.total_steps
+                else "",
+                job.base_model,
+                moment(job.created_at),
+                _("Its examples: {size}", size=_size(sets)),
+            )
+        )
+
     with ui.element("div").classes("card"):
         text(title, tag="h3", classes="name")
-        text(
-            f"{job_in_words(job)}, {job.base_model}, "
-            f"{job.created_at:%Y-%m-%d %H:%M} UTC, examples: {_megabytes(sets)}"
-        )
+        follow(state, look)
         with ui.element("div").classes("row-of"):
             _delete_button(
                 session,
                 job.id,
-                f"the training of {title}",
-                "It is stopped if it runs, and the examples that only it used are "
-                "deleted with it.",
+                _("Delete the training of {name}?", name=title),
+                _(
+                    "It is stopped if it runs, and the examples that only it used are "
+                    "deleted with it."
+                ),
             )
 
 
@@ -159,33 +227,44 @@ def source_in_words(source: str) -> str:
     )
 
 
-def _megabytes(sets: Sequence[KeptSet]) -> str:
-    return f"{sum(one.size_bytes for one in sets) / 1e6:,.1f} MB" if sets else "none"
+def _size(sets: Sequence[KeptSet]) -> str:
+    if not sets:
+        return _("none")
+    return str(Size(sum(one.size_bytes for one in sets)))
 
 
-def _button(title: str, whose: str, act: Callable[[], object]) -> None:
-    # What a screen reader says, as there are several of them.
+def _button(title: str, label: str, act: Callable[[], object]) -> None:
+    # There are several of them: a screen reader says of what each one is.
     button = ui.button(title, on_click=act).props("outline dense")
-    button.props["aria-label"] = f"{title}: {whose}"
+    button.props["aria-label"] = label
 
 
-def _delete_button(session: PageSession, name: str, title: str, more: str) -> None:
+def _delete_button(
+    session: PageSession, name: str, question: str, more: str = ""
+) -> None:
     def ask() -> None:
-        with dialog(f"Delete {title}?") as opened:
-            text(f"{more} {NOT_DELETED}".strip())
-            answers(opened, "Delete", lambda: session.manage.delete(name))
+        with dialog(question) as opened:
+            if more:
+                text(more)
+            text(_NOT_DELETED)
+            answers(
+                opened,
+                _("Delete"),
+                lambda: session.manage.delete(name),
+                deletes=True,
+            )
 
-    _button("Delete", title, ask)
+    _button(_("Delete"), question, ask)
 
 
 def _ask_label(session: PageSession, model: TunedModel) -> None:
-    with dialog(f"Rename {model.title}") as opened:
-        text("The name is for this machine; programs still use the one with ft:.")
-        label = ui.input("New name", value=model.label or "")
+    with dialog(_("Rename {name}", name=model.title)) as opened:
+        text(_("The name is for this machine; programs still use the one with ft:."))
+        label = ui.input(_("New name"), value=model.label or "")
         label.props(f"maxlength={MAX_LABEL_LENGTH} dir=auto")
         answers(
             opened,
-            "Save",
+            _("Save"),
             lambda: session.manage.rename(model, label.value),
             field=label,
         )
@@ -193,56 +272,132 @@ def _ask_label(session: PageSession, model: TunedModel) -> None:
 
 def _ask_folder(session: PageSession, model: TunedModel) -> None:
     name = model.short_name.replace(":", "-").strip("-")
-    with dialog(f"Take {model.title} elsewhere") as opened:
+    with dialog(_("Take {name} elsewhere", name=model.title)) as opened:
         text(
-            "It is merged into its base, and written to a new folder. A model can "
-            "repeat what it learned: whoever gets it can get your messages."
+            _(
+                "It is merged into its base, and written to a new folder. A model can "
+                "repeat what it learned: whoever gets it can get your messages."
+            )
         )
-        gguf = ui.radio(_OTHER_PROGRAMS, value=True)
-        folder = ui.input("New folder", value=str(Path.home() / f"voice-{name}"))
+        gguf = ui.radio({k: str(v) for k, v in _OTHER_PROGRAMS.items()}, value=True)
+        folder = ui.input(_("New folder"), value=str(Path.home() / f"voice-{name}"))
         answers(
             opened,
-            "Write",
+            _("Write"),
             lambda: session.manage.export(model, folder.value, gguf=gguf.value),
             field=folder,
         )
 
 
 def _build_forget(session: PageSession) -> None:
-    text("Forget a person", tag="h2")
+    text(_("Forget a person"), tag="h2")
     text(
-        "Takes somebody out of a set that chatexports prepare has written, and deletes "
-        "the search indexes that have them: a later search makes these anew from the "
-        "exports. Models still know what they learned, and the "
-        "examples are kept with them: delete these models, and train again without the "
-        "person. Exports are not changed."
+        _(
+            "Deletes the search indexes that have somebody, and says which models, "
+            "trainings and examples on this machine know them: these you can delete, "
+            "too. Exports are not changed; a later search makes indexes anew from them."
+        )
     )
     with ui.element("div").classes("row-of"):
-        person = ui.input("Name or number of the person").props("dir=auto")
+        person = ui.input(_("Name or number of the person")).props("dir=auto")
         person.classes("grow")
-        path = ui.input("Path of a set, if there is one").classes("grow")
-        key = ui.input("Path of its key, if names were replaced").classes("grow")
-    mentions = ui.checkbox("Also take out texts of the set that mention the name")
+    with ui.expansion(_("In a set that chatexports prepare has written, too")):
+        path = ui.input(_("Path of the set"))
+        key = ui.input(_("Path of its key, if names were replaced"))
+        mentions = ui.checkbox(_("Also take out its texts that mention the name"))
     ui.button(
-        "Forget",
+        _("Forget"),
         on_click=lambda: session.manage.forget(
             person.value, path=path.value, key=key.value, mentions=mentions.value
         ),
     )
 
 
+def _say_known(one: KnownBy) -> str:
+    if one.kind == "model":
+        return _("The model {name}", name=one.title)
+    if one.kind == "training":
+        return _("The training of {name}", name=one.title)
+    return _("Examples that no training used")
+
+
+def _show_forgotten(session: PageSession, done: Forgotten) -> None:
+    if done.report is not None:
+        text(
+            ngettext(
+                "{path}: {removed} of {count} row taken out.",
+                "{path}: {removed} of {count} rows taken out.",
+                done.report.rows,
+                path=done.report.path,
+                removed=done.report.removed,
+            )
+        )
+    if done.indexes:
+        text(
+            ngettext(
+                "Deleted: {count} search index with this person.",
+                "Deleted: {count} search indexes with this person.",
+                len(done.indexes),
+            )
+        )
+    if not done.known_by:
+        text(_("No model, training or examples on this machine know them."))
+        return
+    text(_("These on this machine still know them:"))
+    chosen = {
+        one: ui.checkbox(facts(_say_known(one), _REASONS[one.reason]), value=True)
+        for one in done.known_by
+    }
+
+    def ask_to_delete() -> None:
+        wanted = [one for one, box in chosen.items() if box.value]
+        question = ngettext(
+            "Delete {count} thing that knows them?",
+            "Delete {count} things that know them?",
+            len(wanted),
+        )
+        with dialog(question) as opened:
+            text(
+                _(
+                    "A model is deleted with its training, and both with the examples "
+                    "that only they used."
+                )
+            )
+            text(_NOT_DELETED)
+            answers(
+                opened,
+                _("Delete"),
+                lambda: session.manage.delete_known(wanted),
+                deletes=True,
+            )
+
+    with ui.element("div"):
+        button = ui.button(_("Delete these, too …"), on_click=ask_to_delete)
+        button.props("outline color=negative")
+
+
 def _build_delete_everything(session: PageSession) -> None:
     def ask() -> None:
-        with dialog("Delete everything?") as opened:
+        with dialog(_("Delete everything?")) as opened:
             found = kept(session.data_dir, session.index_dir)
             text(
-                f"{found}; the talk, and what this page has read. A training that "
-                "runs is stopped."
+                _(
+                    "{kept}; the talk, and what this page has read. A training that "
+                    "runs is stopped.",
+                    kept=say_kept(found),
+                )
             )
-            text(NOT_DELETED)
-            answers(opened, "Delete everything", session.manage.delete_everything)
+            text(_NOT_DELETED)
+            answers(
+                opened,
+                _("Delete everything"),
+                session.manage.delete_everything,
+                deletes=True,
+            )
 
-    text("Delete everything", tag="h2")
-    text(NOT_DELETED)
+    text(_("Delete everything"), tag="h2")
+    text(_NOT_DELETED)
     with ui.element("div"):
-        ui.button("Delete everything …", on_click=ask).props("outline color=negative")
+        ui.button(_("Delete everything …"), on_click=ask).props(
+            "outline color=negative"
+        )

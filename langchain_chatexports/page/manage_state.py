@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from langchain_chatexports._terminal import plural
-from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.languages import Sentence, Size, later, nlater
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.workflows import models
+from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import TunedModel
+from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+
+_WRITING = later("Writing the model, which takes some minutes")
 
 
 class Manage:
@@ -18,7 +21,9 @@ class Manage:
 
     Attributes:
         working: Does it.
-        done: What the last one did, for people, line by line.
+        done: What the last one did, line by line.
+        forgotten: What was taken out for a person, and what still knows them.
+        deleted: What of that was deleted.
     """
 
     def __init__(
@@ -32,7 +37,9 @@ class Manage:
     ) -> None:
         """Initialize with nothing done."""
         self.working = Work()
-        self.done: list[str] = []
+        self.done: list[Sentence | str] = []
+        self.forgotten: Forgotten | None = None
+        self.deleted: list[KnownBy] = []
         self._data_dir = data_dir
         self._index_dir = index_dir
         self._talk = talk
@@ -42,36 +49,40 @@ class Manage:
     def rename(self, model: TunedModel, label: str) -> bool:
         """Label a model, and return whether that was started."""
 
-        def rename() -> list[str]:
+        def rename() -> list[Sentence | str]:
             models.rename(model.name, label, data_dir=self._data_dir)
             return []
 
-        return self._start("Renaming", rename)
+        return self._start(later("Renaming"), rename)
 
     def export(self, model: TunedModel, folder: str, *, gguf: bool) -> bool:
         """Write a model for other programs, and return whether that was started."""
 
-        def export() -> list[str]:
+        def export() -> list[Sentence | str]:
             target = _path(folder)
             if target is None:
-                msg = "Name the folder to write."
-                raise ChatExportError(msg)
+                raise PageError(later("Name the folder to write."))
+            if target.exists():
+                there = later(
+                    "{folder} is there already: name a new folder.", folder=target
+                )
+                raise PageError(there)
             written, lines = models.export_model(
                 model.name, target, data_dir=self._data_dir, gguf=gguf
             )
-            return [f"Written to {written}", *lines]
+            return [later("Written to {folder}", folder=written), *lines]
 
-        return self._start("Writing the model, which takes some minutes", export)
+        return self._start(_WRITING, export)
 
     def delete(self, name: str) -> bool:
         """Delete a model, a job or unused examples; return whether that was started."""
 
-        def delete() -> list[str]:
+        def delete() -> list[Sentence | str]:
             self._leave_talk_with(name)
             models.delete(name, self._data_dir)
-            return ["Deleted."]
+            return [later("Deleted.")]
 
-        return self._start("Deleting", delete)
+        return self._start(later("Deleting"), delete)
 
     def delete_everything(self) -> bool:
         """Delete all that is kept here and held by the page.
@@ -80,25 +91,24 @@ class Manage:
         the exports themselves only copies that were dropped on the page.
         """
 
-        def delete() -> list[str]:
+        def delete() -> list[Sentence | str]:
             self._leave_talk_with(None)
             self._stop_server()
             deleted = models.delete_everything(self._data_dir, self._index_dir)
             self._clear()
-            return [f"Deleted: {deleted}."]
+            return [later("Deleted: {kept}.", kept=say_kept(deleted))]
 
-        return self._start("Deleting everything", delete)
+        return self._start(later("Deleting everything"), delete)
 
     def forget(
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
-        """Take a person out of a set, and delete indexes that have them."""
+        """Take a person out of a set, and find what still knows them."""
 
-        def forget() -> list[str]:
+        def forget() -> list[Sentence | str]:
             if not person.strip():
-                msg = "Say whom to forget."
-                raise ChatExportError(msg)
-            done = models.forget(
+                raise PageError(later("Say whom to forget."))
+            self.forgotten = removal.forget(
                 _path(path),
                 people=[person.strip()],
                 mentions=mentions,
@@ -106,29 +116,52 @@ class Manage:
                 data_dir=self._data_dir,
                 index_dir=self._index_dir,
             )
-            lines = [str(done.report)] if done.report else []
-            lines += [
-                f"Trained on it, and still knows it: {job.tuned_model or job.id}"
-                for job in done.jobs
-            ]
-            count = plural(len(done.indexes), "search index", "search indexes")
-            return [*lines, f"Deleted: {count} with this person."]
+            return []
 
-        return self._start("Forgetting", forget)
+        return self._start(later("Forgetting"), forget)
 
-    def _start(self, what: str, change: Callable[[], list[str]]) -> bool:
+    def delete_known(self, known_by: Sequence[KnownBy]) -> bool:
+        """Delete models, trainings and examples that know the person."""
+
+        def delete() -> list[Sentence | str]:
+            for one in known_by:
+                self._leave_talk_with(one.id)
+            self.deleted = removal.delete_known(known_by, self._data_dir)
+            return []
+
+        return self._start(later("Deleting"), delete)
+
+    def _start(
+        self, what: Sentence, change: Callable[[], list[Sentence | str]]
+    ) -> bool:
         def work() -> None:
             self.done = change()
 
         is_started = self.working.start(what, work)
         if is_started:
-            self.done = []
+            self.done, self.forgotten, self.deleted = [], None, []
         return is_started
 
     def _leave_talk_with(self, name: str | None) -> None:
         talk = self._talk
         if name is None or (talk.model is not None and talk.model.name == name):
             talk.leave()
+
+
+def say_kept(kept: models.Kept) -> Sentence:
+    """Return how much is kept."""
+    return later(
+        "{models}, {trainings}, {sets}, {indexes}: {size}",
+        models=nlater("{count} model", "{count} models", len(kept.models)),
+        trainings=nlater("{count} training", "{count} trainings", len(kept.jobs)),
+        sets=nlater(
+            "{count} file of examples", "{count} files of examples", len(kept.sets)
+        ),
+        indexes=nlater(
+            "{count} search index", "{count} search indexes", len(kept.indexes)
+        ),
+        size=Size(kept.size_bytes),
+    )
 
 
 def _path(typed: str) -> Path | None:

@@ -8,8 +8,9 @@ from typing import Any
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
+from langchain_chatexports.page.languages import Sentence, _, facts, moment
 from langchain_chatexports.page.layout import follow, next_link, text
-from langchain_chatexports.page.session import PageSession, training_in_words
+from langchain_chatexports.page.session import PageSession, say_training
 from langchain_chatexports.workflows.models import TunedModel
 
 
@@ -23,18 +24,18 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
 
 
 def _build_no_model(session: PageSession) -> None:
-    def look() -> str:
+    def look() -> Sentence | None:
         is_ordered = session.is_preparing_training
-        return training_in_words(session.jobs(), is_ordered=is_ordered)
+        return say_training(session.jobs(), is_ordered=is_ordered)
 
     @ui.refreshable
     def note() -> None:
-        if words := look():
-            text(words)
-            next_link("See the training", "/train")
+        if training := look():
+            text(training)
+            next_link(_("See the training"), "/train")
         else:
-            text("There is no trained model on this machine yet.")
-            next_link("Train one first", "/")
+            text(_("There is no trained model on this machine yet."))
+            next_link(_("Train one first"), "/")
 
     follow(note, look)
 
@@ -46,10 +47,9 @@ def model_select(
 ) -> Any:
     """Add a choice of one model; `others` are further values with their labels."""
     names = {
-        name: f"{model.title}, {model.base_model}, "
-        f"{model.created_at:%Y-%m-%d %H:%M} UTC"
+        name: facts(model.title, model.base_model, moment(model.created_at))
         for name, model in models.items()
     }
     names |= others or {}
     first = chosen.name if chosen and chosen.name in models else next(iter(names))
-    return ui.select(names, label="Model", value=first).classes("grow")
+    return ui.select(names, label=_("Model"), value=first).classes("grow")

@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 from nicegui import ui
 
-from langchain_chatexports._terminal import escaped, plural
-from langchain_chatexports.page.layout import dialog, error_box, text
+from langchain_chatexports._terminal import escaped
+from langchain_chatexports.page.errors import Failure, explain
+from langchain_chatexports.page.languages import _, later, ngettext
+from langchain_chatexports.page.layout import dialog, show_failure, text
 
 # Each one is a button in the browser.
 _MAX_NAMES = 500
+_CANNOT_SHOW = later("This folder cannot be shown.")
 
 
 class FolderNames(NamedTuple):
@@ -20,8 +23,8 @@ class FolderNames(NamedTuple):
 
     folders: list[str]
     files: list[str]
-    error: str = ""
-    """Why they could not be read; empty if they were."""
+    error: Failure | None = None
+    """Why they could not be read."""
 
 
 def list_folder(folder: Path) -> FolderNames:
@@ -33,8 +36,7 @@ def list_folder(folder: Path) -> FolderNames:
             if not path.name.startswith("."):
                 (folders if path.is_dir() else files).append(path.name)
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        return FolderNames([], [], f"This folder cannot be shown: {why}.")
+        return FolderNames([], [], Failure(_CANNOT_SHOW, explain(error).details))
     return FolderNames(
         sorted(folders, key=str.casefold), sorted(files, key=str.casefold)
     )
@@ -59,25 +61,25 @@ def choose_path(on_chosen: Callable[[Path], object]) -> None:
         with ui.element("div").classes("part"):
             text(escaped(str(folder)), classes="name")
             with ui.element("div").classes("row-of"):
-                up = ui.button("Up", on_click=lambda: go(folder.parent))
+                up = ui.button(_("Up"), on_click=lambda: go(folder.parent))
                 up.props("outline dense").set_enabled(folder != folder.parent)
-                home = ui.button("Home folder", on_click=lambda: go(Path.home()))
+                home = ui.button(_("Home folder"), on_click=lambda: go(Path.home()))
                 home.props("outline dense")
-            error_box(found.error)
+            show_failure(found.error)
             if not (found.folders or found.files or found.error):
-                text("It is empty.", classes="quiet")
+                text(_("It is empty."), classes="quiet")
             with ui.element("div").classes("names"):
                 _show_names(found, lambda name: go(folder / name), choose_file)
 
     def choose_file(name: str) -> None:
         choose(folder / name)
 
-    with dialog("Choose a file or folder") as opened:
-        text("A folder opens; a file is added.", classes="quiet")
+    with dialog(_("Choose a file or folder")) as opened:
+        text(_("A folder opens; a file is added."), classes="quiet")
         names()
         with ui.element("div").classes("row-of"):
-            ui.button("Add this folder", on_click=lambda: choose(folder))
-            ui.button("Cancel", on_click=opened.close).props("outline")
+            ui.button(_("Add this folder"), on_click=lambda: choose(folder))
+            ui.button(_("Cancel"), on_click=opened.close).props("outline")
 
 
 def _show_names(
@@ -93,4 +95,10 @@ def _show_names(
         )
         button.props("flat dense no-caps align=left")
     if (more := len(named) - _MAX_NAMES) > 0:
-        text(f"And {plural(more, 'name')} more: type the path instead.")
+        text(
+            ngettext(
+                "And {count} more name: type the path instead.",
+                "And {count} more names: type the path instead.",
+                more,
+            )
+        )

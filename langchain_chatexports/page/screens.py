@@ -39,9 +39,9 @@ _BUILDERS = {
 }
 
 
-def add_screens(app: FastAPI, session: PageSession) -> None:
+def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
     """Add the screens of a session, and the pages that are shown inside of them."""
-    add_style()
+    add_style(tab_key)
     for path, build in _BUILDERS.items():
         _add_screen(path, build, session)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
-from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.http.server import (
     check_extra as check_local_extra,
 )
@@ -64,24 +65,41 @@ class PageServer:
         os.umask(0o077)
         # NiceGUI logs tracebacks, and what an error says can quote a message.
         logging.getLogger("nicegui").disabled = True
-        from langchain_chatexports.local_server.http.server import listen, run_app
+        from langchain_chatexports.local_server.http.server import run_app
         from langchain_chatexports.page.access import OneTimeLinks, PageAccess
+        from langchain_chatexports.page.old_tab import OldTab
         from langchain_chatexports.page.session import PageSession
 
+        old_tab = OldTab(self._data_dir)
         with (
-            listen(_HOST, self._port) as listener,
+            _listen(self._port, old_tab.last_port) as listener,
             PageSession(self._base, self._data_dir, self._index_dir) as session,
             _noting_warnings(session),
         ):
             port = listener.getsockname()[1]
+            old_tab.keep(port)
             links = OneTimeLinks(
                 lambda token: on_link(f"http://{_HOST}:{port}/?token={token}")
             )
-            app = PageAccess(_application(session), links=links)
+            app = _application(session, old_tab.key)
+            app = PageAccess(app, links=links, old_tab=old_tab)
             run_app(app, listener, links.renew)
 
 
-def _application(session: PageSession) -> Any:
+@contextmanager
+def _listen(port: int, last_port: int) -> Iterator[socket.socket]:
+    """Bind a port; if none was given, the last one, where open tabs look for it."""
+    from langchain_chatexports.local_server.http.server import listen
+
+    with ExitStack() as stack:
+        listener = None
+        if not port:
+            with suppress(LocalServerError):
+                listener = stack.enter_context(listen(_HOST, last_port))
+        yield listener or stack.enter_context(listen(_HOST, port))
+
+
+def _application(session: PageSession, tab_key: str) -> Any:
     from fastapi import FastAPI
     from nicegui import app as nicegui_app
     from nicegui import ui
@@ -90,13 +108,12 @@ def _application(session: PageSession) -> Any:
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    add_screens(app, session)
+    add_screens(app, session, tab_key)
     nicegui_app.on_exception(log_without_text)
     ui.run_with(
         app,
         title="chatexports",
         dark=None,
-        language="en-US",
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=60,
@@ -113,7 +130,7 @@ def _noting_warnings(session: PageSession) -> Iterator[None]:
 
     def note(message: Warning | str, *_where: Any, **_more: Any) -> None:
         with lock:
-            session.exports.note(str(message))
+            session.exports.warn(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -20,14 +20,16 @@ from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import (
-    LocalServerError,
+    ChatExportError,
     SenderNotFoundError,
     TrainingDataError,
 )
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportList, ReadExports
 from langchain_chatexports.page.guess_state import Guess
+from langchain_chatexports.page.languages import Sentence, TimeLeft, later
 from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
@@ -55,13 +57,20 @@ from langchain_chatexports.workflows.train import (
     create_job,
     is_unfinished,
     pause_job,
-    progress_of,
+    progress_now,
 )
 from langchain_chatexports.workflows.training_events import JobEvent
 
 _END_SECONDS = 5.0
-_DOWNLOADING = "Downloading the base model"
-_PREPARING = "Preparing the training; on a busy computer this can take some minutes"
+_DOWNLOADING = later("Downloading the base model")
+_STARTING = later("Starting the local server; it loads its programs, up to a minute")
+_CHECKING = later("Checking the examples and the base model")
+_WROTE_NOTHING = later("This person wrote nothing in the chats that you chose.")
+_NOTHING_TO_LEARN = later(
+    "These chats have nothing to learn from. Choose more of them."
+)
+_SERVER_ENDED = later("The local server ended unexpectedly: memory may not be enough.")
+_STOPPING = later("Stopping")
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,9 @@ class PageSession:
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
         self.found: JobEvent | None = None
+        self._order: tuple[TrainingData, str | None] | None = None
+        # The jobs that the server trained, or that waited, when it was seen last.
+        self._trained: set[str] = set()
         self.offer: BaseChoice | None = None
         self.talk = Talk(self.use_server)
         self.guess = Guess(self.hold_server)
@@ -141,6 +153,8 @@ class PageSession:
         self._holders = 0
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(private_folder())
+        # One key, so that a person keeps one stand-in while the choice changes.
+        self._redaction = Redaction(self._folder / "redaction.key")
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._exports_changed)
@@ -189,7 +203,7 @@ class PageSession:
 
     def draw_report(self) -> bool:
         """Make the report about the exports in the background."""
-        return self.reporting.start("Counting", self._draw_report)
+        return self.reporting.start(later("Counting"), self._draw_report)
 
     def _draw_report(self) -> None:
         if (read := self.read) is None:
@@ -228,24 +242,21 @@ class PageSession:
         choice, paths = self.choice, self.exports.paths()
         options = _options_of(choice)
         if choice.redact:
-            key = self._folder / "redaction.key"
-            options = replace(options, redaction=Redaction(key))
+            options = replace(options, redaction=self._redaction)
 
         def make() -> None:
             self._made = None
             try:
                 data = prepare(paths, options, watch=self.preparing.watch)
             except SenderNotFoundError as error:
-                msg = "This person wrote nothing in the chats that you chose."
-                raise TrainingDataError(msg) from error
+                raise PageError(_WROTE_NOTHING) from error
             except TrainingDataError as error:
-                msg = "These chats have nothing to learn from. Choose more of them."
-                raise TrainingDataError(msg) from error
+                raise PageError(_NOTHING_TO_LEARN) from error
             self._made = choice, data
             if self.seconds_per_token is None:
-                self.measuring.start("Measuring this machine", self._measure)
+                self.measuring.start(later("Measuring this machine"), self._measure)
 
-        return self.preparing.start("Making examples", make)
+        return self.preparing.start(later("Making examples"), make)
 
     def _measure(self) -> None:
         self.seconds_per_token = measure_machine()
@@ -311,16 +322,25 @@ class PageSession:
         if server is not None and server.is_running:
             if server.base_model == describe_base(base).name:
                 return server
-            busy = [job.base_model for job in self.jobs() if is_unfinished(job)]
-            what = f"A training of {busy[-1]}" if busy else ""
+            busy = [job for job in self.jobs() if is_unfinished(job)]
             if self._holders:
-                what = f"A blind test or an evaluation with {server.base_model}"
-            if what:
-                msg = (
-                    f"{what} is running, and only one base can be in use. Wait for "
-                    "its end, or stop it."
+                raise PageError(
+                    later(
+                        "A blind test or an evaluation with {base} is running, and "
+                        "only one base can be in use. Wait for its end, or stop it.",
+                        base=server.base_model,
+                    )
                 )
-                raise LocalServerError(msg)
+            if busy:
+                left = progress_now(busy[-1], self.data_dir).seconds_left
+                raise PageError(
+                    later(
+                        "A training of {base} is running, and only one base can be in "
+                        "use. Wait for its end, or stop it. {left}",
+                        base=busy[-1].base_model,
+                        left=TimeLeft(left),
+                    )
+                )
         if server is not None:
             server.stop()
         self._server = None
@@ -337,53 +357,82 @@ class PageSession:
                 server.stop()
 
     @property
-    def has_lost_server(self) -> bool:
-        """Whether the local server ended without being stopped."""
+    def has_lost_training(self) -> bool:
+        """Whether the local server ended without being stopped, and a training so."""
         server = self._server
-        return server is not None and not server.is_running
+        if server is None or server.is_running:
+            return False
+        stopped = (job.id for job in self.jobs() if job.status == "stopped")
+        return not self._trained.isdisjoint(stopped)
 
     def jobs(self) -> list[KeptJob]:
         """Return the jobs of the data directory, newest first."""
-        return list_jobs(self.data_dir)
+        jobs = list_jobs(self.data_dir)
+        if any(map(is_unfinished, jobs)):
+            if find_running_server(self.data_dir) is None:
+                # Nobody trains those that a killed server leaves waiting.
+                return [_stopped(job) for job in jobs]
+            self._trained = {job.id for job in jobs if is_unfinished(job)}
+        return jobs
 
-    def at_work(self) -> list[tuple[str, str]]:
-        """Return what is going on, in words, each with the path of its screen."""
-        lines = []
-        if busy := [card.name for card in self.exports.cards if card.is_busy]:
-            lines.append((f"Adding {', '.join(busy)}", "/"))
-        words = training_in_words(self.jobs(), is_ordered=self.is_preparing_training)
-        if words:
-            lines.append((words, "/train"))
+    def at_work(self) -> list[tuple[Sentence, str]]:
+        """Return what is going on, each with the path of its screen."""
+        lines = [
+            (later("Adding {name}", name=card.name), "/")
+            for card in self.exports.cards
+            if card.is_busy
+        ]
+        training = say_training(self.jobs(), is_ordered=self.is_preparing_training)
+        if training:
+            lines.append((training, "/train"))
         return lines
 
     def train(self, base: str | None) -> bool:
         """Order a training on the examples, in the background."""
-        data = self.data
-        return data is not None and self.ordering.start(
-            _PREPARING, lambda: self._order(data, base)
-        )
+        if (data := self.data) is None:
+            return False
+        self._order = data, base
+        return self.order_again()
 
     @property
     def is_preparing_training(self) -> bool:
         """Whether a training was asked for that has not become a job."""
-        return self.ordering.is_running and self.ordering.what in {
-            _DOWNLOADING,
-            _PREPARING,
-        }
+        steps = (_DOWNLOADING, _STARTING, _CHECKING)
+        return self.ordering.is_running and self.ordering.what in steps
+
+    @property
+    def can_order_again(self) -> bool:
+        """Whether a training was asked for, and failed before it was a job."""
+        has_failed = bool(self._order and self.ordering.error)
+        return has_failed and not self.ordering.is_running
+
+    def order_again(self) -> bool:
+        """Order the training that was asked for last, in the background."""
+        return self.ordering.start(_STARTING, self._order_training)
 
     def stop_preparing(self) -> None:
         """Create no job once the local server runs; a download stops at once."""
         if self.is_preparing_training:
             self.ordering.stop()
-            self.ordering.what = "Stopping"
+            self.ordering.what = _STOPPING
 
-    def _order(self, data: TrainingData, base: str | None) -> None:
+    def _order_training(self) -> None:
+        if self._order is None:
+            return
+        data, base = self._order
         self.found = None
         download_if_missing(base, self.ordering)
-        self.ordering.what = _PREPARING
+        self.ordering.what = _STARTING
         server = self.use_server(base)
         self.ordering.check()
-        self.found = create_job(server, data)
+        self.ordering.what = _CHECKING
+        try:
+            self.found = create_job(server, data, watch=self.ordering.watch)
+        except ChatExportError:
+            if server.is_running:
+                raise
+            raise PageError(_SERVER_ENDED) from None
+        self._order = None
 
     def stop_job(self, job: KeptJob) -> bool:
         """Stop a job in the background, so that it can be continued."""
@@ -393,24 +442,37 @@ class PageSession:
             server = self.use_server(job.base) if is_served else None
             pause_job(job, server, self.data_dir)
 
-        return self.ordering.start("Stopping the training", stop)
+        self._order = None
+        return self.ordering.start(later("Stopping the training"), stop)
 
     def continue_job(self, job: KeptJob) -> bool:
         """Continue a stopped job in the background."""
+        self._order = None
         return self.ordering.start(
-            "Continuing the training",
+            later("Continuing the training"),
             lambda: continue_job(job, self.use_server(job.base)),
         )
 
 
-def training_in_words(jobs: Sequence[KeptJob], *, is_ordered: bool) -> str:
-    """Return how far the training is that ends first; empty if there is none."""
+def _stopped(job: KeptJob) -> KeptJob:
+    return replace(job, status="stopped") if is_unfinished(job) else job
+
+
+def say_training(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
+    """Return how far the training is that ends first; `None` if there is none."""
     unfinished = [job for job in jobs if is_unfinished(job)]
     if not unfinished:
-        return "The training is being prepared." if is_ordered else ""
+        return later("The training is being prepared.") if is_ordered else None
     job = unfinished[-1]
-    steps = f": {progress_of(job)}" if job.total_steps else ""
-    return f"{job.person or job.base_model} is still being trained{steps}."
+    name = job.person or job.base_model
+    if not job.total_steps:
+        return later("{name} is still being trained.", name=name)
+    return later(
+        "{name} is still being trained: step {step} of {total}.",
+        name=name,
+        step=job.step,
+        total=job.total_steps,
+    )
 
 
 def _options_of(choice: Choice) -> PrepareOptions:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
+from langchain_chatexports.page.base_sentences import say_choice
+from langchain_chatexports.page.languages import (
+    Size,
+    _,
+    facts,
+    listed,
+    moment,
+    ngettext,
+)
 from langchain_chatexports.page.layout import (
+    ENTER,
+    answers,
     ask,
+    dialog,
     follow,
     next_link,
     show_work,
@@ -18,10 +32,17 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk_state import Talk
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import Voice, bubbles_of
 from langchain_chatexports.workflows.bases import BaseChoice
 
 _PERSON = "person"
+_MAX_SAID = 60
+# Copies the bubbles of an answer, without a way over the server.
+_COPY = """(event) => {
+    const answer = event.target.closest('.column').querySelectorAll('.bubble');
+    const texts = [...answer].map((bubble) => bubble.innerText);
+    navigator.clipboard.writeText(texts.join('\\n'));
+}"""
 
 
 def build_talk(session: PageSession) -> None:
@@ -41,7 +62,9 @@ def build_talk(session: PageSession) -> None:
         else:
             session.talk_to_person()
 
-    others = {_PERSON: f"{person}, without a training"} if person else {}
+    others = (
+        {_PERSON: _("{person}, without a training", person=person)} if person else {}
+    )
     model = model_select(models, talk.chosen, others)
     if talk.is_ready and talk.chosen is None:
         model.value = _PERSON
@@ -50,40 +73,47 @@ def build_talk(session: PageSession) -> None:
     model.on_value_change(lambda: begin(model.value))
     model.bind_enabled_from(talk.answering, "is_running", lambda is_it: not is_it)
     text(
-        "Write a message as if to this person. The model makes its answers up.",
+        _("Write a message as if to this person. The model makes its answers up."),
         classes="quiet",
     )
     _build_conversation(talk)
     _build_work(session, lambda: begin(model.value))
     _build_input(talk)
+    _build_saved(talk)
     _build_settings(talk)
     text(
-        "A talk with a trained model is kept with it, for you to continue, and deleted "
-        "with it or with New talk. A talk without a training is in this page's memory "
-        "only.",
+        _(
+            "Talks with a trained model are kept with it, for you to continue, and "
+            "deleted with it. A talk without a training is in this page's memory only. "
+            "Shift and Enter begin one more message before the answer."
+        ),
         classes="quiet",
     )
 
 
 def _build_settings(talk: Talk) -> None:
-    with ui.expansion("Compare, keep, and how freely it answers"):
+    with ui.expansion(_("Compare, keep, and how freely it answers")):
         text(
-            "Beside each answer, you can see what the base model says: the model as it "
-            "was before the training."
+            _(
+                "Beside each answer, you can see what the base model says: the model "
+                "as it was before the training."
+            )
         )
-        ui.checkbox("Show the base model, too").bind_value(talk, "with_base")
-        saved = ui.checkbox("Keep the talk with the model")
+        ui.checkbox(_("Show the base model, too")).bind_value(talk, "with_base")
+        saved = ui.checkbox(_("Keep the talk with the model"))
         saved.bind_value(talk, "is_saved").on_value_change(talk.save)
         temperature = ui.number(
-            "How freely it answers",
+            _("How freely it answers"),
             value=talk.settings.temperature,
             min=0,
             max=2,
             step=0.1,
         )
         text(
-            "0: always the same answer to the same message. 1: as varied as what it "
-            "learned. Above 1 it soon rambles. Others call this the temperature.",
+            _(
+                "0: always the same answer to the same message. 1: as varied as what "
+                "it learned. Above 1 it soon rambles. Others call this the temperature."
+            ),
             classes="quiet",
         )
 
@@ -114,7 +144,7 @@ def _build_conversation(talk: Talk) -> None:
 
     # Its end is in view: the style sheet says so.
     box = ui.element("div").classes("talk")
-    box.props('role=log aria-label="The talk" tabindex=0')
+    box.props("role=log tabindex=0").props["aria-label"] = _("The talk")
     with box, ui.element("div").classes("turns"):
         follow(earlier, look)
         follow(
@@ -134,16 +164,19 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
     @ui.refreshable
     def work() -> None:
         with ui.element("div").classes("part"):
-            show_work(answering, "")
+            show_work(answering)
             if answering.is_running:
                 return
             if session.offer is not None:
                 _show_offer(session, session.offer)
             elif not talk.is_ready:
-                ui.button("Start it again", on_click=start)
+                ui.button(_("Start it again"), on_click=start)
             elif talk.chosen is None:
-                text("Training teaches the model this person's voice.", classes="quiet")
-                next_link("Train it", "/choose")
+                text(
+                    _("Training teaches the model this person's voice."),
+                    classes="quiet",
+                )
+                next_link(_("Train it"), "/choose")
 
     follow(
         work,
@@ -156,14 +189,14 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
 
 
 def _show_offer(session: PageSession, offer: BaseChoice) -> None:
-    text(f"{offer}.")
+    text(say_choice(offer))
     with ui.element("div").classes("row-of"):
         ui.button(
-            f"Download {offer.base.download_bytes / 1e9:.1f} GB, and talk",
+            _("Download {size}, and talk", size=Size(offer.base.download_bytes)),
             on_click=lambda: session.talk_to_person(downloads=True),
         )
         here = ui.button(
-            "Use what is here",
+            _("Use what is here"),
             on_click=lambda: session.talk_to_person(downloads=False),
         )
         here.props("outline")
@@ -174,52 +207,140 @@ def _person_of(session: PageSession) -> str | None:
     read, voice = session.read, session.choice.voice
     if read is None or voice is None:
         return None
-    return voice or ", ".join(read.owners)
+    return voice or listed(read.owners)
 
 
 def _show_turn(talk: Talk, place: int) -> None:
     voices = talk.shown_voices()
-    text(talk.lines[place].line, classes="bubble mine")
+    line = talk.lines[place].line
+    for bubble in bubbles_of(line):
+        text(bubble, classes="bubble mine")
+    _action(_("Edit"), line, lambda: _ask_line(talk, place)).classes("mine-too")
     with ui.element("div").classes("columns"):
         for voice in voices:
             _show_answer(talk, voice, place, has_title=len(voices) > 1)
     for cited in talk.cited.get(place, ()):
-        text(f"Said {cited}", classes="quiet")
+        said = _(
+            "{person} was asked; in the chats: {line}", person=talk.name, line=cited
+        )
+        text(said, classes="quiet")
 
 
 def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:
     with ui.element("div").classes("column"):
         if has_title:
-            text(voice.title, classes="quiet name")
+            is_base = voice is not talk.voices[-1]
+            title = _("The base model") if is_base else voice.title
+            text(title, classes="quiet name")
         bubbles = talk.bubbles(voice, place)
         for bubble in bubbles:
             text(bubble, classes="bubble theirs")
-        if not bubbles and not talk.answering.is_running:
-            text("No answer.", classes="quiet")
+        if bubbles:
+            _action(_("Copy"), bubbles[0], None)
+        elif not talk.answering.is_running:
+            text(_("No answer."), classes="quiet")
+
+
+def _action(title: str, what: str, act: Callable[[], object] | None) -> Any:
+    """Add a small button; without an action, it copies the bubbles beside it."""
+    button = ui.button(title, on_click=act).props("flat dense size=sm")
+    # What a screen reader says, as there are several of them.
+    button.props["aria-label"] = f"{title}: {what[:_MAX_SAID]}"
+    if act is None:
+        button.on("click", js_handler=_COPY)
+    return button.classes("small")
+
+
+def _ask_line(talk: Talk, place: int) -> None:
+    with dialog(_("Edit the message")) as opened:
+        text(_("What came after it is left out, and it is answered again."))
+        field = _message_field(_("Message"), talk.lines[place].line)
+        answers(
+            opened,
+            _("Send"),
+            lambda: talk.edit(place, _burst(field.value)),
+            field=field,
+        )
 
 
 def _build_input(talk: Talk) -> None:
     def say() -> None:
-        if line.value and line.value.strip() and talk.say(line.value.strip()):
+        if line.value and line.value.strip() and talk.say(_burst(line.value)):
             line.set_value("")
 
     def save() -> None:
         ui.download.content(talk.to_json(), "talk.json", "application/json")
 
+    def ask_to_delete() -> None:
+        question = _("Delete this talk?")
+        ask(question, _("Delete the talk"), talk.delete, deletes=True)
+
     def begin_anew() -> None:
-        ask("Delete this talk and begin a new one?", "Delete the talk", talk.clear)
+        if talk.model is not None and talk.is_saved:
+            talk.begin_anew()
+        else:
+            ask(
+                _(
+                    "Delete this talk and begin a new one? It is not kept with the "
+                    "model."
+                ),
+                _("Delete the talk"),
+                talk.delete,
+                deletes=True,
+            )
 
     with ui.element("div").classes("row-of"):
-        line = ui.input("Message").classes("grow").on("keydown.enter", say)
-        send = ui.button("Send", on_click=say)
+        line = _message_field(_("Message")).classes("grow")
+        line.on("keydown", say, js_handler=ENTER)
+        send = ui.button(_("Send"), on_click=say)
     for part in (line, send):
         part.bind_enabled_from(talk, "is_ready")
     with ui.element("div").classes("row-of"):
         for title, act, is_of_use in (
-            ("Stop", talk.stop, "is_answering"),
-            ("Again", talk.again, "can_answer_again"),
-            ("New talk", begin_anew, "lines"),
-            ("Save the talk", save, "lines"),
+            (_("Stop"), talk.stop, "is_answering"),
+            (_("Again"), talk.again, "can_answer_again"),
+            (_("New talk"), begin_anew, "can_answer_again"),
+            (_("Delete the talk"), ask_to_delete, "can_answer_again"),
+            (_("Save the talk"), save, "lines"),
         ):
             button = ui.button(title, on_click=act).props("outline dense")
             button.bind_enabled_from(talk, is_of_use, bool)
+
+
+def _message_field(label: str, value: str = "") -> Any:
+    shown = "\n".join(bubbles_of(value))
+    return ui.textarea(label, value=shown).props("autogrow rows=1 dir=auto")
+
+
+def _burst(typed: str) -> str:
+    """Return typed lines as messages that were sent one after the other."""
+    return "\n\n".join(bubbles_of(typed))
+
+
+def _build_saved(talk: Talk) -> None:
+    @ui.refreshable
+    def saved() -> None:
+        talks = talk.saved()
+        if not talks:
+            return
+        with ui.expansion(_("Earlier talks ({count})", count=len(talks))).classes(
+            "again"
+        ):
+            for one in talks:
+                with ui.element("div").classes("card"):
+                    text(bubbles_of(one.turns[0].line)[0][:_MAX_SAID], classes="name")
+                    text(
+                        facts(
+                            moment(one.changed_at),
+                            ngettext(
+                                "{count} answer", "{count} answers", len(one.turns)
+                            ),
+                        ),
+                        classes="quiet",
+                    )
+                    button = ui.button(
+                        _("Continue"), on_click=partial(talk.open, one.id)
+                    )
+                    button.props("outline dense").classes("small")
+
+    follow(saved, lambda: [(one.id, len(one.turns)) for one in talk.saved()])

@@ -9,18 +9,28 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import compress
 
-from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.languages import later
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.workflows.memory import Memory, memory_of
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
+    SavedTalk,
     Speaker,
     continue_talk,
+    new_talk_id,
     save_turns,
+    saved_talks,
     tuned_speaker,
     voices_on,
+)
+
+_SERVER_ENDED = later(
+    "The model's program ended before the answer was whole: the memory of this machine "
+    "may not be enough. Close other programs, and press Again: it is started anew."
 )
 
 
@@ -54,6 +64,7 @@ class Talk:
         self._resources = ExitStack()
         self._memory: Memory | None = None
         self.cited: dict[int, list[str]] = {}
+        self._id = new_talk_id()
         self._is_stopped = threading.Event()
 
     @property
@@ -71,8 +82,18 @@ class Talk:
         """Whether there is a line to answer again, and nothing in its way."""
         return self.is_ready and bool(self.lines) and not self.answering.is_running
 
+    @property
+    def name(self) -> str:
+        """Who answers; empty before somebody does."""
+        return self.voices[-1].title if self.voices else ""
+
+    def saved(self) -> list[SavedTalk]:
+        """Return the other talks with the model, the last one first."""
+        talks = saved_talks(self.model) if self.model else []
+        return [talk for talk in talks if talk.id != self._id]
+
     def choose(self, model: TunedModel) -> bool:
-        """Begin a new talk with a model; its server starts in the background."""
+        """Continue the last talk with a model; its server starts in the background."""
         title = model.person or model.short_name
         return self.begin(model, lambda: replace(tuned_speaker(model), title=title))
 
@@ -88,12 +109,13 @@ class Talk:
                 self._speaker = speaker
                 self._remember(speaker)
                 self.voices = self._new_voices()
+                self._id = new_talk_id()
                 if model is not None and self.is_saved:
-                    continue_talk(self.voices, model)
+                    self._id = continue_talk(self.voices, model) or self._id
                 # Only now can it be asked.
                 self.model, self.is_ready = model, True
 
-        is_started = self.answering.start("Starting the model", start)
+        is_started = self.answering.start(later("Starting the model"), start)
         if is_started:
             self.chosen = model
         return is_started
@@ -132,6 +154,18 @@ class Talk:
 
         return self._answer(hear)
 
+    def edit(self, place: int, line: str) -> bool:
+        """Say another line in place of one, without what came after it."""
+
+        def change() -> None:
+            for voice in self.voices:
+                voice.turns[place:] = []
+                voice.hear(line)
+            for after in [at for at in self.cited if at >= place]:
+                del self.cited[after]
+
+        return place < len(self.lines) and self._answer(change)
+
     def again(self) -> bool:
         """Answer the last line again, and return whether that was started."""
 
@@ -145,18 +179,34 @@ class Talk:
         """Keep what has arrived of the answers."""
         self._is_stopped.set()
 
-    def clear(self) -> None:
-        """Begin again with the same model."""
-        self.stop()
+    def begin_anew(self) -> None:
+        """Begin a new talk with the same model; a saved one stays."""
+        if not self.answering.is_running:
+            self._leave_lines()
+            self._id = new_talk_id()
+
+    def open(self, talk_id: str) -> None:
+        """Continue another saved talk with the model."""
+        if self.model is not None and not self.answering.is_running:
+            self._leave_lines()
+            self._id = continue_talk(self.voices, self.model, talk_id) or self._id
+
+    def delete(self) -> None:
+        """Delete this talk, and begin a new one."""
+        if not self.answering.is_running:
+            self._leave_lines()
+            self.save()
+
+    def _leave_lines(self) -> None:
         self.cited.clear()
         for voice in self.voices:
             voice.turns.clear()
-        self.save()
 
     def save(self) -> None:
         """Keep the talk with its model, or delete what was kept."""
         if self.model is not None:
-            save_turns(self.model, self.lines if self.is_saved else ())
+            kept = self.lines if self.is_saved else ()
+            save_turns(self.model, kept, self._id)
 
     def to_json(self) -> str:
         """Return the talk, to be kept: JSON with a list of turns."""
@@ -204,7 +254,7 @@ class Talk:
             if self.is_saved:
                 self.save()
 
-        return self.answering.start("Answering", answer)
+        return self.answering.start(later("Answering"), answer)
 
     def _cite(self) -> None:
         if self._memory is not None:
@@ -223,9 +273,4 @@ def _saying_if_server_ends() -> Iterator[None]:
         is_lost = isinstance(error, httpx.TransportError)
         if not is_lost and not isinstance(error.__cause__, APIConnectionError):
             raise
-        msg = (
-            "The model's program ended before the answer was whole: the memory of this "
-            "machine may not be enough. Close other programs, and press Again: it is "
-            "started anew."
-        )
-        raise LocalServerError(msg) from error
+        raise PageError(_SERVER_ENDED) from error

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from nicegui import ui
 
-from langchain_chatexports._progress import time_left
 from langchain_chatexports.local_server import list_models
+from langchain_chatexports.page.languages import (
+    TimeLeft,
+    _,
+    decimal,
+    facts,
+    later,
+    listed,
+)
 from langchain_chatexports.page.layout import (
     error_box,
     follow,
@@ -21,24 +28,35 @@ from langchain_chatexports.workflows.models import KeptJob
 from langchain_chatexports.workflows.train import (
     failure_of,
     is_unfinished,
-    progress_of,
-    steps_of,
+    progress_now,
 )
 from langchain_chatexports.workflows.training_events import StepEvent
 
+# What is done before a step is trained.
+_PHASES = {
+    "libraries": later("It loads the programs for training, some seconds"),
+    "base": later("It loads the base model"),
+    "speed": later("It measures how long a step takes"),
+}
+_FOUND = {
+    "trained": later("These examples were trained on before."),
+    "running": later("These examples are being trained on already."),
+    "continued": later("This training was stopped before, and goes on."),
+}
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500
 _MAX_AVERAGED = 10
-_TRAINED, _HELD_OUT = "with the examples", "with those held out"
 
 
 def build_train(session: PageSession) -> None:
     """Build the screen."""
     text(
-        "The model reads the examples again and again, and is corrected at each step. "
-        "You need not wait here: closing this page stops nothing. Leave the "
-        "window open from which this page was started: without it a training stops, "
-        "and you can continue it later."
+        _(
+            "The model reads the examples again and again, and is corrected at each "
+            "step. You need not wait here: closing this page stops nothing. Leave the "
+            "window open from which this page was started: without it a training "
+            "stops, and you can continue it later."
+        )
     )
     found: list[KeptJob] = session.jobs()
 
@@ -47,24 +65,31 @@ def build_train(session: PageSession) -> None:
         ordering = session.ordering
         states = [(job.id, job.status) for job in found]
         doing = ordering.is_running, ordering.what, ordering.error, ordering.progress
-        return states, doing, session.has_lost_server, session.found
+        lost = session.has_lost_training, session.can_order_again
+        return states, doing, lost, session.found
 
     @ui.refreshable
     def jobs() -> None:
         with ui.element("div").classes("part"):
-            show_work(session.ordering, "")
+            show_work(session.ordering)
             if session.is_preparing_training:
-                ui.button("Stop", on_click=session.stop_preparing).props("outline")
-            if session.has_lost_server:
+                stop = ui.button(_("Stop"), on_click=session.stop_preparing)
+                stop.props("outline")
+            if session.has_lost_training:
                 error_box(
-                    "The local server ended unexpectedly: memory may not be enough. "
-                    "What a training has saved is kept. Press Go on to continue it."
+                    _(
+                        "The local server ended unexpectedly: memory may not be "
+                        "enough. What a training has saved is kept. Press Go on to "
+                        "continue it."
+                    )
                 )
+            if session.can_order_again:
+                ui.button(_("Try again"), on_click=session.order_again)
             if not found and not session.ordering.is_running:
-                text("There is no training yet.")
-                next_link("Choose what to train on first", "/choose")
-            if session.found is not None and session.found.state != "new":
-                text(f"{session.found}.", classes="quiet")
+                text(_("There is no training yet."))
+                next_link(_("Choose what to train on first"), "/choose")
+            if session.found is not None and session.found.state in _FOUND:
+                text(_FOUND[session.found.state], classes="quiet")
             for job in found:
                 _show_job(session, job, found)
 
@@ -77,22 +102,23 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
     def look() -> object:
         # The list is renewed; a deleted job stays as it was last seen.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
-        return now["job"]
+        seen = now["job"]
+        return seen, _state(session, seen, jobs) if is_unfinished(seen) else ""
 
     @ui.refreshable
     def progress() -> None:
         _show_progress(session, now["job"], jobs)
 
     with ui.element("div").classes("card"):
-        whose = f"{job.person}: " if job.person else ""
-        text(f"{whose}{job.base_model}", tag="h2", classes="name")
+        text(facts(job.person or "", job.base_model), tag="h2", classes="name")
         follow(progress, look)
         with ui.element("div").classes("row-of"):
             if is_unfinished(job):
-                stop = ui.button("Stop", on_click=lambda: session.stop_job(job))
+                stop = ui.button(_("Stop"), on_click=lambda: session.stop_job(job))
                 stop.props("outline")
-            elif job.status == "stopped" and not session.ordering.is_running:
-                ui.button("Go on", on_click=lambda: session.continue_job(job))
+            elif job.status in {"stopped", "failed"}:
+                if not session.ordering.is_running:
+                    ui.button(_("Go on"), on_click=lambda: session.continue_job(job))
             elif job.status == "succeeded":
                 _add_way_to_talk(session, job)
 
@@ -100,112 +126,125 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
 def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
     model = next((m for m in list_models(session.data_dir) if m.job_id == job.id), None)
     if model is None:
-        text("Its model was deleted.", classes="quiet")
+        text(_("Its model was deleted."), classes="quiet")
         return
 
     def talk() -> None:
         session.talk.choose(model)
         ui.navigate.to("/talk")
 
-    ui.button("Next: talk to it", on_click=talk)
+    ui.button(_("Next: talk to it"), on_click=talk)
 
 
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
-    steps = steps_of(job, session.data_dir)
-
-    def seconds_of(other: KeptJob) -> float | None:
-        found = steps_of(other, session.data_dir)
-        return found[-1].seconds_left if found else None
-
+    progress = progress_now(job, session.data_dir)
     if not (job.status == "stopped" and session.ordering.is_running):
         # Until it has saved, or goes on, the work above says what happens.
-        text(_state(job, jobs, steps, seconds_of))
+        text(_state(session, job, jobs))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
-        bar.props('aria-label="Steps trained"')
+        bar.props["aria-label"] = _("Steps trained")
     if job.status == "failed":
-        error_box(failure_of(job, session.data_dir))
-    _show_losses(steps)
+        error_box(_("The training failed."), failure_of(job, session.data_dir))
+    _show_losses(progress.steps)
 
 
-def _state(
-    job: KeptJob,
-    jobs: Sequence[KeptJob],
-    steps: Sequence[StepEvent],
-    seconds_of: Callable[[KeptJob], float | None],
-) -> str:
+def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
     if job.status == "queued":
-        before = [
-            other
-            for other in jobs
-            if is_unfinished(other) and other.created_at < job.created_at
-        ]
-        if not before:
-            return "It starts in a moment."
-        names = ", ".join(other.person or other.base_model for other in before)
-        left = seconds_of(before[-1])
-        rest = f", {time_left(left)}" if left else ""
-        return f"It waits behind {names}{rest}."
-    step = progress_of(job).capitalize() if job.step else ""
+        return _waiting(session, job, jobs)
+    step = ""
+    if job.step:
+        step = _("Step {step} of {total}", step=job.step, total=job.total_steps or "?")
     if job.status == "running":
-        left = steps[-1].seconds_left if steps else None
-        rest = f", {time_left(left)}" if left else ""
-        return f"{step}{rest}." if step else "It loads the model, some minutes at most."
+        progress = progress_now(job, session.data_dir)
+        doing = _PHASES.get(progress.phase) or step or _("It starts in a moment.")
+        return facts(doing, TimeLeft(progress.seconds_left))
     if job.status == "stopped":
-        return f"Stopped. {step or 'Not begun'}; it goes on from {job.saved_step:,}."
-    return {
-        "succeeded": f"Done. {step}.",
-        "failed": f"Failed. {step}",
-        "cancelled": "Cancelled.",
-    }.get(job.status, job.status)
+        return facts(
+            _("Stopped"),
+            step,
+            _("It goes on from step {step}", step=job.saved_step),
+        )
+    ends = {"succeeded": _("Done"), "failed": _("Failed"), "cancelled": _("Canceled")}
+    return facts(ends.get(job.status, job.status), step)
+
+
+def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+    before = [
+        other
+        for other in reversed(jobs)
+        if is_unfinished(other) and other.created_at < job.created_at
+    ]
+    if not before:
+        return _("It starts in a moment.")
+    first = before[0]
+    left = TimeLeft(progress_now(first, session.data_dir).seconds_left)
+    names = listed(other.person or other.base_model for other in before)
+    waits = _("It waits behind {names}", names=names)
+    if len(before) == 1 or not left.seconds:
+        return facts(waits, left)
+    name = first.person or first.base_model
+    return facts(waits, _("{name}: {left}", name=name, left=left))
 
 
 def _show_losses(steps: Sequence[StepEvent]) -> None:
     curves = {
-        _TRAINED: [(one.step, one.loss) for one in steps if one.loss is not None],
-        _HELD_OUT: [
+        True: [(one.step, one.loss) for one in steps if one.loss is not None],
+        False: [
             (one.step, one.validation_loss)
             for one in steps
             if one.validation_loss is not None
         ],
     }
-    found = {name: points for name, points in curves.items() if points}
+    found = {is_of: points for is_of, points in curves.items() if points}
     if not found:
         return
-    lines = {name: smoothed(points) for name, points in found.items()}
-    losses = [loss for points in lines.values() for _, loss in points]
-    last = max(step for points in lines.values() for step, _ in points)
+    lines = {is_of: smoothed(points) for is_of, points in found.items()}
+    losses = [loss for points in lines.values() for _step, loss in points]
+    last = max(points[-1][0] for points in lines.values())
     lowest, highest = min(losses), max(losses)
     with ui.element("div").classes("chart").props("aria-hidden=true"):
         with ui.element("div").classes("ends"):
-            ui.label(f"{highest:.1f}")
-            ui.label(f"{lowest:.1f}")
+            ui.label(decimal(highest))
+            ui.label(decimal(lowest))
         with ui.element("svg").classes("losses") as drawing:
             drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none')
-            for name, points in lines.items():
-                kind = "training" if name == _TRAINED else "validation"
+            for is_of_training, points in lines.items():
+                kind = "training" if is_of_training else "validation"
                 line = ui.element("polyline").classes(kind)
                 line.props["points"] = curve(points, last, lowest, highest)
         with ui.element("div").classes("ends below"):
-            ui.label("step 1")
-            ui.label(f"step {last:,}")
-    words = "; ".join(f"{name} {losses_in_words(p)}" for name, p in found.items())
+            ui.label(_("step {step}", step=1))
+            ui.label(_("step {step}", step=last))
     text(
-        f"How far off it is (the loss), lower is better: {words}. Single steps jump up "
-        "and down.",
+        _(
+            "How far off it is (the loss), lower is better. Single steps jump up and "
+            "down."
+        ),
         classes="quiet",
     )
+    for is_of_training, points in found.items():
+        first, latest = map(decimal, mean_losses(points))
+        if is_of_training:
+            words = _(
+                "With the examples: {first} at first, {latest} last.",
+                first=first,
+                latest=latest,
+            )
+        else:
+            words = _(
+                "With examples that were held out: {first} at first, {latest} last.",
+                first=first,
+                latest=latest,
+            )
+        text(words, classes="quiet")
 
 
-def losses_in_words(points: _Points) -> str:
-    """Return the mean loss of the first steps and of the last ones, for people."""
-    losses = [loss for _, loss in points]
-    count = min(len(losses) // 2, _MAX_AVERAGED)
-    if not count:
-        return f"{losses[0]:.1f} so far"
-    first, last = fmean(losses[:count]), fmean(losses[-count:])
-    averaged = " on average" if count > 1 else ""
-    return f"{first:.1f} at first and {last:.1f} last{averaged}"
+def mean_losses(points: _Points) -> tuple[float, float]:
+    """Return the mean loss of the first steps and of the last ones."""
+    losses = [loss for _step, loss in points]
+    count = max(1, min(len(losses) // 2, _MAX_AVERAGED))
+    return fmean(losses[:count]), fmean(losses[-count:])
 
 
 def smoothed(points: _Points) -> _Points:
@@ -214,9 +253,11 @@ def smoothed(points: _Points) -> _Points:
     return [
         (
             step,
-            fmean(loss for _, loss in points[max(place - half, 0) : place + half + 1]),
+            fmean(
+                loss for _step, loss in points[max(place - half, 0) : place + half + 1]
+            ),
         )
-        for place, (step, _) in enumerate(points)
+        for place, (step, _loss) in enumerate(points)
     ]
 
 

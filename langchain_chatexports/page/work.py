@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from langchain_chatexports._progress import seconds_left
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server.http.errors import log_without_text
+from langchain_chatexports.page.errors import Failure, explain
+from langchain_chatexports.page.languages import Sentence
 
 
 class _StoppedError(Exception):
@@ -20,14 +22,16 @@ class Work:
     """One piece of work at a time, in a thread.
 
     Attributes:
-        what: What is being done, for people; empty before the first.
-        error: Why the last one failed, and what helps; empty if it has not.
+        what: What is being done; `None` before the first.
+        error: Why the last one failed; `None` if it has not.
+        unit: What is counted, such as `messages` or `MB`; empty if that is not known.
     """
 
     def __init__(self) -> None:
         """Initialize with nothing to do."""
-        self.what = ""
-        self.error = ""
+        self.what: Sentence | None = None
+        self.error: Failure | None = None
+        self.unit = ""
         self._thread: threading.Thread | None = None
         self._done: Callable[[], int] = lambda: 0
         self._total: int | None = None
@@ -49,24 +53,27 @@ class Work:
         """About how long it still takes; `None` where that is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
-    def count(self, done: Callable[[], int], total: int | None) -> None:
-        """Set the progress: what returns how much is done, and the total."""
-        self._done, self._total = done, total
+    def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
+        """Set the progress: what returns how much is done, the total, and of what."""
+        self._done, self._total, self.unit = done, total, unit
 
     @contextmanager
     def watch(
         self, what: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
         """Count what is done while a block runs, as workflows ask for."""
-        del what
-        self.count(done, total)
-        yield
+        self.count(done, total, what)
+        self._started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.count(lambda: 0, None)
 
-    def start(self, what: str, work: Callable[[], None]) -> bool:
+    def start(self, what: Sentence, work: Callable[[], None]) -> bool:
         """Start, unless something is being done."""
         if self.is_running:
             return False
-        self.what, self.error = what, ""
+        self.what, self.error = what, None
         self.count(lambda: 0, None)
         self._started = time.monotonic()
         self._is_stopped.clear()
@@ -92,15 +99,9 @@ class Work:
         try:
             work()
         except _StoppedError:
-            self.error = ""
-        except ChatExportError as error:
-            self.error = str(error)
-        except OSError as error:
-            self.error = f"The system says: {error.strerror or type(error).__name__}."
+            self.error = None
+        except (ChatExportError, OSError) as error:
+            self.error = explain(error)
         except Exception as error:  # noqa: BLE001 - its text can quote a message.
             log_without_text(error)
-            name = type(error).__name__
-            self.error = (
-                f"An unexpected {name}. The window where chatexports open runs says "
-                "where: please report it."
-            )
+            self.error = explain(error)

@@ -25,12 +25,14 @@ from langchain_chatexports.workflows.train import train
 if TYPE_CHECKING:
     from langchain_chatexports.workflows.bases import choose_base
     from langchain_chatexports.workflows.evaluate import evaluate_model
-    from langchain_chatexports.workflows.models import delete_everything, forget, kept
+    from langchain_chatexports.workflows.models import delete_everything, kept
+    from langchain_chatexports.workflows.removal import delete_known, forget
 
 __all__ = [
     "PrepareOptions",
     "choose_base",
     "delete_everything",
+    "delete_known",
     "evaluate_model",
     "forget",
     "kept",
@@ -44,7 +46,8 @@ __all__ = [
 _MODULES = {
     "bases": ("choose_base",),
     "evaluate": ("evaluate_model",),
-    "models": ("delete_everything", "forget", "kept"),
+    "models": ("delete_everything", "kept"),
+    "removal": ("delete_known", "forget"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -45,6 +45,18 @@ _ANSWER_SECONDS = 10
 _USUAL_SECONDS = 3600.0
 
 
+class NoBaseError(LocalServerError):
+    """No base that can be used here speaks the language of the chats."""
+
+    def __init__(
+        self, message: str, language: str | None, *, can_download: bool
+    ) -> None:
+        """Initialize the error."""
+        super().__init__(message)
+        self.language = language
+        self.can_download = can_download
+
+
 @dataclass(frozen=True)
 class Base:
     """A base model for this machine."""
@@ -342,7 +354,7 @@ def _choose(
             f"{best.id} ({best.download_in_words}, license: {best.license}): run this "
             "again with --yes. Or name another one with --base."
         )
-        raise LocalServerError(msg)
+        raise NoBaseError(msg, language, can_download=True)
     return BaseChoice(*best_of(here), language=language, better=best)
 
 
@@ -365,7 +377,7 @@ def _speaking(bases: list[Base], language: str | None) -> list[Base]:
             f"No known base model speaks {_spoken(language)} and takes less than half "
             f"of this machine's memory. {''.join(hints[:1])}"
         )
-        raise LocalServerError(msg.strip())
+        raise NoBaseError(msg.strip(), language, can_download=False)
     return speaking
 
 

@@ -1,28 +1,27 @@
-"""What is kept on this machine: list, rename, export, forget, delete."""
+"""What is kept on this machine: list, rename, export, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import plain_name
-from langchain_chatexports.datasets import removal
-from langchain_chatexports.datasets.removal import ForgetReport
-from langchain_chatexports.exceptions import FineTuningError, LocalServerError
-from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage import deletion
-from langchain_chatexports.local_server.storage.data_directory import default_data_dir
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    default_data_dir,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server as find_running_server,
 )
-from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
-from langchain_chatexports.local_server.storage.files import (
-    jobs_that_used_set,
-    list_sets,
+from langchain_chatexports.local_server.storage.data_directory import (
+    read_private_json as read_private_json,
 )
+from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
+from langchain_chatexports.local_server.storage.files import list_sets
 from langchain_chatexports.local_server.storage.jobs import KeptJob as KeptJob
 from langchain_chatexports.local_server.storage.jobs import list_jobs as list_jobs
 from langchain_chatexports.local_server.storage.jobs import stop_job
@@ -120,6 +119,13 @@ def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> K
         + sum(one.size_bytes for one in sets)
         + sum(path.stat().st_size for path in indexes),
     )
+
+
+def page_file(data_dir: str | Path | None = None) -> Path:
+    """Return where the page keeps its port and key; the folder is made."""
+    data = DataDirectory(data_dir)
+    data.prepare()
+    return data.page
 
 
 def rename(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
@@ -222,76 +228,3 @@ def export_model(
 
     written = export_in_child(name, folder, data_dir=data_dir, gguf=gguf)
     return written, [*how_to_run(written, gguf=gguf)]
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """What was taken out, and where the person is still known."""
-
-    report: ForgetReport | None
-    """What was taken out of the set; `None` without a set."""
-
-    jobs: list[JobUse]
-    """The fine-tuning jobs that used the set."""
-
-    indexes: list[Path]
-    """The search indexes that were deleted."""
-
-
-def forget(
-    path: Path | None,
-    *,
-    people: Sequence[str] = (),
-    conversations: Sequence[str] = (),
-    mentions: bool = False,
-    key: Path | None = None,
-    data_dir: str | Path | None = None,
-    index_dir: Path | None = None,
-    base_urls: Sequence[str] = (),
-) -> Forgotten:
-    """Take people or conversations out of a set, and delete indexes that have them.
-
-    Args:
-        path: A set with its trace beside it; `None` for search indexes only.
-        people: Names or handles.
-        conversations: Ids of conversations.
-        mentions: Whether to take out texts that mention the names, too.
-        key: The key file of a set in which names were replaced.
-        data_dir: Where jobs are looked for.
-        index_dir: Where search indexes are kept; `None` for the default.
-        base_urls: Other servers to ask for jobs that used the set.
-
-    Raises:
-        SenderNotFoundError: If the set, or without one no index, has a name.
-    """
-    folder = index_folder(index_dir)
-    if path is None:
-        return Forgotten(
-            None, [], index_files.delete_indexes_with(folder, people, conversations)
-        )
-    report = removal.forget(
-        path, people=people, conversations=conversations, mentions=mentions, key=key
-    )
-    jobs = jobs_that_used_set(report.hashes, data_dir)
-    for url in base_urls:
-        jobs += _remote_jobs(report, url)
-    # Names in a set need not be in an index.
-    deleted = index_files.delete_indexes_with(
-        folder, people, conversations, strict=False
-    )
-    return Forgotten(report, jobs, deleted)
-
-
-def _remote_jobs(report: ForgetReport, url: str) -> list[JobUse]:
-    import openai
-
-    try:
-        with openai.OpenAI(base_url=url) as client:
-            return find_jobs(client, report.hashes)
-    except openai.OpenAIError as error:
-        msg = (
-            f"The set is rewritten, but {url} could not be asked for its jobs "
-            f"({type(error).__name__}). Check OPENAI_API_KEY and the address, and "
-            "run the command again."
-        )
-        raise FineTuningError(msg) from error

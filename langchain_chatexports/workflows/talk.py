@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
@@ -46,7 +48,7 @@ from langchain_chatexports.workflows.train_elsewhere import (
 from langchain_chatexports.workflows.training_events import OnEvent
 
 _BASE_TITLE = "base model"
-_SAVED = "talk.json"
+_TALKS = "talks"
 _MAX_NAMES = 5
 
 
@@ -312,36 +314,64 @@ def served_base(base: str) -> tuple[str, str] | None:
     return base, names[0]
 
 
-def saved_turns(model: TunedModel) -> list[Turn]:
-    """Return the talk with a model that was saved last; empty if there is none."""
-    try:
-        kept = msgspec.json.decode((model.path / _SAVED).read_bytes(), type=list[Turn])
-    except (OSError, msgspec.DecodeError):
-        return []
-    return kept
+@dataclass(frozen=True)
+class SavedTalk:
+    """A talk with a tuned model, kept with it."""
+
+    id: str
+    turns: list[Turn]
+    changed_at: datetime
 
 
-def save_turns(model: TunedModel, turns: Sequence[Turn]) -> None:
+def saved_talks(model: TunedModel) -> list[SavedTalk]:
+    """Return the talks with a model that were saved, the last one first."""
+    found = []
+    for file in (model.path / _TALKS).glob("*.json"):
+        try:
+            turns = msgspec.json.decode(file.read_bytes(), type=list[Turn])
+            changed_at = datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
+        except (OSError, msgspec.DecodeError):
+            continue
+        found.append(SavedTalk(file.stem, turns, changed_at))
+    return sorted(found, key=lambda talk: (talk.changed_at, talk.id), reverse=True)
+
+
+def new_talk_id() -> str:
+    """Return an id for a new talk: the time, which orders them."""
+    return str(time.time_ns())
+
+
+def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
     """Save a talk with a model, to be deleted with it; without turns, delete it.
 
     Only the owner of the files can read it.
     """
-    file = model.path / _SAVED
+    file = model.path / _TALKS / f"{talk_id}.json"
     answered = [turn for turn in turns if turn.answer]
     if answered:
+        file.parent.mkdir(mode=0o700, exist_ok=True)
         write_whole(file, msgspec.json.encode(answered))
     else:
         file.unlink(missing_ok=True)
 
 
-def continue_talk(voices: Sequence[Voice], model: TunedModel) -> int:
-    """Let voices continue the saved talk with a model, and return its turns."""
-    turns = saved_turns(model)
+def continue_talk(
+    voices: Sequence[Voice], model: TunedModel, talk_id: str | None = None
+) -> str | None:
+    """Let voices continue a saved talk with a model, the last one without an id.
+
+    Returns:
+        The id of the talk; `None` if there is none.
+    """
+    talks = saved_talks(model)
+    found = next((talk for talk in talks if talk_id in {None, talk.id}), None)
+    if found is None:
+        return None
     *beside, speaker = voices
-    speaker.turns[:] = turns
+    speaker.turns[:] = found.turns
     for voice in beside:  # What they said is not known.
-        voice.turns[:] = [Turn(turn.line) for turn in turns]
-    return len(turns)
+        voice.turns[:] = [Turn(turn.line) for turn in found.turns]
+    return found.id
 
 
 def other_model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ from langchain_chatexports.workflows.training_events import (
     StepEvent,
     StoppedEvent,
     TrainingEvent,
+    TrainingProgress,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 # How often to check that the server is running.
 _WAIT_SECONDS = 20.0
+_UNFINISHED = frozenset({"queued", "running", "validating_files"})
 # Fewer examples are checked in two seconds.
 _MIN_LONG_CHECK = 500
 # The least that any training needs; the trainer knows how much this one does.
@@ -111,57 +114,61 @@ def open_server(
         yield server
 
 
-def create_job(server: LocalServer, data: TrainingData) -> JobEvent:
+def create_job(
+    server: LocalServer, data: TrainingData, *, watch: Watch = unwatched
+) -> JobEvent:
     """Create the job on a running server, or find and continue it; do not wait."""
     data.require_enough()
+    total = len(data.examples) + len(data.validation)
     with refusals_explained(), client_of(server) as client:
         earlier = {job.id: job.status for job in client.fine_tuning.jobs.list()}
-        run = _tuner(server, data).submit(data.examples)
+        with _checking(client, total, watch):
+            run = _tuner(server, data).submit(data.examples)
         return _found(run, earlier, client, server)
 
 
 def pause_job(job: KeptJob, server: LocalServer | None, data_dir: Path | None) -> None:
-    """Stop a job so that it can be continued, through the server that trains it."""
-    if server is None:
-        stop_job(job.id, "paused", data_dir=data_dir)
-        return
-    with refusals_explained(), client_of(server) as client:
-        client.fine_tuning.jobs.pause(job.id)
+    """Stop a job so that it can be continued, through the server that trains it.
+
+    Nothing is done to one that has ended meanwhile.
+    """
+    with suppress(JobEndedError):
+        if server is None:
+            stop_job(job.id, "paused", data_dir=data_dir)
+            return
+        with refusals_explained(), client_of(server) as client:
+            if client.fine_tuning.jobs.retrieve(job.id).status in _UNFINISHED:
+                client.fine_tuning.jobs.pause(job.id)
 
 
 def continue_job(job: KeptJob, server: LocalServer) -> None:
-    """Continue a stopped job."""
+    """Continue a job that was stopped or has failed, unless it has ended meanwhile."""
     with refusals_explained(), client_of(server) as client:
-        client.fine_tuning.jobs.resume(job.id)
+        # A killed server can have finished it, which the next one finds out.
+        if client.fine_tuning.jobs.retrieve(job.id).status != "succeeded":
+            client.fine_tuning.jobs.resume(job.id)
 
 
 def is_unfinished(job: KeptJob) -> bool:
     """Return whether a job trains, or waits for others."""
-    return job.status in {"queued", "running", "validating_files"}
+    return job.status in _UNFINISHED
 
 
-def steps_of(job: KeptJob, data_dir: str | Path | None = None) -> list[StepEvent]:
-    """Return the steps of a job that were trained so far."""
-    events = map(EventReader().read, job_events(job.id, data_dir))
-    return [event for event in events if isinstance(event, StepEvent)]
+def progress_now(
+    job: KeptJob, data_dir: str | Path | None = None, *, now: float | None = None
+) -> TrainingProgress:
+    """Return how far a training is; `now` is in Unix seconds."""
+    reader = EventReader()
+    events = map(reader.read, job_events(job.id, data_dir))
+    steps = [event for event in events if isinstance(event, StepEvent)]
+    if job.status != "running":
+        return TrainingProgress(steps)
+    return TrainingProgress(steps, reader.phase, reader.left_at(now or time.time()))
 
 
 def failure_of(job: KeptJob, data_dir: str | Path | None = None) -> str:
     """Return what the server said last of a job that failed."""
     return "".join([event["message"] for event in job_events(job.id, data_dir)][-1:])
-
-
-def job_in_words(job: KeptJob) -> str:
-    """Return how far a training is, for people."""
-    at = f" at {progress_of(job)}" if job.step else ""
-    return {
-        "queued": "Waits for its turn",
-        "running": f"Trains,{at}" if at else "Begins",
-        "stopped": f"Stopped{at}",
-        "succeeded": "Done; its model was deleted",
-        "failed": f"Failed{at}",
-        "cancelled": f"Canceled{at}",
-    }.get(job.status, job.status)
 
 
 def progress_of(job: KeptJob) -> str:
@@ -212,7 +219,8 @@ class _LocalJob:
     def _create(self, data: TrainingData, watch: Watch) -> FineTuningRun:
         jobs = self._client.fine_tuning.jobs
         earlier = {job.id: job.status for job in jobs.list()}
-        with self._checking(len(data.examples) + len(data.validation), watch):
+        total = len(data.examples) + len(data.validation)
+        with _checking(self._client, total, watch):
             run = _tuner(self._server, data, self._on_event).submit(data.examples)
         self._id = run.id
         if run.id in earlier:
@@ -274,23 +282,6 @@ class _LocalJob:
             if found is not None:
                 self._tell(found)
 
-    def _checking(self, total: int, watch: Watch) -> Any:
-        """Show how far the server is with counting the tokens of all examples."""
-        from openai import OpenAIError
-
-        if total < _MIN_LONG_CHECK:
-            return unwatched("", lambda: 0, None)
-        counts = [0]
-
-        def checked() -> int:
-            with suppress(OpenAIError, KeyError, TypeError):
-                answer: Any = self._client.get("/checked_examples", cast_to=object)
-                counts.append(int(answer["count"]))
-            return counts[-1]
-
-        before = checked()
-        return watch("examples checked", lambda: checked() - before, total)
-
     def _pause(self, job_id: str) -> None:
         from openai import BadRequestError, OpenAIError
 
@@ -306,6 +297,24 @@ class _LocalJob:
 
     def _kept(self) -> KeptJob | None:
         return _kept_job(self._id, self._server)
+
+
+def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
+    """Show how far the server is with counting the tokens of all examples."""
+    from openai import OpenAIError
+
+    if total < _MIN_LONG_CHECK:
+        return unwatched("", lambda: 0, None)
+    counts = [0]
+
+    def checked() -> int:
+        with suppress(OpenAIError, KeyError, TypeError):
+            answer: Any = client.get("/checked_examples", cast_to=object)
+            counts.append(int(answer["count"]))
+        return counts[-1]
+
+    before = checked()
+    return watch("examples checked", lambda: checked() - before, total)
 
 
 def _tuner(

@@ -82,6 +82,17 @@ class MessageEvent:
 
 
 @dataclass(frozen=True)
+class TrainingProgress:
+    """How far a training is."""
+
+    steps: list[StepEvent]
+    phase: str = ""
+    """What is done before the first step: `libraries`, `base` or `speed`."""
+
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
 class StoppedEvent:
     """Waiting was interrupted; the interruption is raised after this event."""
 
@@ -104,26 +115,40 @@ class EventReader:
     known, by what the server measured before the first one.
     """
 
+    phase = ""
+    """What is done before the first step, as in `TrainingProgress`."""
+
     def __init__(self) -> None:
         """Initialize the reader of one job's events."""
         self._steps: list[tuple[int, float]] = []
         self._measured_seconds: float | None = None
+        self._end: float | None = None
 
     def read(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
         """Return an event; `None` if there is nothing in it for people."""
         given = event.get("data")
         data = given if isinstance(given, dict) else {}
         step = data.get("step")
+        now = _number(event.get("created_at")) or 0.0
         if event.get("type") == "metrics" and isinstance(step, int):
-            return self._step(step, data, _number(event.get("created_at")) or 0.0)
-        self._measured_seconds = (
-            _number(data.get("estimated_seconds")) or self._measured_seconds
-        )
+            self.phase = ""
+            return self._step(step, data, now)
+        measured = _number(data.get("estimated_seconds"))
+        if measured is not None:
+            self._measured_seconds = measured
+            self._end = now + measured
+        if phase := str(data.get("phase") or ""):
+            self.phase = phase
+            return None
         text = str(event.get("message") or "")
         # The error of a job that failed is raised.
         if event.get("level") == "error" or text.startswith(_ROUTINE):
             return None
         return MessageEvent(text, is_warning=event.get("level") == "warn")
+
+    def left_at(self, now: float) -> float | None:
+        """Return the estimate at a time; `None` where it proved too short."""
+        return self._end - now if self._end is not None and self._end > now else None
 
     def _step(self, step: int, data: Mapping[str, Any], now: float) -> StepEvent:
         total = data.get("total_steps")
@@ -144,7 +169,9 @@ class EventReader:
         done = step - first
         left = seconds_left(done, total and done + total - step, now - started)
         if left is None and total and self._measured_seconds is not None:
-            return self._measured_seconds * (total - step) / total
+            left = self._measured_seconds * (total - step) / total
+        if left is not None:
+            self._end = now + left
         return left
 
 

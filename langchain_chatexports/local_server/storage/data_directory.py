@@ -5,6 +5,7 @@
     chatexports.db          files, jobs and events; marks the directory as a server's
     server.lock             locked by the server that uses the directory
     server.json             its address and key, while it runs
+    page.json               the port and key of the last `chatexports open`
     files/<file id>.jsonl   the uploaded examples
     jobs/<job id>/          the saves of a training, until it has ended
     models/<model id>/      model.json, the adapter and its tokenizer
@@ -76,6 +77,7 @@ class DataDirectory:
         self.models = self.root / "models"
         self.lock = self.root / "server.lock"
         self.running = self.root / "server.json"
+        self.page = self.root / "page.json"
         self._folders = (self.files, self.jobs, self.models)
 
     @property
@@ -168,21 +170,11 @@ def find_running_server(data_dir: str | Path | None = None) -> RunningServer | N
     """Return the server that runs on a data directory, if its record can be trusted."""
     data = DataDirectory(data_dir)
     # A killed server leaves its record, but not its lock.
-    if not is_locked(data.lock) or data.running.is_symlink():
+    value = read_private_json(data.running) if is_locked(data.lock) else None
+    names = ("base_url", "base_model", "api_key")
+    if value is None or not {*names} <= value.keys():
         return None
-    try:
-        with open_regular_file(data.running) as file:
-            status = os.fstat(file.fileno())
-            if os.name != "nt" and (
-                status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077
-            ):
-                return None  # Others can have written it.
-            value: Any = json.loads(file.read())
-        return RunningServer(
-            *(str(value[key]) for key in ("base_url", "base_model", "api_key"))
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return RunningServer(*(str(value[name]) for name in names))
 
 
 def new_id(prefix: str) -> str:
@@ -209,6 +201,23 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return a file's JSON object, or `None` if it is missing or damaged."""
     try:
         with open_regular_file(path) as file:
+            value = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_private_json(path: Path) -> dict[str, Any] | None:
+    """Return a file's JSON object, `None` if others can have written the file."""
+    if path.is_symlink():
+        return None
+    try:
+        with open_regular_file(path) as file:
+            status = os.fstat(file.fileno())
+            if os.name != "nt" and (
+                status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077
+            ):
+                return None
             value = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None

@@ -120,6 +120,7 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
             jobs.delete(job["id"])
         files.delete_expired()
         files.delete_incomplete()
+        data.page.unlink(missing_ok=True)
     return deleted
 
 

@@ -206,6 +206,14 @@ def jobs_that_used_set(
     return jobs_that_used(hashes, JobStore(data).newest_first(), files)
 
 
+def examples_of(
+    kept: KeptSet, data_dir: str | Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield uploaded examples; none if they were deleted meanwhile."""
+    with suppress(FileNotFoundError):
+        yield from read_examples(FileStore(DataDirectory(data_dir)).path(kept.id))
+
+
 def training_examples(model: TunedModel) -> list[TrainingExample]:
     """Return the examples that a model was trained on; none if they were deleted."""
     return _examples_of_job(model, "training_file")

@@ -157,7 +157,8 @@ class TrainingQueue:
     def _train(self, job_id: str) -> None:
         if not self._jobs.update(job_id, only_from=("queued",), status="running"):
             return
-        self._log(job_id, "Fine-tuning job started")
+        # The trainer says itself what it does after its imports.
+        self._log(job_id, "Fine-tuning job started", phase="libraries")
         model = self._model_of(job_id)
         folder = self._jobs.folder(job_id)
         before = last_saved(folder)
@@ -280,10 +281,12 @@ class TrainingQueue:
         job_id: str,
         message: str,
         level: Literal["info", "warn", "error"] = "info",
+        phase: str = "",
     ) -> None:
+        data = {"phase": phase} if phase else None
         # A full disk must not keep a job from finishing.
         with contextlib.suppress(DatabaseError):
-            self._jobs.log(job_id, message, level=level)
+            self._jobs.log(job_id, message, level=level, data=data)
 
     def _has_this_base(self, job_id: str) -> bool:
         private = self._jobs.private(job_id)

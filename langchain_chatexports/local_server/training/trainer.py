@@ -62,6 +62,10 @@ DISK_FULL = (
     "training: its last save is kept."
 )
 
+_PHASES = {
+    "base": "Loading the base model",
+    "speed": "Measuring how long a step takes",
+}
 _STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
@@ -164,6 +168,7 @@ def train(
     examples = {"training_file": _read(spec.training_file, "training_file")}
     if spec.validation_file is not None:
         examples["validation_file"] = _read(spec.validation_file, "validation_file")
+    jobs = JobStore(DataDirectory(spec.data_dir))
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
@@ -178,11 +183,15 @@ def train(
     if saved is None:
         shutil.rmtree(spec.folder / "saves", ignore_errors=True)
     progress = ProgressWriter(
-        JobStore(DataDirectory(spec.data_dir)),
+        jobs,
         spec.job_id,
         has_validation=held_out is not None,
         stops_early=spec.stops_early,
     )
+    # Imported by the next call, and it takes seconds.
+    import trl  # noqa: F401
+
+    _say_phase(spec, jobs, "base")
     trainer = _build_trainer(spec, tokenizer, data, held_out)
     for callback in list(trainer.callback_handler.callbacks):
         # These print.
@@ -190,6 +199,7 @@ def train(
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
     if saved is None:
+        _say_phase(spec, jobs, "speed")
         _estimate(spec, trainer.model, data, held_out, progress)
     if on_begin is not None:
         on_begin(progress)
@@ -199,6 +209,10 @@ def train(
     tokenizer.chat_template = template.source
     progress.write_choice(trainer.state, epochs)
     _publish(spec, trainer, data, epochs, examples["training_file"])
+
+
+def _say_phase(spec: TrainingSpec, jobs: JobStore, phase: str) -> None:
+    jobs.log(spec.job_id, _PHASES[phase], data={"phase": phase})
 
 
 def _estimate(

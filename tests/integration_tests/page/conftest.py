@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+import axe_core_python
 import psutil
 import pytest
 from selenium import webdriver
@@ -107,6 +108,13 @@ _FAINT_TEXTS = """
     }
     return faint;
 """
+_AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
+_RUN_AXE = """
+    const done = arguments[0];
+    const told = (rule) => rule.id + ': ' + rule.nodes.map((n) => n.html).join(' ');
+    axe.run(document, {resultTypes: ['violations'], iframes: false}).then(
+        (found) => done(found.violations.map(told)));
+"""
 
 
 def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
@@ -127,32 +135,45 @@ def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
 class Browser:
     """One browser with a profile of its own, as a person uses it."""
 
-    def __init__(self, folder: Path, *, width: int, is_dark: bool) -> None:
+    def __init__(
+        self, folder: Path, *, width: int, is_dark: bool, language: str
+    ) -> None:
         binary = shutil.which("chromium") or shutil.which("google-chrome")
         driver = shutil.which("chromedriver")
         assert binary, "These tests need a browser: apt-get install chromium"
         assert driver, "These tests need its driver: apt-get install chromium-driver"
         options = webdriver.ChromeOptions()
         options.binary_location = binary
-        for word in (*_OPTIONS, f"--user-data-dir={folder}"):
+        words = (f"--user-data-dir={folder}", f"--accept-lang={language}")
+        for word in (*_OPTIONS, *words):
             options.add_argument(word)
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.add_argument("--no-sandbox")
         logs = {"performance": "ALL", "browser": "ALL"}
         options.set_capability("goog:loggingPrefs", logs)
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
+        self.look_as(width, 900, is_dark=is_dark)
+        # What the browser's own first page loads.
+        self._log("performance")
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+
+    def look_as(self, width: int, height: int, *, is_dark: bool) -> None:
+        """Change the size of the page, and between light and dark."""
         # A window cannot be as narrow as a phone; the page in it can.
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        size = {"width": width, "height": height, "deviceScaleFactor": 1}
+        size |= {"mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         value = "dark" if is_dark else "light"
         features = [{"name": "prefers-color-scheme", "value": value}]
         self.driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": features}
         )
-        # What the browser's own first page loads.
-        self._log("performance")
-        self.requests: list[str] = []
-        self.errors: list[str] = []
+
+    def axe_findings(self) -> list[str]:
+        """Return what axe-core finds on the page as it is, with the elements."""
+        self.driver.execute_script(_AXE)
+        return list(self.driver.execute_async_script(_RUN_AXE))
 
     def open(self, address: str) -> None:
         self.driver.get(address)
@@ -185,15 +206,33 @@ class Browser:
     def click(self, name: str) -> None:
         def try_to() -> bool:
             for element in self.all("button, a, [role=option], .q-item, .q-checkbox"):
-                if name in element.text.splitlines() and element.is_displayed():
+                is_it = name in element.text.splitlines() and element.is_displayed()
+                if is_it and element.is_enabled():
                     element.click()
                     return True
             return False
 
         wait(try_to)
 
+    def click_in_dialog(self, name: str) -> None:
+        """Click a button of the open dialog, and wait until it is closed."""
+
+        def press() -> bool:
+            buttons = [b for b in self.all(".asked button") if b.text == name]
+            if buttons:
+                buttons[0].click()
+            return bool(buttons)
+
+        wait(press)
+        wait(lambda: not self.all(".asked"))
+
+    @property
+    def tag_of_focus(self) -> str:
+        """The tag of the element that has the keyboard's focus."""
+        return str(self.driver.execute_script("return document.activeElement.tagName"))
+
     def write(self, label: str, text: str) -> WebElement:
-        css = f"input[aria-label^='{label}']:enabled"
+        css = f":is(input, textarea)[aria-label^='{label}']:enabled"
         field = wait(lambda: self.all(css))[0]
         field.send_keys(text)
         return field  # type: ignore[no-any-return] # selenium's is untyped here
@@ -253,10 +292,13 @@ class Browser:
         assert not unnamed
         self.assert_readable()
 
-    def assert_readable(self) -> None:
-        """Check contrast and width."""
+    def assert_as_wide_as_its_window(self) -> None:
         script = "return document.documentElement.scrollWidth <= innerWidth"
         assert self.driver.execute_script(script), "it is wider than its window"
+
+    def assert_readable(self) -> None:
+        """Check contrast and width."""
+        self.assert_as_wide_as_its_window()
         # What is switched off while an answer is written is faint.
         wait(lambda: not self.driver.execute_script(_FAINT_TEXTS))
 
@@ -298,9 +340,12 @@ def browsers(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
     """Start browsers; all that they request stays on this machine."""
     started: list[Browser] = []
 
-    def start(*, width: int = 1280, is_dark: bool = False) -> Browser:
+    def start(
+        *, width: int = 1280, is_dark: bool = False, language: str = "en-US"
+    ) -> Browser:
         folder = tmp_path / f"browser-{len(started)}"
-        started.append(Browser(folder, width=width, is_dark=is_dark))
+        browser = Browser(folder, width=width, is_dark=is_dark, language=language)
+        started.append(browser)
         return started[-1]
 
     yield start

@@ -153,3 +153,49 @@ def test_no_link_is_in_the_command_line_of_the_browser(
         person.open(address)
         person.see(_TITLE)
     assert not page.exists()
+
+
+def test_an_old_tab_comes_back_to_its_screen_when_the_page_has_begun_again(
+    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+) -> None:
+    left = tmp_path / "data" / "page.json"
+    person = browsers()
+    with opened(tmp_path, tiny_base) as command:
+        person.open(command.link)
+        person.go("manage")
+        person.see("Delete everything")
+        old = person.driver.current_url
+        assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    seen: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {self.headers}")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"0" * 64)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    # Another program that takes the port meanwhile gets nothing of use.
+    port = urlsplit(old).port or 0
+    with ThreadingHTTPServer(("127.0.0.1", port), Listener) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        wait(lambda: any(request.startswith("/old-tab?nonce=") for request in seen))
+        other.shutdown()
+    assert not any("proof=" in request for request in seen)
+    with opened(tmp_path, tiny_base) as command:
+        assert urlsplit(command.link).port == port
+        wait(lambda: person.driver.current_url not in {old, "about:blank"})
+        person.see("Delete everything")
+        assert person.driver.current_url.endswith("/manage")
+        with httpx.Client() as client:
+            # The cookies and paths of the last page open nothing.
+            for request in seen:
+                path = request.partition(" ")[0]
+                if not path.startswith("/old-tab"):
+                    named = request.partition("Cookie: ")[2].partition("\n")[0]
+                    address = urljoin(command.address, path)
+                    answer = client.get(address, headers={"Cookie": named.strip()})
+                    assert answer.status_code == 403

@@ -39,9 +39,9 @@ def test_files_and_folders_are_dropped_anywhere(
     person.drop(chats, folder, tmp_path / "Holidays", tmp_path / "notes.txt")
     # While the others are read, and at another place.
     person.drop(tmp_path / "same.db", x=width - 5, y=600)
-    person.see("iMessage database: 10 conversations")
-    person.see("Messenger export: 9 conversations")
-    person.see("notes.txt (text/plain) is not an export")
+    person.see("iMessage export · 10 conversations")
+    person.see("Messenger export · 9 conversations")
+    person.see("No export was recognized in it")
     person.see("same.db is the same file as chat.db")
     person.see("Holidays is empty, or holds photos and films only: left out.")
     assert "/copies/" not in person.text

@@ -161,10 +161,10 @@ def test_two_voices_answer_below_each_other_on_a_phone(
     assert len(lefts) == 1
     person.click("Show the base model, too")
     wait(lambda: len(person.all(".bubble.theirs")) == 1)
-    person.click("New talk")
-    person.see("Delete this talk and begin a new one?")
-    person.assert_readable()
     person.click("Delete the talk")
+    person.see("Delete this talk?")
+    person.assert_readable()
+    person.click_in_dialog("Delete the talk")
     wait(lambda: not person.all(".bubble"))
     assert _shows_no_html(person)
     person.collect()

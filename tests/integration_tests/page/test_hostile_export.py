@@ -77,7 +77,7 @@ def test_what_is_no_export_is_explained(
     person = browsers()
     person.open(command.link)
     person.choose_files(tmp_path / "notes.txt")
-    person.see("is not an export that can be read")
+    person.see("No export was recognized in it")
     field = person.write("Or the path", str(tmp_path / "nowhere"))
     field.send_keys("\n")
     person.see("There is nothing at")
@@ -110,7 +110,7 @@ def test_any_file_name_is_shown_and_can_be_chosen(
         person.see("It is empty.")
         person.click("Up")
         person.click("caf\\udce9.txt")
-        person.see("is not an export that can be read")
+        person.see("No export was recognized in it")
         upload = tmp_path / f"{'漢' * 83}.txt"
         upload.write_text("no chat")
         person.choose_files(upload)

@@ -36,7 +36,7 @@ def test_models_are_renamed_and_deleted_and_exports_stay(
     person.see("messages kept")
     person.go("manage")
     person.see("The voice of Hare")
-    person.tab_to("Rename: Tortoise")
+    person.tab_to("Rename Tortoise")
     person.key(Keys.ENTER)
     wait(lambda: person.all(".asked"))
     label = "return document.activeElement.getAttribute('aria-label')"
@@ -48,38 +48,27 @@ def test_models_are_renamed_and_deleted_and_exports_stay(
     assert name.value_of_css_property("direction") == "rtl"
     person.picture("page-manage")
 
-    person.tab_to("Delete: Hare")
+    person.tab_to("Delete Hare")
     person.key(Keys.ENTER)
     person.see("Not deleted: your exports")
     person.assert_accessible()
     person.click("Cancel")
     wait(lambda: not person.all(".asked"))
     assert count_kept(data_dir).models == 2
-    person.tab_to("Delete: Hare")
+    person.tab_to("Delete Hare")
     person.key(Keys.ENTER)
-    _agree(person, "Delete")
+    person.click_in_dialog("Delete")
     wait(lambda: "The voice of Hare" not in person.text)
     (left,) = list_models(data_dir)
     assert left.title == _HEBREW
     assert count_kept(data_dir).files == 1
 
     person.click("Delete everything …")
-    person.see("1 model, 1 job, 1 file of examples")
-    _agree(person, "Delete everything")
+    person.see("1 model, 1 training, 1 file of examples")
+    person.click_in_dialog("Delete everything")
     person.see("There is no trained model on this machine.")
     assert count_kept(data_dir) == count_kept(tmp_path / "none")
     assert (export.read_bytes(), export.stat().st_mtime_ns) == before
     assert (data_dir / "mine.txt").exists()
     person.collect()
     assert not person.errors
-
-
-def _agree(person: Browser, name: str) -> None:
-    def press() -> bool:
-        buttons = [b for b in person.all(".asked button") if b.text == name]
-        if buttons:
-            buttons[0].click()
-        return bool(buttons)
-
-    wait(press)
-    wait(lambda: not person.all(".asked"))

@@ -38,7 +38,7 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         one.click("Next: train")
         other.see("Step ")
         other.click("Stop")
-        one.see("Stopped. ")
+        one.see("Stopped · ")
         (job,) = list_jobs(data_dir)
         assert job.status == "stopped"
         assert 0 < job.saved_step < (job.total_steps or 0)
@@ -57,4 +57,4 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         wait(lambda: list_jobs(data_dir)[0].status == "succeeded")
         other.open(command.next_link())
         other.go("train")
-        other.see("Done.")
+        other.see("Done · ")

@@ -130,7 +130,7 @@ def test_a_chat_is_saved_with_its_model_until_it_begins_anew(
     assert "> Hello\nSlow." in said
     assert model.texts[-1] == ["Hello", "Slow.", "And now?"]
     chat("/reset", ENTER)
-    assert not (tuned.path / "talk.json").exists()
+    assert not list((tuned.path / "talks").iterdir())
 
 
 def test_retry_answers_the_last_message_again(

@@ -34,11 +34,12 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     job = {
         "model": "base",
         "metadata": {DATA_KEY: digest},
-        "training_file": "file-1",
+        "training_file": f"file-{0:024}",
         "validation_file": None,
         "fine_tuned_model": "ft:base:local::1",
     }
-    JobStore(data).create(job, private={}, events=[])
+    job_id = JobStore(data).create(job, private={}, events=[])["id"]
+    JobStore(data).stop(job_id, "paused")
     before = sum(1 for _ in read_trace(tmp_path / "set.jsonl"))
     done = chatexports(
         "forget", "set.jsonl", "--person", "hermione granger", "--data-dir", "data"
@@ -47,7 +48,11 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     left = list(read_trace(tmp_path / "set.jsonl"))
     assert 0 < len(left) < before
     assert all("Hermione Granger" not in row.origin.senders for row in left)
-    assert "ft:base:local::1" in done.err
+    assert f"{job_id} (base): was trained on the set" in done.err
+    assert "with --yes" in done.err
+    again = ("forget", "set.jsonl", "--person", "ghost", "--data-dir", "data", "--yes")
+    assert f"Deleted {job_id}" in chatexports(*again).err
+    assert JobStore(data).get(job_id) is None
 
 
 def test_a_name_that_nobody_has_gets_the_nearest_one(

@@ -70,11 +70,18 @@ def test_the_table_of_the_terminal_is_narrow(found: Evaluation) -> None:
     assert sum(widths) + 2 * len(widths) <= 80
 
 
-def test_the_headline_says_what_differs(found: Evaluation) -> None:
+def test_the_result_begins_with_sentences_and_its_figures_are_folded(
+    found: Evaluation, page: str
+) -> None:
     said = headline(found)
-    assert "lower than that of the base with examples: -" in said
-    assert "another person's model: -" in said
-    assert re.search(r"own reply in \d+% of the pairs", said)
+    assert said.startswith("23 of 40 right, guessing gives 20: you could not tell the")
+    assert re.search(r"own in \d+, guessing gives 50: it could", said)
+    assert "more like the person than the base model with examples to imitate" in said
+    assert "more like the person than another person's model" in said
+    assert not re.search(r"bits|loss|interval|\bp\b", said)
+    before = page.partition("<details>")[0].partition("<main>")[2]
+    assert "23 of 40 right" in before
+    assert not re.search(r"bits|loss|interval|<svg|<table", before)
 
 
 def test_both_pictures_and_the_blind_test_are_on_the_page(page: str) -> None:

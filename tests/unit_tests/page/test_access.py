@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langchain_chatexports.page.access import OneTimeLinks, PageAccess
+from langchain_chatexports.page.old_tab import OldTab
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import Receive, Scope, Send
 
 PORT = 8123
@@ -32,12 +36,12 @@ class _Page:
 
 
 class _Visit:
-    def __init__(self, app: Any = None) -> None:
+    def __init__(self, app: Any = None, old_tab: Any = None) -> None:
         self.tokens: list[str] = []
         self.links = OneTimeLinks(self.tokens.append)
         self.links.renew()
         self.page = app or _Page()
-        self.access = PageAccess(self.page, links=self.links)
+        self.access = PageAccess(self.page, links=self.links, old_tab=old_tab)
 
     @property
     def cookie(self) -> str:
@@ -181,3 +185,37 @@ async def test_an_error_is_a_page_without_its_text(
     assert b"private" not in body
     assert "private" not in caplog.text
     assert "ValueError" in caplog.text
+
+
+async def test_a_tab_of_the_last_page_is_let_in_once_by_its_key(
+    tmp_path: Path,
+) -> None:
+    last = OldTab(tmp_path)
+    last.keep(PORT)
+    old_tab = OldTab(tmp_path)
+    assert old_tab.last_port == PORT
+    old_tab.keep(PORT)
+    visit = _Visit(old_tab=old_tab)
+
+    def signed(who: str, key: str = last.key, port: int = PORT) -> str:
+        text = f"{who} {port} n1".encode()
+        return hmac.digest(key.encode(), text, "sha256").hex()
+
+    status, _, proof = await visit(path="/old-tab", query="nonce=n1")
+    assert (status, proof.decode()) == (200, signed("page"))
+    for bad in (signed("page"), signed("tab", old_tab.key), signed("tab", port=1)):
+        status, headers, body = await visit(
+            path="/old-tab", query=f"nonce=n1&proof={bad}"
+        )
+        assert (status, body) == (403, b"")
+        assert "set-cookie" not in headers
+    query = f"nonce=n1&proof={signed('tab')}"
+    status, headers, _ = await visit(path="/old-tab", query=query)
+    assert status == 200
+    assert f"chatexports={visit.links.cookie}; " in headers["set-cookie"]
+    assert (await visit(path="/old-tab", query=query))[0] == 403
+
+
+async def test_a_first_page_has_no_old_tabs(tmp_path: Path) -> None:
+    visit = _Visit(old_tab=OldTab(tmp_path))
+    assert (await visit(path="/old-tab", query="nonce=n1"))[0] == 403

@@ -9,8 +9,10 @@ import pytest
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.page.exports import Card, ExportList
+from langchain_chatexports.page.languages import later
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 _SECONDS = 240
 
@@ -73,8 +75,8 @@ def test_a_bad_file_leaves_the_good_ones_beside_it(
         ("chat.db", "read"),
         ("nowhere", "failed"),
     ]
-    assert "is not an export" in exports.cards[0].work.error
-    assert "There is nothing at" in exports.cards[2].work.error
+    assert "No export was recognized" in str(exports.cards[0].work.error)
+    assert "There is nothing at" in str(exports.cards[2].work.error)
 
 
 def test_each_export_of_a_folder_has_a_card(
@@ -103,13 +105,23 @@ def test_a_second_part_joins_the_first(exports: ExportList, tmp_path: Path) -> N
     assert card.summary.kept == 8
 
 
+def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) -> None:
+    for name in ("Ann", "Ben", "Cleo"):
+        chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
+        _drop(exports, chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt"), name)
+    (card,) = exports.cards
+    assert card.summary is not None
+    assert (card.summary.sessions, card.summary.kept) == (3, 6)
+
+
 def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     _drop(exports, chats)
     shutil.copy(chats, tmp_path / "copy.db")
     _drop(exports, tmp_path / "copy.db", "2")
     assert _states(exports) == [("chat.db", "read")]
-    assert exports.notes == ["copy.db is the same file as chat.db: left out."]
+    (note,) = exports.notes
+    assert str(note) == "copy.db is the same file as chat.db: left out."
     path = exports.cards[0].paths[0]
     _add(exports, path)
     assert _states(exports) == [("chat.db", "read")]
@@ -175,34 +187,23 @@ def test_what_does_not_arrive_whole_is_said(exports: ExportList) -> None:
     assert _states(exports) == [("half.zip", "copying")]
     exports.lost("1")
     assert _states(exports) == [("half.zip", "failed")]
-    assert "did not arrive whole" in exports.cards[0].work.error
+    assert "did not arrive whole" in str(exports.cards[0].work.error)
     assert not _copies(exports)
 
 
 def test_a_folder_without_files_to_read_is_said(exports: ExportList) -> None:
     exports.received("1", "Holidays")
-    assert exports.notes == [
+    assert [*map(str, exports.notes)] == [
         "Holidays is empty, or holds photos and films only: left out."
     ]
-
-
-def test_a_warning_has_no_words_of_programs(exports: ExportList) -> None:
-    zone = "timezone='Europe/Berlin' (--export-zone Europe/Berlin)"
-    warning = f"Times have no zone. If that is wrong, give it: {zone}, for example."
-    assert exports.in_words(warning) == "Times have no zone."
-    warning = (
-        "If it was elsewhere, give the zone of the computer that exported: "
-        f"{zone}. Or export again as JSON."
-    )
-    assert exports.in_words(warning) == "If it was elsewhere, export again as JSON."
 
 
 def test_warnings_name_copies_as_the_person_does(
     exports: ExportList, tmp_path: Path
 ) -> None:
     _drop(exports, write_imessage(tmp_path / "chat.db"))
-    exports.note(f"{exports.cards[0].paths[0]} is odd.")
-    assert exports.notes == ["chat.db is odd."]
+    exports.warn(f"{exports.cards[0].paths[0]} is odd.")
+    assert exports.warnings == ["chat.db is odd."]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,7 @@ def test_a_card_waits_for_those_before_it() -> None:
     def wait() -> None:
         may_end.wait(_SECONDS)
 
-    card.work.start("Reading", wait)
+    card.work.start(later("Reading"), wait)
     assert card.state == "waiting"
     may_end.set()
     card.work.join(_SECONDS)

@@ -83,7 +83,7 @@ def test_one_of_the_answers_to_what_was_held_out_is_the_models(
 ) -> None:
     model = keep()
     _play(guess, model)
-    assert guess.making.error == ""
+    assert guess.making.error is None
     assert guess.test is not None
     pairs = guess.test.pairs
     assert {pair.answers[1 - pair.real] for pair in pairs} == {"Slow and steady"}
@@ -119,8 +119,8 @@ def test_what_held_nothing_out_is_explained(
 ) -> None:
     _play(guess, keep(held_out=[]))
     assert guess.test is None
-    assert "There is nothing to compare the model with" in guess.making.error
-    assert "train on more chats" in guess.making.error
+    assert "There is nothing to compare the model with" in str(guess.making.error)
+    assert "train on more chats" in str(guess.making.error)
 
 
 def test_pairs_that_are_not_fit_make_no_test(
@@ -129,7 +129,7 @@ def test_pairs_that_are_not_fit_make_no_test(
     server.words = ("see https://x.example",)
     _play(guess, keep())
     assert guess.test is None
-    assert "no pair of answers is fit" in guess.making.error
+    assert "no pair of answers is fit" in str(guess.making.error)
 
 
 def test_the_result_is_in_the_page_of_the_evaluation(
@@ -139,7 +139,7 @@ def test_the_result_is_in_the_page_of_the_evaluation(
     page = evaluation_path(model)
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
-    assert guess.evaluating.error == ""
+    assert guess.evaluating.error is None
     assert "nobody has guessed all pairs" in page.read_text("utf-8")
     if os.name != "nt":
         assert page.stat().st_mode & 0o777 == 0o600
@@ -176,6 +176,6 @@ def test_an_evaluation_is_stopped_between_two_answers(
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
     assert not guess.evaluating.is_running
-    assert guess.evaluating.error == ""
+    assert guess.evaluating.error is None
     assert len(server.chats) == 1
     assert not evaluation_path(model).exists()

@@ -50,7 +50,7 @@ def test_a_model_is_renamed_and_deleted(session: PageSession) -> None:
     assert list_models(session.data_dir)[0].title == "My hare"
     assert session.manage.delete(model.name)
     session.manage.working.join(_SECONDS)
-    assert session.manage.done == ["Deleted."]
+    assert [*map(str, session.manage.done)] == ["Deleted."]
     assert list_models(session.data_dir) == []
 
 
@@ -58,7 +58,7 @@ def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
     (session.talk.model,) = list_models(session.data_dir)
     session.manage.delete("ft:another")
     session.manage.working.join(_SECONDS)
-    assert "no model or job ft:another" in session.manage.working.error
+    assert "no model or job ft:another" in str(session.manage.working.error)
     assert session.talk.model is not None
     session.manage.delete(session.talk.model.name)
     session.manage.working.join(_SECONDS)
@@ -75,8 +75,8 @@ def test_everything_is_deleted_but_the_export(
     session.manage.delete_everything()
     session.manage.working.join(_SECONDS)
     (said,) = session.manage.done
-    deleted = "Deleted: 1 model, 1 job, 1 file of examples, 1 search index: "
-    assert said.startswith(deleted)
+    deleted = "Deleted: 1 model, 1 training, 1 file of examples, 1 search index: "
+    assert str(said).startswith(deleted)
     assert count_kept(session.data_dir) == count_kept(tmp_path / "none")
     assert not index_files(tmp_path / "indexes")
     assert session.read is None
@@ -93,13 +93,33 @@ def test_a_person_is_taken_out_of_a_set_and_indexes_are_deleted(
     write_dataset(trace_examples(sessions), written, format="openai")
     session.manage.forget("Hermione Granger", path=f' "{written}" ')
     session.manage.working.join(_SECONDS)
-    assert session.manage.working.error == ""
-    set_line, index_line = session.manage.done
-    assert set_line.startswith(f"{written}: ")
-    assert index_line == "Deleted: 1 search index with this person."
+    assert session.manage.working.error is None
+    done = session.manage.forgotten
+    assert done is not None
+    assert done.report is not None
+    assert done.report.removed > 0
+    assert done.indexes == [file]
+    assert done.known_by == []
     assert not file.exists()
     senders = {name for row in read_trace(written) for name in row.origin.senders}
     assert "Hermione Granger" not in senders
+
+
+def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
+    session: PageSession,
+) -> None:
+    (model,) = list_models(session.data_dir)
+    (session.talk.model,) = list_models(session.data_dir)
+    session.manage.forget("hare")
+    session.manage.working.join(_SECONDS)
+    done = session.manage.forgotten
+    assert done is not None
+    assert [(one.id, one.reason) for one in done.known_by] == [(model.name, "voice")]
+    session.manage.delete_known(done.known_by)
+    session.manage.working.join(_SECONDS)
+    assert session.manage.deleted == done.known_by
+    assert session.talk.model is None
+    assert list_models(session.data_dir) == []
 
 
 @pytest.mark.parametrize(("person", "said"), [(" ", "Say whom"), ("Hare", "trace")])
@@ -109,7 +129,7 @@ def test_nobody_is_forgotten_without_a_name_or_a_trace(
     (tmp_path / "set.jsonl").write_text("{}\n")
     session.manage.forget(person, path=str(tmp_path / "set.jsonl"))
     session.manage.working.join(_SECONDS)
-    assert said in session.manage.working.error
+    assert said in str(session.manage.working.error)
     assert session.manage.done == []
 
 
@@ -119,7 +139,7 @@ def test_a_model_is_not_exported_over_a_folder(
     (model,) = list_models(session.data_dir)
     session.manage.export(model, str(tmp_path), gguf=True)
     session.manage.working.join(_SECONDS)
-    assert f"{tmp_path} exists already" in session.manage.working.error
+    assert "is there already" in str(session.manage.working.error)
     session.manage.export(model, " ", gguf=True)
     session.manage.working.join(_SECONDS)
-    assert session.manage.working.error == "Name the folder to write."
+    assert "Name the folder to write." in str(session.manage.working.error)

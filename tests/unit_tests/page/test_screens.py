@@ -9,14 +9,14 @@ import pytest
 
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.page.choose import _label, masked
-from langchain_chatexports.page.session import training_in_words
+from langchain_chatexports.page.manage import source_in_words
+from langchain_chatexports.page.session import say_training
 from langchain_chatexports.page.train import (
     curve,
-    losses_in_words,
+    mean_losses,
     smoothed,
 )
 from langchain_chatexports.workflows.bases import find_base
-from langchain_chatexports.workflows.train import job_in_words
 
 
 def test_a_masked_text_has_no_letter_of_it() -> None:
@@ -27,8 +27,8 @@ def test_a_masked_text_has_no_letter_of_it() -> None:
 def test_a_base_is_chosen_by_its_time_and_whether_it_is_here(is_here: bool) -> None:
     base = replace(find_base(), download_bytes=0 if is_here else 10**9)
     label = _label(base, 600)
-    assert ", trains in about 10 min, " in label
-    assert ("downloads" in label) is not is_here
+    assert " · trains in about 10 min · " in label
+    assert ("huggingface.co" in label) is not is_here
 
 
 def test_a_curve_falls_with_the_loss_and_ends_at_the_right() -> None:
@@ -44,18 +44,17 @@ def test_a_long_training_is_drawn_with_few_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "said"),
+    ("losses", "ends"),
     [
-        ([3.78], "3.8 so far"),
-        ([4.0, 3.0], "4.0 at first and 3.0 last"),
-        ([4.2] * 10 + [1.0, 9.0] + [2.7] * 10, "4.2 at first and 2.7 last on average"),
-        ([3.8, *[4.2] * 30, *[2.7] * 30, 4.0], "4.2 at first and 2.8 last on average"),
+        ([3.5], (3.5, 3.5)),
+        ([4.0, 3.0], (4.0, 3.0)),
+        ([4.0] * 10 + [1.0, 9.0] + [2.5] * 10, (4.0, 2.5)),
     ],
 )
-def test_losses_are_said_as_means_of_the_first_and_last_steps(
-    losses: list[float], said: str
+def test_losses_are_means_of_the_first_and_last_steps(
+    losses: list[float], ends: tuple[float, float]
 ) -> None:
-    assert losses_in_words(list(enumerate(losses, 1))) == said
+    assert mean_losses(list(enumerate(losses, 1))) == ends
 
 
 def test_a_smoothed_curve_has_every_step_and_no_jumps() -> None:
@@ -88,17 +87,12 @@ def _job(status: str, person: str | None, total: int | None) -> KeptJob:
 def test_who_has_no_model_yet_reads_how_far_the_training_is(
     jobs: list[KeptJob], *, is_ordered: bool, said: str
 ) -> None:
-    assert training_in_words(jobs, is_ordered=is_ordered) == said
+    assert str(say_training(jobs, is_ordered=is_ordered) or "") == said
 
 
-@pytest.mark.parametrize(
-    ("job", "said"),
-    [
-        (_job("running", None, None), "Trains, at step 7"),
-        (_job("stopped", None, 72), "Stopped at step 7 of 72"),
-        (replace(_job("running", None, None), step=0), "Begins"),
-        (_job("succeeded", None, 72), "Done; its model was deleted"),
-    ],
-)
-def test_a_trainings_state_is_said_in_words(job: KeptJob, said: str) -> None:
-    assert job_in_words(job) == said
+def test_platforms_have_the_names_that_people_know() -> None:
+    assert (
+        source_in_words("imessage chat.db, facebook_messenger my imessage a.zip")
+        == "iMessage chat.db, Messenger my imessage a.zip"
+    )
+    assert source_in_words("examples.jsonl") == "examples.jsonl"

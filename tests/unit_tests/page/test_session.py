@@ -12,12 +12,16 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.workflows.train import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
@@ -80,7 +84,15 @@ def test_examples_can_be_redacted(session: PageSession, tmp_path: Path) -> None:
     _prepare(session)
     assert session.data is not None
     assert "Harry" not in str(session.data.examples)
-    assert "Harry" not in str(session.data.person)
+    person = session.data.person
+    assert "Harry" not in str(person)
+    # The same stand-in, whatever else is chosen.
+    session.choice = Choice(
+        "Harry Potter", ChatChoice(without_groups=True), redact=True
+    )
+    _prepare(session)
+    assert session.data is not None
+    assert session.data.person == person
 
 
 @pytest.mark.parametrize(
@@ -96,8 +108,8 @@ def test_what_makes_no_examples_is_said_in_the_pages_words(
     _add(session, write_messenger(tmp_path / "hogwarts"))
     session.choice = choice
     _prepare(session)
-    assert said in session.preparing.error
-    assert "--" not in session.preparing.error
+    assert said in str(session.preparing.error)
+    assert "--" not in str(session.preparing.error)
     assert session.data is None
 
 
@@ -154,7 +166,7 @@ def test_a_training_that_is_stopped_while_the_server_starts_is_not_ordered(
     assert (was_preparing, session.is_preparing_training) == (True, False)
     go_on.set()
     session.ordering.join(_SECONDS)
-    assert session.ordering.error == ""
+    assert session.ordering.error is None
     assert session.jobs() == []
 
 
@@ -166,7 +178,9 @@ def test_a_base_is_downloaded_with_progress_before_a_training(
 
     def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
         with watch("MB", lambda: 7, 2610):
-            seen.append((base.id, session.ordering.what, session.ordering.progress))
+            seen.append(
+                (base.id, str(session.ordering.what), session.ordering.progress)
+            )
         check()
         session.stop_preparing()
         check()
@@ -220,7 +234,7 @@ def test_a_person_answers_as_soon_as_an_export_is_read(
     assert (speaking, session.talk.is_ready) == ([], False)
     assert session.talk_to_person(downloads=False)
     session.talk.answering.join(_SECONDS)
-    assert "No base model on this machine speaks German" in session.talk.answering.error
+    assert "No base model on this machine speaks" in str(session.talk.answering.error)
     assert session.talk_to_person(downloads=True)
     session.talk.answering.join(_SECONDS)
     assert speaking == [f"downloaded {wanted}", wanted]
@@ -245,8 +259,67 @@ def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
     talk.voices = voices
     assert talk.say("Wie war es mit 17?")
     talk.answering.join(_SECONDS)
-    assert talk.answering.error == ""
+    assert talk.answering.error is None
     said = "Jonas: Wie geht es dir heute, 17?"
     assert any(cited.endswith(said) for cited in talk.cited[0])
     talk.leave()
     assert (talk.cited, talk.settings.recall) == ({}, None)
+
+
+def _jobs(session: PageSession, count: int) -> tuple[JobStore, list[str]]:
+    data = DataDirectory(session.data_dir)
+    data.prepare()
+    store = JobStore(data)
+    order = {"model": "tiny", "metadata": {}}
+    ids = [store.create(order, private={}, events=[])["id"] for _ in range(count)]
+    return store, ids
+
+
+def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_others(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, ids = _jobs(session, 2)
+    server = SimpleNamespace(is_running=True, stop=lambda: None)
+    session._server = server  # type: ignore[assignment] # what is asked of it
+    running: list[object] = [server]
+    monkeypatch.setattr(
+        f"{PageSession.__module__}.find_running_server",
+        lambda _: running[-1],
+    )
+    assert {job.status for job in session.jobs()} == {"queued"}
+    lost = [session.has_lost_training]
+    server.is_running = False
+    running.append(None)
+    assert {job.status for job in session.jobs()} == {"stopped"}
+    assert session.at_work() == []
+    lost.append(session.has_lost_training)
+    for job_id in ids:
+        store.update(job_id, only_from=("queued",), status="succeeded")
+    lost.append(session.has_lost_training)
+    assert lost == [False, True, False]
+
+
+def test_a_training_that_never_became_a_job_can_be_tried_again(
+    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _prepare(session)
+    server = SimpleNamespace(is_running=False)
+    monkeypatch.setattr(session, "use_server", lambda _: server)
+    event = JobEvent("ftjob-1", "new")
+
+    def create(*_: object, **__: object) -> JobEvent:
+        if server.is_running:
+            return event
+        msg = "http://127.0.0.1:1/v1 cannot be reached"
+        raise FineTuningError(msg)
+
+    monkeypatch.setattr(f"{PageSession.__module__}.create_job", create)
+    assert session.train(None)
+    session.ordering.join(_SECONDS)
+    assert "The local server ended unexpectedly" in str(session.ordering.error)
+    assert session.can_order_again
+    server.is_running = True
+    assert session.order_again()
+    session.ordering.join(_SECONDS)
+    assert (session.found, session.can_order_again) == (event, False)

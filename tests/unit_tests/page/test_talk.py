@@ -53,7 +53,7 @@ def talk(server: OpenAIServer, tmp_path: Path) -> Talk:
 def _say(talk: Talk, line: str) -> None:
     assert talk.say(line)
     talk.answering.join(_SECONDS)
-    assert talk.answering.error == ""
+    assert talk.answering.error is None
 
 
 def test_base_and_tuned_model_answer_with_the_system_message_of_the_training(
@@ -97,8 +97,30 @@ def test_an_answer_can_be_asked_for_again_and_a_talk_begun_anew(
     assert server.chats[0]["messages"] == server.chats[2]["messages"]
     assert len(talk.lines) == 1
     assert talk.lines[0].answer
-    talk.clear()
+    talk.delete()
     assert talk.lines == []
+    assert talk.saved() == []
+
+
+def test_an_earlier_talk_is_listed_and_continued_and_a_line_can_be_edited(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    _say(talk, "Hello")
+    _say(talk, "And now?")
+    assert talk.saved() == []
+    talk.begin_anew()
+    _say(talk, "Another one")
+    (earlier,) = talk.saved()
+    assert [turn.line for turn in earlier.turns] == ["Hello", "And now?"]
+    talk.open(earlier.id)
+    assert [turn.line for turn in talk.lines] == ["Hello", "And now?"]
+    assert [len(one.turns) for one in talk.saved()] == [1]
+    assert talk.edit(0, "Good day")
+    talk.answering.join(_SECONDS)
+    assert [turn.line for turn in talk.lines] == ["Good day"]
+    # It is the tuned model's, which is asked first.
+    assert server.chats[-2]["messages"][-1]["content"] == "Hare: Good day"
+    assert not talk.edit(5, "Nothing there")
 
 
 def test_a_talk_is_kept_as_json(talk: Talk) -> None:
@@ -126,7 +148,7 @@ def test_a_talk_is_continued_unless_nothing_is_to_be_kept(talk: Talk) -> None:
     talk.is_saved = False
     talk.save()
     _say(talk, "Hm")
-    assert not (model.path / "talk.json").exists()
+    assert not list((model.path / "talks").iterdir())
     assert meet_again() == []
 
 
@@ -147,7 +169,7 @@ def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None
     talk._use_server = lambda _: gone
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "press Again: it is started anew" in talk.answering.error
+    assert "press Again: it is started anew" in str(talk.answering.error)
     assert server.chats == []
 
 
@@ -157,11 +179,11 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
     server.faults.append(Fault("POST /chat/completions", cut_after=400))
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "ended before the answer was whole" in talk.answering.error
+    assert "ended before the answer was whole" in str(talk.answering.error)
     arrived = talk.voices[-1].last
     assert talk.again()
     talk.answering.join(_SECONDS)
-    assert talk.answering.error == ""
+    assert talk.answering.error is None
     assert talk.bubbles(talk.voices[-1], 0) == ["Slow and steady"]
     assert "Slow and steady".startswith(arrived)
     assert arrived in {"Slow", "Slow and"}

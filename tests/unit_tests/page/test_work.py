@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.page.languages import later
 from langchain_chatexports.page.work import Work
 
 
@@ -17,10 +18,10 @@ def test_one_thing_is_done_at_a_time() -> None:
     def wait() -> None:
         go_on.wait(60)
 
-    assert work.start("Reading", wait)
+    assert work.start(later("Reading"), wait)
     assert work.is_running
-    assert not work.start("Again", lambda: None)
-    assert work.what == "Reading"
+    assert not work.start(later("Again"), lambda: None)
+    assert str(work.what) == "Reading"
     go_on.set()
     work.join(60)
     assert not work.is_running
@@ -31,7 +32,7 @@ def test_one_thing_is_done_at_a_time() -> None:
     [
         (ExportFormatError("Request it again as JSON."), "Request it again as JSON."),
         (PermissionError(13, "Permission denied"), "Permission denied"),
-        (ValueError("a private message"), "An unexpected ValueError"),
+        (ValueError("a private message"), "Something unexpected"),
     ],
 )
 def test_an_error_is_said_and_gone_with_the_next_start(
@@ -42,13 +43,13 @@ def test_an_error_is_said_and_gone_with_the_next_start(
     def fail() -> None:
         raise error
 
-    work.start("Reading", fail)
+    work.start(later("Reading"), fail)
     work.join(60)
-    assert said in work.error
-    assert "private" not in work.error + caplog.text
-    work.start("Reading", lambda: None)
+    assert said in str(work.error)
+    assert "private" not in f"{work.error}{caplog.text}"
+    work.start(later("Reading"), lambda: None)
     work.join(60)
-    assert work.error == ""
+    assert work.error is None
 
 
 def test_stopped_work_ends_where_it_checks_and_can_be_started_again() -> None:
@@ -61,14 +62,14 @@ def test_stopped_work_ends_where_it_checks_and_can_be_started_again() -> None:
         work.check()
         ended.append("at its end")
 
-    work.start("Reading", go)
+    work.start(later("Reading"), go)
     is_begun.wait(60)
     work.stop()
     go_on.set()
     work.join(60)
     assert ended == []
-    assert work.error == ""
-    work.start("Reading", go)
+    assert work.error is None
+    work.start(later("Reading"), go)
     work.join(60)
     assert ended == ["at its end"]
 
@@ -77,7 +78,7 @@ def test_the_time_left_goes_by_what_is_done(monkeypatch: pytest.MonkeyPatch) -> 
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     work = Work()
-    work.start("Reading", lambda: None)
+    work.start(later("Reading"), lambda: None)
     work.join(60)
     found = []
     for seconds, done, total in ((1, 5, 20), (9, 5, 20), (0, 5, None), (0, 0, 20)):

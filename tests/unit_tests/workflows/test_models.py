@@ -8,7 +8,7 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.workflows import delete_everything, forget, kept
+from langchain_chatexports.workflows import delete_everything, kept
 from langchain_chatexports.workflows.models import find_tuned, rename
 from langchain_chatexports.workflows.search import open_index
 from tests.unit_tests.builders.kept_models import keep_model
@@ -65,13 +65,3 @@ def test_all_that_is_kept_is_listed_with_its_size_and_deleted(tmp_path: Path) ->
     left = kept(data_dir, index_dir)
     assert left.size_bytes == 0
     assert chats.exists()
-
-
-def test_without_a_set_indexes_that_have_the_person_are_deleted(tmp_path: Path) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    index_dir = tmp_path / "indexes"
-    with open_index(chats, index_dir=index_dir):
-        pass
-    done = forget(None, people=["Hare"], index_dir=index_dir)
-    assert len(done.indexes) == 1
-    assert kept(tmp_path / "data", index_dir).indexes == []

@@ -22,7 +22,7 @@ from langchain_chatexports.workflows.talk import (
     Speaker,
     continue_talk,
     save_turns,
-    saved_turns,
+    saved_talks,
     served_base,
     tuned_speaker,
     voices_on,
@@ -178,21 +178,27 @@ def test_servers_of_this_machine_need_no_key(monkeypatch: pytest.MonkeyPatch) ->
         key_for("https://example.com/v1")
 
 
-def test_a_talk_is_saved_with_its_model_and_continued(tmp_path: Path) -> None:
+def test_talks_are_saved_with_their_model_and_continued(tmp_path: Path) -> None:
     name = keep_model(tmp_path, "1" * 12)
     model = find_tuned(None, tmp_path).model
-    assert saved_turns(model) == []
+    assert saved_talks(model) == []
     turns = [Turn("Hello", "Hi"), Turn("No answer yet")]
-    save_turns(model, turns)
-    assert saved_turns(model) == turns[:1]
-    file = model.path / "talk.json"
+    save_turns(model, turns, "1")
+    save_turns(model, [Turn("And now?", "Yes")], "2")
+    save_turns(model, turns, "1")
+    found = [(talk.id, talk.turns) for talk in saved_talks(model)]
+    assert found == [("1", turns[:1]), ("2", [Turn("And now?", "Yes")])]
+    file = model.path / "talks" / "1.json"
     assert file.stat().st_mode & 0o077 == 0
+    assert file.parent.stat().st_mode & 0o077 == 0
     base, own = Voice("base", FakeListChatModel(responses=["x"])), Voice("Ann", None)  # type: ignore[arg-type] # not asked
-    assert continue_talk([base, own], model) == 1
+    assert continue_talk([base, own], model) == "1"
     assert (own.turns, base.turns) == (turns[:1], [Turn("Hello")])
-    save_turns(model, [])
+    assert continue_talk([own], model, "2") == "2"
+    assert [turn.line for turn in own.turns] == ["And now?"]
+    save_turns(model, [], "1")
     assert not file.exists()
     file.write_text("damaged")
-    assert saved_turns(model) == []
+    assert [talk.id for talk in saved_talks(model)] == ["2"]
     delete(name, tmp_path)
     assert not file.exists()

@@ -21,7 +21,7 @@ from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.workflows import train
-from langchain_chatexports.workflows.train import create_job, steps_of
+from langchain_chatexports.workflows.train import create_job, progress_now
 from langchain_chatexports.workflows.train_elsewhere import train_elsewhere
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
@@ -241,8 +241,40 @@ def test_the_time_left_is_that_of_the_last_steps_and_before_them_what_was_measur
     ]
     monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
     job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 110, 120, 0)
-    lefts = [step.seconds_left for step in steps_of(job)]
+    lefts = [step.seconds_left for step in progress_now(job).steps]
     assert lefts == [220.0, 190.0, 180.0, 100.0]
+
+
+def test_until_steps_tell_the_time_left_it_is_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One estimate: before the first step, and after it."""
+    said: list[tuple[float, dict[str, Any]]] = [
+        (0.0, {"phase": "libraries"}),
+        (8.0, {"phase": "base"}),
+        (10.0, {"phase": "speed"}),
+        (12.0, {"estimated_seconds": 100.0}),
+        (22.0, {"step": 1, "total_steps": 10, "train_loss": 1.0}),
+        (42.0, {"step": 2, "total_steps": 10, "train_loss": 1.0}),
+    ]
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
+    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 0, None, 0)
+    found = []
+    for now, data in said:
+        kind = "metrics" if "step" in data else "message"
+        events.append({"type": kind, "created_at": now, "data": data})
+        progress = progress_now(job, now=now)
+        found.append((progress.phase, progress.seconds_left))
+    assert found == [
+        ("libraries", None),
+        ("base", None),
+        ("speed", None),
+        ("speed", 100.0),
+        ("", 90.0),
+        ("", 160.0),
+    ]
+    assert progress_now(job, now=50.0).seconds_left == 152.0
 
 
 def test_what_the_server_says_of_every_job_is_not_passed_on(

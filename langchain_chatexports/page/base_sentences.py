@@ -1,0 +1,56 @@
+"""What the page says of base models."""
+
+from langchain_chatexports.page.languages import (
+    LanguageName,
+    Size,
+    _,
+    duration,
+    facts,
+    short_time,
+)
+from langchain_chatexports.workflows.bases import Base, BaseChoice
+
+
+def say_choice(choice: BaseChoice) -> str:
+    """Return which base is proposed, why, its size, and how long it takes."""
+    base = choice.base
+    if choice.is_trained:
+        takes = say_training_time(choice.seconds)
+    else:
+        takes = _("answers in about {time}", time=short_time(choice.seconds))
+    return facts(
+        _("Base model: {name}", name=base.name),
+        _say_why(choice),
+        say_download(base),
+        takes,
+        say_license(base),
+    )
+
+
+def _say_why(choice: BaseChoice) -> str:
+    if choice.base.is_default:
+        return _("a tiny demo model that speaks a little English")
+    if not choice.language:
+        return _("the best known one that this machine runs well")
+    return _(
+        "the best known one for chats in {language} that this machine runs well",
+        language=LanguageName(choice.language),
+    )
+
+
+def say_training_time(seconds: float) -> str:
+    """Return how long a training takes, estimated."""
+    return _("trains in about {duration}", duration=duration(seconds))
+
+
+def say_download(base: Base) -> str:
+    """Return the size of a base's download, or that it is here."""
+    if not base.download_bytes:
+        return _("already here")
+    size = Size(base.download_bytes)
+    return _("{size} from huggingface.co", size=size)
+
+
+def say_license(base: Base) -> str:
+    """Return a base's license, if it is known."""
+    return _("license: {license}", license=base.license) if base.license else ""

@@ -1,0 +1,103 @@
+"""Errors in the page's own sentences; what else is known of one is folded away."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    EncryptedExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+    FineTuningError,
+    LocalServerError,
+    MissingExtraError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
+from langchain_chatexports.page.languages import LanguageName, Sentence, later
+from langchain_chatexports.workflows.bases import NoBaseError
+
+
+class Failure(NamedTuple):
+    """Why something was not done."""
+
+    sentence: Sentence
+    details: str = ""
+    """What the error itself says, in English, where that holds no message text."""
+
+
+class PageError(ChatExportError):
+    """What the page itself refuses, and what helps."""
+
+    def __init__(self, sentence: Sentence) -> None:
+        """Initialize the error."""
+        super().__init__(sentence.one)
+        self.sentence = sentence
+
+
+# The first that fits counts.
+_SENTENCES: dict[type[Exception], Sentence] = {
+    EncryptedExportError: later(
+        "This export is encrypted. Export it again without a password, and add that."
+    ),
+    ExportNotFoundError: later(
+        "There is nothing at this place. It may have been moved or renamed."
+    ),
+    ExportAccessError: later(
+        "The system does not let this page read it. On a Mac, allow it in System "
+        "Settings, Privacy & Security, Full Disk Access, for the program in whose "
+        "window chatexports open runs; then start that anew."
+    ),
+    ExportFormatError: later(
+        "No export was recognized in it. How to get one is described above, under "
+        "How do I get an export?"
+    ),
+    SenderNotFoundError: later("Nobody of this name was found."),
+    MissingExtraError: later("A part of this program is not installed."),
+    TrainingDataError: later(
+        "There is too little to learn from, or to compare with. Choose more chats."
+    ),
+    LocalServerError: later(
+        "This did not work with the models of this machine. If memory may not be "
+        "enough, close other programs, and try it again."
+    ),
+    FineTuningError: later("The training could not be done."),
+    ChatExportError: later("This could not be done."),
+    OSError: later(
+        "The system refused it: the disk may be full, or the folder protected."
+    ),
+    Exception: later(
+        "Something unexpected went wrong. The window where chatexports open runs says "
+        "where: please report it."
+    ),
+}
+
+
+def explain(error: Exception) -> Failure:
+    """Return the page's sentence about an error, and what it says itself."""
+    if isinstance(error, PageError):
+        return Failure(error.sentence)
+    if isinstance(error, NoBaseError):
+        return Failure(_say_no_base(error))
+    sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
+    name = type(error).__name__
+    if isinstance(error, ChatExportError):
+        return Failure(sentence, str(error))
+    # What any other error says can quote a message.
+    reason = error.strerror if isinstance(error, OSError) else None
+    return Failure(sentence, reason or name)
+
+
+def _say_no_base(error: NoBaseError) -> Sentence:
+    language = LanguageName(error.language)
+    if error.can_download:
+        return later(
+            "No base model on this machine speaks {language}: one must be downloaded.",
+            language=language,
+        )
+    return later(
+        "No base model that speaks {language} fits into this machine's memory.",
+        language=language,
+    )

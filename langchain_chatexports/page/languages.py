@@ -1,0 +1,274 @@
+"""The page in the language of the browser that shows it, from gettext's catalogs.
+
+A sentence's English text is its key. `make catalogs` collects them from this room into
+`catalogs/`; one that a catalog lacks is shown in English. Values in a sentence are put
+into words here: numbers as the language writes them, and names that are written from
+right to left so that they do not turn the words beside them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from gettext import NullTranslations
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time, get_datetime_format
+from babel.lists import format_list
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+from babel.support import Translations
+from babel.units import format_unit
+from nicegui import ui
+
+CATALOGS = Path(__file__).with_name("catalogs")
+
+# What Quasar and NiceGUI call the languages of their own words.
+_TAGS = {"en": "en-US", "zh": "zh-CN", "ko": "ko-KR"}
+_TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"})
+_ISOLATED = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
+_MAX_MINUTES = 100
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language of the page, and how its readers write numbers and dates."""
+
+    locale: Locale
+    translations: NullTranslations
+
+    @property
+    def tag(self) -> str:
+        """The language as HTML, Quasar and NiceGUI name it."""
+        return _TAGS.get(self.locale.language, self.locale.language)
+
+    def render(self, sentence: Sentence) -> str:
+        """Return a sentence in this language."""
+        if sentence.many:
+            count = sentence.values["count"]
+            words = self.translations.ngettext(sentence.one, sentence.many, count)
+        else:
+            words = self.translations.gettext(sentence.one)
+        return words.format(**{k: self._shown(v) for k, v in sentence.values.items()})
+
+    def _shown(self, value: object) -> str:
+        if isinstance(value, Sentence):
+            return self.render(value)
+        if isinstance(value, (int, float)):
+            return format_decimal(value, locale=self.locale)
+        return _isolated(str(value))
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence with its values, put into words when it is shown.
+
+    What works in the background makes sentences: it does not know who will read them.
+    """
+
+    one: str
+    many: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return it in the language of the browser that is served."""
+        return current().render(self)
+
+
+def later(sentence: str, **values: object) -> Sentence:
+    """Return a sentence that is put into words when it is shown."""
+    return Sentence(sentence, values=values)
+
+
+def nlater(one: str, many: str, count: int, **values: object) -> Sentence:
+    """Return a sentence about a number of things, put into words when it is shown."""
+    return Sentence(one, many, {"count": count, **values})
+
+
+def _(sentence: str, **values: object) -> str:
+    """Return a sentence in the language of the browser that is served."""
+    return str(later(sentence, **values))
+
+
+def ngettext(one: str, many: str, count: int, **values: object) -> str:
+    """Return a sentence about a number of things."""
+    return str(nlater(one, many, count, **values))
+
+
+def current() -> Language:
+    """Return the language of the browser that is served; English outside of that."""
+    try:
+        header = ui.context.client.request.headers.get("accept-language", "")
+    except RuntimeError:
+        header = ""
+    return language_for(header)
+
+
+@cache
+def language_for(header: str) -> Language:
+    """Return the first language of an `Accept-Language` header that has a catalog."""
+    for tag in _preferred(header):
+        language = tag.partition("-")[0].lower()
+        if language in {"en", *_catalogs()}:
+            return Language(_locale(tag, language), _translations(language))
+    return Language(Locale("en"), NullTranslations())
+
+
+def languages() -> list[Language]:
+    """Return all languages that the page has."""
+    return [language_for(tag) for tag in ("en", *_catalogs())]
+
+
+def _catalogs() -> list[str]:
+    return [file.stem for file in CATALOGS.glob("*.po")]
+
+
+def _preferred(header: str) -> list[str]:
+    ranked = []
+    for part in header.split(","):
+        tag, _, quality = part.strip().partition(";q=")
+        if tag.isascii() and tag.replace("-", "").isalnum():
+            ranked.append((quality or "1", tag))
+    return [tag for _, tag in sorted(ranked, key=lambda one: one[0], reverse=True)]
+
+
+def _locale(tag: str, language: str) -> Locale:
+    try:
+        return Locale.parse(tag, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return Locale(language)
+
+
+@cache
+def _translations(language: str) -> NullTranslations:
+    if language == "en":
+        return NullTranslations()
+    compiled = BytesIO()
+    with (CATALOGS / f"{language}.po").open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def _isolated(text: str) -> str:
+    if _TURNING.isdisjoint(map(unicodedata.bidirectional, text)):
+        return text
+    return _ISOLATED.format(text)
+
+
+# Numbers, times and lists
+
+
+def decimal(number: float, digits: int = 1) -> str:
+    """Return a number with so many digits after its decimal sign."""
+    pattern = f"#,##0.{'0' * digits}"
+    return format_decimal(number, pattern, locale=current().locale)
+
+
+def percent(share: float) -> str:
+    """Return a share of one in percent."""
+    return format_percent(share, locale=current().locale)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size, which is shown in megabytes, or in gigabytes from one on."""
+
+    size_bytes: float
+
+    def __str__(self) -> str:
+        """Return it as the browser's language writes it."""
+        unit, number = "megabyte", self.size_bytes / 1e6
+        if number >= 1e3:  # noqa: PLR2004 - a gigabyte
+            unit, number = "gigabyte", number / 1e3
+        locale = current().locale
+        return format_unit(
+            number, f"digital-{unit}", "short", format="#,##0.0", locale=locale
+        )
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in minutes, or in hours where these are 100 and more."""
+    unit, number, pattern = "minute", max(1.0, round(seconds / 60)), "0"
+    if number >= _MAX_MINUTES:
+        unit, number, pattern = "hour", seconds / 3600, "0.0"
+    return _time(number, unit, pattern)
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """About how long something still takes; nothing if that is not known."""
+
+    seconds: float | None
+
+    def __str__(self) -> str:
+        """Return it in words, below two minutes in seconds."""
+        if not self.seconds:
+            return ""
+        is_short = self.seconds < 120  # noqa: PLR2004 - two minutes
+        short = _time(self.seconds, "second", "0")
+        left = short if is_short else duration(self.seconds)
+        return _("about {duration} left", duration=left)
+
+
+def short_time(seconds: float) -> str:
+    """Return some seconds."""
+    return _time(max(1, round(seconds)), "second", "0")
+
+
+def _time(number: float, unit: str, pattern: str) -> str:
+    locale = current().locale
+    return format_unit(
+        number, f"duration-{unit}", "short", format=pattern, locale=locale
+    )
+
+
+def moment(time: datetime) -> str:
+    """Return a date and a time of day, where this machine is."""
+    locale, here = current().locale, time.astimezone()
+    day = format_date(here, "medium", locale=locale)
+    hour = format_time(here, "short", locale=locale)
+    return str(get_datetime_format("medium", locale=locale)).format(hour, day)
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names in a row, with the language's own word before the last."""
+    return format_list(
+        [_isolated(str(name)) for name in names], locale=current().locale
+    )
+
+
+def facts(*texts: object) -> str:
+    """Return texts that stand alone in one line; empty ones are left out."""
+    return " · ".join(filter(None, map(str, texts)))
+
+
+@dataclass(frozen=True)
+class LanguageName:
+    """The name of a language or a script, which is known by its English one."""
+
+    english: str | None
+
+    def __str__(self) -> str:
+        """Return its name in the browser's language."""
+        name, here, english = str(self.english).title(), current().locale, Locale("en")
+        for own, theirs in (
+            (english.languages, here.languages),
+            (english.scripts, here.scripts),
+        ):
+            code = next((code for code, known in own.items() if known == name), None)
+            if code is not None:
+                return str(theirs.get(code, name))
+        return name
+
+
+def say_messages(count: int) -> str:
+    """Return a number of messages."""
+    return ngettext("{count} message", "{count} messages", count)

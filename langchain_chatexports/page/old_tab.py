@@ -1,0 +1,68 @@
+"""How a tab comes back when `chatexports open` has ended and begun again.
+
+The port and a key are kept in the data directory, for their owner only. Each start
+makes a new key, and takes the one before from a tab that knows it. Neither side sends
+it: while the page is away any program can listen on its port, and no old cookie or path
+is worth anything to it. Each signs the tab's nonce with the key and the port, so that a
+program in between cannot pass on what the page says on another port.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections import deque
+from pathlib import Path
+
+from langchain_chatexports._files import write_whole
+from langchain_chatexports.workflows.models import page_file, read_private_json
+
+_MAX_NONCES = 100
+
+
+class OldTab:
+    """What tabs of the last page and this one know of each other.
+
+    Attributes:
+        key: What the tabs of this page know, for the next one.
+        last_port: The port of the last page; 0 if there was none.
+        port: The port of this page.
+    """
+
+    def __init__(self, data_dir: Path | None) -> None:
+        """Read what the last page has left."""
+        self._file = page_file(data_dir)
+        left = read_private_json(self._file) or {}
+        port = left.get("port")
+        self.last_port = port if isinstance(port, int) and 0 < port < 2**16 else 0
+        self.port = 0
+        self._last_key = str(left.get("key") or "")
+        self.key = secrets.token_urlsafe(32)
+        self._nonces: deque[str] = deque(maxlen=_MAX_NONCES)
+
+    def keep(self, port: int) -> None:
+        """Keep the port and the new key for the next page."""
+        self.port = port
+        left = {"port": port, "key": self.key}
+        write_whole(self._file, json.dumps(left).encode("ascii"))
+
+    def proof(self, nonce: str) -> str:
+        """Return what shows a tab that this is its page; empty if it cannot be."""
+        if not self._last_key:
+            return ""
+        self._nonces.append(nonce)
+        return self._signed(f"page {self.port} {nonce}")
+
+    def let_in(self, nonce: str, proof: str) -> bool:
+        """Return whether a tab has shown that it is one of the last page; once."""
+        if nonce not in self._nonces:
+            return False
+        wanted = self._signed(f"tab {self.port} {nonce}")
+        is_tab = hmac.compare_digest(proof.encode(), wanted.encode())
+        if is_tab:
+            self._nonces.remove(nonce)
+        return is_tab
+
+    def _signed(self, text: str) -> str:
+        return hmac.digest(self._last_key.encode(), text.encode(), "sha256").hex()

@@ -1,0 +1,186 @@
+"""Forget a person or a conversation: in a set, an index, and what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.datasets import removal
+from langchain_chatexports.datasets.removal import (
+    ForgetReport,
+    name_search,
+    texts_in,
+)
+from langchain_chatexports.exceptions import FineTuningError, MissingExtraError
+from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
+from langchain_chatexports.local_server.storage.deletion import delete_kept
+from langchain_chatexports.local_server.storage.files import (
+    KeptSet,
+    examples_of,
+    jobs_that_used_set,
+    list_sets,
+)
+from langchain_chatexports.local_server.storage.jobs import JobEndedError, list_jobs
+from langchain_chatexports.local_server.storage.models import list_models
+from langchain_chatexports.retrieval import index_files
+from langchain_chatexports.workflows.search import index_folder
+
+Reason: TypeAlias = Literal["voice", "set", "text"]
+
+
+@dataclass(frozen=True)
+class KnownBy:
+    """What was made on this machine of a person's messages, or names them."""
+
+    id: str
+    """The model's name, the job's id or that of the examples, to delete it by."""
+
+    kind: Literal["model", "training", "examples"]
+    """Each with what it was made of: a model with its training and examples."""
+
+    title: str
+    """What to call it; empty for examples."""
+
+    reason: Reason
+    """It learned the person's voice; it was trained on the set; or its examples name
+    them."""
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was taken out, and where the person is still known."""
+
+    report: ForgetReport | None
+    """What was taken out of the set; `None` without a set."""
+
+    jobs: list[JobUse]
+    """The fine-tuning jobs that used the set, here and on other servers."""
+
+    known_by: list[KnownBy]
+    """The models, trainings and examples of this machine that know the person."""
+
+    indexes: list[Path]
+    """The search indexes that were deleted."""
+
+
+def forget(
+    path: Path | None,
+    *,
+    people: Sequence[str] = (),
+    conversations: Sequence[str] = (),
+    mentions: bool = False,
+    key: Path | None = None,
+    data_dir: str | Path | None = None,
+    index_dir: Path | None = None,
+    base_urls: Sequence[str] = (),
+) -> Forgotten:
+    """Take people or conversations out of a set, and delete indexes that have them.
+
+    Models, trainings and examples that know them are found, and left as they are:
+    `delete_known` deletes them.
+
+    Args:
+        path: A set with its trace beside it; `None` for search indexes only.
+        people: Names or handles.
+        conversations: Ids of conversations.
+        mentions: Whether to take out texts that mention the names, too.
+        key: The key file of a set in which names were replaced.
+        data_dir: Where models, jobs and examples are looked for.
+        index_dir: Where search indexes are kept; `None` for the default.
+        base_urls: Other servers to ask for jobs that used the set.
+
+    Raises:
+        SenderNotFoundError: If the set has a name not; or without one, if neither an
+            index nor a model knows it.
+    """
+    report = None
+    jobs: list[JobUse] = []
+    if path is not None:
+        report = removal.forget(
+            path, people=people, conversations=conversations, mentions=mentions, key=key
+        )
+        jobs = jobs_that_used_set(report.hashes, data_dir)
+    known = list(_known_by(people, {job.id for job in jobs}, data_dir))
+    for url in base_urls:
+        jobs += _remote_jobs(report, url)
+    deleted = index_files.delete_indexes_with(
+        index_folder(index_dir),
+        people,
+        conversations,
+        strict=report is None and not known,
+    )
+    return Forgotten(report, jobs, known, deleted)
+
+
+def delete_known(
+    known_by: Iterable[KnownBy], data_dir: str | Path | None = None
+) -> list[KnownBy]:
+    """Delete models, trainings and examples, and return those that were still there."""
+    deleted = []
+    for one in known_by:
+        try:
+            delete_kept(one.id, data_dir=data_dir)
+        except JobEndedError:
+            continue
+        deleted.append(one)
+    return deleted
+
+
+def _known_by(
+    people: Collection[str], used: Collection[str], data_dir: str | Path | None
+) -> Iterator[KnownBy]:
+    try:
+        models, jobs = list_models(data_dir), list_jobs(data_dir)
+        sets = list_sets(data_dir)
+    except MissingExtraError:
+        return  # Nothing can be trained here without the extra.
+    naming = [one for one in sets if _names(one, people, data_dir)]
+    named = {job_id for one in naming for job_id in one.job_ids}
+    keys = {name_key(name) for name in people}
+
+    def reason(person: str | None, job_id: str) -> Reason | None:
+        if person and name_key(person) in keys:
+            return "voice"
+        if job_id in used:
+            return "set"
+        return "text" if job_id in named else None
+
+    for model in models:
+        if why := reason(model.person, model.job_id):
+            yield KnownBy(model.name, "model", model.title, why)
+    made = {model.job_id for model in models}
+    for job in (job for job in jobs if job.id not in made):
+        if why := reason(job.person, job.id):
+            yield KnownBy(job.id, "training", job.person or job.base_model, why)
+    unused = (one for one in naming if not one.job_ids)
+    yield from (KnownBy(one.id, "examples", "", "text") for one in unused)
+
+
+def _names(one: KeptSet, people: Collection[str], data_dir: str | Path | None) -> bool:
+    searches = [name_search(name) for name in people if name.strip()]
+    return any(
+        search(text)
+        for example in examples_of(one, data_dir)
+        for text in texts_in(example)
+        for search in searches
+    )
+
+
+def _remote_jobs(report: ForgetReport | None, url: str) -> list[JobUse]:
+    import openai
+
+    if report is None:
+        return []
+    try:
+        with openai.OpenAI(base_url=url) as client:
+            return find_jobs(client, report.hashes)
+    except openai.OpenAIError as error:
+        msg = (
+            f"The set is rewritten, but {url} could not be asked for its jobs "
+            f"({type(error).__name__}). Check OPENAI_API_KEY and the address, and "
+            "run the command again."
+        )
+        raise FineTuningError(msg) from error

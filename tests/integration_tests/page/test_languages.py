@@ -1,0 +1,91 @@
+"""The whole way in the browser's language, with no English but names."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.page.languages import language_for, later
+from langchain_chatexports.page.layout import SCREENS
+from tests.integration_tests.page.conftest import wait
+from tests.unit_tests.builders.whatsapp import START, WhatsAppChat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration_tests.page.conftest import Browser, Command
+
+_ENGLISH = re.compile(r"\b(the|and|of|is|are|with|you|your|not|this|to|for|it)\b")
+# What is read and said, the chats themselves left out.
+_WORDS = """
+    const read = [];
+    for (const e of document.querySelectorAll('body *')) {
+        if (e.closest('.bubble, .notranslate, [lang=en], script, style')) continue;
+        for (const name of ['aria-label', 'placeholder', 'title', 'alt'])
+            if (e.getAttribute(name)) read.push(e.getAttribute(name));
+        if (e.tagName === 'INPUT') read.push(e.value);
+        for (const n of e.childNodes) if (n.nodeType === 3) read.push(n.data);
+    }
+    return read.concat(document.title);
+"""
+
+
+def _words(person: Browser) -> list[str]:
+    return [str(text) for text in person.driver.execute_script(_WORDS)]
+
+
+@pytest.mark.training
+@pytest.mark.parametrize(("accept", "width"), [("de-DE", 1280), ("hi-IN", 390)])
+def test_the_whole_way_is_in_the_browsers_language(
+    command: Command,
+    browsers: Callable[..., Browser],
+    tmp_path: Path,
+    accept: str,
+    width: int,
+) -> None:
+    language = language_for(accept)
+
+    def said(sentence: str) -> str:
+        return language.render(later(sentence))
+
+    def check() -> None:
+        seen = _words(person)
+        assert not [text for text in seen if _ENGLISH.search(text.lower())]
+        person.assert_accessible()
+
+    person = browsers(width=width, language=accept)
+    person.open(command.link)
+    person.see(said("Add exports"))
+    assert person.all("html")[0].get_attribute("lang") == language.tag
+    check()
+    person.write(said("Or the path of a file or folder on this machine"), "")
+    (field,) = person.all("input[type=text]")
+    chat = WhatsAppChat.ios()
+    for day in range(15):
+        chat.now = START + timedelta(days=day)
+        chat.says("Jonas", f"Wie geht es dir heute, {day}?")
+        chat.says("אמא", f"Mir geht es auch noch nicht gut, {day}.")
+    field.send_keys(f"{chat.to_file(tmp_path / '_chat.txt')}\n")
+    person.see("WhatsApp")
+    person.click(said("Next: choose whose voice to learn"))
+    person.choose(said("Whose voice"), "אמא")
+    person.click(said("Next: make the examples"))
+    person.see(said("Which base model it starts from"))
+    wait(lambda: said("Next: train") in person.text)
+    check()
+    person.click(said("Next: train"))
+    person.see(said("Done"))
+    check()
+    person.click(said("Next: talk to it"))
+    wait(lambda: person.all(f"input[aria-label='{said('Message')}']:enabled"))
+    person.write(said("Message"), "Hallo\n")
+    wait(lambda: person.all(".theirs"))
+    check()
+    for path, title in SCREENS.items():
+        person.go(path[1:])
+        person.see(language.render(title))
+        check()
