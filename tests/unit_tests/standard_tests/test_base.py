@@ -53,5 +53,5 @@ def test_class_without_a_suite_fails() -> None:
     class Empty(ChatExportStandardTests):
         pass
 
-    with pytest.raises(AssertionError, match="no standard test suite"):
+    with pytest.raises(AssertionError, match="a standard test suite"):
         guard(Empty)
