@@ -235,7 +235,7 @@ def many_rows() -> list[dict[str, Any]]:
     # A few are open at a time, as at a support desk.
     return tables.interleaved(
         *(
-            tables.conversation_rows(walker, LENGTH, tables.START + 900 * number)
+            tables.conversation_rows(walker, 30, tables.START + 900 * number)
             for number, walker in enumerate(WALKERS)
         )
     )

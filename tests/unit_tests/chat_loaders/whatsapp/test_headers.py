@@ -179,6 +179,31 @@ def test_other_lines_are_no_headers(line: str) -> None:
     assert parse_header(line) is None
 
 
+ANDROID_PASTE = "3/18/22, 10:00 - Bob: pasted"
+ISO_PASTE = "2022-03-18, 10:00 - Cleo: pasted"
+
+
+@pytest.mark.filterwarnings("ignore:.* layouts")
+@pytest.mark.parametrize(
+    ("pasted", "found"),
+    [
+        ([ANDROID_PASTE], 8),
+        ([ANDROID_PASTE, ISO_PASTE], 8),
+        # Most of the file, but not what it begins with: both count.
+        ([ANDROID_PASTE] * 100, 108),
+        # Three layouts of which none has most lines: somebody put the file together.
+        ([ANDROID_PASTE] * 7 + [ISO_PASTE] * 7, 22),
+    ],
+)
+def test_the_layout_of_most_lines_is_learned(
+    tmp_path: Path, pasted: list[str], found: int
+) -> None:
+    own = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(21, 29)]
+    path = tmp_path / "WhatsApp Chat with Ann.txt"
+    path.write_text("\n".join([*own, *pasted]))
+    assert WhatsAppChatLoader(path, timezone="UTC").inspect().found == found
+
+
 @pytest.mark.parametrize(
     "line",
     [
