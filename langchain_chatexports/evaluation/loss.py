@@ -19,11 +19,6 @@ def size(reply: ScoredReply) -> int:
     return reply.size_bytes + (reply.end_nll is not None)
 
 
-def bits_per_byte(turns: Sequence[ScoredReply]) -> float:
-    """Return the bits per byte of replies and their ends."""
-    return sum(map(bits, turns)) / sum(map(size, turns))
-
-
 def compare_losses(
     scores: Mapping[str, Sequence[ScoredReply] | str],
     groups: Sequence[int],

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from langchain_chatexports.evaluation.loss import bits_per_byte, compare_losses
+from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ScoredReply
 
 
@@ -14,6 +14,11 @@ def turn(nll: float, end: float | None = 1.0, size: int = 9) -> ScoredReply:
 
 HARD = [turn(5.0 * (n % 7 + 1)) for n in range(40)]
 EASIER = [turn(5.0 * (n % 7 + 1) - 2) for n in range(40)]
+
+
+def bits_per_byte(turns: list[ScoredReply]) -> float:
+    (loss,) = compare_losses({"tuned": turns}, [0] * len(turns))[0].values()
+    return loss.value
 
 
 def test_the_end_pays_for_a_byte_of_its_own() -> None:
