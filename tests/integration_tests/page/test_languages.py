@@ -81,8 +81,8 @@ def test_the_whole_way_is_in_the_browsers_language(
     person.see(said("Done"))
     check()
     person.click(said("Next: talk to it"))
-    wait(lambda: person.all(f"input[aria-label='{said('Message')}']:enabled"))
-    person.write(said("Message"), "Hallo\n")
+    field = f"textarea[aria-label='{said('Message')}']:enabled"
+    wait(lambda: person.all(field))[0].send_keys("Hallo\n")
     wait(lambda: person.all(".theirs"))
     check()
     for path, title in SCREENS.items():

@@ -46,8 +46,8 @@ def test_a_catalog_has_every_sentence_with_its_fields(
             continue
         assert not message.fuzzy
         asked = [message.id] if isinstance(message.id, str) else list(message.id)
-        forms = message.string
-        forms = [forms] if isinstance(forms, str) else list(forms)
+        found = message.string
+        forms = [found] if isinstance(found, str) else list(found or ())
         assert len(forms) == (catalog.num_plurals if message.pluralizable else 1)
         for form in forms:
             assert form

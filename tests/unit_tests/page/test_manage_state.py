@@ -119,8 +119,8 @@ def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
     session.manage.delete_known(done.known_by)
     session.manage.working.join(_SECONDS)
     assert session.manage.deleted == done.known_by
-    assert session.talk.model is None
     assert list_models(session.data_dir) == []
+    assert session.talk.model is None
 
 
 @pytest.mark.parametrize(("person", "said"), [(" ", "Say whom"), ("Hare", "trace")])
