@@ -112,7 +112,6 @@ def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
     (session.talk.model,) = list_models(session.data_dir)
     session.manage.forget("hare")
     session.manage.working.join(_SECONDS)
-    print(session.manage.working.error)
     done = session.manage.forgotten
     assert done is not None
     assert [(one.id, one.reason) for one in done.known_by] == [(model.name, "voice")]
