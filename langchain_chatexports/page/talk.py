@@ -32,7 +32,8 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk_state import Talk
-from langchain_chatexports.personas.talk import Voice, bubbles_of
+from langchain_chatexports.personas.reply_limits import bubbles_of
+from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.workflows.bases import BaseChoice
 
 _PERSON = "person"

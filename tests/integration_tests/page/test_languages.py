@@ -81,8 +81,8 @@ def test_the_whole_way_is_in_the_browsers_language(
     person.see(said("Done"))
     check()
     person.click(said("Next: talk to it"))
-    field = f"textarea[aria-label='{said('Message')}']:enabled"
-    wait(lambda: person.all(field))[0].send_keys("Hallo\n")
+    message = f"textarea[aria-label='{said('Message')}']:enabled"
+    wait(lambda: person.all(message))[0].send_keys("Hallo\n")
     wait(lambda: person.all(".theirs"))
     check()
     for path, title in SCREENS.items():

@@ -21,7 +21,7 @@ from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
-from langchain_chatexports.workflows.train import JobEvent
+from langchain_chatexports.workflows.training_events import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
