@@ -80,6 +80,11 @@ def test_two_tabs_play_one_game_with_hostile_messages(
     other.click("A is real")
     one.see("A is real. How sure are you?")
     wait(lambda: one.focused == "A is real. How sure are you?")
+    assert one.axe_findings() == []
+    one.click("Stop the game")
+    one.see("Stop this game? Its guesses are lost.")
+    one.click("Cancel")
+    wait(lambda: not one.all(".asked"))
     one.click("A guess")
     other.see("Pair 2 of 2")
     other.click("B is real")
@@ -88,6 +93,8 @@ def test_two_tabs_play_one_game_with_hostile_messages(
     one.see("of 2 right, guessing gives 1: you could")
     one.click("See 2 pairs again")
     one.see("The model")
+    for person in (one, other):
+        assert person.axe_findings() == []
     width = "return document.documentElement.scrollWidth <= innerWidth"
     assert other.driver.execute_script(width)
     for person in (one, other):

@@ -125,7 +125,7 @@ def _guess(walk: _Walk) -> None:
     person = walk.person
     person.click("5. Guess")
     person.click("Play")
-    # The model is of random weights: its answers can all be unfit.
+    # The model is of random weights: its answers can all be unfit. See test_guess.py.
     wait(lambda: "Pair 1 of" in person.text or "held out too little" in person.text)
     walk.stop("10-guess")
     while "is real" in person.text:
