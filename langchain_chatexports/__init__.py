@@ -117,6 +117,7 @@ _MODULES = {
     "datasets.validation": ("validate_examples",),
     "exceptions": (
         "ChatExportError",
+        "DamagedExportError",
         "EncryptedExportError",
         "ExportAccessError",
         "ExportFormatError",

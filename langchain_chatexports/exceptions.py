@@ -5,6 +5,7 @@ ChatExportError(LangChainException)             everything below; catch this one
 ├── ExportNotFoundError(…, FileNotFoundError)   no file at the path
 ├── ExportAccessError(…, PermissionError)       the system refuses access
 ├── ExportFormatError(…, ValueError)            not an export of the expected format
+│   ├── DamagedExportError                      a file that is not whole
 │   └── EncryptedExportError                    an encrypted backup or archive
 ├── SenderNotFoundError(…, ValueError)          unknown name; lists the known senders
 ├── MissingExtraError(…, ImportError)           names the extra to install
@@ -35,6 +36,7 @@ from langchain_chatexports._terminal import escaped
 
 __all__ = [
     "ChatExportError",
+    "DamagedExportError",
     "EncryptedExportError",
     "ExportAccessError",
     "ExportFormatError",
@@ -85,6 +87,10 @@ class ExportAccessError(ChatExportError, PermissionError):
 
 class ExportFormatError(ChatExportError, ValueError):
     """The file is there, but it is not the kind of export that was expected."""
+
+
+class DamagedExportError(ExportFormatError):
+    """The export's file is damaged or cut off, as by an interrupted download."""
 
 
 class EncryptedExportError(ExportFormatError):

@@ -28,6 +28,7 @@ from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.exceptions import (
     ChatExportError,
+    DamagedExportError,
     EncryptedExportError,
     ExportFormatError,
 )
@@ -140,7 +141,7 @@ class ExportFile:
                 f"{self.label} is damaged ({type(error).__name__}: {error}). "
                 "Download the export again."
             )
-            raise ExportFormatError(msg, path=self.path) from error
+            raise DamagedExportError(msg, path=self.path) from error
 
 
 @dataclass
@@ -369,7 +370,7 @@ def _open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
             f"{path} is not a complete zip file ({error}); its download was probably "
             "interrupted. Download it again."
         )
-        raise ExportFormatError(msg, path=path) from error
+        raise DamagedExportError(msg, path=path) from error
 
 
 def _files_in_zip(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from langchain_chatexports.exceptions import (
     ChatExportError,
+    DamagedExportError,
     EncryptedExportError,
     ExportAccessError,
     ExportFormatError,
@@ -41,6 +42,10 @@ class PageError(ChatExportError):
 _SENTENCES: dict[type[Exception], Sentence] = {
     EncryptedExportError: later(
         "This export is encrypted. Export it again without a password, and add that."
+    ),
+    DamagedExportError: later(
+        "This file is damaged or not whole: its download or copy was probably "
+        "interrupted. Get it again, and add that."
     ),
     ExportNotFoundError: later(
         "There is nothing at this place. It may have been moved or renamed."

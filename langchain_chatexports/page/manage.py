@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -85,10 +86,15 @@ def build_manage(session: PageSession) -> None:
         did = manage.done, manage.forgotten, manage.deleted
         return manage.working.is_running, manage.working.error, did
 
-    found = [kept(session.data_dir, session.index_dir)]
+    def kept_now() -> Kept:
+        # A killed server trains nothing, whatever it has noted.
+        now = kept(session.data_dir, session.index_dir)
+        return replace(now, jobs=session.jobs())
+
+    found = [kept_now()]
 
     def look() -> object:
-        now = kept(session.data_dir, session.index_dir)
+        now = kept_now()
         found[:] = [now]
         models = [(model.name, model.label) for model in now.models]
         jobs = [(job.id, is_unfinished(job)) for job in now.jobs]

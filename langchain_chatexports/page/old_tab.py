@@ -32,8 +32,8 @@ class OldTab:
 
     def __init__(self, data_dir: Path | None) -> None:
         """Read what the last page has left."""
-        self._file = page_file(data_dir)
-        left = read_private_json(self._file) or {}
+        self._data_dir = data_dir
+        left = read_private_json(page_file(data_dir)) or {}
         port = left.get("port")
         self.last_port = port if isinstance(port, int) and 0 < port < 2**16 else 0
         self.port = 0
@@ -45,7 +45,7 @@ class OldTab:
         """Keep the port and the new key for the next page."""
         self.port = port
         left = {"port": port, "key": self.key}
-        write_whole(self._file, json.dumps(left).encode("ascii"))
+        write_whole(page_file(self._data_dir), json.dumps(left).encode("ascii"))
 
     def proof(self, nonce: str) -> str:
         """Return what shows a tab that this is its page; empty if it cannot be."""

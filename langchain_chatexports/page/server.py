@@ -83,7 +83,11 @@ class PageServer:
             )
             app = _application(session, old_tab.key)
             app = PageAccess(app, links=links, old_tab=old_tab)
-            run_app(app, listener, links.renew)
+            try:
+                run_app(app, listener, links.renew)
+            finally:
+                # *Delete everything* deletes this, too.
+                old_tab.keep(port)
 
 
 @contextmanager

@@ -163,7 +163,9 @@ def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
         return facts(
             _("Stopped"),
             step,
-            _("It goes on from step {step}", step=job.saved_step),
+            _("It goes on from step {step}", step=job.saved_step)
+            if job.saved_step
+            else _("It begins again at the first step"),
         )
     ends = {"succeeded": _("Done"), "failed": _("Failed"), "cancelled": _("Canceled")}
     return facts(ends.get(job.status, job.status), step)

@@ -138,7 +138,8 @@ class EventReader:
             self._measured_seconds = measured
             self._end = now + measured
         if phase := str(data.get("phase") or ""):
-            self.phase = phase
+            # A continued training goes through them again.
+            self.phase, self._steps, self._end = phase, [], None
             return None
         text = str(event.get("message") or "")
         # The error of a job that failed is raised.

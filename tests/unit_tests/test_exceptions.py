@@ -11,6 +11,7 @@ from langchain_core.exceptions import LangChainException
 from langchain_chatexports import exceptions
 from langchain_chatexports.exceptions import (
     ChatExportError,
+    DamagedExportError,
     EncryptedExportError,
     ExportAccessError,
     ExportFormatError,
@@ -45,6 +46,7 @@ def test_every_error_is_caught_by_one_class(kind: type[Exception]) -> None:
         (ExportNotFoundError, FileNotFoundError),
         (ExportAccessError, PermissionError),
         (ExportFormatError, ValueError),
+        (DamagedExportError, ExportFormatError),
         (EncryptedExportError, ExportFormatError),
         (SenderNotFoundError, ValueError),
         (MissingExtraError, ImportError),

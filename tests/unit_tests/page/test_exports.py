@@ -79,6 +79,18 @@ def test_a_bad_file_leaves_the_good_ones_beside_it(
     assert "There is nothing at" in str(exports.cards[2].work.error)
 
 
+def test_a_file_that_was_cut_off_is_told_from_what_is_no_export(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    whole = WhatsAppChat.ios().says("Ann", "Hi!").to_zip(tmp_path / "whole.zip")
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(whole.read_bytes()[:-40])
+    _drop(exports, cut)
+    (card,) = exports.cards
+    assert card.work.error is not None
+    assert card.work.error.sentence.one.startswith("This file is damaged or not whole")
+
+
 def test_each_export_of_a_folder_has_a_card(
     exports: ExportList, tmp_path: Path
 ) -> None:

@@ -277,6 +277,22 @@ def test_until_steps_tell_the_time_left_it_is_what_was_measured(
     assert progress_now(job, now=50.0).seconds_left == 152.0
 
 
+def test_the_time_left_of_a_continued_training_does_not_count_the_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def step(now: float, number: int) -> dict[str, Any]:
+        data = {"step": number, "total_steps": 10, "train_loss": 1.0}
+        return {"type": "metrics", "created_at": now, "data": data}
+
+    phase = {"created_at": 1010.0, "data": {"phase": "libraries"}}
+    events = [step(0.0, 1), step(1.0, 2), step(2.0, 3), phase]
+    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
+    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 3, 10, 0)
+    assert progress_now(job, now=1010.0).seconds_left is None
+    events += [step(1020.0, 1), step(1021.0, 2), step(1022.0, 3)]
+    assert progress_now(job, now=1022.0).steps[-1].seconds_left == 7.0
+
+
 def test_what_the_server_says_of_every_job_is_not_passed_on(
     here: Any, server: OpenAIServer
 ) -> None:
