@@ -135,12 +135,10 @@ class Manage:
         self, what: Sentence, change: Callable[[], list[Sentence | str]]
     ) -> bool:
         def work() -> None:
+            self.done, self.forgotten, self.deleted = [], None, []
             self.done = change()
 
-        is_started = self.working.start(what, work)
-        if is_started:
-            self.done, self.forgotten, self.deleted = [], None, []
-        return is_started
+        return self.working.start(what, work)
 
     def _leave_talk_with(self, name: str | None) -> None:
         talk = self._talk
