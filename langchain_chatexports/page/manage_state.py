@@ -127,12 +127,10 @@ class Manage:
 
     def _start(self, what: str, change: Callable[[], list[str]]) -> bool:
         def work() -> None:
+            self.done, self.forgotten, self.deleted = [], None, []
             self.done = change()
 
-        is_started = self.working.start(what, work)
-        if is_started:
-            self.done, self.forgotten, self.deleted = [], None, []
-        return is_started
+        return self.working.start(what, work)
 
     def _leave_talk_with(self, name: str | None) -> None:
         talk = self._talk
