@@ -58,7 +58,7 @@ def build_manage(session: PageSession) -> None:
     def work() -> None:
         with ui.element("div").classes("part"):
             show_work(manage.working, "")
-            if manage.done and not manage.working.is_running:
+            if not manage.working.is_running:
                 with ui.element("div").props("role=status").classes("part"):
                     for line in manage.done:
                         text(line)
