@@ -80,6 +80,11 @@ def build_manage(session: PageSession) -> None:
                     if manage.forgotten is not None:
                         _show_forgotten(session, manage.forgotten)
 
+    def look_at_work() -> object:
+        # It can be done between two looks.
+        did = manage.done, manage.forgotten, manage.deleted
+        return manage.working.is_running, manage.working.error, did
+
     found = [kept(session.data_dir, session.index_dir)]
 
     def look() -> object:
@@ -97,7 +102,7 @@ def build_manage(session: PageSession) -> None:
 
     # In view also where the button is far below it.
     with ui.element("div").classes("result"):
-        follow(work, lambda: (manage.working.is_running, manage.working.error))
+        follow(work, look_at_work)
     follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)
