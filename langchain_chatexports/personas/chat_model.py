@@ -215,7 +215,7 @@ class PersonaChatModel(BaseChatModel):
         ending = self._ending(kwargs)
         for chunk in chain(() if first is None else (first,), chunks):
             yield ending.piece(chunk)
-            if ending.is_reached:
+            if ending.is_reached():
                 return
         yield from ending.rest()
 
@@ -243,11 +243,11 @@ class PersonaChatModel(BaseChatModel):
         ending = self._ending(kwargs)
         if first is not None:
             yield ending.piece(first)
-        if ending.is_reached:
+        if ending.is_reached():
             return
         async for chunk in chunks:
             yield ending.piece(chunk)
-            if ending.is_reached:
+            if ending.is_reached():
                 return
         for chunk in ending.rest():
             yield chunk
@@ -282,7 +282,11 @@ class _Ending:
     def __init__(self, limits: ReplyLimits | None) -> None:
         self._limits = limits
         self._text = self._sent = ""
-        self.is_reached = False
+        self._is_reached = False
+
+    def is_reached(self) -> bool:
+        """Return whether nothing of the answer is sent any more."""
+        return self._is_reached
 
     def whole(self, result: ChatResult) -> ChatResult:
         """Return a result with answers that are not too long."""
@@ -301,9 +305,9 @@ class _Ending:
             return chunk
         self._text += text
         kept = self._limits.beginning(self._text)
-        self.is_reached = kept != self._text
+        self._is_reached = kept != self._text
         # A chunk without text is the last one.
-        settled = self.is_reached or not text
+        settled = self._is_reached or not text
         return self._send(chunk, kept if settled else self._limits.settled(kept))
 
     def rest(self) -> Iterator[ChatGenerationChunk]:
