@@ -18,6 +18,7 @@ from langchain_chatexports.page.work import Work
 
 # Most systems allow 255.
 _MAX_NAME_BYTES = 200
+_FLAG = re.compile(r"\(--[a-z]")
 _READING = later("Reading")
 
 
@@ -231,7 +232,7 @@ class ExportList:
         """Add a warning, to the card of the export that this thread reads."""
         card: Card | None = getattr(self._current, "card", None)
         warnings = self.warnings if card is None else card.warnings
-        text = self.without_copies(text)
+        text = _without_flags(self.without_copies(text))
         if text not in warnings:
             warnings.append(text)
 
@@ -317,6 +318,12 @@ class ExportList:
     def without_copies(self, text: str) -> str:
         """Return a text without the paths of copies."""
         return self._copy_path.sub("", text)
+
+
+def _without_flags(text: str) -> str:
+    """Return a warning without the sentences on flags, which the page does not have."""
+    sentences = re.split(r"(?<=[.!?]) ", text)
+    return " ".join(one for one in sentences if not _FLAG.search(one)) or text
 
 
 def _plain_name(name: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.local_times import warn_of_local_times
 from langchain_chatexports.page.exports import Card, ExportList
 from langchain_chatexports.page.languages import later
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -216,6 +217,15 @@ def test_warnings_name_copies_as_the_person_does(
     _drop(exports, write_imessage(tmp_path / "chat.db"))
     exports.warn(f"{exports.cards[0].paths[0]} is odd.")
     assert exports.warnings == ["chat.db is odd."]
+
+
+def test_warnings_name_no_flags(exports: ExportList) -> None:
+    with pytest.warns(UserWarning, match="--export-zone") as warned:
+        warn_of_local_times(Path("chat.zip"))
+    exports.warn(str(warned[0].message))
+    (warning,) = exports.warnings
+    assert warning.startswith("Times in chat.zip have no zone")
+    assert "--export-zone" not in warning
 
 
 @pytest.mark.parametrize(
