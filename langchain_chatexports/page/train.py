@@ -239,7 +239,8 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
                 first=first,
                 latest=latest,
             )
-        text(words, classes="quiet")
+        kind = "training" if is_of_training else "validation"
+        text(words, classes=f"quiet key {kind}")
 
 
 def mean_losses(points: _Points) -> tuple[float, float]:
