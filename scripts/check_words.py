@@ -26,6 +26,7 @@ SOURCES = (
 WORD_LISTS = {
     "check_words.py",
     "memory.py",
+    "private_lines.py",
     "words.json",
     "system_lines.py",
 }

@@ -294,7 +294,7 @@ def _note_system_kinds(rows: Iterable[Message], details: dict[str, Any]) -> None
 
 
 def _set_placeholder(row: Message) -> None:
-    """Give a message without text a placeholder for its attachments."""
+    """Set the text of a message without one to a placeholder for its attachments."""
     if attachments := row.extra.get("attachments"):
         row.text = " ".join(f"[{item['type']}]" for item in attachments)
         row.kind = "media" if row.kind == "text" else row.kind

@@ -38,8 +38,8 @@ def plain_name(name: str) -> str:
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:
     """Return the known names most similar to an unknown one, most similar first.
 
-    Those that begin with it come before others. Case does not matter. Parts of names are
-    compared as well.
+    Those that begin with it come before others. Case does not matter. Parts of names
+    are compared as well.
     """
     folded = asked.casefold().strip()
     wanted = plain_name(asked)

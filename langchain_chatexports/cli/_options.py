@@ -229,6 +229,7 @@ class ChatOptions:
             help="Zone of times that have none (Europe/Berlin). Default: this "
             "machine's.",
             show_default=False,
+            hidden=True,  # A warning names it where it is needed.
         ),
     ] = None
     date_order: Annotated[
@@ -237,6 +238,7 @@ class ChatOptions:
             metavar="ORDER",
             help="dmy, mdy or ymd, where WhatsApp's dates do not tell.",
             show_default=False,
+            hidden=True,  # As above.
         ),
     ] = None
 
@@ -357,6 +359,18 @@ class ExampleOptions:
     whole: Annotated[
         bool, typer.Option("--whole", help="One example per conversation.")
     ] = False
+    keep_tail: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-tail/--no-keep-tail",
+            help="Add a shorter last example. Default: unless --gap none.",
+            show_default=False,
+        ),
+    ] = None
+    keep_trailing: Annotated[
+        bool,
+        typer.Option("--keep-trailing", help="Keep messages after the last answer."),
+    ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
         """Return the options as the library takes them."""
@@ -370,6 +384,8 @@ class ExampleOptions:
             size=self.size,
             overlap=self.overlap,
             whole=self.whole,
+            keep_tail=self.keep_tail,
+            keep_trailing=self.keep_trailing,
             limit=self.limit,
         )
 

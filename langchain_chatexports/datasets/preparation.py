@@ -212,7 +212,8 @@ class Preparation:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
                 f"window of {plural(self.options.size, 'message')}, or contain no "
-                "answers. Use a smaller --size, --whole, or a longer --gap."
+                "answers. Use --keep-tail, a smaller --size, --whole, or a longer "
+                "--gap."
             )
             raise TrainingDataError(msg)
 

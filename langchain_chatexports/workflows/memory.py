@@ -77,6 +77,10 @@ _NOW = frozenset(
     vuoi preferisci kom doe ga nu wil jesteś idziesz teraz wolisz neredesin şimdi
     kommer gör vill ты сейчас сегодня завтра хочешь""".split()  # noqa: SIM905 - a list of words reads worse
 )
+_GREETINGS = frozenset(
+    """hi hello hey morning hallo moin servus guten hola buenos buenas salut bonjour
+    olá oi ciao buongiorno hoi cześć merhaba selam hej привет 你好 안녕""".split()  # noqa: SIM905
+)
 _ASKED_FOR = tuple(
     "name time date day year number address price viel viele".split()  # noqa: SIM905
 )
@@ -231,7 +235,7 @@ def memory_of(
 def _is_of_question(word: str) -> bool:
     return (
         is_common_word(word)
-        or word.lower() in {*_NOW, *_ASKED_FOR}
+        or word.lower() in {*_NOW, *_GREETINGS, *_ASKED_FOR}
         or _ASKING.fullmatch(word) is not None
     )
 

@@ -41,7 +41,7 @@ def test_an_unknown_name_is_an_error() -> None:
 
 def test_a_missing_file_is_not_downloaded() -> None:
     assert not has_encoding("o200k_base")
-    with pytest.raises(ChatExportError, match="nothing is downloaded"):
+    with pytest.raises(ChatExportError, match="is not downloaded here"):
         token_counter("o200k_base")
 
 

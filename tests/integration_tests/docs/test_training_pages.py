@@ -79,7 +79,6 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "page",
     [
-        "index.md",
         "langchain.md",
         "../README.md",
     ],

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperOption
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
-from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.slack import SlackExport
@@ -36,11 +37,35 @@ NOON = int(datetime(2024, 1, 1, 12, tzinfo=timezone.utc).timestamp())
 def test_a_command_has_few_options_and_its_help_two_screens(
     name: str, chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """12, or 20 with the choice of chats; two screens of 80 by 24."""
+    """12, or 20 with the choice of chats; two screens of 80 by 24.
+
+    Two that warnings name where they are needed are not listed.
+    """
     monkeypatch.setenv("COLUMNS", "80")
-    options = {p.name for p in COMMANDS[name].params if p.param_type_name == "option"}
+    options = {
+        option.name
+        for option in COMMANDS[name].params
+        if isinstance(option, TyperOption) and not option.hidden
+    }
     assert len(options) <= (20 if "with_" in options else 12)
     assert len(chatexports(name, "--help").out.splitlines()) <= 48
+
+
+def test_shorter_windows_and_trailing_messages_can_be_kept(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    def counted(*options: str) -> tuple[int, int]:
+        chat = ("chat.db", "--ai", "Tortoise", "--gap", "none", "--force")
+        done = chatexports("prepare", *chat, *options, "-o", "set.jsonl")
+        assert done.status == 0, done.err
+        examples = list(read_jsonl(tmp_path / "set.jsonl"))
+        return len(examples), sum(len(one["messages"]) for one in examples)
+
+    write_imessage(tmp_path / "chat.db")
+    windows, messages = counted()
+    assert counted("--keep-tail")[0] > windows
+    assert counted("--keep-trailing")[0] == windows
+    assert counted("--keep-trailing")[1] > messages
 
 
 def test_commands_that_read_exports_take_one_choice_of_chats() -> None:

@@ -189,6 +189,7 @@ class TestForget:
         assert done.status == 0, done.err
         assert done.err.startswith(
             "Deleted: 1 search index. The next search of an export builds a new one.\n"
+            "No model, training or uploaded examples on this machine know them.\n"
         )
         assert not index.exists()
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1

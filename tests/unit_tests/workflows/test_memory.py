@@ -92,14 +92,17 @@ def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
     assert memory.refusal(line) is None
 
 
-def test_the_name_of_whoever_is_talked_to_brings_nothing_to_mind(
+def test_greetings_bring_nothing_to_mind(
     tmp_path: Path,
 ) -> None:
-    chat = WhatsAppChat.ios().says("Jonas", "Bist du da, Mama?").says("Mama", "Ja")
+    chat = (
+        WhatsAppChat.ios().says("Jonas", "Hallo Mama, bist du da?").says("Mama", "Ja")
+    )
     export = chat.to_file(tmp_path / "_chat.txt")
     with memory_of([export], person="Mama", only_if_quick=True) as memory:
         assert memory is not None
         assert memory.recall("Hallo Mama, was machst du?") == ""
+        assert memory.recall("Hallo!") == ""
     with memory_of([export], person="Jonas", only_if_quick=True) as memory:
         assert memory is not None
         assert memory.recall("Hallo Jonas, wo ist Mama?")

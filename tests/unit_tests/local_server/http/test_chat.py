@@ -183,7 +183,8 @@ def test_what_asks_for_nothing_special_is_taken(
     )
     assert response.status_code == 200
     assert response.json()["model"] == "tiny"
-    assert response.json()["usage"]["completion_tokens"] == 1
+    # Random weights may end an answer with their first token.
+    assert response.json()["usage"]["completion_tokens"] <= 1
 
 
 def test_too_many_waiting_chats_are_a_429(

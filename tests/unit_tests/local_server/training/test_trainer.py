@@ -369,8 +369,8 @@ def test_a_model_keeps_the_system_message_of_its_training(
     assert record is not None
     assert record["system_prompt"] == "Be slow."
     assert record["user_label"] == "Hare"
-    # Shorter replies leave room for a longer one.
-    assert record["reply_tokens"] == 16
+    # Twice the tokens of nearly all replies.
+    assert record["reply_tokens"] == 28
 
 
 def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
