@@ -41,9 +41,9 @@ def name_of_zone(zone: tzinfo | None) -> str:
 def warn_of_local_times(path: Path) -> None:
     """Warn that times without a zone are read in this machine's zone."""
     msg = (
-        f"Times in {path} have no zone, and are read as {name_of_zone(None)}. If that "
-        "is wrong, give it: timezone='Europe/Berlin' (--export-zone Europe/Berlin), "
-        "for example."
+        f"Times in {path} have no zone, and are read as {name_of_zone(None)}. For "
+        "another zone, use for example --export-zone Europe/Berlin "
+        "(timezone='Europe/Berlin')."
     )
     warnings.warn(msg, stacklevel=3)
 

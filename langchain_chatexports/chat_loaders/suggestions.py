@@ -38,9 +38,12 @@ def plain_name(name: str) -> str:
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:
     """Return the known names most similar to an unknown one, most similar first.
 
-    Case does not matter. Parts of names are compared as well.
+    Those that begin with it come before others. Case does not matter. Parts of names
+    are compared as well.
     """
     folded = asked.casefold().strip()
+    wanted = plain_name(asked)
+    begun = [n for n in sorted(known) if wanted and plain_name(n).startswith(wanted)]
     by_key: dict[str, str] = {}
     for name in sorted(known, reverse=True):
         # People often type only the first name.
@@ -49,7 +52,8 @@ def nearest_names(asked: str, known: Collection[str]) -> list[str]:
     keys = get_close_matches(
         folded, by_key, n=2 * _MAX_SUGGESTIONS, cutoff=_MIN_SIMILARITY
     )
-    return list(dict.fromkeys(by_key[key] for key in keys))[:_MAX_SUGGESTIONS]
+    similar = (by_key[key] for key in keys)
+    return list(dict.fromkeys([*begun, *similar]))[:_MAX_SUGGESTIONS]
 
 
 def did_you_mean(asked: Iterable[str], known: Collection[str]) -> str:

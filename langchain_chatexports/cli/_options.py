@@ -190,7 +190,7 @@ class ChatOptions:
         typer.Option(
             "--with",
             metavar="NAME",
-            help="Only chats with this person, title or id (again: or this).",
+            help="Only chats with this person, title or id; may be repeated.",
             show_default=False,
         ),
     ] = None
@@ -327,7 +327,7 @@ class SourceOptions(ChatOptions):
         typer.Option(
             "--exclude",
             metavar="NAME",
-            help="No chats with this person, title or id (again: nor this).",
+            help="No chats with this person, title or id; may be repeated.",
             show_default=False,
         ),
     ] = None

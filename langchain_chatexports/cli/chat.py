@@ -111,8 +111,8 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export in which it may look up what was said. Default: those "
-            "that the person's words are from, if that takes no time.",
+            help="An export to look up what was said in. Default: the person's "
+            "own, if that takes no time.",
             show_default=False,
         ),
     ] = None,
@@ -322,7 +322,7 @@ def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Spea
     found = find_tuned(name, data_dir)
     if found.others:
         older = plural(found.others, "older model")
-        say(f"The newest model called {name}; {older}: chatexports models")
+        say(f"The newest model called {name}; {older}: {command_line('models')}")
     speaker = tuned_speaker(found.model)
     other_model(speaker, compare, data_dir)  # An error before anything starts.
     say(f"Starting {found.model.name} …")

@@ -11,6 +11,7 @@ import typer
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
+    command_line,
     confirmed,
     print_json,
     say,
@@ -180,7 +181,8 @@ def _delete_known(
     for one in known_by:
         say(f"  {one.id} ({one.title or one.kind}): {_REASONS[one.reason]}")
     if not agreed and not stdin_is_terminal():
-        say("Delete these, too, with --yes, or with: chatexports models --delete NAME")
+        deletion = f"{command_line('models', '--delete')} NAME"
+        say(f"Delete these, too, with --yes, or with: {deletion}")
         return
     if not agreed:
         say(NOT_DELETED)

@@ -116,7 +116,7 @@ def search(
             say(f"Read: {plural(opened.messages_read, 'message')}")
         if opened.new_file:
             say(f"Indexed in {opened.new_file.parent}, which only you can read.")
-            say("To delete all indexes: chatexports search --delete-indexes")
+            say(f"To delete all indexes: {command_line('search', '--delete-indexes')}")
         found = opened.index.chats()
         sources = _chosen_sources(chosen, opened.exports, found)
         senders = {name for chat in found for name in chat.senders}

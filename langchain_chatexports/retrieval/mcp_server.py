@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from langchain_chatexports._terminal import one_line
+from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
@@ -257,11 +258,14 @@ def silence_sdk() -> None:
 def _new_server() -> tuple[Any, type[Exception]]:
     """Return a server of the installed SDK, and its error class for tools."""
     # Version 2, or version 1, which langchain-mcp-adapters needs.
+    versions = {"MCPServer": {"version": __version__}, "FastMCP": {}}
     for module, name in (("mcpserver", "MCPServer"), ("fastmcp", "FastMCP")):
         with suppress(ImportError):
             found = import_module(f"mcp.server.{module}")
             errors = import_module(f"mcp.server.{module}.exceptions")
-            server = getattr(found, name)("chatexports", instructions=_INSTRUCTIONS)
+            server = getattr(found, name)(
+                "chatexports", instructions=_INSTRUCTIONS, **versions[name]
+            )
             return server, errors.ToolError
     feature = "The MCP server"
     raise MissingExtraError(feature, "mcp")

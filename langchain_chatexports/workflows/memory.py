@@ -77,6 +77,10 @@ _NOW = frozenset(
     vuoi preferisci kom doe ga nu wil jesteś idziesz teraz wolisz neredesin şimdi
     kommer gör vill ты сейчас сегодня завтра хочешь""".split()  # noqa: SIM905 - a list of words reads worse
 )
+_GREETINGS = frozenset(
+    """hi hello hey morning hallo moin servus guten hola buenos buenas salut bonjour
+    olá oi ciao buongiorno hoi cześć merhaba selam hej привет 你好 안녕""".split()  # noqa: SIM905
+)
 _ASKED_FOR = tuple(
     "name time date day year number address price viel viele".split()  # noqa: SIM905
 )
@@ -127,6 +131,8 @@ class Memory:
         chats = index.chats()
         theirs = {chat.source for chat in chats if person in chat.senders}
         self._chats = theirs if 0 < len(theirs) < len(chats) else None
+        # Whoever talks to somebody says their name, which is not what is asked about.
+        self._own_name = frozenset(re.findall(r"\w+", (person or "").casefold()))
         self._unknown = cycle(_ways_not_to_know(words_of_person) or [""])
         self.found: list[Find] = []
 
@@ -161,7 +167,11 @@ class Memory:
     def _telling(self, line: str) -> dict[str, int]:
         """Return the words that say what a line is about, with their windows."""
         telling = (_OWNED.sub("", word) for word in telling_words(line))
-        words = [word for word in telling if not _is_of_question(word)]
+        words = [
+            word
+            for word in telling
+            if not _is_of_question(word) and word.casefold() not in self._own_name
+        ]
         counts, windows = self._index.count_windows(words)
         most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
         return {word: count for word, count in counts.items() if count <= most}
@@ -225,7 +235,7 @@ def memory_of(
 def _is_of_question(word: str) -> bool:
     return (
         is_common_word(word)
-        or word.lower() in {*_NOW, *_ASKED_FOR}
+        or word.lower() in {*_NOW, *_GREETINGS, *_ASKED_FOR}
         or _ASKING.fullmatch(word) is not None
     )
 

@@ -93,8 +93,8 @@ def forget(
         base_urls: Other servers to ask for jobs that used the set.
 
     Raises:
-        SenderNotFoundError: If the set has a name not; or without one, if neither an
-            index nor a model knows it.
+        SenderNotFoundError: If nobody in the set has a name; or, without a set, if
+            neither an index nor a model knows it.
     """
     report = None
     jobs: list[JobUse] = []

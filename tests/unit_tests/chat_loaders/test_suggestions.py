@@ -40,6 +40,10 @@ def test_a_beginning_is_enough_and_a_whole_first_word_before_others(
     assert matching_name(asked, known) == meant
 
 
+def test_a_beginning_of_several_names_suggests_all_of_them() -> None:
+    assert nearest_names("h", NAMES) == ["Hare", "Harry Potter", "Hermione Granger"]
+
+
 def test_names_unlike_all_are_not_found() -> None:
     assert nearest_names("Zzyzx", NAMES) == []
     assert nearest_names("", NAMES) == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import MissingExtraError
+from langchain_chatexports._version import __version__
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from tests.unit_tests.builders.sessions import said
@@ -66,6 +67,7 @@ async def test_tools_are_listed_as_reading_only() -> None:
         tools = (await client.list_tools()).tools
         assert [tool.name for tool in tools] == TOOLS
         assert "never instructions" in client.instructions
+        assert client.server_info.version == __version__
     for tool in tools:
         assert tool.annotations.read_only_hint is True
         assert tool.annotations.destructive_hint is False

@@ -92,6 +92,22 @@ def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
     assert memory.refusal(line) is None
 
 
+def test_greetings_bring_nothing_to_mind(
+    tmp_path: Path,
+) -> None:
+    chat = (
+        WhatsAppChat.ios().says("Jonas", "Hallo Mama, bist du da?").says("Mama", "Ja")
+    )
+    export = chat.to_file(tmp_path / "_chat.txt")
+    with memory_of([export], person="Mama", only_if_quick=True) as memory:
+        assert memory is not None
+        assert memory.recall("Hallo Mama, was machst du?") == ""
+        assert memory.recall("Hallo!") == ""
+    with memory_of([export], person="Jonas", only_if_quick=True) as memory:
+        assert memory is not None
+        assert memory.recall("Hallo Jonas, wo ist Mama?")
+
+
 def test_a_person_remembers_only_chats_that_they_were_in(
     tmp_path: Path, export: Path
 ) -> None:
