@@ -50,7 +50,8 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 _LIMITS_OF_PHONES = (range(39_900, 40_001), range(9_900, 10_001))
 _LIMITS_OF_WEB = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
-_MAX_HEADS = 100
+_MIN_HEADS, _MAX_HEADS = 20, 100
+_TWO = 2
 _VOTES = 3
 _MAX_SHOWN = 3
 
@@ -143,15 +144,20 @@ class WhatsAppChatLoader(ChatExportLoader):
         """Group files with the same name or content, which may be of one chat.
 
         The beginnings of some files are read: an iPhone writes the chat's name into the
-        first line, and chats of two reveal the owner of the phone.
+        first line, and chats of two reveal the owner of the phone. Two people have one
+        chat, whose name on each phone is the other person's.
         """
         same = DisjointSets()
         for number, file in enumerate(files):
             name = chat_name(file)
-            is_enough = number >= _MAX_HEADS or phone.is_known(bool(self.owner))
+            is_known = number >= _MIN_HEADS and phone.is_known(bool(self.owner))
+            is_enough = number >= _MAX_HEADS or is_known
             if len(files) > 1 and not (name and is_enough):
                 head = phone.look_at(file)
                 name = head.title if head else name
+                people = frozenset(map(words_of_name, head.people if head else ()))
+                if name and len(people) == _TWO and words_of_name(name) in people:
+                    same.join(people, file.label)
             if name:
                 same.join(words_of_name(name), file.label)
         sizes = {file.size for file in files if _is_renamed(file)}

@@ -217,6 +217,15 @@ def test_what_was_edited_or_taken_back_since_is_as_in_the_newer_export(
     assert skipped(tmp_path) == {"duplicate": 5, **reasons}
 
 
+def test_a_chat_exported_by_both_of_its_people_is_one_session(tmp_path: Path) -> None:
+    """On each phone it has the name of the other person."""
+    talk(range(9)).to_file(tmp_path / "WhatsApp Chat with Ann.txt")
+    talk(range(12)).to_file(tmp_path / "WhatsApp Chat with Bob.txt")
+    (session,) = sessions(tmp_path)
+    assert len(session["messages"]) == 12
+    assert skipped(tmp_path) == {"duplicate": 9}
+
+
 def test_unpacked_zips_of_an_iphone_are_told_by_their_first_lines(
     tmp_path: Path,
 ) -> None:
