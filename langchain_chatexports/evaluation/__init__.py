@@ -56,10 +56,10 @@ _NEEDED = ("jinja2", "numpy", "scipy", "sklearn")
 
 
 def check_extra() -> None:
-    """Check that the extra is installed, before something long begins.
+    """Raise an error if the extra is missing.
 
     Raises:
-        MissingExtraError: If it is not.
+        MissingExtraError: If it is missing.
     """
     if not all(map(find_spec, _NEEDED)):
         feature = "The evaluation"

@@ -1,4 +1,4 @@
-"""Screen 1: exports are added, each on a card of its own."""
+"""Screen 1: add exports, each on a card."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def build_add_exports(session: PageSession) -> None:
         files.props["aria-label"] = _("Files to add")
         files.classes("unseen")
         with ui.element("div").classes("row-of"):
-            # In the browser: it opens its dialog only for what a person does in it.
+            # In the browser, which opens its dialog only on a person's click.
             ui.button(_("Choose files …")).on(
                 "click", js_handler="() => document.getElementById('files').click()"
             )

@@ -1,4 +1,4 @@
-"""What the page says of base models."""
+"""Sentences of the page about base models."""
 
 from langchain_chatexports.page.languages import (
     LanguageName,
@@ -12,7 +12,7 @@ from langchain_chatexports.workflows.bases import Base, BaseChoice
 
 
 def say_choice(choice: BaseChoice) -> str:
-    """Return which base is proposed, why, its size, and how long it takes."""
+    """Return the proposed base, with the reason, its size, and its time."""
     base = choice.base
     if choice.is_trained:
         takes = say_training_time(choice.seconds)
@@ -39,12 +39,12 @@ def _say_why(choice: BaseChoice) -> str:
 
 
 def say_training_time(seconds: float) -> str:
-    """Return how long a training takes, estimated."""
+    """Return the estimated time of a training."""
     return _("trains in about {duration}", duration=duration(seconds))
 
 
 def say_download(base: Base) -> str:
-    """Return the size of a base's download, or that it is here."""
+    """Return the size of a base's download, or a note that it is here."""
     if not base.download_bytes:
         return _("already here")
     size = Size(base.download_bytes)

@@ -1,4 +1,4 @@
-"""Screen 2: whose voice is learned from which chats, and with which base."""
+"""Screen 2: choose the person, the chats, and the base."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from langchain_chatexports.workflows.bases import (
     language_of_examples,
 )
 
-# Names are not sent to the browser twice; the owner has no place among them.
+# The value for the owner; persons have their index, so names are not sent twice.
 _OWNER = -1
 _MASK = re.compile(r"\S")
 _MAX_LABEL = 60
@@ -67,7 +67,7 @@ def build_choose(session: PageSession) -> None:
         )
     )
     _build_form(session)
-    # It stays when its part is built again, once the machine was measured.
+    # The choice stays when its part is rebuilt after measuring the machine.
     chosen: dict[str, str] = {}
 
     @ui.refreshable
@@ -91,7 +91,7 @@ def build_choose(session: PageSession) -> None:
                         "the one that is chosen."
                     )
                 )
-                # It can take a minute, and nobody has to wait for it.
+                # Measuring can take a minute, and runs in the background.
                 show_work(session.measuring)
                 _build_base(session, session.data, chosen)
 
@@ -123,7 +123,7 @@ def _build_form(session: PageSession) -> None:
                 _build_fields(session, session.read, shown)
 
     def look() -> None:
-        # In another tab.
+        # The choice may change in another tab.
         if session.choice is not shown[0]:
             form.refresh()
 
@@ -151,7 +151,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
             **voices,
         }
         if len(read.owners) == 1 and read.owners[0] in senders:
-            # Once, and not under the own name, too.
+            # Listed only once, and not under the name, too.
             owner = read.owners[0]
             voices[_OWNER] = _(
                 "{name}, whose export it is ({messages})",
@@ -183,8 +183,8 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         text(
             _(
                 "The model then learns made-up names, and [phone-084f] for a number: "
-                "they are in its answers, too. Which stands for which is forgotten "
-                "when chatexports open ends. Some names may be missed: look at the "
+                "they are in its answers, too. The key to undo this is deleted when "
+                "chatexports open ends. Some names may be missed: look at the "
                 "examples."
             ),
             classes="quiet",
@@ -242,12 +242,12 @@ def _show_data(data: TrainingData) -> None:
         if len(data.examples) < MIN_EXAMPLES:
             text(
                 ngettext(
-                    "From fewer than {count} example no conversation is kept apart to "
-                    "test the model with afterwards. You can talk to it, but not play "
-                    "Guess with it, nor evaluate it.",
-                    "From fewer than {count} examples no conversation is kept apart to "
-                    "test the model with afterwards. You can talk to it, but not play "
-                    "Guess with it, nor evaluate it.",
+                    "With fewer than {count} example, no conversation is held out to "
+                    "test the model with. You can talk to it, but not play Guess with "
+                    "it, nor evaluate it.",
+                    "With fewer than {count} examples, no conversation is held out to "
+                    "test the model with. You can talk to it, but not play Guess with "
+                    "it, nor evaluate it.",
                     MIN_EXAMPLES,
                 ),
                 classes="quiet",
@@ -255,10 +255,9 @@ def _show_data(data: TrainingData) -> None:
         else:
             text(
                 _(
-                    "No conversation can be kept apart to test the model with "
-                    "afterwards: the chats repeat themselves, or are one long "
-                    "conversation. You can talk to it, but not play Guess with it, nor "
-                    "evaluate it."
+                    "No conversation can be held out to test the model with: the "
+                    "chats repeat themselves, or are one long conversation. You can "
+                    "talk to it, but not play Guess with it, nor evaluate it."
                 ),
                 classes="quiet",
             )
@@ -279,8 +278,8 @@ def _say_data(data: TrainingData) -> str:
         ngettext("{count} example", "{count} examples", len(data.examples)),
         _("{count} more held out for tests", count=held_out) if held_out else "",
         ngettext(
-            "{count} left out because it repeats an older one",
-            "{count} left out because they repeat older ones",
+            "{count} skipped because it repeats an older one",
+            "{count} skipped because they repeat older ones",
             repeated,
         )
         if repeated
@@ -289,7 +288,7 @@ def _say_data(data: TrainingData) -> str:
 
 
 def _show_example(examples: list[TrainingExample]) -> None:
-    # The text is sent to the browser only when it is asked for.
+    # The text is sent to the browser only on request.
     shown: dict[str, Any] = {"place": 0, "is_masked": True}
 
     @ui.refreshable

@@ -1,4 +1,4 @@
-"""The tuned models of this machine, to choose from."""
+"""The choice of a tuned model on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from langchain_chatexports.workflows.models import TunedModel
 
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:
-    """Return the tuned models by name, newest first; without any, say what to do."""
+    """Return the tuned models by name, newest first; show a note if there are none."""
     kept = list_models(session.data_dir)
     models = {model.name: model for model in kept}
     if not models:

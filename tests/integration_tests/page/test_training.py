@@ -46,11 +46,11 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         # Closing the tab stops nothing, and the base is the job's own.
         one.open(command.link)
         one.go("train")
-        one.click("Go on")
+        one.click("Continue")
         wait(lambda: list_jobs(data_dir)[0].status == "running")
         command.kill_servers()
         one.see("The local server ended unexpectedly")
-        one.click("Go on")
+        one.click("Continue")
         wait(lambda: list_jobs(data_dir)[0].status == "running")
         wait(lambda: "unexpectedly" not in one.text)
         one.open("about:blank")

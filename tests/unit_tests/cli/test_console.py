@@ -12,8 +12,8 @@ from rich.console import Console
 from langchain_chatexports.cli import _console as console
 from langchain_chatexports.cli._console import (
     _progress_line,
+    print_line,
     program,
-    say,
     show_table,
     watching,
 )
@@ -47,9 +47,9 @@ def test_a_terminal_breaks_lines_between_words_and_no_command(
     terminal = Console(file=screen, force_terminal=True, width=40, color_system=None)
     monkeypatch.setattr(console, "stderr_console", terminal)
     path = "a_folder_with_a_name/of_many_letters"
-    say(f"This path is not broken in its middle: {path}")
+    print_line(f"This path is not broken in its middle: {path}")
     command = f"chatexports prepare {path} --ai 'Jonas'"
-    say(f"Next: {command}")
+    print_line(f"Next: {command}")
     shown = screen.getvalue().splitlines()
     assert path in shown
     assert shown[-2:] == ["Next: ", f"  {command}"]

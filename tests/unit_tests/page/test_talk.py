@@ -169,7 +169,7 @@ def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None
     talk._use_server = lambda _: gone
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "press Again: it is started anew" in str(talk.answering.error)
+    assert "press Again to restart it" in str(talk.answering.error)
     assert server.chats == []
 
 
