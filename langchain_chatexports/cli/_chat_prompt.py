@@ -66,8 +66,8 @@ class TerminalChat:
         """Answer each typed line until the person ends the chat."""
         print_line(_GREETING)
         saved_with = self._saved_with
-        if saved_with and (kept := continue_talk(self._voices, saved_with)):
-            self._talk_id = kept
+        if saved_with and (talk_id := continue_talk(self._voices, saved_with)):
+            self._talk_id = talk_id
             turns = self._voices[-1].turns
             print_line(
                 f"You continue your last talk ({plural(len(turns), 'answer')}), which "

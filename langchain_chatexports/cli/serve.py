@@ -117,7 +117,7 @@ def _show_bases() -> None:
             "suggested for this machine" if base == suggested else "",
         ]
         show(fitted(f"    {'; '.join(filter(None, notes))}"))
-    print_line("Memory is for training; other programs need more.")
+    print_line("Memory is for training alone, without other programs.")
     print_line(f"To use one: {command_line('serve', '--base', 'BASE')}")
 
 

@@ -104,13 +104,13 @@ def collect_answers(
         msg = "No held-out turn fits into the model's context. Use a larger base model."
         raise TrainingDataError(msg)
     numbers: dict[int, int] = {}
-    kept = []
+    answered = []
     for turn in (turns[at] for at in fits):
         number = numbers.setdefault(turn.conversation, len(numbers))
         excerpt = replace(turn.excerpt, conversation=number)
-        kept.append(HeldOutTurn(excerpt, turn.line))
+        answered.append(HeldOutTurn(excerpt, turn.line))
     return Answers(
-        turns=kept,
+        turns=answered,
         scores={
             kind: found
             if isinstance(found, str)

@@ -122,7 +122,7 @@ def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
     count = sum(len(excerpt.turns) for excerpts in cut for excerpt in excerpts)
     left = 0
     for place, excerpts in enumerate(cut):
-        kept = []
+        unseen = []
         for excerpt in excerpts:
             lines = excerpt.lines
             turns = tuple(
@@ -132,8 +132,8 @@ def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
             )
             left += len(turns)
             if turns:
-                kept.append(replace(excerpt, turns=turns))
-        cut[place] = kept
+                unseen.append(replace(excerpt, turns=turns))
+        cut[place] = unseen
     if not left or count - left > _MAX_SEEN * count:
         msg = (
             f"The model was trained on {count - left} of the {plural(count, 'turn')} "

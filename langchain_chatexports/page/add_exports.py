@@ -85,7 +85,7 @@ def build_add_exports(session: PageSession) -> None:
 
 def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
     exports = session.exports
-    seen = [len(exports.cards)]
+    shown_count = [len(exports.cards)]
 
     def talk_at_once() -> None:
         if session.talk.chosen is not None or not session.talk.is_ready:
@@ -109,10 +109,10 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
                 if session.choice.voice is not None:
                     button = ui.button(_("Or talk at once, without a training"))
                     button.on_click(talk_at_once).props("outline")
-        if len(exports.cards) > seen[0]:
+        if len(exports.cards) > shown_count[0]:
             how_to_get.close()
             scroll_to(result)
-        seen[0] = len(exports.cards)
+        shown_count[0] = len(exports.cards)
 
     result = ui.element("div").classes("part").props("aria-live=polite")
     with result:

@@ -234,12 +234,12 @@ def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
 def follow(part: Any, look: Callable[[], object]) -> None:
     """Build a part of a screen, and rebuild it when the result of `look` changes."""
     part()
-    seen = [look()]
+    shown = [look()]
 
     def refresh() -> None:
         now = look()
-        if now != seen[0]:
-            seen[0] = now
+        if now != shown[0]:
+            shown[0] = now
             part.refresh()
 
     ui.timer(SECONDS_BETWEEN_LOOKS, refresh)

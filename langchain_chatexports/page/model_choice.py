@@ -16,8 +16,7 @@ from langchain_chatexports.workflows.models import TunedModel
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:
     """Return the tuned models by name, newest first; show a note if there are none."""
-    kept = list_models(session.data_dir)
-    models = {model.name: model for model in kept}
+    models = {model.name: model for model in list_models(session.data_dir)}
     if not models:
         _build_no_model(session)
     return models

@@ -208,13 +208,14 @@ class PageSession:
     def _draw_report(self) -> None:
         if (read := self.read) is None:
             return
-        seen = [0]
+        done = 0
         total = sum(summary.found for summary in read.summaries)
-        self.reporting.count(lambda: seen[-1], total)
+        self.reporting.count(lambda: done, total)
 
         def count(messages: int) -> None:
+            nonlocal done
             self.reporting.check()
-            seen.append(messages)
+            done = messages
 
         report = build_report(
             [export.loader for export in read.exports], on_messages=count

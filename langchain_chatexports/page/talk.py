@@ -221,10 +221,10 @@ def _show_turn(talk: Talk, place: int) -> None:
         for voice in voices:
             _show_answer(talk, voice, place, has_title=len(voices) > 1)
     for cited in talk.cited.get(place, ()):
-        said = _(
+        sentence = _(
             "{person} was asked; in the chats: {line}", person=talk.name, line=cited
         )
-        text(said, classes="quiet")
+        text(sentence, classes="quiet")
 
 
 def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:

@@ -205,8 +205,8 @@ class Talk:
     def save(self) -> None:
         """Save the talk with its model, or delete the saved one."""
         if self.model is not None:
-            kept = self.lines if self.is_saved else ()
-            save_turns(self.model, kept, self._id)
+            lines = self.lines if self.is_saved else ()
+            save_turns(self.model, lines, self._id)
 
     def to_json(self) -> str:
         """Return the talk as JSON with a list of turns."""

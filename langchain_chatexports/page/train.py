@@ -102,8 +102,8 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
     def look() -> object:
         # The list is reloaded; a deleted job keeps its last state.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
-        seen = now["job"]
-        return seen, _state(session, seen, jobs) if is_unfinished(seen) else ""
+        current = now["job"]
+        return current, _state(session, current, jobs) if is_unfinished(current) else ""
 
     @ui.refreshable
     def progress() -> None:
@@ -267,8 +267,8 @@ def curve(
     """Return points of an SVG line in a square of 100 by 100, high losses on top."""
     stride = len(points) // _MAX_POINTS + 1
     height = highest - lowest or 1
-    kept = [*points[::stride], points[-1]]
+    thinned = [*points[::stride], points[-1]]
     return " ".join(
         f"{100 * step / last:.2f},{98 - 96 * (loss - lowest) / height:.2f}"
-        for step, loss in kept
+        for step, loss in thinned
     )

@@ -210,7 +210,7 @@ class _LocalJob:
                 self._wait(run)
             except (KeyboardInterrupt, SystemExit):
                 if self._id and self._is_anothers:
-                    self._tell(StoppedEvent(self._id, "elsewhere", self._kept()))
+                    self._tell(StoppedEvent(self._id, "elsewhere", self._stored_job()))
                 elif self._id:
                     self._pause(self._id)
                 raise
@@ -254,10 +254,10 @@ class _LocalJob:
             except FineTuningFailedError as error:
                 raise self._failure(run, error) from error
             except FineTuningError as error:
-                kept = self._kept()
-                if kept is not None and kept.status != "cancelled":
+                job = self._stored_job()
+                if job is not None and job.status != "cancelled":
                     raise
-                end = "cancelled" if kept else "deleted"
+                end = "cancelled" if job else "deleted"
                 msg = f"Job {run.id} was {end}, so there is no model."
                 raise LocalServerError(msg) from error
             else:
@@ -266,8 +266,8 @@ class _LocalJob:
     def _failure(
         self, run: FineTuningRun, error: FineTuningFailedError
     ) -> FineTuningFailedError:
-        kept = self._kept()
-        step = kept.saved_step if kept else 0
+        job = self._stored_job()
+        step = job.saved_step if job else 0
         again = f"continues it from step {step:,}" if step else "begins it again"
         reason = getattr(run.job.error, "message", None) or "There is no reason."
         msg = f"The training failed. {reason} The same command {again}."
@@ -293,10 +293,10 @@ class _LocalJob:
             # The server was interrupted, too.
             with suppress(JobEndedError):
                 stop_job(job_id, "paused", data_dir=self._server.data_dir)
-        self._tell(StoppedEvent(job_id, "paused", self._kept()))
+        self._tell(StoppedEvent(job_id, "paused", self._stored_job()))
 
-    def _kept(self) -> KeptJob | None:
-        return _kept_job(self._id, self._server)
+    def _stored_job(self) -> KeptJob | None:
+        return _stored_job(self._id, self._server)
 
 
 def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
@@ -353,12 +353,12 @@ def _found(
         return JobEvent(run.id, "trained")
     if run.status == "running":
         return JobEvent(run.id, "running")
-    kept = _kept_job(run.id, server)
+    job = _stored_job(run.id, server)
     client.fine_tuning.jobs.resume(run.id)
-    return JobEvent(run.id, "continued", kept.saved_step if kept else 0)
+    return JobEvent(run.id, "continued", job.saved_step if job else 0)
 
 
-def _kept_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
+def _stored_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
     jobs = list_jobs(server.data_dir)
     return next((job for job in jobs if job.id == job_id), None)
 

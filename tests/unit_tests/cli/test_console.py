@@ -15,7 +15,7 @@ from langchain_chatexports.cli._console import (
     print_line,
     program,
     show_table,
-    watching,
+    show_progress,
 )
 from langchain_chatexports.cli._training import TrainingDisplay
 from langchain_chatexports.workflows.training_events import StepEvent
@@ -62,7 +62,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "stderr_console", terminal)
-    with watching("messages", lambda: 10, total):
+    with show_progress("messages", lambda: 10, total):
         pass
     shown = screen.getvalue()
     assert "10 of 20 messages" in shown if total else "10 messages" in shown

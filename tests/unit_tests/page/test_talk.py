@@ -179,7 +179,7 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
     server.faults.append(Fault("POST /chat/completions", cut_after=400))
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "ended before the answer was whole" in str(talk.answering.error)
+    assert "ended before the answer was complete" in str(talk.answering.error)
     arrived = talk.voices[-1].last
     assert talk.again()
     talk.answering.join(_SECONDS)
