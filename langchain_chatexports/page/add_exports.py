@@ -19,8 +19,8 @@ from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
     facts,
+    messages_text,
     ngettext,
-    say_messages,
 )
 from langchain_chatexports.page.layout import (
     error_box,
@@ -147,7 +147,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             elif card.state == "waiting":
                 text(waits())
             elif card.state == "reading":
-                show_work(card.work, say_messages)
+                show_work(card.work, messages_text)
             elif card.summary:
                 _show_summary(card.summary)
             if failure := card.work.error:
@@ -220,7 +220,7 @@ def _build_report(session: PageSession) -> None:
                 frame.props["src"] = source
                 frame.props["title"] = _("Report about these exports")
             elif session.reporting.is_running:
-                show_work(session.reporting, say_messages)
+                show_work(session.reporting, messages_text)
             elif session.read:
                 show_failure(session.reporting.error)
                 button = ui.button(_("Show figures about these chats"))

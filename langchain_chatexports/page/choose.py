@@ -15,10 +15,10 @@ from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.base_sentences import (
-    say_choice,
-    say_download,
-    say_license,
-    say_training_time,
+    choice_text,
+    download_text,
+    license_text,
+    training_time_text,
 )
 from langchain_chatexports.page.errors import explain
 from langchain_chatexports.page.exports import ReadExports
@@ -28,8 +28,8 @@ from langchain_chatexports.page.languages import (
     _,
     facts,
     listed,
+    messages_text,
     ngettext,
-    say_messages,
 )
 from langchain_chatexports.page.layout import (
     SECONDS_BETWEEN_LOOKS,
@@ -137,7 +137,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         place: _(
             "{name} ({messages})",
             name=_short(name),
-            messages=say_messages(read.senders[name]),
+            messages=messages_text(read.senders[name]),
         )
         for place, name in enumerate(senders)
     }
@@ -156,7 +156,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
             voices[_OWNER] = _(
                 "{name}, whose export it is ({messages})",
                 name=_short(owner),
-                messages=say_messages(read.senders[owner]),
+                messages=messages_text(read.senders[owner]),
             )
             del voices[places[owner]]
             places[owner] = _OWNER
@@ -237,7 +237,7 @@ def _day_input(label: str, day: date | None) -> Any:
 
 def _show_data(data: TrainingData) -> None:
     text(_("What the model learns from"), tag="h2")
-    text(_say_data(data))
+    text(_data_text(data))
     if data.is_enough and not data.validation:
         if len(data.examples) < MIN_EXAMPLES:
             text(
@@ -272,7 +272,7 @@ def _show_data(data: TrainingData) -> None:
         )
 
 
-def _say_data(data: TrainingData) -> str:
+def _data_text(data: TrainingData) -> str:
     held_out, repeated = len(data.validation), data.repeated
     return facts(
         ngettext("{count} example", "{count} examples", len(data.examples)),
@@ -355,7 +355,7 @@ def _build_base(
 
     button = ui.button(_("Next: train"), on_click=train)
 
-    def say_about() -> None:
+    def show_about() -> None:
         about.clear()
         described = find_base(base_of(select.value))
         with about:
@@ -368,10 +368,10 @@ def _build_base(
 
     def choose() -> None:
         chosen["base"] = select.value
-        say_about()
+        show_about()
 
     select.on_value_change(choose)
-    say_about()
+    show_about()
 
 
 def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
@@ -380,7 +380,7 @@ def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
     except LocalServerError as error:
         show_failure(explain(error))
         return None
-    text(say_choice(choice))
+    text(choice_text(choice))
     return choice.base.id
 
 
@@ -410,9 +410,9 @@ def _label(base: Base, seconds: float | None) -> str:
     return facts(
         base.name,
         _("a tiny demo model") if base.is_default else "",
-        "" if took is None else say_training_time(took),
-        say_download(base) if base.download_bytes else "",
-        say_license(base),
+        "" if took is None else training_time_text(took),
+        download_text(base) if base.download_bytes else "",
+        license_text(base),
     )
 
 

@@ -80,7 +80,7 @@ def explain(error: Exception) -> Failure:
     if isinstance(error, PageError):
         return Failure(error.sentence)
     if isinstance(error, NoBaseError):
-        return Failure(_say_no_base(error))
+        return Failure(_no_base_text(error))
     sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):
@@ -90,7 +90,7 @@ def explain(error: Exception) -> Failure:
     return Failure(sentence, reason or name)
 
 
-def _say_no_base(error: NoBaseError) -> Sentence:
+def _no_base_text(error: NoBaseError) -> Sentence:
     language = LanguageName(error.language)
     if error.can_download:
         return later(

@@ -63,19 +63,19 @@ def build_guess(session: PageSession) -> None:
     )
     chosen = model_select(models, guess.model)
     without_test = held_nothing_out(models.values(), session.jobs())
-    _say_if_in(without_test, chosen)
+    _note_if_in(without_test, chosen)
     with ui.element("div").classes("row-of"):
         options = {count: str(label) for count, label in _PAIRS.items()}
         pairs = ui.select(options, label=_("How many pairs"), value=20).classes("grow")
 
-        def play_anew() -> None:
+        def play_again() -> None:
             guess.play(models[chosen.value], pairs.value)
 
         def ask_and_play() -> None:
             if guess.test is None or guess.test.pair is None:
-                play_anew()
+                play_again()
             else:
-                ask(_("End this game and play a new one?"), _("Play again"), play_anew)
+                ask(_("End this game and play a new one?"), _("Play again"), play_again)
 
         play = ui.button(_("Play"), on_click=ask_and_play)
     _build_work(guess.making, _answers, _("Stop writing"))
@@ -93,7 +93,7 @@ def _steps(count: int) -> str:
     return ngettext("{count} step", "{count} steps", count)
 
 
-def _say_if_in(without_test: set[str], chosen: Any) -> None:
+def _note_if_in(without_test: set[str], chosen: Any) -> None:
     note = text(
         _(
             "This model has no game, because its training held out no conversations. "
@@ -153,12 +153,12 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
     number = len(test.guesses) + 1
     heading = text(_("Pair {number} of {total}", number=number, total=total), tag="h2")
     heading.props("tabindex=-1")
-    if total < guess.asked_for and not test.guesses:
+    if total < guess.requested_pairs and not test.guesses:
         text(
             ngettext(
                 "You asked for {count} pair; no more of them can be shown.",
                 "You asked for {count} pairs; no more of them can be shown.",
-                guess.asked_for,
+                guess.requested_pairs,
             ),
             classes="quiet",
         )

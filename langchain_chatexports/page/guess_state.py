@@ -55,7 +55,7 @@ class Guess:
         evaluating: The work of evaluating a model.
         model: The model of the blind test; `None` before the first.
         test: The blind test; `None` before the first.
-        asked_for: The requested number of pairs.
+        requested_pairs: The requested number of pairs.
         chosen: The chosen answer of the current pair: 0, 1 or `None`.
     """
 
@@ -64,7 +64,7 @@ class Guess:
         self.making, self.evaluating = Work(), Work()
         self.model: TunedModel | None = None
         self.test: BlindTest | None = None
-        self.asked_for = 0
+        self.requested_pairs = 0
         self.chosen: int | None = None
         self._evaluated: tuple[TunedModel, Evaluation] | None = None
         self._hold_server = hold_server
@@ -87,7 +87,7 @@ class Guess:
                 )
             if not found:
                 raise PageError(_NO_PAIRS)
-            self.model, self.asked_for = model, pairs
+            self.model, self.requested_pairs = model, pairs
             self.test = BlindTest(found, pairs)
 
         return self.making.start(later("Writing answers"), make)

@@ -269,6 +269,6 @@ class LanguageName:
         return name
 
 
-def say_messages(count: int) -> str:
+def messages_text(count: int) -> str:
     """Return a number of messages as text."""
     return ngettext("{count} message", "{count} messages", count)

@@ -24,8 +24,8 @@ from langchain_chatexports.page.languages import (
     facts,
     languages,
     later,
+    messages_text,
     ngettext,
-    say_messages,
 )
 from langchain_chatexports.page.work import Work
 
@@ -191,10 +191,10 @@ def show_failure(failure: Failure | None) -> None:
         error_box(*failure)
 
 
-def _say_done(unit: str, done: int, total: int | None) -> str:
+def _progress_text(unit: str, done: int, total: int | None) -> str:
     """Return a workflow's progress as text."""
     if unit == "messages":
-        return say_messages(done)
+        return messages_text(done)
     if unit == "examples":
         return ngettext("{count} example", "{count} examples", done)
     if unit == "examples checked":
@@ -216,7 +216,7 @@ def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
-    words = counted(done) if counted else _say_done(work.unit, done, total)
+    words = counted(done) if counted else _progress_text(work.unit, done, total)
     with ui.element("div").props("role=status").classes("work"):
         text(
             facts(

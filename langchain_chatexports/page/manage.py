@@ -19,7 +19,7 @@ from langchain_chatexports.page.languages import (
     ngettext,
 )
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
-from langchain_chatexports.page.manage_state import say_kept
+from langchain_chatexports.page.manage_state import data_text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
@@ -76,7 +76,7 @@ def build_manage(session: PageSession) -> None:
                     for line in manage.done:
                         text(line)
                     for one in manage.deleted:
-                        text(_("Deleted: {what}", what=_say_known(one)))
+                        text(_("Deleted: {what}", what=_known_text(one)))
                     if manage.forgotten is not None:
                         _show_forgotten(session, manage.forgotten)
 
@@ -323,7 +323,7 @@ def _build_forget(session: PageSession) -> None:
     )
 
 
-def _say_known(one: KnownBy) -> str:
+def _known_text(one: KnownBy) -> str:
     if one.kind == "model":
         return _("The model {name}", name=one.title)
     if one.kind == "training":
@@ -355,7 +355,7 @@ def _show_forgotten(session: PageSession, done: Forgotten) -> None:
         return
     text(_("These on this machine still know them:"))
     chosen = {
-        one: ui.checkbox(facts(_say_known(one), _REASONS[one.reason]), value=True)
+        one: ui.checkbox(facts(_known_text(one), _REASONS[one.reason]), value=True)
         for one in done.known_by
     }
 
@@ -394,7 +394,7 @@ def _build_delete_everything(session: PageSession) -> None:
                 _(
                     "{kept}; the talk, and what this page has read. A training that "
                     "runs is stopped.",
-                    kept=say_kept(found),
+                    kept=data_text(found),
                 )
             )
             text(_NOT_DELETED)

@@ -96,7 +96,7 @@ class Manage:
             self._stop_server()
             deleted = models.delete_everything(self._data_dir, self._index_dir)
             self._clear()
-            return [later("Deleted: {kept}.", kept=say_kept(deleted))]
+            return [later("Deleted: {kept}.", kept=data_text(deleted))]
 
         return self._start(later("Deleting everything"), delete)
 
@@ -146,19 +146,19 @@ class Manage:
             talk.leave()
 
 
-def say_kept(kept: models.LocalData) -> Sentence:
+def data_text(data: models.LocalData) -> Sentence:
     """Return the amount of data as a sentence."""
     return later(
         "{models}, {trainings}, {sets}, {indexes}: {size}",
-        models=nlater("{count} model", "{count} models", len(kept.models)),
-        trainings=nlater("{count} training", "{count} trainings", len(kept.jobs)),
+        models=nlater("{count} model", "{count} models", len(data.models)),
+        trainings=nlater("{count} training", "{count} trainings", len(data.jobs)),
         sets=nlater(
-            "{count} file of examples", "{count} files of examples", len(kept.sets)
+            "{count} file of examples", "{count} files of examples", len(data.sets)
         ),
         indexes=nlater(
-            "{count} search index", "{count} search indexes", len(kept.indexes)
+            "{count} search index", "{count} search indexes", len(data.indexes)
         ),
-        size=Size(kept.size_bytes),
+        size=Size(data.size_bytes),
     )
 
 

@@ -10,7 +10,7 @@ from nicegui import ui
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.languages import Sentence, _, facts, moment
 from langchain_chatexports.page.layout import follow, next_link, text
-from langchain_chatexports.page.session import PageSession, say_training
+from langchain_chatexports.page.session import PageSession, training_text
 from langchain_chatexports.workflows.models import TunedModel
 
 
@@ -25,7 +25,7 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
 def _build_no_model(session: PageSession) -> None:
     def look() -> Sentence | None:
         is_ordered = session.is_preparing_training
-        return say_training(session.jobs(), is_ordered=is_ordered)
+        return training_text(session.jobs(), is_ordered=is_ordered)
 
     @ui.refreshable
     def note() -> None:

@@ -188,14 +188,14 @@ class PageSession:
         self.exports.clear()
         self.choice = Choice()
 
-    def _leave_person(self) -> None:
+    def _end_person_talk(self) -> None:
         """End a talk without a training, because its exports change."""
         self.offer = None
         if self.talk.model is None:
             self.talk.leave()
 
     def _exports_changed(self) -> None:
-        self._leave_person()
+        self._end_person_talk()
         self._made = None
         self.report = ""
         if self.read:
@@ -384,7 +384,7 @@ class PageSession:
             for card in self.exports.cards
             if card.is_busy
         ]
-        training = say_training(self.jobs(), is_ordered=self.is_preparing_training)
+        training = training_text(self.jobs(), is_ordered=self.is_preparing_training)
         if training:
             lines.append((training, "/train"))
         return lines
@@ -460,7 +460,7 @@ def _stopped(job: KeptJob) -> KeptJob:
     return replace(job, status="stopped") if is_unfinished(job) else job
 
 
-def say_training(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
+def training_text(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
     """Return the progress of the training that ends first; `None` if there is none."""
     unfinished = [job for job in jobs if is_unfinished(job)]
     if not unfinished:

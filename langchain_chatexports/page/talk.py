@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.base_sentences import say_choice
+from langchain_chatexports.page.base_sentences import choice_text
 from langchain_chatexports.page.languages import (
     Size,
     _,
@@ -190,7 +190,7 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
 
 
 def _show_offer(session: PageSession, offer: BaseChoice) -> None:
-    text(say_choice(offer))
+    text(choice_text(offer))
     with ui.element("div").classes("row-of"):
         ui.button(
             _("Download {size}, and talk", size=Size(offer.base.download_bytes)),
@@ -276,9 +276,9 @@ def _build_input(talk: Talk) -> None:
         question = _("Delete this talk?")
         ask(question, _("Delete the talk"), talk.delete, deletes=True)
 
-    def begin_anew() -> None:
+    def begin_again() -> None:
         if talk.model is not None and talk.is_saved:
-            talk.begin_anew()
+            talk.begin_again()
         else:
             ask(
                 _(
@@ -300,7 +300,7 @@ def _build_input(talk: Talk) -> None:
         for title, act, is_of_use in (
             (_("Stop"), talk.stop, "is_answering"),
             (_("Again"), talk.again, "can_answer_again"),
-            (_("New talk"), begin_anew, "can_answer_again"),
+            (_("New talk"), begin_again, "can_answer_again"),
             (_("Delete the talk"), ask_to_delete, "can_answer_again"),
             (_("Save the talk"), save, "lines"),
         ):

@@ -179,7 +179,7 @@ class Talk:
         """Keep the received parts of the answers."""
         self._is_stopped.set()
 
-    def begin_anew(self) -> None:
+    def begin_again(self) -> None:
         """Begin a new talk with the same model; a saved one stays."""
         if not self.answering.is_running:
             self._leave_lines()

@@ -193,9 +193,9 @@ def _check_space(data_dir: Path) -> None:
 class _LocalJob:
     """A job on this machine, which is paused by an interruption."""
 
-    def __init__(self, server: LocalServer, tell: OnEvent) -> None:
+    def __init__(self, server: LocalServer, on_event: OnEvent) -> None:
         self._server = server
-        self._tell = tell
+        self._emit = on_event
         self._client = client_of(server)
         self._events = EventReader()
         self._seen: set[str] = set()
@@ -210,7 +210,7 @@ class _LocalJob:
                 self._wait(run)
             except (KeyboardInterrupt, SystemExit):
                 if self._id and self._is_anothers:
-                    self._tell(StoppedEvent(self._id, "elsewhere", self._stored_job()))
+                    self._emit(StoppedEvent(self._id, "elsewhere", self._stored_job()))
                 elif self._id:
                     self._pause(self._id)
                 raise
@@ -229,7 +229,7 @@ class _LocalJob:
             self._seen.update(event.id for event in listed)
         found = _found(run, earlier, self._client, self._server)
         self._is_anothers = found.state == "running" and self._server.is_shared
-        self._tell(found)
+        self._emit(found)
         return run
 
     def _wait(self, run: FineTuningRun) -> None:
@@ -280,7 +280,7 @@ class _LocalJob:
             self._seen.add(event.id)
             found = self._events.read(event.model_dump(warnings=False))
             if found is not None:
-                self._tell(found)
+                self._emit(found)
 
     def _pause(self, job_id: str) -> None:
         from openai import BadRequestError, OpenAIError
@@ -293,7 +293,7 @@ class _LocalJob:
             # The server was interrupted, too.
             with suppress(JobEndedError):
                 stop_job(job_id, "paused", data_dir=self._server.data_dir)
-        self._tell(StoppedEvent(job_id, "paused", self._stored_job()))
+        self._emit(StoppedEvent(job_id, "paused", self._stored_job()))
 
     def _stored_job(self) -> KeptJob | None:
         return _stored_job(self._id, self._server)

@@ -368,7 +368,7 @@ def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
     opening = "with an assistant message at the beginning: it is learned as an opening"
     found = (
         (dataset.cut, f"{cut} first"),
-        (dataset.without_loss, "left out: no answer can be learned"),
+        (dataset.without_loss, "skipped: no answer can be learned"),
         (dataset.trailing, f"{ending} not learned"),
         (dataset.leading, f"{opening} line"),
     )

@@ -14,8 +14,8 @@ from langchain_chatexports.cli._console import (
     _progress_line,
     print_line,
     program,
-    show_table,
     show_progress,
+    show_table,
 )
 from langchain_chatexports.cli._training import TrainingDisplay
 from langchain_chatexports.workflows.training_events import StepEvent

@@ -108,7 +108,7 @@ def test_an_earlier_talk_is_listed_and_continued_and_a_line_can_be_edited(
     _say(talk, "Hello")
     _say(talk, "And now?")
     assert talk.saved() == []
-    talk.begin_anew()
+    talk.begin_again()
     _say(talk, "Another one")
     (earlier,) = talk.saved()
     assert [turn.line for turn in earlier.turns] == ["Hello", "And now?"]
