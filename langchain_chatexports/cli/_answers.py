@@ -1,4 +1,4 @@
-"""Answers of one or several models as they arrive: in columns, in lines, as JSON."""
+"""Show the answers of one or several models in columns, in lines or as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MIN_COLUMN_WIDTH = 28
 
 
 def show_answers(voices: Sequence[Voice]) -> None:
-    """Answer what was heard: side by side at a terminal, else one after another."""
+    """Answer the last message: side by side at a terminal, else one after another."""
     console = Console()
     if console.is_terminal:
         answers = [
@@ -38,7 +38,7 @@ def show_answers(voices: Sequence[Voice]) -> None:
 
 
 def write_json(voices: Sequence[Voice], finds: Sequence[object] = ()) -> None:
-    """Answer what was heard with one JSON object a line."""
+    """Answer each input line with a line of JSON."""
     for voice in voices:
         for _ in voice.answer():
             pass
@@ -72,12 +72,12 @@ class Answer:
     """One model's answer.
 
     Attributes:
-        title: What to call the model.
-        pieces: Its text, piece by piece.
+        title: The title of the model.
+        pieces: The text, piece by piece.
         has_bubbles: Whether each of its lines is a message.
-        text: What has arrived so far.
-        is_complete: Whether it has arrived to its end.
-        error: Why it has not, if that is known.
+        text: The received text.
+        is_complete: Whether the whole text was received.
+        error: The error that ended the answer, if any.
     """
 
     title: str
@@ -88,7 +88,7 @@ class Answer:
     error: Exception | None = None
 
     def read(self, is_over: threading.Event) -> None:
-        """Read it to its end, or until nobody waits for it."""
+        """Read the answer to its end, or until `is_over` is set."""
         try:
             for piece in self.pieces:
                 if is_over.is_set():
@@ -101,10 +101,9 @@ class Answer:
 
 
 def show_side_by_side(console: Console, answers: Sequence[Answer]) -> None:
-    """Show answers in columns while they arrive, all at the same time.
+    """Show several answers in columns while they arrive.
 
-    In a terminal too narrow for columns they are below each other. What reading an
-    answer raises is raised here.
+    A narrow terminal shows them below each other. Errors of an answer are raised here.
     """
     is_over = threading.Event()
     live = Live(

@@ -1,4 +1,4 @@
-"""The chat at a terminal: what a person types, and the commands of the chat."""
+"""The chat at a terminal: its input line and its commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.cli._console import say
+from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.workflows.models import TunedModel
@@ -26,7 +26,7 @@ _GREETING = "Type a message and press Enter. /help explains more, Ctrl-D ends th
 _HELP = """\
 /system [TEXT]  show the system message, or replace it; "" for none
 /retry          answer the last message again
-/reset          begin a new conversation, of which nothing is remembered
+/reset          begin a new conversation and forget this one
 /help           show this
 /quit           end the chat, as Ctrl-D does
 
@@ -55,7 +55,7 @@ class TerminalChat:
         self._session = _prompt_session()
         self._has_ended = False
         self._commands: dict[str, Callable[[str], None]] = {
-            "help": lambda _: say(_HELP),
+            "help": lambda _: print_line(_HELP),
             "system": self._show_or_replace_system,
             "retry": self._retry,
             "reset": self._reset,
@@ -63,17 +63,17 @@ class TerminalChat:
         }
 
     def run(self) -> None:
-        """Answer what is typed until the person ends the chat."""
-        say(_GREETING)
+        """Answer each typed line until the person ends the chat."""
+        print_line(_GREETING)
         saved_with = self._saved_with
-        if saved_with and (kept := continue_talk(self._voices, saved_with)):
-            self._talk_id = kept
+        if saved_with and (talk_id := continue_talk(self._voices, saved_with)):
+            self._talk_id = talk_id
             turns = self._voices[-1].turns
-            say(
+            print_line(
                 f"You continue your last talk ({plural(len(turns), 'answer')}), which "
-                "is kept with the model; /reset begins anew and deletes it."
+                "is kept with the model; /reset deletes it and begins a new one."
             )
-            say(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
+            print_line(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
         was_interrupted = False
         while not self._has_ended:
             try:
@@ -84,7 +84,7 @@ class TerminalChat:
                 if was_interrupted and not self._session.default_buffer.text:
                     return
                 was_interrupted = True
-                say("Ctrl-C once more, or Ctrl-D, ends the chat.")
+                print_line("Ctrl-C once more, or Ctrl-D, ends the chat.")
                 continue
             was_interrupted = False
             self._do(text)
@@ -99,10 +99,10 @@ class TerminalChat:
                     voice.hear(text.strip())
                 self._answer_last()
         except KeyboardInterrupt:
-            say("Stopped. /retry answers again.")
+            print_line("Stopped. /retry answers again.")
         except ChatExportError as error:
             # The server may answer the next time, and the conversation can be saved.
-            say(f"error: {error}")
+            print_line(f"error: {error}")
 
     def _run_command(self, name: str, text: str) -> None:
         command = self._commands.get(name)
@@ -110,7 +110,7 @@ class TerminalChat:
             nearest = did_you_mean(
                 [f"/{name}"], [f"/{name}" for name in self._commands]
             )
-            say(f"There is no command /{name}.{nearest} /help lists them.")
+            print_line(f"There is no command /{name}.{nearest} /help lists them.")
             return
         command(text)
 
@@ -133,11 +133,11 @@ class TerminalChat:
         for voice in self._voices:
             voice.turns.clear()
         self._keep()
-        say("This is a new conversation.")
+        print_line("This is a new conversation.")
 
     def _retry(self, _: str) -> None:
         if not self._voices[0].turns:
-            say("There is no message to answer again.")
+            print_line("There is no message to answer again.")
             return
         for voice in self._voices:
             voice.hear(voice.turns.pop().line)
@@ -147,7 +147,7 @@ class TerminalChat:
         if text:
             for voice in self._voices:
                 voice.system = "" if text == '""' else text
-        say(self._voices[-1].system or "There is no system message.")
+        print_line(self._voices[-1].system or "There is no system message.")
 
 
 def _prompt_session() -> PromptSession[str]:
@@ -165,13 +165,13 @@ def _prompt_session() -> PromptSession[str]:
     def _(event: Any) -> None:
         event.current_buffer.newline(copy_margin=False)
 
-    # What was typed is in memory only: the default history.
+    # The default history is in memory only.
     return PromptSession(
         "> ",
         multiline=True,
         prompt_continuation="  ",
         key_bindings=keys,
         enable_suspend=True,
-        # Where stdout is a file, that is for the answers.
+        # A file on stdout is for the answers only.
         output=None if sys.stdout.isatty() else create_output(sys.stderr),
     )

@@ -1,6 +1,6 @@
 """Lines, questions and progress at the terminal.
 
-Progress is a bar that asks how much is done, so that work need not report it.
+The progress bar polls a counter, so the work itself reports nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BAR_WIDTH = 20
 
 
 class _Console(Console):
-    """A console that lets the error of a broken pipe through."""
+    """A console that raises the error of a broken pipe."""
 
     def on_broken_pipe(self) -> None:
         """Raise the error: rich would close stdout and exit with status 1."""
@@ -54,10 +54,10 @@ def shell_words(words: Sequence[object]) -> str:
 
 
 def program() -> str:
-    """Return what runs this program in the user's shell.
+    """Return the word that runs this program in the user's shell.
 
-    `chatexports`, or the path that was typed, where the shell finds another program of
-    that name or none: in an environment that is not activated.
+    `chatexports`, or its path if the shell does not find it, as in an environment that
+    is not activated.
     """
     typed = Path(sys.argv[0])
     if typed.stem != _PROGRAM or typed.parent == Path():
@@ -73,8 +73,8 @@ def command_line(*words: object) -> str:
     return shell_words([program(), *words])
 
 
-def say(text: object = "") -> None:
-    """Write lines to stderr, which takes everything but data.
+def print_line(text: object = "") -> None:
+    """Print lines to stderr, for everything but data.
 
     At a terminal, lines are broken between words. A command at a line's end stays on a
     line of its own, so that it can be copied.
@@ -130,7 +130,7 @@ def rows_as_lines(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def fitted(line: str) -> str:
-    """Return a line that ends with an ellipsis where it is wider than 80 columns."""
+    """Return a line, with an ellipsis at its end if it is wider than 80 columns."""
     return _shortened(printable(line), _WIDTH)
 
 
@@ -172,7 +172,7 @@ def asking() -> Iterator[None]:
 
 
 def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
-    """Ask whether to continue, unless that was agreed to by an option."""
+    """Ask whether to continue, unless an option already confirms it."""
     import typer
 
     if agreed:
@@ -187,10 +187,12 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
     """Ask whose voice to learn, by number or name."""
     import typer
 
-    say("Whose voice should the model learn? The export does not say whose it is.")
+    print_line(
+        "Whose voice should the model learn? The export does not say whose it is."
+    )
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):
-        say(f"  {number}. {one_line(name)} ({plural(count, 'message')})")
+        print_line(f"  {number}. {one_line(name)} ({plural(count, 'message')})")
     while True:
         with asking():
             answer = typer.prompt("Number or name", err=True).strip()
@@ -198,16 +200,18 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):
             return names[int(answer) - 1]
-        say("No sender has that number or name.")
+        print_line("No sender has that number or name.")
 
 
 def speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
-    """Return what asks whose voice to learn, if there is a terminal to ask at."""
+    """Return a function that asks whose voice to learn; `None` without a terminal."""
     return ask_for_speaker if stdin_is_terminal() else None
 
 
 @contextmanager
-def watching(what: str, done: Callable[[], int], total: int | None) -> Iterator[None]:
+def show_progress(
+    what: str, done: Callable[[], int], total: int | None
+) -> Iterator[None]:
     """Show progress at a terminal while the block runs."""
     started = time.monotonic()
 
@@ -222,7 +226,7 @@ def watching(what: str, done: Callable[[], int], total: int | None) -> Iterator[
 
 @contextmanager
 def bar() -> Iterator[Callable[[int, int | None, str], None]]:
-    """Show a bar at the terminal, and let the block say what is on it."""
+    """Show a progress bar at the terminal, and yield the function that updates it."""
     shown: list[RenderableType] = [""]
 
     def update(done: int, total: int | None, description: str) -> None:
@@ -256,7 +260,7 @@ def _bar(done: int, total: int | None, description: str) -> Table:
 
 
 def _progress_line(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Return a count and, when it is known, the time left."""
+    """Return a count and the remaining time, if it is known."""
     if total is None or done > total:
         return f"{done:,} {what}"
     left = seconds_left(done, total, seconds)

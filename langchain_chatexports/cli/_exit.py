@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 from langchain_chatexports._files import is_full
-from langchain_chatexports.cli._console import say
+from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
@@ -33,7 +33,7 @@ CTRL_C, NOT_READ, TERMINATED = 130, 141, 143
 
 @contextmanager
 def exit_handling(*, debug: bool) -> Iterator[None]:
-    """Run a command: errors and warnings become a line each, signals clean up."""
+    """Run a command: print errors and warnings as lines, and clean up at signals."""
     with warnings.catch_warnings(), _signals_clean_up() as signals:
         if not debug:
             warnings.showwarning = _warnings_once()
@@ -58,7 +58,7 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
 
 
 def _end_stopped(signals: set[int]) -> NoReturn:
-    # SQLite swallows the exit at another signal, and is only interrupted.
+    # SQLite swallows the exit when another signal only interrupts it.
     if others := signals - {signal.SIGINT}:
         sys.exit(128 + min(others))
     _end("stopped", CTRL_C)
@@ -72,7 +72,7 @@ def _end_with(error: Exception, signals: set[int]) -> NoReturn:
 
 
 def _follows_ctrl_c(error: BaseException | None) -> bool:
-    # A chat goes on after a Ctrl-C, and can fail later.
+    # A chat continues after Ctrl-C, and may fail later.
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -97,7 +97,7 @@ def _os_error_message(error: OSError) -> str:
 
 
 def _end(line: str, status: int = 1) -> NoReturn:
-    say(line)
+    print_line(line)
     sys.exit(status)
 
 
@@ -117,22 +117,23 @@ def _discard_if_closed(stream: TextIO) -> None:
 
 
 def _warnings_once() -> Callable[..., None]:
-    """Return what prints each warning once: a talk reads its exports twice."""
-    said: set[str] = set()
+    """Return a function that prints each warning once: talks read exports twice."""
+    shown: set[str] = set()
 
-    def say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
-        if str(message) not in said:
-            said.add(str(message))
-            say(f"warning: {message}")
+    def print_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            print_line(f"warning: {message}")
 
-    return say_warning
+    return print_warning
 
 
 @contextmanager
 def _signals_clean_up() -> Iterator[set[int]]:
-    """Let each end unwind as Ctrl-C does, so that partial files are removed.
+    """Unwind at each signal as at Ctrl-C, so that partial files are removed.
 
-    The ends are SIGTERM, SIGHUP of a closed terminal, and the close event of Windows.
+    The signals are SIGTERM, SIGHUP of a closed terminal, and the close event of
+    Windows.
     """
     received: set[int] = set()
     if threading.current_thread() is not threading.main_thread():

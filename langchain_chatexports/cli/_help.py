@@ -20,7 +20,7 @@ Data goes to stdout or into files, everything else to stderr. Status: 0 done, \
 1 error, 2 wrong option, 129 SIGHUP, 130 Ctrl-C, 141 output not read, 143 SIGTERM."""
 
 _EXAMPLES = "For example:"
-_OF_PYDANTIC = re.compile(r"Input should be (.*?)(?:, unable to .*)?$")
+_PYDANTIC_MESSAGE = re.compile(r"Input should be (.*?)(?:, unable to .*)?$")
 
 
 class Command(TyperCommand):
@@ -36,11 +36,11 @@ class Command(TyperCommand):
         return [*parameters]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; of a wrong one, say it without pydantic's words."""
+        """Parse the arguments; rephrase pydantic's errors."""
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            error.message = _OF_PYDANTIC.sub(r"It must be \1.", error.message)
+            error.message = _PYDANTIC_MESSAGE.sub(r"It must be \1.", error.message)
             raise
 
 

@@ -1,4 +1,4 @@
-"""The options that commands share, declared once, and how a command takes them.
+"""The shared options of commands, as dataclasses.
 
 A group of options is a dataclass whose fields are options. A command that has a
 parameter of such a type, and the decorator `command`, takes all of its options.
@@ -26,7 +26,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     takes_option,
 )
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
-from langchain_chatexports.cli._console import say
+from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
 from langchain_chatexports.exceptions import ExportNotFoundError, SenderNotFoundError
@@ -95,7 +95,7 @@ def parse_duration(text: str, option: str, *, words: str = "") -> timedelta:
 
 
 def parse_gap(text: str) -> Gap:
-    """Return the silence at which threads are cut."""
+    """Return the silence that separates threads."""
     if text == "auto":
         return "auto"
     if text == "none":
@@ -183,7 +183,7 @@ GapOption = Annotated[
 
 @dataclass(frozen=True)
 class ChatOptions:
-    """Which chats of the exports are read."""
+    """The choice of chats in the exports."""
 
     with_: Annotated[
         list[str] | None,
@@ -209,7 +209,7 @@ class ChatOptions:
         str | None,
         typer.Option(
             metavar="DATE",
-            help="Only up to this day, which is kept.",
+            help="Only up to this day, inclusive.",
             show_default=False,
         ),
     ] = None
@@ -236,7 +236,7 @@ class ChatOptions:
         str | None,
         typer.Option(
             metavar="ORDER",
-            help="dmy, mdy or ymd, where WhatsApp's dates do not tell.",
+            help="dmy, mdy or ymd, if WhatsApp's dates are ambiguous.",
             show_default=False,
             hidden=True,  # As above.
         ),
@@ -247,7 +247,7 @@ class ChatOptions:
         return ()
 
     def choice(self) -> ChatChoice:
-        """Return the options as the library takes them."""
+        """Return the options as a `ChatChoice`."""
         start = _parse_date(self.since, "--since", _DAYS)
         end = _parse_date(self.until, "--until", [_DAY])
         if start and end and start > end:
@@ -272,7 +272,7 @@ class ChatOptions:
         return next(iter(tables), None), next(iter(contacts), None)
 
     def prepare_options(self) -> PrepareOptions:
-        """Return the options as preparations take them."""
+        """Return the options as `PrepareOptions`."""
         people, contacts = self.people_and_contacts()
         return PrepareOptions(
             people=people,
@@ -320,7 +320,7 @@ def _is_contacts(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class SourceOptions(ChatOptions):
-    """Which chats of the exports are read, and which are not."""
+    """The choice of included and excluded chats."""
 
     exclude: Annotated[
         list[str] | None,
@@ -339,7 +339,7 @@ class SourceOptions(ChatOptions):
 
 @dataclass(frozen=True)
 class ExampleOptions:
-    """How conversations become examples."""
+    """The options for cutting conversations into examples."""
 
     ai: Ai = None
     limit: Annotated[
@@ -373,7 +373,7 @@ class ExampleOptions:
     ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
-        """Return the options as the library takes them."""
+        """Return the options as `PrepareOptions`."""
         if self.overlap >= self.size and not self.whole:
             msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
             raise typer.BadParameter(msg)
@@ -391,7 +391,7 @@ class ExampleOptions:
 
 
 def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
-    """Recognize exports, and put the parts of one together."""
+    """Open exports; the parts of one are joined."""
     return _open(paths, chats, chats.choice())
 
 
@@ -400,18 +400,18 @@ def read_exports(
     chats: ChatOptions,
     read: Callable[[list[Export], ChatChoice], _Result],
 ) -> _Result:
-    """Read exports, again if a name was written in another way than they have it."""
-    from langchain_chatexports.workflows.prepare import names_meant
+    """Read exports, and read them again if a name has to be corrected."""
+    from langchain_chatexports.workflows.prepare import correct_names
 
     choice = chats.choice()
     exports = _open(paths, chats, choice)
     try:
         return read(exports, choice)
     except SenderNotFoundError:
-        meant = names_meant(choice, exports)
-        if meant == choice:
+        corrected = correct_names(choice, exports)
+        if corrected == choice:
             raise
-        return read(_open(paths, chats, meant), meant)
+        return read(_open(paths, chats, corrected), corrected)
 
 
 def _open(
@@ -423,13 +423,13 @@ def _open(
     if contacts and not any(
         takes_option(type(export.loader), "contacts") for export in exports
     ):
-        msg = f"{contacts} has contacts, for iMessage, and there is no such export."
+        msg = f"{contacts} has contacts for iMessage, but no export is from iMessage."
         raise typer.BadParameter(msg)
     return choice.selected(exports)
 
 
-def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
-    """Return the paths that were named, or on a Mac its own Messages."""
+def default_export(paths: Sequence[Path] | None) -> list[Path]:
+    """Return the given paths, or on a Mac its own Messages."""
     from langchain_chatexports.chat_loaders.imessage.database import path_status
     from langchain_chatexports.chat_loaders.imessage.sources import default_path
 
@@ -444,12 +444,12 @@ def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
     except ExportNotFoundError as error:
         msg = f"This Mac has no Messages database at {path}. Name an export."
         raise ExportNotFoundError(msg) from error
-    say(f"No export was named, so this Mac's own Messages are read: {path}")
+    print_line(f"No export was named, so this Mac's own Messages are read: {path}")
     return [path]
 
 
-def free_place(name: str, paths: Iterable[Path]) -> Path:
-    """Return a path for a file that replaces nothing, and is in no export."""
+def unused_path(name: str, paths: Iterable[Path]) -> Path:
+    """Return an unused path outside of the exports."""
     paths = [path.expanduser().resolve() for path in paths]
     folder = Path()
     while any(path.is_dir() and _is_in(folder, path) for path in paths):
@@ -467,17 +467,17 @@ def _is_in(folder: Path, path: Path) -> bool:
 
 
 def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
-    """Make sure that an output is not an export, nor inside one."""
+    """Raise an error if an output is an export or inside of one."""
     target = output.expanduser().resolve()
     for path in paths:
         source = path.expanduser().resolve()
         if target == source or (source.is_dir() and source in target.parents):
-            msg = f"-o {output} would write into {path}: name a place outside of it."
+            msg = f"-o {output} is inside of {path}. Name a path outside of it."
             raise typer.BadParameter(msg)
 
 
 def refuse_to_replace(output: Path, *, force: bool) -> None:
-    """Make sure that an output replaces nothing; an empty file or folder is nothing."""
+    """Raise an error if an output would replace a file or a folder with content."""
     from langchain_chatexports.datasets.trace_file import card_path, trace_path
 
     path = output.expanduser()
@@ -486,7 +486,7 @@ def refuse_to_replace(output: Path, *, force: bool) -> None:
     for place in (path, card_path(path), trace_path(path)):
         if not _is_empty(place):
             msg = (
-                f"{place} is there already. Name another path with -o, or replace it "
+                f"{place} already exists. Name another path with -o, or replace it "
                 "with --force."
             )
             raise typer.BadParameter(msg)

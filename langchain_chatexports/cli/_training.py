@@ -1,4 +1,4 @@
-"""What commands that train show: the base, the job, its steps, and what is left."""
+"""Output of commands that train: the base, the job, its steps, and the time left."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from langchain_chatexports.cli._console import (
     bar,
     command_line,
     confirmed,
-    say,
+    print_line,
+    show_progress,
     stderr_console,
     stdin_is_terminal,
-    watching,
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
@@ -53,7 +53,7 @@ class TrainingDisplay:
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
-        """Return it; the bar appears with the first step."""
+        """Return the display; the bar appears with the first step."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -65,9 +65,9 @@ class TrainingDisplay:
         if isinstance(event, StepEvent):
             self._show_step(event)
         elif isinstance(event, MessageEvent):
-            say(f"  {event}")
+            print_line(f"  {event}")
         elif isinstance(event, JobEvent):
-            say(event)
+            print_line(event)
         else:
             self._stack.close()
             self._show_stopped(event)
@@ -82,38 +82,44 @@ class TrainingDisplay:
         is_last = event.step == event.total
         if is_last or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            say(f"  {event}")
+            print_line(f"  {event}")
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
             cancel = command_line("models", "--cancel", event.job_id, *self._where)
-            say(f"Job {event.job_id} continues in another command. To cancel it:")
-            say(f"  {cancel}")
+            print_line(
+                f"Job {event.job_id} continues in another command. To cancel it:"
+            )
+            print_line(f"  {cancel}")
         else:
             job = event.job
             at = f" at {progress_of(job)}" if job and job.step else ""
             saved = ""
             if job and job.saved_step:
                 saved = f", a checkpoint of step {job.saved_step:,}"
-            say(f"Training stopped{at}. To continue it:")
-            say(f"  {command_line(*sys.argv[1:])}")
-            say(f"Until then its job{saved} and the uploaded examples stay here.")
-            say("To delete them:")
-            say(f"  {command_line('models', '--delete', event.job_id, *self._where)}")
+            print_line(f"Training stopped{at}. To continue it:")
+            print_line(f"  {command_line(*sys.argv[1:])}")
+            print_line(
+                f"Until then its job{saved} and the uploaded examples stay here."
+            )
+            print_line("To delete them:")
+            print_line(
+                f"  {command_line('models', '--delete', event.job_id, *self._where)}"
+            )
 
 
 def settle_base(
     choose: Callable[[bool], BaseChoice], *, agreed: bool
 ) -> tuple[BaseChoice, str | None]:
-    """Return the base that is proposed, downloaded; or the best that is here."""
+    """Download and return the proposed base, or return the best local one."""
     choice = choose(agreed or stdin_is_terminal())
-    say(choice)
+    print_line(choice)
     if not choice.base.is_default and not _is_downloaded(choice.base, agreed=agreed):
         choice = choose(False)
-        say(choice)
+        print_line(choice)
     if choice.better is not None:
         size = choice.better.download_in_words
-        say(f"A better one exists: --base {choice.better.id} ({size}).")
+        print_line(f"A better one exists: --base {choice.better.id} ({size}).")
     return choice, None if choice.base.is_default else choice.base.id
 
 
@@ -124,19 +130,19 @@ def _is_downloaded(base: Base, *, agreed: bool) -> bool:
     if not confirmed("Download it?", agreed=agreed, refusal=never):
         return False
     try:
-        download_base(base, watching)
+        download_base(base, show_progress)
     except LocalServerError as error:
-        say(f"warning: {error}")
+        print_line(f"warning: {error}")
         return False
     return True
 
 
-def say_base(
+def print_base(
     base: str | None,
     language: str | None = None,
     examples: Sequence[TrainingExample] = (),
 ) -> None:
-    """Print which model will be used, its source, size, license, and the time."""
+    """Print the base model: source, size, license, and training time."""
     found = find_base(base)
     parts = [f"Base model: {found.name}"]
     if found.is_default:
@@ -148,9 +154,9 @@ def say_base(
     seconds = training_seconds(found, examples) if examples else None
     if seconds is not None:
         parts.append(f"trains in about {short_duration(seconds)} (estimated)")
-    say(", ".join(parts))
+    print_line(", ".join(parts))
     if warning := language_warning(found, language):
-        say(f"warning: {warning}")
+        print_line(f"warning: {warning}")
 
 
 def chat_command(
@@ -162,7 +168,7 @@ def chat_command(
         where = ["--data-dir", _absolute(data_dir)]
     if base_url is not None:
         where = ["--base-url", base_url]
-    # Another server chooses the name: it must not be read as an option.
+    # Another server's name for a model must not be read as an option.
     words = ["--", name] if name.startswith("-") else [name]
     return command_line("chat", *where, *words)
 

@@ -1,4 +1,4 @@
-"""The command `chatexports`: its commands, and how it runs."""
+"""The command `chatexports` with its subcommands."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ app = typer.Typer(
     epilog=FIRST_STEPS,
     context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
-    # Boxes around the options leave half of the width to their texts.
+    # Boxes around the options would leave half of the width for their texts.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -60,10 +60,10 @@ def main(
     if version:
         typer.echo(__version__)
         raise typer.Exit
-    del debug  # `run` takes it from the arguments, wherever it stands.
+    del debug  # `run` reads it from the arguments, at any position.
 
 
-# The help lists them in this order: that of their use.
+# The help lists the commands in this order, which is that of their use.
 for _command in (
     open_,
     inspect,
@@ -95,7 +95,7 @@ def run() -> None:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # Texts hold any character; a pipe on Windows has an encoding with few.
+        # Texts can have any character, but a pipe on Windows has an encoding with few.
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")

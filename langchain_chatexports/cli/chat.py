@@ -16,10 +16,10 @@ from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
     fitted,
-    say,
+    print_line,
+    show_progress,
     speaker_chooser,
     stdin_is_terminal,
-    watching,
 )
 from langchain_chatexports.cli._options import (
     Ai,
@@ -28,7 +28,7 @@ from langchain_chatexports.cli._options import (
     ChatOptions,
     DataDir,
     command,
-    own_messages_or,
+    default_export,
 )
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
@@ -63,7 +63,7 @@ def chat(
             metavar="N",
             min=0,
             max=_MAX_REPLIES,
-            help="Of an export: most earlier replies that it sees.",
+            help="With exports: maximum number of earlier replies in the prompt.",
             show_default=False,
         ),
     ] = None,
@@ -71,7 +71,7 @@ def chat(
         str | None,
         typer.Option(
             metavar="BASE",
-            help="What answers as the person: as for finetune, ollama:NAME or a URL.",
+            help="The base model that answers: as for finetune, ollama:NAME or a URL.",
             show_default=False,
         ),
     ] = None,
@@ -111,14 +111,14 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export to look up what was said in. Default: the person's "
-            "own, if that takes no time.",
+            help="An export to look up messages in. Default: the person's own, if "
+            "that takes no time.",
             show_default=False,
         ),
     ] = None,
     no_save: Annotated[
         bool,
-        typer.Option("--no-save", help="Begin anew, and keep nothing of this talk."),
+        typer.Option("--no-save", help="Begin a new talk, and do not save it."),
     ] = False,
     yes: Annotated[
         bool,
@@ -126,9 +126,9 @@ def chat(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Talk to a tuned model, its base beside it; or answer stdin line by line.
+    """Talk to a tuned model next to its base, or answer stdin line by line.
 
-    Of an export, a base model answers as the person at once: it sees the person's
+    With an export, a base model answers as the person at once: it sees the person's
     replies to messages like yours.
 
     For example:
@@ -153,7 +153,7 @@ def chat(
         base_url, base = served_base(base) or (None, base)
     sends = bool(base_url and (remember or exports))
     if sends and not _agrees_to_send(str(base_url), agreed=yes):
-        say("Nothing was sent.")
+        print_line("Nothing was sent.")
         return
     if exports:
         speaker = _person(exports, ai or [], chats, base, replies)
@@ -168,7 +168,7 @@ def chat(
         speaker = _tuned(words[0] if words else None, data_dir, compare)
     settings = ChatSettings(None, temperature, max_tokens, label=user)
     if label := speaker.settings(settings).label:
-        say(f"You write to it as {label}; --as NAME changes that.")
+        print_line(f"You write to it as {label}; --as NAME changes that.")
     has_base = speaker.tuned is not None and not compare
     with (
         memory_of(
@@ -177,7 +177,7 @@ def chat(
             words_of_person=speaker.texts,
             only_if_quick=not remember,
             options=chats.prepare_options(),
-            watch=watching,
+            watch=show_progress,
         ) as memory,
         open_talk(
             speaker,
@@ -186,7 +186,7 @@ def chat(
             base_url=base_url,
             compare=compare,
             with_base=has_base and not is_alone and _has_terminal(),
-            on_event=say,
+            on_event=print_line,
         ) as voices,
     ):
         saved_with = None if no_save else speaker.tuned
@@ -200,12 +200,12 @@ def _exports_among(
     is_choice: bool,
     names_model: bool,
 ) -> list[Path]:
-    """Return the exports that were named; none if it is a model that was named."""
+    """Return the named exports; empty if a model was named."""
     from langchain_chatexports.workflows.models import find_tuned
 
     paths = [Path(word) for word in words]
     if len(paths) > 1 or is_choice:
-        return own_messages_or(paths)
+        return default_export(paths)
     if names_model or not paths or not paths[0].expanduser().exists():
         return []
     try:
@@ -269,12 +269,12 @@ def _person(
         base=base,
         replies=replies,
         choose_speaker=speaker_chooser(),
-        watch=watching,
+        watch=show_progress,
     )
     for export, owner in speakers(speaker.preparation) if speaker.preparation else ():
-        say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
     known = len(speaker.voice.replies) if speaker.voice else 0
-    say(
+    print_line(
         f"No training: the model answers as {speaker.title or 'the person'}, and sees "
         f"up to {speaker.shown_replies} of "
         f"{plural(known, 'earlier reply', 'earlier replies')} with each message."
@@ -285,12 +285,12 @@ def _person(
 def _on_base(
     speaker: Speaker, base: str | None, data_dir: Path | None, *, agreed: bool
 ) -> Speaker:
-    from langchain_chatexports.cli._training import say_base, settle_base
+    from langchain_chatexports.cli._training import print_base, settle_base
     from langchain_chatexports.workflows.bases import choose_base_to_talk
 
     language = speaker.language
     if base is not None:
-        say_base(base, language)
+        print_base(base, language)
         return speaker
     _, base = settle_base(
         lambda downloads: choose_base_to_talk(
@@ -311,8 +311,8 @@ def _propose_training(
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
     line = command_line("finetune", *exports, *names, *chats.words(), *base)
-    say(f"Training teaches it the voice{took}:")
-    say(f"  {line}")
+    print_line(f"Training teaches it the voice{took}:")
+    print_line(f"  {line}")
 
 
 def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
@@ -322,15 +322,15 @@ def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Spea
     found = find_tuned(name, data_dir)
     if found.others:
         older = plural(found.others, "older model")
-        say(f"The newest model called {name}; {older}: {command_line('models')}")
+        print_line(f"The newest model called {name}; {older}: {command_line('models')}")
     speaker = tuned_speaker(found.model)
-    other_model(speaker, compare, data_dir)  # An error before anything starts.
-    say(f"Starting {found.model.name} …")
+    other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
+    print_line(f"Starting {found.model.name} …")
     return speaker
 
 
 def _has_terminal() -> bool:
-    # A program that reads the answers expects one model's.
+    # A program that reads the answers expects those of one model.
     return Console().is_terminal and stdin_is_terminal()
 
 
@@ -341,7 +341,7 @@ def _talk(
     *,
     as_json: bool,
 ) -> None:
-    """Answer what the person types, or each line of stdin, until the input ends."""
+    """Answer each typed line, or each line of stdin, until the input ends."""
     from langchain_chatexports.cli._answers import show_answers, write_json
 
     def answer(voices: Sequence[Voice]) -> None:
@@ -350,7 +350,7 @@ def _talk(
             return
         show_answers(voices)
         for find in memory.found if memory else ():
-            say(fitted(f"  said {find}"))
+            print_line(fitted(f"  said {find}"))
 
     if stdin_is_terminal():
         from langchain_chatexports.cli._chat_prompt import TerminalChat

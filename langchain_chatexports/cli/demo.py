@@ -6,7 +6,12 @@ import tempfile
 from pathlib import Path
 
 from langchain_chatexports.cli._answers import show_answers
-from langchain_chatexports.cli._console import command_line, print_json, say, show
+from langchain_chatexports.cli._console import (
+    command_line,
+    print_json,
+    print_line,
+    show,
+)
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.personas.talk import ChatSettings
 
@@ -17,7 +22,7 @@ _SHOWN_MESSAGES = 4
 
 @command
 def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show every step: sample chats, examples, a fine-tune here, an answer.
+    """Show every step: sample chats, examples, local fine-tuning, an answer.
 
     For example:
         chatexports demo
@@ -25,7 +30,7 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from langchain_chatexports.cli._training import (
         TrainingDisplay,
         chat_command,
-        say_base,
+        print_base,
     )
     from langchain_chatexports.local_server.http.server import check_extra
     from langchain_chatexports.samples import write_imessage
@@ -34,17 +39,17 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     check_extra()
     with tempfile.TemporaryDirectory() as folder:
-        say("1. Sample chats of Tortoise and Hare")
+        print_line("1. Sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
         data = prepare(chats, PrepareOptions(ai=(_AI,), whole=True))
-    say(f"\n2. Prepare: {data} in {_AI}'s voice; one begins")
+    print_line(f"\n2. Prepare: {data} in {_AI}'s voice; one begins")
     for message in data.examples[0]["messages"][:_SHOWN_MESSAGES]:
-        say(f"   {message['role']:>9}: {message['content']}")
-    say("\n3. Train a LoRA adapter, on this machine")
-    say_base(None, examples=data.examples)
+        print_line(f"   {message['role']:>9}: {message['content']}")
+    print_line("\n3. Train a LoRA adapter, on this machine")
+    print_base(None, examples=data.examples)
     with TrainingDisplay(data_dir) as display:
         model = train(data, data_dir=data_dir, on_event=display)
-    say(f"\n4. Ask both: {_QUESTION}")
+    print_line(f"\n4. Ask both: {_QUESTION}")
     settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
     with open_talk(
         tuned_speaker(model), settings, data_dir=data_dir, with_base=True
@@ -63,7 +68,7 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
             {"model": model.name, "answers": answers, "chat": chat, "open": page}
         )
         return
-    say(f"\nTo continue with {_AI}:")
+    print_line(f"\nTo continue with {_AI}:")
     show(chat)
-    say("Without a terminal, in the browser, also with your own chats:")
+    print_line("Without a terminal, in the browser, also with your own chats:")
     show(page)

@@ -15,8 +15,8 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     bar,
     print_json,
+    print_line,
     printable_lines,
-    say,
     show_rows,
     stderr_console,
     stdin_is_terminal,
@@ -56,7 +56,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="A model of another person, as a control: what it gains, too, is not "
+            help="A model of another person, as a control: its gains are not "
             "the person's. Train it on the same chats and base.",
             show_default=False,
         ),
@@ -92,9 +92,8 @@ def evaluate(
     """Measure how much a tuned model sounds like the person.
 
     The tuned model, its base, and the base with examples in its prompt answer messages
-    that the training held out. What they write is counted and compared with what the
-    person wrote there; no model judges. The page holds figures only, no text of any
-    message.
+    that the training held out. Their answers are counted and compared with the person's
+    own; no model judges. The page has figures only, and no text of any message.
 
     For example:
         chatexports evaluate
@@ -132,10 +131,10 @@ def evaluate(
         print_json(findings.model_dump(mode="json"))
         return
     show_rows(table(findings))
-    say(headline(findings))
+    print_line(headline(findings))
     for note in findings.notes:
-        say(f"note: {note}")
-    say(f"Written: {target}. Open it in a browser.")
+        print_line(f"note: {note}")
+    print_line(f"Written: {target}. Open it in a browser.")
 
 
 def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
@@ -171,34 +170,34 @@ class _Display:
         from langchain_chatexports.workflows.evaluate import DataEvent, StartEvent
 
         if isinstance(event, StartEvent):
-            say(f"Starting {event.model.name} …")
+            print_line(f"Starting {event.model.name} …")
         elif isinstance(event, DataEvent):
             trained = plural(event.trained, "conversation")
-            say(f"{trained} trained on, {event.held_out:,} held out")
+            print_line(f"{trained} trained on, {event.held_out:,} held out")
         elif stderr_console.is_terminal:
             self._bar = self._bar or self._stack.enter_context(bar())
             self._bar(event.done, event.total, str(event))
         elif event.name != self._stage:
             self._stage = event.name
-            say(f"  {event}")
+            print_line(f"  {event}")
 
 
 def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:
-    """Show pairs one by one, and say at the end how many were told apart."""
+    """Show pairs one by one, and the result at the end."""
     from langchain_chatexports.evaluation.blind_test import BlindTest
 
     test = BlindTest(pairs, most)
     total = len(test.pairs)
     fewer = f" (of {most} asked for: no more are fit)" if total < most else ""
-    say(f"{plural(total, 'pair')}{fewer}. One of each two answers is real.")
-    say("After the last one you will see how many you told apart.")
+    print_line(f"{plural(total, 'pair')}{fewer}. One of each two answers is real.")
+    print_line("After the last one you will see how many you told apart.")
     while (pair := test.pair) is not None:
         found = _guessed(len(test.guesses) + 1, total, pair)
         if found is None:
-            say("\nStopped. There is no result for only some of the pairs.")
+            print_line("\nStopped. There is no result for only some of the pairs.")
             return None
         test.guess(*found)
-    say(test.result)
+    print_line(test.result)
     return test.result
 
 
@@ -210,7 +209,7 @@ def _guessed(number: int, total: int, pair: BlindPair) -> tuple[int, int] | None
     for line in pair.before:
         who = "the person" if line.speaker == PERSON else "other"
         for bubble in bubbles(line.text):
-            say(f"{who}: {bubble}")
+            print_line(f"{who}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):
         stderr_console.print(Panel(Text(printable_lines(answer)), title=letter))
     chosen = _asked("Which one is real, a or b?", _LETTERS)
@@ -223,8 +222,8 @@ def _guessed(number: int, total: int, pair: BlindPair) -> tuple[int, int] | None
 def _asked(question: str, answers: str) -> str | None:
     while True:
         try:
-            said = typer.prompt(question, err=True).strip().lower()
+            typed = typer.prompt(question, err=True).strip().lower()
         except typer.Abort:
             return None
-        if len(said) == 1 and said in answers:
-            return str(said)
+        if len(typed) == 1 and typed in answers:
+            return str(typed)

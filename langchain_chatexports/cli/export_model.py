@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import say
+from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import DataDir, command
 
 
@@ -17,7 +17,7 @@ def export_model(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="The tuned model: its name, or the beginning of one.",
+            help="The tuned model: its name, or the beginning of its name.",
             show_default=False,
         ),
     ],
@@ -50,8 +50,10 @@ def export_model(
     check_extra()
     name = workflow.find_tuned(model, data_dir).model.name
     written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)
-    say(f"Written to {written}")
+    print_line(f"Written to {written}")
     if not gguf:
-        say("For llama.cpp and Ollama: export it with --gguf, to another folder.")
+        print_line(
+            "For llama.cpp and Ollama: export it with --gguf, to another folder."
+        )
     for line in lines:
-        say(line)
+        print_line(line)

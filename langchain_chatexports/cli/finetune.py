@@ -12,10 +12,10 @@ from langchain_chatexports._terminal import plural, printable
 from langchain_chatexports.cli._console import (
     confirmed,
     print_json,
-    say,
+    print_line,
+    show_progress,
     speaker_chooser,
     stdin_is_terminal,
-    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -76,8 +76,8 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen3.5-0.8B
     """
-    # They import what reads, splits and trains.
-    from langchain_chatexports.cli._training import chat_command, say_base
+    # They import the libraries for reading, splitting and training.
+    from langchain_chatexports.cli._training import chat_command, print_base
     from langchain_chatexports.workflows import prepare
     from langchain_chatexports.workflows.bases import language_of_examples
     from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL, key_for
@@ -104,11 +104,11 @@ def finetune(
             replace(choices, limit=limit),
             validation=None if url else "auto",
             choose_speaker=speaker_chooser(),
-            watch=watching,
+            watch=show_progress,
         )
 
     data = read(choices.limit)
-    _say_data(data)
+    _print_data(data)
     data.require_enough()
     if url is not None and base is not None:
         name = short = _train_elsewhere(data, base, url, agreed=yes)
@@ -120,7 +120,7 @@ def finetune(
                 data.require_enough()
         else:
             language = language_of_examples(data.examples)
-            say_base(base, language, data.examples)
+            print_base(base, language, data.examples)
         model = _train_here(data, base, data_dir)
         name, short = model.name, model.short_name
     chat = chat_command(short, data_dir=data_dir, base_url=url)
@@ -128,20 +128,20 @@ def finetune(
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
         return
-    say("Talk to it, today or after a restart:")
-    # Alone on its line and never wrapped, to be copied by people and programs.
+    print_line("Talk to it, today or after a restart:")
+    # On a line of its own and never wrapped, so that people and programs can copy it.
     typer.echo(printable(chat))
 
 
 def _check_place(
     url: str | None, base: str | None, time: str | None, data_dir: Path | None
 ) -> None:
-    """Check what does not depend on the exports before they are read."""
+    """Check options that do not depend on the exports."""
     if time is not None and base is not None:
         msg = "--time chooses the base: leave --base or --time out."
         raise typer.BadParameter(msg)
     if base is not None and base.startswith(("ollama:", "http://", "https://")):
-        msg = "What another program serves cannot be trained: --base takes weights."
+        msg = "A model of another program cannot be trained: --base takes weights."
         raise typer.BadParameter(msg)
     if url is None:
         return
@@ -153,14 +153,16 @@ def _check_place(
         raise typer.BadParameter(msg)
 
 
-def _say_data(data: TrainingData) -> None:
+def _print_data(data: TrainingData) -> None:
     from langchain_chatexports.workflows.prepare import speakers
 
     for export, summary in data.preparation.summaries():
-        say(f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept")
+        print_line(
+            f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept"
+        )
     owners = dict.fromkeys(owner for _, owner in speakers(data.preparation))
     whose = f" in the voice of {', '.join(owners)} (the export's owner)"
-    say(f"{data}{whose if owners else ''}")
+    print_line(f"{data}{whose if owners else ''}")
 
 
 def _choose_base(
@@ -172,7 +174,7 @@ def _choose_base(
 
     measured = None
     if seconds is not None or agreed or stdin_is_terminal():
-        say("Measuring this machine …")
+        print_line("Measuring this machine …")
         measured = measure_machine()
     choice, base = settle_base(
         lambda downloads: choose_base(
@@ -186,7 +188,7 @@ def _choose_base(
     )
     if choice.limit is not None:
         fits = f"the newest {choice.limit:,} examples fit (--limit {choice.limit})"
-        say(f"Even the smallest base takes longer than that; {fits}.")
+        print_line(f"Even the smallest base takes longer than that; {fits}.")
         msg = f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
         question = f"Train on the newest {choice.limit:,} only?"
         if not confirmed(question, agreed=agreed, refusal=LocalServerError(msg)):
@@ -201,7 +203,7 @@ def _train_here(
     from langchain_chatexports.workflows import train
 
     with TrainingDisplay(data_dir) as show:
-        return train(data, base, data_dir=data_dir, on_event=show, watch=watching)
+        return train(data, base, data_dir=data_dir, on_event=show, watch=show_progress)
 
 
 def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:
@@ -213,7 +215,7 @@ def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -
 
     def confirm(host: str, estimate: Any) -> bool:
         hosts.append(host)
-        say(
+        print_line(
             f"This uploads {plural(estimate.examples, 'example')}, about "
             f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
             f"{plural(estimate.epochs, 'epoch')}), to {host}."
@@ -228,12 +230,16 @@ def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -
             if not isinstance(event, StoppedEvent):
                 show(event)
             elif event.outcome == "nothing sent":
-                say("Nothing was sent.")
+                print_line("Nothing was sent.")
             elif event.job_id is None:
-                say(f"If {hosts[0]} has the job already, it continues, and may cost.")
-                say("Run the same command again to find it.")
+                print_line(
+                    f"If {hosts[0]} has the job already, it continues, and may cost."
+                )
+                print_line("Run the same command again to find it.")
             else:
-                say(f"Job {event.job_id} continues on {hosts[0]}, and may cost.")
-                say("Run the same command again to wait for it. To cancel, go there.")
+                print_line(f"Job {event.job_id} continues on {hosts[0]}, and may cost.")
+                print_line(
+                    "Run the same command again to wait for it. To cancel, go there."
+                )
 
         return train_elsewhere(data, base, url, confirm=confirm, on_event=on_event)

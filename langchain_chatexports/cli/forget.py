@@ -14,7 +14,7 @@ from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
     print_json,
-    say,
+    print_line,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -93,7 +93,7 @@ def forget(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a person or a conversation out of a set, and find what still knows them.
+    """Remove a person or a conversation from a set, and list models that know them.
 
     Search indexes are copies of exports: those that have the person or conversation are
     deleted. Models, trainings and examples on this machine that know them are listed,
@@ -126,11 +126,11 @@ def forget(
         _print_json(done, data_dir, agreed=yes)
         return
     if done.report:
-        _say_report(done.report)
+        _print_report(done.report)
     if done.indexes or not done.report:
         count = plural(len(done.indexes), "search index", "search indexes")
-        say(f"Deleted: {count}. The next search of an export builds a new one.")
-    _say_jobs(done)
+        print_line(f"Deleted: {count}. The next search of an export builds a new one.")
+    _print_jobs(done)
     _delete_known(done.known_by, data_dir, agreed=yes)
 
 
@@ -148,24 +148,26 @@ def _print_json(done: Forgotten, data_dir: Path | None, *, agreed: bool) -> None
     print_json(values)
 
 
-def _say_report(report: ForgetReport) -> None:
-    say(str(report))
+def _print_report(report: ForgetReport) -> None:
+    print_line(str(report))
     if report.not_found:
         names = ", ".join(report.not_found)
-        say(f"Not in this set, or taken out earlier: {names}")
+        print_line(f"Not in this set, or taken out earlier: {names}")
     if report.mentions:
         mention = "row mentions" if report.mentions == 1 else "rows mention"
-        say(f"{report.mentions:,} {mention} the name: --mentions takes out those, too")
+        print_line(
+            f"{report.mentions:,} {mention} the name: --mentions takes out those, too"
+        )
 
 
-def _say_jobs(done: Forgotten) -> None:
-    """Print the jobs on other servers, and those whose models are elsewhere."""
+def _print_jobs(done: Forgotten) -> None:
+    """Print the jobs on other servers, and local jobs whose models are elsewhere."""
     listed = {one.id for one in done.known_by}
     others = [job for job in done.jobs if not {job.id, job.tuned_model} & listed]
     if others:
-        say("Fine-tuning jobs that used the set, whose models still know them:")
+        print_line("Fine-tuning jobs that used the set, whose models still know them:")
     for job in others:
-        say(f"  {job.id} ({job.status}): {job.tuned_model or 'no model'}")
+        print_line(f"  {job.id} ({job.status}): {job.tuned_model or 'no model'}")
 
 
 def _delete_known(
@@ -175,19 +177,19 @@ def _delete_known(
     from langchain_chatexports.workflows.models import NOT_DELETED
 
     if not known_by:
-        say("No model, training or uploaded examples on this machine know them.")
+        print_line("No model, training or uploaded examples on this machine know them.")
         return
-    say("Still known on this machine by:")
+    print_line("Still known on this machine by:")
     for one in known_by:
-        say(f"  {one.id} ({one.title or one.kind}): {_REASONS[one.reason]}")
+        print_line(f"  {one.id} ({one.title or one.kind}): {_REASONS[one.reason]}")
     if not agreed and not stdin_is_terminal():
         deletion = f"{command_line('models', '--delete')} NAME"
-        say(f"Delete these, too, with --yes, or with: {deletion}")
+        print_line(f"Delete these, too, with --yes, or with: {deletion}")
         return
     if not agreed:
-        say(NOT_DELETED)
+        print_line(NOT_DELETED)
     question = "Delete these, with their trainings and examples?"
     if confirmed(question, agreed=agreed, refusal=LocalServerError(question)):
         for one in delete_known(known_by, data_dir):
-            say(f"Deleted {one.id}")
-        say("Train again on what is left.")
+            print_line(f"Deleted {one.id}")
+        print_line("Train again on what is left.")

@@ -1,4 +1,4 @@
-"""`chatexports inspect`: what is in an export."""
+"""`chatexports inspect`: a summary of an export."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from langchain_chatexports.chat_loaders.suggestions import matching_name
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
-    say,
+    print_line,
     show,
+    show_progress,
     show_table,
-    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
     Paths,
     SourceOptions,
     command,
-    free_place,
-    own_messages_or,
+    default_export,
     read_exports,
+    unused_path,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 
@@ -36,16 +36,16 @@ def inspect(
     chats: SourceOptions,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in an export: whose it is, who writes, what is skipped and why.
+    """Show a summary of an export: its owner, its senders, and skipped messages.
 
-    It reads all of the export, about 100,000 messages a second, writes nothing, and
-    ends with the command that makes examples of it.
+    It reads the whole export (about 100,000 messages per second), writes nothing, and
+    prints the command that makes examples of it.
 
     For example:
         chatexports inspect chat.db --people friends.vcf
         chatexports inspect facebook-1.zip facebook-2.zip
     """
-    paths = own_messages_or(paths)
+    paths = default_export(paths)
     exports, summaries = read_exports(paths, chats, _read)
     if as_json:
         pairs = zip(exports, summaries, strict=True)
@@ -60,8 +60,8 @@ def inspect(
         show(export)
         show_table(summary)
         show()
-    output = free_place("examples.jsonl", paths)
-    _say_next([*paths, *chats.words()], output, exports, summaries)
+    output = unused_path("examples.jsonl", paths)
+    _print_next([*paths, *chats.words()], output, exports, summaries)
 
 
 def _read(
@@ -75,37 +75,39 @@ def _read(
 def _summary(export: Export) -> ExportSummary:
     counted = export.loader.read()
     total = export.loader.estimate_message_count()
-    with watching("messages", lambda: counted.messages_read, total):
+    with show_progress("messages", lambda: counted.messages_read, total):
         return counted.finish()
 
 
-def _say_next(
+def _print_next(
     arguments: Sequence[object],
     output: Path,
     exports: Sequence[Export],
     summaries: Sequence[ExportSummary],
 ) -> None:
-    heard = {e: s for e, s in zip(exports, summaries, strict=True) if s.kept}
-    if not heard:
-        say("There are no messages to learn from.")
+    with_messages = {e: s for e, s in zip(exports, summaries, strict=True) if s.kept}
+    if not with_messages:
+        print_line("There are no messages to learn from.")
         return
-    person = _proposed_speaker(heard.values())
+    person = _proposed_speaker(with_messages.values())
     words: list[str] = []
-    if all(summary.owner == person for summary in heard.values()):
-        say(f"The model learns the voice of {person}; for somebody else, use --ai.")
+    if all(summary.owner == person for summary in with_messages.values()):
+        print_line(
+            f"The model learns the voice of {person}; for somebody else, use --ai."
+        )
     else:
-        names = {e: _name_in(summary, person) for e, summary in heard.items()}
+        names = {e: _name_in(summary, person) for e, summary in with_messages.items()}
         words = [w for n in dict.fromkeys(names.values()) if n for w in ("--ai", n)]
-        say("Whose voice should the model learn? Name one person with --ai.")
+        print_line("Whose voice should the model learn? Name one person with --ai.")
         missing = [export.path.name for export, name in names.items() if not name]
         if missing:
             where = ", ".join(missing)
-            say(f"Nobody is called {person} in {where}: add their name there.")
-    say(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
+            print_line(f"Nobody is called {person} in {where}: add their name there.")
+    print_line(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
 
 
 def _proposed_speaker(summaries: Iterable[ExportSummary]) -> str:
-    """Return the owner who wrote most, or who wrote most where no owner is known."""
+    """Return the owner, or without owners the sender, with the most messages."""
     owners: Counter[str] = Counter()
     senders: Counter[str] = Counter()
     for summary in summaries:
@@ -116,7 +118,7 @@ def _proposed_speaker(summaries: Iterable[ExportSummary]) -> str:
 
 
 def _name_in(summary: ExportSummary, person: str) -> str | None:
-    """Return what a person is called in an export: the name, or a part of it."""
+    """Return a person's name in an export, which may have only a part of it."""
     if name := matching_name(person, summary.senders):
         return name
     shorter = [name for name in summary.senders if matching_name(name, [person])]

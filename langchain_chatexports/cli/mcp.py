@@ -1,4 +1,4 @@
-"""`chatexports mcp`: let an application search chats, by the Model Context Protocol."""
+"""`chatexports mcp`: search chats from other applications, by the MCP."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import Export
-from langchain_chatexports.cli._console import say, stdin_is_terminal
+from langchain_chatexports.cli._console import print_line, stdin_is_terminal
 from langchain_chatexports.cli._exit import CTRL_C, TERMINATED
 from langchain_chatexports.cli._options import (
     IndexDir,
     Paths,
     SourceOptions,
     command,
+    default_export,
     open_exports,
-    own_messages_or,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
@@ -42,15 +42,15 @@ def mcp(
     chats: SourceOptions,
     index_dir: IndexDir = None,
 ) -> None:
-    """Let an application search your chats: an MCP server over stdin and stdout.
+    """Let another application search your chats: an MCP server over stdin and stdout.
 
     An application such as Claude Desktop or VS Code starts it and its model can then
     search the chats, read around a message, and see who wrote when. Nothing is changed,
-    and this program sends nothing: what it answers, the application may send to the
-    provider of its model. Each call is logged on stderr by its counts.
+    and this program sends nothing, but the application may send the answers to the
+    provider of its model. Each call is logged on stderr, with counts only.
 
     The first start writes an index into your user data folder, as search does, and
-    each start makes it anew if an export has changed. A search index, such as one of
+    each start rebuilds it if an export has changed. A search index, such as one of
     ChatIndex in Python, is served as it is.
 
     For example:
@@ -62,7 +62,7 @@ def mcp(
     from langchain_chatexports.workflows.search import index_file
 
     options = chats.prepare_options()
-    paths = own_messages_or(paths)
+    paths = default_export(paths)
     filled: Future[None] = Future()
     silence_sdk()
     if len(paths) == 1 and is_index(paths[0].expanduser()):
@@ -77,7 +77,7 @@ def mcp(
     # An application gives up if nothing answers for a minute: read meanwhile.
     threading.Thread(target=_fill, args=(index, fill, filled), daemon=True).start()
     if stdin_is_terminal():
-        say("Waiting for an application on stdin; Ctrl-C stops.")
+        print_line("Waiting for an application on stdin; Ctrl-C stops.")
     _leave(_run(server.run), index, is_busy=not filled.done())
 
 
@@ -104,24 +104,26 @@ def _fill(index: ChatIndex, fill: Callable[[], object], filled: Future[None]) ->
     begin = perf_counter()
     try:
         fill()
-    except Exception as error:  # noqa: BLE001 - it is what each tool answers
+    except Exception as error:  # noqa: BLE001 - each tool returns it
         filled.set_exception(error)
         # The text of another error may quote a message.
         known = isinstance(error, ChatExportError)
-        say(f"error: {error if known else f'an unexpected {type(error).__name__}'}")
+        print_line(
+            f"error: {error if known else f'an unexpected {type(error).__name__}'}"
+        )
         return
     filled.set_result(None)
     chats = index.chats()
     messages = plural(sum(chat.messages for chat in chats), "message")
     seconds = perf_counter() - begin
-    say(f"{messages} in {plural(len(chats), 'chat')}, read in {seconds:.1f} s")
+    print_line(f"{messages} in {plural(len(chats), 'chat')}, read in {seconds:.1f} s")
 
 
 def _run(server: Callable[[], None]) -> int:
     try:
         server()
     except KeyboardInterrupt:
-        say("stopped")
+        print_line("stopped")
         return CTRL_C
     except SystemExit:
         return TERMINATED
@@ -131,7 +133,7 @@ def _run(server: Callable[[], None]) -> int:
 def _leave(status: int, index: ChatIndex, *, is_busy: bool) -> None:
     if status or is_busy:
         # A thread of the SDK still waits for a line on stdin, or ours still reads, and
-        # Python would wait for both.
+        # Python would wait for either.
         _end_now(status)
     index.close()
 

@@ -1,4 +1,4 @@
-"""`chatexports models`: list, rename and delete what is kept on this machine."""
+"""`chatexports models`: list, rename and delete models, jobs and examples."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from langchain_chatexports.cli._console import (
     confirmed,
     fitted,
     print_json,
+    print_line,
     rows_as_lines,
-    say,
     show,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, IndexDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.workflows.models import Kept, TunedModel
+    from langchain_chatexports.workflows.models import LocalData, TunedModel
 
 _MAX_NAME_LENGTH = 36
 
@@ -35,7 +35,7 @@ def models(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Delete a model, a job or examples, and what only it used; may be "
+            help="Delete a model, a job or examples, and files only it used; may be "
             "repeated.",
             show_default=False,
         ),
@@ -70,7 +70,7 @@ def models(
     index_dir: IndexDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List all that is kept on this machine; rename, cancel, delete it.
+    """List models, jobs and examples on this machine; rename, cancel or delete them.
 
     For example:
         chatexports models
@@ -92,7 +92,7 @@ def models(
         _show(kept(data_dir, index_dir), data_dir)
 
 
-def _print_json(kept: Kept) -> None:
+def _print_json(data: LocalData) -> None:
     print_json(
         {
             "models": [
@@ -106,10 +106,10 @@ def _print_json(kept: Kept) -> None:
                     "created_at": model.created_at.isoformat(),
                     "path": str(model.path),
                 }
-                for model in kept.models
+                for model in data.models
             ],
-            "jobs": len(kept.jobs),
-            "files": len(kept.sets),
+            "jobs": len(data.jobs),
+            "files": len(data.sets),
             "jobs_without_model": [
                 {
                     "job": job.id,
@@ -119,7 +119,7 @@ def _print_json(kept: Kept) -> None:
                     "base": job.base_model,
                     "created_at": job.created_at.isoformat(),
                 }
-                for job in kept.jobs_without_model
+                for job in data.jobs_without_model
                 if job.status != "succeeded"
             ],
             "sets": [
@@ -129,21 +129,21 @@ def _print_json(kept: Kept) -> None:
                     "created_at": one.created_at.isoformat(),
                     "jobs": list(one.job_ids),
                 }
-                for one in kept.sets
+                for one in data.sets
             ],
             "indexes": [
                 {"path": str(path), "size_bytes": path.stat().st_size}
-                for path in kept.indexes
+                for path in data.indexes
             ],
             "bases": [
-                {"base": base.id, "size_bytes": base.size_bytes} for base in kept.bases
+                {"base": base.id, "size_bytes": base.size_bytes} for base in data.bases
             ],
-            "size_bytes": kept.size_bytes,
+            "size_bytes": data.size_bytes,
         }
     )
 
 
-def _show(kept: Kept, data_dir: Path | None) -> None:
+def _show(data: LocalData, data_dir: Path | None) -> None:
     from langchain_chatexports.cli._training import chat_command
     from langchain_chatexports.workflows.train import progress_of
 
@@ -155,37 +155,37 @@ def _show(kept: Kept, data_dir: Path | None) -> None:
             _megabytes(model.size_bytes),
             model.base_model,
         )
-        for model in kept.models
+        for model in data.models
     ]
     rows += [
         (job.id, f"{job.created_at:%Y-%m-%d}", job.status, progress_of(job))
-        for job in kept.jobs_without_model
+        for job in data.jobs_without_model
         if job.status != "succeeded"
     ]
     rows += [
         (one.id, f"{one.created_at:%Y-%m-%d}", _megabytes(one.size_bytes), "examples")
-        for one in kept.unused_sets
+        for one in data.unused_sets
     ]
     rows += [
         (path.name, "", _megabytes(path.stat().st_size), "search index")
-        for path in kept.indexes
+        for path in data.indexes
     ]
     rows += [
         (base.id, "", _megabytes(base.size_bytes), "downloaded base")
-        for base in kept.bases
+        for base in data.bases
     ]
     head, *lines = rows_as_lines(rows)
-    told = [_whose(model) for model in kept.models]
+    owners = [_whose(model) for model in data.models]
     if lines:
         show(fitted(head))
-    for line, whose in zip_longest(lines, told, fillvalue=""):
+    for line, whose in zip_longest(lines, owners, fillvalue=""):
         show(fitted(line))
         if whose:
             show(fitted(f"    {whose}"))
-    say(kept)
-    say(
-        f"Talk to one: {chat_command(kept.models[0].short_name, data_dir=data_dir)}"
-        if kept.models
+    print_line(data)
+    print_line(
+        f"Talk to one: {chat_command(data.models[0].short_name, data_dir=data_dir)}"
+        if data.models
         else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
     )
 
@@ -210,7 +210,7 @@ def _rename(name: str, label: str, data_dir: Path | None) -> None:
 
     model = find_tuned(name, data_dir).model.name
     rename(model, label, data_dir=data_dir)
-    say(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
+    print_line(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
 
 def _change(
@@ -218,7 +218,7 @@ def _change(
 ) -> None:
     from langchain_chatexports.workflows import models as workflow
 
-    # All of them, before the first one is changed.
+    # Resolve all names before the first change.
     cancel = [workflow.job_named(name, data_dir) for name in cancel]
     names = (workflow.name_to_delete(name, data_dir) for name in delete)
     delete = list(dict.fromkeys(names))
@@ -229,16 +229,16 @@ def _change(
         listed, only = ", ".join(delete), "only it" if len(delete) == 1 else "only they"
         questions.append(f"Delete {listed}, and the examples that {only} used?")
     if delete and not agreed:
-        say(workflow.NOT_DELETED)
+        print_line(workflow.NOT_DELETED)
     if not confirmed(" ".join(questions), agreed=agreed, refusal=_not_agreed()):
-        say("Nothing was changed.")
+        print_line("Nothing was changed.")
         return
     for name in cancel:
         workflow.cancel(name, data_dir)
-        say(f"Cancelled {name}")
+        print_line(f"Cancelled {name}")
     for name in delete:
         workflow.delete(name, data_dir)
-        say(f"Deleted {name}")
+        print_line(f"Deleted {name}")
 
 
 def _not_agreed() -> LocalServerError:
@@ -250,15 +250,17 @@ def _delete_everything(
 ) -> None:
     from langchain_chatexports.workflows import models as workflow
 
-    kept = workflow.kept(data_dir, index_dir)
-    say(f"{kept.data_dir}: {kept}")
-    if kept.bases:
-        size = sum(base.size_bytes for base in kept.bases)
-        say(f"{plural(len(kept.bases), 'downloaded base')}, {_megabytes(size)}, stay.")
+    data = workflow.kept(data_dir, index_dir)
+    print_line(f"{data.data_dir}: {data}")
+    if data.bases:
+        size = sum(base.size_bytes for base in data.bases)
+        print_line(
+            f"{plural(len(data.bases), 'downloaded base')}, {_megabytes(size)}, stay."
+        )
     if not agreed:
-        say(workflow.NOT_DELETED)
+        print_line(workflow.NOT_DELETED)
     if not confirmed("Delete all of it?", agreed=agreed, refusal=_not_agreed()):
-        say("Nothing was deleted.")
+        print_line("Nothing was deleted.")
         return
     workflow.delete_everything(data_dir, index_dir)
-    say("Deleted.")
+    print_line("Deleted.")

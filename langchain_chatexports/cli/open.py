@@ -12,7 +12,7 @@ import typer
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.cli._console import say
+from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import Base, DataDir, IndexDir, command
 
 
@@ -42,9 +42,9 @@ def open_(
         bool, typer.Option("--uninstall", help="Remove it from there, and exit.")
     ] = False,
 ) -> None:
-    """Open a page in the browser on which all of it can be done, on this machine.
+    """Open a page in the browser that does all of this, on this machine.
 
-    Add exports, choose whose voice to learn, train, talk, and manage what is kept. It
+    Add exports, choose whose voice to learn, train, talk, and manage models. It
     listens on 127.0.0.1 and needs the extra 'page'; the link that it prints works once,
     for one browser.
 
@@ -61,21 +61,22 @@ def open_(
 
     if uninstall:
         removed = uninstall_launcher()
-        say(f"Removed: {removed}" if removed else "It is not among the programs.")
+        none = "There is no entry for it among the programs."
+        print_line(f"Removed: {removed}" if removed else none)
         return
     if install:
         check_extra()
-        say(f"Added to your programs as Chat exports: {install_launcher()}")
+        print_line(f"Added to your programs as Chat exports: {install_launcher()}")
         return
     is_first = True
 
     def show(link: str) -> None:
         nonlocal is_first
         if is_first:
-            say("The page is open until Ctrl-C. Its link, for one browser:")
+            print_line("The page is open until Ctrl-C. Its link, for one browser:")
         else:
-            say("For another browser:")
-        # On stdout, alone on its line and never wrapped: it is to be copied.
+            print_line("For another browser:")
+        # On stdout, on a line of its own and never wrapped, so that it can be copied.
         print(link, flush=True)  # noqa: T201
         if is_first and not no_browser and _has_windows():
             _open_in_browser(link, folder)
@@ -87,7 +88,8 @@ def open_(
         page.run(show)
     jobs = list_jobs(data_dir)
     stopped = any(job.status == "stopped" for job in jobs)
-    say("Stopped." + (" A training can be continued on the page." if stopped else ""))
+    note = " A training can be continued on the page." if stopped else ""
+    print_line(f"Stopped.{note}")
 
 
 def _open_in_browser(link: str, folder: Path) -> None:
@@ -98,7 +100,7 @@ def _open_in_browser(link: str, folder: Path) -> None:
 
 
 def _has_windows() -> bool:
-    # Elsewhere a browser would begin in this terminal, and the page wait for its end.
+    # Without windows, a browser would start in this terminal and block the page.
     if sys.platform in {"win32", "darwin"}:
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

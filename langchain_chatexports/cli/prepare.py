@@ -13,9 +13,9 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
-    say,
+    print_line,
+    show_progress,
     speaker_chooser,
-    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -24,7 +24,7 @@ from langchain_chatexports.cli._options import (
     Paths,
     SourceOptions,
     command,
-    own_messages_or,
+    default_export,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -72,8 +72,8 @@ def prepare(
 ) -> None:
     """Turn exports into training examples, as JSON lines in OpenAI's chat format.
 
-    A data card beside them accounts for every message and holds no text. With the
-    trace, `chatexports forget` can take people out of the examples again.
+    A data card beside them accounts for every message and has no text. With the trace,
+    `chatexports forget` can remove people from the examples again.
 
     For example:
         chatexports prepare chat.db -o examples.jsonl
@@ -81,9 +81,9 @@ def prepare(
     """
     from langchain_chatexports.workflows.prepare import speakers, write_examples
 
-    # One conversation's messages are a million objects at most, and the process ends.
+    # One conversation is a million objects at most, and the process ends soon.
     gc.set_threshold(1_000_000, 20, 100)
-    paths = own_messages_or(paths)
+    paths = default_export(paths)
     choices = options.prepare_options(chats)
     refuse_to_overwrite(output, paths)
     refuse_to_replace(output, force=force)
@@ -95,7 +95,7 @@ def prepare(
         from langchain_chatexports.redaction.phones import check_extra
 
         check_extra()  # Before exports are read.
-        redaction = Redaction(default_key_file(output), watch=watching)
+        redaction = Redaction(default_key_file(output), watch=show_progress)
         choices = replace(choices, redaction=redaction)
     done, result = write_examples(
         paths,
@@ -103,46 +103,46 @@ def prepare(
         choices,
         wanted=SetOptions(cast("FormatName", format_name), split=split),
         choose_speaker=speaker_chooser(),
-        watch=watching,
+        watch=show_progress,
     )
     for export, owner in speakers(done):
-        say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
     if as_json:
-        _print_set(done, result, output)
+        _print_json(done, result, output)
     else:
-        _say_set(done, result)
-    _say_warnings(result, output)
+        _print_summary(done, result)
+    _print_warnings(result, output)
     if as_json or result.written is None:
         return
     if choices.redaction:
         key_file = choices.redaction.key_file
-        say(f"key: {key_file} (whoever has it can undo the redaction)")
+        print_line(f"key: {key_file} (whoever has it can undo the redaction)")
     if result.training_file:
-        say(f"Next: {command_line('finetune', output)}")
+        print_line(f"Next: {command_line('finetune', output)}")
 
 
-def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
+def _print_json(done: Preparation, result: PreparedSet, output: Path) -> None:
     values = {"examples": done.examples, "path": str(output)}
     values |= result.written.to_dict() if result.written else {}
     print_json({**values, "exports": done.summaries_to_dicts()})
 
 
-def _say_set(done: Preparation, result: PreparedSet) -> None:
+def _print_summary(done: Preparation, result: PreparedSet) -> None:
     if (written := result.written) is None:
-        say(f"{plural(done.examples, 'example')} written")
+        print_line(f"{plural(done.examples, 'example')} written")
         return
-    say(written.accounting(conversations=done.conversations))
-    say(f"Written: {written.path}")
-    say(f"Data card: {written.card}; trace: {written.trace}")
+    print_line(written.accounting(conversations=done.conversations))
+    print_line(f"Written: {written.path}")
+    print_line(f"Data card: {written.card}; trace: {written.trace}")
 
 
-def _say_warnings(result: PreparedSet, output: Path) -> None:
+def _print_warnings(result: PreparedSet, output: Path) -> None:
     if result.written is None:
-        say(f"{output} is not a file: no card and no trace are written")
+        print_line(f"{output} is not a file: no card and no trace are written")
     if result.empty_parts:
         parts = " and ".join(result.empty_parts)
         skipped = plural(result.repeated, "newer example")
-        say(
+        print_line(
             f"warning: {parts}: no examples are left. {skipped} repeating texts of "
             "older ones would test only what was memorized. You can still train; to "
             "evaluate, add conversations."

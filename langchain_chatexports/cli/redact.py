@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import print_json, say, watching
+from langchain_chatexports.cli._console import print_json, print_line, show_progress
 from langchain_chatexports.cli._options import (
     AsJson,
     Force,
@@ -31,7 +31,7 @@ def redact(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="Exports, as for prepare; with --undo, a file with stand-ins in it.",
+            help="Exports, as for prepare; with --undo, a redacted file.",
             show_default=False,
             readable=False,
         ),
@@ -68,7 +68,7 @@ def redact(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a copy in which stand-ins replace names and private numbers, or undo it.
+    """Write a copy with stand-ins for names and private numbers, or undo it.
 
     The copy is a table (JSON lines) that every command reads. Keep the key file: it can
     undo the redaction, and with it the next export gets the same stand-ins.
@@ -97,12 +97,12 @@ def redact(
     else:
         check_extra()  # Before exports are read.
         key_file = key or default_key_file(output)
-        redaction = Redaction(key_file, names=name or (), watch=watching)
+        redaction = Redaction(key_file, names=name or (), watch=show_progress)
         done = _redact_files(paths, output, redaction, chats)
     if as_json:
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
-    _say_done(done, output, key_file)
+    _print_done(done, output, key_file)
 
 
 def _redact_files(
@@ -127,12 +127,12 @@ def _redact_files(
     )
 
 
-def _say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
+def _print_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
     if done["kind"] == "restored":
-        say(f"{output}: written, with the original names and numbers")
+        print_line(f"{output}: written, with the original names and numbers")
         return
-    say(f"{output}: {plural(done['rows'], 'row')} ({done['kind']})")
+    print_line(f"{output}: {plural(done['rows'], 'row')} ({done['kind']})")
     for kind, count in done.get("replaced", {}).items():
-        say(f"  {count:,} replaced in texts: {kind}")
-    say(f"key: {key_file} (whoever has it can undo the redaction)")
-    say("The rules miss some names and numbers: read a sample before sharing.")
+        print_line(f"  {count:,} replaced in texts: {kind}")
+    print_line(f"key: {key_file} (whoever has it can undo the redaction)")
+    print_line("The rules miss some names and numbers: read a sample before sharing.")

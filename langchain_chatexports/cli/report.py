@@ -1,4 +1,4 @@
-"""`chatexports report`: a web page about an export, in figures."""
+"""`chatexports report`: a web page with figures about an export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import print_json, say, watching
+from langchain_chatexports.cli._console import print_json, print_line, show_progress
 from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
@@ -17,12 +17,12 @@ from langchain_chatexports.cli._options import (
     Paths,
     SourceOptions,
     command,
-    free_place,
-    own_messages_or,
+    default_export,
     parse_gap,
     read_exports,
     refuse_to_overwrite,
     refuse_to_replace,
+    unused_path,
 )
 from langchain_chatexports.exceptions import SenderNotFoundError
 
@@ -66,11 +66,11 @@ def report(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a web page about an export: who writes, when, how, and what is learned.
+    """Write a web page about an export: senders, times, style, and learned messages.
 
     The page is one HTML file for your browser, which loads nothing and sends nothing.
-    It holds counts and names of people, and no text of any message; with --anonymous
-    no names either.
+    It has counts and names of people, but no text of any message, and with --anonymous
+    no names.
 
     For example:
         chatexports report chat.db --ai Tortoise --time-zone Europe/Berlin
@@ -83,8 +83,8 @@ def report(
 
     require_extra()
     cut_at = parse_gap(gap)
-    paths = own_messages_or(paths)
-    target = output or (None if as_json else free_place("report.html", paths))
+    paths = default_export(paths)
+    target = output or (None if as_json else unused_path("report.html", paths))
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
@@ -116,8 +116,8 @@ def report(
     if as_json:
         print_json(figures.model_dump(mode="json"))
         return
-    _say_report(figures)
-    say(f"Written: {target}. Open it in a browser.")
+    _print_report(figures)
+    print_line(f"Written: {target}. Open it in a browser.")
 
 
 def _figures(
@@ -145,7 +145,7 @@ def _figures(
         done = messages
 
     total = estimate_message_count(exports)
-    with watching("messages", lambda: done, total):
+    with show_progress("messages", lambda: done, total):
         figures = build_report(
             [export.loader for export in exports],
             ai=ai,
@@ -162,7 +162,7 @@ def _figures(
     return figures
 
 
-def _say_report(figures: ExportReport) -> None:
+def _print_report(figures: ExportReport) -> None:
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")
     counts = (
@@ -170,8 +170,8 @@ def _say_report(figures: ExportReport) -> None:
         plural(figures.pauses.conversations, "conversation"),
         plural(examples, "example"),
     )
-    say(", ".join(counts))
+    print_line(", ".join(counts))
     if not figures.messages:
-        say("There are no messages to learn from.")
+        print_line("There are no messages to learn from.")
     elif not examples:
-        say("Name the speaker with --ai NAME to count the examples.")
+        print_line("Name the speaker with --ai NAME to count the examples.")

@@ -1,4 +1,4 @@
-"""`chatexports search`: what was said, when and by whom."""
+"""`chatexports search`: find messages, with their times and senders."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from langchain_chatexports.chat_loaders.suggestions import (
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
-    say,
+    print_line,
+    show_progress,
     show_rows,
-    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -32,7 +32,7 @@ from langchain_chatexports.cli._options import (
     Paths,
     SourceOptions,
     command,
-    own_messages_or,
+    default_export,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import SenderNotFoundError
@@ -52,7 +52,7 @@ def search(
         str | None,
         typer.Argument(
             metavar="QUERY",
-            help="Words or a question; what stands in quotation marks must occur.",
+            help="Words or a question; words in quotation marks must occur.",
             show_default=False,
         ),
     ] = None,
@@ -82,10 +82,10 @@ def search(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search exports: a line for each message that fits, best first.
+    """Search exports: a line for each matching message, best first.
 
     The first search of an export writes an index into your user data folder, with all
-    texts, which only you can read; it is made anew when the export changes.
+    texts, which only you can read; it is rebuilt when the export changes.
 
     For example:
         chatexports search race chat.db --with Hare --since 2023-01-01
@@ -98,7 +98,7 @@ def search(
         from langchain_chatexports.retrieval.index_files import delete_indexes as delete
 
         count = delete(index_folder(index_dir))
-        say(f"Deleted: {plural(count, 'search index', 'search indexes')}")
+        print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
     if not query or not query.strip():
         msg = "Say what to search for: chatexports search QUERY PATH"
@@ -106,24 +106,25 @@ def search(
     _check_order(query, paths or [])
     chosen = chats.choice()
     with open_index(
-        own_messages_or(paths),
+        default_export(paths),
         options=chats.prepare_options(),
         index_dir=index_dir,
         in_memory=no_index,
-        watch=watching,
+        watch=show_progress,
     ) as opened:
         if opened.messages_read:
-            say(f"Read: {plural(opened.messages_read, 'message')}")
+            print_line(f"Read: {plural(opened.messages_read, 'message')}")
         if opened.new_file:
-            say(f"Indexed in {opened.new_file.parent}, which only you can read.")
-            say(f"To delete all indexes: {command_line('search', '--delete-indexes')}")
+            print_line(f"Indexed in {opened.new_file.parent}, which only you can read.")
+            deletion = command_line("search", "--delete-indexes")
+            print_line(f"To delete all indexes: {deletion}")
         found = opened.index.chats()
         sources = _chosen_sources(chosen, opened.exports, found)
         senders = {name for chat in found for name in chat.senders}
         authors = [
             name
             for one in from_ or ()
-            for name in _meant(one, senders, opened.exports, "--from")
+            for name in _matching_names(one, senders, opened.exports, "--from")
         ]
         is_narrowed = bool(authors or chosen.start or chosen.end)
         hits = opened.index.search(
@@ -134,7 +135,7 @@ def search(
             start=chosen.start,
             end=chosen.end,
         )
-    # What others said, or earlier or later, is no reason to list a message.
+    # Neither other people's messages nor earlier or later ones may list a message.
     matches = ((hit, line) for hit in hits if hit.words for line in hit.matches)
     shown = [*islice(matches, limit)]
     if as_json:
@@ -146,11 +147,11 @@ def search(
         lines = zip(times, (line for _, line in shown), strict=True)
         show_rows([head, *(_row(time, line, query) for time, line in lines)])
     else:
-        say("Nothing was found.")
+        print_line("Nothing was found.")
 
 
 def _check_order(query: str, paths: list[Path]) -> None:
-    """Refuse an export before the words, which is easily typed first."""
+    """Raise an error for an export before the words: this order is a common mistake."""
     missing = [path for path in paths if not path.expanduser().exists()]
     if missing and Path(query).expanduser().exists():
         line = command_line("search", " ".join(map(str, paths)), query)
@@ -161,14 +162,18 @@ def _check_order(query: str, paths: list[Path]) -> None:
 def _chosen_sources(
     chosen: ChatChoice, exports: Sequence[Export], chats: Sequence[IndexedChat]
 ) -> list[str] | None:
-    """Return the sources of the chats that were chosen; `None` for all."""
+    """Return the sources of the chosen chats; `None` for all."""
     if not (chosen.include or chosen.exclude or chosen.without_groups):
         return None
     names = {chat.source: _names_of_chat(chat) for chat in chats}
     known = {name for found in names.values() for name in found}
 
     def plain(asked: Iterable[str], option: str) -> set[str]:
-        found = (name for one in asked for name in _meant(one, known, exports, option))
+        found = (
+            name
+            for one in asked
+            for name in _matching_names(one, known, exports, option)
+        )
         return {plain_name(name) for name in found}
 
     include = plain(chosen.include, "--with")
@@ -191,10 +196,10 @@ def _names_of_chat(chat: IndexedChat) -> set[str]:
     return {name for name in names if name}
 
 
-def _meant(
+def _matching_names(
     asked: str, known: set[str], exports: Sequence[Export], option: str
 ) -> set[str]:
-    """Return the names that are meant by a name, handle or the beginning of one."""
+    """Return the full names for a name, a handle, or the beginning of one."""
     found = {name for export in exports for name in export.loader.names_of(asked)}
     if found := found & known:
         return found
@@ -219,7 +224,7 @@ def _local_time(line: ChatLine) -> datetime | None:
 
 
 def _zone(time: datetime) -> str:
-    # Windows has whole phrases as names.
+    # Time zones of Windows have whole phrases as names.
     name = time.tzname() or ""
     return name if name.isalpha() else f"UTC{time:%z}"
 
@@ -233,7 +238,7 @@ def _row(time: datetime | None, line: ChatLine, query: str) -> tuple[str, str, s
 
 
 def _excerpt(text: str, query: str) -> str:
-    """Return a text on one line, from a little before the first word that fits."""
+    """Return a text on one line, starting a little before the first matching word."""
     line = one_line(text)
     place = _place_of_match(line, query)
     if place <= _BEFORE_THE_WORD:
@@ -248,7 +253,7 @@ def _place_of_match(line: str, query: str) -> int:
     plain = _plain(line)
     places = []
     for word in map(_plain, telling_words(query) or query.split()):
-        # "races" is found by "racing": without its ending, but at a word's beginning.
+        # "racing" finds "races": compare the beginning of words, without their endings.
         for length in range(len(word), max(0, len(word) - _MAX_ENDING), -1):
             start = re.escape(word[:length])
             found = re.search(rf"\b{start}", plain) or (
@@ -261,7 +266,7 @@ def _place_of_match(line: str, query: str) -> int:
 
 
 def _plain(text: str) -> str:
-    """Return a text without case and accents; each sign stays one sign."""
+    """Return a text without case and accents; each character stays one character."""
     signs = (unicodedata.normalize("NFKD", sign)[:1].casefold() for sign in text)
     return "".join(sign[:1] or " " for sign in signs)
 

@@ -12,8 +12,8 @@ from langchain_chatexports.cli._console import (
     command_line,
     fitted,
     print_json,
+    print_line,
     rows_as_lines,
-    say,
     show,
 )
 from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
@@ -65,7 +65,7 @@ def serve(
         chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
     """
     from langchain_chatexports import local_server
-    from langchain_chatexports.cli._training import say_base
+    from langchain_chatexports.cli._training import print_base
     from langchain_chatexports.local_server.http.server import check_extra
 
     if list_bases:
@@ -74,7 +74,7 @@ def serve(
     check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     api_key = _read_key(api_key_file.expanduser()) if api_key_file else None
-    say_base(base)
+    print_base(base)
     settings = local_server.ServerSettings(
         base=base,
         port=port,
@@ -82,11 +82,11 @@ def serve(
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
     )
-    _say_continued_jobs(settings)
+    _print_continued_jobs(settings)
     local_server.serve_forever(
         settings, _print_ready_as_json if as_json else _print_ready
     )
-    say("Stopped. Unfinished jobs continue when the server starts again.")
+    print_line("Stopped. Unfinished jobs continue when the server starts again.")
 
 
 def _show_bases() -> None:
@@ -117,18 +117,18 @@ def _show_bases() -> None:
             "suggested for this machine" if base == suggested else "",
         ]
         show(fitted(f"    {'; '.join(filter(None, notes))}"))
-    say("Memory is what training needs, beside other programs.")
-    say(f"To use one: {command_line('serve', '--base', 'BASE')}")
+    print_line("Memory is for training alone, without other programs.")
+    print_line(f"To use one: {command_line('serve', '--base', 'BASE')}")
 
 
-def _say_continued_jobs(settings: ServerSettings) -> None:
+def _print_continued_jobs(settings: ServerSettings) -> None:
     from langchain_chatexports.local_server.bases.description import describe_base
     from langchain_chatexports.workflows.models import list_jobs
 
     base = describe_base(settings.base).name
     for job in reversed(list_jobs(settings.data_dir)):
         if job.base_model == base and job.status == "queued":
-            say(f"Job {job.id} continues")
+            print_line(f"Job {job.id} continues")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:
@@ -153,16 +153,16 @@ def _read_key(path: Path) -> str:
 
 
 def _print_ready(info: ServerInfo) -> None:
-    say(f"Data: {info.data_dir}")
-    say(f"Answers: {info.engine}")
-    say("Ready. Point any program that speaks OpenAI's protocol here; Ctrl-C stops.")
+    print_line(f"Data: {info.data_dir}")
+    print_line(f"Answers: {info.engine}")
+    print_line("Ready for any program with OpenAI's protocol; Ctrl-C stops.")
     # On stdout and ready for a shell: this is the output of the command.
     print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
     print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
 
 
 def _print_ready_as_json(info: ServerInfo) -> None:
-    say("Ready; Ctrl-C stops.")
+    print_line("Ready; Ctrl-C stops.")
     print_json(
         {
             "base_url": info.base_url,

@@ -5,7 +5,7 @@ from langchain_chatexports.evaluation import evaluate, write_evaluation_page
 ```
 
 Models reply to messages that the training held out. Their replies are counted and
-compared with the person's own; no model judges another one. Needs the extra `evaluate`.
+compared with the person's own, without a model as judge. Needs the extra `evaluate`.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _NEEDED = ("jinja2", "numpy", "scipy", "sklearn")
 
 
 def check_extra() -> None:
-    """Check that the extra is installed, before something long begins.
+    """Raise an error if the extra is missing.
 
     Raises:
-        MissingExtraError: If it is not.
+        MissingExtraError: If it is missing.
     """
     if not all(map(find_spec, _NEEDED)):
         feature = "The evaluation"

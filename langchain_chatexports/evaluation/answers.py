@@ -19,7 +19,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, how many of its turns are done, and how many there are."""
+"""Called with the stage, its finished turns, and all of its turns."""
 
 _NOT_SCORED = "the replies were not scored"
 
@@ -32,14 +32,14 @@ class Answers:
     """The turns; their conversations are numbered from 0 without gaps."""
 
     scores: Mapping[str, list[ScoredReply] | str]
-    """By kind of contestant a score for each turn, or why there is none."""
+    """The scores of each turn, or the reason for none, by kind of contestant."""
 
     replies: Mapping[str, list[Reply]]
-    """By kind of contestant a reply to each turn."""
+    """The replies to each turn, by kind of contestant."""
 
     max_tokens: int
     too_long: int
-    """How many turns were left out, as they did not fit for some contestant."""
+    """Number of skipped turns that are too long for a contestant."""
 
     @property
     def groups(self) -> list[int]:
@@ -48,7 +48,7 @@ class Answers:
 
     @property
     def person(self) -> list[str]:
-        """What the person replied."""
+        """The person's replies."""
         return [turn.reply for turn in self.turns]
 
 
@@ -84,7 +84,7 @@ def collect_answers(
             ),
             prompts[each.kind],
             turns,
-            # As a talk ends the replies of a persona.
+            # A talk ends the replies of a persona, too.
             limits=None if each.is_plain else limits,
             seed=seed,
             progress=partial(progress, f"answering: {TITLES[each.kind]}"),
@@ -104,13 +104,13 @@ def collect_answers(
         msg = "No held-out turn fits into the model's context. Use a larger base model."
         raise TrainingDataError(msg)
     numbers: dict[int, int] = {}
-    kept = []
+    answered = []
     for turn in (turns[at] for at in fits):
         number = numbers.setdefault(turn.conversation, len(numbers))
         excerpt = replace(turn.excerpt, conversation=number)
-        kept.append(HeldOutTurn(excerpt, turn.line))
+        answered.append(HeldOutTurn(excerpt, turn.line))
     return Answers(
-        turns=kept,
+        turns=answered,
         scores={
             kind: found
             if isinstance(found, str)
@@ -129,7 +129,7 @@ def collect_answers(
 def _tokens(
     turns: Sequence[HeldOutTurn], scores: list[ScoredReply | None] | str
 ) -> list[float]:
-    """Return the replies' tokens: the model's own, or else by their bytes."""
+    """Return the lengths of the replies in tokens, estimated from bytes if unknown."""
     if not isinstance(scores, str):
         sizes: list[float] = [found.tokens for found in scores if found is not None]
         if sizes:
@@ -158,7 +158,7 @@ def _scores(
 
     for excerpt in excerpts:
         try:
-            # One request scores all turns, unless each has replies of its own.
+            # One request scores all turns, unless each has its own earlier replies.
             by_line = up_to(excerpt, excerpt.turns[-1]) if prompt.is_alike else {}
             found += [
                 (by_line or up_to(excerpt, line)).get(line) for line in excerpt.turns

@@ -30,7 +30,7 @@ class BlindPair:
     before: tuple[Utterance, ...] = field(repr=False)
     answers: tuple[str, str] = field(repr=False)
     real: int
-    """Which of them is the person's, chosen at random: 0 or 1."""
+    """The index of the person's answer, chosen at random: 0 or 1."""
 
 
 class BlindGuess(NamedTuple):
@@ -38,10 +38,10 @@ class BlindGuess(NamedTuple):
 
     is_right: bool
     size: int
-    """Characters of both answers."""
+    """Number of characters of both answers."""
 
     confidence: int
-    """How sure the guess was: 1 a guess, 2, or 3 sure."""
+    """Confidence, from 1 (a guess) to 3 (sure)."""
 
 
 def blind_pairs(
@@ -52,18 +52,18 @@ def blind_pairs(
     max_pairs: int,
     seed: int,
 ) -> list[BlindPair]:
-    """Choose pairs that do not give themselves away, one of each conversation.
+    """Choose pairs without an obvious solution, one of each conversation.
 
-    Left out are those where a reply is empty, cut off, very long, looping, the same as
-    the other one, a copy from the training half, or has a link. Lengths are not
-    matched: length is style.
+    Pairs are skipped if a reply is empty, cut off, very long, looping, the same as the
+    other one, a copy from the training half, or has a link. Lengths are not matched,
+    because length is a part of style.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     places = list(zip(answers.turns, answers.replies[contestant], strict=True))
     rng.shuffle(places)
     found: dict[int, BlindPair] = {}
     for turn, reply in places:
-        # In the same format: how bubbles are separated would tell them apart.
+        # Use the same format: different separators would reveal the model.
         shown = ("\n".join(bubbles(turn.reply)), "\n".join(bubbles(reply.text)))
         if reply.is_cut or not _is_fair(*shown, known):
             continue
@@ -88,7 +88,7 @@ def _is_fair(real: str, model: str, known: Collection[str]) -> bool:
 def blind_result(guesses: Sequence[BlindGuess]) -> BlindFinding:
     """Return the result of a blind test.
 
-    A result that is not significant does not prove that they cannot be told apart.
+    A result that is not significant does not prove that nobody can see a difference.
     """
     from scipy.stats import binomtest
 
@@ -131,7 +131,7 @@ class BlindTest:
         return self.pairs[place] if place < len(self.pairs) else None
 
     def guess(self, chosen: int, confidence: int) -> None:
-        """Note a guess at the pair that is shown."""
+        """Record a guess for the current pair."""
         if (pair := self.pair) is not None:
             size = sum(map(len, pair.answers))
             self.guesses.append(BlindGuess(chosen == pair.real, size, confidence))
@@ -140,7 +140,7 @@ class BlindTest:
     def result(self) -> BlindFinding | None:
         """The result; `None` before the last guess.
 
-        There is none of some of the pairs, as people stop at a moment that suits them.
+        A part of the pairs has no result, because people may stop while they are lucky.
         """
         is_over = self.pairs and self.pair is None
         return blind_result(self.guesses) if is_over else None

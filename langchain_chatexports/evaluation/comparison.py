@@ -45,16 +45,16 @@ from langchain_chatexports.evaluation.talk_measures import (
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
-_NO_GUESSES = "nobody has guessed all pairs"
+_NO_GUESSES = "no game was finished"
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How to evaluate.
+    """The settings of an evaluation.
 
     Attributes:
-        turns: How many held-out turns are answered, at most.
-        conversations: From how many conversations they are, if there are as many.
+        turns: Maximum number of held-out turns to answer.
+        conversations: Number of their conversations, if there are as many.
         temperature: The sampling temperature; the default is that of chats.
         rounds: Bootstrap rounds for the intervals.
         seed: The random seed.
@@ -95,19 +95,19 @@ def evaluate(
         server: The server that has the models.
         tuned: The tuned model's name.
         base: The base model's name; `None` for the tuned model alone.
-        wrong_person: A model that learned another person's words, as a control: what
-            it gains over the base, too, is not the person's.
-        settings: How to evaluate.
-        blind: Shows pairs of answers to somebody and returns the result, if there is
-            one.
-        progress: Called with what is done, how much of it, and how much there is.
+        wrong_person: A model of another person, as a control: gains over the base that
+            it shares are not due to the person.
+        settings: The settings of the evaluation.
+        blind: Called with pairs of answers for a person to guess; returns the result,
+            or `None`.
+        progress: Called with the stage, its finished turns, and all of its turns.
 
     Returns:
         The results, without any message text.
 
     Raises:
-        TrainingDataError: If the model was trained on what should be held out.
-        ChatExportError: If the server cannot be asked.
+        TrainingDataError: If the model was trained on turns that should be held out.
+        ChatExportError: If the server cannot be reached.
     """
     settings = settings or EvaluationSettings()
     contestants = contestants_for(tuned, base, wrong_person)
@@ -136,8 +136,8 @@ def pairs_for_blind_test(
 ) -> list[BlindPair]:
     """Make the pairs of a blind test, without the rest of an evaluation.
 
-    Only the tuned model answers, about twice as often as there are to be pairs: some
-    pairs are not fit to be shown.
+    Only the tuned model answers, about twice as many turns as pairs are needed: some
+    pairs are not fair.
     """
     turns = 2 * min(pairs, len(data.held_out))
     settings = EvaluationSettings(turns, conversations=turns, seed=seed)
@@ -180,7 +180,7 @@ def _known_messages(data: HeldOutData) -> set[str]:
 
 
 class _Comparison:
-    """Measures what each contestant answered."""
+    """Measures the answers of each contestant."""
 
     def __init__(
         self,
@@ -267,7 +267,7 @@ class _Comparison:
         answers, settings = self._answers, self._settings
         real, groups = answers.person[: len(texts)], answers.groups[: len(texts)]
         if len(set(groups)) < MIN_CONVERSATIONS:
-            return None  # The person said too little before.
+            return None  # The person has too few earlier replies.
         return told_apart(
             real, texts, groups, rounds=settings.rounds, seed=settings.seed
         )
@@ -316,6 +316,6 @@ def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
 
 
 def _without_person(model: str) -> str:
-    """Return a model's name for results, which name nobody."""
+    """Return a model's name without the person's."""
     name = TunedModelName.parse(model)
     return str(name._replace(suffix="…")) if name and name.suffix else model

@@ -21,26 +21,26 @@ TITLES: dict[str, str] = {
     "base": "base model",
     "wrong_person": "another's model",
 }
-"""What people call each kind, in the order of the tables."""
+"""The title of each kind, in the order of the tables."""
 
 PLAIN_PROMPT = (
     "You are chatting with people you know, by text message. Answer as yourself: "
     "one short reply, in your own style, with nothing around it."
 )
-"""System prompt of base and few-shot; the tuned model has that of its examples."""
+"""System prompt of base and few-shot; the tuned model uses that of its examples."""
 
 NEAREST = 8
-"""How many earlier replies the few-shot prompt shows, as turns."""
+"""Number of earlier replies in the few-shot prompt, as turns."""
 
 
 @dataclass(frozen=True)
 class WrongPerson:
-    """A control: a model that learned another person's words.
+    """A control: a model of another person.
 
     Attributes:
         model: Its name on the server.
-        name: Who that is, where system prompts say who the person is.
-        person: The person whom the prompts name. Both change places in them, so that
+        name: That person's name, for system prompts.
+        person: The person in the prompts. Both names are swapped in them, so that
             nobody chats with themselves.
     """
 
@@ -49,11 +49,11 @@ class WrongPerson:
     person: str = field(default="", repr=False)
 
     def prompt(self, system: str) -> str:
-        """Return a system prompt as that person's."""
+        """Return a system prompt with the names swapped."""
         if not (self.person and self.name):
             return system
         places = {self.person: self.name, self.name: self.person}
-        # The longer first: one name can be the beginning of the other.
+        # The longer one first: one name can be the beginning of the other.
         names = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
         whole = rf"(?<!\w)(?:{names})(?!\w)"
         return re.sub(whole, lambda found: places[found[0]], system)
@@ -61,7 +61,7 @@ class WrongPerson:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model, and how it is asked."""
+    """A model and its prompt."""
 
     kind: Kind
     model: str
@@ -69,11 +69,11 @@ class Contestant:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a base model, which has no prompt of its own."""
+        """Whether it is a base model without a prompt of its own."""
         return self.kind in {"base", "few_shot"}
 
     def in_words(self) -> str:
-        """Return how it is asked."""
+        """Return a description of the prompt."""
         if self.kind == "base":
             return "plain"
         if self.kind == "few_shot":
@@ -86,7 +86,7 @@ def contestants_for(
     base: str | None,
     wrong_person: WrongPerson | None = None,
 ) -> list[Contestant]:
-    """Return who is compared: the tuned model, its base twice, and the control."""
+    """Return the contestants: the tuned model, its base twice, and the control."""
     found = [Contestant("tuned", tuned)]
     if base is not None:
         found += (Contestant("few_shot", base), Contestant("base", base))
@@ -105,7 +105,7 @@ class Prompt:
 
     @property
     def is_alike(self) -> bool:
-        """Whether it is the same for all turns of an excerpt."""
+        """Whether the prompt is the same for all turns of an excerpt."""
         return not self._planned
 
     def ask(
@@ -115,7 +115,7 @@ class Prompt:
         *,
         with_reply: bool = False,
     ) -> _Result | None:
-        """Call a function with the prompt, a shorter one if it is too long."""
+        """Call a function with the prompt; shorten it if it is too long."""
         count = self._planned
         while True:
             with suppress(PromptTooLongError):
@@ -127,7 +127,7 @@ class Prompt:
     def messages(
         self, turn: HeldOutTurn, count: int, *, with_reply: bool = False
     ) -> list[Message]:
-        """Return the prompt, with some earlier replies in it."""
+        """Return the prompt with a number of earlier replies."""
         is_plain = self._contestant.is_plain
         system = PLAIN_PROMPT if is_plain else turn.excerpt.system
         if system and self._contestant.wrong_person is not None:

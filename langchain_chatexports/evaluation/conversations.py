@@ -19,24 +19,24 @@ from langchain_chatexports.local_server.storage.files import (
 from langchain_chatexports.local_server.storage.models import TunedModel
 
 PERSON = ""
-"""Speaker of the utterances of the person whom the model imitates."""
+"""The speaker of the imitated person's messages."""
 
 OTHER = "other"
-"""Speaker of everybody else's."""
+"""The speaker of all other people's messages."""
 
 _BUBBLES = "\n\n"
-# A shorter text at the border of two windows may be the same by chance.
+# Shorter texts at the border of two windows may be equal by chance.
 _MIN_BORDER_LENGTH = 12
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A turn of the person, or a message of somebody else, merged as in training."""
+    """A turn of the person (merged as in training), or a message of another person."""
 
     speaker: str
     text: str = field(repr=False)
     is_forwarded: bool = False
-    """Whether it is somebody else's text, which the model does not learn."""
+    """Whether it is a forwarded or quoted text, which the model does not learn."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,19 @@ class Dialogue:
         return cls(tuple(joined), system)
 
     def exchanges(self) -> Iterator[tuple[Utterance, Utterance]]:
-        """Yield what the person wrote themselves, after what each replies to."""
+        """Yield the person's own utterances, each with the one before it."""
         for before, line in pairwise(self.lines):
             if line.speaker == PERSON and not line.is_forwarded:
                 yield before, line
 
     def replies(self) -> list[str]:
-        """Return what the person wrote in reply to others."""
+        """Return the person's replies to others."""
         return [line.text for _, line in self.exchanges()]
 
 
 @dataclass(frozen=True)
 class HeldOutData:
-    """Conversations that a model was trained on, and others that it was not."""
+    """Conversations that a model was trained on, and held-out ones."""
 
     training: Sequence[Dialogue] = field(repr=False)
     held_out: Sequence[Dialogue] = field(repr=False)
@@ -91,14 +91,14 @@ def data_from_examples(
     """Return examples as conversations; overlapping windows are joined again.
 
     Args:
-        training: What the model was trained on.
-        held_out: What it was not.
+        training: The examples that the model was trained on.
+        held_out: The examples that the training held out.
 
     Returns:
         Both as conversations.
 
     Raises:
-        TrainingDataError: If the person says nothing in one of them.
+        TrainingDataError: If the person has no turn in one of them.
     """
     halves = {"trained on": training, "held out": held_out}
     found = []
@@ -114,7 +114,7 @@ def data_from_examples(
 
 
 def data_of_model(model: TunedModel) -> HeldOutData:
-    """Return what a model of this machine was trained on, and what was held out.
+    """Return the training data and the held-out data of a model on this machine.
 
     Raises:
         TrainingDataError: If its training held nothing out, or the examples are gone.
@@ -141,7 +141,7 @@ def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
 
 
 def _chat(example: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return role, text and whether it has no weight, of messages with a text."""
+    """Return the role, text, and zero weight of messages with text."""
     return [
         (message["role"], text, message.get("weight") == 0)
         for message in example["messages"]
@@ -153,7 +153,7 @@ def _chat(example: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
 def _overlapping(
     examples: Iterable[TrainingExample],
 ) -> Iterator[list[TrainingExample]]:
-    """Group windows whose first messages are the last of the one before."""
+    """Group windows that begin with the last messages of the one before."""
     group: list[TrainingExample] = []
     for example in examples:
         if group and not _shared(group[-1], example):
@@ -166,8 +166,8 @@ def _overlapping(
 
 def _shared(before: TrainingExample, after: TrainingExample) -> int:
     # Overlapping windows may weigh the same message differently.
-    first = [said[:2] for said in _chat(before)]
-    second = [said[:2] for said in _chat(after)]
+    first = [message[:2] for message in _chat(before)]
+    second = [message[:2] for message in _chat(after)]
     for count in range(min(len(first), len(second)), 0, -1):
         if first[-count:] == second[:count]:
             is_long = len(second[0][1]) >= _MIN_BORDER_LENGTH

@@ -1,7 +1,7 @@
-"""A trained detector: how often can it tell a model's replies from the person's?
+"""A trained detector that tells a model's replies from the person's.
 
 A ridge classifier of character n-grams learns from some conversations which replies are
-real, and is asked about the others (cross-validation by conversation).
+real, and classifies the others (cross-validation by conversation).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from langchain_chatexports.evaluation.results import Measured
 from langchain_chatexports.evaluation.talk_measures import bubbles
 
 MIN_CONVERSATIONS = 20
-"""Fewer held-out conversations say nothing."""
+"""The minimum number of held-out conversations."""
 
 _FOLDS = 5
 # Longer n-grams are mostly topic.
@@ -29,7 +29,7 @@ def told_apart(
     rounds: int = 500,
     seed: int = 0,
 ) -> Measured:
-    """Return how often the real reply of two is found: 0.5 by chance, 1 always."""
+    """Return how often the detector finds the real reply of two: 0.5 by chance."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import roc_auc_score
@@ -69,5 +69,5 @@ def told_apart(
 
 
 def _marked(text: str) -> str:
-    # Where a message ends is style, too.
+    # The ends of messages are a part of style, too.
     return "".join(f"\n{bubble}\n" for bubble in bubbles(text))

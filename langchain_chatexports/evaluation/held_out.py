@@ -1,4 +1,4 @@
-"""Held-out turns: which ones are answered, and with which lines before them."""
+"""Held-out turns to answer, with the lines before them."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from langchain_chatexports.evaluation.conversations import (
 )
 from langchain_chatexports.exceptions import TrainingDataError
 
-# What a model reads at most: two windows of training, or a page of text.
+# Limits of a prompt: two windows of training, or a page of text.
 _MAX_LINES = 16
 _MAX_CHARACTERS = 6000
 _MAX_SEEN = 0.5
@@ -33,7 +33,7 @@ class Excerpt:
 
     lines: tuple[Utterance, ...] = field(repr=False)
     turns: tuple[int, ...]
-    """Which lines are turns to measure."""
+    """The indexes of the turns to measure."""
 
     system: str | None = field(default=None, repr=False)
 
@@ -52,7 +52,7 @@ class HeldOutTurn:
 
     @property
     def reply(self) -> str:
-        """What the person wrote."""
+        """The person's reply."""
         return self.excerpt.lines[self.line].text
 
     @property
@@ -66,10 +66,10 @@ def choose_excerpts(
 ) -> list[Excerpt]:
     """Choose held-out conversations at random until there are enough turns.
 
-    Where long conversations would use up the turns before there are enough
-    conversations, each contributes a random stretch of its turns only: intervals
-    depend on the number of conversations more than on that of turns. Turns that the
-    training contains, with the message before, are left out.
+    If long conversations would use up the turns, each contributes only a random stretch
+    of its turns, because intervals depend more on the number of conversations than on
+    that of turns. Turns that the training has, with the message before them, are
+    skipped.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     found = [excerpts for excerpts in map(list, _unseen(data)) if excerpts]
@@ -95,7 +95,7 @@ def excerpts_of(dialogue: Dialogue) -> Iterator[Excerpt]:
     size = 0
     for line in (*dialogue.lines, None):
         is_full = len(lines) >= _MAX_LINES or size >= _MAX_CHARACTERS
-        # An excerpt begins with somebody else: templates want the user first.
+        # An excerpt begins with another person: templates require the user first.
         if line is None or (is_full and line.speaker != PERSON):
             turns = tuple(
                 at
@@ -122,7 +122,7 @@ def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
     count = sum(len(excerpt.turns) for excerpts in cut for excerpt in excerpts)
     left = 0
     for place, excerpts in enumerate(cut):
-        kept = []
+        unseen = []
         for excerpt in excerpts:
             lines = excerpt.lines
             turns = tuple(
@@ -132,8 +132,8 @@ def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
             )
             left += len(turns)
             if turns:
-                kept.append(replace(excerpt, turns=turns))
-        cut[place] = kept
+                unseen.append(replace(excerpt, turns=turns))
+        cut[place] = unseen
     if not left or count - left > _MAX_SEEN * count:
         msg = (
             f"The model was trained on {count - left} of the {plural(count, 'turn')} "

@@ -1,7 +1,7 @@
-"""A server that has the models: their replies, and their scores.
+"""A client of a model server: replies and scores.
 
 OpenAI's chat route returns likelihoods of generated tokens only, so given text is
-scored by the local server's own route, and nowhere else.
+scored with the local server's own route only.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Message = dict[str, str]
 
 NO_SCORES = "this endpoint cannot score given text"
-"""Why there is no loss on other servers."""
+"""The reason for a missing loss on other servers."""
 
 _NO_ROUTE = frozenset({404, 405, 501})
 
@@ -34,7 +34,7 @@ class PromptTooLongError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model wrote."""
+    """A model's reply."""
 
     text: str
     is_cut: bool
@@ -46,7 +46,7 @@ class ScoredReply:
     """The negative log-likelihood of a given reply, in nats."""
 
     index: int
-    """Which of the messages it is."""
+    """The index of the message."""
 
     nll: float
     end_nll: float | None
@@ -55,7 +55,7 @@ class ScoredReply:
 
 
 class ModelServer:
-    """A server that is asked with one OpenAI client."""
+    """A server with its OpenAI client."""
 
     def __init__(self, client: "OpenAI") -> None:
         self._client = client
@@ -99,8 +99,8 @@ class ModelServer:
         """Return the likelihoods of the assistant's messages in a chat.
 
         Raises:
-            CannotScoreError: If the server cannot. Only a server on this machine is
-                asked, because the route is the local server's own.
+            CannotScoreError: If the server cannot score. Only servers on this machine
+                are asked, because the route is the local server's own.
             PromptTooLongError: If the messages do not fit.
             ChatExportError: If the server cannot be asked, or refuses.
         """

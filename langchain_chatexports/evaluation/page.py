@@ -11,7 +11,7 @@ from langchain_chatexports.report.svg import Bar, bars
 
 _CHANCE = 0.5
 UNKNOWN = "\u2013"
-"""Shown where nothing was measured."""
+"""The text for a missing measure."""
 
 _TITLES: dict[str, str] = {**TITLES, "person": "the person"}
 _SHORT = {
@@ -62,31 +62,31 @@ def evaluation_page(evaluation: Evaluation) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Return the main result in a few sentences, for people who know no measure."""
-    said = [str(evaluation.blind)] if evaluation.blind else []
+    """Return the main result in a few sentences for laypeople."""
+    sentences = [str(evaluation.blind)] if evaluation.blind else []
     tuned = evaluation.of("tuned")
     if tuned and tuned.told_apart:
         found = tuned.told_apart
         could = "could" if found.interval[0] > _CHANCE else "could not"
-        said.append(
+        sentences.append(
             "Of 100 pairs of replies, a program that looks for differences finds the "
             f"person's own in {found.value:.0%}".removesuffix("%")
             + f", guessing gives 50: it {could} tell the model from the person."
         )
-    said += [
+    sentences += [
         _compared(evaluation, "few_shot", "the base model with examples to imitate"),
         _compared(evaluation, "wrong_person", "another person's model"),
     ]
     for name, why in evaluation.reasons.items():
         if name != "blind":
-            said.append(f"{_REASONS[name]} not measured: {why}.")
-    return " ".join(filter(None, said))
+            sentences.append(f"{_REASONS[name]} not measured: {why}.")
+    return " ".join(filter(None, sentences))
 
 
 def table(
     evaluation: Evaluation, *, with_intervals: bool = False
 ) -> list[tuple[str, ...]]:
-    """Return all measures as a table's rows, headers first: a column for each.
+    """Return all measures as rows of a table, with headers first.
 
     Without intervals it fits a terminal of 80 columns.
     """

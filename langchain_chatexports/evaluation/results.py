@@ -1,6 +1,6 @@
 """The results of an evaluation as pydantic models, without any message text.
 
-What was not measured is `None`, never 0, and a reason says why.
+A missing measure is `None`, never 0, and has a reason.
 """
 
 from typing import Annotated, Literal
@@ -30,27 +30,27 @@ class Measured(_Finding):
 
 
 class DataInfo(_Finding):
-    """What was compared."""
+    """The compared data."""
 
     train_conversations: int
     heldout_conversations: int
     heldout_turns: int
     language: str | None
-    """The person's, if it shows."""
+    """The person's language, if detected."""
 
 
 class Figures(_Finding):
-    """What was measured of one contestant, or of the person."""
+    """The measures of a contestant, or of the person."""
 
     kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
     model: str | None = None
     prompt: str | None = None
-    """How it was asked."""
+    """The description of the prompt."""
 
     bits_per_byte: Measured | None = None
     told_apart: Measured | None = None
     """How often a trained detector finds the real reply of two: 0.5 by chance. The
-    person's is against their own earlier replies."""
+    person is compared with their own earlier replies."""
 
     talk: TalkFigures
 
@@ -72,19 +72,19 @@ class GuessCount(_Finding):
 
 
 class BlindFinding(GuessCount):
-    """How often somebody told the model's answer from the person's."""
+    """The result of a blind test."""
 
     interval: Ends
     p: Number
     by_length: list[GuessCount]
-    """Of the pairs with the shortest third of the answers, the middle, the longest."""
+    """By length of the answers, in thirds, shortest first."""
 
     by_confidence: dict[Literal["1", "2", "3"], GuessCount]
-    """By how sure they were: 1 a guess, 3 sure."""
+    """By confidence: 1 a guess, 3 sure."""
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether so many right ones are hardly luck."""
+        """Whether the result is significant."""
         return self.p < _SIGNIFICANT
 
     def __str__(self) -> str:
@@ -118,12 +118,12 @@ class Evaluation(_Finding):
     versions: dict[str, str]
     data: DataInfo
     figures: list[Figures]
-    """The contestants', the tuned model's first, and the person's last."""
+    """The measures of the contestants, the tuned model first, and the person last."""
 
     loss_differences: list[Difference]
     blind: BlindFinding | None
     reasons: dict[str, str]
-    """Why something was not measured, by its name."""
+    """The reasons for missing measures, by measure."""
 
     notes: list[str]
 

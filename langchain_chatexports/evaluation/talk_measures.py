@@ -1,4 +1,4 @@
-"""Measures of what a model says in a talk: pure functions over its replies.
+"""Measures of a model's replies in a talk, as pure functions.
 
 ```python
 from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
@@ -21,10 +21,10 @@ from langchain_chatexports.personas.repetition import repetitions, words
 _BREAK = re.compile(r"\s*\n\s*")
 _TIMES = 3
 _QUOTED_WORDS = 6
-# A shorter message is anybody's.
+# Shorter messages are not specific to a person.
 _REPEATED_WORDS = 3
 _END_MARKS = (".", "!", "?", "…", "\u3002", "\uff01", "\uff1f")
-# What templates and prompts write before a speaker's words.
+# The markup of templates and prompts before a message.
 _ROLE = re.compile(
     r"(?:^|\n)\s*(?:> |(?:user|assistant|system|human|ai|you|me)\s*:)"
     r"|<\|?(?:im_|user|assistant|system|end|eot_id|start_header_id)|\[/?INST\]",
@@ -34,7 +34,7 @@ _ROLE = re.compile(
 
 @dataclass(frozen=True)
 class TalkReply:
-    """A reply, and what is needed to judge it."""
+    """A reply with its context."""
 
     text: str = field(repr=False)
     is_cut: bool = False
@@ -44,10 +44,10 @@ class TalkReply:
     """The system prompt before the talk, if there was one."""
 
     names: tuple[str, ...] = field(default=(), repr=False)
-    """Those who talk, as the prompt labels them."""
+    """The speakers, as labeled in the prompt."""
 
     before: tuple[str, ...] = field(default=(), repr=False)
-    """What was said before it."""
+    """The earlier messages."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,22 @@ class TalkFigures:
 
     replies: int
     looping: float
-    """A phrase of three words or more occurs three times."""
+    """Replies in which a phrase of three words or more occurs three times."""
 
     cut: float
     empty: float
     other_language: float | None
-    """In another language than the person's; `None` if that is not known."""
+    """Replies in another language than the person's; `None` if it is not known."""
 
     quoting: float
-    """Six words or more of the system prompt are in it."""
+    """Replies with six words or more of the system prompt."""
 
     repeating: float
-    """It has a message of three words or more that was said before or is known, word
-    for word."""
+    """Replies with a message of three words or more that copies an earlier or known
+    one."""
 
     continuing: float
-    """It goes on with somebody else's message."""
+    """Replies that continue with another person's message."""
 
     distinct: float
     """Different replies, as a share of all."""
@@ -92,12 +92,12 @@ def measure_talk(
     language: str | None = None,
     known: Collection[str] = frozenset(),
 ) -> TalkFigures:
-    """Count what is wrong with replies, and how long they are.
+    """Measure faults and lengths of replies.
 
     Args:
         replies: The replies.
-        language: The person's.
-        known: What the model learned or was shown, as `messages_in` returns it.
+        language: The person's language.
+        known: Messages of its training or prompt, as returned by `messages_in`.
     """
 
     def share(holds: Callable[[TalkReply], bool]) -> float:
@@ -140,46 +140,46 @@ def _composed(text: str) -> str:
 def is_looping(text: str) -> bool:
     """Return whether a phrase of three words or more occurs three times.
 
-    A phrase of one word, such as laughter, is no loop.
+    A single repeated word, such as laughter, is not a loop.
     """
     return any(found.times >= _TIMES for found in repetitions(_composed(text)))
 
 
 def is_in_other_language(text: str, language: str) -> bool:
-    """Return whether a text shows a language, and it is another one."""
+    """Return whether a text is clearly in another language."""
     return language_of(text) not in {None, language}
 
 
 def is_quoting(text: str, prompt: str) -> bool:
     """Return whether six words in a row of a system prompt are in a text."""
-    said, asked = words(_composed(text)), words(_composed(prompt))
+    spoken, asked = words(_composed(text)), words(_composed(prompt))
     known = {
         tuple(asked[at : at + _QUOTED_WORDS])
         for at in range(len(asked) - _QUOTED_WORDS + 1)
     }
     return any(
-        tuple(said[at : at + _QUOTED_WORDS]) in known
-        for at in range(len(said) - _QUOTED_WORDS + 1)
+        tuple(spoken[at : at + _QUOTED_WORDS]) in known
+        for at in range(len(spoken) - _QUOTED_WORDS + 1)
     )
 
 
 def messages_in(texts: Iterable[str]) -> set[str]:
     """Return the single messages of texts in comparable form, without short ones."""
-    said = (words(bubble) for text in texts for bubble in bubbles(text))
-    return {" ".join(one) for one in said if len(one) >= _REPEATED_WORDS}
+    spoken = (words(bubble) for text in texts for bubble in bubbles(text))
+    return {" ".join(one) for one in spoken if len(one) >= _REPEATED_WORDS}
 
 
 def is_repeating(reply: TalkReply, known: Collection[str] = frozenset()) -> bool:
-    """Return whether a message of a reply was said before, or is a known one."""
+    """Return whether a reply repeats an earlier or a known message."""
     before = messages_in(reply.before)
     return any(one in before or one in known for one in messages_in([reply.text]))
 
 
 def is_continuing(text: str, names: Sequence[str] = ()) -> bool:
-    """Return whether a text goes on with somebody else's message.
+    """Return whether a text continues with another person's message.
 
-    Its sign is a line that begins with the name of somebody who talks, a role, or what
-    stands before messages in prompts.
+    Such a text has a line that begins with a speaker's name, a role, or the markup of
+    prompts.
     """
     lines = bubbles(text)
     labels = tuple(f"{name.lower()}:" for name in names if name)

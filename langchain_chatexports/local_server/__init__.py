@@ -7,8 +7,8 @@ with LocalServer() as server:
     print(server.base_url, server.base_model)
 ```
 
-Importing this package imports neither torch nor transformers nor FastAPI. They come
-with the extra `local`, and are loaded in the server's process.
+Importing this package does not import torch, transformers or FastAPI. They are a part
+of the extra `local`, and the server's process loads them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""OpenAI's client for a local server, and its refusals as `LocalServerError`."""
+"""OpenAI's client for a local server, with its errors as `LocalServerError`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import RunningServer
 
-if TYPE_CHECKING:  # The first takes a second to import.
+if TYPE_CHECKING:  # openai takes a second to import.
     from openai import OpenAI
 
     from langchain_chatexports.local_server.launcher import LocalServer
@@ -18,7 +18,7 @@ _TIMEOUT_SECONDS = 30.0
 def client_of(
     server: "LocalServer | RunningServer", *, timeout: float = _TIMEOUT_SECONDS
 ) -> "OpenAI":
-    """Return a client for a running server; close it, or use it in `with`."""
+    """Return a client for a running server, to be closed or used in `with`."""
     import openai
 
     return openai.OpenAI(
@@ -27,7 +27,7 @@ def client_of(
 
 
 @contextmanager
-def refusals_explained() -> Iterator[None]:
+def explained_errors() -> Iterator[None]:
     """Raise a client's errors as `LocalServerError` with the server's explanation."""
     import openai
 

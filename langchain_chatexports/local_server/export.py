@@ -49,19 +49,19 @@ def export_model(
 
     Args:
         name: The tuned model's name, `ft:…`.
-        target: The directory to write, which must not exist; nothing is left there if
-            the export fails.
+        target: The directory to write, which must not exist; it is removed if the
+            export fails.
         data_dir: The data directory; the default one if `None`.
         gguf: Whether to write `model.gguf` and a Modelfile, for llama.cpp and Ollama,
             instead of safetensors and the tokenizer, for transformers and vLLM.
-        quantization: What the weights of `model.gguf` are written in: `q8_0` or `f16`.
+        quantization: The type of the weights in `model.gguf`: `q8_0` or `f16`.
 
     Returns:
         The directory; files without `gguf` have the base's precision.
 
     Raises:
-        LocalServerError: If there is no such model, its base is missing or has
-            changed, the directory exists, or the model has no such form.
+        LocalServerError: If there is no such model, its base is missing or has changed,
+            the directory exists, or the format does not support the model.
         MissingExtraError: If the extra `local` is not installed.
     """
     check_extra()
@@ -72,11 +72,11 @@ def export_model(
     if target.exists():
         msg = f"{target} exists already. Choose a directory that does not."
         raise LocalServerError(msg)
-    kept = {model.name: model for model in list_models(data_dir)}
-    if name not in kept:
-        msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
+    models = {model.name: model for model in list_models(data_dir)}
+    if name not in models:
+        msg = f"There is no tuned model {name}. Models: {', '.join(models) or 'none'}."
         raise LocalServerError(msg)
-    model = kept[name]
+    model = models[name]
     description = describe_base(model.base)
     base = prepare_base(description)
     record = read_json(model.path / "model.json") or {}
@@ -105,7 +105,7 @@ def export_in_child(
 ) -> Path:
     """Write a tuned model as `export_model` does, in a process of its own.
 
-    For programs that continue afterwards: its memory is free again.
+    For programs that continue afterwards, because this frees its memory.
     """
     check_extra()
     place = None if data_dir is None else str(data_dir)
@@ -127,7 +127,7 @@ def _export(name: str, target: str, data_dir: str | None, gguf: bool) -> str:
 
 
 def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
-    """Return lines that say how Ollama and llama.cpp use what was written."""
+    """Return lines with the commands for Ollama and llama.cpp."""
     if not gguf:
         return []
     modelfile = shlex.quote(str(folder / "Modelfile"))
@@ -139,11 +139,11 @@ def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
 
 
 def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> str:
-    """Return a Modelfile, by which Ollama loads `model.gguf`.
+    """Return a Modelfile, with which Ollama loads `model.gguf`.
 
     The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
-    language, so the pieces of the chat template are written in it. llama.cpp puts the
-    token `begin` before each prompt.
+    language, so the chat template is written in it. llama.cpp puts the token `begin`
+    before each prompt.
     """
     start = template.start.removeprefix(begin)
     before, after = template.system_start.removeprefix(begin), template.system_end
@@ -163,7 +163,7 @@ def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> s
         f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
     )
     lines = [f"FROM ./{_MODEL_FILE}"]
-    # The base's publisher chose these texts: none may write lines of its own.
+    # These texts come from the base's publisher, and must not add lines.
     pieces = "".join(
         value for value in vars(template).values() if isinstance(value, str)
     )
@@ -200,16 +200,16 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
 
 
 def _dithered(values: "np.ndarray") -> "np.ndarray":
-    """Return weights that keep small changes when they are rounded to 8 bits.
+    """Return weights whose small changes survive rounding to 8 bits.
 
-    The base's weights are multiples of a block's step already: rounding to the nearest
-    one would undo each change of less than half a step, which is most of a short
-    training. With noise of a step's width, changes remain on average.
+    The base's weights are multiples of a block's step, so rounding to the nearest one
+    would undo changes below half a step, which are most changes of a short training.
+    With noise of a step's width, changes remain on average.
     """
     import numpy as np
 
     if values.shape[-1] % _Q8_0_BLOCK:
-        return values  # It is written in 16 bits.
+        return values  # Written in 16 bits.
     blocks = values.reshape(-1, _Q8_0_BLOCK)
     steps = np.abs(blocks).max(axis=1, keepdims=True) / _Q8_0_STEPS
     noise = np.random.default_rng(0).random(blocks.shape, np.float32) - 0.5

@@ -34,7 +34,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
 
-if TYPE_CHECKING:  # It comes with the extra.
+if TYPE_CHECKING:  # A part of the extra.
     import httpx
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class LocalServer:
 
     It listens on 127.0.0.1, with a random key, and ends with this process, or with the
     last `chatexports` command that uses it. Files, jobs and tuned models stay in the
-    data directory; an unfinished job continues when a server is started on it again,
-    unless it was paused.
+    data directory. The next server on it continues an unfinished job, unless it was
+    paused.
 
     ```python
     with LocalServer() as server:
@@ -57,7 +57,7 @@ class LocalServer:
     ```
 
     Attributes:
-        base_model: The base's name in requests.
+        base_model: The name of the base in requests.
         api_key: The key of the running server; new at each start unless given.
         data_dir: The directory of files, jobs and models.
     """
@@ -87,11 +87,11 @@ class LocalServer:
             aliases: Further names for the base, such as
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
             threads: The number of CPU threads; `None` for all cores but one.
-            resume_jobs: Whether the jobs that an earlier server left continue.
-                Otherwise they are paused until they are resumed, and so are those of
-                this server when it stops.
-            share: Whether to use the server that already runs on the data directory,
-                which then stays as it was started, instead of raising an error.
+            resume_jobs: Whether to continue unfinished jobs of an earlier server.
+                Otherwise they are paused until they are resumed, as are jobs of this
+                server when it stops.
+            share: Whether to use a server that is running on the data directory
+                already, with its own settings, instead of raising an error.
             startup_timeout: Seconds to wait for the start. The first start with the
                 default base or a `.gguf` file converts it (about 20 seconds); one with
                 a hub id may download it.
@@ -163,7 +163,7 @@ class LocalServer:
         try:
             self._start_process()
         except LocalServerError:
-            # Another command can have started one at the same moment.
+            # Another command may have started one at the same time.
             if not self._use_running_server():
                 raise
         return self
@@ -188,7 +188,7 @@ class LocalServer:
         return True
 
     def _start_process(self) -> None:
-        # Not in the server, whose start is waited for.
+        # Downloaded here, because the start of the server has a timeout.
         description = describe_base(self._settings.base)
         if needs_download(description):
             logger.warning("Downloading %s from the hub", description.source)
@@ -220,7 +220,7 @@ class LocalServer:
             hold.close()
         if process is None or process.stdin is None or process.stdout is None:
             return
-        # The server stops when its standard input is closed, or prints a line if other
+        # When its standard input is closed, the server stops, or prints a line if other
         # commands use it.
         timer = threading.Timer(_STOP_SECONDS, process.kill)
         timer.start()
@@ -231,7 +231,7 @@ class LocalServer:
         is_held = any(json_object(line) for line in process.stdout)
         process.stdout.close()
         if is_held:
-            # Python would warn of a child that is still running.
+            # Otherwise Python would warn about a child that is still running.
             process.returncode = 0
         else:
             process.wait()
@@ -251,7 +251,7 @@ class LocalServer:
         self.stop()
 
     def __repr__(self) -> str:
-        """Return a text with base and address, never the key."""
+        """Return a text with base and address, without the key."""
         where = self._base_url or "stopped"
         return f"LocalServer(base_model={self.base_model!r}, {where})"
 
@@ -259,7 +259,7 @@ class LocalServer:
         """Write the settings to the server, and return the address that it prints."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
-            raise RuntimeError  # pragma: no cover - just made.
+            raise RuntimeError  # pragma: no cover - both are pipes.
         send_line(process, settings)
         is_late = threading.Event()
 
@@ -297,7 +297,7 @@ def _hold(server: RunningServer) -> "httpx.Client | None":
     headers = {"authorization": f"Bearer {server.api_key}"}
     request = client.build_request("GET", f"{server.base_url}/hold", headers=headers)
     try:
-        # The response never ends: it is left open.
+        # The response never ends, and is left open.
         client.send(request, stream=True).raise_for_status()
     except httpx.HTTPError:
         client.close()

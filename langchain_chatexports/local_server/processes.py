@@ -1,6 +1,6 @@
-"""Child processes: their commands and environments, and calls in one.
+"""Child processes: commands, environments, and function calls.
 
-Settings are passed over standard input, because every process of the machine can read
+Settings are passed over standard input, because all users of the machine can read
 arguments.
 """
 
@@ -24,14 +24,14 @@ _START = (
     "from importlib import import_module; import_module(sys.argv[2]).main()"
 )
 
-# A trainer needs none of the user's keys.
+# A trainer does not need the user's keys.
 _SECRET_WORDS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _PACKAGE = __name__.partition(".")[0]
 _MAX_SENTENCE = 300
 
 
 class ChildError(Exception):
-    """A call in a child process failed; the text says why."""
+    """A call in a child process failed; the message has the reason."""
 
 
 def call_in_child(
@@ -44,8 +44,8 @@ def call_in_child(
 ) -> Any:
     """Call one of this package's functions in a child process.
 
-    Its memory is free afterwards, and it ends with this process. Arguments, result and
-    what the function passes to `report` are of JSON's types.
+    Its memory is free afterwards, and it ends with this process. Arguments, the result,
+    and values for `report` have JSON types.
     """
     task = [function.__module__, function.__name__, arguments]
     with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
@@ -90,16 +90,16 @@ def report(value: Any) -> None:
 
 
 def main() -> None:
-    """Call the function that is named on standard input."""
-    global _output  # noqa: PLW0603 - of `report`, which any function may call.
+    """Call the function from standard input."""
+    global _output  # noqa: PLW0603 - for `report`, which any function may call.
     _output = take_output()
     module, function, arguments = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _answer({"result": getattr(import_module(module), function)(*arguments)})
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
-        _answer({"error": _explain(error)})
-    # Not by returning: the thread reads standard input, and would hold it.
+        _answer({"error": _error_message(error)})
+    # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
 
 
@@ -115,7 +115,7 @@ def take_output() -> BinaryIO:
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let this process fail if it takes so much more memory; only Linux counts it."""
+    """Limit the additional memory of this process; only Linux enforces it."""
     if sys.platform == "linux":
         import resource
 
@@ -126,7 +126,7 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def send_line(child: "subprocess.Popen[bytes]", line: str) -> None:
-    """Write a line to a child; if it has ended already, its exit code says why."""
+    """Write a line to a child; errors of an ended child are ignored."""
     with suppress(OSError, ValueError):
         if child.stdin is not None:
             child.stdin.write(line.encode("ascii") + b"\n")
@@ -140,7 +140,7 @@ def child_command(module: str) -> list[str]:
 
 
 def default_threads() -> int:
-    """Return the number of cores but one, for other programs."""
+    """Return the number of cores minus one, which is left for other programs."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
@@ -174,7 +174,7 @@ def _thread_settings(threads: int) -> dict[str, str]:
         # Otherwise waiting threads spin: two on a busy machine take five times the CPU
         # time of one. It is read when torch is loaded.
         "OMP_WAIT_POLICY": "PASSIVE",
-        # They sleep after some microseconds, though, not at once: waking up takes
+        # But threads sleep after some microseconds, not immediately: waking up takes
         # longer than most steps of an answer (`benchmarks/engine.py`).
         "GOMP_SPINCOUNT": "1000",
         "OMP_NUM_THREADS": str(threads),
@@ -215,7 +215,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _explain(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     if type(error).__module__.startswith(f"{_PACKAGE}."):
         return str(error)
     if getattr(error, "errno", None) == errno.ENOSPC:

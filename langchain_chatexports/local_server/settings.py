@@ -38,8 +38,8 @@ class ServerSettings:
     """The number of CPU threads; all cores but one if `None`."""
 
     resume_jobs: bool = True
-    """Whether the jobs that an earlier server left continue. Otherwise they are paused,
-    and so are this server's own jobs when it stops."""
+    """Whether to continue unfinished jobs of an earlier server. Otherwise they are
+    paused, as are this server's own jobs when it stops."""
 
     def to_json(self) -> str:
         """Return the settings as one line of JSON."""
@@ -51,7 +51,7 @@ class ServerSettings:
         return cls(**json.loads(line))
 
     def with_absolute_base(self) -> Self:
-        """Return the settings with an absolute path to the base; `None` for ours."""
+        """Return the settings with an absolute path to the base."""
         base = self.base
         kind = describe_base(base).kind
         if base is not None and kind in {"directory", "gguf"}:
@@ -78,7 +78,7 @@ class ServerSettings:
             raise LocalServerError(msg)
         for name, target in self.aliases.items():
             if not _ALIAS.fullmatch(name):
-                msg = f"The alias {name!r} is no model name: use letters, digits, . _ -"
+                msg = f"{name!r} is not a name for an alias: use letters, digits, . _ -"
                 raise LocalServerError(msg)
             if target not in {description.name, self.base, description.source}:
                 msg = (

@@ -1,4 +1,4 @@
-"""Who may see the page: one-time links, a cookie, and what the page itself may load."""
+"""Access to the page: one-time links, a cookie, and a content security policy."""
 
 from __future__ import annotations
 
@@ -51,20 +51,21 @@ _OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class OwnAddress:
-    """The names by which a server on this machine is reached.
+    """The host names of a server on this machine.
 
-    A page of another site that has its name point here (DNS rebinding) sends that name.
+    A page of another site whose name resolves to this machine (DNS rebinding) sends
+    that name.
     """
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         """Initialize the address."""
         own = host.lower()
         self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
-        # The wildcard address can be reached by any name.
+        # The wildcard address accepts any name.
         self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
 
     def is_host_of(self, scope: Scope) -> bool:
-        """Return whether a request has one host, and it is this server's."""
+        """Return whether a request has one host, which is this server's."""
         hosts = _values(scope, b"host")
         match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         return match is not None and (
@@ -72,7 +73,7 @@ class OwnAddress:
         )
 
     def is_origin_of(self, scope: Scope) -> bool:
-        """Return whether a request comes from this server's own pages, or from none."""
+        """Return whether a request comes from our own pages, or has no origin."""
         own = [f"http://{host}" for host in _values(scope, b"host")]
         return all(origin in own for origin in _values(scope, b"origin"))
 
@@ -83,28 +84,28 @@ def _values(scope: Scope, header: bytes) -> list[str]:
 
 
 class OneTimeLinks:
-    """The tokens of links, each good for one browser.
+    """The tokens of links, each valid for one browser.
 
     Attributes:
-        cookie: What a browser that is logged in sends.
-        path: Where everything is served. It cannot be guessed: a browser sends a cookie
-            to all servers of a host, whatever their port, but only below its path.
+        cookie: The cookie of a logged-in browser.
+        path: The path of all pages. It is random, because a browser sends a cookie to
+            all servers of a host, on any port, but only below its path.
     """
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
-        """Initialize with no link."""
+        """Initialize without a link."""
         self.cookie = secrets.token_urlsafe(32)
         self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
         self._token = ""
 
     def renew(self) -> None:
-        """Make a new link; the one before is worth nothing."""
+        """Create a new link; the old one becomes invalid."""
         self._token = secrets.token_urlsafe(32)
         self._on_new(self._token)
 
     def use(self, token: str) -> bool:
-        """Use a link, and make the next one; return whether it was good."""
+        """Use a link, and create the next one; return whether it was valid."""
         is_good = bool(self._token) and _same(token, self._token)
         if is_good:
             self.renew()
@@ -112,7 +113,7 @@ class OneTimeLinks:
 
 
 class PageAccess:
-    """Middleware that lets only browsers in that came by a link.
+    """Middleware that requires a link or its cookie.
 
     It refuses other hosts and origins, for websockets too, and adds the content
     security policy.
@@ -179,8 +180,8 @@ class PageAccess:
         headers = [(b"cache-control", b"no-store"), *_HEADERS]
         status = 303
         if is_new:
-            # Not redirected: a browser that came from elsewhere, such as from a file,
-            # would not send a strict cookie along.
+            # Not a redirect: after one from another origin, such as a file, a browser
+            # would not send a strict cookie.
             status = 200
             headers.append((b"refresh", f"0; url={path}".encode("ascii")))
             value = f"{_COOKIE}={self._links.cookie}; Path={path}"
@@ -192,7 +193,7 @@ class PageAccess:
         await send(
             {"type": "http.response.start", "status": status, "headers": headers}
         )
-        # A browser would look for an icon outside of the path.
+        # Otherwise a browser would request an icon outside of the path.
         body = b'<!doctype html><link rel="icon" href="data:,">'
         await send({"type": "http.response.body", "body": body})
 
@@ -216,7 +217,7 @@ class PageAccess:
 
 
 class _Guarded:
-    """A response that gets the policy; NiceGUI's page gets its nonce."""
+    """Adds the policy to a response, and the nonce to NiceGUI's page."""
 
     def __init__(self, send: Send) -> None:
         self.start: Message | None = None
@@ -248,13 +249,13 @@ class _Guarded:
         if is_page:
             headers.append((b"cache-control", b"no-store"))
         if is_page and not has_policy:
-            # Its length changes: sent with the body.
+            # The length changes, so the start is sent with the body.
             self._page = b""
         else:
             await self._send(message)
 
     async def _send_page(self, page: bytes) -> None:
-        # Every text of ours in it is escaped, so these are NiceGUI's own scripts.
+        # All texts in the page are escaped, so these are NiceGUI's own scripts.
         page = page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
         start = self.start or {}
         start["headers"] = [

@@ -1,4 +1,4 @@
-"""Screen 1: exports are added, each on a card of its own."""
+"""Screen 1: add exports, each on a card."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
     facts,
+    messages_text,
     ngettext,
-    say_messages,
 )
 from langchain_chatexports.page.layout import (
     error_box,
@@ -61,7 +61,7 @@ def build_add_exports(session: PageSession) -> None:
         files.props["aria-label"] = _("Files to add")
         files.classes("unseen")
         with ui.element("div").classes("row-of"):
-            # In the browser: it opens its dialog only for what a person does in it.
+            # In the browser, which opens its dialog only on a person's click.
             ui.button(_("Choose files …")).on(
                 "click", js_handler="() => document.getElementById('files').click()"
             )
@@ -85,7 +85,7 @@ def build_add_exports(session: PageSession) -> None:
 
 def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
     exports = session.exports
-    seen = [len(exports.cards)]
+    shown_count = [len(exports.cards)]
 
     def talk_at_once() -> None:
         if session.talk.chosen is not None or not session.talk.is_ready:
@@ -109,10 +109,10 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
                 if session.choice.voice is not None:
                     button = ui.button(_("Or talk at once, without a training"))
                     button.on_click(talk_at_once).props("outline")
-        if len(exports.cards) > seen[0]:
+        if len(exports.cards) > shown_count[0]:
             how_to_get.close()
             scroll_to(result)
-        seen[0] = len(exports.cards)
+        shown_count[0] = len(exports.cards)
 
     result = ui.element("div").classes("part").props("aria-live=polite")
     with result:
@@ -147,7 +147,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             elif card.state == "waiting":
                 text(waits())
             elif card.state == "reading":
-                show_work(card.work, say_messages)
+                show_work(card.work, messages_text)
             elif card.summary:
                 _show_summary(card.summary)
             if failure := card.work.error:
@@ -220,7 +220,7 @@ def _build_report(session: PageSession) -> None:
                 frame.props["src"] = source
                 frame.props["title"] = _("Report about these exports")
             elif session.reporting.is_running:
-                show_work(session.reporting, say_messages)
+                show_work(session.reporting, messages_text)
             elif session.read:
                 show_failure(session.reporting.error)
                 button = ui.button(_("Show figures about these chats"))

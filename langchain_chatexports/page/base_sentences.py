@@ -1,4 +1,4 @@
-"""What the page says of base models."""
+"""Sentences of the page about base models."""
 
 from langchain_chatexports.page.languages import (
     LanguageName,
@@ -11,23 +11,23 @@ from langchain_chatexports.page.languages import (
 from langchain_chatexports.workflows.bases import Base, BaseChoice
 
 
-def say_choice(choice: BaseChoice) -> str:
-    """Return which base is proposed, why, its size, and how long it takes."""
+def choice_text(choice: BaseChoice) -> str:
+    """Return the proposed base, with the reason, its size, and its time."""
     base = choice.base
     if choice.is_trained:
-        takes = say_training_time(choice.seconds)
+        takes = training_time_text(choice.seconds)
     else:
         takes = _("answers in about {time}", time=short_time(choice.seconds))
     return facts(
         _("Base model: {name}", name=base.name),
-        _say_why(choice),
-        say_download(base),
+        _reason_text(choice),
+        download_text(base),
         takes,
-        say_license(base),
+        license_text(base),
     )
 
 
-def _say_why(choice: BaseChoice) -> str:
+def _reason_text(choice: BaseChoice) -> str:
     if choice.base.is_default:
         return _("a tiny demo model that speaks a little English")
     if not choice.language:
@@ -38,19 +38,19 @@ def _say_why(choice: BaseChoice) -> str:
     )
 
 
-def say_training_time(seconds: float) -> str:
-    """Return how long a training takes, estimated."""
+def training_time_text(seconds: float) -> str:
+    """Return the estimated time of a training."""
     return _("trains in about {duration}", duration=duration(seconds))
 
 
-def say_download(base: Base) -> str:
-    """Return the size of a base's download, or that it is here."""
+def download_text(base: Base) -> str:
+    """Return the size of a base's download, or a note that it is here."""
     if not base.download_bytes:
         return _("already here")
     size = Size(base.download_bytes)
     return _("{size} from huggingface.co", size=size)
 
 
-def say_license(base: Base) -> str:
+def license_text(base: Base) -> str:
     """Return a base's license, if it is known."""
     return _("license: {license}", license=base.license) if base.license else ""

@@ -1,4 +1,4 @@
-"""Screen 2: whose voice is learned from which chats, and with which base."""
+"""Screen 2: choose the person, the chats, and the base."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.base_sentences import (
-    say_choice,
-    say_download,
-    say_license,
-    say_training_time,
+    choice_text,
+    download_text,
+    license_text,
+    training_time_text,
 )
 from langchain_chatexports.page.errors import explain
 from langchain_chatexports.page.exports import ReadExports
@@ -28,8 +28,8 @@ from langchain_chatexports.page.languages import (
     _,
     facts,
     listed,
+    messages_text,
     ngettext,
-    say_messages,
 )
 from langchain_chatexports.page.layout import (
     SECONDS_BETWEEN_LOOKS,
@@ -48,7 +48,7 @@ from langchain_chatexports.workflows.bases import (
     language_of_examples,
 )
 
-# Names are not sent to the browser twice; the owner has no place among them.
+# The value for the owner; persons have their index, so names are not sent twice.
 _OWNER = -1
 _MASK = re.compile(r"\S")
 _MAX_LABEL = 60
@@ -67,7 +67,7 @@ def build_choose(session: PageSession) -> None:
         )
     )
     _build_form(session)
-    # It stays when its part is built again, once the machine was measured.
+    # The choice stays when its part is rebuilt after measuring the machine.
     chosen: dict[str, str] = {}
 
     @ui.refreshable
@@ -91,7 +91,7 @@ def build_choose(session: PageSession) -> None:
                         "the one that is chosen."
                     )
                 )
-                # It can take a minute, and nobody has to wait for it.
+                # Measuring can take a minute, and runs in the background.
                 show_work(session.measuring)
                 _build_base(session, session.data, chosen)
 
@@ -123,7 +123,7 @@ def _build_form(session: PageSession) -> None:
                 _build_fields(session, session.read, shown)
 
     def look() -> None:
-        # In another tab.
+        # The choice may change in another tab.
         if session.choice is not shown[0]:
             form.refresh()
 
@@ -137,7 +137,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         place: _(
             "{name} ({messages})",
             name=_short(name),
-            messages=say_messages(read.senders[name]),
+            messages=messages_text(read.senders[name]),
         )
         for place, name in enumerate(senders)
     }
@@ -151,12 +151,12 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
             **voices,
         }
         if len(read.owners) == 1 and read.owners[0] in senders:
-            # Once, and not under the own name, too.
+            # Listed only once, and not under the name, too.
             owner = read.owners[0]
             voices[_OWNER] = _(
                 "{name}, whose export it is ({messages})",
                 name=_short(owner),
-                messages=say_messages(read.senders[owner]),
+                messages=messages_text(read.senders[owner]),
             )
             del voices[places[owner]]
             places[owner] = _OWNER
@@ -183,8 +183,8 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         text(
             _(
                 "The model then learns made-up names, and [phone-084f] for a number: "
-                "they are in its answers, too. Which stands for which is forgotten "
-                "when chatexports open ends. Some names may be missed: look at the "
+                "they are in its answers, too. The key to undo this is deleted when "
+                "chatexports open ends. Some names may be missed: look at the "
                 "examples."
             ),
             classes="quiet",
@@ -237,17 +237,17 @@ def _day_input(label: str, day: date | None) -> Any:
 
 def _show_data(data: TrainingData) -> None:
     text(_("What the model learns from"), tag="h2")
-    text(_say_data(data))
+    text(_data_text(data))
     if data.is_enough and not data.validation:
         if len(data.examples) < MIN_EXAMPLES:
             text(
                 ngettext(
-                    "From fewer than {count} example no conversation is kept apart to "
-                    "test the model with afterwards. You can talk to it, but not play "
-                    "Guess with it, nor evaluate it.",
-                    "From fewer than {count} examples no conversation is kept apart to "
-                    "test the model with afterwards. You can talk to it, but not play "
-                    "Guess with it, nor evaluate it.",
+                    "With fewer than {count} example, no conversation is held out to "
+                    "test the model with. You can talk to it, but not play Guess with "
+                    "it, nor evaluate it.",
+                    "With fewer than {count} examples, no conversation is held out to "
+                    "test the model with. You can talk to it, but not play Guess with "
+                    "it, nor evaluate it.",
                     MIN_EXAMPLES,
                 ),
                 classes="quiet",
@@ -255,10 +255,9 @@ def _show_data(data: TrainingData) -> None:
         else:
             text(
                 _(
-                    "No conversation can be kept apart to test the model with "
-                    "afterwards: the chats repeat themselves, or are one long "
-                    "conversation. You can talk to it, but not play Guess with it, nor "
-                    "evaluate it."
+                    "No conversation can be held out to test the model with: the "
+                    "chats repeat themselves, or are one long conversation. You can "
+                    "talk to it, but not play Guess with it, nor evaluate it."
                 ),
                 classes="quiet",
             )
@@ -273,14 +272,14 @@ def _show_data(data: TrainingData) -> None:
         )
 
 
-def _say_data(data: TrainingData) -> str:
+def _data_text(data: TrainingData) -> str:
     held_out, repeated = len(data.validation), data.repeated
     return facts(
         ngettext("{count} example", "{count} examples", len(data.examples)),
         _("{count} more held out for tests", count=held_out) if held_out else "",
         ngettext(
-            "{count} left out because it repeats an older one",
-            "{count} left out because they repeat older ones",
+            "{count} skipped because it repeats an older one",
+            "{count} skipped because they repeat older ones",
             repeated,
         )
         if repeated
@@ -289,7 +288,7 @@ def _say_data(data: TrainingData) -> str:
 
 
 def _show_example(examples: list[TrainingExample]) -> None:
-    # The text is sent to the browser only when it is asked for.
+    # The text is sent to the browser only on request.
     shown: dict[str, Any] = {"place": 0, "is_masked": True}
 
     @ui.refreshable
@@ -356,7 +355,7 @@ def _build_base(
 
     button = ui.button(_("Next: train"), on_click=train)
 
-    def say_about() -> None:
+    def show_about() -> None:
         about.clear()
         described = find_base(base_of(select.value))
         with about:
@@ -369,10 +368,10 @@ def _build_base(
 
     def choose() -> None:
         chosen["base"] = select.value
-        say_about()
+        show_about()
 
     select.on_value_change(choose)
-    say_about()
+    show_about()
 
 
 def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
@@ -381,7 +380,7 @@ def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
     except LocalServerError as error:
         show_failure(explain(error))
         return None
-    text(say_choice(choice))
+    text(choice_text(choice))
     return choice.base.id
 
 
@@ -411,9 +410,9 @@ def _label(base: Base, seconds: float | None) -> str:
     return facts(
         base.name,
         _("a tiny demo model") if base.is_default else "",
-        "" if took is None else say_training_time(took),
-        say_download(base) if base.download_bytes else "",
-        say_license(base),
+        "" if took is None else training_time_text(took),
+        download_text(base) if base.download_bytes else "",
+        license_text(base),
     )
 
 

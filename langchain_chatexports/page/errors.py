@@ -1,4 +1,4 @@
-"""Errors in the page's own sentences; what else is known of one is folded away."""
+"""Errors in the page's own sentences, with folded details."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from langchain_chatexports.workflows.bases import NoBaseError
 
 
 class Failure(NamedTuple):
-    """Why something was not done."""
+    """The reason of a failure."""
 
     sentence: Sentence
     details: str = ""
-    """What the error itself says, in English, where that holds no message text."""
+    """The error's own message, in English, if it has no message text."""
 
 
 class PageError(ChatExportError):
-    """What the page itself refuses, and what helps."""
+    """An error of the page itself, with its remedy."""
 
     def __init__(self, sentence: Sentence) -> None:
         """Initialize the error."""
@@ -38,7 +38,7 @@ class PageError(ChatExportError):
         self.sentence = sentence
 
 
-# The first that fits counts.
+# The first match is used.
 _SENTENCES: dict[type[Exception], Sentence] = {
     EncryptedExportError: later(
         "This export is encrypted. Export it again without a password, and add that."
@@ -48,18 +48,18 @@ _SENTENCES: dict[type[Exception], Sentence] = {
         "interrupted. Get it again, and add that."
     ),
     ExportNotFoundError: later(
-        "There is nothing at this place. It may have been moved or renamed."
+        "There is nothing at this path. It may have been moved or renamed."
     ),
     ExportAccessError: later(
         "The system does not let this page read it. On a Mac, allow it in System "
         "Settings, Privacy & Security, Full Disk Access, for the program in whose "
-        "window chatexports open runs; then start that anew."
+        "window chatexports open runs; then restart that program."
     ),
     ExportFormatError: later(
         "No export was recognized in it. How to get one is described above, under "
         "How do I get an export?"
     ),
-    SenderNotFoundError: later("Nobody of this name was found."),
+    SenderNotFoundError: later("Nobody with this name was found."),
     MissingExtraError: later("A part of this program is not installed."),
     TrainingDataError: later(
         "There is too little to learn from, or to compare with. Choose more chats."
@@ -81,21 +81,21 @@ _SENTENCES: dict[type[Exception], Sentence] = {
 
 
 def explain(error: Exception) -> Failure:
-    """Return the page's sentence about an error, and what it says itself."""
+    """Return the page's sentence about an error, and its own message."""
     if isinstance(error, PageError):
         return Failure(error.sentence)
     if isinstance(error, NoBaseError):
-        return Failure(_say_no_base(error))
+        return Failure(_no_base_text(error))
     sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):
         return Failure(sentence, str(error))
-    # What any other error says can quote a message.
+    # The text of any other error may quote a message.
     reason = error.strerror if isinstance(error, OSError) else None
     return Failure(sentence, reason or name)
 
 
-def _say_no_base(error: NoBaseError) -> Sentence:
+def _no_base_text(error: NoBaseError) -> Sentence:
     language = LanguageName(error.language)
     if error.can_download:
         return later(

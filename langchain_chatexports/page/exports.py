@@ -16,7 +16,7 @@ from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import Sentence, later
 from langchain_chatexports.page.work import Work
 
-# Most systems allow 255.
+# Most systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
 _FLAG = re.compile(r"\(--[a-z]")
 _READING = later("Reading")
@@ -24,16 +24,16 @@ _READING = later("Reading")
 
 @dataclass(eq=False)
 class Card:
-    """An export that was added: waiting, being read, read, or refused.
+    """An added export: waiting, being read, read, or failed.
 
     Attributes:
-        name: What to call it.
-        paths: Its files and folders.
-        work: Reads it; its `error` says why it could not be read.
-        export: What it is, once it was read.
-        summary: What is in it.
-        warnings: What the loader warned of, in English.
-        copied_bytes: How much of it has arrived from the browser; `None` if all has.
+        name: The title of the card.
+        paths: The files and folders.
+        work: Reads the export; its `error` is the reason of a failure.
+        export: The recognized export.
+        summary: The summary of the export.
+        warnings: The loader's warnings, in English.
+        copied_bytes: Number of bytes received from the browser; `None` if complete.
     """
 
     name: str
@@ -62,16 +62,16 @@ class Card:
 
 @dataclass(frozen=True)
 class ReadExports:
-    """Exports that were read to their end."""
+    """Completely read exports."""
 
     exports: list[Export]
     summaries: list[ExportSummary]
 
     @property
     def senders(self) -> dict[str, int]:
-        """Everybody who wrote, with their numbers of messages, the most first.
+        """All senders with their numbers of messages, the most first.
 
-        Once, by the first form of the name, also where exports write it differently.
+        Forms of one name in several exports are joined under the first form.
         """
         names: dict[str, str] = {}
         found: dict[str, int] = {}
@@ -89,26 +89,26 @@ class ReadExports:
 
     @property
     def proposed_voice(self) -> str | None:
-        """Whose voice is proposed, as in `Choice`."""
+        """The proposed voice, as in `Choice`."""
         if self.owners:
             return ""
-        # With several exports, only one of them may say who its owner is.
+        # Of several exports, only some may have a known owner.
         owners = (summary.owner for summary in self.summaries)
         return next((owner for owner in owners if owner in self.senders), None)
 
 
 class ExportList:
-    """The cards, of which one is read at a time; all methods may be called at any time.
+    """The list of exports, which are read one at a time; thread-safe.
 
     Attributes:
         cards: The exports, in the order in which they were added.
-        read: Those that were read; `None` if there are none.
-        notes: What happened that belongs to no card.
-        warnings: What was warned of that belongs to no card, in English.
+        read: The completely read exports; `None` if there are none.
+        notes: Notes without a card.
+        warnings: Warnings without a card, in English.
     """
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
-        """Initialize with no export."""
+        """Initialize without exports."""
         self.cards: list[Card] = []
         self.read: ReadExports | None = None
         self.notes: list[Sentence] = []
@@ -119,25 +119,25 @@ class ExportList:
         self._numbers = count(1)
         self._turn = threading.Lock()
         self._current = threading.local()
-        # Copies that the page has made, and the folder of each.
+        # Copies by the page, with the folder of each.
         self._new_copies: dict[Path, Path] = {}
         self._copies: dict[Path, Path] = {}
         self._digests: dict[Path, str] = {}
         self._arriving: dict[str, tuple[Card, Path]] = {}
 
     def paths(self) -> list[Path]:
-        """Return the paths of what was read."""
+        """Return the paths of all read exports."""
         return [path for card in self.cards if card.export for path in card.paths]
 
     @property
     def reading(self) -> Card | None:
-        """The card that is read now; the others wait for it."""
+        """The card that is being read; the others wait for it."""
         return next((card for card in self.cards if card.state == "reading"), None)
 
-    # Copies of what is dropped
+    # Copies of dropped files
 
     def new_copy(self, name: str) -> Path:
-        """Return the place for a file or folder of the browser; deleted at the end."""
+        """Return a temporary path for a file or folder from the browser."""
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         copy = folder / _plain_name(name)
@@ -145,7 +145,7 @@ class ExportList:
         return copy
 
     def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
-        """Return the card and the place for a file that the browser sends."""
+        """Return the card and the path for a file from the browser."""
         names = PurePosixPath(path).parts or ("export",)
         if batch not in self._arriving:
             card = Card(names[0], copied_bytes=0)
@@ -159,10 +159,10 @@ class ExportList:
         return card, place
 
     def received(self, batch: str, name: str) -> None:
-        """Read what has arrived to its end."""
+        """Read an upload that is complete."""
         if batch not in self._arriving:
             note = later(
-                "{name} is empty, or holds photos and films only: left out.", name=name
+                "{name} is empty, or has only photos and films: skipped.", name=name
             )
             if note not in self.notes:
                 self.notes.append(note)
@@ -173,7 +173,7 @@ class ExportList:
         if twin := self._twin_of(copy):
             self.notes.append(
                 later(
-                    "{name} is the same file as {other}: left out.",
+                    "{name} is the same file as {other}: skipped.",
                     name=card.name,
                     other=twin,
                 )
@@ -184,13 +184,13 @@ class ExportList:
         self._delete_unused_copies()
 
     def lost(self, batch: str) -> None:
-        """Fail an upload that the browser has given up, as when the page is closed."""
+        """Fail an aborted upload, as after closing the page."""
         if batch not in self._arriving:
             return
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
         card.work.error = Failure(
-            later("It did not arrive whole. Add it again, and wait for its end.")
+            later("The upload is incomplete. Add it again, and wait for its end.")
         )
         self._copies[copy] = self._new_copies.pop(copy)
         self._delete_unused_copies()
@@ -215,14 +215,14 @@ class ExportList:
             self._start(card, [path])
 
     def remove(self, card: Card) -> None:
-        """Take an export off the list; the person's file stays as it is."""
+        """Remove an export from the list; the person's file does not change."""
         card.work.stop()
         if card in self.cards:
             self.cards.remove(card)
         self._changed()
 
     def clear(self) -> None:
-        """Take all exports off the list."""
+        """Remove all exports from the list."""
         for card in list(self.cards):
             self.remove(card)
         self.notes.clear()
@@ -237,7 +237,7 @@ class ExportList:
             warnings.append(text)
 
     def join(self, seconds: float) -> None:
-        """Wait until all is read, for so many seconds for each export at most."""
+        """Wait until all exports are read, up to so many seconds for each."""
         for card in list(self.cards):
             card.work.join(seconds)
 
@@ -270,8 +270,8 @@ class ExportList:
             self.cards.remove(card)
             return
         for export in exports:
-            # A message is counted once in the exports of one app, so these belong
-            # together.
+            # Exports of one app belong together: a message in several of them is
+            # counted once.
             if any(type(export.loader) is type(one.loader) for one in new):
                 self._count(card, export, before)
         self._changed()
@@ -291,7 +291,7 @@ class ExportList:
         if shown not in self.cards:
             self.cards.insert(self.cards.index(card) + 1, shown)
         for other in [one for one in self.cards if one is not shown]:
-            # It is a part of this export now.
+            # The other card became a part of this export.
             if other.export and set(other.paths) <= set(export.paths):
                 self.cards.remove(other)
         shown.name = ", ".join(path.name for path in export.paths)

@@ -63,19 +63,19 @@ def build_guess(session: PageSession) -> None:
     )
     chosen = model_select(models, guess.model)
     without_test = held_nothing_out(models.values(), session.jobs())
-    _say_if_in(without_test, chosen)
+    _note_if_in(without_test, chosen)
     with ui.element("div").classes("row-of"):
         options = {count: str(label) for count, label in _PAIRS.items()}
         pairs = ui.select(options, label=_("How many pairs"), value=20).classes("grow")
 
-        def play_anew() -> None:
+        def play_again() -> None:
             guess.play(models[chosen.value], pairs.value)
 
         def ask_and_play() -> None:
             if guess.test is None or guess.test.pair is None:
-                play_anew()
+                play_again()
             else:
-                ask(_("End this game and play a new one?"), _("Play anew"), play_anew)
+                ask(_("End this game and play a new one?"), _("Play again"), play_again)
 
         play = ui.button(_("Play"), on_click=ask_and_play)
     _build_work(guess.making, _answers, _("Stop writing"))
@@ -93,11 +93,11 @@ def _steps(count: int) -> str:
     return ngettext("{count} step", "{count} steps", count)
 
 
-def _say_if_in(without_test: set[str], chosen: Any) -> None:
+def _note_if_in(without_test: set[str], chosen: Any) -> None:
     note = text(
         _(
-            "There is nothing to guess with this model: no conversation was kept apart "
-            "from its training. {needed} Train one on more chats. You can talk to it.",
+            "This model has no game, because its training held out no conversations. "
+            "{needed} Train a model on more chats. You can talk to this one.",
             needed=NEEDED,
         ),
         classes="error",
@@ -111,7 +111,7 @@ def _build_work(work: Work, counted: Callable[[int], str], stop: str) -> None:
         show_work(work, counted)
 
     follow(progress, lambda: (work.is_running, work.what, work.progress, work.error))
-    # Not in the part above, which is built anew while it is clicked.
+    # Not in the part above, which is rebuilt while it is clicked.
     button = ui.button(stop, on_click=work.stop).props("outline")
     button.bind_visibility_from(work, "is_running")
 
@@ -147,18 +147,18 @@ def _show_game(guess: Guess) -> Any:
 
 
 def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
-    """Show a pair, and return what the keyboard's focus moves to."""
+    """Show a pair, and return the element to focus."""
     total = len(test.pairs)
     # Neither answer has the focus: that would be a hint.
     number = len(test.guesses) + 1
     heading = text(_("Pair {number} of {total}", number=number, total=total), tag="h2")
     heading.props("tabindex=-1")
-    if total < guess.asked_for and not test.guesses:
+    if total < guess.requested_pairs and not test.guesses:
         text(
             ngettext(
                 "You asked for {count} pair; no more of them can be shown.",
                 "You asked for {count} pairs; no more of them can be shown.",
-                guess.asked_for,
+                guess.requested_pairs,
             ),
             classes="quiet",
         )
@@ -205,18 +205,18 @@ def _show_result(test: BlindTest, result: BlindFinding) -> None:
     text(_("Your result"), tag="h2")
     numbers = {"right": result.right, "pairs": result.pairs, "half": result.pairs / 2}
     if result.is_told_apart:
-        told = _(
+        sentence = _(
             "{right} of {pairs} right, guessing gives {half}: you could tell the model "
             "from the person.",
             **numbers,
         )
     else:
-        told = _(
+        sentence = _(
             "{right} of {pairs} right, guessing gives {half}: you could not tell the "
             "model from the person.",
             **numbers,
         )
-    text(told)
+    text(sentence)
     with ui.expansion(_("Figures")):
         text(_("With few pairs, a result may be luck."), classes="quiet")
         show_table(_rows(result))

@@ -32,7 +32,7 @@ NEEDED = later(
     "examples, of several conversations.",
     examples=MIN_EXAMPLES,
 )
-"""What it takes that a training keeps conversations apart, to guess and evaluate."""
+"""The requirements for held-out conversations, to guess and evaluate."""
 
 _NO_PAIRS = later(
     "The training held out too little: no pair of answers is fit to be shown. Train on "
@@ -51,20 +51,20 @@ class Guess:
     """A blind test of a model, and its evaluation.
 
     Attributes:
-        making: Writes the answers of a blind test.
-        evaluating: Evaluates a model.
+        making: The work of writing the answers of a blind test.
+        evaluating: The work of evaluating a model.
         model: The model of the blind test; `None` before the first.
         test: The blind test; `None` before the first.
-        asked_for: How many pairs were asked for.
-        chosen: Which answer to the pair that is shown was chosen: 0, 1 or `None`.
+        requested_pairs: The requested number of pairs.
+        chosen: The chosen answer of the current pair: 0, 1 or `None`.
     """
 
     def __init__(self, hold_server: HoldServer) -> None:
-        """Initialize with nothing to guess."""
+        """Initialize without a game."""
         self.making, self.evaluating = Work(), Work()
         self.model: TunedModel | None = None
         self.test: BlindTest | None = None
-        self.asked_for = 0
+        self.requested_pairs = 0
         self.chosen: int | None = None
         self._evaluated: tuple[TunedModel, Evaluation] | None = None
         self._hold_server = hold_server
@@ -87,13 +87,13 @@ class Guess:
                 )
             if not found:
                 raise PageError(_NO_PAIRS)
-            self.model, self.asked_for = model, pairs
+            self.model, self.requested_pairs = model, pairs
             self.test = BlindTest(found, pairs)
 
         return self.making.start(later("Writing answers"), make)
 
     def choose(self, place: int) -> None:
-        """Say which answer to the pair that is shown is real."""
+        """Choose the real answer of the current pair."""
         self.chosen = place
 
     def be_sure(self, confidence: int) -> None:
@@ -109,17 +109,17 @@ class Guess:
             self._keep(model, found.model_copy(update=guessed))
 
     def end(self) -> None:
-        """Take the test away; there is no result for some of its pairs."""
+        """End the test without a result."""
         self.test, self.chosen = None, None
 
     def stop(self) -> None:
-        """Stop what runs in the background."""
+        """Stop the work in the background."""
         self.making.stop()
         self.evaluating.stop()
 
     def evaluate(self, model: TunedModel, turns: int) -> bool:
-        """Evaluate a model in the background, and keep the page beside the model."""
-        # Scores and answers: of the tuned model, and of the base, asked in two ways.
+        """Evaluate a model in the background, and store the page beside the model."""
+        # Scores and answers of the tuned model, and of the base with two prompts.
         stage_count = 2 * 3
         stages: list[str] = []
 
@@ -127,7 +127,7 @@ class Guess:
             if what not in stages:
                 stages.append(what)
             self.evaluating.what = _STAGES[what.partition(":")[0]]
-            # Comparing is short beside the stages before, and counts no turns.
+            # Comparing is short, and does not count turns.
             if what != _COMPARING:
                 before = (len(stages) - 1) * total
                 _count(self.evaluating, before + done, stage_count * total)
@@ -170,11 +170,11 @@ def _count(work: Work, done: int, total: int) -> None:
 
 
 def evaluation_path(model: TunedModel) -> Path:
-    """Return where the page of a model's evaluation is kept; deleted with the model."""
+    """Return the path of a model's evaluation page, which is deleted with the model."""
     return model.path / "evaluation.html"
 
 
 def held_nothing_out(models: Iterable[TunedModel], jobs: Iterable[KeptJob]) -> set[str]:
-    """Return the names of the models with which there is nothing to guess."""
+    """Return the names of the models without held-out conversations."""
     without = {job.id for job in jobs if not job.has_validation}
     return {model.name for model in models if model.job_id in without}

@@ -1,6 +1,6 @@
-"""How each app gives one's chats away, with a small drawing of each step.
+"""How to export chats from each app, with a small drawing of each step.
 
-The steps are those of the section "Get your export" in docs/. Catalogs have them, too.
+The steps are those of the sections "Get your export" in docs/, with translations.
 """
 
 import json
@@ -12,12 +12,12 @@ from nicegui import ui
 from langchain_chatexports.page.languages import _
 from langchain_chatexports.page.layout import text
 
-# The line of a screen that is to be tapped begins with it.
+# The mark of the line to tap in a drawing.
 _TAPPED = "*"
 
 
 def build_how_to_export() -> ui.expansion:
-    """Build the part, folded."""
+    """Build the folded section."""
     file = Path(__file__).with_suffix(".json")
     steps_of = json.loads(file.read_text("utf-8"))
     with ui.expansion(_("How do I get an export?")) as folded:

@@ -1,9 +1,9 @@
-"""The page in the language of the browser that shows it, from gettext's catalogs.
+"""Translations of the page into the browser's language, from gettext's catalogs.
 
 A sentence's English text is its key. `make catalogs` collects them from this room into
-`catalogs/`; one that a catalog lacks is shown in English. Values in a sentence are put
-into words here: numbers as the language writes them, and names that are written from
-right to left so that they do not turn the words beside them.
+`catalogs/`; a sentence without translation is shown in English. Values in a sentence
+are formatted here: numbers in the style of the language, and names from right to left
+isolated from the words beside them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nicegui import ui
 
 CATALOGS = Path(__file__).with_name("catalogs")
 
-# What Quasar and NiceGUI call the languages of their own words.
+# The names of languages in Quasar and NiceGUI.
 _TAGS = {"en": "en-US", "zh": "zh-CN", "ko": "ko-KR"}
 _TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"})
 _ISOLATED = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
@@ -39,14 +39,14 @@ _MAX_MINUTES = 100
 
 @dataclass(frozen=True)
 class Language:
-    """A language of the page, and how its readers write numbers and dates."""
+    """A language of the page, with its format of numbers and dates."""
 
     locale: Locale
     translations: NullTranslations
 
     @property
     def tag(self) -> str:
-        """The language as HTML, Quasar and NiceGUI name it."""
+        """The tag of the language in HTML, Quasar and NiceGUI."""
         return _TAGS.get(self.locale.language, self.locale.language)
 
     def render(self, sentence: Sentence) -> str:
@@ -68,9 +68,9 @@ class Language:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence with its values, put into words when it is shown.
+    """A sentence with its values, translated when it is shown.
 
-    What works in the background makes sentences: it does not know who will read them.
+    Work in the background creates sentences, and does not know their reader's language.
     """
 
     one: str
@@ -78,32 +78,32 @@ class Sentence:
     values: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return it in the language of the browser that is served."""
+        """Return it in the language of the current browser."""
         return current().render(self)
 
 
 def later(sentence: str, **values: object) -> Sentence:
-    """Return a sentence that is put into words when it is shown."""
+    """Return a sentence to translate when it is shown."""
     return Sentence(sentence, values=values)
 
 
 def nlater(one: str, many: str, count: int, **values: object) -> Sentence:
-    """Return a sentence about a number of things, put into words when it is shown."""
+    """Return a sentence with a count, to translate when it is shown."""
     return Sentence(one, many, {"count": count, **values})
 
 
 def _(sentence: str, **values: object) -> str:
-    """Return a sentence in the language of the browser that is served."""
+    """Return a sentence in the language of the current browser."""
     return str(later(sentence, **values))
 
 
 def ngettext(one: str, many: str, count: int, **values: object) -> str:
-    """Return a sentence about a number of things."""
+    """Return a sentence with a count in the language of the current browser."""
     return str(nlater(one, many, count, **values))
 
 
 def current() -> Language:
-    """Return the language of the browser that is served; English outside of that."""
+    """Return the language of the current browser; English without one."""
     try:
         header = ui.context.client.request.headers.get("accept-language", "")
     except RuntimeError:
@@ -122,7 +122,7 @@ def language_for(header: str) -> Language:
 
 
 def languages() -> list[Language]:
-    """Return all languages that the page has."""
+    """Return all languages of the page."""
     return [language_for(tag) for tag in ("en", *_catalogs())]
 
 
@@ -167,24 +167,24 @@ def _isolated(text: str) -> str:
 
 
 def decimal(number: float, digits: int = 1) -> str:
-    """Return a number with so many digits after its decimal sign."""
+    """Return a number with that many decimal digits."""
     pattern = f"#,##0.{'0' * digits}"
     return format_decimal(number, pattern, locale=current().locale)
 
 
 def percent(share: float) -> str:
-    """Return a share of one in percent."""
+    """Return a share from 0 to 1 in percent."""
     return format_percent(share, locale=current().locale)
 
 
 @dataclass(frozen=True)
 class Size:
-    """A size, which is shown in megabytes, or in gigabytes from one on."""
+    """A size, shown in megabytes, or in gigabytes from one gigabyte."""
 
     size_bytes: float
 
     def __str__(self) -> str:
-        """Return it as the browser's language writes it."""
+        """Return it in the format of the browser's language."""
         unit, number = "megabyte", self.size_bytes / 1e6
         if number >= 1e3:  # noqa: PLR2004 - a gigabyte
             unit, number = "gigabyte", number / 1e3
@@ -195,7 +195,7 @@ class Size:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in minutes, or in hours where these are 100 and more."""
+    """Return a duration in minutes, or in hours from 100 minutes."""
     unit, number, pattern = "minute", max(1.0, round(seconds / 60)), "0"
     if number >= _MAX_MINUTES:
         unit, number, pattern = "hour", seconds / 3600, "0.0"
@@ -204,12 +204,12 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """About how long something still takes; nothing if that is not known."""
+    """An estimate of the remaining time; empty if it is not known."""
 
     seconds: float | None
 
     def __str__(self) -> str:
-        """Return it in words, below two minutes in seconds."""
+        """Return it as text; below two minutes in seconds."""
         if not self.seconds:
             return ""
         is_short = self.seconds < 120  # noqa: PLR2004 - two minutes
@@ -219,7 +219,7 @@ class TimeLeft:
 
 
 def short_time(seconds: float) -> str:
-    """Return some seconds."""
+    """Return a number of seconds as text."""
     return _time(max(1, round(seconds)), "second", "0")
 
 
@@ -231,7 +231,7 @@ def _time(number: float, unit: str, pattern: str) -> str:
 
 
 def moment(time: datetime) -> str:
-    """Return a date and a time of day, where this machine is."""
+    """Return a date and a time of day in this machine's time zone."""
     locale, here = current().locale, time.astimezone()
     day = format_date(here, "medium", locale=locale)
     hour = format_time(here, "short", locale=locale)
@@ -239,20 +239,20 @@ def moment(time: datetime) -> str:
 
 
 def listed(names: Iterable[object]) -> str:
-    """Return names in a row, with the language's own word before the last."""
+    """Return a list of names, with the language's conjunction."""
     return format_list(
         [_isolated(str(name)) for name in names], locale=current().locale
     )
 
 
 def facts(*texts: object) -> str:
-    """Return texts that stand alone in one line; empty ones are left out."""
+    """Return texts on one line; empty ones are skipped."""
     return " · ".join(filter(None, map(str, texts)))
 
 
 @dataclass(frozen=True)
 class LanguageName:
-    """The name of a language or a script, which is known by its English one."""
+    """The name of a language or a script, from its English one."""
 
     english: str | None
 
@@ -269,6 +269,6 @@ class LanguageName:
         return name
 
 
-def say_messages(count: int) -> str:
-    """Return a number of messages."""
+def messages_text(count: int) -> str:
+    """Return a number of messages as text."""
     return ngettext("{count} message", "{count} messages", count)

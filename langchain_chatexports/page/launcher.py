@@ -1,4 +1,4 @@
-"""An entry among the system's programs that opens the page, for people without a shell.
+"""An entry in the system's programs that opens the page, for people without a shell.
 
 Linux: a desktop entry (https://specifications.freedesktop.org/desktop-entry-spec);
 macOS: a `.command` file, which Finder opens in Terminal; Windows: a shortcut in the
@@ -15,7 +15,7 @@ from langchain_chatexports._files import write_whole
 from langchain_chatexports.exceptions import ChatExportError
 
 _NAME = "Chat exports"
-# By which an entry of ours is known when it is removed.
+# Identifies our entry when it is removed.
 _MARK = "made by langchain-chatexports"
 _ARGUMENTS = ("-m", "langchain_chatexports.cli", "open")
 _DESKTOP = """[Desktop Entry]
@@ -36,7 +36,7 @@ _SHORTCUT = (
 
 
 def launcher_path() -> Path:
-    """Return where the entry of this user is."""
+    """Return the path of this user's entry."""
     if sys.platform == "darwin":
         return Path.home() / "Applications" / f"{_NAME}.command"
     if sys.platform == "win32":
@@ -47,7 +47,7 @@ def launcher_path() -> Path:
 
 
 def install_launcher() -> Path:
-    """Write the entry, and return where it is."""
+    """Write the entry, and return its path."""
     path = launcher_path()
     _check_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def install_launcher() -> Path:
 
 
 def uninstall_launcher() -> Path | None:
-    """Remove the entry, and return where it was; `None` if there was none."""
+    """Remove the entry, and return its path; `None` if there was none."""
     path = launcher_path()
     if not path.exists():
         return None
@@ -92,5 +92,5 @@ def _desktop_word(word: str) -> str:
     """Quote an argument of `Exec`: reserved characters, and `%` for field codes."""
     for character in '\\"`$':
         word = word.replace(character, f"\\{character}")
-    # The value's own escapes are read first.
+    # The escapes of the value are parsed before those of the quotes.
     return '"' + word.replace("\\", "\\\\").replace("%", "%%") + '"'

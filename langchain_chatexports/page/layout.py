@@ -1,6 +1,6 @@
-"""What all screens have: their frame, and parts that follow the work in the background.
+"""The frame of all screens, and elements that follow the work in the background.
 
-Names and texts are only ever put into labels, which show them as text.
+Names and texts are only put into elements that show them literally.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from langchain_chatexports.page.languages import (
     facts,
     languages,
     later,
+    messages_text,
     ngettext,
-    say_messages,
 )
 from langchain_chatexports.page.work import Work
 
@@ -39,30 +39,30 @@ SCREENS = {
 }
 """The screens by path, in the order of their use; the last one at any time."""
 
-# Not while a word is composed, as in Chinese, Japanese and Korean.
+# Not while an input method composes a word, as for Chinese, Japanese and Korean.
 ENTER = """(event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     emit();
 }"""
-"""What calls a handler of `keydown` where Enter is pressed."""
+"""The script that calls a handler of `keydown` for Enter only."""
 
-# What NiceGUI says, which has no Hindi.
+# NiceGUI's messages, because it has no Hindi.
 _NICEGUI = {
-    "connection_lost": later("The page has lost its program."),
-    "trying_to_reconnect": later("It looks for it again …"),
+    "connection_lost": later("The page has lost the connection to its program."),
+    "trying_to_reconnect": later("Reconnecting …"),
     "message_too_long": later("This is too long."),
     "message_too_long_body": later("This is too long to be sent to the page."),
 }
 
 SECONDS_BETWEEN_LOOKS = 0.3
-"""How often a screen looks whether what it shows has changed."""
+"""The interval for checking whether a screen's content has changed."""
 
 
 def add_style(tab_key: str) -> None:
-    """Add the style sheet, our scripts and NiceGUI's words to all screens."""
+    """Add the style sheet, our scripts and NiceGUI's messages to all screens."""
     for language in languages():
-        words = {key: language.render(said) for key, said in _NICEGUI.items()}
+        words = {key: language.render(message) for key, message in _NICEGUI.items()}
         translations[language.tag] = words  # type: ignore[index] # Quasar has it.
     style, upload, old_tab = (
         Path(__file__).with_name(name).read_text("utf-8")
@@ -107,17 +107,17 @@ def screen(
 
 
 def text(content: str | Sentence, *, tag: str = "p", classes: str = "") -> Any:
-    """Add a text, which is shown as it is and in its own direction."""
+    """Add literal text with automatic direction."""
     element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
     with element:
-        # A file name that is not UTF-8 has codes that cannot be sent.
+        # A file name that is not UTF-8 has lone surrogates, which cannot be sent.
         sent = str(content).encode("utf-8", "backslashreplace").decode("utf-8")
         ui.label(sent).classes("plain")
     return element
 
 
 def next_link(title: str, path: str) -> None:
-    """Add the link to the screen that most people go on to."""
+    """Add the link to the usual next screen."""
     ui.link(title, path).classes("next")
 
 
@@ -144,7 +144,7 @@ def answers(
 ) -> None:
     """Add a dialog's buttons: one that acts, and Cancel.
 
-    The focus is on the field, where Enter acts, or else on Cancel.
+    The focus is on the field, where Enter acts, or on Cancel without a field.
     """
 
     def agree() -> None:
@@ -171,7 +171,7 @@ def ask(
 
 
 def error_box(message: str | Sentence, details: str = "") -> None:
-    """Show an error with its remedy; screen readers say it at once."""
+    """Show an error with its remedy; screen readers announce it immediately."""
     with ui.element("div").props("role=alert").classes("error"):
         text(message)
         if details:
@@ -179,22 +179,22 @@ def error_box(message: str | Sentence, details: str = "") -> None:
 
 
 def show_english(title: str, texts: Iterable[str]) -> None:
-    """Show what the library says, folded."""
+    """Show the library's own English texts, folded."""
     with ui.expansion(title):
         for one in texts:
             text(one, classes="quiet").props("lang=en")
 
 
 def show_failure(failure: Failure | None) -> None:
-    """Show why something was not done."""
+    """Show the reason of a failure."""
     if failure is not None:
         error_box(*failure)
 
 
-def _say_done(unit: str, done: int, total: int | None) -> str:
-    """Return how much is done of what workflows count."""
+def _progress_text(unit: str, done: int, total: int | None) -> str:
+    """Return a workflow's progress as text."""
     if unit == "messages":
-        return say_messages(done)
+        return messages_text(done)
     if unit == "examples":
         return ngettext("{count} example", "{count} examples", done)
     if unit == "examples checked":
@@ -206,9 +206,9 @@ def _say_done(unit: str, done: int, total: int | None) -> str:
 
 
 def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
-    """Show how far work in the background is, or why it failed.
+    """Show the progress of work in the background, or its error.
 
-    How much is done is shown in the words that `counted` returns.
+    `counted` returns the text for a count.
     """
     if not work.is_running:
         show_failure(work.error)
@@ -216,7 +216,7 @@ def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
-    words = counted(done) if counted else _say_done(work.unit, done, total)
+    words = counted(done) if counted else _progress_text(work.unit, done, total)
     with ui.element("div").props("role=status").classes("work"):
         text(
             facts(
@@ -232,14 +232,14 @@ def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
 
 
 def follow(part: Any, look: Callable[[], object]) -> None:
-    """Build a part of a screen, and build it again when what it shows has changed."""
+    """Build a part of a screen, and rebuild it when the result of `look` changes."""
     part()
-    seen = [look()]
+    shown = [look()]
 
     def refresh() -> None:
         now = look()
-        if now != seen[0]:
-            seen[0] = now
+        if now != shown[0]:
+            shown[0] = now
             part.refresh()
 
     ui.timer(SECONDS_BETWEEN_LOOKS, refresh)
@@ -252,7 +252,7 @@ def focus(element: Any) -> None:
 
 
 def scroll_to(element: Any) -> None:
-    """Scroll to an element, once what changes with it was built."""
+    """Scroll to an element after other parts were rebuilt."""
     script = f"document.getElementById('{element.html_id}')?.scrollIntoView()"
     ui.run_javascript(f"setTimeout(() => {script}, 600)")
 

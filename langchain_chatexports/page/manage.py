@@ -1,4 +1,4 @@
-"""The screen of all that is kept: rename, take elsewhere, forget, delete."""
+"""The screen for managing models and data: rename, export, forget, delete."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from langchain_chatexports.page.languages import (
     ngettext,
 )
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
-from langchain_chatexports.page.manage_state import say_kept
+from langchain_chatexports.page.manage_state import data_text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
-    Kept,
     KeptJob,
     KeptSet,
+    LocalData,
     TunedModel,
     kept,
 )
@@ -62,8 +62,8 @@ def build_manage(session: PageSession) -> None:
     """Build the screen."""
     text(
         _(
-            "All that is kept on this machine. Only what was made here is ever "
-            "deleted; an export on your disk is never touched."
+            "All models, trainings and examples on this machine. Only files of this "
+            "program are deleted, never an export on your disk."
         )
     )
     manage = session.manage
@@ -77,12 +77,12 @@ def build_manage(session: PageSession) -> None:
                     for line in manage.done:
                         text(line)
                     for one in manage.deleted:
-                        text(_("Deleted: {what}", what=_say_known(one)))
+                        text(_("Deleted: {what}", what=_known_text(one)))
                     if manage.forgotten is not None:
                         _show_forgotten(session, manage.forgotten)
 
     def look_at_work() -> object:
-        # It can be done between two looks.
+        # The work may end between two checks.
         did = manage.done, manage.forgotten, manage.deleted
         return manage.working.is_running, manage.working.error, did
 
@@ -106,7 +106,7 @@ def build_manage(session: PageSession) -> None:
             _show_exports(session)
             _show_models(session, found)
 
-    # In view also where the button is far below it.
+    # Scroll to it, because the button may be far below.
     with ui.element("div").classes("result"):
         follow(work, look_at_work)
     follow(all_kept, look)
@@ -134,7 +134,7 @@ def _show_exports(session: PageSession) -> None:
                 button.props("outline dense")
 
 
-def _show_models(session: PageSession, now: list[Kept]) -> None:
+def _show_models(session: PageSession, now: list[LocalData]) -> None:
     (found,) = now
     text(_("Models"), tag="h2")
     if not found.models:
@@ -142,7 +142,7 @@ def _show_models(session: PageSession, now: list[Kept]) -> None:
     for model in found.models:
         _show_model(session, model, found.sets_of(model.job_id))
     if found.jobs_without_model:
-        text(_("Trainings that made no model, or not yet"), tag="h2")
+        text(_("Unfinished and failed trainings"), tag="h2")
     for job in found.jobs_without_model:
         _show_job(session, job, now)
     if found.unused_sets:
@@ -192,7 +192,7 @@ def _show_model(
             )
 
 
-def _show_job(session: PageSession, job: KeptJob, now: list[Kept]) -> None:
+def _show_job(session: PageSession, job: KeptJob, now: list[LocalData]) -> None:
     title = job.person or job.base_model
     sets = now[0].sets_of(job.id)
 
@@ -201,12 +201,16 @@ def _show_job(session: PageSession, job: KeptJob, now: list[Kept]) -> None:
 
     @ui.refreshable
     def state() -> None:
-        seen = look()
+        current_job = look()
         text(
             facts(
-                _STATES.get(seen.status, seen.status),
-                _("step {step} of {total}", step=seen.step, total=seen.total_steps)
-                if seen.step and seen.total_steps
+                _STATES.get(current_job.status, current_job.status),
+                _(
+                    "step {step} of {total}",
+                    step=current_job.step,
+                    total=current_job.total_steps,
+                )
+                if current_job.step and current_job.total_steps
                 else "",
                 job.base_model,
                 moment(job.created_at),
@@ -230,7 +234,7 @@ def _show_job(session: PageSession, job: KeptJob, now: list[Kept]) -> None:
 
 
 def source_in_words(source: str) -> str:
-    """Return what a model's examples were made from, with the platforms' own names."""
+    """Return the source of a model's examples, with the platforms' own names."""
     return re.sub(
         rf"(^|, )({'|'.join(PLATFORM_NAMES)}) ",
         lambda found: f"{found[1]}{PLATFORM_NAMES[found[2]]} ",
@@ -245,7 +249,7 @@ def _size(sets: Sequence[KeptSet]) -> str:
 
 
 def _button(title: str, label: str, act: Callable[[], object]) -> None:
-    # There are several of them: a screen reader says of what each one is.
+    # A label for screen readers, because there are several such buttons.
     button = ui.button(title, on_click=act).props("outline dense")
     button.props["aria-label"] = label
 
@@ -304,9 +308,10 @@ def _build_forget(session: PageSession) -> None:
     text(_("Forget a person"), tag="h2")
     text(
         _(
-            "Deletes the search indexes that have somebody, and says which models, "
-            "trainings and examples on this machine know them: these you can delete, "
-            "too. Exports are not changed; a later search makes indexes anew from them."
+            "Deletes the search indexes with a person, and lists the models, "
+            "trainings and examples on this machine that know them; you can delete "
+            "these, too. Exports are not changed; a later search builds new indexes of "
+            "them."
         )
     )
     with ui.element("div").classes("row-of"):
@@ -324,7 +329,7 @@ def _build_forget(session: PageSession) -> None:
     )
 
 
-def _say_known(one: KnownBy) -> str:
+def _known_text(one: KnownBy) -> str:
     if one.kind == "model":
         return _("The model {name}", name=one.title)
     if one.kind == "training":
@@ -356,7 +361,7 @@ def _show_forgotten(session: PageSession, done: Forgotten) -> None:
         return
     text(_("These on this machine still know them:"))
     chosen = {
-        one: ui.checkbox(facts(_say_known(one), _REASONS[one.reason]), value=True)
+        one: ui.checkbox(facts(_known_text(one), _REASONS[one.reason]), value=True)
         for one in done.known_by
     }
 
@@ -395,7 +400,7 @@ def _build_delete_everything(session: PageSession) -> None:
                 _(
                     "{kept}; the talk, and what this page has read. A training that "
                     "runs is stopped.",
-                    kept=say_kept(found),
+                    kept=data_text(found),
                 )
             )
             text(_NOT_DELETED)

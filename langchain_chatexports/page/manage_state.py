@@ -1,4 +1,4 @@
-"""Changes to what is kept on this machine, in the background."""
+"""Change models, jobs and sets on this machine in the background."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.removal import Forgotten, KnownBy
 
-_WRITING = later("Writing the model, which takes some minutes")
+_WRITING = later("Writing the model, which takes a few minutes")
 
 
 class Manage:
-    """Renames, exports, forgets and deletes; one after the other.
+    """Renames, exports, forgets and deletes, one operation at a time.
 
     Attributes:
-        working: Does it.
-        done: What the last one did, line by line.
-        forgotten: What was taken out for a person, and what still knows them.
-        deleted: What of that was deleted.
+        working: The work in the background.
+        done: The result of the last operation, line by line.
+        forgotten: The result of forgetting a person.
+        deleted: The deleted part of what knew the person.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Manage:
         stop_server: Callable[[], None],
         clear: Callable[[], None],
     ) -> None:
-        """Initialize with nothing done."""
+        """Initialize without results."""
         self.working = Work()
         self.done: list[Sentence | str] = []
         self.forgotten: Forgotten | None = None
@@ -47,7 +47,7 @@ class Manage:
         self._clear = clear
 
     def rename(self, model: TunedModel, label: str) -> bool:
-        """Label a model, and return whether that was started."""
+        """Start to label a model, and return whether it was possible."""
 
         def rename() -> list[Sentence | str]:
             models.rename(model.name, label, data_dir=self._data_dir)
@@ -56,7 +56,7 @@ class Manage:
         return self._start(later("Renaming"), rename)
 
     def export(self, model: TunedModel, folder: str, *, gguf: bool) -> bool:
-        """Write a model for other programs, and return whether that was started."""
+        """Start to export a model, and return whether it was possible."""
 
         def export() -> list[Sentence | str]:
             target = _path(folder)
@@ -75,7 +75,7 @@ class Manage:
         return self._start(_WRITING, export)
 
     def delete(self, name: str) -> bool:
-        """Delete a model, a job or unused examples; return whether that was started."""
+        """Start to delete a model, a job or examples; return if it was possible."""
 
         def delete() -> list[Sentence | str]:
             self._leave_talk_with(name)
@@ -85,10 +85,10 @@ class Manage:
         return self._start(later("Deleting"), delete)
 
     def delete_everything(self) -> bool:
-        """Delete all that is kept here and held by the page.
+        """Start to delete all data of this machine and of the page.
 
-        These are models, jobs, examples and search indexes, and the list of exports; of
-        the exports themselves only copies that were dropped on the page.
+        These are models, jobs, examples and search indexes, and the page's list of
+        exports with copies of dropped files. The exports themselves are not deleted.
         """
 
         def delete() -> list[Sentence | str]:
@@ -96,18 +96,18 @@ class Manage:
             self._stop_server()
             deleted = models.delete_everything(self._data_dir, self._index_dir)
             self._clear()
-            return [later("Deleted: {kept}.", kept=say_kept(deleted))]
+            return [later("Deleted: {kept}.", kept=data_text(deleted))]
 
         return self._start(later("Deleting everything"), delete)
 
     def forget(
         self, person: str, *, path: str = "", key: str = "", mentions: bool = False
     ) -> bool:
-        """Take a person out of a set, and find what still knows them."""
+        """Start to remove a person from a set, and to find models that know them."""
 
         def forget() -> list[Sentence | str]:
             if not person.strip():
-                raise PageError(later("Say whom to forget."))
+                raise PageError(later("Name the person to forget."))
             self.forgotten = removal.forget(
                 _path(path),
                 people=[person.strip()],
@@ -121,7 +121,7 @@ class Manage:
         return self._start(later("Forgetting"), forget)
 
     def delete_known(self, known_by: Sequence[KnownBy]) -> bool:
-        """Delete models, trainings and examples that know the person."""
+        """Start to delete models, trainings and examples that know the person."""
 
         def delete() -> list[Sentence | str]:
             for one in known_by:
@@ -146,19 +146,19 @@ class Manage:
             talk.leave()
 
 
-def say_kept(kept: models.Kept) -> Sentence:
-    """Return how much is kept."""
+def data_text(data: models.LocalData) -> Sentence:
+    """Return the amount of data as a sentence."""
     return later(
         "{models}, {trainings}, {sets}, {indexes}: {size}",
-        models=nlater("{count} model", "{count} models", len(kept.models)),
-        trainings=nlater("{count} training", "{count} trainings", len(kept.jobs)),
+        models=nlater("{count} model", "{count} models", len(data.models)),
+        trainings=nlater("{count} training", "{count} trainings", len(data.jobs)),
         sets=nlater(
-            "{count} file of examples", "{count} files of examples", len(kept.sets)
+            "{count} file of examples", "{count} files of examples", len(data.sets)
         ),
         indexes=nlater(
-            "{count} search index", "{count} search indexes", len(kept.indexes)
+            "{count} search index", "{count} search indexes", len(data.indexes)
         ),
-        size=Size(kept.size_bytes),
+        size=Size(data.size_bytes),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tuned models of this machine, to choose from."""
+"""The choice of a tuned model on this machine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from nicegui import ui
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.languages import Sentence, _, facts, moment
 from langchain_chatexports.page.layout import follow, next_link, text
-from langchain_chatexports.page.session import PageSession, say_training
+from langchain_chatexports.page.session import PageSession, training_text
 from langchain_chatexports.workflows.models import TunedModel
 
 
 def kept_models(session: PageSession) -> dict[str, TunedModel]:
-    """Return the tuned models by name, newest first; without any, say what to do."""
-    kept = list_models(session.data_dir)
-    models = {model.name: model for model in kept}
+    """Return the tuned models by name, newest first; show a note if there are none."""
+    models = {model.name: model for model in list_models(session.data_dir)}
     if not models:
         _build_no_model(session)
     return models
@@ -26,7 +25,7 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
 def _build_no_model(session: PageSession) -> None:
     def look() -> Sentence | None:
         is_ordered = session.is_preparing_training
-        return say_training(session.jobs(), is_ordered=is_ordered)
+        return training_text(session.jobs(), is_ordered=is_ordered)
 
     @ui.refreshable
     def note() -> None:

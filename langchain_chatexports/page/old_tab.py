@@ -1,10 +1,10 @@
-"""How a tab comes back when `chatexports open` has ended and begun again.
+"""Reconnection of a browser tab after a restart of `chatexports open`.
 
-The port and a key are kept in the data directory, for their owner only. Each start
-makes a new key, and takes the one before from a tab that knows it. Neither side sends
-it: while the page is away any program can listen on its port, and no old cookie or path
-is worth anything to it. Each signs the tab's nonce with the key and the port, so that a
-program in between cannot pass on what the page says on another port.
+The port and a key are stored in the data directory, for their owner only. Each start
+creates a new key, and accepts the previous one from a tab. Neither side sends the key,
+because any program can listen on the port while the page is closed; old cookies and
+paths are useless to it. Both sign the tab's nonce with the key and the port, so that a
+program in between cannot relay messages of the page from another port.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _MAX_NONCES = 100
 
 
 class OldTab:
-    """What tabs of the last page and this one know of each other.
+    """The shared secrets of this page, the last page and their tabs.
 
     Attributes:
-        key: What the tabs of this page know, for the next one.
+        key: The key of this page's tabs, for the next page.
         last_port: The port of the last page; 0 if there was none.
         port: The port of this page.
     """
 
     def __init__(self, data_dir: Path | None) -> None:
-        """Read what the last page has left."""
+        """Read the port and key of the last page."""
         self._data_dir = data_dir
         left = read_private_json(page_file(data_dir)) or {}
         port = left.get("port")
@@ -42,20 +42,20 @@ class OldTab:
         self._nonces: deque[str] = deque(maxlen=_MAX_NONCES)
 
     def keep(self, port: int) -> None:
-        """Keep the port and the new key for the next page."""
+        """Store the port and the new key for the next page."""
         self.port = port
         left = {"port": port, "key": self.key}
         write_whole(page_file(self._data_dir), json.dumps(left).encode("ascii"))
 
     def proof(self, nonce: str) -> str:
-        """Return what shows a tab that this is its page; empty if it cannot be."""
+        """Return the proof for a tab that this is its page; empty if impossible."""
         if not self._last_key:
             return ""
         self._nonces.append(nonce)
         return self._signed(f"page {self.port} {nonce}")
 
     def let_in(self, nonce: str, proof: str) -> bool:
-        """Return whether a tab has shown that it is one of the last page; once."""
+        """Return whether a tab has proved that it is of the last page; works once."""
         if nonce not in self._nonces:
             return False
         wanted = self._signed(f"tab {self.port} {nonce}")

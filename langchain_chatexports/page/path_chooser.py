@@ -1,4 +1,4 @@
-"""A chooser of a file or folder on this machine: it shows names, and opens nothing."""
+"""A dialog to choose a file or folder on this machine, which opens no files."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from langchain_chatexports.page.errors import Failure, explain
 from langchain_chatexports.page.languages import _, later, ngettext
 from langchain_chatexports.page.layout import dialog, show_failure, text
 
-# Each one is a button in the browser.
+# Each name is a button in the browser.
 _MAX_NAMES = 500
 _CANNOT_SHOW = later("This folder cannot be shown.")
 
 
 class FolderNames(NamedTuple):
-    """What is in a folder, by name; hidden files and folders are left out."""
+    """The names in a folder, without hidden files and folders."""
 
     folders: list[str]
     files: list[str]
     error: Failure | None = None
-    """Why they could not be read."""
+    """The reason if the folder could not be read."""
 
 
 def list_folder(folder: Path) -> FolderNames:
-    """Return the names of what is in a folder."""
+    """Return the names in a folder."""
     folders: list[str] = []
     files: list[str] = []
     try:

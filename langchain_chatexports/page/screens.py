@@ -23,7 +23,7 @@ from langchain_chatexports.page.train import build_train
 REPORT = "/report"
 """The address of the report about the added exports."""
 
-# No script, no form, nothing loaded: figures and drawings are in the page.
+# Without scripts, forms or further files: such a page has only figures and drawings.
 _FRAME_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'; sandbox"
@@ -40,7 +40,7 @@ _BUILDERS = {
 
 
 def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
-    """Add the screens of a session, and the pages that are shown inside of them."""
+    """Add the screens of a session, and the pages in their frames."""
     add_style(tab_key)
     for path, build in _BUILDERS.items():
         _add_screen(path, build, session)

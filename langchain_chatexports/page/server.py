@@ -19,14 +19,14 @@ from langchain_chatexports.local_server.http.server import (
     check_extra as check_local_extra,
 )
 
-if TYPE_CHECKING:  # It needs the extra.
+if TYPE_CHECKING:  # A part of the extra.
     from langchain_chatexports.page.session import PageSession
 
 _HOST = "127.0.0.1"
 
 
 def check_extra() -> None:
-    """Check that what the page needs is installed.
+    """Raise an error if the extra is missing.
 
     Raises:
         MissingExtraError: If one of its packages is missing.
@@ -36,7 +36,7 @@ def check_extra() -> None:
         check_local_extra()
         check_evaluate_extra()
     except MissingExtraError:
-        # The extra brings theirs, too.
+        # Other modules are dependencies of these.
         raise MissingExtraError(feature, extra) from None
     if find_spec("nicegui") is None:
         raise MissingExtraError(feature, extra)
@@ -60,10 +60,10 @@ class PageServer:
         self._port = port
 
     def run(self, on_link: Callable[[str], None]) -> None:
-        """Serve until Ctrl-C; then trainings stop, and can be continued later."""
+        """Serve until Ctrl-C, which stops trainings; they can be continued later."""
         check_extra()
         os.umask(0o077)
-        # NiceGUI logs tracebacks, and what an error says can quote a message.
+        # NiceGUI logs tracebacks, and the text of an error can quote a message.
         logging.getLogger("nicegui").disabled = True
         from langchain_chatexports.local_server.http.server import run_app
         from langchain_chatexports.page.access import OneTimeLinks, PageAccess
@@ -92,7 +92,7 @@ class PageServer:
 
 @contextmanager
 def _listen(port: int, last_port: int) -> Iterator[socket.socket]:
-    """Bind a port; if none was given, the last one, where open tabs look for it."""
+    """Bind a port; by default the last one, where open tabs expect it."""
     from langchain_chatexports.local_server.http.server import listen
 
     with ExitStack() as stack:
@@ -121,7 +121,7 @@ def _application(session: PageSession, tab_key: str) -> Any:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=60,
-        # The nonce is added to what is not compressed.
+        # The nonce can only be added to uncompressed pages.
         gzip_middleware_factory=None,
     )
     return app
@@ -129,7 +129,7 @@ def _application(session: PageSession, tab_key: str) -> Any:
 
 @contextmanager
 def _noting_warnings(session: PageSession) -> Iterator[None]:
-    """Show the package's warnings, such as of a bad file, on the page."""
+    """Show the package's warnings, such as about a bad file, on the page."""
     lock = threading.Lock()
 
     def note(message: Warning | str, *_where: Any, **_more: Any) -> None:

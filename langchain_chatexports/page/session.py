@@ -1,4 +1,4 @@
-"""What the page's person has done so far: exports, examples, trainings, a talk.
+"""The state of the page: exports, examples, trainings, a talk.
 
 All tabs of the browser show the same session. It ends with the command; jobs and models
 stay in the data directory.
@@ -75,12 +75,12 @@ _STOPPING = later("Stopping")
 
 @dataclass(frozen=True)
 class Choice:
-    """What the examples are made of.
+    """The choices for making examples.
 
     Attributes:
-        voice: Who becomes the AI; empty for each export's owner, `None` before
-            somebody is chosen.
-        chats: Which chats.
+        voice: The person who becomes the AI; empty for each export's owner, `None`
+            before a choice.
+        chats: The choice of chats.
         redact: Whether to replace names and private numbers.
     """
 
@@ -89,7 +89,7 @@ class Choice:
     redact: bool = False
 
     def fitting(self, read: ReadExports) -> Choice:
-        """Return the choice for other exports: without people who are not in them."""
+        """Return the choice for other exports, without people who are not in them."""
         is_there = bool(read.owners) if self.voice == "" else self.voice in read.senders
         people = tuple(name for name in self.chats.people if name in read.senders)
         return replace(
@@ -100,31 +100,31 @@ class Choice:
 
 
 class PageSession:
-    """One person's work on the page; a context manager.
+    """A person's work on the page; a context manager.
 
     Attributes:
-        base: The base model that is proposed first; `None` for the default.
-        data_dir: Where jobs and models are kept; `None` for the default.
-        index_dir: Where search indexes are kept; `None` for the default.
-        exports: What was added.
-        reporting: Makes the report about the exports.
-        report: That, as an HTML page; empty before it was asked for.
-        preparing: Makes examples.
-        measuring: Measures this machine, once.
-        ordering: Starts, stops and continues trainings.
-        choice: What is chosen of them.
-        seconds_per_token: What training costs on this machine, once it was measured.
-        found: What happened with the job that was asked for last.
-        offer: The base whose download a talk without a training waits for.
+        base: The base model to propose first; `None` for the default.
+        data_dir: The directory of jobs and models; `None` for the default.
+        index_dir: The directory of search indexes; `None` for the default.
+        exports: The list of exports.
+        reporting: The work of writing the report.
+        report: The report as an HTML page; empty before it was requested.
+        preparing: The work of making examples.
+        measuring: The work of measuring this machine, once.
+        ordering: The work of starting, stopping and continuing trainings.
+        choice: The choices for making examples.
+        seconds_per_token: The cost of training on this machine, if measured.
+        found: Whether the last requested job was new, found or continued.
+        offer: The base whose download was proposed for a talk without a training.
         talk: The talk with a model.
         guess: The blind test and the evaluation of a model.
-        manage: Changes what is kept on this machine.
+        manage: Changes to models and data on this machine.
     """
 
     def __init__(
         self, base: str | None, data_dir: Path | None, index_dir: Path | None = None
     ) -> None:
-        """Initialize; nothing is started yet."""
+        """Initialize; nothing is started."""
         self.base = base
         self.data_dir = data_dir
         self.index_dir = index_dir
@@ -136,7 +136,7 @@ class PageSession:
         self.seconds_per_token: float | None = None
         self.found: JobEvent | None = None
         self._order: tuple[TrainingData, str | None] | None = None
-        # The jobs that the server trained, or that waited, when it was seen last.
+        # The running and queued jobs when the server was last checked.
         self._trained: set[str] = set()
         self.offer: BaseChoice | None = None
         self.talk = Talk(self.use_server)
@@ -153,7 +153,7 @@ class PageSession:
         self._holders = 0
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(private_folder())
-        # One key, so that a person keeps one stand-in while the choice changes.
+        # One key, so that stand-ins do not change with the choice.
         self._redaction = Redaction(self._folder / "redaction.key")
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
@@ -164,7 +164,7 @@ class PageSession:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop the local server, and delete copies of exports that were dropped."""
+        """Stop the local server, and delete copies of dropped exports."""
         self.talk.stop()
         self.guess.stop()
         self.exports.clear()
@@ -180,41 +180,42 @@ class PageSession:
         return self.exports.read
 
     def add_sample(self) -> None:
-        """Add an invented Messenger export; it is deleted at the end."""
+        """Add an invented Messenger export, which is deleted at the end."""
         self.exports.add([write_messenger(self.exports.new_copy("Hogwarts"))])
 
     def clear(self) -> None:
-        """Take all exports off the list, and delete what was made of them."""
+        """Remove all exports from the list, with their report and examples."""
         self.exports.clear()
         self.choice = Choice()
 
-    def _leave_person(self) -> None:
-        """End a talk without a training, whose words are of exports that change."""
+    def _end_person_talk(self) -> None:
+        """End a talk without a training, because its exports change."""
         self.offer = None
         if self.talk.model is None:
             self.talk.leave()
 
     def _exports_changed(self) -> None:
-        self._leave_person()
+        self._end_person_talk()
         self._made = None
         self.report = ""
         if self.read:
             self.choice = self.choice.fitting(self.read)
 
     def draw_report(self) -> bool:
-        """Make the report about the exports in the background."""
+        """Create the report of the exports in the background."""
         return self.reporting.start(later("Counting"), self._draw_report)
 
     def _draw_report(self) -> None:
         if (read := self.read) is None:
             return
-        seen = [0]
+        done = 0
         total = sum(summary.found for summary in read.summaries)
-        self.reporting.count(lambda: seen[-1], total)
+        self.reporting.count(lambda: done, total)
 
         def count(messages: int) -> None:
+            nonlocal done
             self.reporting.check()
-            seen.append(messages)
+            done = messages
 
         report = build_report(
             [export.loader for export in read.exports], on_messages=count
@@ -226,18 +227,19 @@ class PageSession:
 
     @property
     def data(self) -> TrainingData | None:
-        """The examples that were made of what is chosen."""
+        """The examples of the current choice."""
         return self._made[1] if self._made and self._made[0] == self.choice else None
 
     @property
     def is_choice_changed(self) -> bool:
-        """Whether the examples that were made are of another choice."""
+        """Whether the examples are of another choice."""
         return self._made is not None and self.data is None
 
     def prepare(self) -> bool:
-        """Make examples of what is chosen, in the background.
+        """Make examples of the current choice in the background.
 
-        The key of a redaction is deleted with the session, so nobody can undo it later.
+        The key of a redaction is deleted with the session, so the redaction cannot be
+        undone.
         """
         choice, paths = self.choice, self.exports.paths()
         options = _options_of(choice)
@@ -262,18 +264,18 @@ class PageSession:
         self.seconds_per_token = measure_machine()
 
     def estimate_seconds(self) -> float | None:
-        """Return how long a training takes with the default base, once measured."""
+        """Return the training time with the default base; `None` until measured."""
         if self.seconds_per_token is None or self.data is None:
             return None
         return estimate_seconds(self.seconds_per_token, self.data)
 
     def choose_base(self, data: TrainingData) -> BaseChoice:
-        """Return the base that is proposed for a training."""
+        """Return the proposed base for a training."""
         speed = self.seconds_per_token or usual_speed()
         return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
 
     def talk_to_person(self, *, downloads: bool | None = None) -> bool:
-        """Begin a talk with the person who is chosen, without a training."""
+        """Begin a talk with the chosen person, without a training."""
         options, paths = _options_of(self.choice), self.exports.paths()
         work = self.talk.answering
 
@@ -301,13 +303,13 @@ class PageSession:
     # Trainings
 
     def use_server(self, base: str | None) -> LocalServer:
-        """Return the local server of a base; it is started if it does not run."""
+        """Return the local server of a base; start it if needed."""
         with self._server_lock:
             return self._server_of(base)
 
     @contextmanager
     def hold_server(self, base: str | None) -> Iterator[LocalServer]:
-        """Use the local server of a base, which no other base replaces meanwhile."""
+        """Use the local server of a base, and keep its base until the end."""
         with self._server_lock:
             server = self._server_of(base)
             self._holders += 1
@@ -350,7 +352,7 @@ class PageSession:
         return self._server
 
     def stop_server(self) -> None:
-        """Stop the local server; a training is saved, and can be continued."""
+        """Stop the local server; an unfinished training can be continued."""
         with self._server_lock:
             server, self._server = self._server, None
             if server is not None:
@@ -358,7 +360,7 @@ class PageSession:
 
     @property
     def has_lost_training(self) -> bool:
-        """Whether the local server ended without being stopped, and a training so."""
+        """Whether the local server ended unexpectedly during a training."""
         server = self._server
         if server is None or server.is_running:
             return False
@@ -370,25 +372,25 @@ class PageSession:
         jobs = list_jobs(self.data_dir)
         if any(map(is_unfinished, jobs)):
             if find_running_server(self.data_dir) is None:
-                # Nobody trains those that a killed server leaves waiting.
+                # Queued jobs of a killed server are stopped.
                 return [_stopped(job) for job in jobs]
             self._trained = {job.id for job in jobs if is_unfinished(job)}
         return jobs
 
     def at_work(self) -> list[tuple[Sentence, str]]:
-        """Return what is going on, each with the path of its screen."""
+        """Return all work in progress, each with the path of its screen."""
         lines = [
             (later("Adding {name}", name=card.name), "/")
             for card in self.exports.cards
             if card.is_busy
         ]
-        training = say_training(self.jobs(), is_ordered=self.is_preparing_training)
+        training = training_text(self.jobs(), is_ordered=self.is_preparing_training)
         if training:
             lines.append((training, "/train"))
         return lines
 
     def train(self, base: str | None) -> bool:
-        """Order a training on the examples, in the background."""
+        """Create a training job for the examples in the background."""
         if (data := self.data) is None:
             return False
         self._order = data, base
@@ -396,22 +398,22 @@ class PageSession:
 
     @property
     def is_preparing_training(self) -> bool:
-        """Whether a training was asked for that has not become a job."""
+        """Whether a requested training is not a job yet."""
         steps = (_DOWNLOADING, _STARTING, _CHECKING)
         return self.ordering.is_running and self.ordering.what in steps
 
     @property
     def can_order_again(self) -> bool:
-        """Whether a training was asked for, and failed before it was a job."""
+        """Whether a requested training failed before it was a job."""
         has_failed = bool(self._order and self.ordering.error)
         return has_failed and not self.ordering.is_running
 
     def order_again(self) -> bool:
-        """Order the training that was asked for last, in the background."""
+        """Create the job of the last requested training in the background."""
         return self.ordering.start(_STARTING, self._order_training)
 
     def stop_preparing(self) -> None:
-        """Create no job once the local server runs; a download stops at once."""
+        """Cancel the requested training, or its download, before it is a job."""
         if self.is_preparing_training:
             self.ordering.stop()
             self.ordering.what = _STOPPING
@@ -435,7 +437,7 @@ class PageSession:
         self._order = None
 
     def stop_job(self, job: KeptJob) -> bool:
-        """Stop a job in the background, so that it can be continued."""
+        """Pause a job in the background."""
 
         def stop() -> None:
             is_served = find_running_server(self.data_dir) is not None
@@ -458,8 +460,8 @@ def _stopped(job: KeptJob) -> KeptJob:
     return replace(job, status="stopped") if is_unfinished(job) else job
 
 
-def say_training(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
-    """Return how far the training is that ends first; `None` if there is none."""
+def training_text(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
+    """Return the progress of the training that ends first; `None` if there is none."""
     unfinished = [job for job in jobs if is_unfinished(job)]
     if not unfinished:
         return later("The training is being prepared.") if is_ordered else None
@@ -481,7 +483,7 @@ def _options_of(choice: Choice) -> PrepareOptions:
 
 
 def download_if_missing(base: str | None, work: Work) -> None:
-    """Download a base as a part of work in the background, which can be stopped."""
+    """Download a base as a part of work in the background."""
     found = find_base(base)
     if found.download_bytes:
         work.what = _DOWNLOADING

@@ -1,4 +1,4 @@
-"""Screen 4: a talk with a tuned model or a person, as chats look on a phone."""
+"""Screen 4: a talk with a tuned model or a person, in the style of phone chats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.base_sentences import say_choice
+from langchain_chatexports.page.base_sentences import choice_text
 from langchain_chatexports.page.languages import (
     Size,
     _,
@@ -38,7 +38,7 @@ from langchain_chatexports.workflows.bases import BaseChoice
 
 _PERSON = "person"
 _MAX_SAID = 60
-# Copies the bubbles of an answer, without a way over the server.
+# Copies the bubbles of an answer in the browser, without the server.
 _COPY = """(event) => {
     const answer = event.target.closest('.column').querySelectorAll('.bubble');
     const texts = [...answer].map((bubble) => bubble.innerText);
@@ -53,7 +53,7 @@ def build_talk(session: PageSession) -> None:
     if person:
         models = {model.name: model for model in list_models(session.data_dir)}
     else:
-        models = kept_models(session)  # Without any, it says what to do.
+        models = kept_models(session)  # Without models, it shows the next step.
         if not models:
             return
 
@@ -143,7 +143,7 @@ def _build_conversation(talk: Talk) -> None:
         is_over = not talk.answering.is_running
         return id(talk.voices), len(talk.lines), talk.with_base, is_over
 
-    # Its end is in view: the style sheet says so.
+    # The style sheet keeps its end in view.
     box = ui.element("div").classes("talk")
     box.props("role=log tabindex=0").props["aria-label"] = _("The talk")
     with box, ui.element("div").classes("turns"):
@@ -190,7 +190,7 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
 
 
 def _show_offer(session: PageSession, offer: BaseChoice) -> None:
-    text(say_choice(offer))
+    text(choice_text(offer))
     with ui.element("div").classes("row-of"):
         ui.button(
             _("Download {size}, and talk", size=Size(offer.base.download_bytes)),
@@ -204,7 +204,7 @@ def _show_offer(session: PageSession, offer: BaseChoice) -> None:
 
 
 def _person_of(session: PageSession) -> str | None:
-    """Return who can answer without a training: who is chosen of the exports."""
+    """Return the chosen person of the exports, who can answer without training."""
     read, voice = session.read, session.choice.voice
     if read is None or voice is None:
         return None
@@ -221,10 +221,10 @@ def _show_turn(talk: Talk, place: int) -> None:
         for voice in voices:
             _show_answer(talk, voice, place, has_title=len(voices) > 1)
     for cited in talk.cited.get(place, ()):
-        said = _(
+        sentence = _(
             "{person} was asked; in the chats: {line}", person=talk.name, line=cited
         )
-        text(said, classes="quiet")
+        text(sentence, classes="quiet")
 
 
 def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:
@@ -245,7 +245,7 @@ def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> No
 def _action(title: str, what: str, act: Callable[[], object] | None) -> Any:
     """Add a small button; without an action, it copies the bubbles beside it."""
     button = ui.button(title, on_click=act).props("flat dense size=sm")
-    # What a screen reader says, as there are several of them.
+    # A label for screen readers, because there are several such buttons.
     button.props["aria-label"] = f"{title}: {what[:_MAX_SAID]}"
     if act is None:
         button.on("click", js_handler=_COPY)
@@ -254,7 +254,7 @@ def _action(title: str, what: str, act: Callable[[], object] | None) -> Any:
 
 def _ask_line(talk: Talk, place: int) -> None:
     with dialog(_("Edit the message")) as opened:
-        text(_("What came after it is left out, and it is answered again."))
+        text(_("Later messages are removed, and it is answered again."))
         field = _message_field(_("Message"), talk.lines[place].line)
         answers(
             opened,
@@ -276,9 +276,9 @@ def _build_input(talk: Talk) -> None:
         question = _("Delete this talk?")
         ask(question, _("Delete the talk"), talk.delete, deletes=True)
 
-    def begin_anew() -> None:
+    def begin_again() -> None:
         if talk.model is not None and talk.is_saved:
-            talk.begin_anew()
+            talk.begin_again()
         else:
             ask(
                 _(
@@ -300,7 +300,7 @@ def _build_input(talk: Talk) -> None:
         for title, act, is_of_use in (
             (_("Stop"), talk.stop, "is_answering"),
             (_("Again"), talk.again, "can_answer_again"),
-            (_("New talk"), begin_anew, "can_answer_again"),
+            (_("New talk"), begin_again, "can_answer_again"),
             (_("Delete the talk"), ask_to_delete, "can_answer_again"),
             (_("Save the talk"), save, "lines"),
         ):
@@ -314,7 +314,7 @@ def _message_field(label: str, value: str = "") -> Any:
 
 
 def _burst(typed: str) -> str:
-    """Return typed lines as messages that were sent one after the other."""
+    """Return typed lines as separate messages."""
     return "\n\n".join(bubbles_of(typed))
 
 

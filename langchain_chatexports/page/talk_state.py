@@ -29,28 +29,28 @@ from langchain_chatexports.workflows.talk import (
 )
 
 _SERVER_ENDED = later(
-    "The model's program ended before the answer was whole: the memory of this machine "
-    "may not be enough. Close other programs, and press Again: it is started anew."
+    "The model's program ended before the answer was complete: the memory of this "
+    "machine may not be enough. Close other programs, and press Again to restart it."
 )
 
 
 class Talk:
-    """What was said, and what the models answer.
+    """The messages of a talk, and the answers of the models.
 
     Attributes:
-        is_ready: Whether the server that answers runs.
+        is_ready: Whether the server is running.
         model: The tuned model that answers; `None` for a person without a training.
         chosen: The tuned model that was chosen last; `None` for a person.
-        settings: How to talk.
+        settings: The settings of a talk.
         with_base: Whether the base answers, too.
         is_saved: Whether a talk with a tuned model is kept with it, and continued.
-        voices: Who answers; the last one is the tuned model, or the person.
-        answering: Starts the model, and answers.
-        cited: What was said of lines of the talk in exports, by their places.
+        voices: The voices that answer; the last one is the tuned model, or the person.
+        answering: The work of starting the model, and of answering.
+        cited: Messages of exports about lines of the talk, by the lines' indexes.
     """
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
-        """Initialize a talk with nobody."""
+        """Initialize without a model."""
         self.is_ready = False
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
@@ -69,22 +69,22 @@ class Talk:
 
     @property
     def lines(self) -> list[Turn]:
-        """What was said, with the tuned model's answers."""
+        """The messages, with the tuned model's answers."""
         return self.voices[-1].turns if self.voices else []
 
     @property
     def is_answering(self) -> bool:
-        """Whether an answer is being written, which can be stopped."""
+        """Whether an answer is being written."""
         return self.is_ready and self.answering.is_running
 
     @property
     def can_answer_again(self) -> bool:
-        """Whether there is a line to answer again, and nothing in its way."""
+        """Whether there is a line that can be answered again."""
         return self.is_ready and bool(self.lines) and not self.answering.is_running
 
     @property
     def name(self) -> str:
-        """Who answers; empty before somebody does."""
+        """The name of the model or person; empty before a talk."""
         return self.voices[-1].title if self.voices else ""
 
     def saved(self) -> list[SavedTalk]:
@@ -112,7 +112,7 @@ class Talk:
                 self._id = new_talk_id()
                 if model is not None and self.is_saved:
                     self._id = continue_talk(self.voices, model) or self._id
-                # Only now can it be asked.
+                # The server accepts requests now.
                 self.model, self.is_ready = model, True
 
         is_started = self.answering.start(later("Starting the model"), start)
@@ -121,7 +121,7 @@ class Talk:
         return is_started
 
     def _remember(self, speaker: Speaker) -> None:
-        """Open what the person remembers, until the talk ends."""
+        """Open the memory of the person until the talk ends."""
         memory = memory_of(
             speaker.exports,
             person=speaker.person,
@@ -146,7 +146,7 @@ class Talk:
         return voices_on(server, self._speaker, self.settings, with_base=True)
 
     def say(self, line: str) -> bool:
-        """Say a line; the answers arrive in the background."""
+        """Send a line; the answers arrive in the background."""
 
         def hear() -> None:
             for voice in self.voices:
@@ -155,7 +155,7 @@ class Talk:
         return self._answer(hear)
 
     def edit(self, place: int, line: str) -> bool:
-        """Say another line in place of one, without what came after it."""
+        """Replace a line, and remove all later ones."""
 
         def change() -> None:
             for voice in self.voices:
@@ -167,7 +167,7 @@ class Talk:
         return place < len(self.lines) and self._answer(change)
 
     def again(self) -> bool:
-        """Answer the last line again, and return whether that was started."""
+        """Start to answer the last line again, and return whether it was possible."""
 
         def forget() -> None:
             for voice in self.voices:
@@ -176,10 +176,10 @@ class Talk:
         return bool(self.lines) and self._answer(forget)
 
     def stop(self) -> None:
-        """Keep what has arrived of the answers."""
+        """Keep the received parts of the answers."""
         self._is_stopped.set()
 
-    def begin_anew(self) -> None:
+    def begin_again(self) -> None:
         """Begin a new talk with the same model; a saved one stays."""
         if not self.answering.is_running:
             self._leave_lines()
@@ -203,13 +203,13 @@ class Talk:
             voice.turns.clear()
 
     def save(self) -> None:
-        """Keep the talk with its model, or delete what was kept."""
+        """Save the talk with its model, or delete the saved one."""
         if self.model is not None:
-            kept = self.lines if self.is_saved else ()
-            save_turns(self.model, kept, self._id)
+            lines = self.lines if self.is_saved else ()
+            save_turns(self.model, lines, self._id)
 
     def to_json(self) -> str:
-        """Return the talk, to be kept: JSON with a list of turns."""
+        """Return the talk as JSON with a list of turns."""
         name = self.model.name if self.model else self._speaker.title
         turns = [
             {
@@ -226,11 +226,11 @@ class Talk:
         return json.dumps(talk, ensure_ascii=False, indent=1)
 
     def bubbles(self, voice: Voice, place: int) -> list[str]:
-        """Return the messages that a voice has answered to a line."""
+        """Return the messages of a voice's answer to a line."""
         return voice.bubbles(voice.turns[place]) if place < len(voice.turns) else []
 
     def shown_voices(self) -> list[Voice]:
-        """Return who answers, as it was chosen."""
+        """Return the chosen voices."""
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:
@@ -240,11 +240,11 @@ class Talk:
         change()
 
         def answer() -> None:
-            # The server can have been stopped, or restarted for another base.
+            # The server may have been stopped, or restarted for another base.
             fresh = self._new_voices()
             for voice, new in zip(self.voices, fresh, strict=True):
                 voice.model, voice.server = new.model, new.server
-            # The last one is the one that is waited for.
+            # The last voice is the one to wait for.
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():
@@ -269,7 +269,7 @@ def _saying_if_server_ends() -> Iterator[None]:
     try:
         yield
     except (ChatExportError, httpx.TransportError) as error:
-        # The client raises the first before an answer, and the other in the middle.
+        # The client raises the first error before an answer, and the other during one.
         is_lost = isinstance(error, httpx.TransportError)
         if not is_lost and not isinstance(error.__cause__, APIConnectionError):
             raise

@@ -1,4 +1,4 @@
-"""Screen 3: trainings with their progress; a stopped one can be continued."""
+"""Screen 3: trainings and their progress; stopped ones can be continued."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from langchain_chatexports.workflows.train import (
 )
 from langchain_chatexports.workflows.training_events import StepEvent
 
-# What is done before a step is trained.
+# The phases before the first step.
 _PHASES = {
-    "libraries": later("It loads the programs for training, some seconds"),
+    "libraries": later("It loads the programs for training, a few seconds"),
     "base": later("It loads the base model"),
     "speed": later("It measures how long a step takes"),
 }
 _FOUND = {
     "trained": later("These examples were trained on before."),
     "running": later("These examples are being trained on already."),
-    "continued": later("This training was stopped before, and goes on."),
+    "continued": later("This training was stopped before, and continues."),
 }
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 500
@@ -79,8 +79,8 @@ def build_train(session: PageSession) -> None:
                 error_box(
                     _(
                         "The local server ended unexpectedly: memory may not be "
-                        "enough. What a training has saved is kept. Press Go on to "
-                        "continue it."
+                        "enough. The last save of the training is kept. Press "
+                        "Continue to resume it."
                     )
                 )
             if session.can_order_again:
@@ -100,10 +100,10 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
     now = {"job": job}
 
     def look() -> object:
-        # The list is renewed; a deleted job stays as it was last seen.
+        # The list is reloaded; a deleted job keeps its last state.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
-        seen = now["job"]
-        return seen, _state(session, seen, jobs) if is_unfinished(seen) else ""
+        current = now["job"]
+        return current, _state(session, current, jobs) if is_unfinished(current) else ""
 
     @ui.refreshable
     def progress() -> None:
@@ -118,7 +118,7 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
                 stop.props("outline")
             elif job.status in {"stopped", "failed"}:
                 if not session.ordering.is_running:
-                    ui.button(_("Go on"), on_click=lambda: session.continue_job(job))
+                    ui.button(_("Continue"), on_click=lambda: session.continue_job(job))
             elif job.status == "succeeded":
                 _add_way_to_talk(session, job)
 
@@ -139,7 +139,7 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
     progress = progress_now(job, session.data_dir)
     if not (job.status == "stopped" and session.ordering.is_running):
-        # Until it has saved, or goes on, the work above says what happens.
+        # Until it is saved or continues, the work above shows the state.
         text(_state(session, job, jobs))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
@@ -163,7 +163,7 @@ def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
         return facts(
             _("Stopped"),
             step,
-            _("It goes on from step {step}", step=job.saved_step)
+            _("It continues from step {step}", step=job.saved_step)
             if job.saved_step
             else _("It begins again at the first step"),
         )
@@ -182,7 +182,7 @@ def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str
     first = before[0]
     left = TimeLeft(progress_now(first, session.data_dir).seconds_left)
     names = listed(other.person or other.base_model for other in before)
-    waits = _("It waits behind {names}", names=names)
+    waits = _("Queued after {names}", names=names)
     if len(before) == 1 or not left.seconds:
         return facts(waits, left)
     name = first.person or first.base_model
@@ -220,8 +220,8 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
             ui.label(_("step {step}", step=last))
     text(
         _(
-            "How far off it is (the loss), lower is better. Single steps jump up and "
-            "down."
+            "The loss (how far off the model is): lower is better. Single steps jump "
+            "up and down."
         ),
         classes="quiet",
     )
@@ -251,7 +251,7 @@ def mean_losses(points: _Points) -> tuple[float, float]:
 
 
 def smoothed(points: _Points) -> _Points:
-    """Return points with the mean of those around each, a tenth of all of them."""
+    """Return smoothed points: the mean over a tenth of all points around each one."""
     half = min(len(points) // 20, _MAX_AVERAGED)
     return [
         (
@@ -267,11 +267,11 @@ def smoothed(points: _Points) -> _Points:
 def curve(
     points: Sequence[tuple[int, float]], last: int, lowest: float, highest: float
 ) -> str:
-    """Return points of an SVG line in a square of 100 by 100, highest losses on top."""
+    """Return points of an SVG line in a square of 100 by 100, high losses on top."""
     stride = len(points) // _MAX_POINTS + 1
     height = highest - lowest or 1
-    kept = [*points[::stride], points[-1]]
+    thinned = [*points[::stride], points[-1]]
     return " ".join(
         f"{100 * step / last:.2f},{98 - 96 * (loss - lowest) / height:.2f}"
-        for step, loss in kept
+        for step, loss in thinned
     )

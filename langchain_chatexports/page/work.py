@@ -1,4 +1,4 @@
-"""Work in the background, which no browser tab owns: closing one stops nothing."""
+"""Work in the background, which continues when a browser tab is closed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from langchain_chatexports.page.languages import Sentence
 
 
 class _StoppedError(Exception):
-    """Ends work that somebody has stopped."""
+    """Ends stopped work."""
 
 
 class Work:
     """One piece of work at a time, in a thread.
 
     Attributes:
-        what: What is being done; `None` before the first.
-        error: Why the last one failed; `None` if it has not.
-        unit: What is counted, such as `messages` or `MB`; empty if that is not known.
+        what: The title of the work; `None` before the first one.
+        error: The error of the last work; `None` if it did not fail.
+        unit: The unit of the progress, such as `messages` or `MB`; empty if unknown.
     """
 
     def __init__(self) -> None:
-        """Initialize with nothing to do."""
+        """Initialize without work."""
         self.what: Sentence | None = None
         self.error: Failure | None = None
         self.unit = ""
@@ -40,28 +40,28 @@ class Work:
 
     @property
     def is_running(self) -> bool:
-        """Whether it is being done."""
+        """Whether the work is running."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def progress(self) -> tuple[int, int | None]:
-        """How much is done, and about how much there is, if that is known."""
+        """The finished and the estimated total number of units, if known."""
         return self._done(), self._total
 
     @property
     def seconds_left(self) -> float | None:
-        """About how long it still takes; `None` where that is not known yet."""
+        """The estimated remaining time; `None` if it is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
     def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
-        """Set the progress: what returns how much is done, the total, and of what."""
+        """Set the progress: a function for the count, the total, and their unit."""
         self._done, self._total, self.unit = done, total, unit
 
     @contextmanager
     def watch(
         self, what: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
-        """Count what is done while a block runs, as workflows ask for."""
+        """Show progress while a block runs, as `watch` of workflows."""
         self.count(done, total, what)
         self._started = time.monotonic()
         try:
@@ -70,7 +70,7 @@ class Work:
             self.count(lambda: 0, None)
 
     def start(self, what: Sentence, work: Callable[[], None]) -> bool:
-        """Start, unless something is being done."""
+        """Start, unless other work is running."""
         if self.is_running:
             return False
         self.what, self.error = what, None
@@ -82,16 +82,16 @@ class Work:
         return True
 
     def stop(self) -> None:
-        """Let it end the next time that it calls `check`."""
+        """Stop the work at its next call of `check`."""
         self._is_stopped.set()
 
     def check(self) -> None:
-        """End the work here if it was stopped; called by the work itself."""
+        """End the work here if it was stopped. Only the work itself calls this."""
         if self._is_stopped.is_set():
             raise _StoppedError
 
     def join(self, seconds: float) -> None:
-        """Wait for its end, for so many seconds at most."""
+        """Wait for its end, up to so many seconds."""
         if self._thread is not None:
             self._thread.join(seconds)
 

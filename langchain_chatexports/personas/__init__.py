@@ -1,4 +1,4 @@
-"""A person's voice before any chat model: persona, style card and earlier replies.
+"""A person's voice for any chat model: persona, style card and earlier replies.
 
 ```python
 from langchain_chatexports.personas import PersonaChatModel, VoicePrompt

@@ -1,4 +1,4 @@
-"""A chat model with a person's voice before another chat model."""
+"""A chat model that adds a person's voice to another chat model."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import chain
@@ -30,7 +30,7 @@ from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
-# What core does for a model, and what its own runs are to do alike.
+# Settings of core that apply to the model's own runs, too.
 _SHARED = (
     "callbacks",
     "disable_streaming",
@@ -43,17 +43,17 @@ _SHARED = (
 
 
 class PersonaChatModel(BaseChatModel):
-    """A chat model with a person's voice, wherever a chat model is expected.
+    """A chat model with a person's voice, for use like any other chat model.
 
-    With an untuned model it is the person at once. The model gets what `VoicePrompt`
-    returns, with messages of the person's chats; with fewer earlier replies, if a
-    server of OpenAI's API says that they do not fit into the model's context. A call is
-    one run, whose callbacks and traces get the chat as it was given and the answer: the
-    prompt is in none. Tools, structured output, token counts, profile and tracing
-    parameters are the model's own.
+    An untuned model answers as the person without training. The model gets the prompt
+    of `VoicePrompt`, which has messages of the person's chats; with fewer earlier
+    replies, if they do not fit into the model's context (detected for servers with
+    OpenAI's API). A call is one run. Its callbacks and traces get the given chat and
+    the answer, but not the prompt. Tools, structured output, token counts, profile and
+    tracing parameters are the model's own.
 
-    An answer that goes on where the person's would have ended is ended there, see
-    `VoicePrompt.limits`. Answers to calls with something bound, such as tools, are not.
+    An answer is cut where the person would have stopped, see `VoicePrompt.limits`,
+    except in calls with bound arguments, such as tools.
 
     In an agent, use `VoiceMiddleware`.
     """
@@ -62,10 +62,10 @@ class PersonaChatModel(BaseChatModel):
     """The chat model that answers."""
 
     voice: VoicePrompt = Field(repr=False, exclude=True)
-    """What is put before the chat."""
+    """The prompt before the chat."""
 
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
-    """Off: a cache does not know the voice."""
+    """Off, because the keys of a cache do not include the voice."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +80,7 @@ class PersonaChatModel(BaseChatModel):
 
     @property
     def model_name(self) -> str:
-        """The model's name, which agents read what it can do from."""
+        """The model's name, from which agents derive its abilities."""
         names = (getattr(self.model, name, None) for name in ("model_name", "model"))
         return next((name for name in names if isinstance(name, str)), self._llm_type)
 
@@ -102,13 +102,13 @@ class PersonaChatModel(BaseChatModel):
         return self.model.get_token_ids(text)
 
     def get_num_tokens(self, text: str) -> int:
-        """Return how many of the model's tokens a text has."""
+        """Return the number of the model's tokens in a text."""
         return self.model.get_num_tokens(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """Return how many of the model's tokens a chat has, without the voice."""
+        """Return the number of the model's tokens in a chat, without the voice."""
         return self.model.get_num_tokens_from_messages(messages, tools)
 
     def bind_tools(
@@ -130,17 +130,17 @@ class PersonaChatModel(BaseChatModel):
         include_raw: bool = False,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Return the persona with answers of a schema, in the way of the model."""
+        """Return the persona with structured output, as implemented by the model."""
         structured = self.model.with_structured_output(
             schema, include_raw=include_raw, **kwargs
         )
         return self._instead_of_model(structured)
 
     def _instead_of_model(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
-        """Return what was made of the model with the persona in its place."""
+        """Return a bound runnable with the persona in place of the model."""
         if runnable is self.model:
             return self
-        if isinstance(runnable, BaseChatModel):  # A copy that has the tools.
+        if isinstance(runnable, BaseChatModel):  # A copy with the tools.
             return self.model_copy(update={"model": runnable})
         if isinstance(runnable, RunnableBinding):
             bound = self._instead_of_model(runnable.bound)
@@ -166,7 +166,7 @@ class PersonaChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        del run_manager  # Core reports what comes back.
+        del run_manager  # Core reports the result.
         prompt = _Prompt(self.voice, messages)
         ending = self._ending(kwargs)
         while True:
@@ -253,12 +253,12 @@ class PersonaChatModel(BaseChatModel):
             yield chunk
 
     def _ending(self, bound: dict[str, Any]) -> "_Ending":
-        # What is bound can be tools or a schema, whose answers are no messages.
+        # Answers to bound tools or schemas are not messages.
         return _Ending(None if bound else self.voice.limits)
 
 
 class _Prompt:
-    """A chat with a voice before it, which can become shorter."""
+    """A chat with a voice, which can be shortened."""
 
     def __init__(self, voice: VoicePrompt, chat: list[BaseMessage]) -> None:
         self._voice = voice
@@ -266,18 +266,18 @@ class _Prompt:
         self.messages = voice.invoke(chat)
 
     def shorten(self, error: Exception) -> None:
-        """Show half as many replies; raise the error if that is not the remedy."""
+        """Show half as many replies; raise the error if that cannot help."""
         while is_too_long(error) and self._voice.k:
             self._voice = self._voice.model_copy(update={"k": self._voice.k // 2})
             before, self.messages = self.messages, self._voice.invoke(self._chat)
-            # It may have shown fewer replies than it could.
+            # It may have shown fewer replies than the maximum.
             if self.messages != before:
                 return
         raise error
 
 
 class _Ending:
-    """Ends an answer where the person's would have ended."""
+    """Cuts an answer where the person would have stopped."""
 
     def __init__(self, limits: ReplyLimits | None) -> None:
         self._limits = limits
@@ -285,33 +285,33 @@ class _Ending:
         self._is_reached = False
 
     def is_reached(self) -> bool:
-        """Return whether nothing more is to be sent."""
+        """Return whether the answer has ended."""
         return self._is_reached
 
     def whole(self, result: ChatResult) -> ChatResult:
-        """Return a result with answers that are not too long."""
+        """Return a result with cut answers."""
         for generation in result.generations:
             message = generation.message
             if self._limits and isinstance(message.content, str):
-                kept = self._limits.beginning(message.content)
-                generation.message = message.model_copy(update={"content": kept})
-                generation.text = kept
+                text = self._limits.beginning(message.content)
+                generation.message = message.model_copy(update={"content": text})
+                generation.text = text
         return result
 
     def piece(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-        """Return what is sent when a chunk has arrived."""
+        """Return the part of a received chunk to send."""
         text = chunk.message.content
         if self._limits is None or not isinstance(text, str):
             return chunk
         self._text += text
-        kept = self._limits.beginning(self._text)
-        self._is_reached = kept != self._text
-        # A chunk without text is the last one.
+        shown = self._limits.beginning(self._text)
+        self._is_reached = shown != self._text
+        # The last chunk has no text.
         settled = self._is_reached or not text
-        return self._send(chunk, kept if settled else self._limits.settled(kept))
+        return self._send(chunk, shown if settled else self._limits.settled(shown))
 
     def rest(self) -> Iterator[ChatGenerationChunk]:
-        """Yield what was not sent when the model had ended its answer."""
+        """Yield the held-back rest after the model's last chunk."""
         if self._text != self._sent:
             empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
             yield self._send(empty, self._text)

@@ -1,4 +1,4 @@
-"""Middleware that gives an agent a person's voice, or what was said in chats."""
+"""Middleware that gives an agent a person's voice, or messages from chats."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -29,8 +29,8 @@ _RECALLED = (
 class VoiceMiddleware(AgentMiddleware[Any, Any, Any]):
     """Lets an agent answer as a person, with tools and structured output.
 
-    Each call of the model gets the voice as `PersonaChatModel` gives it: what is added
-    is in no state, callback or trace.
+    Each call of the model gets the voice as by `PersonaChatModel`: state, callbacks and
+    traces do not include it.
 
     ```python
     from langchain.agents import create_agent
@@ -40,7 +40,7 @@ class VoiceMiddleware(AgentMiddleware[Any, Any, Any]):
     """
 
     def __init__(self, voice: VoicePrompt) -> None:
-        """Initialize with the voice, such as `VoicePrompt.from_sessions` returns it."""
+        """Initialize with the voice, such as from `VoicePrompt.from_sessions`."""
         super().__init__()
         self.voice = voice
 
@@ -66,11 +66,11 @@ class VoiceMiddleware(AgentMiddleware[Any, Any, Any]):
 
 
 class RecallMiddleware(AgentMiddleware[Any, Any, Any]):
-    """Shows an agent's model what was said in chats about the user's last message.
+    """Shows an agent's model passages of chats about the user's last message.
 
     The retriever's passages follow the system message, each with the id, time and
-    sender to cite; they are not kept in the agent's state. An agent that is to
-    search by itself gets `chat_search_tool` instead.
+    sender to cite; they are not kept in the agent's state. To let an agent search by
+    itself, use `chat_search_tool`.
 
     ```python
     agent = create_agent(model, middleware=[RecallMiddleware(retriever)])

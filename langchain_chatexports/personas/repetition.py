@@ -1,12 +1,12 @@
-"""Phrases that a text repeats."""
+"""Repeated phrases of a text."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Scripts without spaces between words: each letter counts as half a word.
+# Scripts without spaces between words; a letter counts as half a word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-# Vowel signs and the like, which `\w` leaves out.
+# Vowel signs and other marks, which `\w` does not match.
 _SIGNS = (
     "\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0951-\u0963\u0980-\u0dff"
 )
@@ -17,15 +17,15 @@ _PHRASE = 3
 
 
 class Repetition(NamedTuple):
-    """A phrase of three words or more that a text has said before."""
+    """A repeated phrase of three words or more."""
 
     times: int
     end: int
-    """Where it ends in the text."""
+    """The position of its end in the text."""
 
 
 def words(text: str) -> list[str]:
-    """Return the words in lower case; single letters where a script has no spaces."""
+    """Return the words in lower case; single letters for scripts without spaces."""
     return _WORD.findall(text.lower())
 
 
@@ -35,14 +35,14 @@ def is_unspaced(text: str) -> bool:
 
 
 def repetitions(text: str) -> Iterator[Repetition]:
-    """Yield what a text repeats; not one word, such as laughter."""
+    """Yield the repetitions of a text, but not of single words, such as laughter."""
     found = [*_WORD.finditer(text)]
-    said = [word[0].lower() for word in found]
+    lowered = [word[0].lower() for word in found]
     size = 2 * _PHRASE if is_unspaced(text) else _PHRASE
     times: dict[tuple[str, ...], int] = {}
     last: dict[tuple[str, ...], int] = {}
-    for at in range(len(said) - size + 1):
-        phrase = tuple(said[at : at + size])
+    for at in range(len(lowered) - size + 1):
+        phrase = tuple(lowered[at : at + size])
         if len({*phrase}) > 1 and at >= last.get(phrase, -size) + size:
             last[phrase] = at
             times[phrase] = times.get(phrase, 0) + 1

@@ -1,4 +1,4 @@
-"""Where a reply ends: small models go on where the person would have stopped."""
+"""Limits of a reply, because small models continue where the person would stop."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,21 +19,21 @@ _SENTENCE_END = re.compile(
 )
 _CLAUSE_END = re.compile(r"[\uff0c\u3001\uff1b]|[,;:](?=\s)|\s[-\u2013]+(?=\s)")
 _MUCH = 1.5
-# What a model goes on with that has read a list of replies.
+# The continuation of a model that has read a list of replies.
 _REPLIES_STOP = "\n> "
 
 
 @dataclass(frozen=True)
 class ReplyLimits:
-    """How long replies are at most; `None` for any length.
+    """Maximum lengths of replies; `None` for no limit.
 
     Attributes:
         tokens: Twice the tokens of nearly all of the person's replies.
-        characters: Nearly all of the person's replies are not longer. A reply that is
-            ends with its sentence, and a much longer one with its clause, as does one
-            that says a phrase again.
-        bubbles: How many messages nearly all of the person's replies have at most.
-        label: The name before what the user says: a reply ends where the model goes on
+        characters: The length of nearly all of the person's replies. A longer reply is
+            cut after its sentence; a much longer one, or one that repeats a phrase,
+            after its clause.
+        bubbles: Maximum number of messages in nearly all of the person's replies.
+        label: The name before the user's messages: a reply ends if the model continues
             with the user's next message.
     """
 
@@ -44,7 +44,7 @@ class ReplyLimits:
 
     @classmethod
     def of(cls, replies: Iterable[str], *, label: str | None = None) -> Self:
-        """Return the limits of a person's replies; fewer than ten say too little."""
+        """Return the limits of a person's replies; at least ten are needed."""
         texts = [reply.strip() for reply in replies]
         if len(texts) < _MIN_REPLIES:
             return cls(label=label)
@@ -57,7 +57,7 @@ class ReplyLimits:
         )
 
     def beginning(self, text: str) -> str:
-        """Return what is kept of a reply: all of it, unless it is too long."""
+        """Return a reply without the part beyond its limits."""
         ends = [at for at in map(text.find, self._stops) if at >= 0]
         ends += [*self._bubble_ends(text), *self._phrase_ends(text)]
         return text[: min(ends)].rstrip() if ends else text
@@ -69,7 +69,7 @@ class ReplyLimits:
         return [at for at in found if text[:at].strip()][self.bubbles - 1 :]
 
     def _phrase_ends(self, text: str) -> Iterator[int]:
-        """Yield where a sentence or clause ends that makes a reply long enough."""
+        """Yield the ends of sentences or clauses that may end a long reply."""
         repeated = [repetition.end for repetition in repetitions(text)][:1]
         long = [] if self.characters is None else [self.characters]
         if enough := [*repeated, *long]:
@@ -80,7 +80,7 @@ class ReplyLimits:
             yield from (clause.start(),) if clause else ()
 
     def settled(self, text: str) -> str:
-        """Return a reply that is still written, without what may not be kept."""
+        """Return the certain part of an unfinished reply."""
         before, line_break, line = text.rpartition("\n")
         is_open = any(stop.startswith(f"\n{line}") for stop in self._stops)
         return before if line_break and is_open else text

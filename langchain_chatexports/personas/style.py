@@ -1,4 +1,4 @@
-"""How a person writes, in plain sentences, counted from their messages."""
+"""A description of a person's style, in plain sentences, from their messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["style_card"]
 
 _MIN_MESSAGES = 10
 _SIGN = "[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"
-# A flag is a pair of letters; others can have a skin tone, and be joined.
+# A flag is a pair of letters; other emoji can have a skin tone, and be joined.
 _EMOJI = re.compile(f"[\U0001f1e6-\U0001f1ff]{{2}}|{_SIGN}(?:\u200d{_SIGN})*")
 _MARKS = {
     "a period": re.compile(r"(?<!\.)[.\u3002\u0964]\s*\Z"),
@@ -30,16 +30,16 @@ _OPENINGS = _EMOJIS = 3
 
 
 def style_card(texts: Iterable[str]) -> str | None:
-    """Return how a person writes, as sentences to them for a prompt.
+    """Return a description of a person's style, for a prompt.
 
     For example "You write about 5 words, seldom more than 14. You begin without a
-    capital letter." Only what stands out is said.
+    capital letter." It has only what is unusual.
 
     Args:
-        texts: What the person wrote; each line counts as a message.
+        texts: The person's texts; each line counts as a message.
 
     Returns:
-        The sentences; `None` for fewer than ten messages, which say too little.
+        The sentences; `None` for fewer than ten messages, which are too few.
     """
     turns = [text for text in map(str.strip, texts) if text]
     lines = [one for text in turns for one in map(str.strip, text.splitlines()) if one]

@@ -1,4 +1,4 @@
-"""A model in a chat: what was said, and what it answers."""
+"""A talk with a model: its history and its answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
     "short_titles",
 ]
 
-# What the model sees of the chat so far; it learned from windows of about this size.
+# Size of the visible history; training windows have about this size.
 _REMEMBERED_TURNS = 7
 
 _MAX_TOKENS = 200
@@ -40,7 +40,7 @@ _MAX_TOKENS = 200
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """How to talk.
+    """The settings of a talk.
 
     Attributes:
         system: A system message; `None` for that of the model's training, if there is
@@ -49,11 +49,11 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
         seed: Random seed; `None` for a new one each time.
-        recall: Returns what a line brings to mind, if the model remembers exports.
-        refusal: Returns the answer to a line that asks what nobody can know, of the
-            line and what was said before it; `None` for other lines.
-        label: The name before what the person says, if the model learned it so.
-        voice: What is put before the chat, if anything.
+        recall: Returns text about a line from exports, if the model has a memory.
+        refusal: Called with a line and the earlier talk; returns the answer to a
+            question that cannot be answered, and `None` for other lines.
+        label: The name before the person's messages, if the model learned such names.
+        voice: The prompt before the chat, if any.
     """
 
     system: str | None = None
@@ -68,7 +68,7 @@ class ChatSettings:
 
 @dataclass
 class Turn:
-    """What the person said, and as much of the answer as has arrived."""
+    """A line of the person, and the received part of the answer."""
 
     line: str
     answer: str = ""
@@ -78,21 +78,21 @@ class Turn:
 
 @dataclass
 class Voice:
-    """A model in a chat, with what it remembers: its own answers, not the others'.
+    """A model in a chat, with its own history, without the answers of other models.
 
     Attributes:
-        title: What to call it.
+        title: The title of the model.
         model: The chat model.
         has_bubbles: Whether each line of its answers is a message.
         system: A system message, if any.
-        recall: Returns what a line brings to mind, which is put behind the system
-            message for the answer to that line; empty for nothing.
+        recall: Returns text about a line from exports, which follows the system message
+            for that line's answer; empty for none.
         refusal: As in `ChatSettings`.
-        label: The name before what the person says, if any.
+        label: The name before the person's messages, if any.
         server: The model's server, for errors.
         name: The model's name there.
-        turns: The conversation, of which it sees the end; less of it if that does not
-            fit into its context.
+        turns: The conversation. The model sees its end, as far as it fits into the
+            context.
     """
 
     title: str
@@ -107,7 +107,7 @@ class Voice:
     turns: list[Turn] = field(default_factory=list, repr=False)
 
     def hear(self, line: str) -> None:
-        """Add what the person says to the conversation."""
+        """Add a line of the person to the conversation."""
         self.turns.append(Turn(line))
 
     def answer(self) -> Iterator[str]:
@@ -115,16 +115,16 @@ class Voice:
         from openai import OpenAIError
 
         *earlier, turn = self.turns
-        said = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
-        if self.refusal and (refused := self.refusal(turn.line, said)):
+        history = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
+        if self.refusal and (refused := self.refusal(turn.line, history)):
             turn.answer = refused
             yield refused
             return
-        # Chat templates want questions and answers in turn.
+        # Chat templates require alternating roles.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
         while True:
             try:
-                # What is said to a model of this machine stays there.
+                # Messages to a model on this machine are not traced elsewhere.
                 with untraced():
                     chunks = self.model.stream(self.messages(answered, turn.line))
                     first = [*islice(chunks, 1)]
@@ -137,16 +137,16 @@ class Voice:
                 if not turn.answer and is_too_long(error) and answered:
                     answered = answered[(len(answered) + 1) // 2 :]
                     continue
-                msg = _explained(self.server, self.name, error)
+                msg = _error_message(self.server, self.name, error)
                 raise ChatExportError(msg) from error
             return
 
     def stop(self) -> None:
-        """Keep what has arrived of the answer, whatever still arrives."""
+        """Keep the received part of the answer, and ignore the rest."""
         self.turns[-1] = replace(self.turns[-1])
 
     def messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
-        """Return what the model is sent for a line after some turns."""
+        """Return the messages to the model for a line after some turns."""
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         messages: list[BaseMessage] = []
@@ -221,9 +221,9 @@ def make_voice(
 
 
 def short_titles(voices: Sequence[Voice]) -> list[str]:
-    """Return what to call voices where there is little room.
+    """Return short titles of voices, for narrow columns.
 
-    A tuned model's name has its base and an id around the suffix that its owner chose.
+    A tuned model's name has its base and an id around its suffix.
     """
     names = [TunedModelName.parse(voice.title) for voice in voices]
     words = [name.suffix or "tuned model" if name else "" for name in names]
@@ -239,20 +239,20 @@ def short_titles(voices: Sequence[Voice]) -> list[str]:
 
 
 def check_model(name: str, base_url: str, key: str) -> None:
-    """Make sure that a server has a model, as far as it says which ones it has."""
+    """Raise an error if a server lists its models, but not this one."""
     from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI
 
     with OpenAI(base_url=base_url, api_key=key) as client:
         try:
             client.models.retrieve(name)
         except APIConnectionError as error:
-            raise ChatExportError(_explained(base_url, name, error)) from error
+            raise ChatExportError(_error_message(base_url, name, error)) from error
         except NotFoundError as error:
-            # Some servers have the list only, and some not even that.
+            # Some servers only have the list, and some not even this.
             names = _listed_models(client)
             if names and name not in names:
                 nearest = did_you_mean([name], names)
-                msg = f"{_explained(base_url, name, error)}{nearest}"
+                msg = f"{_error_message(base_url, name, error)}{nearest}"
                 raise ChatExportError(msg) from None
         except APIStatusError:
             return  # The key may be for chats only.
@@ -267,7 +267,7 @@ def _listed_models(client: OpenAI) -> list[str]:
         return []
 
 
-def _explained(server: str, name: str, error: Exception) -> str:
+def _error_message(server: str, name: str, error: Exception) -> str:
     from openai import APIConnectionError, AuthenticationError, NotFoundError
 
     if isinstance(error, APIConnectionError):

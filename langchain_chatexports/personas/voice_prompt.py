@@ -38,12 +38,12 @@ from langchain_chatexports.steps import LabelSpeakers
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
-    """Puts a person's voice before a chat: who they are, their style, their replies.
+    """Puts a person's voice before a chat: persona, style, and earlier replies.
 
     A Runnable from messages (or a text) to messages, so that `voice | model` answers as
-    the person: with an untuned model at once, without training, and with one that was
-    trained with earlier replies as it was trained. The replies are those to the
-    messages that are most like the last ones of the chat.
+    the person: with an untuned model, or with one that was trained on prompts with
+    earlier replies. It selects the replies to messages that are most similar to the
+    last ones of the chat.
 
     What it returns has messages of the person's chats in it. It makes no run of its
     own, but the model's run has them: traces can leave the machine, and so does what
@@ -53,13 +53,13 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     persona: str | None = Field(default=None, repr=False)
-    """Who the person is, and whom they chat with: the system message's beginning."""
+    """The beginning of the system message: the person, and their chat partners."""
 
     label: str | None = Field(default=None, repr=False)
-    """The name before what the user says, if the person's examples have such names."""
+    """The name before the user's messages, if the person's examples have such names."""
 
     style: str | None = Field(default=None, repr=False)
-    """How the person writes; see `style_card`."""
+    """The description of the person's style; see `style_card`."""
 
     k: int = Field(default=PERSONA_REPLIES, ge=0)
     """Maximum number of earlier replies in the prompt."""
@@ -68,8 +68,8 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     """The person's replies."""
 
     limits: ReplyLimits | None = Field(default=None, repr=False, exclude=True)
-    """Where `PersonaChatModel` ends a reply, from the lengths of the person's replies;
-    `None` to let the model end it."""
+    """The limits at which `PersonaChatModel` cuts a reply, from the person's replies;
+    `None` for no limits."""
 
     @classmethod
     def from_examples(
@@ -79,12 +79,12 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         k: int = PERSONA_REPLIES,
         style: bool = True,
     ) -> Self:
-        """Return the voice of training examples' assistant.
+        """Return the voice of the assistant in training examples.
 
         Args:
-            examples: The examples, such as `read_jsonl` returns them.
+            examples: The examples, such as from `read_jsonl`.
             k: Maximum number of earlier replies in the prompt.
-            style: Whether the prompt says how the person writes.
+            style: Whether the prompt describes the person's style.
         """
         listed = list(examples)
         prompt = common_prompt(listed)
@@ -112,7 +112,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             sessions: A chat loader, a session, or an iterable of sessions, with the
                 person's messages mapped to the AI, see `MapAIMessages`.
             k: Maximum number of earlier replies in the prompt.
-            style: Whether the prompt says how the person writes.
+            style: Whether the prompt describes the person's style.
 
         Raises:
             SenderNotFoundError: If no session has a message by the AI.
@@ -131,9 +131,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
         Args:
             input: A text, a prompt, or messages. The text of a system message at their
-                beginning comes behind the persona.
-            config: Not used: no run is made of it.
-            kwargs: None are known.
+                beginning follows the persona.
+            config: Not used, because the call is not a run.
+            kwargs: Not supported.
         """
         del config
         if kwargs:
@@ -143,7 +143,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         given = []
         while chat and isinstance(chat[0], SystemMessage):
             given.append(str(chat.pop(0).text))
-        # Replies are searched for what the model reads, as in training.
+        # The search uses the text that the model reads, as in training.
         labeled = [self._labeled(message) for message in chat]
         system = self._system(given, labeled)
         return [SystemMessage(system), *labeled] if system else labeled

@@ -1,4 +1,4 @@
-"""The whole way from exports to a talk, as functions: what the commands do.
+"""The steps from exports to a talk, as functions, which the commands use.
 
 ```python no-run
 from langchain_chatexports.workflows import PrepareOptions, prepare, talk, train
@@ -9,7 +9,7 @@ with talk(model) as ask:
     print(ask("Are you ready for the race?"))
 ```
 
-Nothing here asks or prints: choices are arguments, and what happens arrives as events.
+Nothing here asks or prints: choices are arguments, and progress is sent as events.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports.datasets.preparation import PrepareOptions
 
-# Modules of the same names: resolved later, a name would be the module.
+# Imported here because modules have the same names as these functions.
 from langchain_chatexports.workflows.prepare import prepare, write_examples
 from langchain_chatexports.workflows.talk import person_of, talk
 from langchain_chatexports.workflows.train import train

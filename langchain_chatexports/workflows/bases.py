@@ -1,4 +1,4 @@
-"""Which base model this machine should use, and what a training with it takes."""
+"""The choice of a base model for this machine, and the time of its training."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from langchain_chatexports.local_server.bases.known_bases import (
 from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.local_server.training import speed
 
-# A limit leaves some of the time to the start, and to what the estimate missed.
+# A limit reserves some time for the start and errors of the estimate.
 _SHARE_OF_TIME = 0.9
 _MAX_READ_EXAMPLES = 500
-# A training with the default takes so much of one core; see `known_bases`.
+# The time of one core for a training with the default; see `known_bases`.
 _CORE_SECONDS_PER_TOKEN = 0.92 / 200
-# A prompt with replies, read at the third of the cost of training, and an answer.
+# An answer and a prompt with replies; reading costs a third of training.
 _ANSWER_TOKENS = 500
 _ANSWER_SECONDS = 10
-# How long a training may take if no time was given.
+# The default time limit of a training.
 _USUAL_SECONDS = 3600.0
 
 
 class NoBaseError(LocalServerError):
-    """No base that can be used here speaks the language of the chats."""
+    """No available base speaks the language of the chats."""
 
     def __init__(
         self, message: str, language: str | None, *, can_download: bool
@@ -67,7 +67,7 @@ class Base:
     name: str
     license: str | None
     download_bytes: int
-    """The size of the download; 0 if it is here."""
+    """The size of the download; 0 if it is on this machine."""
 
     note: str = ""
     is_default: bool = False
@@ -77,20 +77,20 @@ class Base:
 
     @property
     def download_in_words(self) -> str:
-        """The size of the download, for people; empty if it is here."""
+        """The size of the download as text; empty if it is on this machine."""
         if not self.download_bytes:
             return ""
         return f"{self.download_bytes / 1e9:.1f} GB from huggingface.co"
 
     def speaks(self, language: str | None) -> bool:
-        """Return whether it knows a language, as far as that is known."""
+        """Return whether the base knows a language; true if this is unknown."""
         return self.known is None or self.known.speaks(language)
 
-    def training_seconds(self, seconds_of_default: float) -> float | None:
-        """Return how long a training takes, from how long it takes with the default."""
+    def training_seconds(self, default_seconds: float) -> float | None:
+        """Convert the training time of the default base to this one."""
         if self.known is None:
             return None
-        return self.known.training_seconds(seconds_of_default)
+        return self.known.training_seconds(default_seconds)
 
 
 class DownloadedBase(NamedTuple):
@@ -102,25 +102,25 @@ class DownloadedBase(NamedTuple):
 
 @dataclass(frozen=True)
 class BaseChoice:
-    """The base that is proposed for some chats on this machine."""
+    """The proposed base for some chats on this machine."""
 
     base: Base
     seconds: float
-    """How long its training takes, or its first answer, estimated."""
+    """The estimated time of its training, or until its first answer."""
 
     limit: int | None = None
-    """How many of the newest examples fit into the time, if all of them do not."""
+    """The number of the newest examples that fit into the time; `None` for all."""
 
     language: str | None = None
-    """The language of the chats, where it is known."""
+    """The language of the chats, if known."""
 
     better: Base | None = None
-    """A better base, which is not on this machine."""
+    """A better base that is not on this machine."""
 
     is_trained: bool = True
 
     def __str__(self) -> str:
-        """Return which one, why, its size and how long it takes, for people."""
+        """Return a line with the base, the reason, its size and the time."""
         chats = f" for chats in {_spoken(self.language)}" if self.language else ""
         where = "that this machine runs well"
         if self.better is not None:
@@ -139,7 +139,7 @@ class BaseChoice:
 
 
 def find_base(base: str | None = None) -> Base:
-    """Return a base by what names it; `None` for the default."""
+    """Return a base by hub id, folder or file; `None` for the default."""
     found = describe_base(base)
     names = {found.source, found.name}
     known = next((one for one in list_bases() if names & _names(one)), None)
@@ -147,7 +147,7 @@ def find_base(base: str | None = None) -> Base:
         known = list_bases()[0]
     size = found.size_bytes or 0
     if known and not size:
-        # llama.cpp answers from a file with 8 bits a weight.
+        # llama.cpp uses a file with 8 bits per weight.
         size = known.download_bytes + (known.parameters if known.gguf else 0)
     return Base(
         id=found.source,
@@ -165,7 +165,7 @@ def fitting_bases(
 ) -> list[Base]:
     """Return the freely licensed bases that this machine can train, smallest first.
 
-    Those that only answer take less memory. Bases of the models in `data_dir` are here.
+    Answers alone need less memory. Bases of models in `data_dir` count as downloaded.
     """
     used = {
         model.base_model: model.base
@@ -173,7 +173,7 @@ def fitting_bases(
         if model.base and Path(model.base).exists()
     }
     first, *others = _fitting_bases(is_trained=is_trained)
-    # The default may be installed, and not on the hub.
+    # The default may be installed as a wheel.
     found = [find_base(None)]
     for known in others:
         if known != first:
@@ -185,7 +185,7 @@ def fitting_bases(
 
 
 def downloaded_bases() -> list[DownloadedBase]:
-    """Return the known bases that were downloaded from the hub."""
+    """Return the known bases in the cache of the hub."""
     try:
         from huggingface_hub import constants
     except ImportError:
@@ -193,7 +193,7 @@ def downloaded_bases() -> list[DownloadedBase]:
     found = []
     for base in list_bases():
         folder = f"models--{base.hub_id.replace('/', '--')}"
-        # The files of all snapshots; these only link to them.
+        # The files of all snapshots, which only link to them.
         files = [*(Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")]
         if size := sum(file.stat().st_size for file in files):
             found.append(DownloadedBase(base.hub_id, size))
@@ -206,9 +206,9 @@ def download_base(
     *,
     check: Callable[[], object] = lambda: None,
 ) -> None:
-    """Download a base, and the file from which llama.cpp answers.
+    """Download a base, and its file for llama.cpp.
 
-    What `check` raises ends the download. What has arrived is kept in any case.
+    An error of `check` ends the download. The received part is always kept.
     """
     done = [0]
 
@@ -222,7 +222,7 @@ def download_base(
     with watch("MB", megabytes, base.download_bytes // 1_000_000):
         download_model(base.id, on_progress=report)
         done.append(0)
-        # Without that file transformers answers.
+        # Without this file, transformers is used.
         with suppress(LocalServerError):
             download_gguf(base.id, on_progress=report)
 
@@ -239,7 +239,7 @@ def language_of_examples(examples: Sequence[TrainingExample]) -> str | None:
 
 
 def language_warning(base: Base, language: str | None) -> str | None:
-    """Return a warning about a base that does not speak the language of the chats."""
+    """Return a warning if a base does not speak the language of the chats."""
     if language is None or base.speaks(language) or base.known is None:
         return None
     return (
@@ -250,12 +250,12 @@ def language_warning(base: Base, language: str | None) -> str | None:
 
 
 def measure_machine() -> float:
-    """Measure what training costs here: seconds a token with the default base."""
+    """Measure the speed of training: seconds per token with the default base."""
     return speed.measure_machine().seconds_per_token
 
 
 def estimate_seconds(seconds_per_token: float, data: TrainingData) -> float:
-    """Estimate how long a training takes with the default base."""
+    """Estimate the time of a training with the default base."""
     measured = speed.Speed(seconds_per_token, 0)
     return speed.estimate_seconds(measured, data.examples, data.validation)
 
@@ -268,21 +268,22 @@ def choose_base(
     downloads: bool = True,
     data_dir: str | Path | None = None,
 ) -> BaseChoice:
-    """Choose the best base for chats that fits the memory and trains in a time.
+    """Choose the best base that fits the memory, the time, and the chats' language.
 
     Args:
-        data: What to train on.
-        seconds: The time; `None` for an hour, or for the smallest base where all take
-            longer, but for the tiny default.
-        seconds_per_token: What `measure_machine` returned; measured if `None`.
-        downloads: Whether to choose a base that is not on this machine.
-        data_dir: Where models are kept, whose bases are here.
+        data: The training data.
+        seconds: The time limit; `None` for an hour, or for the smallest base except for
+            the tiny default, if all need longer.
+        seconds_per_token: The result of `measure_machine`; measured if `None`.
+        downloads: Whether to include bases that are not on this machine.
+        data_dir: The directory of models, whose bases count as downloaded.
 
     Returns:
-        The base; where even the smallest takes longer, also how many examples fit.
+        The base; if even the smallest needs longer, with the number of examples that
+        fit.
 
     Raises:
-        LocalServerError: If no base that is here speaks the language.
+        LocalServerError: If no available base speaks the language.
     """
     language = language_of_examples(data.examples)
     fitting = _speaking(fitting_bases(data_dir=data_dir), language)
@@ -314,8 +315,8 @@ def choose_base_to_talk(
 ) -> BaseChoice:
     """Choose the best base that answers as a person within seconds, untrained.
 
-    One that is here is preferred to a download, except for the tiny default. The other
-    arguments are those of `choose_base`; here the speed is estimated if not given.
+    Local bases are preferred to downloads, except for the tiny default. The other
+    arguments are those of `choose_base`; the speed is estimated if not given.
     """
     fitting = _speaking(fitting_bases(is_trained=False, data_dir=data_dir), language)
     is_toy = all(base.is_default for base in fitting if _is_here(base))
@@ -331,7 +332,7 @@ def choose_base_to_talk(
 
 def _choose(
     bases: list[Base],
-    seconds_of_default: float,
+    default_seconds: float,
     seconds: float,
     language: str | None,
     *,
@@ -340,7 +341,7 @@ def _choose(
 ) -> BaseChoice:
     def best_of(pool: list[Base]) -> tuple[Base, float]:
         wanted = [base for base in pool if with_default or not base.is_default] or pool
-        timed = [(b, b.training_seconds(seconds_of_default) or 0.0) for b in wanted]
+        timed = [(b, b.training_seconds(default_seconds) or 0.0) for b in wanted]
         in_time = [choice for choice in timed if choice[1] <= seconds]
         return in_time[-1] if in_time else timed[0]
 
@@ -359,7 +360,7 @@ def _choose(
 
 
 def training_seconds(base: Base, examples: Sequence[TrainingExample]) -> float | None:
-    """Estimate how long a training of a base takes on a machine like this one."""
+    """Estimate the time of a training with a base on a machine like this one."""
     measured = speed.Speed(usual_speed(), 0)
     return base.training_seconds(speed.estimate_seconds(measured, examples))
 
@@ -374,7 +375,7 @@ def _speaking(bases: list[Base], language: str | None) -> list[Base]:
             for one in known
         ]
         msg = (
-            f"No known base model speaks {_spoken(language)} and takes less than half "
+            f"No known base model for {_spoken(language)} needs less than half "
             f"of this machine's memory. {''.join(hints[:1])}"
         )
         raise NoBaseError(msg.strip(), language, can_download=False)
@@ -382,17 +383,17 @@ def _speaking(bases: list[Base], language: str | None) -> list[Base]:
 
 
 def _spoken(language: str | None) -> str:
-    """Return a language's name; for those with a script of their own, that one's."""
+    """Return a language's name, or that of its script."""
     return str(language).title()
 
 
 def _is_here(base: Base) -> bool:
-    # The default is small enough to be downloaded without a question.
+    # The default is small enough to download without asking.
     return base.is_default or not base.download_bytes
 
 
 def usual_speed() -> float:
-    """Estimate what `measure_machine` measures, from the number of cores."""
+    """Estimate the result of `measure_machine` from the number of cores."""
     return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
 
 

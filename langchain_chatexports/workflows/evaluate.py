@@ -19,14 +19,14 @@ from langchain_chatexports.local_server.client import client_of
 from langchain_chatexports.workflows.models import TunedModel, find_tuned, list_jobs
 
 _TIMEOUT_SECONDS = 600.0
-# An answer takes about as long as three scores.
+# An answer needs about the time of three scores.
 _ANSWERING = 3
 _MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class StartEvent:
-    """The server of a model is started; what is held out is read from its job."""
+    """The server of a model is starting."""
 
     model: TunedModel
 
@@ -41,16 +41,16 @@ class DataEvent:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """A stage got further."""
+    """A stage has progressed."""
 
     name: str
     done: int
     total: int
     seconds_left: float | None
-    """Of all stages together; `None` while nothing is known."""
+    """The remaining time of all stages; `None` if it is not known yet."""
 
     def __str__(self) -> str:
-        """Return what is done, and the time left, for people."""
+        """Return the stage and the remaining time as text."""
         left = self.seconds_left
         return self.name if left is None else f"{self.name}, {time_left(left)} in all"
 
@@ -71,20 +71,21 @@ def evaluate_model(
 
     Args:
         model: The model, or the beginning of one of its names; `None` for the newest.
-        wrong_person: A model that learned another person's words, with the same base:
-            what that gains, too, is not the person's.
-        settings: How to evaluate.
-        data_dir: Where models are kept; `None` for the default.
-        blind: Shows pairs of answers to somebody and returns the result, if there is
-            one.
-        on_event: Called with what happens.
+        wrong_person: A model of another person with the same base, as a control: gains
+            that it shares are not due to the person.
+        settings: The settings of the evaluation.
+        data_dir: The directory of models; `None` for the default.
+        blind: Called with pairs of answers for a person to guess; returns the result,
+            or `None`.
+        on_event: Called with each event.
 
     Returns:
         The results, without any message text.
 
     Raises:
-        LocalServerError: If there is no such model, or two bases.
-        TrainingDataError: If the training held nothing out, or its examples are gone.
+        LocalServerError: If there is no such model, or the models have different bases.
+        TrainingDataError: If the training held nothing out, or its examples were
+            deleted.
     """
     tuned = find_tuned(model, data_dir).model
     other = wrong_person and find_tuned(wrong_person, data_dir).model
@@ -119,7 +120,7 @@ def evaluate_model(
 
 
 def _check_held_out(tuned: TunedModel, data_dir: str | Path | None) -> None:
-    """Make sure, before anything starts, that the training held something out."""
+    """Raise an error if the training held nothing out."""
     job = next((job for job in list_jobs(data_dir) if job.id == tuned.job_id), None)
     if job is not None and not job.has_validation:
         msg = (
@@ -131,7 +132,7 @@ def _check_held_out(tuned: TunedModel, data_dir: str | Path | None) -> None:
 
 
 class _Progress:
-    """Turns the progress of single stages into events with the time left of all."""
+    """Converts the progress of stages to events with the remaining time of all."""
 
     def __init__(
         self, contestants: int, on_event: Callable[[EvaluationEvent], None]

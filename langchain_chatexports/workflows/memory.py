@@ -1,4 +1,4 @@
-"""What a talk remembers: messages of exports that a question is about, to cite."""
+"""The memory of a talk: messages of exports about a question, to cite."""
 
 # ruff: noqa: RUF001 - letters and marks of other languages
 
@@ -33,20 +33,20 @@ from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.queries import telling_words
 from langchain_chatexports.workflows.search import is_indexed, open_index
 
-# Of so many messages an index in memory takes about a second.
+# The number of messages that are indexed in memory in about a second.
 _MAX_QUICK_MESSAGES = 20_000
 _MAX_FOUND = 3
-# What a message asks or begins to tell is mostly told in the messages after it.
+# The answer to a question is mostly in the messages after it.
 _AFTER = 4
-# About 250 tokens: reading them takes a second or two on two cores.
+# About 250 tokens, which take a second or two on two cores.
 _MAX_CHARACTERS = 1000
-# A word in more windows says what chats are made of, not what one is about.
+# A word in more windows is not specific to a topic.
 _MAX_SHARE, _MIN_WINDOWS = 0.02, 8
 _FOUND = (
     "You remember these messages from earlier chats. If they answer the question, say "
     "what they say; otherwise say that you do not know. Do not invent anything."
 )
-# How people say that they do not know; the first one is for those who never do.
+# Ways to say "I don't know"; the first is for people who never say so.
 _UNKNOWN = {
     "English": "I don't know/no idea/dunno/idk/not sure/I don't remember",
     "German": "Weiß ich nicht/keine Ahnung/weiß nicht/weiss ich nicht/kein Plan",
@@ -68,7 +68,7 @@ _UNKNOWN = {
 _MAX_LONGER = 8
 _SHORT = 3
 _SIGNS = "?？؟"
-# Of questions about now, tomorrow and wishes: no chat is needed to answer them.
+# Words of questions about the present, plans and wishes, which need no chat.
 _NOW = frozenset(
     """coming going doing now today tonight tomorrow shall should prefer want
     bist kommst machst gehst willst kannst gerade heute morgen jetzt soll sollen magst
@@ -102,22 +102,22 @@ _SENTENCE_END = re.compile(r"[.!?]\s+")
 
 
 class Find(NamedTuple):
-    """A message that a line of a talk brings to mind."""
+    """A found message about a line of a talk."""
 
     line: ChatLine
     around: tuple[ChatLine, ...]
-    """It, and what follows."""
+    """The message and the ones after it."""
 
     def __str__(self) -> str:
-        """Return when it was said, by whom, and what, for people; in local time."""
+        """Return the local time, the sender and the text as one line."""
         return _cited(self.line)
 
 
 class Memory:
-    """What was said in exports, for lines of a talk.
+    """Search of exports for messages about lines of a talk.
 
     Attributes:
-        found: What the last line brought to mind.
+        found: The found messages about the last line.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Memory:
         person: str | None = None,
         words_of_person: Iterable[str] = (),
     ) -> None:
-        """Initialize with nothing found."""
+        """Initialize without found messages."""
         self._index = index
         chats = index.chats()
         theirs = {chat.source for chat in chats if person in chat.senders}
@@ -137,7 +137,7 @@ class Memory:
         self.found: list[Find] = []
 
     def recall(self, line: str) -> str:
-        """Return what to tell the model of a line; empty for nothing."""
+        """Return text for the model about a line; empty for none."""
         words = self._telling(line)
         self.found[:] = self._finds(line, words)
         if not self.found:
@@ -146,7 +146,7 @@ class Memory:
         return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
 
     def refusal(self, line: str, talk: str = "") -> str | None:
-        """Return a refusal if a line asks about something that nobody mentioned."""
+        """Return a refusal if a line asks about an unmentioned subject."""
         asked = _ASKING.search(line)
         if asked is None or not (asked.start() == 0 or {*line} & {*_SIGNS}):
             return None
@@ -161,11 +161,11 @@ class Memory:
         return next(self._unknown) or spoken.split("/")[0]
 
     def added_to(self, settings: ChatSettings) -> ChatSettings:
-        """Return settings of a talk that remembers."""
+        """Return settings with this memory."""
         return replace(settings, recall=self.recall, refusal=self.refusal)
 
     def _telling(self, line: str) -> dict[str, int]:
-        """Return the words that say what a line is about, with their windows."""
+        """Return the topic words of a line, with their numbers of windows."""
         telling = (_OWNED.sub("", word) for word in telling_words(line))
         words = [
             word
@@ -180,10 +180,10 @@ class Memory:
         known = [word for word, count in words.items() if count]
         if not known:
             return []
-        # Names, and nouns in German: what is asked about.
+        # Names, and nouns in German, are the subject of the question.
         named = [word for word in words if word[0].isupper() and _is_within(line, word)]
-        # Half of the names are enough, but of other words it takes more. Short words
-        # that no chat has are mostly forms of "to be".
+        # Half of the names are enough, but more of other words are needed. Short words
+        # that are in no chat are mostly forms of "to be".
         wanted = named or [
             word for word in words if word in known or len(word) > _SHORT
         ]
@@ -212,9 +212,9 @@ def memory_of(
     index_dir: Path | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Memory | None]:
-    """Open what a talk remembers: what was said in exports.
+    """Open the memory of a talk: an index of exports.
 
-    Quick are an index that is up to date, and one of few messages, in memory.
+    An index is quick if it is up to date, or in memory with few messages.
     """
     options = replace(options or PrepareOptions(), chats=ChatChoice())
     in_memory = only_if_quick and not is_indexed(exports, options, index_dir)
@@ -241,7 +241,7 @@ def _is_of_question(word: str) -> bool:
 
 
 def _ways_not_to_know(texts: Iterable[str]) -> list[str]:
-    """Return a person's own messages that say no more than that they do not know."""
+    """Return a person's own messages that only mean "I don't know"."""
     listed = [text.strip() for text in texts]
     spoken = _UNKNOWN.get(main_language(listed) or "")
     if spoken is None:
@@ -253,12 +253,12 @@ def _ways_not_to_know(texts: Iterable[str]) -> list[str]:
         for phrase in phrases
         if text.casefold().startswith(phrase) and len(text) <= len(phrase) + _MAX_LONGER
     )
-    said = [text for text, _ in found.most_common(_MAX_FOUND)]
-    return said or [spoken.split("/")[0]]
+    answers = [text for text, _ in found.most_common(_MAX_FOUND)]
+    return answers or [spoken.split("/")[0]]
 
 
 def _is_within(line: str, word: str) -> bool:
-    """Return whether a word stands in a line elsewhere than at a sentence's begin."""
+    """Return whether a word is in a line, but not at the beginning of a sentence."""
     starts = [part.split(maxsplit=1)[:1] for part in _SENTENCE_END.split(line)]
     return not any(start and start[0].startswith(word) for start in starts)
 

@@ -1,4 +1,4 @@
-"""What is kept on this machine: list, rename, export, delete."""
+"""Models, jobs, examples and indexes on this machine: list, rename, export, delete."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ MAX_LABEL_LENGTH = 100
 
 
 class FoundModel(NamedTuple):
-    """The model that a name stands for."""
+    """The model with a name."""
 
     model: TunedModel
     others: int
-    """How many older models can be called so, too."""
+    """The number of older models with the same name."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """All that is kept on this machine."""
+class LocalData:
+    """The models, jobs, examples, indexes and bases on this machine."""
 
     models: list[TunedModel]
     """The tuned models, newest first."""
@@ -64,23 +64,23 @@ class Kept:
     """Search indexes, which are copies of exports."""
 
     bases: list[DownloadedBase]
-    """Base models from the hub, which other programs can use, too."""
+    """Base models from the hub, which other programs may use, too."""
 
     data_dir: Path
-    """Where models, jobs and examples are."""
+    """The data directory of models, jobs and examples."""
 
     size_bytes: int
     """The size of models, examples and search indexes on disk."""
 
     @property
     def jobs_without_model(self) -> list[KeptJob]:
-        """The jobs that made no model, or not yet."""
+        """The jobs without a model."""
         made = {model.job_id for model in self.models}
         return [job for job in self.jobs if job.id not in made]
 
     @property
     def unused_sets(self) -> list[KeptSet]:
-        """The examples that no job was created with."""
+        """The examples that no job used."""
         return [one for one in self.sets if not one.job_ids]
 
     def sets_of(self, job_id: str) -> list[KeptSet]:
@@ -88,7 +88,7 @@ class Kept:
         return [one for one in self.sets if job_id in one.job_ids]
 
     def __str__(self) -> str:
-        """Return how much it is, for people."""
+        """Return the counts and the size as text."""
         parts = (
             plural(len(self.models), "model"),
             plural(len(self.jobs), "job"),
@@ -98,17 +98,19 @@ class Kept:
         return f"{', '.join(parts)}: {self.size_bytes / 1e6:,.1f} MB"
 
 
-def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> Kept:
-    """Return all that is kept: models, jobs, examples, search indexes and bases.
+def kept(
+    data_dir: str | Path | None = None, index_dir: Path | None = None
+) -> LocalData:
+    """Return all models, jobs, examples, search indexes and bases on this machine.
 
     Raises:
-        LocalServerError: If the folder is not a local server's data directory.
+        LocalServerError: If `data_dir` is not the data directory of a local server.
     """
-    deletion.count_kept(data_dir)  # Refuses a folder of other things.
+    deletion.count_data(data_dir)  # Raises an error for other folders.
     models = list_models(data_dir)
     sets = list_sets(data_dir)
     indexes = index_files.index_files(index_folder(index_dir))
-    return Kept(
+    return LocalData(
         models,
         list_jobs(data_dir),
         sets,
@@ -122,7 +124,7 @@ def kept(data_dir: str | Path | None = None, index_dir: Path | None = None) -> K
 
 
 def page_file(data_dir: str | Path | None = None) -> Path:
-    """Return where the page keeps its port and key; the folder is made."""
+    """Return the path of the page's port and key; the folder is created."""
     data = DataDirectory(data_dir)
     data.prepare()
     return data.page
@@ -164,10 +166,10 @@ def _forms(model: TunedModel) -> set[str]:
 
 
 def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the full name of what is to be deleted: a model, a job or examples."""
+    """Return the full name of a model, a job or examples to delete."""
     if name in {one.id for one in list_sets(data_dir)}:
         return name
-    # A job that made a model stands for the model.
+    # The name of a job with a model means the model.
     models = list_models(data_dir)
     if name.startswith("ftjob-") and name not in {model.job_id for model in models}:
         return job_named(name, data_dir)
@@ -175,7 +177,7 @@ def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
 
 
 def job_named(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the id of a job that exists."""
+    """Return the id of an existing job."""
     if name in {job.id for job in list_jobs(data_dir)}:
         return name
     msg = f"There is no job {name}. The jobs of this machine: chatexports models"
@@ -194,11 +196,11 @@ def cancel(job_id: str, data_dir: str | Path | None = None) -> None:
 
 def delete_everything(
     data_dir: str | Path | None = None, index_dir: Path | None = None
-) -> Kept:
+) -> LocalData:
     """Delete all models, jobs, examples and search indexes.
 
     Returns:
-        What was deleted.
+        The deleted data.
     """
     deleted = kept(data_dir, index_dir)
     deletion.delete_everything(data_dir)
@@ -218,11 +220,12 @@ def export_model(
     Args:
         name: The model's name.
         folder: The folder to write, which must not exist.
-        data_dir: Where models are kept; `None` for the default.
-        gguf: Whether for Ollama and llama.cpp, instead of transformers and vLLM.
+        data_dir: The directory of models; `None` for the default.
+        gguf: Whether to write GGUF for Ollama and llama.cpp, instead of safetensors for
+            transformers and vLLM.
 
     Returns:
-        The folder, and lines that say how to use it.
+        The folder, and lines with instructions for its use.
     """
     from langchain_chatexports.local_server.export import export_in_child, how_to_run
 

@@ -1,4 +1,4 @@
-"""From exports, or files of examples, to training data."""
+"""Training data from exports or files of examples."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ NO_MESSAGES = "There are no messages to learn from"
 
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 ChooseSpeaker: TypeAlias = "Callable[[Mapping[str, int]], str]"
-"""Returns whose voice to learn, of the senders with their numbers of messages."""
+"""Returns the person whose voice to learn, from the numbers of messages by sender."""
 
 
 class WrittenExamples(NamedTuple):
-    """A set of examples that was written, and what it was made from."""
+    """A written set of examples, with its preparation."""
 
     preparation: Preparation
     result: PreparedSet
@@ -56,26 +56,26 @@ def prepare(
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = unwatched,
 ) -> TrainingData:
-    """Read exports, files of examples or sets, and hold a part out for validation.
+    """Read exports, files of examples or sets, and hold out a part for validation.
 
     A name in `choices` may be written without regard to case and accents, or be the
     beginning of only one name.
 
     Args:
-        exports: Exports; or files of examples, or sets, of which the training part is
-            read and the validation part is what is held out.
-        choices: Whose voice, which chats, and how they become examples.
-        validation: Which share to hold out of what has no validation part; `"auto"` for
-            a tenth where there is enough, `None` for nothing.
-        choose_speaker: Called where the exports do not show whose they are, and
-            `choices` names nobody.
+        exports: Exports; or files of examples, or sets, with their own training and
+            validation parts.
+        choices: The person, the chats, and the options of examples.
+        validation: The share to hold out if there is no validation part; `"auto"` for a
+            tenth of large enough data, `None` for nothing.
+        choose_speaker: Called if the exports have no known owner, and `choices` no
+            name.
         watch: Shows progress while exports are read.
 
     Returns:
-        The examples, with the counts of what they were made from.
+        The examples, with the counts of their exports.
 
     Raises:
-        SenderNotFoundError: If nobody has a name, or no owner is found.
+        SenderNotFoundError: If a name or the owner is not found.
         TrainingDataError: If there are no examples.
     """
     options = choices or PrepareOptions()
@@ -130,8 +130,8 @@ def write_examples(
     Args:
         exports: Exports, or files of examples.
         output: The file or folder to write.
-        choices: Whose voice, which chats, and how they become examples.
-        wanted: What kind of set to write.
+        choices: The person, the chats, and the options of examples.
+        wanted: The kind of set to write.
         choose_speaker: As for `prepare`.
         watch: Shows progress.
     """
@@ -149,7 +149,7 @@ def write_examples(
 
 
 def speakers(preparation: Preparation) -> list[tuple[Export, str]]:
-    """Return the owners who speak as the AI, where nobody was named."""
+    """Return the owners who become the AI by default."""
     if preparation.options.ai or preparation.options.ai_role:
         return []
     return [
@@ -165,7 +165,7 @@ def as_paths(exports: Paths) -> list[Path]:
 
 
 def reading(preparation: Preparation, watch: Watch) -> AbstractContextManager[None]:
-    """Return a context in which progress of a preparation is shown."""
+    """Return a context that shows the progress of a preparation."""
     if preparation.reads_examples():
         return watch("examples", lambda: preparation.examples, None)
     return watch(
@@ -181,7 +181,7 @@ def _read(
     use: Callable[[Preparation], object],
     choose_speaker: ChooseSpeaker | None,
 ) -> Preparation:
-    """Read with names as they were meant; exports are read again for another name."""
+    """Read the exports; if names are corrected, read them again."""
     preparation = Preparation(paths, options)
     if preparation.reads_examples():
         _check_options_for_examples(options)
@@ -193,9 +193,9 @@ def _read(
             named = ", ".join(str(path) for path in paths)
             msg = f"{NO_MESSAGES} in {named}. Is it the right chat?"
             raise TrainingDataError(msg) from None
-        meant = _with_names_meant(preparation, senders)
+        meant = _with_correct_names(preparation, senders)
         if meant == options:
-            # Another speaker does not help where nobody has the name of a chosen chat.
+            # Another speaker does not help if the name of a chosen chat is wrong.
             is_unknown = options.chats.has_unknown_names(preparation.exports)
             if options.ai or is_unknown or not (choose_speaker and senders):
                 raise
@@ -211,36 +211,36 @@ def _read(
     return preparation
 
 
-def names_meant(
+def correct_names(
     chats: ChatChoice, exports: Collection[Export], senders: Iterable[str] = ()
 ) -> ChatChoice:
-    """Return a choice with names as the exports that were read have them.
+    """Return a choice with names as written in the exports.
 
-    A name that nobody has stays as it is.
+    Unknown names are not changed.
     """
     known = {name for export in exports for name in export.loader.names_found}
     known.update(senders)
     return replace(
         chats,
-        people=_meant(chats.people, known, exports),
-        include=_meant(chats.include, known, exports),
-        exclude=_meant(chats.exclude, known, exports),
+        people=_matching_name(chats.people, known, exports),
+        include=_matching_name(chats.include, known, exports),
+        exclude=_matching_name(chats.exclude, known, exports),
     )
 
 
-def _with_names_meant(
+def _with_correct_names(
     preparation: Preparation, senders: Collection[str]
 ) -> PrepareOptions:
     options, exports = preparation.options, preparation.exports
-    chats = names_meant(options.chats, exports, senders)
-    # Nobody writes in chats that were left out for a name that nobody has.
+    chats = correct_names(options.chats, exports, senders)
+    # With an unknown name of a chat, no senders were read.
     known = senders or {
         name for export in exports for name in export.loader.names_found
     }
-    return replace(options, ai=_meant(options.ai, known, exports), chats=chats)
+    return replace(options, ai=_matching_name(options.ai, known, exports), chats=chats)
 
 
-def _meant(
+def _matching_name(
     names: Iterable[str], known: Collection[str], exports: Iterable[Export]
 ) -> tuple[str, ...]:
     def is_known(name: str) -> bool:
@@ -252,7 +252,7 @@ def _meant(
 
 
 def _check_options_for_examples(options: PrepareOptions) -> None:
-    """Warn of options that change nothing in finished examples; refuse chats."""
+    """Warn about options without effect on examples; raise an error for chats."""
     if not options.chats.is_everything:
         msg = (
             "These are examples, and chats are chosen of exports (--with, --no-groups, "

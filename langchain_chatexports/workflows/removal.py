@@ -1,4 +1,4 @@
-"""Forget a person or a conversation: in a set, an index, and what was trained."""
+"""Removal of a person or a conversation from sets, indexes and models."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ Reason: TypeAlias = Literal["voice", "set", "text"]
 
 @dataclass(frozen=True)
 class KnownBy:
-    """What was made on this machine of a person's messages, or names them."""
+    """A model, training or examples with a person's messages or name."""
 
     id: str
-    """The model's name, the job's id or that of the examples, to delete it by."""
+    """The model's name, or the id of the job or examples, for its deletion."""
 
     kind: Literal["model", "training", "examples"]
-    """Each with what it was made of: a model with its training and examples."""
+    """The kind; a model includes its training and examples."""
 
     title: str
-    """What to call it; empty for examples."""
+    """Its title; empty for examples."""
 
     reason: Reason
-    """It learned the person's voice; it was trained on the set; or its examples name
+    """It learned the person's voice, was trained on the set, or its examples name
     them."""
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was taken out, and where the person is still known."""
+    """The result of a removal."""
 
     report: ForgetReport | None
-    """What was taken out of the set; `None` without a set."""
+    """The rows removed from the set; `None` without a set."""
 
     jobs: list[JobUse]
     """The fine-tuning jobs that used the set, here and on other servers."""
@@ -63,7 +63,7 @@ class Forgotten:
     """The models, trainings and examples of this machine that know the person."""
 
     indexes: list[Path]
-    """The search indexes that were deleted."""
+    """The deleted search indexes."""
 
 
 def forget(
@@ -77,24 +77,24 @@ def forget(
     index_dir: Path | None = None,
     base_urls: Sequence[str] = (),
 ) -> Forgotten:
-    """Take people or conversations out of a set, and delete indexes that have them.
+    """Remove people or conversations from a set, and delete indexes that have them.
 
-    Models, trainings and examples that know them are found, and left as they are:
-    `delete_known` deletes them.
+    Models, trainings and examples that know them are only listed; `delete_known`
+    deletes them.
 
     Args:
         path: A set with its trace beside it; `None` for search indexes only.
         people: Names or handles.
         conversations: Ids of conversations.
-        mentions: Whether to take out texts that mention the names, too.
+        mentions: Whether to remove texts that mention the names, too.
         key: The key file of a set in which names were replaced.
-        data_dir: Where models, jobs and examples are looked for.
-        index_dir: Where search indexes are kept; `None` for the default.
+        data_dir: The directory of models, jobs and examples.
+        index_dir: The directory of search indexes; `None` for the default.
         base_urls: Other servers to ask for jobs that used the set.
 
     Raises:
-        SenderNotFoundError: If nobody in the set has a name; or, without a set, if
-            neither an index nor a model knows it.
+        SenderNotFoundError: If a name is not in the set; without a set, if neither an
+            index nor a model has it.
     """
     report = None
     jobs: list[JobUse] = []
@@ -118,7 +118,7 @@ def forget(
 def delete_known(
     known_by: Iterable[KnownBy], data_dir: str | Path | None = None
 ) -> list[KnownBy]:
-    """Delete models, trainings and examples, and return those that were still there."""
+    """Delete models, trainings and examples, and return those that still existed."""
     deleted = []
     for one in known_by:
         try:
@@ -136,7 +136,7 @@ def _known_by(
         models, jobs = list_models(data_dir), list_jobs(data_dir)
         sets = list_sets(data_dir)
     except MissingExtraError:
-        return  # Nothing can be trained here without the extra.
+        return  # There is no training without the extra.
     naming = [one for one in sets if _names(one, people, data_dir)]
     named = {job_id for one in naming for job_id in one.job_ids}
     keys = {name_key(name) for name in people}

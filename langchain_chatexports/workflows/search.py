@@ -1,4 +1,4 @@
-"""The search index of exports, up to date."""
+"""Search indexes of exports."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class OpenIndex:
     exports: list[Export]
     index: ChatIndex
     messages_read: int
-    """How many messages were read for it; 0 if it was up to date."""
+    """The number of messages read for it; 0 if it was up to date."""
 
     new_file: Path | None
-    """Its file, if that is new."""
+    """Its file, if it is new."""
 
 
 def index_folder(index_dir: Path | None) -> Path:
-    """Return the folder of search indexes; the default for `None`."""
+    """Return the folder of search indexes; `None` for the default."""
     if index_dir is None:
         return index_files.default_index_dir()
     return index_dir.expanduser()
@@ -47,7 +47,7 @@ def index_folder(index_dir: Path | None) -> Path:
 def index_file(
     paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
 ) -> index_files.IndexFile:
-    """Return the file of the index of exports that are opened with these options."""
+    """Return the index file of exports with these options."""
     others = [path for path in (options.contacts, options.people) if path is not None]
     given = (options.export_zone, options.date_order)
     words = [word for word in given if word is not None]
@@ -59,7 +59,7 @@ def index_file(
 def is_indexed(
     exports: Paths, options: PrepareOptions, index_dir: Path | None = None
 ) -> bool:
-    """Return whether there is an index of exports that is up to date."""
+    """Return whether the index of exports is up to date."""
     file = index_file(as_paths(exports), options, index_dir)
     if not is_index(file.path, current=True):
         return False
@@ -76,9 +76,9 @@ def open_index(
     in_memory: bool = False,
     watch: Watch = unwatched,
 ) -> Iterator[OpenIndex]:
-    """Open the index of everything in exports; it is made anew when one has changed.
+    """Open the index of exports; rebuild it if one has changed.
 
-    Of the options, those count with which exports are opened, but for the chats.
+    Only options for opening exports are used, without the choice of chats.
     """
     paths = as_paths(exports)
     options = replace(options or PrepareOptions(), chats=ChatChoice())

@@ -1,4 +1,4 @@
-"""A talk with a tuned model, or with a base model as the person of exports."""
+"""Talks with a tuned model, or with a base model as the person of exports."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ _MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who answers in a talk: a tuned model, or a base model as a person.
+    """A tuned model, or a base model as a person, in a talk.
 
     Attributes:
-        title: What to call them.
+        title: The title in the talk.
         model: The tuned model's name; `None` for a base model.
         base: The base to start the local server with; `None` for the default.
         voice: The prompt that gives the person's voice, with earlier replies.
-        tuned: The tuned model, if it is of this machine.
-        preparation: What the person's words were read from, if these are exports.
-        exports: The exports in which the person's chats can be looked up.
-        examples: The examples that the person's words are in, where these are known.
+        tuned: The tuned model, if it is on this machine.
+        preparation: The preparation of the person's messages, if they are from exports.
+        exports: The exports with the person's chats, for the memory of the talk.
+        examples: The examples with the person's messages, if known.
     """
 
     title: str | None = None
@@ -78,17 +78,17 @@ class Speaker:
 
     @property
     def language(self) -> str | None:
-        """The language of the person, where it is known."""
+        """The language of the person, if known."""
         return language_of_examples(self.examples)
 
     @property
     def person(self) -> str | None:
-        """Whose words the answers imitate, where that is known."""
+        """The imitated person, if known."""
         return self.tuned.person if self.tuned else self.title
 
     @property
     def texts(self) -> Iterator[str]:
-        """What the person wrote, message for message."""
+        """The person's messages."""
         for example in self.examples:
             for message in example["messages"]:
                 if message["role"] == "assistant":
@@ -96,11 +96,11 @@ class Speaker:
 
     @property
     def shown_replies(self) -> int:
-        """How many earlier replies the model sees at most with each message."""
+        """The maximum number of earlier replies in the prompt."""
         return min(self.voice.k, len(self.voice.replies)) if self.voice else 0
 
     def settings(self, given: ChatSettings) -> ChatSettings:
-        """Return settings with the person's prompt, as far as none was given."""
+        """Return settings with the person's prompt, unless one is given."""
         if self.voice is None:
             return given
         prompt = ChatPrompt(self.voice.persona, self.voice.label)
@@ -111,7 +111,8 @@ class Speaker:
         if limits is not None:
             tokens = tokens or limits.tokens
             limits = replace(limits, label=prompt.label)
-        # The talk itself has the persona and the labels: its base has them, too.
+        # The persona and the labels are settings of the talk, so that its base has
+        # them, too.
         added = {"persona": None, "label": None, "limits": limits}
         return replace(
             given,
@@ -132,14 +133,14 @@ def talk(
     """Talk to a tuned model, or to the person of exports, on this machine.
 
     Args:
-        who: A tuned model or its name, `None` for the newest; or what `person_of`
-            returns.
-        data_dir: Where models are kept; `None` for the default.
-        settings: How to talk.
+        who: A tuned model or its name, `None` for the newest; or the result of
+            `person_of`.
+        data_dir: The directory of models; `None` for the default.
+        settings: The settings of the talk.
 
     Yields:
-        Returns the answer to a message, with an empty line between several messages;
-        earlier messages of the talk are remembered.
+        A function that returns the answer to a message, with an empty line between
+        several messages. It remembers the earlier messages of the talk.
     """
     speaker = who
     if not isinstance(speaker, Speaker):
@@ -161,7 +162,7 @@ def tuned_speaker(model: TunedModel) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
     examples = training_examples(model)
     replies = (one.reply for example in examples for one in replies_of(example))
-    # Of its examples it has learned: earlier replies in its prompt do not help.
+    # It has learned its examples, so earlier replies in its prompt do not help.
     voice = VoicePrompt(
         persona=model.prompt.system,
         label=model.prompt.label,
@@ -190,17 +191,17 @@ def person_of(
     """Return the person of exports as a speaker, without a training.
 
     Args:
-        exports: Exports, files of examples, or sets, of which the training part is
-            read.
-        choices: Whose words, and of which chats.
+        exports: Exports, files of examples, or sets, which are read without their
+            validation part.
+        choices: The person and the chats.
         base: The base model that answers; `None` for the default.
         replies: Maximum number of earlier replies in the prompt; `None` for eight.
         choose_speaker: As for `prepare`.
         watch: Shows progress while exports are read.
 
     Raises:
-        SenderNotFoundError: If nobody has the name.
-        TrainingDataError: If nobody is answered.
+        SenderNotFoundError: If the name is not found.
+        TrainingDataError: If the person has no replies.
     """
     options = choices or PrepareOptions()
     preparation, examples = read_examples(
@@ -231,7 +232,7 @@ def open_talk(
     with_base: bool = False,
     on_event: OnEvent | None = None,
 ) -> Iterator[list[Voice]]:
-    """Start what answers."""
+    """Start a local server if needed, and yield the voices of the talk."""
     if base_url is not None:
         where = (base_url, key_for(base_url))
         for name in filter(None, (speaker.model, compare)):
@@ -253,7 +254,7 @@ def voices_on(
     compare: str | None = None,
     with_base: bool = False,
 ) -> list[Voice]:
-    """Return who answers on a running local server; the last one is the speaker."""
+    """Return the voices on a running local server; the last one is the speaker."""
     if speaker.model is None:
         speaker = replace(speaker, model=server.base_model)
     where = (server.base_url, server.api_key)
@@ -275,7 +276,7 @@ def voices_at(
     title: str | None = None,
     base: str | None = None,
 ) -> list[Voice]:
-    """Return who answers on a server; the last one is the speaker."""
+    """Return the voices on a server; the last one is the speaker."""
     own = speaker.settings(settings)
     name = str(speaker.model)
     voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
@@ -288,7 +289,7 @@ def voices_at(
 
 
 def served_base(base: str) -> tuple[str, str] | None:
-    """Return the server and the name of a base that a running server has."""
+    """Return the server and the name of a base on another running server."""
     from openai import APIError, OpenAI
 
     if base.startswith("ollama:"):
@@ -316,7 +317,7 @@ def served_base(base: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True)
 class SavedTalk:
-    """A talk with a tuned model, kept with it."""
+    """A saved talk with a tuned model."""
 
     id: str
     turns: list[Turn]
@@ -324,7 +325,7 @@ class SavedTalk:
 
 
 def saved_talks(model: TunedModel) -> list[SavedTalk]:
-    """Return the talks with a model that were saved, the last one first."""
+    """Return the saved talks with a model, the last one first."""
     found = []
     for file in (model.path / _TALKS).glob("*.json"):
         try:
@@ -337,14 +338,14 @@ def saved_talks(model: TunedModel) -> list[SavedTalk]:
 
 
 def new_talk_id() -> str:
-    """Return an id for a new talk: the time, which orders them."""
+    """Return an id for a new talk: the time, for their order."""
     return str(time.time_ns())
 
 
 def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
-    """Save a talk with a model, to be deleted with it; without turns, delete it.
+    """Save a talk in the folder of its model; without turns, delete it.
 
-    Only the owner of the files can read it.
+    Only the user can read the file.
     """
     file = model.path / _TALKS / f"{talk_id}.json"
     answered = [turn for turn in turns if turn.answer]
@@ -358,7 +359,7 @@ def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
 def continue_talk(
     voices: Sequence[Voice], model: TunedModel, talk_id: str | None = None
 ) -> str | None:
-    """Let voices continue a saved talk with a model, the last one without an id.
+    """Let voices continue a saved talk with a model; without an id, the last one.
 
     Returns:
         The id of the talk; `None` if there is none.
@@ -369,7 +370,7 @@ def continue_talk(
         return None
     *beside, speaker = voices
     speaker.turns[:] = found.turns
-    for voice in beside:  # What they said is not known.
+    for voice in beside:  # Their answers were not saved.
         voice.turns[:] = [Turn(turn.line) for turn in found.turns]
     return found.id
 
@@ -377,7 +378,7 @@ def continue_talk(
 def other_model(
     speaker: Speaker, compare: str | None, data_dir: str | Path | None
 ) -> str | None:
-    """Return the full name of a model to compare with; the base keeps its own."""
+    """Return the full name of a model to compare with; `base` is unchanged."""
     bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
     if compare is None or compare in bases or speaker.tuned is None:
         return compare

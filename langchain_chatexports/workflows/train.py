@@ -1,4 +1,4 @@
-"""From training data to a tuned model: a job that is created, paused, found again."""
+"""Training on this machine: create, pause, find and continue a job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from langchain_chatexports.exceptions import (
     LocalServerError,
 )
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.client import client_of, refusals_explained
+from langchain_chatexports.local_server.client import client_of, explained_errors
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import (
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-# How often to check that the server is running.
+# The interval of checks that the server is running.
 _WAIT_SECONDS = 20.0
 _UNFINISHED = frozenset({"queued", "running", "validating_files"})
-# Fewer examples are checked in two seconds.
+# Fewer examples are checked within two seconds.
 _MIN_LONG_CHECK = 500
-# The least that any training needs; the trainer knows how much this one does.
+# The minimum for any training; the trainer checks the actual need.
 _MIN_FREE_BYTES = 100_000_000
 _FULL_BYTES = 100_000
 
@@ -70,16 +70,16 @@ def train(
     on_event: OnEvent | None = None,
     watch: Watch = unwatched,
 ) -> TunedModel:
-    """Fine-tune a base model on this machine, and wait.
+    """Fine-tune a base model on this machine, and wait for the result.
 
-    The same data again finds its job: it continues if it was stopped or has failed, and
-    its model is returned if it was trained. Ctrl-C pauses it.
+    A job for the same data is found again: it continues if it was stopped or has
+    failed, and its model is returned if it succeeded. Ctrl-C pauses it.
 
     Args:
-        data: What `prepare` returned.
+        data: The result of `prepare`.
         base: A folder, a `.gguf` file or a hub id; `None` for the default.
-        data_dir: Where jobs and models are kept; `None` for the default.
-        on_event: Called with each event: what happens with the job, and each step.
+        data_dir: The directory of jobs and models; `None` for the default.
+        on_event: Called with each event of the job, and each training step.
         watch: Shows progress while the server checks the examples.
 
     Raises:
@@ -105,7 +105,7 @@ def open_server(
 ) -> Iterator[LocalServer]:
     """Use the server that runs on the data directory, or start one.
 
-    A server that is started trains only what is asked for here.
+    A new server does not resume other jobs.
     """
     with LocalServer(base, data_dir=data_dir, resume_jobs=False, share=True) as server:
         if server.is_shared and on_event:
@@ -120,7 +120,7 @@ def create_job(
     """Create the job on a running server, or find and continue it; do not wait."""
     data.require_enough()
     total = len(data.examples) + len(data.validation)
-    with refusals_explained(), client_of(server) as client:
+    with explained_errors(), client_of(server) as client:
         earlier = {job.id: job.status for job in client.fine_tuning.jobs.list()}
         with _checking(client, total, watch):
             run = _tuner(server, data).submit(data.examples)
@@ -130,34 +130,34 @@ def create_job(
 def pause_job(job: KeptJob, server: LocalServer | None, data_dir: Path | None) -> None:
     """Stop a job so that it can be continued, through the server that trains it.
 
-    Nothing is done to one that has ended meanwhile.
+    A job that has ended meanwhile is not changed.
     """
     with suppress(JobEndedError):
         if server is None:
             stop_job(job.id, "paused", data_dir=data_dir)
             return
-        with refusals_explained(), client_of(server) as client:
+        with explained_errors(), client_of(server) as client:
             if client.fine_tuning.jobs.retrieve(job.id).status in _UNFINISHED:
                 client.fine_tuning.jobs.pause(job.id)
 
 
 def continue_job(job: KeptJob, server: LocalServer) -> None:
     """Continue a job that was stopped or has failed, unless it has ended meanwhile."""
-    with refusals_explained(), client_of(server) as client:
-        # A killed server can have finished it, which the next one finds out.
+    with explained_errors(), client_of(server) as client:
+        # A killed server may have finished the job, which the next server detects.
         if client.fine_tuning.jobs.retrieve(job.id).status != "succeeded":
             client.fine_tuning.jobs.resume(job.id)
 
 
 def is_unfinished(job: KeptJob) -> bool:
-    """Return whether a job trains, or waits for others."""
+    """Return whether a job is running or queued."""
     return job.status in _UNFINISHED
 
 
 def progress_now(
     job: KeptJob, data_dir: str | Path | None = None, *, now: float | None = None
 ) -> TrainingProgress:
-    """Return how far a training is; `now` is in Unix seconds."""
+    """Return the progress of a training; `now` is in Unix seconds."""
     reader = EventReader()
     events = map(reader.read, job_events(job.id, data_dir))
     steps = [event for event in events if isinstance(event, StepEvent)]
@@ -167,18 +167,18 @@ def progress_now(
 
 
 def failure_of(job: KeptJob, data_dir: str | Path | None = None) -> str:
-    """Return what the server said last of a job that failed."""
+    """Return the last message of a failed job."""
     return "".join([event["message"] for event in job_events(job.id, data_dir)][-1:])
 
 
 def progress_of(job: KeptJob) -> str:
-    """Return how far a job was trained, such as `step 3 of 20`."""
+    """Return the progress of a job as text, such as `step 3 of 20`."""
     total = f" of {job.total_steps:,}" if job.total_steps else ""
     return f"step {job.step:,}{total}"
 
 
 def _check_space(data_dir: Path) -> None:
-    """Make sure, before anything starts, that a training has space on the disk."""
+    """Raise an error if the disk has too little space for a training."""
     folder = next(place for place in (data_dir, *data_dir.parents) if place.exists())
     free = shutil.disk_usage(folder).free
     if free < _MIN_FREE_BYTES:
@@ -191,11 +191,11 @@ def _check_space(data_dir: Path) -> None:
 
 
 class _LocalJob:
-    """A job on this machine; an interruption stops it."""
+    """A job on this machine, which is paused by an interruption."""
 
-    def __init__(self, server: LocalServer, tell: OnEvent) -> None:
+    def __init__(self, server: LocalServer, on_event: OnEvent) -> None:
         self._server = server
-        self._tell = tell
+        self._emit = on_event
         self._client = client_of(server)
         self._events = EventReader()
         self._seen: set[str] = set()
@@ -203,14 +203,14 @@ class _LocalJob:
         self._is_anothers = False
 
     def run(self, data: TrainingData, watch: Watch) -> FineTuningRun:
-        """Create the job, or find it, and wait for its end."""
+        """Create or find the job, and wait for its end."""
         with self._client, quiet_interrupts():
             try:
                 run = self._create(data, watch)
                 self._wait(run)
             except (KeyboardInterrupt, SystemExit):
                 if self._id and self._is_anothers:
-                    self._tell(StoppedEvent(self._id, "elsewhere", self._kept()))
+                    self._emit(StoppedEvent(self._id, "elsewhere", self._stored_job()))
                 elif self._id:
                     self._pause(self._id)
                 raise
@@ -224,12 +224,12 @@ class _LocalJob:
             run = _tuner(self._server, data, self._on_event).submit(data.examples)
         self._id = run.id
         if run.id in earlier:
-            # An earlier command has shown its events.
+            # An earlier command has shown the job's events.
             listed = jobs.list_events(run.id, limit=1000)
             self._seen.update(event.id for event in listed)
         found = _found(run, earlier, self._client, self._server)
         self._is_anothers = found.state == "running" and self._server.is_shared
-        self._tell(found)
+        self._emit(found)
         return run
 
     def _wait(self, run: FineTuningRun) -> None:
@@ -244,7 +244,7 @@ class _LocalJob:
                     )
                     raise LocalServerError(msg) from None
                 if shutil.disk_usage(self._server.data_dir).free < _FULL_BYTES:
-                    # The server waits for space, to write how the training ended.
+                    # The server waits for space to write the result of the training.
                     msg = (
                         f"The disk with {self._server.data_dir} is full. Free some "
                         "space and run the same command again: it continues from the "
@@ -254,10 +254,10 @@ class _LocalJob:
             except FineTuningFailedError as error:
                 raise self._failure(run, error) from error
             except FineTuningError as error:
-                kept = self._kept()
-                if kept is not None and kept.status != "cancelled":
+                job = self._stored_job()
+                if job is not None and job.status != "cancelled":
                     raise
-                end = "cancelled" if kept else "deleted"
+                end = "cancelled" if job else "deleted"
                 msg = f"Job {run.id} was {end}, so there is no model."
                 raise LocalServerError(msg) from error
             else:
@@ -266,8 +266,8 @@ class _LocalJob:
     def _failure(
         self, run: FineTuningRun, error: FineTuningFailedError
     ) -> FineTuningFailedError:
-        kept = self._kept()
-        step = kept.saved_step if kept else 0
+        job = self._stored_job()
+        step = job.saved_step if job else 0
         again = f"continues it from step {step:,}" if step else "begins it again"
         reason = getattr(run.job.error, "message", None) or "There is no reason."
         msg = f"The training failed. {reason} The same command {again}."
@@ -280,27 +280,27 @@ class _LocalJob:
             self._seen.add(event.id)
             found = self._events.read(event.model_dump(warnings=False))
             if found is not None:
-                self._tell(found)
+                self._emit(found)
 
     def _pause(self, job_id: str) -> None:
         from openai import BadRequestError, OpenAIError
 
         try:
             self._client.fine_tuning.jobs.pause(job_id)
-        except BadRequestError:  # It has ended.
+        except BadRequestError:  # The job has ended.
             return
         except OpenAIError:
-            # The server was stopped, too.
+            # The server was interrupted, too.
             with suppress(JobEndedError):
                 stop_job(job_id, "paused", data_dir=self._server.data_dir)
-        self._tell(StoppedEvent(job_id, "paused", self._kept()))
+        self._emit(StoppedEvent(job_id, "paused", self._stored_job()))
 
-    def _kept(self) -> KeptJob | None:
-        return _kept_job(self._id, self._server)
+    def _stored_job(self) -> KeptJob | None:
+        return _stored_job(self._id, self._server)
 
 
 def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
-    """Show how far the server is with counting the tokens of all examples."""
+    """Show the progress of counting tokens on the server."""
     from openai import OpenAIError
 
     if total < _MIN_LONG_CHECK:
@@ -346,19 +346,19 @@ def _found(
     client: OpenAI,
     server: LocalServer,
 ) -> JobEvent:
-    """Return which job it is, and continue it if it was stopped."""
+    """Return the event of a job, and continue the job if it was stopped."""
     if run.id not in earlier:
         return JobEvent(run.id, "new")
     if run.status == "succeeded":
         return JobEvent(run.id, "trained")
     if run.status == "running":
         return JobEvent(run.id, "running")
-    kept = _kept_job(run.id, server)
+    job = _stored_job(run.id, server)
     client.fine_tuning.jobs.resume(run.id)
-    return JobEvent(run.id, "continued", kept.saved_step if kept else 0)
+    return JobEvent(run.id, "continued", job.saved_step if job else 0)
 
 
-def _kept_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
+def _stored_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
     jobs = list_jobs(server.data_dir)
     return next((job for job in jobs if job.id == job_id), None)
 
@@ -369,7 +369,7 @@ def _ignore(event: TrainingEvent) -> None:
 
 @contextmanager
 def quiet_interrupts() -> Iterator[None]:
-    """Let the tuner log nothing about an interruption: events say what is left."""
+    """Silence the tuner's log of an interruption, for which there are events."""
 
     def is_not_of_interrupt(_record: logging.LogRecord) -> bool:
         return not isinstance(sys.exc_info()[1], KeyboardInterrupt)

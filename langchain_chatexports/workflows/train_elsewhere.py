@@ -1,4 +1,4 @@
-"""A training on another server of OpenAI's protocol; its host, and the key for it."""
+"""A training on another server with OpenAI's protocol; its host and its key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 
 THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
-"""The hosts that text is sent to without leaving this machine."""
+"""The host names of this machine."""
 
 
 def train_elsewhere(
@@ -34,7 +34,7 @@ def train_elsewhere(
 ) -> str:
     """Upload the examples to another server, fine-tune there, and wait.
 
-    Neither the person's name nor that of the export is sent.
+    The names of the person and of the export are not sent.
     """
     from langchain_chatexports.finetuning.connection import public_url
     from langchain_chatexports.finetuning.tuner import ChatFineTuner

@@ -1,4 +1,4 @@
-"""What happens in a training, as events: the job, its steps, messages, an end."""
+"""The events of a training: the job, its steps, messages, an end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 from langchain_chatexports._progress import seconds_left, time_left
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 
-# The pace of a training is that of its last steps.
+# The number of last steps for the pace of a training.
 _TIMED_STEPS = 50
-# What a local server says of each job, and nobody needs to read.
+# Routine messages of a local server, which are not shown.
 _ROUTINE = (
     "Created fine-tuning job",
     "Files validated",
@@ -33,10 +33,10 @@ class JobEvent:
     before."""
 
     saved_step: int = 0
-    """The step from which a stopped training continues."""
+    """The step from which a stopped job continues."""
 
     def __str__(self) -> str:
-        """Return what happens with the job, for people."""
+        """Return a line about the job."""
         if self.state == "new":
             return f"Job {self.job_id}: training"
         if self.state == "trained":
@@ -57,21 +57,21 @@ class StepEvent:
     loss: float | None
     validation_loss: float | None
     created_at: float
-    """When, in Unix seconds."""
+    """The time, in Unix seconds."""
 
     seconds_left: float | None = None
 
     def __str__(self) -> str:
-        """Return how far the training is, for people."""
-        of = f"/{self.total}" if self.total else ""
+        """Return the step and the progress as text."""
+        total = f"/{self.total}" if self.total else ""
         loss = "" if self.loss is None else f", loss {self.loss:.2f}"
         left = "" if self.seconds_left is None else f", {time_left(self.seconds_left)}"
-        return f"step {self.step}{of}{loss}{left}"
+        return f"step {self.step}{total}{loss}{left}"
 
 
 @dataclass(frozen=True)
 class MessageEvent:
-    """What the server says of the job."""
+    """A message of the server about the job."""
 
     text: str
     is_warning: bool = False
@@ -83,11 +83,11 @@ class MessageEvent:
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is."""
+    """The progress of a training."""
 
     steps: list[StepEvent]
     phase: str = ""
-    """What is done before the first step: `libraries`, `base` or `speed`."""
+    """The phase before the first step: `libraries`, `base` or `speed`."""
 
     seconds_left: float | None = None
 
@@ -101,7 +101,7 @@ class StoppedEvent:
     """`elsewhere`: the job continues in another command, or on another server."""
 
     job: KeptJob | None = None
-    """The job of this machine as it is kept."""
+    """The stored job on this machine."""
 
 
 TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
@@ -109,14 +109,14 @@ OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
 
 
 class EventReader:
-    """Turns the events of a job, as the server lists them, into ours.
+    """Converts the server's events of a job to ours.
 
     Each step has the time left: by the pace of the last steps, and until that is
     known, by what the server measured before the first one.
     """
 
     phase = ""
-    """What is done before the first step, as in `TrainingProgress`."""
+    """The phase before the first step, as in `TrainingProgress`."""
 
     def __init__(self) -> None:
         """Initialize the reader of one job's events."""
@@ -125,7 +125,7 @@ class EventReader:
         self._end: float | None = None
 
     def read(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
-        """Return an event; `None` if there is nothing in it for people."""
+        """Return an event; `None` if it is not to be shown."""
         given = event.get("data")
         data = given if isinstance(given, dict) else {}
         step = data.get("step")
@@ -142,13 +142,13 @@ class EventReader:
             self.phase, self._steps, self._end = phase, [], None
             return None
         text = str(event.get("message") or "")
-        # The error of a job that failed is raised.
+        # The error of a failed job is raised elsewhere.
         if event.get("level") == "error" or text.startswith(_ROUTINE):
             return None
         return MessageEvent(text, is_warning=event.get("level") == "warn")
 
     def left_at(self, now: float) -> float | None:
-        """Return the estimate at a time; `None` where it proved too short."""
+        """Return the estimate at a time; `None` if it was too short."""
         return self._end - now if self._end is not None and self._end > now else None
 
     def _step(self, step: int, data: Mapping[str, Any], now: float) -> StepEvent:

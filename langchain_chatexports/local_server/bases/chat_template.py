@@ -1,6 +1,6 @@
-"""A base model's chats as token ids, and which of them are learned.
+"""Token ids and labels of a base model's chats.
 
-Only the assistant's messages carry loss, with the token that ends their turn.
+Only the assistant's messages have loss, with the token that ends their turn.
 """
 
 import re
@@ -18,7 +18,7 @@ from langchain_chatexports.local_server.bases.derived_template import (
 )
 
 IGNORED = -100
-"""The label of a token that carries no loss."""
+"""The label of a token without loss."""
 
 # The longest token of a chat model is 128 spaces (Llama 3, Qwen 2.5).
 _MAX_TOKEN_CHARACTERS = 256
@@ -31,7 +31,7 @@ _ROLES = {
 
 
 class MessageError(ValueError):
-    """A message that a text model cannot read; the error contains no message text."""
+    """A message that a text model cannot read. The error has no message text."""
 
 
 class TemplateMessage(NamedTuple):
@@ -45,7 +45,7 @@ class TemplateMessage(NamedTuple):
 
 
 class TooLongError(ValueError):
-    """A chat has more tokens than the model can read; its length is not known."""
+    """A chat has more tokens than the model can read. Its length is unknown."""
 
 
 class AnswerSpan(NamedTuple):
@@ -68,24 +68,24 @@ class LabeledExample:
     input_ids: list[int]
     labels: list[int]
     is_cut: bool
-    """Whether learned tokens beyond the maximum length were left out."""
+    """Whether learned tokens beyond the maximum length were skipped."""
 
     @property
     def learned_tokens(self) -> int:
-        """How many tokens carry loss."""
+        """The number of tokens with loss."""
         return sum(label != IGNORED for label in self.labels)
 
     def reply_sizes(self) -> list[int]:
-        """Return how many tokens each learned reply has, its end included."""
+        """Return the number of tokens of each learned reply, its end included."""
         runs = groupby(self.labels, key=lambda label: label != IGNORED)
         return [len(list(labels)) for is_learned, labels in runs if is_learned]
 
 
 class Vocabulary(NamedTuple):
-    """What a chat template is derived with."""
+    """The parts of a tokenizer from which a chat template is derived."""
 
     template: Any
-    """The base's own template, in Jinja; anything else if there is none."""
+    """The base's own template, in Jinja; not a string if there is none."""
 
     special_tokens: Mapping[str, Any]
     control_tokens: Sequence[str]
@@ -94,7 +94,7 @@ class Vocabulary(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer: Any) -> Self:
-        """Return what a tokenizer of transformers says."""
+        """Return the vocabulary of a transformers tokenizer."""
         template = getattr(tokenizer, "chat_template", None)
         if isinstance(template, dict):
             template = template.get("default")
@@ -165,7 +165,8 @@ class ChatTemplate:
     ) -> list[dict[str, str]]:
         """Return a chat as the template renders it, in training and for answers.
 
-        One that is certainly longer than `max_length` tokens is a `TooLongError`.
+        A chat that is certainly longer than `max_length` tokens raises a
+        `TooLongError`.
         """
         return self._messages(self._turns(messages, max_length))
 
@@ -175,7 +176,7 @@ class ChatTemplate:
         *,
         max_length: int | None = None,
     ) -> list[int]:
-        """Return the token ids of a chat, up to where the assistant's answer begins."""
+        """Return the token ids of a chat up to the assistant's answer."""
         chat = self.as_rendered(messages, max_length=max_length)
         return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
@@ -212,7 +213,7 @@ class ChatTemplate:
         ]
 
     def without_control_tokens(self, text: str) -> str:
-        """Return a text whose control tokens are split by a space.
+        """Return a text with a space in each control token.
 
         A control token in a message would end its turn and start another role's.
         """
@@ -241,7 +242,7 @@ class ChatTemplate:
     def _encode(
         self, turns: Sequence[TemplateMessage]
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return the token ids of a chat, and which are of each message and its end."""
+        """Return the token ids of a chat, and the range of each message."""
         text = ""
         characters = []
         for written in self.derived.turns(self._messages(turns)):
@@ -253,7 +254,7 @@ class ChatTemplate:
             text, add_special_tokens=False, return_offsets_mapping=True
         )
         begins = [start for start, _ in encoded["offset_mapping"]]
-        # A token of which a part is the header's is the prompt's.
+        # A token that overlaps the header belongs to the prompt.
         spans = [
             (bisect_left(begins, start), bisect_left(begins, end))
             for start, end in characters
@@ -263,14 +264,14 @@ class ChatTemplate:
     def _shortened(
         self, turns: list[TemplateMessage], max_length: int
     ) -> tuple[list[TemplateMessage], bool]:
-        """Leave out text that is certainly beyond the maximum number of tokens."""
+        """Drop text that is certainly beyond the maximum number of tokens."""
         room = max_length * self._token_characters
-        kept = []
+        shortened = []
         # A template adds at least one token to each message.
         for turn in turns[: max_length + 1]:
-            kept.append(turn._replace(text=turn.text[: max(room, 1)]))
+            shortened.append(turn._replace(text=turn.text[: max(room, 1)]))
             room -= len(turn.text)
-        return kept, any(turn.is_learned for turn in turns[len(kept) :])
+        return shortened, any(turn.is_learned for turn in turns[len(shortened) :])
 
     def _ids(self, text: str) -> list[int]:
         tokenizer = self._loaded_tokenizer()

@@ -1,11 +1,11 @@
 """One template for training, answers, scores and exported models.
 
-A base's own template may write an earlier answer in another way than the last one:
-thinking models do. So a few short chats are rendered with it, with thinking switched
-off, and the text between their messages is kept. A chat is these pieces, joined.
+A base's own template may render earlier answers differently from the last one, as those
+of thinking models do. So a few short chats are rendered with it, with thinking switched
+off, and chats are built from the text between their messages.
 
-Templates are programs of others. They run in transformers' sandbox, which keeps them
-from files and modules, in a child process with limited time and memory, once.
+Templates are untrusted programs. Each runs once, in transformers' sandbox, which has no
+access to files and modules, in a child process with limited time and memory.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ from langchain_chatexports.local_server.storage.data_directory import (
 _MAX_SECONDS = 30.0
 _MAX_BYTES = 1_000_000
 _MORE_MEMORY_BYTES = 500_000_000
-# Another number if other pieces are derived.
+# Increment it if other pieces are derived.
 _FORM = 1
-# A template that writes today's date would be another one on each day after a training.
+# A template with today's date would change on each day after a training.
 _DATE = date(2026, 1, 1)
 _OFF = {"enable_thinking": False, "thinking": False}
 _THOUGHTS = (
@@ -45,11 +45,11 @@ _QUESTION, _ANSWER, _REPLY, _RULES = "hare-1", "tortoise-1", "hare-2", "rules-1"
 
 
 class TemplateError(ValueError):
-    """The base's chat template cannot be used; the text says why."""
+    """The base's chat template cannot be used; the message has the reason."""
 
 
 class Turn(NamedTuple):
-    """A message as it is written: its text, and what stands around it."""
+    """A rendered message: its text, and the markup around it."""
 
     before: str
     text: str
@@ -61,13 +61,13 @@ class DerivedTemplate:
     """The pieces between the messages of a chat."""
 
     start: str
-    """What a chat without a system message begins with, up to the first header."""
+    """The beginning of a chat without a system message, up to the first header."""
 
     user_header: str
     user_end: str
     assistant_header: str
     assistant_end: str
-    """What ends an answer, from the token that ends it."""
+    """The markup after an answer, starting with its end token."""
 
     system_start: str
     system_end: str
@@ -79,13 +79,13 @@ class DerivedTemplate:
 
     @property
     def learned_end(self) -> str:
-        """What is learned after an answer's text, up to and with the end token."""
+        """The learned markup after an answer's text, including the end token."""
         return self.assistant_end.partition(self.end_token)[0] + self.end_token
 
     def turns(self, messages: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
-        """Yield each message with what stands around it.
+        """Yield each message with its markup.
 
-        A system message that is not the first one is written as a user's.
+        A system message that is not the first message is rendered as a user's.
         """
         has_system = bool(messages) and messages[0]["role"] == "system"
         for index, message in enumerate(messages):
@@ -114,8 +114,7 @@ class DerivedTemplate:
     def to_jinja(self, *, with_tools: str | None = None) -> str:
         """Return a template in Jinja that renders chats as `render` does.
 
-        With the publisher's template as `with_tools`, that one renders the requests
-        that have tools.
+        If `with_tools` is the publisher's template, it renders requests with tools.
         """
         start, system_start, system_end, header, end, answer, answered = map(
             _literal,
@@ -161,9 +160,9 @@ class DerivedTemplate:
 def derive_template(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
 ) -> DerivedTemplate:
-    """Derive the pieces from a base's own template; they are kept in the user's cache.
+    """Derive the pieces from a base's own template, and cache them for the user.
 
-    A `TemplateError` says why the prompt of a longer chat cannot be built so.
+    Raises a `TemplateError` if longer prompts cannot be built from pieces.
     """
     specials = {name: str(token) for name, token in special_tokens.items()}
     given = (source, specials, list(control_tokens))
@@ -172,8 +171,8 @@ def derive_template(
         msg = "the base model's chat template has more than a million characters"
         raise TemplateError(msg)
     folder = user_cache_dir() / "templates"
-    kept = folder / f"{hashlib.sha256(task.encode('ascii')).hexdigest()[:32]}.json"
-    found = read_json(kept)
+    cached = folder / f"{hashlib.sha256(task.encode('ascii')).hexdigest()[:32]}.json"
+    found = read_json(cached)
     if found is None:
         try:
             found = dict(call_in_child(_derive, *given, timeout=_MAX_SECONDS))
@@ -181,7 +180,7 @@ def derive_template(
             msg = f"the base model's chat template cannot be used: {error}"
             raise TemplateError(msg) from error
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(kept, found)
+        write_json(cached, found)
     if "error" in found:
         raise TemplateError(found["error"])
     return DerivedTemplate(**found)
@@ -190,7 +189,7 @@ def derive_template(
 def _derive(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
 ) -> dict[str, Any]:
-    # It is imported before memory is limited.
+    # Imported before memory is limited.
     from transformers.utils import chat_template_utils  # noqa: F401
 
     limit_memory(_MORE_MEMORY_BYTES)
@@ -210,9 +209,9 @@ def derive_in_process(
     _, to_earlier_answer, after_answer, _ = probe.split(chat)
     to_answer = _without_thinking(to_answer)
     if to_earlier_answer.startswith(to_answer):
-        # What all answers begin with, such as the name of a channel.
+        # The common beginning of all answers, such as the name of a channel.
         to_answer = to_earlier_answer
-    # A space at the end would be a token of its own, which no answer's text follows.
+    # A space at the end would be a separate token, which no answer's text follows.
     to_answer = to_answer.rstrip(" ")
     user_end = probe.common_end([_QUESTION], to_answer, control_tokens)
     assistant_end = probe.common_end([_QUESTION, _ANSWER], after_answer, control_tokens)
@@ -227,7 +226,7 @@ def derive_in_process(
         assistant_end = after_answer.partition(found)[0] + found
     user_header = after_answer.removeprefix(assistant_end)
     assistant_header = to_answer.removeprefix(user_end)
-    # A separator before a header is not there at the start of a chat.
+    # The start of a chat has no separator before its header.
     separator = user_header[: len(user_header) - _common_suffix(start, user_header)]
     user_header = user_header.removeprefix(separator)
     if assistant_header.startswith(separator):
@@ -239,7 +238,7 @@ def derive_in_process(
     try:
         system_start, between, _ = probe.split([_RULES, _QUESTION])
     except TemplateError:
-        pass  # It knows no system messages.
+        pass  # The template rejects system messages.
     else:
         is_in_user_turn = not between.endswith(user_header)
         system_end = between if is_in_user_turn else between.removesuffix(user_header)
@@ -257,14 +256,14 @@ def derive_in_process(
 
 
 class _Probe:
-    """A base's own template, with which short chats are rendered."""
+    """Renders short chats with a base's own template."""
 
     def __init__(self, source: str, special_tokens: Mapping[str, Any]) -> None:
         self._source = source
         self._variables = {**special_tokens, **_OFF, "strftime_now": _written_date}
 
     def split(self, texts: list[str]) -> list[str]:
-        """Return what stands around the texts of a chat, in order."""
+        """Return the markup around the texts of a chat, in order."""
         pieces = []
         rest = self._render(texts, add_generation_prompt=True)
         for text in texts:
@@ -281,7 +280,7 @@ class _Probe:
     def common_end(
         self, texts: list[str], following: str, control_tokens: Sequence[str]
     ) -> str:
-        """Return what follows a chat's last text whatever comes after it."""
+        """Return the markup after the last text whatever the next one is."""
         try:
             rendered = self._render(texts, add_generation_prompt=False)
         except TemplateError:
@@ -299,7 +298,7 @@ class _Probe:
         roles = {_ANSWER: "assistant", _RULES: "system"}
         chat = [(roles.get(text, "user"), text) for text in texts]
         plain = [{"role": role, "content": text} for role, text in chat]
-        # As templates of models that see want it.
+        # Templates of vision models require lists.
         parts = [
             {"role": role, "content": [{"type": "text", "text": text}]}
             for role, text in chat

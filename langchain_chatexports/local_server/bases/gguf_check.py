@@ -1,9 +1,9 @@
-"""Whether llama.cpp answers from a GGUF file as transformers does.
+"""Checks that llama.cpp with a GGUF file answers like transformers.
 
-It runs in a child process: some damage to a file makes llama.cpp end its process.
+Runs in a child process, because damaged files can end the process of llama.cpp.
 """
 
-# ruff: noqa: RUF001 - punctuation of other scripts is what is tested.
+# ruff: noqa: RUF001 - tests punctuation of other scripts
 
 import math
 import tempfile
@@ -65,8 +65,9 @@ AWKWARD_TEXTS = (
     " ",
     "\n",
 )
-"""Texts that tokenizers split in different ways. All are in Unicode's form NFC or have
-no other: llama.cpp does not normalize, as some tokenizers of transformers do."""
+"""Texts that tokenizers split differently. All are in Unicode's form NFC or have only
+one form, because llama.cpp does not normalize, unlike some tokenizers of
+transformers."""
 
 # Most tokenizers have no tokens for these, only for their bytes.
 _RARE = "\U00013000\U0001f994\U0001f422\u1e9e"
@@ -84,23 +85,23 @@ _CHATS = (
     [_USER, _USER, _ASSISTANT, _ASSISTANT, {"role": "user", "content": ""}],
 )
 
-# In nats. Rounded weights and activations alone make a few hundredths of a nat.
+# In nats. Rounding of weights and activations alone is a few hundredths of a nat.
 _MAX_DIFFERENCE = 0.02
-# Of what the adapter changes: 0.04 with the default base, and 0.40 with the rows of
-# two matrices in another order.
+# As a share of the adapter's effect: 0.04 with the default base, and 0.40 if the rows
+# of two matrices are swapped.
 _MAX_RATIO = 0.25
 _RANK = 8
 _SEED = 5
 _STRENGTH = 0.15
 _LIKELIEST = 20
-# In float32, weights take twice the memory of their files, which are mapped, too.
+# Weights in float32 need twice the memory of their files, which are mapped, too.
 _FLOAT32_MEMORY = 4
 
 
 def check_gguf(file: Path, directory: Path) -> dict[str, Matrix]:
     """Compare a file with its base: tokens, chats, weights and answers.
 
-    It returns the base's matrices in the file. What differs is a `NoGGUFError`.
+    Returns the base's matrices in the file. A difference raises a `NoGGUFError`.
     """
     tokenizer, _ = load_tokenizer(directory)
     try:
@@ -136,7 +137,7 @@ def _server(
     params.chat_template = template.source
     params.prefill_assistant = False
     params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
-    # By default, keys and values are kept in float16.
+    # By default, keys and values are stored in float16.
     exact = xllamacpp.ggml_type.GGML_TYPE_F32
     params.cache_type_k = params.cache_type_v = exact
     off = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -163,7 +164,7 @@ def _compare_texts(tokenizer: Any, client: Any) -> None:
                 raise NoGGUFError(msg)
     written = tokenizer(_RARE, add_special_tokens=False)["input_ids"]
     response = client.post("/detokenize", json={"tokens": list(written)}).json()
-    # Some tokenizers put a space before a text, which is not a part of it.
+    # Some tokenizers add a space before a text.
     if response["content"].lstrip(" ") != _RARE:
         msg = "llama.cpp does not write characters that are several tokens"
         raise NoGGUFError(msg)
@@ -174,7 +175,7 @@ def _compare_chats(template: ChatTemplate, client: Any) -> None:
         try:
             ours = template.prompt_ids(chat)
         except MessageError:
-            # It is refused before llama.cpp sees it.
+            # Refused before it is sent to llama.cpp.
             continue
         body = {"messages": template.as_rendered(chat)}
         prompt = client.post("/apply-template", json=body).json().get("prompt", "")
@@ -189,7 +190,7 @@ def _tokens(client: Any, text: str, *, add_special: bool) -> list[int]:
 
 
 def _with_random_adapter(directory: Path, folder: Path) -> Any:
-    """Return the base with an adapter that nobody has trained, and save that."""
+    """Return the base with a random adapter, and save the adapter."""
     import psutil
     import torch
     from peft import LoraConfig, get_peft_model
@@ -209,7 +210,7 @@ def _with_random_adapter(directory: Path, folder: Path) -> Any:
     tuned = get_peft_model(model, config).eval()
     for layer in tuned.modules():
         if isinstance(layer, LoraLayer):
-            # It starts as zeros, with which an adapter does nothing.
+            # Its initial zeros would have no effect.
             down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
             torch.nn.init.normal_(up)
             strength = layer.get_base_layer().weight.norm() / (up @ down).norm()
@@ -221,7 +222,7 @@ def _with_random_adapter(directory: Path, folder: Path) -> Any:
 def _compare_answers(
     model: Any, client: "httpx.Client", prompts: Sequence[Sequence[int]]
 ) -> None:
-    """Compare how likely the next tokens are with the adapter."""
+    """Compare the likelihoods of the next tokens with the adapter."""
     import torch
 
     found_by: list[float] = []
@@ -258,7 +259,7 @@ def _likeliest(client: "httpx.Client", prompt: Sequence[int]) -> dict[int, float
         "cache_prompt": False,
     }
     answer = client.post("/completion", json=body).json()
-    # There are none where the likeliest token is a part of a character.
+    # There are no likelihoods if the likeliest token is a part of a character.
     return {
         each["id"]: each["logprob"]
         for token in answer.get("completion_probabilities", ())

@@ -1,4 +1,4 @@
-"""The GGUF file of a base, which llama.cpp answers from."""
+"""The GGUF file of a base, for llama.cpp."""
 
 import hashlib
 import os
@@ -40,30 +40,30 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-# Another one if more is compared.
+# Change it if more is compared.
 _CHECK = "tokens, chats, weights and answers"
 _ENGINE = "xllamacpp"
-# llama.cpp reads a prompt in these types half as fast as in Q8_0.
+# Types with which llama.cpp reads a prompt half as fast as with Q8_0.
 _SLOW_TYPES = {"Q4_1", "Q5_0", "Q5_1"}
-# A larger model would be slowed down by the size of its weights in 8 bits.
+# The size of weights in 8 bits would slow down a larger model.
 _MAX_REWRITTEN_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
 class BaseGGUF:
-    """A base's GGUF file, and where its trained matrices are in it."""
+    """A base's GGUF file with its trained matrices."""
 
     file: Path
     key: str
-    """What names the file, and changes with it."""
+    """The key of the file, which changes with its content."""
 
     find_matrices: Callable[[], Mapping[str, Matrix]]
-    """Returns the matrices, once the file was compared with the trained weights."""
+    """Returns the matrices after comparing the file with the trained weights."""
 
     def adapter_file(self, folder: Path) -> Path:
         """Return the GGUF file of an adapter's folder; write it if needed.
 
-        A `NoGGUFError` says why there is none.
+        Raises a `NoGGUFError` if there is none.
         """
         written = folder / ADAPTER_FILE
         if written.exists() and is_adapter_of(written, self.key):
@@ -81,11 +81,11 @@ def gguf_of_base(
 ) -> BaseGGUF:
     """Return the GGUF file of a base; download it if needed.
 
-    It is the `.gguf` file that the base is or that is in its directory, or the one that
-    the publisher of a hub model offers. It is compared with the trained weights once,
-    in a child process, before an adapter is used with it: at once where a user put it
-    beside the weights. The outcome is kept in the user's cache. A `NoGGUFError` says
-    why there is none from which llama.cpp answers as transformers does.
+    This is the base itself, a `.gguf` file in its directory, or the file that the
+    publisher of a hub model offers. It is compared with the trained weights once, in a
+    child process, before an adapter is used with it, and immediately if a user put it
+    beside the weights. The result is stored in the user's cache. A `NoGGUFError` has
+    the reason if llama.cpp would not answer like transformers.
     """
     if find_spec(_ENGINE) is None:
         msg = f"{_ENGINE} is not installed, which has wheels for most systems"
@@ -93,11 +93,11 @@ def gguf_of_base(
     cache = (cache_dir or user_cache_dir()) / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     is_gguf = description.kind in {"wheel", "gguf"}
-    # What a file is converted to has the file's key in its name, and grows.
+    # Converted files have the source's key in their names, and grow.
     name = f"{description.name}-{_directory_key(directory)}"
-    kept = cache / f"{directory.name if is_gguf else name}.gguf.json"
-    with _locked(kept):
-        file = _file_of(description, directory, kept)
+    verdict_file = cache / f"{directory.name if is_gguf else name}.gguf.json"
+    with _locked(verdict_file):
+        file = _file_of(description, directory, verdict_file)
         header = _header(file)
         kind = header.fields.get("general.type", "model")
         if kind != "model" or not header.dimension("block_count"):
@@ -108,35 +108,37 @@ def gguf_of_base(
             file = cache / f"{file.stem}-{file_key(file)}-q8_0.gguf"
             if not file.exists():
                 _in_child(_rewrite, source, file)
-    find_matrices = partial(_checked_matrices, file, directory, kept)
+    find_matrices = partial(_checked_matrices, file, directory, verdict_file)
     if description.kind == "directory":
         find_matrices()
     return BaseGGUF(file, file_key(file), find_matrices)
 
 
-def _checked_matrices(file: Path, directory: Path, kept: Path) -> dict[str, Matrix]:
+def _checked_matrices(
+    file: Path, directory: Path, verdict_file: Path
+) -> dict[str, Matrix]:
     current = {
         "file": str(file),
         "key": file_key(file),
         "engine": metadata.version(_ENGINE),
         "check": _CHECK,
     }
-    with _locked(kept):
-        verdict: dict[str, Any] = read_json(kept) or {}
+    with _locked(verdict_file):
+        verdict: dict[str, Any] = read_json(verdict_file) or {}
         if any(verdict.get(name) != value for name, value in current.items()):
             try:
                 complete_base(directory, weights=True)
             except LocalServerError as error:
                 raise NoGGUFError(str(error)) from error
             verdict = {**current, **_in_child(_check, file, directory)}
-            write_json(kept, verdict)
+            write_json(verdict_file, verdict)
     if "error" in verdict:
         raise NoGGUFError(verdict["error"])
     return {name: Matrix(*found) for name, found in verdict["matrices"].items()}
 
 
 def _in_child(function: Callable[..., Any], *paths: Path) -> Any:
-    """Run a task in a child process: some damage makes llama.cpp end its own."""
+    """Run a task in a child process: damaged files can end llama.cpp's process."""
     try:
         return call_in_child(function, *map(str, paths), threads=os.cpu_count() or 1)
     except ChildError as error:
@@ -165,7 +167,7 @@ def _rewrite(source: str, target: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _file_of(description: BaseDescription, directory: Path, kept: Path) -> Path:
+def _file_of(description: BaseDescription, directory: Path, verdict_file: Path) -> Path:
     if description.kind in {"wheel", "gguf"}:
         return Path(description.source)
     own = sorted(directory.glob("*.gguf"))
@@ -174,7 +176,7 @@ def _file_of(description: BaseDescription, directory: Path, kept: Path) -> Path:
     if description.kind == "directory":
         msg = f"there are {len(own)} .gguf files in {directory}, and it needs one"
         raise NoGGUFError(msg)
-    known = read_json(kept) or {}
+    known = read_json(verdict_file) or {}
     if Path(known.get("file", "")).is_file():
         return Path(known["file"])
     try:
@@ -184,14 +186,14 @@ def _file_of(description: BaseDescription, directory: Path, kept: Path) -> Path:
     if found is None:
         msg = f"the publisher of {description.source} offers no .gguf file of it"
         raise NoGGUFError(msg)
-    write_json(kept, {**known, "file": str(found)})
+    write_json(verdict_file, {**known, "file": str(found)})
     return found
 
 
-def _locked(kept: Path) -> ProcessLock:
-    lock = ProcessLock(kept.with_suffix(".lock"))
+def _locked(verdict_file: Path) -> ProcessLock:
+    lock = ProcessLock(verdict_file.with_suffix(".lock"))
     if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
-        msg = f"another process has been checking {kept.stem} for too long"
+        msg = f"another process has been checking {verdict_file.stem} for too long"
         raise NoGGUFError(msg)
     return lock
 

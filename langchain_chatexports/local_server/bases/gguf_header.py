@@ -1,8 +1,7 @@
-"""The header of a GGUF file, the weights that it describes, and another type of them.
+"""The header of a GGUF file, its weights, and their conversion to another type.
 
-Every count and size is checked against the file before it is used: llama.cpp ends its
-process at some of the damage that a file can have, and the package `gguf` reads a list
-to its end, wherever that is. The format:
+Every count and size is checked against the file before it is used: a damaged file can
+end the process of llama.cpp, and the package `gguf` does not limit lists. The format:
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError
 
-if TYPE_CHECKING:  # They come with the extra.
+if TYPE_CHECKING:  # A part of the extra.
     import numpy as np
     from gguf import GGMLQuantizationType
 
@@ -29,7 +28,7 @@ _SCALARS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _ARRAY = 9
 _ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
-# Models are built from these before their weights are looked for.
+# Models are built from these before their weights are read.
 _SIZES = (
     "attention.head_count",
     "attention.head_count_kv",
@@ -42,12 +41,12 @@ _SIZES = (
 
 
 class GGUFFileError(ValueError):
-    """Something else than a GGUF file, or a damaged one; the text says what."""
+    """Not a GGUF file, or a damaged one; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class GGUFTensor:
-    """Where a tensor is in its file."""
+    """The position of a tensor in its file."""
 
     shape: tuple[int, ...]
     """As in NumPy: columns last."""
@@ -59,14 +58,14 @@ class GGUFTensor:
 
 @dataclass(frozen=True)
 class GGUFHeader:
-    """What a GGUF file says about itself."""
+    """The header of a GGUF file."""
 
     path: Path
     fields: dict[str, Any]
-    """The values of the fields; of a list, its type and length."""
+    """The values of the fields; for a list, its type and length."""
 
     spans: dict[str, tuple[int, int]]
-    """Where each field is, name included."""
+    """The position of each field, name included."""
 
     tensors: dict[str, GGUFTensor]
 
@@ -81,7 +80,7 @@ class GGUFHeader:
         return value if isinstance(value, int) else 0
 
     def values(self, name: str) -> list[Any]:
-        """Return the values of a list; none if there is no such list."""
+        """Return the values of a list; empty if there is no such list."""
         if not isinstance(self.fields.get(name), tuple):
             return []
         with (
@@ -107,7 +106,7 @@ class GGUFHeader:
 
 
 def read_header(path: Path) -> GGUFHeader:
-    """Read the header of a GGUF file; a `GGUFFileError` says what is wrong with it."""
+    """Read the header of a GGUF file; raise a `GGUFFileError` if it is damaged."""
     try:
         with (
             open_regular_file(path) as file,
@@ -173,7 +172,7 @@ def _located(shape: tuple[int, ...], kind: int, start: int) -> GGUFTensor:
 
 
 def _check_sizes(header: GGUFHeader) -> None:
-    """Refuse a model that is larger than the weights in its file."""
+    """Raise an error for a model that is larger than the weights in its file."""
     weights = sum(math.prod(tensor.shape) for tensor in header.tensors.values())
     for name in _SIZES:
         value = header.fields.get(f"{header.architecture}.{name}", 0)
@@ -191,7 +190,7 @@ def _check_sizes(header: GGUFHeader) -> None:
 
 
 class _Reader:
-    """Reads values one after the other, and never beyond the end."""
+    """Reads values in order, and never beyond the end."""
 
     def __init__(self, content: mmap.mmap, at: int) -> None:
         self._content = content
@@ -216,7 +215,7 @@ class _Reader:
         return self.take(self.number("Q")).decode("utf-8", "replace")
 
     def field(self) -> Any:
-        """Return a value; of a list, its type and length, and skip its values."""
+        """Return a value; skip the values of a list, and return its type and length."""
         kind = self.number("I")
         if kind == STRING:
             return self.text()
@@ -246,10 +245,10 @@ def rewrite(
     template: str | None = None,
     change: "Callable[[str, np.ndarray], np.ndarray] | None" = None,
 ) -> None:
-    """Write a file's model again, tensor by tensor.
+    """Rewrite a model file, tensor by tensor.
 
-    `kind` is `gguf`'s name of the type for what is not in 32 bits, `template` another
-    chat template, and `change` returns a tensor's new values.
+    `kind` is `gguf`'s name of the type for tensors that are not in 32 bits, `template`
+    another chat template, and `change` returns a tensor's new values.
     """
     import numpy as np
     from gguf import LlamaFileType, quants
@@ -260,13 +259,13 @@ def rewrite(
         written = struct.pack("<I", STRING) + _text(template)
         changed["tokenizer.chat_template"] = written
     kinds = {name: _kind_of(tensor, kind) for name, tensor in header.tensors.items()}
-    kept = header.spans.keys() - changed
+    unchanged = header.spans.keys() - changed
     alignment = int(header.fields.get("general.alignment", _ALIGNMENT))
     with header.path.open("rb") as source, target.open("wb") as file:
         file.write(source.read(8))
-        file.write(struct.pack("<QQ", len(kinds), len(kept) + len(changed)))
+        file.write(struct.pack("<QQ", len(kinds), len(unchanged) + len(changed)))
         for name, (start, end) in header.spans.items():
-            if name in kept:
+            if name in unchanged:
                 source.seek(start)
                 file.write(source.read(end - start))
         for name, value in changed.items():

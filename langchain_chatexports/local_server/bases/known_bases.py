@@ -1,8 +1,8 @@
 """Base models that are known to work, with their size, memory, license and languages.
 
-They are the lines of `known_bases.csv`, from small to large; of similar size, the best
-comes last. Sizes are those of bfloat16 weights. Memory is for training with chats of
-1024 tokens on a CPU: measured for the default, estimated from the size for the others.
+They are the lines of `known_bases.csv`, from small to large; among similar sizes, the
+best is last. Sizes are for bfloat16 weights, memory for training on chats of 1024
+tokens on a CPU: measured for the default, and estimated from the size for the others.
 """
 
 import csv
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from langchain_chatexports.local_server.bases.description import DEFAULT_HUB_ID
 
-# Python with its libraries, and what training adds to the weights: a second copy while
-# they are read, activations, the logits of the whole vocabulary.
+# Python with its libraries, and the overhead of training: a second copy of the weights
+# while they are read, activations, and the logits of the whole vocabulary.
 _LIBRARIES_BYTES = 700_000_000
 _MEMORY_PER_WEIGHT_BYTE = 2.2
 _DEFAULT_MEMORY_BYTES = 1_300_000_000
-# The other half is for other programs.
+# The rest is for other programs.
 _SHARE_OF_MACHINE = 0.5
 # A step of 200 tokens takes 0.92 seconds of one core with 135 million parameters, and
 # 5.9 with 1,544 million.
@@ -31,10 +31,10 @@ class KnownBase:
 
     hub_id: str
     parameters: int
-    """How many there are in the download, parts that see or hear included."""
+    """The number of parameters in the download, including vision and audio parts."""
 
     languages: str
-    """The languages, or how many there are."""
+    """The languages, or their number."""
 
     context: int
     """The longest chat in tokens."""
@@ -44,10 +44,10 @@ class KnownBase:
     """Whether the license is an open-source one."""
 
     needs_agreement: bool
-    """Whether its owner requires an agreement on the hub before the download."""
+    """Whether the owner requires an agreement on the hub before the download."""
 
     gguf: str | None
-    """The hub id of its weights for llama.cpp, by its publisher or llama.cpp's."""
+    """The hub id of its weights for llama.cpp, from its publisher or llama.cpp's."""
 
     note: str
 
@@ -58,27 +58,27 @@ class KnownBase:
 
     @property
     def memory_bytes(self) -> int:
-        """The approximate memory that training takes."""
+        """The approximate memory for training."""
         if self.hub_id == DEFAULT_HUB_ID:
             return _DEFAULT_MEMORY_BYTES
         return int(_LIBRARIES_BYTES + _MEMORY_PER_WEIGHT_BYTE * self.download_bytes)
 
     @property
     def answering_memory_bytes(self) -> int:
-        """The approximate memory that answers take."""
+        """The approximate memory for answers."""
         return _LIBRARIES_BYTES + self.download_bytes
 
     def speaks(self, language: str | None) -> bool:
-        """Return whether it knows a language; true where that is not known."""
+        """Return whether the base knows a language; true if this is unknown."""
         if language is None or self.languages.isdecimal():
             return True
         known = self.languages.casefold().split(", ")
         return language.casefold() in known
 
-    def training_seconds(self, seconds_of_default: float) -> float:
-        """Estimate the time of a training that was measured with the default base."""
+    def training_seconds(self, default_seconds: float) -> float:
+        """Convert the training time of the default base to this one."""
         ratio = self.parameters / _BASES[0].parameters
-        return float(seconds_of_default * ratio**_TIME_EXPONENT)
+        return float(default_seconds * ratio**_TIME_EXPONENT)
 
 
 def _read_table() -> Iterator[KnownBase]:
@@ -101,7 +101,7 @@ _BASES = tuple(_read_table())
 
 
 def list_bases() -> tuple[KnownBase, ...]:
-    """Return the known bases, from small to large; of similar size, the best last."""
+    """Return the known bases, from small to large."""
     return _BASES
 
 

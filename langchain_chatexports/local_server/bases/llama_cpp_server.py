@@ -1,4 +1,4 @@
-"""llama.cpp's own server in this process, on an address that only its user reaches."""
+"""llama.cpp's own server in this process, on a private address."""
 
 import ctypes
 import os
@@ -21,14 +21,14 @@ def open_server(parameters: Any) -> Iterator[str]:
     """Start a server of `xllamacpp`, which requires the key in `parameters.api_keys`.
 
     It listens on a Unix socket in a folder of this user, or on a free port of 127.0.0.1
-    where Python has no Unix sockets (Windows) or the path would be too long. It lasts
-    as long as the process. Its address is `unix://` and a path, or `http://`, a host
-    and a port. A `RuntimeError` means that llama.cpp cannot load the model.
+    if Python has no Unix sockets (Windows) or the path would be too long, until the
+    process ends. Its address is `unix://` and a path, or `http://`, a host and a port.
+    A `RuntimeError` means that llama.cpp cannot load the model.
     """
     import xllamacpp
 
     folder = tempfile.mkdtemp(prefix="llama-")
-    # llama.cpp knows a socket by the end of its name.
+    # llama.cpp recognizes a socket by the end of its name.
     path = str(Path(folder) / "s.sock")
     if hasattr(socket, "AF_UNIX") and len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
         parameters.hostnames = [path]
@@ -55,7 +55,7 @@ def remove_socket(address: str) -> None:
 
 
 def http_options(address: str, key: str) -> dict[str, Any]:
-    """Return the arguments of an `httpx` client for a server, but its transport."""
+    """Return the arguments of an `httpx` client for a server, without its transport."""
     is_socket = address.startswith("unix://")
     return {
         "base_url": "http://127.0.0.1" if is_socket else address,

@@ -1,9 +1,9 @@
-"""A base in transformers' format: where it is, and what is converted when.
+"""The directory of a base in transformers' format, and its conversion.
 
-Of a `.gguf` file, the tokenizer and the configuration are converted when a chat is
-counted, scored or trained, and the weights when they are trained or transformers
-answers: llama.cpp needs none of them. Each runs in a child process, whose memory is
-free afterwards.
+The tokenizer and configuration of a `.gguf` file are converted when a chat is counted,
+scored or trained, and its weights when they are trained or transformers answers.
+llama.cpp needs none of them. Conversions run in child processes, to free their memory
+afterwards.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 CONVERSION_WAIT_SECONDS = 900.0
 """How long to wait for another process that converts the same base."""
 
-# Another number if the same file is converted in another way.
+# Increment it if the conversion changes.
 _FORM = 3
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
@@ -54,10 +54,11 @@ _SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
 def base_directory(description: BaseDescription, cache_dir: Path | None = None) -> Path:
-    """Return the directory of a base; download it if needed, and convert nothing.
+    """Return the directory of a base, without converting it; download it if needed.
 
-    That of a `.gguf` file is in the user's cache, or in `cache_dir`; `complete_base`
-    converts what is missing there. A `LocalServerError` says why a base cannot be used.
+    The directory of a `.gguf` file is in the user's cache, or in `cache_dir`;
+    `complete_base` converts its missing files. A `LocalServerError` has the reason if a
+    base cannot be used.
     """
     if description.kind == "directory":
         return Path(description.source)
@@ -88,13 +89,13 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
 
 
 def gguf_header_of(directory: Path) -> GGUFHeader | None:
-    """Return the header of the `.gguf` file that a directory is converted from."""
+    """Return the header of the `.gguf` file from which a directory was converted."""
     source = read_json(directory / _SOURCE_FILE)
     return None if source is None else _read_header(Path(str(source.get("file"))))
 
 
 def complete_base(directory: Path, *, weights: bool = False) -> None:
-    """Convert what a base's directory lacks: its tokenizer, or its weights, too."""
+    """Convert the missing files of a base: its tokenizer, or also its weights."""
     source = read_json(directory / _SOURCE_FILE)
     if source is None or is_complete(directory, weights=weights):
         return
@@ -129,14 +130,14 @@ def signature_of(directory: Path) -> str:
 
 
 def file_key(file: Path) -> str:
-    """Return a short text that changes with a file's path, size or time of change."""
+    """Return a short key that changes with a file's path, size or modification time."""
     found = file.stat()
     text = f"{file.resolve()}\n{found.st_size}\n{found.st_mtime_ns}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def is_complete(directory: Path, *, weights: bool = False) -> bool:
-    """Return whether nothing has to be converted any more."""
+    """Return whether the conversion is complete."""
     if weights:
         return not missing_parts(directory)
     return (directory / "config.json").exists()
@@ -164,8 +165,8 @@ def _convert(file: str, directory: str, weights: bool) -> None:
 
     source, target = Path(file), Path(directory)
     memmap: Any = np.memmap
-    # The package `gguf` makes an array of each token: four times as fast if these are
-    # plain ones.
+    # The package `gguf` makes an array of each token, which is four times as fast with
+    # plain arrays.
     np.memmap = lambda *given, **more: np.asarray(memmap(*given, **more))  # type: ignore[assignment,misc]
     given: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
     folder = str(source.parent)
@@ -185,8 +186,8 @@ def _convert(file: str, directory: str, weights: bool) -> None:
             tokenizer = AutoTokenizer.from_pretrained(folder, **given)
             _restore_split(tokenizer, read_header(source))
             tokenizer.save_pretrained(temporary)
-        # The index of several files of weights comes first, and shows what is missing;
-        # the configuration comes last.
+        # The index of several weight files is first, and shows missing ones; the
+        # configuration is last.
         written = sorted(Path(temporary).iterdir(), key=_order_of_file)
         for each in written:
             replace(each, target / each.name)
@@ -197,10 +198,10 @@ def _order_of_file(file: Path) -> int:
 
 
 def _restore_split(tokenizer: Any, header: GGUFHeader) -> None:
-    """Let a tokenizer that transformers read from a GGUF file split texts as it says.
+    """Let a tokenizer from a GGUF file split texts as the file specifies.
 
-    transformers ignores `tokenizer.ggml.pre` of most architectures, and then, for
-    example, leaves a space and a digit together that the model never saw together.
+    transformers ignores `tokenizer.ggml.pre` of most architectures, and may then, for
+    example, join a space and a digit, which the model's training always split.
     """
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split

@@ -23,7 +23,7 @@ _CONTROL = 3
 class ChatTokenizer:
     """A base's tokenizer and chat template, loaded on first use.
 
-    Of a `.gguf` file, template and context are known without the tokenizer.
+    The template and context of a `.gguf` file are known without the tokenizer.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -52,7 +52,7 @@ class ChatTokenizer:
 
     @property
     def end_tokens(self) -> set[int]:
-        """The tokens that end an answer, of template and tokenizer."""
+        """The tokens that end an answer, from template and tokenizer."""
         end = self.template.derived.end_token
         ends = (self.tokenizer.convert_tokens_to_ids(end), self.tokenizer.eos_token_id)
         return {token for token in ends if token is not None}

@@ -1,8 +1,8 @@
-"""Loading a base's text model, in 4 bits where the GPU is too small.
+"""Loading of a base's text model, in 4 bits if the GPU is too small.
 
 If a GPU cannot hold a large base twice, for chats and for training, bitsandbytes loads
-the weights in 4 bits (NF4, as in QLoRA). Both sides do so: an adapter is served on the
-same weights that it was trained on.
+the weights in 4 bits (NF4, as in QLoRA), for both, so that an adapter is served on the
+same weights as it was trained on.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-# Any usual GPU holds smaller weights twice.
+# Smaller weights fit twice into the memory of common GPUs.
 _MIN_BYTES = 2_000_000_000
 # Two copies, and the activations of training.
 _COPIES = 2.5
-# Activations of a training by the weights: 10 GB for 1,000 tokens of a base of 7 GB,
-# and some memory for other programs.
+# Ratio of a training's activations to the weights: 10 GB for 1,000 tokens with a base
+# of 7 GB, and some memory for other programs.
 _ACTIVATIONS = 2.0
 _FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -59,10 +59,10 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
 
 
 def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
-    """Refuse a base that an adapter cannot be trained for.
+    """Raise an error for a base without support for adapters.
 
-    Its model is built without weights, and an adapter for it, in a child process: this
-    takes four CPU seconds, once for each base and release of the libraries.
+    A child process builds the model without weights, and an adapter for it. This takes
+    four CPU seconds, once for each base and release of the libraries.
     """
     complete_base(directory)
     config = (directory / "config.json").read_bytes()
@@ -70,14 +70,14 @@ def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
     key = hashlib.sha256(config + repr(versions).encode("ascii")).hexdigest()[:16]
     folder = (cache_dir or user_cache_dir()) / "trials"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept = folder / f"{key}.json"
-    if kept.exists():
+    cached = folder / f"{key}.json"
+    if cached.exists():
         return
     try:
         layers = call_in_child(_find_adapted_layers, str(directory))
     except ChildError as error:
         raise LocalServerError(str(error)) from error
-    write_json(kept, {"layers": layers})
+    write_json(cached, {"layers": layers})
 
 
 def _find_adapted_layers(directory: str) -> list[str] | str:
@@ -85,7 +85,7 @@ def _find_adapted_layers(directory: str) -> list[str] | str:
 
 
 def model_outline(directory: Path) -> Any:
-    """Return a base's text model without weights, which takes no memory."""
+    """Return a base's text model without weights, which needs no memory."""
     complete_base(directory)
     check_safe(directory)
     import torch
@@ -98,12 +98,12 @@ def model_outline(directory: Path) -> Any:
 
 
 def adapted_layers(model: Any) -> list[str] | str:
-    """Return the linear layers of a model that an adapter changes, for PEFT.
+    """Return the linear layers of a model for an adapter, in PEFT's form.
 
-    These are the ones in the numbered blocks of the text decoder, less what PEFT
-    refuses: heads, projectors and parts that see or hear stay as they are. The result
-    is the last parts of their names, or a regular expression where others have the
-    same.
+    These are the ones in the numbered blocks of the text decoder, without those that
+    PEFT refuses. Heads, projectors, and vision and audio parts are excluded. The result
+    is the last parts of their names, or a regular expression if other layers have the
+    same ones.
     """
     from torch.nn import Linear
 
@@ -134,7 +134,7 @@ def uses_4_bits(directory: Path, device: str) -> bool:
 
 
 def has_short_memory(model: Any, device: str) -> bool:
-    """Return whether a training must compute activations twice to save memory."""
+    """Return whether training must compute activations twice to save memory."""
     import psutil
 
     if device != "cpu":
@@ -144,10 +144,10 @@ def has_short_memory(model: Any, device: str) -> bool:
 
 
 def check_weights(directory: Path) -> None:
-    """Refuse a base that must be loaded in 4 bits if bitsandbytes is missing."""
+    """Raise an error if a base needs 4 bits, but bitsandbytes is missing."""
     from importlib.util import find_spec
 
-    # Importing torch takes a second, and small bases do not need it here.
+    # Importing torch takes a second, and is not needed here for small bases.
     if _size_bytes(directory) < _MIN_BYTES or find_spec("bitsandbytes"):
         return
     if uses_4_bits(directory, expected_device()):
@@ -159,7 +159,7 @@ def check_weights(directory: Path) -> None:
 
 
 def config_and_class(directory: Path) -> tuple[Any, Any]:
-    """Return a base's configuration, and the class of transformers that loads it."""
+    """Return a base's configuration and its class in transformers."""
     from transformers import (
         AutoConfig,
         AutoModelForCausalLM,
@@ -168,14 +168,14 @@ def config_and_class(directory: Path) -> tuple[Any, Any]:
 
     config = AutoConfig.from_pretrained(directory, **_FILES_ONLY)
     for kind in (AutoModelForCausalLM, AutoModelForImageTextToText):
-        if type(config) in kind._model_mapping:  # noqa: SLF001 - nothing public says it.
+        if type(config) in kind._model_mapping:  # noqa: SLF001 - nothing public has it.
             return config, kind
     msg = f"transformers has no text model of the type {config.model_type}"
     raise LocalServerError(msg)
 
 
 def _remove_other_parts(model: Any) -> None:
-    """Remove what sees or hears from a model whose text decoder is one of its parts."""
+    """Remove vision and audio parts from a model with several parts."""
     inner, decoder = model.base_model, model.get_decoder()
     if any(part is decoder for part in inner.children()):
         for name, part in list(inner.named_children()):
@@ -190,7 +190,7 @@ def _takes_adapters(model: Any, layers: list[str]) -> bool:
     with torch.device("meta"):
         outline = type(model)(model.config)
     _remove_other_parts(outline)
-    # The adapter that is trained begins with the same random weights without this.
+    # Without this, adapters for training would start with the same random weights.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT uses an attribute that transformers deprecates.
         warnings.simplefilter("ignore", FutureWarning)
@@ -216,7 +216,7 @@ def _4_bit_options(dtype: Any, device: str) -> dict[str, Any]:
 def _size_bytes(directory: Path) -> int:
     header = gguf_header_of(directory)
     if header is not None:
-        # They are converted to two bytes each.
+        # Parameters are converted to two bytes each.
         return 2 * sum(math.prod(tensor.shape) for tensor in header.tensors.values())
     return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
 

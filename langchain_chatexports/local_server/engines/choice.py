@@ -1,4 +1,4 @@
-"""The engine that answers for a base: llama.cpp where it can, or transformers."""
+"""The choice of an engine for a base: llama.cpp if possible, or transformers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,16 @@ _MIN_CONTEXT = 2048
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Which engine answers, and why."""
+    """The chosen engine, and the reason."""
 
     gguf: BaseGGUF | None
-    """What llama.cpp loads; `None` where transformers answers."""
+    """The file for llama.cpp; `None` if transformers is used."""
 
     max_context: int | None = None
     """The longest context that memory allows, in tokens; `None` without a limit."""
 
     reason: str | None = None
-    """Why llama.cpp does not answer; `None` where it does."""
+    """The reason for not using llama.cpp; `None` if it is used."""
 
     def __str__(self) -> str:
         """Return the engine's name and the reason, for a line on the terminal."""
@@ -36,7 +36,7 @@ class EngineChoice:
 
 def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice:
     """Choose the engine for a base; its GGUF file is downloaded if needed."""
-    # Importing torch takes seconds, and most machines have no such GPU.
+    # Importing torch takes seconds, and most machines have no GPU for it.
     if has_driver(NVIDIA_DRIVER) and choose_device() == "cuda":
         return EngineChoice(None, reason="which uses the GPU")
     try:
@@ -48,7 +48,7 @@ def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice
 
 
 def _max_context(file: Path) -> int:
-    """Return how many tokens the keys and values of a quarter of the memory are of.
+    """Return how many tokens' keys and values fit into a quarter of the memory.
 
     llama.cpp allocates them when it starts, in 16 bits.
     """

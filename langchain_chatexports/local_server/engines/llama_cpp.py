@@ -1,8 +1,8 @@
-"""Answers by llama.cpp: a child process with its server for each model in use.
+"""Answers by llama.cpp, with a child process for each model in use.
 
 Each child has the base, whose file they all map into memory, and at most one adapter:
-llama.cpp does not compute answers of different adapters in one batch. Requests are
-handed on to it as they are, and its answers come back as they are.
+llama.cpp does not compute answers of different adapters in one batch. Requests and
+responses are passed through unchanged.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_SLOTS = 8
-"""How many answers of a model are written at the same time."""
+"""Maximum number of simultaneous answers of a model."""
 
 _CHILD = "langchain_chatexports.local_server.engines.llama_cpp_child"
 _MAX_CHILDREN = 4
@@ -51,9 +51,9 @@ _MAX_REQUESTS = 40
 _FIRST_CONTEXT = 8192
 _MIN_FIRST_CONTEXT = 2048
 _IDLE_SECONDS = 600.0
-# A child loses what it has read when it gets more threads: not in a chat's pauses.
+# A child that gets more threads loses its cache, so wait longer than a chat's pauses.
 _REST_SECONDS = 60.0
-# What failed for lack of memory, for example, can succeed later.
+# A failure, such as for lack of memory, is temporary.
 _RETRY_SECONDS = 60.0
 _WAIT_SECONDS = 0.05
 _ATTEMPTS = 3
@@ -69,7 +69,7 @@ class EngineEndedError(Exception):
 
 
 class _Child:
-    """A child process, and how many answers it is writing."""
+    """A child process with the number of its running answers."""
 
     def __init__(
         self, adapter: Path | None, context: int, threads: tuple[int, int]
@@ -173,10 +173,11 @@ class LlamaCppEngine:
     ) -> None:
         """Initialize the engine with a base's `.gguf` file; nothing is started.
 
-        `adapter_file` returns the `.gguf` file of an adapter's folder. `threads` write
-        one answer, `batch_threads` read prompts and write several answers at the same
-        time. `max_context` is how many tokens memory allows all children together.
-        `is_training` says whether a training needs the processor, too.
+        `adapter_file` returns the `.gguf` file of an adapter's folder. `threads` is the
+        number of threads for one answer, `batch_threads` that for prompts and
+        simultaneous answers. `max_context` is the maximum number of tokens of all
+        children together. `is_training` returns whether a training needs the processor,
+        too.
         """
         self._base = base
         self._tokenizer = tokenizer
@@ -207,11 +208,11 @@ class LlamaCppEngine:
         name: str | None = None,
         tokens: int = 0,
     ) -> AsyncIterator["httpx.Response"]:
-        """Hand a request on to the model's child, which is started if need be.
+        """Pass a request to the model's child, and start it if needed.
 
-        The body is that of llama.cpp's `/v1/chat/completions`, and `tokens` about how
-        many it needs. The response's body is not read yet; closing it ends the answer.
-        An `UnsuitableModelError` means that llama.cpp cannot load the model, a
+        The body is that of llama.cpp's `/v1/chat/completions`, and `tokens` an estimate
+        of its size. The response's body is not read yet; closing it ends the answer. An
+        `UnsuitableModelError` means that llama.cpp cannot load the model, a
         `FileNotFoundError` that the adapter was deleted.
         """
         with self._lock:
@@ -238,7 +239,7 @@ class LlamaCppEngine:
                 self._requests -= 1
 
     def forget(self, adapter: Path) -> None:
-        """End the children of an adapter, and of those in subfolders of its folder."""
+        """End the children of an adapter, and of adapters in its subfolders."""
         with self._lock:
             for child in list(self._children):
                 if child.adapter and adapter in (child.adapter, *child.adapter.parents):
@@ -255,7 +256,7 @@ class LlamaCppEngine:
     async def _use_child(
         self, adapter: Path | None, name: str, needed: int
     ) -> AsyncIterator[_Child]:
-        # Ended children and answers make room, in other threads than this one.
+        # Children and answers end in other threads, and make room.
         while (child := self._find_or_start(adapter, name, needed)) is None:  # noqa: ASYNC110
             await asyncio.sleep(_WAIT_SECONDS)
         try:
@@ -304,7 +305,7 @@ class LlamaCppEngine:
 
     def _free_threads(self) -> tuple[int, int]:
         """Return the threads for one answer, and for prompts and several answers."""
-        # Threads of llama.cpp and of a trainer wait for each other at every step.
+        # Threads of llama.cpp and a trainer would wait for each other at every step.
         return (1, 1) if self._is_training() else (self._threads, self._batch_threads)
 
     def _context_for(self, needed: int) -> int:
@@ -313,13 +314,13 @@ class LlamaCppEngine:
         if self._max_context is not None:
             share = max(_MIN_FIRST_CONTEXT, self._max_context // _MAX_CHILDREN)
             context = min(context, share)
-        # More than it needs now: a talk becomes longer.
+        # Allow more than needed now, because talks grow.
         while context < needed:
             context *= 2
         return min(context, longest)
 
     def _make_room(self, context: int) -> bool:
-        """End children that are not needed; return whether another one may start."""
+        """End idle children; return whether another one may start."""
         while len(self._children) >= _MAX_CHILDREN or (
             self._max_context is not None
             and self._children
@@ -359,7 +360,7 @@ class LlamaCppEngine:
         return str(self._adapter_file(child.adapter))
 
     def _give_up(self, child: _Child, error: Exception) -> None:
-        """Let transformers answer for a model, for some time."""
+        """Let transformers answer for a model for some time."""
         with self._lock:
             was_ended = child.is_ended and child not in self._children
             self._end(child)
@@ -376,7 +377,7 @@ class LlamaCppEngine:
         child.ready.set_exception(UnsuitableModelError())
 
     async def _more_context(self, child: _Child, response: "httpx.Response") -> int:
-        """Return how many tokens a request needs that a longer context could hold."""
+        """Return the size of a refused request; 0 if no context is large enough."""
         if response.status_code != _BAD_REQUEST or child.context >= self.context:
             return 0
         error = json.loads(await response.aread()).get("error", {})
@@ -390,7 +391,7 @@ class LlamaCppEngine:
             if not child.active and (child.is_retired or child.has_ended):
                 self._end(child)
         loop = asyncio.get_running_loop()
-        # The loop's clock may be a little early.
+        # The loop's clock may be slightly early.
         loop.call_later(_IDLE_SECONDS + 0.1, self._end_idle_children)
 
     def _end_idle_children(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
 from langchain_chatexports.local_server.processes import limit_memory, take_output
 
-# A request that is cancelled ends with the batch that is being computed.
+# A cancelled request ends with its current batch.
 _BATCH = 64
 _HTTP_THREADS = 16
 _MORE_MEMORY_BYTES = 2_000_000_000
@@ -24,7 +24,7 @@ _MORE_MEMORY_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class ChildSettings:
-    """What a process loads."""
+    """The settings of a child process."""
 
     model: str
     """The base's `.gguf` file."""
@@ -36,7 +36,7 @@ class ChildSettings:
     """The model's name in answers."""
 
     template: str
-    """The chat template, in Jinja: the one that training renders."""
+    """The chat template of training, in Jinja."""
 
     key: str = field(repr=False)
     threads: int
@@ -46,10 +46,10 @@ class ChildSettings:
     """The threads for prompts, and for several answers at the same time."""
 
     context: int
-    """Tokens of all answers that are written at the same time, prompts included."""
+    """The number of tokens for all simultaneous answers, prompts included."""
 
     slots: int
-    """How many answers may be written at the same time."""
+    """The maximum number of simultaneous answers."""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     output = take_output()
     _forbid_core_dumps()
     settings = ChildSettings(**json.loads(sys.stdin.buffer.readline()))
-    # The folder that it was started in may be gone.
+    # The folder in which it was started may be gone.
     os.chdir(os.path.sep)
     with open_server(_parameters(settings)) as address:
         # A schema can become a grammar of a billion rules.
@@ -65,12 +65,12 @@ def main() -> None:
         with output as file:
             file.write(json.dumps({"address": address}).encode("ascii") + b"\n")
         sys.stdin.buffer.read()
-    # Without waiting for answers whose clients are gone.
+    # Do not wait for answers whose clients are gone.
     os._exit(0)
 
 
 def _forbid_core_dumps() -> None:
-    """Keep messages out of the file that some systems write of an aborted process."""
+    """Keep messages out of core dumps."""
     if sys.platform != "win32":
         import resource
 
@@ -90,7 +90,8 @@ def _parameters(settings: ChildSettings) -> Any:
         given.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(settings.adapter, 1.0)]
     given.n_ctx = settings.context
     given.n_parallel = settings.slots
-    # One cache for all answers: a long one may take the room of several short ones.
+    # One cache for all answers, so that a long one may use the space of several short
+    # ones.
     given.kv_unified = True
     given.n_batch = given.n_ubatch = _BATCH
     given.n_threads_http = _HTTP_THREADS

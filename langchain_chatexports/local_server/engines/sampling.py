@@ -1,15 +1,15 @@
-"""How the next token of an answer is chosen, under the names of OpenAI and llama.cpp.
+"""Sampling settings, with the names of OpenAI and llama.cpp.
 
 Without a penalty, small models repeat whole messages up to the token limit. DRY ("don't
-repeat yourself") lets a few words be said again, and makes each further word of the
-same phrase less likely. Its usual stops at line ends are left out: what loops in a chat
-are lines. See "How good is it?" in `docs/evaluation.md`.
+repeat yourself") allows a few repeated words, and makes each further word of the same
+phrase less likely. Its usual breakers at line ends are not used, because loops in chats
+are made of lines. See "How good is it?" in `docs/evaluation.md`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-# llama.cpp reads no more of a text that ends a repetition.
+# llama.cpp uses no more of a text that ends a repetition.
 _MAX_BREAKER = 40
 
 
@@ -20,26 +20,27 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     min_p: float = 0.02
-    """Tokens are left out that are less likely than this share of the likeliest."""
+    """The minimum probability of a token, as a share of the likeliest one's."""
 
     dry_multiplier: float = 0.8
-    """How much less likely a repetition becomes; 0 for no penalty."""
+    """The strength of the penalty for repetitions; 0 for none."""
 
     dry_base: float = 1.75
-    """How fast that grows with the length of the repetition."""
+    """The growth of the penalty with the length of a repetition."""
 
     dry_allowed_length: int = 3
-    """How many tokens may be repeated."""
+    """The number of tokens that may be repeated."""
 
     dry_penalty_last_n: int = 512
-    """In how many tokens repetitions are found, the prompt's included; -1 for all."""
+    """The number of tokens to search for repetitions, the prompt's included; -1 for
+    all."""
 
     def without_talk(self) -> "Sampling":
-        """Return the settings for answers of a form, such as JSON, that repeats."""
+        """Return the settings for structured answers, such as JSON."""
         return replace(self, min_p=0.0, dry_multiplier=0.0)
 
     def dry_penalties(self, tokens: Sequence[int], answered: int) -> dict[int, float]:
-        """Return what DRY takes from the logits of tokens, as llama.cpp does."""
+        """Return DRY's penalties for the logits of tokens, as in llama.cpp."""
         size = len(tokens) if self.dry_penalty_last_n < 0 else self.dry_penalty_last_n
         window = tokens[max(0, len(tokens) - size) :]
         end = len(window) - 1

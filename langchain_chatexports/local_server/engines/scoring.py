@@ -32,7 +32,7 @@ class TurnScore:
     """Negative log-likelihood of its text, in nats."""
 
     end_nll: float
-    """That of the token that ends the turn."""
+    """Negative log-likelihood of the token that ends the turn, in nats."""
 
     tokens: int
     """Tokens of the text, without the one that ends the turn."""
@@ -96,7 +96,7 @@ def score_conversation(
 ) -> list[TurnScore] | None:
     """Score one conversation in one forward pass.
 
-    It is `None` if the conversation has more than `context` tokens.
+    Returns `None` if the conversation has more than `context` tokens.
     """
     try:
         ids, spans = template.answer_spans(messages, max_length=context)

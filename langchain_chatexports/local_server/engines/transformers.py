@@ -1,6 +1,6 @@
-"""Answers by transformers, one at a time, and a task on the model between them.
+"""Answers by transformers, one at a time, and tasks between them.
 
-It answers where llama.cpp cannot, and scores given answers for both.
+Used if llama.cpp cannot answer, and for scores with both engines.
 """
 
 import os
@@ -64,7 +64,7 @@ class Generation:
     def __init__(
         self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
     ) -> None:
-        """Initialize with the function that gets each piece of text."""
+        """Initialize with the receiver of each piece of text."""
         self.request = request
         self.is_cancelled = False
         self._on_piece = on_piece
@@ -79,7 +79,7 @@ class Generation:
             self._on_piece(piece)
 
     def send_error(self, answered: "Future[None]") -> None:
-        """Send why the answer failed, if it did."""
+        """Send the error of a failed answer."""
         busy = answered.cancelled()
         error = EngineBusyError() if busy else answered.exception()
         if error is not None:
@@ -89,8 +89,7 @@ class Generation:
 class TransformersEngine:
     """A base model and the thread that uses it.
 
-    The weights are loaded with the first answer or score: a server that only trains
-    never loads them.
+    The weights are loaded for the first answer or score, and not for training.
     """
 
     def __init__(
@@ -122,9 +121,9 @@ class TransformersEngine:
         return generation
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
-        """Run a task on the model, after those that were queued before.
+        """Run a task on the model, after the queued ones.
 
-        An `EngineBusyError` means that too many are waiting.
+        Raises an `EngineBusyError` if too many are waiting.
         """
 
         def run_task() -> Result:
@@ -181,7 +180,8 @@ class LoadedBase:
         self.end_tokens = set(ends if isinstance(ends, list) else [ends]) - {None}
         """The tokens that end an answer, from the generation config."""
 
-        # A base's own sampling settings would be mixed with those of a request.
+        # Otherwise a base's own sampling settings would be mixed with those of a
+        # request.
         self._model.generation_config = GenerationConfig()
         self._peft: Any = None
         self._adapter: Path | None = None
@@ -247,7 +247,7 @@ class LoadedBase:
     ) -> list[float]:
         """Return the negative log-likelihoods, in nats, at positions in a whole text.
 
-        The first token has none.
+        The first token has no likelihood.
         """
         import torch
 
@@ -264,7 +264,7 @@ class LoadedBase:
                 logits_to_keep=before,
             ).logits[0]
             losses: list[float] = []
-            # In parts, because float32 logits of the whole vocabulary are large.
+            # Compute in parts: float32 logits of the whole vocabulary are large.
             for part, wanted in zip(
                 logits.split(_SCORED_POSITIONS),
                 targets.split(_SCORED_POSITIONS),
@@ -299,9 +299,9 @@ class LoadedBase:
         config = read_json(adapter / "adapter_config.json") or {}
         uses_megatron = config.get("megatron_config") is not None
         if config.get("peft_type") != "LORA" or uses_megatron:
-            # PEFT follows these to other files, hub ids and Python modules.
+            # PEFT would load other files, hub ids and Python modules from these.
             msg = (
-                f"{adapter} is not a plain LoRA adapter: other kinds can name further "
+                f"{adapter} is not a plain LoRA adapter: other kinds may have further "
                 "files and modules to load."
             )
             raise LocalServerError(msg)
@@ -325,33 +325,34 @@ class _Writer:
     def __init__(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
         self.ids: list[int] = []
         self.is_ended = False
-        """Whether an end or a stop was written, and not the last allowed token."""
+        """Whether the answer ended at an end token or a stop, and not at the token
+        limit."""
 
         self._generation = generation
         self._tokenizer = tokenizer
         self._ends = ends
         self._stops = [stop for stop in generation.request.stops if stop]
-        # What may be the start of a stop is not sent yet.
+        # A possible start of a stop is held back.
         self._hold = max(map(len, self._stops), default=1) - 1
         self._sent = 0
         self._has_prompt = False
 
     def put(self, ids: Any) -> None:
-        """Take the prompt, and then token by token."""
+        """Receive the prompt, and then token by token."""
         if not self._has_prompt:
             self._has_prompt = True
             return
         (token,) = ids.flatten().tolist()
-        # transformers asks whether it is done before it passes a token on.
+        # transformers checks the stopping criteria before it passes a token here.
         if self.is_ended or token in self._ends:
             self.is_ended = True
             return
         self.ids.append(token)
-        # Some tokens are a part of a character.
+        # Some tokens are only a part of a character.
         self._write(self._text().rstrip("\ufffd"), hold=self._hold)
 
     def end(self) -> None:
-        """Send what was held back."""
+        """Send the text that was held back."""
         self._write(self._text(), hold=0)
 
     def _text(self) -> str:

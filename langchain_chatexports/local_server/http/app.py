@@ -31,13 +31,14 @@ MAX_UPLOAD_BYTES = 100 * 2**20
 """The maximum size of an upload."""
 
 _FORM_BYTES = 2**16
-# A page of another site whose name leads here (DNS rebinding) sends that name.
+# A page of another site whose name resolves to this machine (DNS rebinding) sends that
+# name.
 _OWN_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
 _MESSAGES = {404: "Unknown request URL.", 405: "Method not allowed."}
 
 
 def create_app(service: LocalService, *, api_key: str) -> FastAPI:
-    """Return the application of a service, which it starts and stops."""
+    """Return an application that starts and stops a service."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

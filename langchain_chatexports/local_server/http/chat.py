@@ -1,4 +1,4 @@
-"""Chat completions, handed on to llama.cpp or answered by transformers, and scores."""
+"""Chat completions by llama.cpp or transformers, and scores."""
 
 import asyncio
 import json
@@ -53,11 +53,11 @@ Chunks = AsyncGenerator[bytes, None]
 
 _DEFAULT_TOKENS = 1024
 _MAX_SCHEMA_BYTES = 65_536
-_MAX_SEED = 0xFFFFFFFF  # llama.cpp's sign for a random one.
+_MAX_SEED = 0xFFFFFFFF  # Means a random one to llama.cpp.
 _BYTES_PER_TOKEN = 3
 _OK, _SERVER_ERROR = 200, 500
 _FREE_CHOICES = (None, "auto", "none")
-# What only llama.cpp does, which checks the values.
+# Only for llama.cpp, which checks the values.
 _HANDED_ON = frozenset(
     {
         "frequency_penalty",
@@ -69,7 +69,7 @@ _HANDED_ON = frozenset(
         "top_logprobs",
     }
 )
-# Sent by clients, and without effect on a local machine.
+# Accepted, but without effect on a local machine.
 _IGNORED = frozenset(
     {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "user"}
 )
@@ -111,7 +111,9 @@ async def _answer(
     try:
         if engine is not None:
             with suppress(UnsuitableModelError):
-                async with aclosing(_hand_on(service, engine, body, model)) as chunks:
+                async with aclosing(
+                    _pass_to_llama_cpp(service, engine, body, model)
+                ) as chunks:
                     async for chunk in chunks:
                         has_begun = True
                         yield chunk
@@ -130,17 +132,17 @@ async def _answer(
         yield _data(failure.body())
 
 
-async def _hand_on(
+async def _pass_to_llama_cpp(
     service: "LocalService",
     engine: LlamaCppEngine,
     body: ChatRequest,
     model: "ServedModel",
 ) -> Chunks:
-    """Hand a request on to llama.cpp, and yield its response."""
+    """Pass a request to llama.cpp, and yield its response."""
     import httpx
 
     limit = _token_limit(body, model)
-    content = await run_in_threadpool(_handed_on, service, engine, body, limit)
+    content = await run_in_threadpool(_llama_cpp_body, service, engine, body, limit)
     tokens = len(content) // _BYTES_PER_TOKEN + limit
     try:
         async with engine.answer(
@@ -166,14 +168,14 @@ def _token_limit(body: ChatRequest, model: "ServedModel") -> int:
     return model.reply_tokens or _DEFAULT_TOKENS
 
 
-def _handed_on(
+def _llama_cpp_body(
     service: "LocalService", engine: LlamaCppEngine, body: ChatRequest, limit: int
 ) -> bytes:
-    """Return a request in llama.cpp's words, which has other defaults than OpenAI's."""
+    """Return a request for llama.cpp, whose defaults differ from OpenAI's."""
     extras = body.model_extra or {}
     given = {name: extras[name] for name in _HANDED_ON if extras.get(name) is not None}
     if given.get("logprobs"):
-        # Without at least one, llama.cpp sends no log-probabilities at all.
+        # llama.cpp sends log-probabilities only if at least one is requested.
         given["top_logprobs"] = given.get("top_logprobs") or 1
     if body.response_format:
         given["response_format"] = body.response_format
@@ -182,7 +184,7 @@ def _handed_on(
     if tools:
         if not template.has_tools:
             msg = (
-                f"The chat template of {service.base_model} knows no tools. Use a base "
+                f"The chat template of {service.base_model} has no tools. Use a base "
                 "whose template does, or 'response_format' for structured answers."
             )
             raise ApiError(msg, code="unsupported_parameter", param="tools")
@@ -205,14 +207,14 @@ def _handed_on(
         reasoning_format="none",
         cache_prompt=True,
     )
-    # llama.cpp refuses surrogates that stand alone.
+    # llama.cpp refuses lone surrogates.
     return json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _messages(
     body: ChatRequest, template: ChatTemplate, context: int
 ) -> list[dict[str, Any]]:
-    """Return the messages as training renders them; calls of tools as they are."""
+    """Return the messages as rendered in training; tool calls are unchanged."""
     messages = [
         message.model_dump(exclude_none=True, exclude={"weight", "refusal"})
         for message in body.messages
@@ -223,7 +225,7 @@ def _messages(
     try:
         if not (has_calls and template.has_tools):
             return [*template.as_rendered(messages, max_length=context)]
-        # No control token has a character that JSON writes in another way.
+        # No control token has a character that JSON would escape.
         text = template.without_control_tokens(json.dumps(messages, ensure_ascii=False))
         return list(json.loads(text))
     except TooLongError as error:
@@ -268,7 +270,7 @@ async def _generate(
     loop = asyncio.get_running_loop()
 
     def on_piece(piece: TextPiece) -> None:
-        # The loop is closed if the server stops during an answer.
+        # The loop may be closed if the server stops during an answer.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
@@ -387,9 +389,9 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
 
 
 def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
-    """Return the tokens of a text, or of a chat up to where the answer begins.
+    """Return the tokens of a text, or of a chat up to the answer.
 
-    A chat may be longer than the context: it is counted to be shortened.
+    A chat may be longer than the context: clients count tokens to shorten it.
     """
     service.find_model(body.model)
     tokenizer = service.tokenizer
@@ -409,7 +411,7 @@ def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
 
 
 def _check_request(body: ChatRequest) -> None:
-    """Refuse what no engine can follow."""
+    """Raise an error for unsupported parameters."""
     for name in body.extras.keys() - _HANDED_ON - _IGNORED:
         msg = "Unrecognized request argument."
         raise ApiError(msg, code="unknown_parameter", param=name)
@@ -423,7 +425,7 @@ def _check_request(body: ChatRequest) -> None:
 
 
 def _check_plain(service: "LocalService", body: ChatRequest) -> None:
-    """Refuse what only llama.cpp can follow."""
+    """Raise an error for parameters that only llama.cpp supports."""
     given = {**body.extras, "parallel_tool_calls": None}
     asked = [name for name in _HANDED_ON if given.get(name)]
     if body.has_form:
@@ -437,7 +439,7 @@ def _check_plain(service: "LocalService", body: ChatRequest) -> None:
 
 
 def _offered_tools(body: ChatRequest) -> list[Any]:
-    """Return the tools that may be called, all or the one that was chosen."""
+    """Return all tools, or the chosen one."""
     choice, tools = body.tool_choice, body.tools or []
     if choice == "none":
         return []
@@ -450,7 +452,7 @@ def _offered_tools(body: ChatRequest) -> list[Any]:
 async def _unless_disconnected(
     request: Request, work: Coroutine[Any, Any, Result]
 ) -> Result | None:
-    """Return the result of some work; `None` if the client disconnects before."""
+    """Return the result of some work; `None` if the client disconnects first."""
 
     async def wait_for_disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -487,7 +489,7 @@ def _unusable_messages(error: Exception) -> ApiError:
 
 
 def _engine_failure(error: BaseException) -> ApiError:
-    """Return the error for what an engine raised."""
+    """Return the response to an engine's error."""
     if isinstance(error, EngineBusyError):
         msg = "Too many chats are waiting, or the server is stopping; try again."
         return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")

@@ -27,7 +27,7 @@ class JsonResponse(JSONResponse):
 class ApiError(HTTPException):
     """A refused request.
 
-    It is an `HTTPException` because FastAPI hides others while it reads a body.
+    An `HTTPException`, because FastAPI hides other errors while it reads a body.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from langchain_chatexports.local_server.http.errors import ApiError
 
 _MAX_SEED = 2**63 - 1
 _MAX_TOKENS = 10_000_000
-# OpenAI parameters that are accepted only with the value that requests nothing.
+# OpenAI parameters that are accepted only with a value without effect.
 _UNSUPPORTED = frozenset({"integrations", "method.type"})
 
 Auto = Literal["auto"]
@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 
 
 class HyperparametersRequest(_Strict):
-    """The hyperparameters of a job, each of which may be `"auto"`."""
+    """The hyperparameters of a job; each may be `"auto"`."""
 
     n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
     batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
@@ -69,7 +69,7 @@ class JobRequest(_Strict):
     integrations: Annotated[list[Any], Field(max_length=0)] | None = None
 
     def requested_hyperparameters(self) -> dict[str, Any]:
-        """Return the hyperparameters; the method's replace those of the older form."""
+        """Return the hyperparameters; those of `method` have priority."""
         supervised = self.method.supervised if self.method else None
         newer = supervised.hyperparameters if supervised else None
         requested = (self.hyperparameters or HyperparametersRequest()).model_dump()
@@ -99,7 +99,7 @@ Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
 
 
 class ChatRequest(_Strict):
-    """Body of `POST /chat/completions`: what both engines read, and further fields."""
+    """Body of `POST /chat/completions`: fields for both engines, and others."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -114,7 +114,7 @@ class ChatRequest(_Strict):
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-_MAX_SEED, le=_MAX_SEED)] | None = None
 
-    # llama.cpp's, where OpenAI has none; the defaults are those of `Sampling`.
+    # llama.cpp's parameters; the defaults are those of `Sampling`.
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     dry_multiplier: Annotated[float, Field(ge=0, le=10)] | None = None
     dry_base: Annotated[float, Field(ge=1, le=10)] | None = None
@@ -129,18 +129,18 @@ class ChatRequest(_Strict):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """What it asks for beyond the fields above, which no other engine does."""
+        """Further fields, which only llama.cpp supports."""
         given = self.model_extra or {}
         return {name: value for name, value in given.items() if value}
 
     @property
     def has_form(self) -> bool:
-        """Whether the answer is no talk, but JSON or a call of a tool."""
+        """Whether the answer is structured: JSON or a tool call."""
         form = self.response_format or {"type": "text"}
         return form.get("type") != "text" or bool(self.tools)
 
     def sampling(self) -> Sampling:
-        """Return how tokens are chosen."""
+        """Return the sampling settings."""
         default = Sampling()
         if self.has_form:
             default = default.without_talk()
@@ -165,14 +165,14 @@ class ScoreRequest(_Strict):
 
 
 class TokenizeRequest(_Strict):
-    """Body of `POST /tokenize`, which OpenAI does not have, and vLLM has."""
+    """Body of `POST /tokenize`, which vLLM has, but OpenAI does not."""
 
     model: str
     prompt: str = ""
     messages: Messages | None = None
 
 
-# What an error may repeat; other names are the client's own, or those of a union.
+# The names that an error may repeat; others are the client's own, or those of a union.
 _NAMES = frozenset(
     name for model in _Strict.__subclasses__() for name in model.model_fields
 ) | {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}

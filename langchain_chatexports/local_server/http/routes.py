@@ -82,7 +82,7 @@ FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
 
 
 def _described(model: type[Any]) -> dict[int | str, dict[str, Any]]:
-    # Only documented: what the server makes itself is not validated.
+    # Only documented: the server does not validate its own responses.
     return {200: {"model": model}}
 
 
@@ -202,7 +202,7 @@ def retrieve_fine_tuning_job(job: FoundJob) -> Response:
 def change_fine_tuning_job(
     service: Service, job: FoundJob, change: Literal["cancel", "pause", "resume"]
 ) -> Response:
-    """Cancel or pause a job that has not finished, or resume it from its last save."""
+    """Cancel or pause an unfinished job, or resume it from its last save."""
     job_id = job["id"]
     if change == "resume":
         is_changed = service.jobs.resume(job_id)
@@ -229,7 +229,7 @@ def list_fine_tuning_events(
 def list_fine_tuning_job_checkpoints(
     job: FoundJob, after: After = "", limit: Limit = 10
 ) -> Response:
-    """List no checkpoints: the best epoch is the model."""
+    """Return an empty list: the best epoch is the model."""
     del job
     return _page([], after, limit)
 
@@ -256,7 +256,7 @@ def _model(name: str, tuned: TunedModel | None = None) -> dict[str, Any]:
 
 @router.delete("/models/{model:path}", responses=_described(ModelDeleted))
 def delete_model(service: Service, model: str) -> Response:
-    """Delete a tuned model with its job, and the uploads that only it used."""
+    """Delete a tuned model with its job and the uploads that only it used."""
     service.delete_model(model)
     return JsonResponse({"id": model, "object": "model", "deleted": True})
 
@@ -277,19 +277,19 @@ async def score_chat(service: Service, body: ScoreRequest) -> Response:
 
 @router.post("/tokenize")
 def tokenize_text(service: Service, body: TokenizeRequest) -> Response:
-    """Return the tokens of a text, or of a chat up to where the answer begins."""
+    """Return the tokens of a text, or of a chat up to the answer."""
     return JsonResponse(tokenize(service, body))
 
 
 @router.get("/checked_examples")
 async def count_checked_examples(service: Service) -> Response:
-    """Count the examples that were checked for jobs since the server started."""
+    """Count the examples that were checked since the server started."""
     return JsonResponse({"count": service.checked_examples})
 
 
 @router.get("/hold")
 async def hold_server(service: Service, request: Request) -> Response:
-    """Keep a server that was started by a command running, while the client stays."""
+    """Keep the server running while the client is connected."""
 
     async def hold() -> AsyncIterator[bytes]:
         service.users += 1

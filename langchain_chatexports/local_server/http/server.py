@@ -38,7 +38,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.database import is_disk_full
 
-if TYPE_CHECKING:  # It imports FastAPI.
+if TYPE_CHECKING:  # Imports FastAPI.
     from langchain_chatexports.local_server.http.service import LocalService
 
 logger = logging.getLogger(__name__)
@@ -66,15 +66,15 @@ _KEEP_ALIVE_SECONDS = 120
 
 @dataclass(frozen=True)
 class ServerInfo(RunningServer):
-    """The address and key of a running server."""
+    """The address, key and engine of a running server."""
 
     data_dir: str
     engine: str
-    """Which engine answers, and why."""
+    """The engine, and the reason for its choice."""
 
 
 def check_extra() -> None:
-    """Check that the extra is installed, before something long begins."""
+    """Raise an error if the extra is missing."""
     if any(find_spec(name) is None for name in _PACKAGES):
         feature = "The local server"
         raise MissingExtraError(feature, "local")
@@ -88,8 +88,8 @@ def serve_forever(
 ) -> None:
     """Run a server in this process until it is interrupted.
 
-    It sets the process's umask and number of threads. Ctrl-C stops the trainer, queues
-    its job again, and returns.
+    This sets the process's umask and number of threads. Ctrl-C stops the trainer,
+    queues its job again, and returns.
 
     Args:
         settings: The settings; the defaults if `None`.
@@ -136,7 +136,7 @@ def _run(
 ) -> None:
     from langchain_chatexports.local_server.http.app import create_app
 
-    # Everything is downloaded.
+    # All downloads are complete.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     info = ServerInfo(
         base_url=f"http://{HOST}:{listener.getsockname()[1]}/v1",
@@ -184,7 +184,7 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
             choice=choice,
         )
         try:
-            service.tokenizer.template  # noqa: B018 - derives it.
+            service.tokenizer.template  # noqa: B018 - derives the template.
         except TemplateError as error:
             msg = f"The base model in {directory} cannot be used: {error}."
             raise LocalServerError(msg) from error
@@ -229,7 +229,7 @@ def run_app(
     should_stop: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> None:
-    """Run an ASGI application until Ctrl-C, or until it should stop."""
+    """Run an ASGI application until Ctrl-C, or until `should_stop` returns true."""
     import uvicorn
 
     class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is untyped here.

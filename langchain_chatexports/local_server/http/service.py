@@ -64,22 +64,22 @@ _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
-# As `ChatFineTuner` names its uploads.
-_TUNERS_FILE = re.compile(r"chatexports-[0-9a-f]{32}\.jsonl")
+# The names of uploads by `ChatFineTuner`.
+_TUNER_FILE_NAME = re.compile(r"chatexports-[0-9a-f]{32}\.jsonl")
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that a request may name."""
+    """A model that requests can use."""
 
     name: str
-    """Its own name, if the request used an alias."""
+    """Its own name, even if the request used an alias."""
 
     adapter: Path | None
     """The folder of its adapter; `None` for the base."""
 
     reply_tokens: int | None = None
-    """The limit of its answers where a request has none."""
+    """The token limit of answers to requests without one."""
 
 
 class LocalService:
@@ -129,15 +129,16 @@ class LocalService:
                 max_context=choice.max_context,
                 is_training=lambda: self.queue.is_training,
             )
-        # Parsing and tokenizing take many times the memory of a text: one at a time.
+        # One at a time, because parsing and tokenizing need many times the memory of a
+        # text.
         self.parsing_lock = threading.Lock()
         self._ordering_lock = threading.Lock()
         self._created_at = int(time.time())
         self.checked_examples = 0
-        """Examples that were checked for jobs since the start."""
+        """The number of examples that were checked since the start."""
 
         self.users = 0
-        """Other programs that keep the server running."""
+        """The number of programs that keep the server running."""
 
     def start(self) -> None:
         """Start the queue."""
@@ -150,18 +151,18 @@ class LocalService:
                 engine.close()
         self.queue.stop()
         if not self._settings.resume_jobs:
-            self._delete_uploads_of_interrupted_orders()
+            self._delete_unused_uploads()
 
-    def _delete_uploads_of_interrupted_orders(self) -> None:
+    def _delete_unused_uploads(self) -> None:
         used = set().union(*map(uploads_of, self.jobs.newest_first()))
         for file in self.files.newest_first():
             is_new = file["created_at"] >= self._created_at and file["id"] not in used
-            # Other programs may upload examples now, and create a job another day.
-            if is_new and _TUNERS_FILE.fullmatch(file["filename"]):
+            # Other programs may create a job later.
+            if is_new and _TUNER_FILE_NAME.fullmatch(file["filename"]):
                 self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
-        """Return a model by its name, which is never a path or hub id."""
+        """Return a model by name, which is never used as a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
         model = self.models.get(name)
@@ -177,7 +178,7 @@ class LocalService:
         raise ApiError(msg, status=404, code="model_not_found", param="model")
 
     def delete_model(self, name: str) -> None:
-        """Delete a tuned model with its job, and the uploads that only it used."""
+        """Delete a tuned model with its job and the uploads that only it used."""
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
@@ -195,7 +196,7 @@ class LocalService:
             msg = f"Tuned models cannot be tuned again here; use {self.base_model}."
             raise ApiError(msg, code="model_not_available", param="model")
         metadata = request.metadata or {}
-        # One order at a time: a client that had no answer in time sends it again.
+        # One request at a time: a client repeats it after a timeout.
         with self._ordering_lock:
             known = self._unfinished_job(metadata.get(KEY))
             if known is not None:
@@ -217,7 +218,7 @@ class LocalService:
             )
             private = {
                 "max_length": max_length,
-                # An explicit number of epochs is trained completely.
+                # Early stopping is for automatic epochs only.
                 "stops_early": requested["n_epochs"] == "auto",
                 "model": self._model_record(request.suffix, metadata),
             }
@@ -229,7 +230,7 @@ class LocalService:
     def _job_record(
         self, request: JobRequest, hyperparameters: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return a job as OpenAI shows it."""
+        """Return a job in OpenAI's form."""
         seed = request.seed
         method = {"hyperparameters": hyperparameters}
         return {
@@ -255,7 +256,7 @@ class LocalService:
     def _model_record(
         self, suffix: str | None, metadata: dict[str, str]
     ) -> dict[str, Any]:
-        """Return what is known of the `model.json` that the trainer will write."""
+        """Return the known fields of the future `model.json`."""
         model_id = new_model_id()
         return {
             "id": model_id,
@@ -270,7 +271,7 @@ class LocalService:
         }
 
     def _unfinished_job(self, order: str | None) -> dict[str, Any] | None:
-        """Return the unfinished job of an order; one that was stopped continues."""
+        """Return the unfinished job of a request, and resume it if it was stopped."""
         for job in self.jobs.newest_first() if order else ():
             if job["metadata"].get(KEY) != order:
                 continue
@@ -286,7 +287,7 @@ class LocalService:
         return None
 
     def profile(self) -> dict[str, Any]:
-        """Return the limits and abilities of its models, as LangChain names them."""
+        """Return the limits and abilities of the models, with LangChain's names."""
         has_llama_cpp = self.llama_cpp is not None
         can_call = has_llama_cpp and self.tokenizer.template.has_tools
         return {
@@ -313,7 +314,7 @@ class LocalService:
     def _validate(
         self, file_id: str, max_length: int, *, is_training: bool = True
     ) -> LabeledDataset:
-        """Check the examples of a file, and count them; no file is held in memory."""
+        """Check and count the examples of a file, without holding it in memory."""
         param = "training_file" if is_training else "validation_file"
         if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
@@ -367,7 +368,7 @@ def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
     opening = "with an assistant message at the beginning: it is learned as an opening"
     found = (
         (dataset.cut, f"{cut} first"),
-        (dataset.without_loss, "left out: no answer can be learned"),
+        (dataset.without_loss, "skipped: no answer can be learned"),
         (dataset.trailing, f"{ending} not learned"),
         (dataset.leading, f"{opening} line"),
     )

@@ -1,17 +1,17 @@
-"""The data directory of a server: its layout, its lock, and how its files are written.
+"""The data directory of a server: layout, lock, and atomic writes.
 
 ```
 <data_dir>/
-    chatexports.db          files, jobs and events; marks the directory as a server's
-    server.lock             locked by the server that uses the directory
+    chatexports.db          files, jobs and events; identifies a data directory
+    server.lock             locked by the running server
     server.json             its address and key, while it runs
     page.json               the port and key of the last `chatexports open`
     files/<file id>.jsonl   the uploaded examples
-    jobs/<job id>/          the saves of a training, until it has ended
+    jobs/<job id>/          the saves of an unfinished training
     models/<model id>/      model.json, the adapter and its tokenizer
 ```
 
-Folders have mode 0700, files 0600. What must not be seen half-written is written under
+Folders have mode 0700, files 0600. Files that must be complete are written under
 another name and renamed.
 """
 
@@ -34,7 +34,7 @@ from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 
 _APPLICATION = "langchain-chatexports"
 _DATABASE = "chatexports.db"
-# Files that file managers create in any folder that is opened.
+# Files that file managers create in opened folders.
 _LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 FILE_ID = re.compile(r"file-[0-9a-f]{24}")
 JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
@@ -68,7 +68,7 @@ class DataDirectory:
     """The paths of one data directory, and the lock of its server."""
 
     def __init__(self, root: str | Path | None = None) -> None:
-        """Name the paths; nothing is created. `None` is the default directory."""
+        """Set the paths; nothing is created. `None` is the default directory."""
         given = default_data_dir() if root is None else Path(root)
         self.root = given.expanduser().absolute()
         self.database = self.root / _DATABASE
@@ -102,7 +102,7 @@ class DataDirectory:
             if not self.is_empty and not self.is_own:
                 self._refuse("Choose an empty or a new directory with data_dir")
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Its journals get the same mode.
+            # Journals of the database get the same mode.
             os.close(os.open(self.database, os.O_WRONLY | os.O_CREAT, 0o600))
             for folder in (self.root, *self._folders):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -126,7 +126,7 @@ class DataDirectory:
 
     @contextmanager
     def locked(self, *, is_brief: bool = False) -> Iterator[None]:
-        """Keep servers from using the directory, which must be prepared."""
+        """Lock the directory, which must be prepared, against servers."""
         lock = ProcessLock(self.lock)
         seconds = _BRIEF_LOCK_SECONDS if is_brief else _LOCK_SECONDS
         if not lock.acquire(timeout=seconds):
@@ -158,7 +158,7 @@ class DataDirectory:
 class RunningServer:
     """The address and key of the server that runs on a data directory.
 
-    It is in `server.json`, for other programs of the same user.
+    Stored in `server.json`, for other programs of the same user.
     """
 
     base_url: str
@@ -167,9 +167,9 @@ class RunningServer:
 
 
 def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
-    """Return the server that runs on a data directory, if its record can be trusted."""
+    """Return the running server of a data directory, if its record can be trusted."""
     data = DataDirectory(data_dir)
-    # A killed server leaves its record, but not its lock.
+    # A killed server's record remains, but not its lock.
     value = read_private_json(data.running) if is_locked(data.lock) else None
     names = ("base_url", "base_model", "api_key")
     if value is None or not {*names} <= value.keys():
@@ -208,7 +208,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_private_json(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, `None` if others can have written the file."""
+    """Return a file's JSON object; `None` if another user could write the file."""
     if path.is_symlink():
         return None
     try:

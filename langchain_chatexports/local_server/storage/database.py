@@ -1,7 +1,7 @@
-"""The database of a data directory, which server, trainer and commands share.
+"""The database of a data directory, shared by server, trainer and commands.
 
-Each change is one transaction: it is done completely or not at all, also if a process
-is killed. What is deleted is overwritten in the file. There is no message text in it.
+Each change is one transaction, also if a process is killed. Deleted data is overwritten
+in the file. There is no message text in it.
 """
 
 import errno
@@ -15,7 +15,7 @@ from langchain_chatexports.exceptions import LocalServerError
 
 _VERSION = 1
 _TIMEOUT_SECONDS = 30.0
-# More than the journal of any deletion here.
+# Larger than the journal of any deletion here.
 _JOURNAL_BYTES = 2**20
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     status TEXT NOT NULL,
-    record TEXT NOT NULL,  -- what clients see
+    record TEXT NOT NULL,  -- the object for clients
     private TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS events (
@@ -45,7 +45,7 @@ COMMIT;
 
 
 class DatabaseError(LocalServerError):
-    """The database cannot be read or written; the text says why."""
+    """The database cannot be read or written; the message has the reason."""
 
     def __init__(self, path: Path, error: sqlite3.Error) -> None:
         self.is_full = "full" in str(error)
@@ -59,7 +59,7 @@ class DatabaseError(LocalServerError):
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the database for one or more queries."""
-    # A missing database is an error, and not created.
+    # A missing database is an error, and is not created.
     uri = f"{path.absolute().as_uri()}?mode=rw"
     try:
         with closing(
@@ -81,7 +81,7 @@ def writing(path: Path, *, only_deletes: bool = False) -> Iterator[sqlite3.Conne
     """Open the database for one transaction, which an exception rolls back."""
     with reading(path) as connection:
         if only_deletes and shutil.disk_usage(path.parent).free < _JOURNAL_BYTES:
-            # A deletion takes no space, but its journal does.
+            # A deletion needs no space on the disk, but its journal would.
             connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("BEGIN IMMEDIATE")
         with connection:
@@ -89,7 +89,7 @@ def writing(path: Path, *, only_deletes: bool = False) -> Iterator[sqlite3.Conne
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether a file or the database could not be written for want of space."""
+    """Return whether a write failed because the disk is full."""
     if isinstance(error, DatabaseError):
         return error.is_full
     return isinstance(error, OSError) and error.errno == errno.ENOSPC

@@ -1,7 +1,7 @@
-"""Deletion of what this program made: a model, a job, uploaded examples, everything.
+"""Deletion of this program's data: a model, a job, uploaded examples, everything.
 
-Only what has a record of ours is deleted. It works while a server runs, which finds a
-deleted model no more and stops the trainer of a deleted job; and on a full disk.
+Only files with our own records are deleted. This works on a full disk, and while a
+server runs, which then stops serving a deleted model and training a deleted job.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ NOT_DELETED = (
     "talks and sets that you saved, and backups; downloaded base models; what was "
     "uploaded to other servers."
 )
-"""What no deletion here reaches; printed before a deletion is confirmed."""
+"""Data that no deletion here includes; printed before a deletion is confirmed."""
 
 
 @dataclass(frozen=True)
-class KeptData:
+class DataCounts:
     """The number of files, jobs and models in a data directory."""
 
     files: int
@@ -41,13 +41,13 @@ class KeptData:
     models: int
 
 
-def count_kept(data_dir: str | Path | None = None) -> KeptData:
+def count_data(data_dir: str | Path | None = None) -> DataCounts:
     """Count what a data directory contains; nothing is changed."""
     data = DataDirectory(data_dir)
     if data.is_empty:
-        return KeptData(0, 0, 0)
+        return DataCounts(0, 0, 0)
     data.require_own()
-    return KeptData(
+    return DataCounts(
         files=len(FileStore(data).newest_first()),
         jobs=len(JobStore(data).newest_first()),
         models=len(list_models(data.root)),
@@ -55,17 +55,17 @@ def count_kept(data_dir: str | Path | None = None) -> KeptData:
 
 
 def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete a model with its job, a job, or uploaded examples that no job has used.
+    """Delete a model with its job, a job, or uploaded examples that no job used.
 
-    Uploads that only the model or the job used are deleted with them. A job holds its
-    person's name and the source's, so it does not outlive its model.
+    Uploads that only the model or the job used are deleted, too. A job has the names of
+    its person and of the source, so it is deleted with its model.
 
     Args:
         name: The model's name, the job's id, or the id of the uploaded file.
         data_dir: The data directory; the default one if `None`.
 
     Raises:
-        LocalServerError: If it does not exist, or something else needs it.
+        LocalServerError: If the name does not exist, or a model or job needs the data.
     """
     data = DataDirectory(data_dir)
     data.require_own()
@@ -99,14 +99,13 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
     jobs.delete(name)
 
 
-def delete_everything(data_dir: str | Path | None = None) -> KeptData:
+def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
     """Delete all uploaded files, jobs and models of a data directory.
 
-    The empty folders stay, and so do the base models in the caches and any files that
-    are not the server's.
+    Empty folders, base models in the caches, and other files are not deleted.
     """
     data = DataDirectory(data_dir)
-    deleted = count_kept(data.root)
+    deleted = count_data(data.root)
     if data.is_empty:
         return deleted
     with data.locked(is_brief=True):

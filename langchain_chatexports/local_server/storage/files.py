@@ -29,7 +29,7 @@ MAX_LINE_BYTES = 8 * 2**20
 
 _BLOCK_BYTES = 1 << 20
 _MAX_NAME_LENGTH = 255
-# Parsing a line takes many times its size in memory: one upload at a time.
+# One upload at a time, because parsing a line needs many times its size in memory.
 _CHECKING = threading.Lock()
 
 
@@ -41,15 +41,15 @@ class KeptSet:
     """The id of the uploaded file, `file-…`."""
 
     created_at: datetime
-    """When they were uploaded, in UTC."""
+    """The time of the upload, in UTC."""
 
     size_bytes: int
     job_ids: tuple[str, ...]
-    """The jobs that were created with them, newest first."""
+    """The jobs with these examples, newest first."""
 
 
 class JsonLinesError(ValueError):
-    """A file that is not JSON lines; the text names the line."""
+    """A file that is not JSON lines; the message has the line number."""
 
 
 class FileStore:
@@ -61,10 +61,10 @@ class FileStore:
     def create(
         self, stream: BinaryIO, *, filename: str, lifetime: int | None = None
     ) -> dict[str, Any]:
-        """Store an upload, if every line of it is a JSON object."""
+        """Store an upload if each of its lines is a JSON object."""
         file_id = new_id("file-")
         path = self.path(file_id)
-        # The record comes first, so that no text is kept without one.
+        # The record is written first, so that no text is stored without one.
         with writing(self._data.database) as database:
             database.execute("INSERT INTO files (id) VALUES (?)", (file_id,))
         try:
@@ -146,8 +146,8 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
     """Read the JSON objects of a file, one per line; blank lines are skipped."""
     number = 0
     with Path(path).open("rb") as file:
-        # Not `for line in file`: one line could fill the memory. Lines end at line
-        # feeds only: text can contain U+2028.
+        # Not `for line in file`: one line could fill the memory. Only line feeds end a
+        # line, because text can contain U+2028.
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
@@ -170,7 +170,7 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def uploads_of(job: dict[str, Any]) -> set[str]:
-    """Return the ids of the files that a job was created with."""
+    """Return the file ids of a job."""
     used = (job.get("training_file"), job.get("validation_file"))
     return {file_id for file_id in used if file_id}
 
@@ -199,7 +199,7 @@ def jobs_that_used_set(
     try:
         data = DataDirectory(data_dir)
     except MissingExtraError:
-        return []  # Nothing can be trained here without the extra.
+        return []  # There is no training without the extra.
     if not data.is_own:
         return []
     files = {file["id"]: file["filename"] for file in FileStore(data).newest_first()}
@@ -207,20 +207,20 @@ def jobs_that_used_set(
 
 
 def examples_of(
-    kept: KeptSet, data_dir: str | Path | None = None
+    uploaded: KeptSet, data_dir: str | Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield uploaded examples; none if they were deleted meanwhile."""
+    """Yield uploaded examples, unless they were deleted meanwhile."""
     with suppress(FileNotFoundError):
-        yield from read_examples(FileStore(DataDirectory(data_dir)).path(kept.id))
+        yield from read_examples(FileStore(DataDirectory(data_dir)).path(uploaded.id))
 
 
 def training_examples(model: TunedModel) -> list[TrainingExample]:
-    """Return the examples that a model was trained on; none if they were deleted."""
+    """Return the training examples of a model; empty if they were deleted."""
     return _examples_of_job(model, "training_file")
 
 
 def held_out_examples(model: TunedModel) -> list[TrainingExample]:
-    """Return what a model's training held out; none if nothing is left of it."""
+    """Return the held-out examples of a model; empty if they were deleted."""
     return _examples_of_job(model, "validation_file")
 
 

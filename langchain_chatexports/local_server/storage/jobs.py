@@ -1,9 +1,9 @@
 """Fine-tuning jobs and their events.
 
-A job is `queued`, `running` or `paused` until it is one of `FINISHED`. Only one is
-trained at a time, by the server of the data directory; the others wait in line. Nothing
-but a request to resume it trains a paused job. A failed one can be resumed, too: its
-saves stay until it is deleted.
+A job is `queued`, `running` or `paused` until its status is one of `FINISHED`. The
+server of the data directory trains one job at a time; the others are queued. A paused
+job waits for a request to resume it. A failed one can be resumed, too: its saves are
+stored until it is deleted.
 """
 
 import json
@@ -51,10 +51,10 @@ class KeptJob:
     """The short name of its base."""
 
     created_at: datetime
-    """When it was created, in UTC."""
+    """The time of its creation, in UTC."""
 
     step: int
-    """The last step that was trained."""
+    """The last finished step."""
 
     total_steps: int | None
     """The number of steps; `None` before the first one."""
@@ -63,16 +63,16 @@ class KeptJob:
     """The step from which a stopped training continues."""
 
     base: str | None = None
-    """The base that the server was started with; start it with the same one."""
+    """The base of its server; start the server with the same one."""
 
     person: str | None = None
-    """Whose voice it learns, if the job says so."""
+    """The person whose voice it learns, if known."""
 
     has_validation: bool = False
-    """Whether examples were held out of it."""
+    """Whether it has held-out examples."""
 
     position: int = 0
-    """How many jobs are trained before this one, if it is queued."""
+    """The number of jobs before this one, if it is queued."""
 
 
 def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
@@ -87,7 +87,7 @@ def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
 
 def _kept_job(job: dict[str, Any], jobs: "JobStore", *, has_server: bool) -> KeptJob:
     status = job["status"]
-    # Nobody trains the jobs of a server that was killed.
+    # Jobs of a killed server are stopped.
     if status == "paused" or (status == "running" and not has_server):
         status = "stopped"
     last = jobs.last_metrics(job["id"])
@@ -119,7 +119,7 @@ def stop_job(
     *,
     data_dir: str | Path | None = None,
 ) -> None:
-    """Cancel a job, or pause it until it is resumed, whether a server runs or not."""
+    """Cancel a job, or pause it until it is resumed, with or without a server."""
     data = DataDirectory(data_dir)
     data.require_own()
     jobs = JobStore(data)
@@ -181,20 +181,20 @@ class JobStore:
         return next(iter(self._select("WHERE id = ?", job_id)), None)
 
     def with_status(self, *statuses: str) -> list[str]:
-        """Return the ids of the jobs in one of these states, oldest first."""
+        """Return the ids of the jobs with one of these statuses, oldest first."""
         marks = ", ".join("?" * len(statuses))
         jobs = self._select(f"WHERE status IN ({marks}) ORDER BY number", *statuses)
         return [job["id"] for job in jobs]
 
     def before(self, job_id: str) -> list[str]:
-        """Return the ids of the jobs that are trained before a queued one."""
+        """Return the ids of the jobs before a queued one."""
         queued = self.with_status("queued")
         if job_id not in queued:
             return []
         return [*self.with_status("running"), *queued[: queued.index(job_id)]]
 
     def private(self, job_id: str) -> dict[str, Any]:
-        """Return the private fields of a job; none if it was deleted."""
+        """Return the private fields of a job; empty if it was deleted."""
         with reading(self._data.database) as database:
             row = database.execute(
                 "SELECT private FROM jobs WHERE id = ?", (job_id,)
@@ -204,7 +204,7 @@ class JobStore:
     def update(
         self, job_id: str, *, only_from: Collection[str], status: str, **changes: Any
     ) -> bool:
-        """Change a job, if it is in one of these states, and return whether it was."""
+        """Change a job if it has one of these statuses; return whether it had."""
         with writing(self._data.database) as database:
             row = database.execute(
                 "SELECT status, record FROM jobs WHERE id = ?", (job_id,)
@@ -223,7 +223,7 @@ class JobStore:
     def stop(self, job_id: str, status: Literal["cancelled", "paused"]) -> bool:
         """Cancel or pause a job, and wait until its trainer has ended.
 
-        The server's queue stops the trainer as soon as the job is not `running`.
+        The server's queue stops the trainer when the job is no longer `running`.
         """
         if not self.update(job_id, only_from=UNFINISHED, status=status):
             return False
@@ -265,7 +265,7 @@ class JobStore:
             database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def delete_results(self, job_id: str) -> None:
-        """Delete a job's saves, and the model that its trainer may have published."""
+        """Delete a job's saves and its model, if there are any."""
         remove_folder(self.folder(job_id))
         if model_id := self.private(job_id).get("model", {}).get("id"):
             remove_folder(self._data.models / model_id)
@@ -305,7 +305,7 @@ class JobStore:
         return [json.loads(record) for (record,) in rows]
 
     def last_metrics(self, job_id: str) -> dict[str, Any]:
-        """Return the metrics of the last step; none before the first one."""
+        """Return the metrics of the last step; empty before the first one."""
         with reading(self._data.database) as database:
             row = database.execute(
                 "SELECT record FROM events WHERE job_id = ? AND step IS NOT NULL "

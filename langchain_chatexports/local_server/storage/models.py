@@ -29,10 +29,10 @@ PERSON_KEY = "langchain_chatexports_person"
 """The job's metadata key for the person whose voice is learned."""
 
 SOURCE_KEY = "langchain_chatexports_source"
-"""The job's metadata key for what the examples were made from."""
+"""The job's metadata key for the source of the examples."""
 
 EXPORTS_KEY = "langchain_chatexports_exports"
-"""The job's metadata key for the paths of the exports, a line each."""
+"""The job's metadata key for the paths of the exports, one per line."""
 
 # OpenAI's limits.
 _MAX_SUFFIX_LENGTH, _MAX_METADATA_LENGTH = 64, 512
@@ -48,16 +48,16 @@ class TunedModel:
     """The name for requests, `ft:<base>:local:<suffix>:<id>`."""
 
     base: str | None
-    """The base that the server was started with; start it with the same one."""
+    """The base of its server; start the server with the same one."""
 
     base_model: str
     """The base's short name."""
 
     signature: str
-    """The base's measures: another base can have the same name."""
+    """The base's dimensions, because another base can have the same name."""
 
     created_at: datetime
-    """When it was finished, in UTC."""
+    """The time of its completion, in UTC."""
 
     job_id: str
 
@@ -65,26 +65,26 @@ class TunedModel:
     """The folder with the adapter in PEFT's format."""
 
     prompt: ChatPrompt
-    """How it is asked in a chat, as in its training examples."""
+    """The form of its prompts, as in its training examples."""
 
     person: str | None = None
-    """Whose voice it learned, if its job says so."""
+    """The person whose voice it learned, if known."""
 
     source: str | None = None
-    """What its examples were made from, if its job says so."""
+    """The source of its examples, if known."""
 
     exports: tuple[Path, ...] = ()
-    """The exports that its examples were made from, if all of them was."""
+    """The exports of its examples, if the examples include all of them."""
 
     label: str | None = None
-    """What its owner calls it, see `rename_model`."""
+    """The owner's label for it; see `rename_model`."""
 
     reply_tokens: int | None = None
-    """The limit of its answers, from the lengths of the person's."""
+    """The token limit of its answers, from the lengths of the person's."""
 
     @property
     def title(self) -> str:
-        """What to call it: its label, its person or its short name."""
+        """Its label, its person, or its short name."""
         return self.label or self.person or self.short_name
 
     @property
@@ -99,7 +99,7 @@ class TunedModel:
         return sum(file.stat().st_size for file in files)
 
     def short_forms(self) -> tuple[str, ...]:
-        """Return what it can be called, such as suffix, id and label, in lower case."""
+        """Return its short names in lower case, such as suffix, id and label."""
         forms = (
             *self.short_name.split(":"),
             self.short_name,
@@ -126,7 +126,7 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
 
 
 def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
-    """Return the one tuned model that a name, or the beginning of one, stands for.
+    """Return the tuned model with a name, or with the beginning of one.
 
     Args:
         name: Its name, its suffix, its id, its job's id, its label or the person; or
@@ -136,13 +136,13 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
     Raises:
         LocalServerError: If there is no such model, or several.
     """
-    kept = list_models(data_dir)
+    models = list_models(data_dir)
     asked = name.strip().casefold()
-    found = [model for model in kept if model.name == name]
-    found = found or [model for model in kept if asked in model.short_forms()]
+    found = [model for model in models if model.name == name]
+    found = found or [model for model in models if asked in model.short_forms()]
     found = found or [
         model
-        for model in kept
+        for model in models
         if asked and any(form.startswith(asked) for form in model.short_forms())
     ]
     if len(found) == 1:
@@ -151,8 +151,8 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
         listed = ", ".join(f"{m.name} ({m.created_at:%Y-%m-%d})" for m in found)
         msg = f"{len(found)} models can be called {name!r}: {listed}. Give its id."
         raise LocalServerError(msg)
-    nearest = did_you_mean([name], {form for m in kept for form in m.short_forms()})
-    listed = ", ".join(model.name for model in kept) or "none"
+    nearest = did_you_mean([name], {form for m in models for form in m.short_forms()})
+    listed = ", ".join(model.name for model in models) or "none"
     msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
     raise LocalServerError(msg)
 
@@ -160,19 +160,19 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
 def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
     """Label a tuned model; its name in requests stays.
 
-    A server that is running need not be stopped.
+    A running server does not have to be stopped.
     """
     line = " ".join(label.split())
     plain = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
     if len(plain) > _MAX_LABEL_LENGTH:
         msg = f"A label has {_MAX_LABEL_LENGTH} characters at most."
         raise LocalServerError(msg)
-    kept = {model.name: model.path for model in list_models(data_dir)}
-    record = read_json(kept[name] / "model.json") if name in kept else None
+    models = {model.name: model.path for model in list_models(data_dir)}
+    record = read_json(models[name] / "model.json") if name in models else None
     if record is None:
-        msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
+        msg = f"There is no tuned model {name}. Models: {', '.join(models) or 'none'}."
         raise LocalServerError(msg)
-    write_json(kept[name] / "model.json", {**record, "label": plain or None})
+    write_json(models[name] / "model.json", {**record, "label": plain or None})
 
 
 def names_of_job(
@@ -180,14 +180,16 @@ def names_of_job(
 ) -> tuple[str | None, dict[str, str]]:
     """Return the suffix and the metadata of a job on this machine."""
     suffix = name_suffix(person)
-    # A number is no name, and may be a phone's.
+    # Digits alone are not a name, and may be a phone number.
     is_name = any(letter.isalpha() for letter in suffix)
     labels = {PERSON_KEY: person or "", SOURCE_KEY: source}
     paths = "\n".join(map(str, exports))
     if len(paths) <= _MAX_METADATA_LENGTH:
         labels[EXPORTS_KEY] = paths
-    kept = {key: text[:_MAX_METADATA_LENGTH] for key, text in labels.items() if text}
-    return suffix if is_name else None, kept
+    metadata = {
+        key: text[:_MAX_METADATA_LENGTH] for key, text in labels.items() if text
+    }
+    return suffix if is_name else None, metadata
 
 
 def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
@@ -197,7 +199,7 @@ def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
 
 def name_suffix(text: str | None) -> str:
     """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
-    # Letters lose their accents; those of other scripts have no such form.
+    # Accents are removed; letters of other scripts have no ASCII form.
     plain = unicodedata.normalize("NFKD", text or "").casefold()
     letters = "".join(char for char in plain if not unicodedata.combining(char))
     slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
@@ -227,7 +229,7 @@ class ModelStore:
 
     def of_any_base(self, name: str) -> TunedModel | None:
         """Return a model of the directory, or `None`."""
-        # The id is the last part of a name, which may be a path.
+        # The id is the last part of a name, and a name may be a path.
         folder = self._data.models / name.rpartition(":")[2]
         if not MODEL_ID.fullmatch(folder.name) or folder.parent != self._data.models:
             return None
@@ -243,7 +245,7 @@ class ModelStore:
 
 
 def _read_model(folder: Path) -> TunedModel | None:
-    """Return the model in a folder; `None` if there is none of ours."""
+    """Return the model in a folder; `None` if it has none of ours."""
     if not MODEL_ID.fullmatch(folder.name) or folder.is_symlink():
         return None
     record = read_json(folder / "model.json")
@@ -275,7 +277,7 @@ def _read_model(folder: Path) -> TunedModel | None:
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Save a PEFT adapter as safetensors, without the model card that PEFT adds."""
+    """Save a PEFT adapter as safetensors, without PEFT's model card."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)

@@ -12,8 +12,8 @@
 | up to 2 billion | 2e-4 |
 | larger | 1e-4 |
 
-Fewer than about 50 steps leave out what ends a reply: models go on with more messages,
-most of all if their prompt shows replies that their training did not
+With fewer than about 50 steps, models do not learn the end of a reply and continue with
+more messages, most of all if their prompt has replies that their training did not
 (`benchmarks/talks.py`). More overfits: on 29 windows of the Tortoise's chats, the
 held-out loss was above the base's after 3 epochs at 1e-3, and well below it after 2 at
 5e-4 (`benchmarks/held_out_loss.py`). On a CPU, padding costs more than batching gains.
@@ -58,7 +58,7 @@ def resolve_hyperparameters(
         batch = max(1, min(_MAX_BATCH, epochs * examples // _MIN_STEPS))
     return Hyperparameters(
         n_epochs=epochs,
-        # A batch is never larger than the data.
+        # A batch is not larger than the data.
         batch_size=min(values.get("batch_size") or batch, examples),
         learning_rate_multiplier=values.get("learning_rate_multiplier") or 1.0,
     )

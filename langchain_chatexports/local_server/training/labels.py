@@ -1,4 +1,4 @@
-"""The examples of a training file as token ids and labels, which the trainer reads."""
+"""The examples of a training file as token ids and labels."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,16 +25,16 @@ class LabeledDataset:
 
     problems: list[str] = field(default_factory=list)
     cut: int = 0
-    """Examples that are cut at the maximum length."""
+    """The number of examples cut at the maximum length."""
 
     without_loss: int = 0
-    """Examples without learned tokens, which are left out."""
+    """The number of skipped examples, which have no learned tokens."""
 
     trailing: int = 0
-    """Examples that do not end with the assistant."""
+    """The number of examples that do not end with the assistant."""
 
     leading: int = 0
-    """Examples that begin with the assistant."""
+    """The number of examples that begin with the assistant."""
 
     @property
     def tokens(self) -> int:

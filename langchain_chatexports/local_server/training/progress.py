@@ -1,4 +1,4 @@
-"""A trainer callback that writes events, and asks for saves to continue from."""
+"""A trainer callback that writes events and requests saves."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from langchain_chatexports.local_server.storage.data_directory import write_json
 from langchain_chatexports.local_server.storage.jobs import COMPLETE, JobStore
 
 SAVE_SECONDS = 30.0
-"""The interval of saves: what an interruption can lose."""
+"""The interval of saves, and so the maximum loss by an interruption."""
 
 _STOPPED = (
     "Stopped early: the validation loss no longer decreases. Set n_epochs to a number "
@@ -21,7 +21,7 @@ _STOPPED = (
 
 
 class StoppedError(Exception):
-    """A training that was stopped, and continues from its last save."""
+    """The training was stopped, and can continue from its last save."""
 
 
 class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is untyped.
@@ -54,7 +54,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self._jobs.log(self._job_id, message, data=data)
 
     def write_estimate(self, seconds: float, *, steps: int, memory_bytes: int) -> None:
-        """Write what the whole training will take, as it was measured before it."""
+        """Write the estimated time and memory of the whole training."""
         self.log(
             f"Measured on this machine: about {_duration(seconds)} for {steps} steps, "
             f"with {memory_bytes / 1e9:.1f} GB of memory",
@@ -62,7 +62,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         )
 
     def write_choice(self, state: Any, epochs: int) -> None:
-        """Write which epoch becomes the model, if the validation loss decided it."""
+        """Write the number of the best epoch, if there was a validation."""
         if not state.best_global_step:
             return
         number = round(epochs * state.best_global_step / state.global_step)
@@ -74,20 +74,20 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self.log(text)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Count the time to the next save from here."""
+        """Start the time to the next save."""
         self._last_save = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask for a save before the training is stopped, and every 30 seconds."""
+        """Request a save before the training stops, and every 30 seconds."""
         del args, kwargs
         is_due = time.monotonic() - self._last_save > SAVE_SECONDS
-        # The end of an epoch is saved after its validation, which a training that
-        # continues from a save before it would skip.
+        # The end of an epoch is saved after its validation, because a training that
+        # continues from an earlier save would skip it.
         if (is_due or self.is_stopping) and not self._is_validated(state):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark a save as complete, because the trainer can be killed while saving."""
+        """Mark a save as complete: the trainer can be killed while saving."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / COMPLETE, {"step": int(state.global_step)})
@@ -136,7 +136,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 self.log(_STOPPED)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
-        """Write the metrics that are not written yet."""
+        """Write the remaining metrics."""
         self._write()
 
     def _is_validated(self, state: Any) -> bool:

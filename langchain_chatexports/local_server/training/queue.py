@@ -1,10 +1,9 @@
-"""The training queue: one trainer at a time, and a record of how each job ended.
+"""The training queue: one trainer at a time, and the result of each job.
 
-A trainer is a child process that ends with its server; its standard input stays open
-as long as the server lives. The jobs of a killed server continue from their last save:
-one with a model has succeeded, and every other unfinished one is queued again. A queue
-that does not resume jobs pauses what an earlier server left, and its own jobs when it
-stops.
+A trainer is a child process that ends with its server, which keeps its standard input
+open. The jobs of a killed server continue from their last save: a job with a model has
+succeeded, and each other unfinished one is queued again. A queue that does not resume
+jobs pauses those of an earlier server, and its own jobs when it stops.
 """
 
 import contextlib
@@ -53,7 +52,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _POLLS_PER_EXPIRY = 50
 _IDLE_SECONDS = 1.0
-# A step and a save of a large base; LocalServer waits for it, too.
+# Enough for a step and a save of a large base; LocalServer waits for it, too.
 _SAVE_SECONDS = 12.0
 _DISK_FULL = {"code": "disk_full", "message": DISK_FULL, "param": None}
 
@@ -87,14 +86,14 @@ class TrainingQueue:
         """Whether a trainer is running, or about to start."""
 
     def start(self) -> None:
-        """Update the jobs that an earlier server left, and start the thread."""
+        """Update the jobs of an earlier server, and start the thread."""
         self._files.delete_incomplete()
         for job_id in self._jobs.with_status("running"):
             self._conclude(job_id, self._model_of(job_id), continues=self._resumes)
         for job_id in self._jobs.with_status("succeeded"):
             shutil.rmtree(self._jobs.folder(job_id), ignore_errors=True)
         for job_id in self._jobs.with_status("cancelled"):
-            # The server can have been killed before this.
+            # The server may have been killed before this.
             with contextlib.suppress(OSError):
                 self._jobs.delete_results(job_id)
         for job_id in self._jobs.with_status("queued"):
@@ -122,7 +121,7 @@ class TrainingQueue:
                 self._jobs.stop(job_id, "paused")
 
     def enqueue(self, job_id: str) -> None:
-        """Train a queued job in its turn, and write which job is before it."""
+        """Queue a job for training, and log the job before it."""
         before = [
             job
             for job in self._jobs.before(job_id)
@@ -157,7 +156,7 @@ class TrainingQueue:
     def _train(self, job_id: str) -> None:
         if not self._jobs.update(job_id, only_from=("queued",), status="running"):
             return
-        # The trainer says itself what it does after its imports.
+        # After its imports, the trainer logs its own phases.
         self._log(job_id, "Fine-tuning job started", phase="libraries")
         model = self._model_of(job_id)
         folder = self._jobs.folder(job_id)
@@ -219,7 +218,7 @@ class TrainingQueue:
     def _watch(
         self, job_id: str, trainer: subprocess.Popen[bytes]
     ) -> dict[str, Any] | None:
-        """Wait for a trainer; stop it if its job is not to be trained any more."""
+        """Wait for a trainer; stop it if its job is cancelled, paused or deleted."""
         for poll in count():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = trainer.wait(_POLL_SECONDS)
@@ -246,14 +245,14 @@ class TrainingQueue:
         *,
         continues: bool,
     ) -> None:
-        """Record how a training ended; without a failure or a model it was stopped."""
+        """Record the result of a training; without failure or model it was stopped."""
         folder = self._jobs.folder(job_id)
         result = read_json(model / "model.json")
         if result is not None:
             shutil.rmtree(folder, ignore_errors=True)
             self._log(job_id, f"New fine-tuned model created: {result['name']}")
             self._log(job_id, "The job has successfully completed")
-            is_kept = self._jobs.update(
+            is_updated = self._jobs.update(
                 job_id,
                 only_from=UNFINISHED,
                 status="succeeded",
@@ -261,7 +260,7 @@ class TrainingQueue:
                 finished_at=result["created_at"],
                 trained_tokens=result["trained_tokens"],
             )
-            if not is_kept:  # It was cancelled or deleted in the last moment.
+            if not is_updated:  # It was cancelled or deleted at the last moment.
                 remove_folder(model)
         elif failure is not None:
             _delete_incomplete_saves(folder)
@@ -304,7 +303,7 @@ def _stop(trainer: subprocess.Popen[bytes], *, saves: bool) -> None:
 
 
 def _failure(exit_code: int, output: bytes) -> dict[str, Any] | None:
-    """Return why a trainer failed: what it wrote, or what its exit code says."""
+    """Return the reason of a trainer's failure, from its output or exit code."""
     lines = output.splitlines()
     written = json_object(lines[-1]) if lines else {}
     if "code" in written:
@@ -333,7 +332,7 @@ def _start_failure(error: Exception) -> dict[str, Any]:
 
 
 def _delete_incomplete_saves(folder: Path) -> None:
-    """Delete what a full disk left of a save, and a model that was not published."""
+    """Delete incomplete saves, as after a full disk, and an unpublished model."""
     shutil.rmtree(folder / "model", ignore_errors=True)
     for save in folder.glob("saves/checkpoint-*"):
         if not (save / COMPLETE).exists():

@@ -1,4 +1,4 @@
-"""The speed of training: of a job on some of its own examples, and of the machine."""
+"""The speed of training, of a job or of the machine."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,
 )
 
-# The default base's, of which no weights are needed to measure.
+# The dimensions of the default base; weights are not needed for measuring.
 _SHAPE = {
     "vocab_size": 49152,
     "hidden_size": 576,
@@ -38,7 +38,7 @@ _SECONDS_AT_MOST = 300
 
 
 class Speed(NamedTuple):
-    """What training costs on this machine."""
+    """The cost of training on this machine."""
 
     seconds_per_token: float
     memory_bytes: int
@@ -47,7 +47,7 @@ class Speed(NamedTuple):
 def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
     """Run forward and backward passes on a median and the longest example.
 
-    Nothing is learned: there is no optimizer, and the gradients are dropped.
+    The weights do not change: there is no optimizer, and the gradients are dropped.
     """
     import torch
 
@@ -55,7 +55,7 @@ def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
     median, longest = by_length[len(by_length) // 2], by_length[-1]
     model.train()
     seconds, tokens = 0.0, 0
-    # The first pass takes longer, and does not count.
+    # The first pass takes longer, and is not counted.
     for number, example in enumerate((median, median, longest)):
         started = time.perf_counter()
         ids, labels = (
@@ -98,7 +98,7 @@ def estimate_seconds(
     *,
     epochs: int | None = None,
 ) -> float:
-    """Estimate how long a training takes with the default base.
+    """Estimate the duration of a training with the default base.
 
     `KnownBase.training_seconds` converts it to other bases.
     """

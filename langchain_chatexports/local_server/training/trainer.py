@@ -1,9 +1,9 @@
 """The trainer: a child process that trains the adapter of one job.
 
-It reads a `TrainingSpec` as a line of JSON from standard input, and ends at once when
-that is closed: with its server. After the line `STOP` it saves first. It writes events
-to the database, and ends by renaming the tuned model's folder into place, or by
-printing why it failed.
+It reads a `TrainingSpec` as a line of JSON from standard input, and ends immediately
+when that is closed, which means that its server ended. After the line `STOP` it saves
+first. It writes events to the database, and finally renames the tuned model's folder to
+its place, or prints an error.
 """
 
 import json
@@ -51,11 +51,11 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 
-if TYPE_CHECKING:  # It imports torch.
+if TYPE_CHECKING:  # Imports torch.
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
 STOP = "stop"
-"""The line on standard input that saves and ends the training."""
+"""The line on standard input to save and end the training."""
 
 DISK_FULL = (
     "The disk with the data directory is full. Free some space, and continue the "
@@ -75,7 +75,7 @@ _SAVES = 2
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """The settings of one training, in JSON types."""
+    """The settings of a training, in JSON types."""
 
     data_dir: str
     job_id: str
@@ -89,10 +89,10 @@ class TrainingSpec:
     """Whether to stop when the validation loss no longer decreases."""
 
     model_folder: str
-    """Where the tuned model is written."""
+    """The folder of the tuned model."""
 
     model_record: dict[str, Any]
-    """The content of its `model.json`, which the trainer completes."""
+    """The fields of its `model.json`, to be completed by the trainer."""
 
     dtype: str | None = None
     """The base's precision; the fastest one if `None`."""
@@ -104,7 +104,7 @@ class TrainingSpec:
 
 
 class TrainingError(Exception):
-    """A job that cannot be trained; the text is shown to the user."""
+    """A job that cannot be trained; the message is shown to the user."""
 
     def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -113,7 +113,7 @@ class TrainingError(Exception):
 
 
 class _Server:
-    """The server of this trainer, at the other end of standard input."""
+    """The trainer's connection to its server, by standard input."""
 
     def __init__(self) -> None:
         self._progress: ProgressWriter | None = None
@@ -139,7 +139,7 @@ def main() -> None:
     report = take_output()
     spec = TrainingSpec(**json.loads(sys.stdin.buffer.readline()))
     server = _Server()
-    # A trainer whose server was killed just now may not have ended yet.
+    # The trainer of a killed server may not have ended yet.
     lock = ProcessLock(spec.folder / "trainer.lock")
     if not lock.acquire(timeout=_LOCK_SECONDS):
         raise SystemExit(_STOPPED)
@@ -156,7 +156,7 @@ def main() -> None:
         report.write(json.dumps(_describe_failure(error)).encode("ascii") + b"\n")
         report.flush()
         os._exit(1)
-    # Not by returning: the thread reads standard input, and would hold it.
+    # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
 
 
@@ -164,7 +164,8 @@ def train(
     spec: TrainingSpec, *, on_begin: "Callable[[ProgressWriter], None] | None" = None
 ) -> None:
     """Train one job in this process."""
-    # Before the imports, which take seconds: the files can be deleted meanwhile.
+    # Before the imports, which take seconds, because the files may be deleted
+    # meanwhile.
     examples = {"training_file": _read(spec.training_file, "training_file")}
     if spec.validation_file is not None:
         examples["validation_file"] = _read(spec.validation_file, "validation_file")
@@ -188,30 +189,30 @@ def train(
         has_validation=held_out is not None,
         stops_early=spec.stops_early,
     )
-    # Imported by the next call, and it takes seconds.
+    # Imported here because it takes seconds, and the next call needs it.
     import trl  # noqa: F401
 
-    _say_phase(spec, jobs, "base")
+    _log_phase(spec, jobs, "base")
     trainer = _build_trainer(spec, tokenizer, data, held_out)
     for callback in list(trainer.callback_handler.callbacks):
-        # These print.
+        # These would print.
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
     if saved is None:
-        _say_phase(spec, jobs, "speed")
+        _log_phase(spec, jobs, "speed")
         _estimate(spec, trainer.model, data, held_out, progress)
     if on_begin is not None:
         on_begin(progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
-    # The tuned model goes with the template that it was trained with.
+    # Save the template of the training with the model.
     tokenizer.chat_template = template.source
     progress.write_choice(trainer.state, epochs)
     _publish(spec, trainer, data, epochs, examples["training_file"])
 
 
-def _say_phase(spec: TrainingSpec, jobs: JobStore, phase: str) -> None:
+def _log_phase(spec: TrainingSpec, jobs: JobStore, phase: str) -> None:
     jobs.log(spec.job_id, _PHASES[phase], data={"phase": phase})
 
 
@@ -227,7 +228,7 @@ def _estimate(
     from langchain_chatexports.local_server.training.speed import measure_speed
 
     if uses_4_bits(Path(spec.base_directory), choose_device()):
-        return  # Memory is short, and the passes would not save it as training does.
+        return  # Memory is scarce, and these passes need more of it than training.
     numbers = Hyperparameters(**spec.hyperparameters)
     speed = measure_speed(model, data.examples)
     # A validation has no backward pass.
@@ -248,13 +249,13 @@ def _read(path: str, param: str) -> list[dict[str, Any]]:
 
 
 def _precision(spec: TrainingSpec, device: str) -> str:
-    """Return the base's precision, of a resumed job the one that it began with."""
+    """Return the base's precision; a resumed job keeps its first one."""
     from langchain_chatexports.local_server.bases.devices import choose_dtype
 
     file = spec.folder / "precision.json"
-    kept = (read_json(file) or {}).get("dtype")
-    dtype = str(spec.dtype or kept or choose_dtype(device))
-    if dtype != kept:
+    saved = (read_json(file) or {}).get("dtype")
+    dtype = str(spec.dtype or saved or choose_dtype(device))
+    if dtype != saved:
         write_json(file, {"dtype": dtype})
     return dtype
 
@@ -301,27 +302,26 @@ def _build_trainer(
         # NumPy accepts 32 bits.
         seed=spec.seed % 2**32,
         bf16=False,
-        # 4-bit weights mean that memory is short.
+        # 4-bit weights mean that memory is scarce.
         **{
             _checkpointing_field(SFTConfig): uses_4_bits(base, device)
             or has_short_memory(model, device)
         },
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
-        # The epoch with the lowest validation loss becomes the model. Each is saved
-        # after its validation; ProgressWriter asks for more saves.
+        # The epoch with the lowest validation loss becomes the model. Each epoch is
+        # saved after its validation; ProgressWriter requests more saves.
         eval_strategy="no" if held_out is None else "epoch",
         save_strategy="no" if held_out is None else "epoch",
         load_best_model_at_end=held_out is not None,
         metric_for_best_model=None if held_out is None else "eval_loss",
         greater_is_better=None if held_out is None else False,
-        # A trainer that is killed while saving continues from the save before.
+        # If it is killed while saving, training continues from the save before.
         save_total_limit=_SAVES,
         logging_steps=1,
         disable_tqdm=True,
         report_to=[],
-        # The examples are labeled already. TRL's own preparation would also write them
-        # to temporary files.
+        # The examples are labeled already, and TRL would write them to temporary files.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
     )
@@ -382,7 +382,7 @@ def _describe_failure(error: Exception) -> dict[str, Any]:
         code, message, param = error.code, str(error), error.param
     else:
         (code, message), param = _explain(error), None
-    # No exception message and no source line: they could quote a chat.
+    # Without exception message and source line, because they could quote a chat.
     frames = [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
@@ -391,7 +391,7 @@ def _describe_failure(error: Exception) -> dict[str, Any]:
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    # The last three: what Rust, C and PyTorch write.
+    # The texts of Rust, C and PyTorch.
     words = ("os error 28", "No space left", "file write failed")
     if is_disk_full(error) or any(text in str(error) for text in words):
         return "disk_full", DISK_FULL

@@ -17,7 +17,7 @@ from langchain_chatexports.local_server import LocalServer, list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
-from langchain_chatexports.local_server.storage.deletion import count_kept
+from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.local_server.storage.jobs import list_jobs
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
@@ -222,5 +222,5 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_ru
         assert process.wait(MAX_SECONDS) == 1
     assert f"Job {job.id} was stopped before" in err.read_text()
     assert "Traceback" not in err.read_text()
-    kept = count_kept(terminal.data_dir)
+    kept = count_data(terminal.data_dir)
     assert (kept.models, kept.jobs, kept.files) == (1, 1, 1)

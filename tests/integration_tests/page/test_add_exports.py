@@ -43,7 +43,7 @@ def test_files_and_folders_are_dropped_anywhere(
     person.see("Messenger export · 9 conversations")
     person.see("No export was recognized in it")
     person.see("same.db is the same file as chat.db")
-    person.see("Holidays is empty, or holds photos and films only: left out.")
+    person.see("Holidays is empty, or has only photos and films: skipped.")
     assert "/copies/" not in person.text
     assert person.driver.current_url == person.address
     person.assert_accessible()
@@ -88,7 +88,7 @@ def test_what_was_not_sent_whole_when_the_page_was_left_is_said(
     person.see("Copying")
     person.go("talk")
     person.go("")
-    person.see("It did not arrive whole. Add it again, and wait for its end.")
+    person.see("The upload is incomplete. Add it again, and wait for its end.")
     assert "Copying" not in person.text
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.deletion import count_kept
+from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.samples import write_imessage
 from tests.integration_tests.page.conftest import wait
 from tests.unit_tests.builders.kept_models import keep_model
@@ -54,20 +54,20 @@ def test_models_are_renamed_and_deleted_and_exports_stay(
     person.assert_accessible()
     person.click("Cancel")
     wait(lambda: not person.all(".asked"))
-    assert count_kept(data_dir).models == 2
+    assert count_data(data_dir).models == 2
     person.tab_to("Delete Hare")
     person.key(Keys.ENTER)
     person.click_in_dialog("Delete")
     wait(lambda: "The voice of Hare" not in person.text)
     (left,) = list_models(data_dir)
     assert left.title == _HEBREW
-    assert count_kept(data_dir).files == 1
+    assert count_data(data_dir).files == 1
 
     person.click("Delete everything …")
     person.see("1 model, 1 training, 1 file of examples")
     person.click_in_dialog("Delete everything")
     person.see("There is no trained model on this machine.")
-    assert count_kept(data_dir) == count_kept(tmp_path / "none")
+    assert count_data(data_dir) == count_data(tmp_path / "none")
     assert (export.read_bytes(), export.stat().st_mtime_ns) == before
     assert (data_dir / "mine.txt").exists()
     person.collect()

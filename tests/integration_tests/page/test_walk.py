@@ -107,7 +107,7 @@ def _talk(walk: _Walk) -> None:
     wait(lambda: person.all("button[aria-label^='Copy']"))
     walk.stop("07-talk")
     person.click("Edit")
-    person.see("What came after it is left out")
+    person.see("Later messages are removed")
     wait(lambda: person.tag_of_focus == "TEXTAREA")
     walk.stop("08-edit")
     person.key(Keys.END, " now", Keys.ENTER)

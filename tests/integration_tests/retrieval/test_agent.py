@@ -1,6 +1,6 @@
 """An agent of the real base cannot call the search tool, and is told so.
 
-The template of SmolLM2 knows no tools; bases whose template does are tested with tiny
+The template of SmolLM2 has no tools; bases whose template does are tested with tiny
 ones in `tests/unit_tests/local_server/http/test_llama_cpp_chat.py`.
 """
 
@@ -36,5 +36,5 @@ def test_tools_of_an_agent_are_refused_with_a_remedy(tmp_path: Path) -> None:
             max_retries=0,
         )
         agent: Any = create_agent(model, tools=[tool])
-        with pytest.raises(BadRequestError, match=r"knows no tools.*Use a base whose"):
+        with pytest.raises(BadRequestError, match=r"has no tools.*Use a base whose"):
             agent.invoke({"messages": [("user", "What is the motto?")]})

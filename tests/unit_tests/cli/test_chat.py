@@ -292,7 +292,7 @@ def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
             assert server.chats[-1]["model"] == "llama3.2"
             assert "You are Tortoise. You are chatting with Hare." in _prompt(server)
     trained = chatexports("finetune", "chat.jsonl", "--base", "ollama:llama3.2")
-    assert "What another program serves cannot be trained" in " ".join(
+    assert "A model of another program cannot be trained" in " ".join(
         trained.err.split()
     )
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from langchain_chatexports.cli import _console as console
 from langchain_chatexports.cli._console import (
     _progress_line,
+    print_line,
     program,
-    say,
+    show_progress,
     show_table,
-    watching,
 )
 from langchain_chatexports.cli._training import TrainingDisplay
 from langchain_chatexports.workflows.training_events import StepEvent
@@ -47,9 +47,9 @@ def test_a_terminal_breaks_lines_between_words_and_no_command(
     terminal = Console(file=screen, force_terminal=True, width=40, color_system=None)
     monkeypatch.setattr(console, "stderr_console", terminal)
     path = "a_folder_with_a_name/of_many_letters"
-    say(f"This path is not broken in its middle: {path}")
+    print_line(f"This path is not broken in its middle: {path}")
     command = f"chatexports prepare {path} --ai 'Jonas'"
-    say(f"Next: {command}")
+    print_line(f"Next: {command}")
     shown = screen.getvalue().splitlines()
     assert path in shown
     assert shown[-2:] == ["Next: ", f"  {command}"]
@@ -62,7 +62,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "stderr_console", terminal)
-    with watching("messages", lambda: 10, total):
+    with show_progress("messages", lambda: 10, total):
         pass
     shown = screen.getvalue()
     assert "10 of 20 messages" in shown if total else "10 messages" in shown

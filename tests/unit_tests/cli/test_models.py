@@ -13,7 +13,7 @@ from langchain_chatexports.local_server.bases.known_bases import (
     suggest_base,
 )
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.deletion import count_kept
+from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from tests.unit_tests.builders.kept_models import keep_model
@@ -105,7 +105,7 @@ def test_without_a_terminal_a_model_is_deleted_only_with_yes(
 ) -> None:
     done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
     assert (done.status, "--yes" in done.err) == (1, True)
-    assert count_kept(tmp_path / "kept").models == 2
+    assert count_data(tmp_path / "kept").models == 2
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -126,9 +126,9 @@ def test_everything_is_deleted_only_if_agreed_to(
     refused = chatexports(*arguments)
     assert refused.status == 1
     assert "--yes" in refused.err
-    assert count_kept(tmp_path / "kept").models == 2
+    assert count_data(tmp_path / "kept").models == 2
     assert chatexports(*arguments, "--yes").status == 0
-    assert count_kept(tmp_path / "kept").models == 0
+    assert count_data(tmp_path / "kept").models == 0
 
 
 @pytest.fixture

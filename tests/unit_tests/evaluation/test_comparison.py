@@ -173,7 +173,7 @@ def test_without_a_blind_test_there_is_a_reason(*, stopped: bool) -> None:
         blind=(lambda _: None) if stopped else None,
     )
     assert result.blind is None
-    assert result.reasons["blind"] == "nobody has guessed all pairs"
+    assert result.reasons["blind"] == "no game was finished"
 
 
 def test_pairs_for_a_blind_test_need_no_scores() -> None:

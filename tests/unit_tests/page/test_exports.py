@@ -134,7 +134,7 @@ def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -
     _drop(exports, tmp_path / "copy.db", "2")
     assert _states(exports) == [("chat.db", "read")]
     (note,) = exports.notes
-    assert str(note) == "copy.db is the same file as chat.db: left out."
+    assert str(note) == "copy.db is the same file as chat.db: skipped."
     path = exports.cards[0].paths[0]
     _add(exports, path)
     assert _states(exports) == [("chat.db", "read")]
@@ -200,14 +200,14 @@ def test_what_does_not_arrive_whole_is_said(exports: ExportList) -> None:
     assert _states(exports) == [("half.zip", "copying")]
     exports.lost("1")
     assert _states(exports) == [("half.zip", "failed")]
-    assert "did not arrive whole" in str(exports.cards[0].work.error)
+    assert "upload is incomplete" in str(exports.cards[0].work.error)
     assert not _copies(exports)
 
 
 def test_a_folder_without_files_to_read_is_said(exports: ExportList) -> None:
     exports.received("1", "Holidays")
     assert [*map(str, exports.notes)] == [
-        "Holidays is empty, or holds photos and films only: left out."
+        "Holidays is empty, or has only photos and films: skipped."
     ]
 
 

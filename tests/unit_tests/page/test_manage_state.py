@@ -15,7 +15,7 @@ from langchain_chatexports import (
 from langchain_chatexports.datasets import trace_examples, write_dataset
 from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.deletion import count_kept
+from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile, index_files
 from tests.unit_tests.builders.kept_models import keep_model
@@ -77,7 +77,7 @@ def test_everything_is_deleted_but_the_export(
     (said,) = session.manage.done
     deleted = "Deleted: 1 model, 1 training, 1 file of examples, 1 search index: "
     assert str(said).startswith(deleted)
-    assert count_kept(session.data_dir) == count_kept(tmp_path / "none")
+    assert count_data(session.data_dir) == count_data(tmp_path / "none")
     assert not index_files(tmp_path / "indexes")
     assert session.read is None
     assert sorted(path for path in (tmp_path / "hogwarts").rglob("*")) == before
@@ -122,7 +122,9 @@ def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
     assert session.talk.model is None
 
 
-@pytest.mark.parametrize(("person", "said"), [(" ", "Say whom"), ("Hare", "trace")])
+@pytest.mark.parametrize(
+    ("person", "said"), [(" ", "Name the person"), ("Hare", "trace")]
+)
 def test_nobody_is_forgotten_without_a_name_or_a_trace(
     session: PageSession, tmp_path: Path, person: str, said: str
 ) -> None:

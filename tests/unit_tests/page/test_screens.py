@@ -10,7 +10,7 @@ import pytest
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.page.choose import _label, masked
 from langchain_chatexports.page.manage import source_in_words
-from langchain_chatexports.page.session import say_training
+from langchain_chatexports.page.session import training_text
 from langchain_chatexports.page.train import (
     curve,
     mean_losses,
@@ -87,7 +87,7 @@ def _job(status: str, person: str | None, total: int | None) -> KeptJob:
 def test_who_has_no_model_yet_reads_how_far_the_training_is(
     jobs: list[KeptJob], *, is_ordered: bool, said: str
 ) -> None:
-    assert str(say_training(jobs, is_ordered=is_ordered) or "") == said
+    assert str(training_text(jobs, is_ordered=is_ordered) or "") == said
 
 
 def test_platforms_have_the_names_that_people_know() -> None:

@@ -108,7 +108,7 @@ def test_an_earlier_talk_is_listed_and_continued_and_a_line_can_be_edited(
     _say(talk, "Hello")
     _say(talk, "And now?")
     assert talk.saved() == []
-    talk.begin_anew()
+    talk.begin_again()
     _say(talk, "Another one")
     (earlier,) = talk.saved()
     assert [turn.line for turn in earlier.turns] == ["Hello", "And now?"]
@@ -169,7 +169,7 @@ def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None
     talk._use_server = lambda _: gone
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "press Again: it is started anew" in str(talk.answering.error)
+    assert "press Again to restart it" in str(talk.answering.error)
     assert server.chats == []
 
 
@@ -179,7 +179,7 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
     server.faults.append(Fault("POST /chat/completions", cut_after=400))
     assert talk.say("Hello")
     talk.answering.join(_SECONDS)
-    assert "ended before the answer was whole" in str(talk.answering.error)
+    assert "ended before the answer was complete" in str(talk.answering.error)
     arrived = talk.voices[-1].last
     assert talk.again()
     talk.answering.join(_SECONDS)

@@ -17,8 +17,8 @@ from langchain_chatexports.local_server.storage.database import (
     writing,
 )
 from langchain_chatexports.local_server.storage.deletion import (
-    KeptData,
-    count_kept,
+    DataCounts,
+    count_data,
     delete_everything,
     delete_kept,
 )
@@ -75,8 +75,8 @@ def _upload_of(jobs: JobStore, job_id: str) -> str:
 def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made(
     tmp_path: Path,
 ) -> None:
-    assert count_kept(tmp_path / "none") == KeptData(0, 0, 0)
-    assert delete_everything(tmp_path / "none") == KeptData(0, 0, 0)
+    assert count_data(tmp_path / "none") == DataCounts(0, 0, 0)
+    assert delete_everything(tmp_path / "none") == DataCounts(0, 0, 0)
     assert (list_jobs(tmp_path / "none"), list_sets(tmp_path / "none")) == ([], [])
     assert not (tmp_path / "none").exists()
 
@@ -137,7 +137,7 @@ def test_examples_are_deleted_only_if_no_job_used_them(root: Path) -> None:
 def test_what_is_not_there_is_an_error(root: Path, name: str) -> None:
     with pytest.raises(LocalServerError, match=r"There (is|are) no"):
         delete_kept(name, data_dir=root)
-    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+    assert count_data(root) == DataCounts(files=2, jobs=2, models=2)
 
 
 def test_jobs_are_listed_newest_first_with_step_and_place_in_line(
@@ -168,7 +168,7 @@ def test_a_deleted_job_leaves_no_text_events_or_checkpoints(
 ) -> None:
     delete_kept(stopped, data_dir=root)
     assert not (root / "jobs" / stopped).exists()
-    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+    assert count_data(root) == DataCounts(files=2, jobs=2, models=2)
     assert not _with_text(root, b"STOPPED")
     assert jobs.events(stopped) == []
     assert not _with_text(root, stopped.encode())
@@ -180,7 +180,7 @@ def test_a_canceled_job_keeps_its_text_and_no_checkpoint(
     stop_job(stopped, "cancelled", data_dir=root)
     assert (jobs.get(stopped) or {})["status"] == "cancelled"
     assert not (root / "jobs" / stopped).exists()
-    assert count_kept(root).files == 3
+    assert count_data(root).files == 3
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
@@ -252,10 +252,10 @@ def test_everything_deleted_leaves_no_marked_text(root: Path, stopped: str) -> N
     half.mkdir()
     (half / "adapter_model.safetensors").write_text("MARKED")
     assert len(_with_text(root, b"MARKED")) == 5
-    assert delete_everything(root) == KeptData(files=3, jobs=3, models=2)
+    assert delete_everything(root) == DataCounts(files=3, jobs=3, models=2)
     for text in (b"MARKED", b"STOPPED", stopped.encode()):
         assert _with_text(root, text) == []
-    assert count_kept(root) == KeptData(0, 0, 0)
+    assert count_data(root) == DataCounts(0, 0, 0)
 
 
 def test_not_everything_is_deleted_under_a_running_server(root: Path) -> None:
@@ -263,7 +263,7 @@ def test_not_everything_is_deleted_under_a_running_server(root: Path) -> None:
         assert lock.acquire()
         with pytest.raises(LocalServerError, match="Another local server"):
             delete_everything(root)
-    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+    assert count_data(root) == DataCounts(files=2, jobs=2, models=2)
 
 
 def _state(root: Path) -> list[tuple[str, int, int]]:
@@ -271,7 +271,7 @@ def _state(root: Path) -> list[tuple[str, int, int]]:
     return [(str(p), p.lstat().st_mode, p.lstat().st_mtime_ns) for p in paths]
 
 
-@pytest.mark.parametrize("call", [count_kept, delete_everything])
+@pytest.mark.parametrize("call", [count_data, delete_everything])
 def test_somebody_elses_folder_is_refused_and_left_as_it_is(
     tmp_path: Path, call: Any
 ) -> None:
@@ -308,7 +308,7 @@ def test_what_others_put_into_the_directory_stays(root: Path) -> None:
     for path in theirs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
-    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
+    assert delete_everything(root) == DataCounts(files=2, jobs=2, models=2)
     assert all(path.exists() for path in theirs)
     assert _with_text(root, b"MARKED") == []
 
