@@ -86,7 +86,7 @@ def build_manage(session: PageSession) -> None:
         did = manage.done, manage.forgotten, manage.deleted
         return manage.working.is_running, manage.working.error, did
 
-    def kept_now() -> Kept:
+    def kept_now() -> LocalData:
         # A killed server trains nothing, whatever it has noted.
         now = kept(session.data_dir, session.index_dir)
         return replace(now, jobs=session.jobs())
