@@ -60,7 +60,7 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
             answers = {voice.title: "".join(voice.answer()) for voice in voices}
         else:
             show_answers(voices)
-    chat = chat_command(model.short_name, data_dir=data_dir)
+    chat = chat_command(model.name, data_dir=data_dir)
     where = () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
     page = command_line("open", *where)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -29,9 +29,6 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
-
-if TYPE_CHECKING:
-    from langchain_chatexports.workflows.models import TunedModel
 
 
 @command
@@ -111,7 +108,7 @@ def finetune(
     _print_data(data)
     data.require_enough()
     if url is not None and base is not None:
-        name = short = _train_elsewhere(data, base, url, agreed=yes)
+        name = _train_elsewhere(data, base, url, agreed=yes)
     else:
         if base is None:
             base, limit = _choose_base(data, seconds, data_dir, agreed=yes)
@@ -121,9 +118,8 @@ def finetune(
         else:
             language = language_of_examples(data.examples)
             print_base(base, language, data.examples)
-        model = _train_here(data, base, data_dir)
-        name, short = model.name, model.short_name
-    chat = chat_command(short, data_dir=data_dir, base_url=url)
+        name = _train_here(data, base, data_dir)
+    chat = chat_command(name, data_dir=data_dir, base_url=url)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
@@ -196,14 +192,13 @@ def _choose_base(
     return base, choice.limit
 
 
-def _train_here(
-    data: TrainingData, base: str | None, data_dir: Path | None
-) -> TunedModel:
+def _train_here(data: TrainingData, base: str | None, data_dir: Path | None) -> str:
     from langchain_chatexports.cli._training import TrainingDisplay
     from langchain_chatexports.workflows import train
 
     with TrainingDisplay(data_dir) as show:
-        return train(data, base, data_dir=data_dir, on_event=show, watch=show_progress)
+        model = train(data, base, data_dir=data_dir, on_event=show, watch=show_progress)
+    return model.name
 
 
 def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:

@@ -73,7 +73,7 @@ def test_the_models_and_the_person_are_compared(found: Evaluation) -> None:
     ]
     # Models are named after their person, and results name nobody.
     models = [str(each.model) for each in found.figures if "ft:" in str(each.model)]
-    assert len(models) == 3
+    assert len(models) == 2
     assert all(name.startswith("ft:tiny:local:\u2026:") for name in models)
 
 

@@ -57,7 +57,7 @@ def test_both_models_answer_and_the_last_lines_continue(
     assert done.out.splitlines() == [
         "base model: I am base.",
         "Tortoise: I am tuned.",
-        f"chatexports chat{where} tuned:1",
+        f"chatexports chat{where} ft:base:local:tuned:1",
         f"chatexports open{where}",
     ]
 
@@ -66,6 +66,6 @@ def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> No
     assert json.loads(chatexports("demo", "--json").out) == {
         "model": "ft:base:local:tuned:1",
         "answers": {"base model": "I am base.", "Tortoise": "I am tuned."},
-        "chat": "chatexports chat tuned:1",
+        "chat": "chatexports chat ft:base:local:tuned:1",
         "open": "chatexports open",
     }
