@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+from langchain_chatexports.chat_loaders.people import name_key
+
 _MAX_SUGGESTIONS = 3
 _MIN_SIMILARITY = 0.6
 
@@ -33,6 +35,11 @@ def plain_name(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name)
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(plain.casefold().split())
+
+
+def forms_of_name(name: str) -> set[str]:
+    """Return the forms in which a name or handle is the same as another."""
+    return {plain_name(name), name_key(name)}
 
 
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:

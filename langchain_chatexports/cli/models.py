@@ -139,6 +139,7 @@ def _print_json(data: LocalData) -> None:
                 {"base": base.id, "size_bytes": base.size_bytes} for base in data.bases
             ],
             "size_bytes": data.size_bytes,
+            "cache_bytes": data.cache_bytes,
         }
     )
 
@@ -174,6 +175,8 @@ def _show(data: LocalData, data_dir: Path | None) -> None:
         (base.id, "", _megabytes(base.size_bytes), "downloaded base")
         for base in data.bases
     ]
+    if data.cache_bytes:
+        rows.append(("converted bases", "", _megabytes(data.cache_bytes), "cache"))
     head, *lines = rows_as_lines(rows)
     owners = [_whose(model) for model in data.models]
     if lines:

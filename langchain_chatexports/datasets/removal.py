@@ -16,7 +16,7 @@ from typing import Any
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean, plain_name
 from langchain_chatexports.datasets.formats import dataset_format
 from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.datasets.trace_file import (
@@ -170,7 +170,7 @@ class _Request:
         mentions: bool,
     ) -> None:
         self.names = names
-        self.people = {name: _folded(names.person(name)) for name in people}
+        self.people = {name: plain_name(names.person(name)) for name in people}
         self.conversations = {one: names.conversation(one) for one in conversations}
         self.not_found = sorted({*self.people, *self.conversations})
         self.removed = self.mentions_left = 0
@@ -200,8 +200,8 @@ class _Request:
                 yield line, row.origin
 
     def _is_removed(self, origin: ExampleOrigin, line: bytes | None) -> bool:
-        senders = {_folded(name) for name in origin.senders}
-        members = senders | {_folded(name) for name in origin.participants}
+        senders = {plain_name(name) for name in origin.senders}
+        members = senders | {plain_name(name) for name in origin.participants}
         ids = {origin.session_id, origin.thread_id}
         found = {name for name, folded in self.people.items() if folded in members}
         asked = {name for name, one in self.conversations.items() if one in ids}
@@ -277,10 +277,6 @@ def _nothing_found(
         texts = "A text mentions" if count == 1 else f"Texts of {count:,} rows mention"
         msg += f" {texts} such a name: --mentions (mentions=True) removes them."
     return SenderNotFoundError(msg, senders)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip().casefold()
 
 
 def name_search(name: str) -> Callable[[str], bool]:

@@ -18,7 +18,7 @@ from langchain_chatexports.page.work import Work
 
 # Most systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
-_FLAG = re.compile(r"\(--[a-z]")
+_FLAG = re.compile(r"--[a-z]")
 _READING = later("Reading")
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.files import walk_files
-from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.chat_loaders.suggestions import (
+    did_you_mean,
+    forms_of_name,
+)
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     MissingExtraError,
@@ -64,7 +66,7 @@ def delete_indexes_with(
     rebuilds their index. With `strict`, an unknown name or id is an error, and nothing
     is deleted.
     """
-    wanted = {name_key(name): name for name in people}
+    wanted = {form: name for name in people for form in forms_of_name(name)}
     unknown = {*people, *conversations}
     known: set[str] = set()
     found = []
@@ -77,7 +79,8 @@ def delete_indexes_with(
             continue
         names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
         ids = {one for chat in chats for one in (chat.session_id, chat.source)}
-        named = {wanted[key] for key in map(name_key, names) if key in wanted}
+        forms = {form for name in names for form in forms_of_name(name)}
+        named = {wanted[form] for form in forms & wanted.keys()}
         named |= ids & {*conversations}
         known |= names
         unknown -= named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage import deletion
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
+    caches,
     default_data_dir,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -72,6 +74,9 @@ class LocalData:
     size_bytes: int
     """The size of models, examples and search indexes on disk."""
 
+    cache_bytes: int
+    """The size of converted base models, which are made again when needed."""
+
     @property
     def jobs_without_model(self) -> list[KeptJob]:
         """The jobs without a model."""
@@ -120,6 +125,12 @@ def kept(
         sum(model.size_bytes for model in models)
         + sum(one.size_bytes for one in sets)
         + sum(path.stat().st_size for path in indexes),
+        sum(
+            path.stat().st_size
+            for folder in caches()
+            for path in folder.rglob("*")
+            if path.is_file()
+        ),
     )
 
 
@@ -197,7 +208,7 @@ def cancel(job_id: str, data_dir: str | Path | None = None) -> None:
 def delete_everything(
     data_dir: str | Path | None = None, index_dir: Path | None = None
 ) -> LocalData:
-    """Delete all models, jobs, examples and search indexes.
+    """Delete all models, jobs, examples, search indexes and converted base models.
 
     Returns:
         The deleted data.
@@ -205,6 +216,9 @@ def delete_everything(
     deleted = kept(data_dir, index_dir)
     deletion.delete_everything(data_dir)
     index_files.delete_indexes(index_folder(index_dir))
+    for folder in caches():
+        # A server of another data directory may use some, which stay on Windows.
+        shutil.rmtree(folder, ignore_errors=True)
     return deleted
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.suggestions import forms_of_name
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import (
     ForgetReport,
@@ -139,10 +139,10 @@ def _known_by(
         return  # There is no training without the extra.
     naming = [one for one in sets if _names(one, people, data_dir)]
     named = {job_id for one in naming for job_id in one.job_ids}
-    keys = {name_key(name) for name in people}
+    forms = {form for name in people for form in forms_of_name(name)}
 
     def reason(person: str | None, job_id: str) -> Reason | None:
-        if person and name_key(person) in keys:
+        if person and forms & forms_of_name(person):
             return "voice"
         if job_id in used:
             return "set"

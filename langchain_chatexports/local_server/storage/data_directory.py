@@ -55,6 +55,12 @@ def user_cache_dir() -> Path:
     return _platform_directory("user_cache_path")
 
 
+def caches() -> list[Path]:
+    """Return the folders of the cache: all in them can be made again."""
+    folders = (user_cache_dir() / name for name in ("bases", "templates", "trials"))
+    return [folder for folder in folders if folder.is_dir()]
+
+
 def _platform_directory(function: str) -> Path:
     try:
         import platformdirs

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is deleted here, but not the developer's converted bases."""
+    monkeypatch.setattr("langchain_chatexports.workflows.models.caches", list)
+
+
 @pytest.fixture
 def names(tmp_path: Path) -> Any:
     """Two models in the folder `kept`, newest first."""

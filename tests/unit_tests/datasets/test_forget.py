@@ -178,6 +178,12 @@ def test_in_a_chat_of_two_everything_goes(tmp_path: Path) -> None:
     assert (report.removed, report.rows_left) == (2, 0)
 
 
+def test_case_and_accents_of_a_name_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation("Hi", "Ho", other="Nina Álvarez")), path)
+    assert forget(path, people=["NINA alvarez"]).rows_left == 0
+
+
 def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     sessions = [

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 _SECONDS = 60
 
 
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is deleted here, but not the developer's converted bases."""
+    monkeypatch.setattr("langchain_chatexports.workflows.models.caches", list)
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[PageSession]:
     keep_model(tmp_path / "data", "97c300000001", suffix="hare", person="Hare")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,16 @@ def test_a_label_finds_a_model(tmp_path: Path) -> None:
     assert find_tuned("hare in", tmp_path).model.name == name
 
 
-def test_all_that_is_kept_is_listed_with_its_size_and_deleted(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is Linux's")
+def test_all_that_is_kept_is_listed_with_its_size_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data_dir, index_dir = tmp_path / "data", tmp_path / "indexes"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = tmp_path / "cache" / "langchain-chatexports"
+    for name in ("bases", "notes"):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "model").write_bytes(b"12345")
     keep_model(data_dir, "1" * 12)
     chats = write_imessage(tmp_path / "chat.db")
     with open_index(chats, index_dir=index_dir) as opened:
@@ -60,8 +69,10 @@ def test_all_that_is_kept_is_listed_with_its_size_and_deleted(tmp_path: Path) ->
     counts = len(found.models), len(found.jobs), len(found.sets), len(found.indexes)
     assert counts == (1, 1, 1, 1)
     assert found.size_bytes > found.indexes[0].stat().st_size
+    assert found.cache_bytes == 5
     assert str(found).startswith("1 model, 1 job, 1 file of examples, 1 search index: ")
     delete_everything(data_dir, index_dir)
     left = kept(data_dir, index_dir)
-    assert left.size_bytes == 0
+    assert (left.size_bytes, left.cache_bytes) == (0, 0)
     assert chats.exists()
+    assert (cache / "notes" / "model").exists()
