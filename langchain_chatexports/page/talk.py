@@ -294,8 +294,12 @@ def _build_input(talk: Talk) -> None:
         line = _message_field(_("Message")).classes("grow")
         line.on("keydown", say, js_handler=ENTER)
         send = ui.button(_("Send"), on_click=say)
-    for part in (line, send):
-        part.bind_enabled_from(talk, "is_ready")
+
+    def can_send(is_ready: bool) -> bool:
+        return is_ready and bool((line.value or "").strip())
+
+    line.bind_enabled_from(talk, "is_ready")
+    send.bind_enabled_from(talk, "is_ready", can_send)
     with ui.element("div").classes("row-of"):
         for title, act, is_of_use in (
             (_("Stop"), talk.stop, "is_answering"),

@@ -105,8 +105,12 @@ def _choose_voice_and_base(person: Browser) -> None:
 
 def _talk(person: Browser) -> None:
     wait(lambda: person.all("textarea[aria-label='Message']:enabled"))
+    can_send = "//button[normalize-space()='Send' and not(@disabled)]"
+    assert not person.driver.find_elements("xpath", can_send)
     person.tab_to("Message")
-    person.key("Hello <b>there</b>", Keys.ENTER)
+    person.key("Hello <b>there</b>")
+    wait(lambda: person.driver.find_elements("xpath", can_send))
+    person.key(Keys.ENTER)
     person.see("Hello <b>there</b>")
     wait(lambda: person.all(".theirs"))
     person.assert_accessible()
