@@ -77,7 +77,7 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
         phone.see(str(title))
         phone.assert_accessible()
     phone.go("guess")
-    phone.see("There is nothing to guess with this model")
+    phone.see("This model has no game")
     wait(lambda: _disabled(phone) == ["Play", "Evaluate"])
     _take_elsewhere(phone, tmp_path / "elsewhere")
     person.collect()
