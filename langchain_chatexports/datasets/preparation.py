@@ -217,8 +217,9 @@ class Preparation:
             )
             raise TrainingDataError(msg)
 
+    @cached_property
     def reads_examples(self) -> bool:
-        """Return whether the paths are files of examples, and not exports."""
+        """Whether the paths are files of examples, and not exports."""
         prepared = [is_examples_file(path) for path in self.paths]
         if any(prepared) and not all(prepared):
             which = self.paths[prepared.index(True)]
@@ -243,7 +244,7 @@ class Preparation:
         """
         options = self.options
         is_whole = options.chats.is_everything and not options.redaction
-        if not is_whole or self.reads_examples():
+        if not is_whole or self.reads_examples:
             return ()
         return tuple(path.expanduser().absolute() for path in self.paths)
 
@@ -257,7 +258,7 @@ class Preparation:
         return estimate_message_count(self.exports)
 
     def _source(self, counts: list[Counts]) -> Iterator[TracedExample]:
-        if not self.reads_examples():
+        if not self.reads_examples:
             return trace_examples(
                 self.sessions(),
                 system=self.options.system_prompt(),

@@ -88,7 +88,7 @@ def _write_examples(
         passes=_passes(preparation),
         consent=options.consent,
     )
-    if preparation.reads_examples():
+    if preparation.reads_examples:
         notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
     examples = preparation.traced(notes.counts)
     if is_pipe(output):

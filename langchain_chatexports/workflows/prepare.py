@@ -166,7 +166,7 @@ def as_paths(exports: Paths) -> list[Path]:
 
 def reading(preparation: Preparation, watch: Watch) -> AbstractContextManager[None]:
     """Return a context that shows the progress of a preparation."""
-    if preparation.reads_examples():
+    if preparation.reads_examples:
         return watch("examples", lambda: preparation.examples, None)
     return watch(
         "messages",
@@ -183,7 +183,7 @@ def _read(
 ) -> Preparation:
     """Read the exports; if names are corrected, read them again."""
     preparation = Preparation(paths, options)
-    if preparation.reads_examples():
+    if preparation.reads_examples:
         _check_options_for_examples(options)
     try:
         use(preparation)

@@ -48,6 +48,13 @@ def test_what_was_left_out_or_redacted_is_not_looked_up_in_the_export(
     assert Preparation([chats], options).whole_exports == ((chats,) if is_whole else ())
 
 
+def test_an_export_may_be_gone_once_it_was_read(chats: Path) -> None:
+    preparation = Preparation([chats], TORTOISE)
+    assert list(preparation.traced([]))
+    chats.unlink()
+    assert preparation.whole_exports == (chats,)
+
+
 def test_an_export_in_which_the_ai_says_nothing_is_known(
     chats: Path, tmp_path: Path
 ) -> None:
