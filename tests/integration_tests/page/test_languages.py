@@ -24,7 +24,8 @@ _ENGLISH = re.compile(r"\b(the|and|of|is|are|with|you|your|not|this|to|for|it)\b
 _WORDS = """
     const read = [];
     for (const e of document.querySelectorAll('body *')) {
-        if (e.closest('.bubble, .small, .notranslate, [lang=en], script, style')) continue;
+        if (e.closest('.bubble, .small, .notranslate, [lang=en]')) continue;
+        if (e.closest('script, style')) continue;
         for (const name of ['aria-label', 'placeholder', 'title', 'alt'])
             if (e.getAttribute(name)) read.push(e.getAttribute(name));
         if (e.tagName === 'INPUT') read.push(e.value);
