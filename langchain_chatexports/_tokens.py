@@ -57,9 +57,13 @@ def tokens_by_bytes(text: str) -> int:
 
 def reply_token_limit(tokens: Iterable[float]) -> int:
     """Return a limit for replies: twice the 99th percentile of a person's replies."""
-    sizes = sorted(tokens)
-    size = sizes[ceil(_NEARLY_ALL * len(sizes)) - 1]
-    return max(_MIN_LIMIT, min(_MAX_LIMIT, 2 * ceil(size)))
+    return max(_MIN_LIMIT, min(_MAX_LIMIT, 2 * ceil(nearly_all(tokens))))
+
+
+def nearly_all(sizes: Iterable[float]) -> float:
+    """Return the 99th percentile of sizes, one of them."""
+    ordered = sorted(sizes)
+    return ordered[ceil(_NEARLY_ALL * len(ordered)) - 1]
 
 
 def has_encoding(name: str) -> bool:

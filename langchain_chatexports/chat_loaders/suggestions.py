@@ -37,9 +37,20 @@ def plain_name(name: str) -> str:
     return " ".join(plain.casefold().split())
 
 
-def forms_of_name(name: str) -> set[str]:
-    """Return the forms in which a name or handle is the same as another."""
-    return {plain_name(name), name_key(name)}
+def same_names(asked: str, known: Iterable[str]) -> set[str]:
+    """Return the known names that are the asked one, whatever its case.
+
+    If there is none, it may differ in accents from only one of them: with several, such
+    as `Thảo` and `Thạo`, nobody is meant.
+    """
+    by_key: dict[str, set[str]] = {}
+    for name in known:
+        by_key.setdefault(name_key(name), set()).add(name)
+    if exact := by_key.get(name_key(asked)):
+        return exact
+    plain = plain_name(asked)
+    alike = [names for names in by_key.values() if plain in map(plain_name, names)]
+    return alike[0] if len(alike) == 1 else set()
 
 
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:

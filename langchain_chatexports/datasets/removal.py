@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean, plain_name
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean, same_names
 from langchain_chatexports.datasets.formats import dataset_format
 from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.datasets.trace_file import (
@@ -117,7 +117,8 @@ def forget(
         )
         raise ExportFormatError(msg)
     names = _Names(None if key is None else Path(key))
-    request = _Request(names, people, conversations, mentions=mentions)
+    named = {asked: names.known(asked, read_trace(path)) for asked in people}
+    request = _Request(names, named, conversations, mentions=mentions)
     with explained_writing(path), staged_set(path, header) as staged:
         for file in header.files:
             staged.write(file, request.kept(_rows(path, header, file)))
@@ -146,6 +147,12 @@ class _Names:
     def __init__(self, key_file: Path | None) -> None:
         self._key = None if key_file is None else read_key_file(key_file)
 
+    def known(self, asked: str, rows: Iterable[TraceRow]) -> str:
+        """Return a name as the set has it; the asked one if it does not."""
+        origins = (row.origin for row in rows)
+        found = {name for one in origins for name in (*one.senders, *one.participants)}
+        return min(same_names(asked, map(self.original, found)), default=asked)
+
     def person(self, name: str) -> str:
         if self._key is None:
             return name
@@ -164,20 +171,24 @@ class _Request:
     def __init__(
         self,
         names: _Names,
-        people: Collection[str],
+        people: Mapping[str, str],
         conversations: Collection[str],
         *,
         mentions: bool,
     ) -> None:
         self.names = names
-        self.people = {name: plain_name(names.person(name)) for name in people}
+        self.people = {
+            asked: _folded(names.person(name)) for asked, name in people.items()
+        }
         self.conversations = {one: names.conversation(one) for one in conversations}
         self.not_found = sorted({*self.people, *self.conversations})
         self.removed = self.mentions_left = 0
         self.messages = Counts("Forgotten")
         self._mentions = mentions
         self._searches = {
-            name: name_search(names.person(name)) for name in people if name.strip()
+            asked: name_search(names.person(name))
+            for asked, name in people.items()
+            if name.strip()
         }
 
     def kept(
@@ -200,8 +211,8 @@ class _Request:
                 yield line, row.origin
 
     def _is_removed(self, origin: ExampleOrigin, line: bytes | None) -> bool:
-        senders = {plain_name(name) for name in origin.senders}
-        members = senders | {plain_name(name) for name in origin.participants}
+        senders = {_folded(name) for name in origin.senders}
+        members = senders | {_folded(name) for name in origin.participants}
         ids = {origin.session_id, origin.thread_id}
         found = {name for name, folded in self.people.items() if folded in members}
         asked = {name for name, one in self.conversations.items() if one in ids}
@@ -277,6 +288,10 @@ def _nothing_found(
         texts = "A text mentions" if count == 1 else f"Texts of {count:,} rows mention"
         msg += f" {texts} such a name: --mentions (mentions=True) removes them."
     return SenderNotFoundError(msg, senders)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold()
 
 
 def name_search(name: str) -> Callable[[str], bool]:

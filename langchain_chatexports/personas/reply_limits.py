@@ -3,16 +3,18 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from math import ceil
 
 from typing_extensions import Self
 
-from langchain_chatexports._tokens import MIN_BYTES_PER_TOKEN, reply_token_limit
+from langchain_chatexports._tokens import (
+    MIN_BYTES_PER_TOKEN,
+    nearly_all,
+    reply_token_limit,
+)
 from langchain_chatexports.personas.repetition import repetitions
 
 _MIN_REPLIES = 10
 _MIN_CHARACTERS = 40
-_NEARLY_ALL = 0.99
 _BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 _SENTENCE_END = re.compile(
     r"[\u3002\uff01\uff1f\u0964]|[.!?…]['\"\u201d\u2019)]*(?=\s)|\s*\n"
@@ -51,8 +53,8 @@ class ReplyLimits:
         sizes = [len(text.encode("utf-8", "replace")) for text in texts]
         return cls(
             tokens=reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes),
-            characters=max(_MIN_CHARACTERS, _nearly_all(map(len, texts))),
-            bubbles=_nearly_all(len(bubbles_of(text)) for text in texts),
+            characters=max(_MIN_CHARACTERS, int(nearly_all(map(len, texts)))),
+            bubbles=int(nearly_all(len(bubbles_of(text)) for text in texts)),
             label=label,
         )
 
@@ -93,8 +95,3 @@ class ReplyLimits:
 def bubbles_of(text: str) -> list[str]:
     """Return the messages of a reply: its lines, without empty ones."""
     return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
-
-
-def _nearly_all(sizes: Iterable[int]) -> int:
-    ordered = sorted(sizes)
-    return ordered[ceil(_NEARLY_ALL * len(ordered)) - 1]

@@ -12,7 +12,7 @@ from langchain_chatexports.chat_loaders.files import walk_files
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.chat_loaders.suggestions import (
     did_you_mean,
-    forms_of_name,
+    same_names,
 )
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -66,7 +66,6 @@ def delete_indexes_with(
     rebuilds their index. With `strict`, an unknown name or id is an error, and nothing
     is deleted.
     """
-    wanted = {form: name for name in people for form in forms_of_name(name)}
     unknown = {*people, *conversations}
     known: set[str] = set()
     found = []
@@ -79,8 +78,7 @@ def delete_indexes_with(
             continue
         names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
         ids = {one for chat in chats for one in (chat.session_id, chat.source)}
-        forms = {form for name in names for form in forms_of_name(name)}
-        named = {wanted[form] for form in forms & wanted.keys()}
+        named = {name for name in people if same_names(name, names)}
         named |= ids & {*conversations}
         known |= names
         unknown -= named

@@ -216,10 +216,13 @@ def memory_of(
 
     An index is quick if it is up to date, or in memory with few messages.
     """
+    if not exports:
+        yield None
+        return
     options = replace(options or PrepareOptions(), chats=ChatChoice())
     in_memory = only_if_quick and not is_indexed(exports, options, index_dir)
     size = estimate_message_count(open_exports(exports)) if in_memory else 0
-    if not exports or size is None or size > _MAX_QUICK_MESSAGES:
+    if size is None or size > _MAX_QUICK_MESSAGES:
         yield None
         return
     with open_index(

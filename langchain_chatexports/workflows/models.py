@@ -74,8 +74,11 @@ class LocalData:
     size_bytes: int
     """The size of models, examples and search indexes on disk."""
 
-    cache_bytes: int
-    """The size of converted base models, which are made again when needed."""
+    @property
+    def cache_bytes(self) -> int:
+        """The size of converted base models now; they are made again when needed."""
+        paths = (path for folder in caches() for path in folder.rglob("*"))
+        return sum(path.stat().st_size for path in paths if path.is_file())
 
     @property
     def jobs_without_model(self) -> list[KeptJob]:
@@ -125,12 +128,6 @@ def kept(
         sum(model.size_bytes for model in models)
         + sum(one.size_bytes for one in sets)
         + sum(path.stat().st_size for path in indexes),
-        sum(
-            path.stat().st_size
-            for folder in caches()
-            for path in folder.rglob("*")
-            if path.is_file()
-        ),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from langchain_chatexports.chat_loaders.suggestions import forms_of_name
+from langchain_chatexports.chat_loaders.suggestions import same_names
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import (
     ForgetReport,
@@ -139,10 +139,12 @@ def _known_by(
         return  # There is no training without the extra.
     naming = [one for one in sets if _names(one, people, data_dir)]
     named = {job_id for one in naming for job_id in one.job_ids}
-    forms = {form for name in people for form in forms_of_name(name)}
+    persons = {model.person for model in models} | {job.person for job in jobs}
+    known = [person for person in persons if person]
+    voices = {same for name in people for same in same_names(name, known)}
 
     def reason(person: str | None, job_id: str) -> Reason | None:
-        if person and forms & forms_of_name(person):
+        if person in voices:
             return "voice"
         if job_id in used:
             return "set"

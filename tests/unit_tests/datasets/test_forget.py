@@ -184,6 +184,20 @@ def test_case_and_accents_of_a_name_do_not_matter(tmp_path: Path) -> None:
     assert forget(path, people=["NINA alvarez"]).rows_left == 0
 
 
+def test_of_names_that_differ_by_accents_only_the_one_that_was_named_goes(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "set.jsonl"
+    chats = [
+        conversation("Hi", f"Ho {name}", session_id=name, other=name)
+        for name in ("Thảo", "Thạo")
+    ]
+    write_dataset(_traced(*chats), path)
+    with pytest.raises(SenderNotFoundError):
+        forget(path, people=["Thao"])
+    assert forget(path, people=["thạo"]).rows_left == 1
+
+
 def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     sessions = [
