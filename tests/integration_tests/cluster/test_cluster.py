@@ -26,7 +26,7 @@ from langchain_chatexports.cluster import (
     session_of_row,
 )
 from langchain_chatexports.datasets.jsonl import json_line
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.exceptions import DamagedExportError
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import SessionTransform
 from tests.unit_tests.builders.messenger import Export
@@ -163,7 +163,7 @@ def test_unreadable_exports_are_named_and_cost_nothing_else(
     counts = count_exports(paths, STEPS)
     assert counts.exports == 4
     assert counts.failed == {
-        str(cut): "ExportFormatError",
+        str(cut): "DamagedExportError",
         str(tmp_path / "never.zip"): "ExportNotFoundError",
     }
     assert "2 not readable" in str(counts)
@@ -171,7 +171,7 @@ def test_unreadable_exports_are_named_and_cost_nothing_else(
 
 def test_unreadable_export_is_an_error_unless_it_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04")
-    with pytest.raises(Exception, match=ExportFormatError.__name__):
+    with pytest.raises(Exception, match=DamagedExportError.__name__):
         read_examples([tmp_path / "cut.zip"], STEPS).take_all()
 
 
