@@ -244,6 +244,7 @@ class Talk:
             fresh = self._new_voices()
             for voice, new in zip(self.voices, fresh, strict=True):
                 voice.model, voice.server = new.model, new.server
+                voice.recalling = new.recalling
             # The last voice is the one to wait for.
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):

@@ -28,6 +28,7 @@ __all__ = [
     "Turn",
     "Voice",
     "check_model",
+    "make_model",
     "make_voice",
     "short_titles",
 ]
@@ -89,6 +90,8 @@ class Voice:
             for that line's answer; empty for none.
         refusal: As in `ChatSettings`.
         label: The name before the person's messages, if any.
+        recalling: The model that answers where `recall` has found something; `None` for
+            the same one.
         server: The model's server, for errors.
         name: The model's name there.
         turns: The conversation. The model sees its end, as far as it fits into the
@@ -102,6 +105,7 @@ class Voice:
     recall: Callable[[str], str] | None = field(default=None, repr=False)
     refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
     label: str | None = field(default=None, repr=False)
+    recalling: BaseChatModel | None = field(default=None, repr=False)
     server: str = "the server"
     name: str = "the model"
     turns: list[Turn] = field(default_factory=list, repr=False)
@@ -122,11 +126,14 @@ class Voice:
             return
         # Chat templates require alternating roles.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
+        recalled = self.recall(turn.line) if self.recall else ""
+        model = (recalled and self.recalling) or self.model
         while True:
             try:
                 # Messages to a model on this machine are not traced elsewhere.
                 with untraced():
-                    chunks = self.model.stream(self.messages(answered, turn.line))
+                    chat = self.messages(answered, turn.line, recalled)
+                    chunks = model.stream(chat)
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
                     piece = str(chunk.text)
@@ -145,12 +152,13 @@ class Voice:
         """Keep the received part of the answer, and ignore the rest."""
         self.turns[-1] = replace(self.turns[-1])
 
-    def messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
+    def messages(
+        self, before: Iterable[Turn], line: str, recalled: str = ""
+    ) -> list[BaseMessage]:
         """Return the messages to the model for a line after some turns."""
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         messages: list[BaseMessage] = []
-        recalled = self.recall(line) if self.recall else ""
         if system := "\n\n".join(filter(None, (self.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
@@ -191,25 +199,9 @@ def make_voice(
     is_tuned: bool = False,
 ) -> Voice:
     """Return a voice from a model's name and its server."""
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
-
-    from langchain_chatexports.personas.chat_model import PersonaChatModel
-
-    model: BaseChatModel = ChatOpenAI(
-        model=name,
-        base_url=base_url,
-        api_key=SecretStr(key),
-        temperature=settings.temperature,
-        seed=settings.seed,
-        max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
-        use_responses_api=False,
-    )
-    if settings.voice is not None:
-        model = PersonaChatModel(model=model, voice=settings.voice)
     return Voice(
         title or name,
-        model,
+        make_model(name, settings, base_url, key),
         has_bubbles=is_tuned,
         system=settings.system,
         recall=settings.recall,
@@ -218,6 +210,29 @@ def make_voice(
         server=base_url,
         name=name,
     )
+
+
+def make_model(
+    name: str, settings: ChatSettings, base_url: str, key: str
+) -> BaseChatModel:
+    """Return a model on a server, behind the prompt of the settings."""
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    from langchain_chatexports.personas.chat_model import PersonaChatModel
+
+    model = ChatOpenAI(
+        model=name,
+        base_url=base_url,
+        api_key=SecretStr(key),
+        temperature=settings.temperature,
+        seed=settings.seed,
+        max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
+        use_responses_api=False,
+    )
+    if settings.voice is None:
+        return model
+    return PersonaChatModel(model=model, voice=settings.voice)
 
 
 def short_titles(voices: Sequence[Voice]) -> list[str]:

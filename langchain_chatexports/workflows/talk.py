@@ -17,19 +17,18 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.replies import replies_of
 from langchain_chatexports.datasets.trace import speaker_of
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.local_server.storage.models import TunedModel
 from langchain_chatexports.personas import VoicePrompt
-from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
     check_model,
+    make_model,
     make_voice,
 )
 from langchain_chatexports.workflows.bases import language_of_examples
@@ -61,6 +60,8 @@ class Speaker:
         model: The tuned model's name; `None` for a base model.
         base: The base to start the local server with; `None` for the default.
         voice: The prompt that gives the person's voice, with earlier replies.
+        untrained_voice: The prompt with which the base answers as a tuned model's
+            person, if it is known.
         tuned: The tuned model, if it is on this machine.
         preparation: The preparation of the person's messages, if they are from exports.
         exports: The exports with the person's chats, for the memory of the talk.
@@ -71,6 +72,7 @@ class Speaker:
     model: str | None = None
     base: str | None = None
     voice: VoicePrompt | None = None
+    untrained_voice: VoicePrompt | None = None
     tuned: TunedModel | None = None
     preparation: Preparation | None = None
     exports: tuple[Path, ...] = ()
@@ -161,18 +163,19 @@ def talk(
 def tuned_speaker(model: TunedModel) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
     examples = training_examples(model)
-    replies = (one.reply for example in examples for one in replies_of(example))
+    untrained = VoicePrompt.from_examples(examples)
     # It has learned its examples, so earlier replies in its prompt do not help.
     voice = VoicePrompt(
         persona=model.prompt.system,
         label=model.prompt.label,
         k=0,
-        limits=ReplyLimits.of(replies),
+        limits=untrained.limits,
     )
     return Speaker(
         model=model.name,
         base=model.base,
         voice=voice,
+        untrained_voice=untrained,
         tuned=model,
         exports=tuple(path for path in model.exports if path.exists()),
         examples=examples,
@@ -280,6 +283,14 @@ def voices_at(
     own = speaker.settings(settings)
     name = str(speaker.model)
     voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
+    if base and own.voice and speaker.untrained_voice:
+        # A base says what the memory found; a tuned model mostly says what it learned.
+        shown = speaker.untrained_voice.model_copy(
+            update={"persona": None, "label": None, "limits": own.voice.limits}
+        )
+        voices[-1].recalling = make_model(
+            base, replace(own, voice=shown), base_url, key
+        )
     if compare is None:
         return voices
     beside = own
