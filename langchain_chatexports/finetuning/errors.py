@@ -22,6 +22,7 @@ UPLOADING = "uploading the training file"
 NO_ROUTE = frozenset({404, 405, 501})
 BAD_REQUEST = frozenset({400, 422})
 _TEMPORARY = frozenset({408, 409, 425, 429})
+_FULL = 507
 _BAD_FILE = BAD_REQUEST | {413, 415}
 _QUOTA_CODES = frozenset(
     {
@@ -56,7 +57,8 @@ def is_temporary(error: Exception) -> bool:
     status = status_of(error)
     if status is None:
         return isinstance(error, (APIConnectionError, UnreadableAnswerError))
-    return (status in _TEMPORARY or status >= 500) and not _is_quota(error)  # noqa: PLR2004 - HTTP
+    is_known = status in _TEMPORARY or (status >= 500 and status != _FULL)  # noqa: PLR2004 - HTTP
+    return is_known and not _is_quota(error)
 
 
 def is_timeout(error: Exception) -> bool:

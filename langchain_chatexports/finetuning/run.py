@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import run_in_executor
 from typing_extensions import Self
@@ -81,14 +81,6 @@ class FineTuningRun:
     def __repr__(self) -> str:
         """Show the id and the status."""
         return f"{type(self).__name__}(id={self.id!r}, status={self.status!r})"
-
-    def __reduce__(self) -> NoReturn:
-        """Raise an error: a run contains clients and a key."""
-        msg = (
-            f"A run cannot be pickled. Store its id, {self.id!r}, and use "
-            "ChatFineTuner.get(id)."
-        )
-        raise TypeError(msg)
 
     def refresh(self) -> Self:
         """Retrieve the job's current state, and return the run itself."""

@@ -57,8 +57,6 @@ _WAIT_SECONDS = 20.0
 _UNFINISHED = frozenset({"queued", "running", "validating_files"})
 # Fewer examples are checked within two seconds.
 _MIN_LONG_CHECK = 500
-# The minimum for any training; the trainer checks the actual need.
-_MIN_FREE_BYTES = 100_000_000
 _FULL_BYTES = 100_000
 
 
@@ -90,7 +88,8 @@ def train(
     """
     data.require_enough()
     check_extra()
-    _check_space(DataDirectory(data_dir).root)
+    # Before a base is downloaded.
+    DataDirectory(data_dir).require_space()
     with open_server(base, data_dir, on_event=on_event) as server:
         run = _LocalJob(server, on_event or _ignore).run(data, watch)
         return find_model(str(run.chat_model().model_name), server.data_dir)
@@ -175,19 +174,6 @@ def progress_of(job: KeptJob) -> str:
     """Return the progress of a job as text, such as `step 3 of 20`."""
     total = f" of {job.total_steps:,}" if job.total_steps else ""
     return f"step {job.step:,}{total}"
-
-
-def _check_space(data_dir: Path) -> None:
-    """Raise an error if the disk has too little space for a training."""
-    folder = next(place for place in (data_dir, *data_dir.parents) if place.exists())
-    free = shutil.disk_usage(folder).free
-    if free < _MIN_FREE_BYTES:
-        msg = (
-            f"The disk with {data_dir} has {free / 1e6:,.0f} MB free, and a training "
-            f"needs {_MIN_FREE_BYTES / 1e6:,.0f} MB and more. Free some space, or name "
-            "a folder on another disk with --data-dir."
-        )
-        raise LocalServerError(msg)
 
 
 class _LocalJob:

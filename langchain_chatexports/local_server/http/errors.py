@@ -13,7 +13,8 @@ from langchain_chatexports.local_server.storage.database import is_disk_full
 logger = logging.getLogger(__name__)
 
 _SHOWN_FRAMES = 4
-_TOO_MANY = 429
+# OpenAI's clients obey these.
+_RETRIES = {429: {"retry-after": "1"}, 507: {"x-should-retry": "false"}}
 
 
 class JsonResponse(JSONResponse):
@@ -48,8 +49,8 @@ class ApiError(HTTPException):
 
     def response(self) -> JsonResponse:
         """Return the response."""
-        headers = {"retry-after": "1"} if self.status_code == _TOO_MANY else None
-        return JsonResponse(self.body(), status_code=self.status_code, headers=headers)
+        status = self.status_code
+        return JsonResponse(self.body(), status, headers=_RETRIES.get(status))
 
 
 def not_found(*, kind: str, param: str) -> ApiError:
@@ -57,11 +58,15 @@ def not_found(*, kind: str, param: str) -> ApiError:
     return ApiError(f"No such {kind}.", status=404, code="not_found", param=param)
 
 
+def disk_full(message: str) -> ApiError:
+    """Return the error for a disk without space."""
+    return ApiError(message, status=507, code="disk_full", kind="server_error")
+
+
 def unexpected_error(error: Exception) -> ApiError:
     """Return the response to an unexpected exception."""
     if is_disk_full(error):
-        msg = "The disk with the data directory is full. Free some space."
-        return ApiError(msg, status=507, code="disk_full", kind="server_error")
+        return disk_full("The disk with the data directory is full. Free some space.")
     msg = "The server had an error while processing your request."
     return ApiError(msg, status=500, code="server_error", kind="server_error")
 

@@ -59,6 +59,8 @@ _PACKAGES = (
 )
 HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 2
+# For all of the end: then running requests and the trainer are killed.
+_END_SECONDS = 10.0
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
@@ -194,22 +196,36 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
 def main() -> None:
     """Run as the child process of a `LocalServer`."""
     settings = ServerSettings.from_json(sys.stdin.buffer.readline())
+    is_ready = threading.Event()
     is_closed = threading.Event()
     is_held = threading.Event()
+    # Requests in threads, such as the count of tokens, would delay the exit.
+    end = threading.Timer(_END_SECONDS, os._exit, (1,))
+    end.daemon = True
 
     def wait_for_closed_input() -> None:
         sys.stdin.buffer.read()
+        if not is_ready.is_set():
+            os._exit(1)
         is_closed.set()
 
+    def on_ready(info: ServerInfo) -> None:
+        is_ready.set()
+        _print_json({"ready": asdict(info)})
+
     def should_stop(users: int) -> bool:
-        if is_closed.is_set() and users and not is_held.is_set():
+        if not is_closed.is_set():
+            return False
+        if not users and not end.is_alive():
+            end.start()
+        if users and not is_held.is_set():
             is_held.set()
             _print_json({"held": users})
-        return is_closed.is_set() and not users
+        return not users
 
     threading.Thread(target=wait_for_closed_input, daemon=True).start()
     try:
-        _serve(settings, lambda info: _print_json({"ready": asdict(info)}), should_stop)
+        _serve(settings, on_ready, should_stop)
     except (LocalServerError, MissingExtraError) as error:
         _print_json({"error": str(error), "extra": getattr(error, "extra", None)})
         raise SystemExit(1) from None

@@ -23,7 +23,11 @@ from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import (
     TransformersEngine,
 )
-from langchain_chatexports.local_server.http.errors import ApiError, not_found
+from langchain_chatexports.local_server.http.errors import (
+    ApiError,
+    disk_full,
+    not_found,
+)
 from langchain_chatexports.local_server.http.requests import JobRequest
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.settings import ServerSettings
@@ -201,6 +205,10 @@ class LocalService:
             known = self._unfinished_job(metadata.get(KEY))
             if known is not None:
                 return known
+            try:
+                self.data.require_space()
+            except LocalServerError as error:
+                raise disk_full(str(error)) from error
             max_length = self._max_example_length()
             training = self._validate(request.training_file, max_length)
             events = _warnings(training, "training", max_length)

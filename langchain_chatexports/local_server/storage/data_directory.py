@@ -42,6 +42,8 @@ MODEL_ID = re.compile(r"[0-9a-f]{12}")
 _TRASHED = re.compile(r"\.deleted-(ftjob-[0-9a-f]{24}|[0-9a-f]{12})")
 _RENAME_SECONDS = 5.0
 _LOCK_SECONDS = 15.0
+# The minimum for any training.
+_MIN_FREE_BYTES = 100_000_000
 _BRIEF_LOCK_SECONDS = 1.0
 
 
@@ -101,6 +103,27 @@ class DataDirectory:
         return self.root.is_dir() and all(
             entry.name in _LEFT_BY_FILE_MANAGERS for entry in self.root.iterdir()
         )
+
+    @property
+    def free_bytes(self) -> int:
+        """The free space on its disk; the directory does not have to exist."""
+        places = (self.root, *self.root.parents)
+        return shutil.disk_usage(next(filter(Path.exists, places))).free
+
+    @property
+    def has_space(self) -> bool:
+        """Whether its disk has space for a training."""
+        return self.free_bytes >= _MIN_FREE_BYTES
+
+    def require_space(self) -> None:
+        """Raise `LocalServerError` if its disk has no space for a training."""
+        if not self.has_space:
+            msg = (
+                f"The disk with {self.root} has {self.free_bytes / 1e6:,.0f} MB free, "
+                f"and a training needs {_MIN_FREE_BYTES / 1e6:,.0f} MB and more. Free "
+                "some space, or choose a data directory on another disk."
+            )
+            raise LocalServerError(msg)
 
     def prepare(self) -> None:
         """Create the directory and its folders, or reuse existing ones."""

@@ -33,6 +33,8 @@ COMPLETE = "complete.json"
 
 _POLL_SECONDS = 0.05
 _TRAINER_SECONDS = 20.0
+# Enough for a transaction of the database.
+_MIN_WRITABLE_BYTES = 100_000
 
 
 class JobEndedError(LocalServerError):
@@ -280,15 +282,7 @@ class JobStore:
     ) -> None:
         """Add an event, unless the job was deleted; one with a step has metrics."""
         step = (data or {}).get("step")
-        event = {
-            "object": "fine_tuning.job.event",
-            "id": new_id("ftevent-"),
-            "created_at": int(time.time()),
-            "level": level,
-            "message": message,
-            "type": "message" if step is None else "metrics",
-            "data": data or {},
-        }
+        event = _event(message, level=level, data=data)
         with writing(self._data.database) as database:
             database.execute(
                 "INSERT INTO events (job_id, step, record) "
@@ -297,12 +291,27 @@ class JobStore:
             )
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
-        """Return all events of a job, oldest first."""
+        """Return all events of a job, oldest first.
+
+        On a full disk, an unfinished job has one more event, which is not stored.
+        """
         with reading(self._data.database) as database:
             rows = database.execute(
                 "SELECT record FROM events WHERE job_id = ? ORDER BY number", (job_id,)
             ).fetchall()
-        return [json.loads(record) for (record,) in rows]
+        events = [json.loads(record) for (record,) in rows]
+        status = (self.get(job_id) or {}).get("status")
+        is_full = self._data.free_bytes < _MIN_WRITABLE_BYTES
+        if (status == "running" and is_full) or (
+            status == "queued" and not self._data.has_space
+        ):
+            message = (
+                f"The disk with {self._data.root} is full. Free some space, and the "
+                "job continues"
+            )
+            identifier = job_id.replace("ftjob-", "ftevent-")
+            events.append(_event(message, level="warn", identifier=identifier))
+        return events
 
     def last_metrics(self, job_id: str) -> dict[str, Any]:
         """Return the metrics of the last step; empty before the first one."""
@@ -326,3 +335,23 @@ class JobStore:
         with reading(self._data.database) as database:
             rows = database.execute(query, values).fetchall()
         return [{**json.loads(record), "status": status} for record, status in rows]
+
+
+def _event(
+    message: str,
+    *,
+    level: str,
+    data: dict[str, Any] | None = None,
+    identifier: str | None = None,
+) -> dict[str, Any]:
+    """Return an event in OpenAI's form."""
+    has_metrics = "step" in (data or {})
+    return {
+        "object": "fine_tuning.job.event",
+        "id": identifier or new_id("ftevent-"),
+        "created_at": int(time.time()),
+        "level": level,
+        "message": message,
+        "type": "metrics" if has_metrics else "message",
+        "data": data or {},
+    }

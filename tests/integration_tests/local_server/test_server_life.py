@@ -49,12 +49,11 @@ def _free_port() -> int:
 def test_a_given_key_and_port_are_used(tiny_base: Any, data_dir: Any) -> None:
     port = _free_port()
     given: Any = {"port": port, "api_key": "my-own-key"}
-    for _ in range(2):
-        with LocalServer(tiny_base, data_dir=data_dir, **given) as server:
-            assert server.base_url == f"http://127.0.0.1:{port}/v1"
-            assert server.api_key == "my-own-key"
-            with client_of(server) as client:
-                assert client.models.list().data
+    with LocalServer(tiny_base, data_dir=data_dir, **given) as server:
+        assert server.base_url == f"http://127.0.0.1:{port}/v1"
+        assert server.api_key == "my-own-key"
+        with client_of(server) as client:
+            assert client.models.list().data
 
 
 def test_a_taken_port_is_an_error_that_names_it(tiny_base: Any, data_dir: Any) -> None:
@@ -187,11 +186,10 @@ def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_in_the_foreground_ends_in_order(
-    tiny_base: Any, data_dir: Any, tmp_path: Path, end: Any
+    tiny_base: Any, data_dir: Any, tmp_path: Path
 ) -> None:
-    """Also in the middle of a job: test_persons_path.py presses Ctrl-C there."""
+    """Ctrl-C is pressed in test_persons_path.py."""
     script = tmp_path / "serve.py"
     script.write_text(
         "import dataclasses, json, sys\n"
@@ -210,7 +208,7 @@ def test_a_server_in_the_foreground_ends_in_order(
             base_url=info["base_url"], api_key=info["api_key"]
         ) as client:
             assert client.models.list().data
-        served.send_signal(end)
-        assert served.wait(MAX_SECONDS) in {0, -end}
+        served.send_signal(signal.SIGTERM)
+        assert served.wait(MAX_SECONDS) in {0, -signal.SIGTERM}
     # The directory is free for the next one.
     assert not is_locked(data_dir / "server.lock")

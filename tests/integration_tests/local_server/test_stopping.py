@@ -148,6 +148,7 @@ def _interrupt(
     return job
 
 
+@pytest.mark.release
 def test_a_terminated_training_leaves_a_checkpoint(terminal: _Terminal) -> None:
     words = terminal.finetune_words()
     _interrupt(terminal, words, signal.SIGTERM, 143)

@@ -1,5 +1,7 @@
-"""Tiny twins of today's bases answer and score chats as training saw them."""
+"""Tiny twins of today's bases: both engines answer chats as training saw them."""
 
+import asyncio
+import json
 import queue
 import warnings
 from pathlib import Path
@@ -11,8 +13,11 @@ import torch
 
 from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.chat_template import IGNORED
+from langchain_chatexports.local_server.bases.gguf_check import check_gguf
+from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
+from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.scoring import score_conversation
 from langchain_chatexports.local_server.engines.transformers import (
@@ -20,17 +25,26 @@ from langchain_chatexports.local_server.engines.transformers import (
     TransformersEngine,
 )
 from tests.integration_tests.local_server.conftest import FAMILIES
+from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.trainings import run_training, training_spec
 from tests.unit_tests.builders.twins import write_twin
 
+# PEFT uses an attribute that transformers deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
 _TURNS = 8
-_ANSWER_TOKENS = 12
+_ANSWER_TOKENS = 6
+# In nats. ggml looks Gemma's activation up in a table of float16, and keeps keys and
+# values in 16 bits. Rows in a wrong order are 0.3 nats off and more.
+_TOLERANCE = 0.1
 
 
 class TrainedTwin(NamedTuple):
     """A twin, an adapter of three steps, and what reads them."""
 
+    family: str
+    base: Path
     adapter: Path
     tokenizer: ChatTokenizer
     engine: TransformersEngine
@@ -45,38 +59,41 @@ def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "train.jsonl").write_bytes(as_jsonl(dialogues(3)))
     numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 10.0}
     run_training(training_spec(folder, base, hyperparameters=numbers, max_length=256))
+    adapter = folder / "model"
     with warnings.catch_warnings():
-        # PEFT asks for an attribute that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
-        plain = peft.PeftModel.from_pretrained(
-            load_base(base, "cpu", "float32"), folder / "model"
-        ).eval()
+        base_model = load_base(base, "cpu", "float32")
+        plain = peft.PeftModel.from_pretrained(base_model, adapter).eval()
     tokenizer = ChatTokenizer(base)
     engine = TransformersEngine(base, tokenizer, threads=1)
     with pytest.MonkeyPatch.context() as patch:
         # What bfloat16 rounds is more than what could be wrong.
         patch.setattr(weights, "choose_dtype", lambda _: "float32")
-        yield TrainedTwin(folder / "model", tokenizer, engine, plain)
+        yield TrainedTwin(request.param, base, adapter, tokenizer, engine, plain)
         engine.close()
 
 
+def _next_token(model: Any, ids: list[int]) -> Any:
+    """Return the log-likelihoods of the next token, from a pass over all tokens."""
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
+    return torch.log_softmax(logits, dim=-1)
+
+
 def _greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
-    """Write the likeliest answer, reading the whole text again for each token."""
     answer: list[int] = []
     while len(answer) < _ANSWER_TOKENS:
-        with torch.inference_mode():
-            logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, -1]
-        token = int(logits.argmax())
+        token = int(_next_token(model, prompt + answer).argmax())
         if token in ends:
             break
         answer.append(token)
     return answer
 
 
-def _ask(twin: TrainedTwin, prompt: list[int], adapter: Path | None) -> str:
+def _ask_transformers(twin: TrainedTwin, prompt: list[int]) -> str:
     pieces: queue.Queue[Any] = queue.Queue()
     request = GenerationRequest(
-        prompt, _ANSWER_TOKENS, adapter, Sampling(temperature=0, dry_multiplier=0)
+        prompt, _ANSWER_TOKENS, twin.adapter, Sampling(temperature=0, dry_multiplier=0)
     )
     twin.engine.submit(request, pieces.put)
     text = ""
@@ -89,15 +106,7 @@ def _ask(twin: TrainedTwin, prompt: list[int], adapter: Path | None) -> str:
             return text
 
 
-def _chat(turns: int) -> list[dict[str, str]]:
-    said = ("Are you ready for race {}?", "Slow and steady, {} times.")
-    return [
-        {"role": ("user", "assistant")[n % 2], "content": said[n % 2].format(n)}
-        for n in range(turns)
-    ]
-
-
-def test_a_chat_of_eight_turns_continues_as_peft_alone_would(
+def test_transformers_answers_a_chat_of_eight_turns_as_peft_alone(
     twin: TrainedTwin,
 ) -> None:
     tokenizer, template = twin.tokenizer, twin.tokenizer.template
@@ -106,14 +115,18 @@ def test_a_chat_of_eight_turns_continues_as_peft_alone_would(
         prompt = template.prompt_ids(chat)
         wanted = _greedy(twin.plain, prompt, tokenizer.end_tokens)
         text = str(tokenizer.tokenizer.decode(wanted, skip_special_tokens=True))
-        assert _ask(twin, prompt, twin.adapter) == text
+        assert _ask_transformers(twin, prompt) == text
         chat.append({"role": "assistant", "content": text})
         chat.append({"role": "user", "content": f"And {turn}?"})
 
 
 def test_scores_are_the_loss_of_training(twin: TrainedTwin) -> None:
     template = twin.tokenizer.template
-    chat = _chat(_TURNS)
+    said = ("Are you ready for race {}?", "Slow and steady, {} times.")
+    chat = [
+        {"role": ("user", "assistant")[n % 2], "content": said[n % 2].format(n)}
+        for n in range(_TURNS)
+    ]
     labeled = template.label(chat, max_length=10_000)
     with torch.inference_mode():
         logits = twin.plain(input_ids=torch.tensor([labeled.input_ids])).logits[0]
@@ -131,3 +144,55 @@ def test_scores_are_the_loss_of_training(twin: TrainedTwin) -> None:
     assert scores is not None
     found = sum(score.nll + (score.end_nll or 0.0) for score in scores)
     assert found == pytest.approx(float(loss), rel=1e-4)
+
+
+async def test_llama_cpp_answers_a_chat_of_eight_turns_as_peft_alone(
+    twin: TrainedTwin, tmp_path: Path
+) -> None:
+    pytest.importorskip("xllamacpp")
+    if twin.family == "falcon-h1":
+        pytest.skip("llama.cpp does not answer for it")
+    file = write_gguf(twin.base, tmp_path / "twin.gguf")
+    matrices = await asyncio.to_thread(check_gguf, file, twin.base)
+    gguf = BaseGGUF(file, "key", lambda: matrices)
+    engine = LlamaCppEngine(
+        file, twin.tokenizer, name="x", adapter_file=gguf.adapter_file, threads=1
+    )
+    tokenizer, template = twin.tokenizer.tokenizer, twin.tokenizer.template
+    # llama.cpp does not say how likely a part of a character is.
+    parts = [n for n in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([n])]
+    chat: list[dict[str, str]] = []
+    try:
+        for turn in range(_TURNS // 2):
+            chat.append({"role": "user", "content": f"Are you ready for race {turn}?"})
+            body = {
+                "messages": template.as_rendered(chat),
+                "max_tokens": _ANSWER_TOKENS,
+                "temperature": 0,
+                "logprobs": True,
+                "top_logprobs": 5,
+                "logit_bias": {str(token): -1000 for token in parts},
+            }
+            async with engine.answer(
+                twin.adapter, json.dumps(body).encode()
+            ) as response:
+                assert response.status_code == 200, await response.aread()
+                answer = json.loads(await response.aread())["choices"][0]
+            _compare(twin.plain, template.prompt_ids(chat), answer, parts)
+            text = answer["message"]["content"] or "Slow and steady."
+            chat.append({"role": "assistant", "content": text})
+    finally:
+        engine.close()
+
+
+def _compare(model: Any, ids: list[int], answer: Any, banned: list[int]) -> None:
+    """Compare each token of an answer with what transformers says of it."""
+    for token in (answer.get("logprobs") or {"content": []})["content"]:
+        wanted = _next_token(model, ids)
+        found = {each["id"]: each["logprob"] for each in token["top_logprobs"]}
+        assert found == pytest.approx(
+            {each: float(wanted[each]) for each in found}, abs=_TOLERANCE
+        )
+        wanted[banned] = -torch.inf
+        assert float(wanted.max() - wanted[token["id"]]) < _TOLERANCE
+        ids = [*ids, token["id"]]

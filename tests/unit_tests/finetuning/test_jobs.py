@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.exceptions import FineTuningError, FineTuningUnavailableError
+from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.connection import Connection
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -217,15 +217,6 @@ def test_the_file_is_named_by_its_content_and_written_by_write_jsonl(
     assert server.contents["file-1"] == buffer.getvalue()
 
 
-def test_a_server_that_ignores_the_expiry_is_warned_about(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    answer = {"id": "file-9", "object": "file", "status": "processed"}
-    server.faults.append(Fault(UPLOAD, status=200, body=answer))
-    make_tuner(server, file_expires_after=7200).submit(make_examples())
-    assert "does not confirm that it will delete the file file-9" in caplog.text
-
-
 @pytest.mark.parametrize(("timeout", "waited"), [(None, 30), (30, 10)])
 def test_a_file_is_waited_for_a_while_only(timeout: float | None, waited: int) -> None:
     clock = FakeClock()
@@ -311,15 +302,6 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
 
 
 # Pauses
-
-
-def test_pauses_between_attempts_grow(server: OpenAIServer) -> None:
-    clock = FakeClock()
-    server.faults.append(Fault(CREATE, -1, status=500))
-    with pytest.raises(FineTuningUnavailableError):
-        make_tuner(server, clock=clock).submit(make_examples())
-    expected = [seconds for n in range(4) for seconds in (2.0**n, 2.0, 4.0)]
-    assert clock.sleeps == expected
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
 from langchain_core.tracers.base import BaseTracer
 
-from langchain_chatexports.exceptions import FineTuningError, FineTuningFailedError
+from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.errors import clean_text
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
@@ -112,19 +112,6 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
     assert "openai" in caplog.text
     assert MARK not in caplog.text
     assert KEY not in caplog.text
-
-
-@pytest.mark.parametrize("status", ["succeeded", "failed"])
-def test_a_message_that_reads_like_a_status_hides_none(status: str) -> None:
-    examples = make_examples()
-    examples[0]["messages"][1]["content"] = status
-    with OpenAIServer(statuses=("queued", status)).running() as server:
-        tuner = make_tuner(server)
-        if status == "succeeded":
-            assert tuner.invoke(examples).model_name
-        else:
-            with pytest.raises(FineTuningFailedError):
-                tuner.invoke(examples)
 
 
 class Races(BaseChatLoader):

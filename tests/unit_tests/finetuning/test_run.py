@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import sys
 from typing import Any
 
@@ -97,15 +96,6 @@ def test_a_callback_that_raises_is_logged_and_does_not_stop_the_wait(
     assert "Created fine-tuning" not in caplog.text
 
 
-def test_polls_grow_to_the_longest_interval() -> None:
-    clock = FakeClock()
-    statuses = ("queued", *["running"] * 12, "succeeded")
-    with OpenAIServer(statuses=statuses).running() as server:
-        make_tuner(server, clock=clock, max_poll_interval=20).invoke(make_examples())
-    assert clock.sleeps[:4] == [2.0, 3.0, 4.5, 6.75]
-    assert max(clock.sleeps) == clock.sleeps[-1] == 20
-
-
 def test_wait_has_a_timeout_of_its_own_and_can_be_repeated() -> None:
     clock = FakeClock()
     statuses = ("queued", *["running"] * 9, "succeeded")
@@ -126,14 +116,6 @@ def test_the_models_name_is_not_waited_for_beyond_the_timeout() -> None:
             run.wait(timeout=60)
     assert "continues" not in str(caught.value)
     assert sum(clock.sleeps) <= 60
-
-
-def test_a_run_says_how_to_keep_it_instead_of_being_pickled(
-    server: OpenAIServer,
-) -> None:
-    run = make_tuner(server).submit(make_examples())
-    with pytest.raises(TypeError, match="'ftjob-1'"):
-        pickle.dumps(run)
 
 
 def test_cancel_after_the_end_gives_the_real_status(server: OpenAIServer) -> None:

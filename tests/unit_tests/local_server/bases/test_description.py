@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import shutil
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import score_conversations
-from langchain_chatexports.local_server.bases import description, download
+from langchain_chatexports.local_server.bases import description
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
@@ -288,26 +286,3 @@ def test_the_time_of_a_larger_base_is_estimated_from_what_was_measured() -> None
     smaller, larger = "LiquidAI/LFM2.5-1.2B-Instruct", "Qwen/Qwen3.5-2B"
     assert seconds[smaller] < 5.2
     assert seconds[larger] > 6.5
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (LocalEntryNotFoundError("long text"), "cannot be reached"),
-        (ConnectionError("long text"), "cannot be reached"),
-        (OSError(errno.ENOSPC, "long text"), "disk is full"),
-        (KeyError("long text"), "KeyError"),
-    ],
-)
-def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
-    error: Any, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(download, "_fetch", refuse)
-    monkeypatch.setattr(
-        download, "call_in_child", lambda function, *given, **_: function(*given)
-    )
-    with pytest.raises(LocalServerError, match=words):
-        download.download_files("a/b", [])

@@ -235,7 +235,7 @@ def test_a_hub_base_without_a_file_is_left_to_transformers(
 def test_a_file_in_another_order_answers_as_transformers_do(
     tmp_path: Path, name: str
 ) -> None:
-    """The other families: `tests/integration_tests/local_server/test_families.py`."""
+    """The other families: `tests/integration_tests/local_server/test_twins.py`."""
     base = write_twin(tmp_path / "twin", name)
     file = write_gguf(base, tmp_path / "twin.gguf")
     matrices = check_gguf(file, base)

@@ -1,7 +1,6 @@
 """Which requests are refused for their host, key or size."""
 
 import errno
-import hmac
 from typing import Any
 
 import pytest
@@ -25,15 +24,10 @@ def test_without_the_key_nothing_is_told(
 ) -> None:
     with asking(service, key=None) as http:
         headers = {} if key is None else {b"authorization": f"Bearer {key}".encode()}
-        response = http.get("/v1/models", headers=headers)
-    assert response.status_code == 401
-    assert _error(response)["code"] == "invalid_api_key"
-
-
-def test_the_key_is_asked_for_before_the_route_is_known(service: LocalService) -> None:
-    with asking(service, key=None) as http:
-        assert http.get("/nowhere").status_code == 401
-        assert http.get("/v1/openapi.json").status_code == 401
+        for url in ("/v1/models", "/nowhere", "/v1/openapi.json"):
+            response = http.get(url, headers=headers)
+            assert response.status_code == 401
+            assert _error(response)["code"] == "invalid_api_key"
 
 
 @pytest.mark.parametrize(
@@ -53,22 +47,6 @@ def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
     assert response.text == "Invalid host header"
 
 
-def test_keys_are_compared_in_a_time_that_tells_nothing(
-    http: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compared = []
-
-    def noting(one: bytes, other: bytes) -> bool:
-        compared.append((one, other))
-        return compare(one, other)
-
-    compare = hmac.compare_digest
-    monkeypatch.setattr(hmac, "compare_digest", noting)
-    wrong = {"authorization": "Bearer wrong"}
-    assert http.get("/v1/models", headers=wrong).status_code == 401
-    assert compared == [(b"wrong", KEY.encode())]
-
-
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:80"]
 )
@@ -80,11 +58,6 @@ def test_an_unknown_route_is_a_404_in_openais_shape(http: TestClient) -> None:
     response = http.get("/v1/nowhere")
     assert response.status_code == 404
     _error(response)
-
-
-def test_no_other_site_is_let_in(http: TestClient) -> None:
-    response = http.get("/v1/models", headers={"origin": "https://evil.example"})
-    assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize("says_so", [True, False])

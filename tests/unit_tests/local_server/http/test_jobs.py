@@ -57,6 +57,16 @@ def test_a_job_waits_with_numbers_in_place_of_auto(order: Callable[..., Any]) ->
     assert job.hyperparameters.learning_rate_multiplier == 1
 
 
+def test_without_space_on_the_disk_there_is_no_job(
+    order: Callable[..., Any], client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage("/")._replace(free=3_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    with pytest.raises(openai.InternalServerError, match="3 MB free, and a training"):
+        order()
+    assert not client.fine_tuning.jobs.list().data
+
+
 def test_a_job_says_what_its_model_can_do(order: Callable[..., Any]) -> None:
     """For the `profile` of the chat model that the tuner returns."""
     profile = order().profile

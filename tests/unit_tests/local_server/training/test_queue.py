@@ -319,3 +319,23 @@ def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
     server.let_trainers("succeed")
     server.wait_for(job_id, "succeeded")
     assert len(tries) == 3
+
+
+def test_a_job_waits_for_space_on_the_disk_and_says_so(
+    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    server.let_trainers("succeed")
+    with monkeypatch.context() as patch:
+        patch.setattr(DataDirectory, "free_bytes", 0)
+        job_id = server.create()
+        _wait(lambda: not server.queue._changed.is_set())
+        assert server.status(job_id) == "queued"
+        first, second = (server.jobs.events(job_id)[-1] for _ in range(2))
+        assert "is full. Free some space" in first["message"]
+        assert first["id"] == second["id"]
+        server.jobs.update(job_id, only_from=("queued",), status="running")
+        assert "is full" in server.messages(job_id)[-1]
+        server.jobs.update(job_id, only_from=("running",), status="queued")
+    server.wait_for(job_id, "succeeded")
+    assert not any("is full" in message for message in server.messages(job_id))

@@ -31,14 +31,12 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
-from langchain_chatexports.local_server.engines.transformers import LoadedBase
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     write_json,
 )
 from langchain_chatexports.local_server.storage.jobs import last_saved
-from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
@@ -157,31 +155,6 @@ def test_the_tuned_model_is_listed_and_answers(
     _, client, job, _ = trained
     assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
     assert _ask(client, _model_of(job)) != _ask(client, "tiny")
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_the_served_adapter_is_the_one_that_was_trained(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tiny_base: Path
-) -> None:
-    """The scores equal those of PEFT's own loading of the same folder."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    service, *_ = trained
-    folder = list_models(service.data.root)[0].path
-    model = LoadedBase(tiny_base, threads=1)
-    for adapter in (None, folder, None, folder):
-        (served,) = model.negative_log_likelihoods([5, 6, 7, 8], [3], adapter)
-        plain = AutoModelForCausalLM.from_pretrained(
-            tiny_base, dtype=next(model._model.parameters()).dtype
-        ).eval()
-        if adapter is not None:
-            plain = PeftModel.from_pretrained(plain, adapter).eval()
-        with torch.inference_mode():
-            expected = plain(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
-        expected = torch.log_softmax(expected.float(), -1)[8]
-        assert served == pytest.approx(-float(expected), abs=1e-4)
 
 
 def test_everything_is_private_and_nothing_is_a_pickle(
@@ -314,19 +287,6 @@ def test_a_model_of_another_base_is_neither_listed_nor_served(
     assert other.models.newest_first() == []
     with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
         _ask(openai_client(http), _model_of(job))
-
-
-def test_a_model_of_a_namesake_with_other_measures_is_not_served(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    service, _, job, _ = trained
-    name = _model_of(job)
-    record = service.models.get(name)
-    assert record is not None
-    larger = ModelStore(service.data, base_model="tiny", signature="llama-64-2-400")
-    assert record.signature != "llama-64-2-400"
-    assert larger.newest_first() == []
-    assert larger.get(name) is None
 
 
 def test_a_deleted_model_is_gone_with_its_job_and_text(

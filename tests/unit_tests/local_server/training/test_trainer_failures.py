@@ -43,15 +43,3 @@ def test_each_failure_is_a_sentence_that_quotes_nothing(
     assert words in failure["message"]
     assert "secret" not in json.dumps(failure)
     assert _failure(1, json.dumps(failure).encode()) == failure
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "words"),
-    [(-9, "memory"), (3, "exit code 3")],
-)
-def test_the_end_of_a_trainer_without_a_reason_is_explained(
-    exit_code: int, words: str
-) -> None:
-    failure = _failure(exit_code, b"no JSON\n")
-    assert failure is not None
-    assert words in failure["message"]

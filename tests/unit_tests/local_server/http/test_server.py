@@ -1,0 +1,41 @@
+"""The server process ends with the process that started it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from langchain_chatexports.local_server.settings import ServerSettings
+
+# A server that does not start, or that runs with a request that takes long.
+_SERVER = """
+import sys, threading, time
+from langchain_chatexports.local_server.http import server
+server._END_SECONDS = 0.2
+def serve(settings, on_ready, should_stop):
+    if sys.argv[1] == "starting":
+        time.sleep(600)
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    on_ready(server.ServerInfo("", "", "", "", ""))
+    while not should_stop(0):
+        time.sleep(0.01)
+server._serve = serve
+server.main()
+"""
+
+
+@pytest.mark.parametrize("state", ["starting", "running"])
+def test_it_ends_soon_after_its_starter_whatever_it_does(state: str) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and module.
+        [sys.executable, "-c", _SERVER, state],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(ServerSettings().to_json().encode("ascii") + b"\n")
+        server.stdin.flush()
+        if state == "running":
+            assert server.stdout.readline()
+        server.stdin.close()
+        assert server.wait(30) == 1
