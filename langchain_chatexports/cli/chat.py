@@ -350,7 +350,8 @@ def _talk(
             return
         show_answers(voices)
         for find in memory.found if memory else ():
-            print_line(fitted(f"  said {find}"))
+            for line in str(find).split("\n"):
+                print_line(fitted(f"  said {line}"))
 
     if stdin_is_terminal():
         from langchain_chatexports.cli._chat_prompt import TerminalChat

@@ -116,6 +116,13 @@ class IndexFile:
             delete_index(self.path)
         return ChatIndex(self.path)
 
+    def is_ready(self) -> bool:
+        """Return whether there is an index of this version that is up to date."""
+        if not is_index(self.path, current=True):
+            return False
+        with self.open() as index:
+            return self.is_current(index)
+
     def is_current(self, index: ChatIndex) -> bool:
         """Return whether no file of the exports has changed since it was built.
 

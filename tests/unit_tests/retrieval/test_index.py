@@ -99,6 +99,16 @@ def test_a_message_that_repeats_a_word_hides_no_other() -> None:
     assert hit.words == 1
 
 
+def test_a_message_with_all_words_comes_first() -> None:
+    said = "Hare: the train to Bremen, if I remember it, leaves late at night"
+    parts = [
+        chat(f"Ron: train, {n}", "Ron: bremen, bremen", name=f"{n}") for n in range(60)
+    ]
+    index = filled(*parts, chat(said, *["Ron: well, " * 30] * 7, name="all"))
+    assert found(index, "train Bremen", k=2)[0] == said.removeprefix("Hare: ")
+    assert found(index, "train Bremen", k=1, person="Ron") != [said]
+
+
 def test_case_accents_and_endings_do_not_matter() -> None:
     index = filled(chat("Hare: Un CAFÉ, dos carreras, three RACES"))
     for query in ("café", "cafe\u0301", "CAFE", "race", "racing"):
