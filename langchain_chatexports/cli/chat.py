@@ -29,6 +29,8 @@ from langchain_chatexports.cli._options import (
     DataDir,
     command,
     default_export,
+    flag,
+    option,
 )
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
@@ -51,7 +53,6 @@ def chat(
             metavar="MODEL|EXPORT",
             help="A tuned model by name, or exports: then a base model answers as the "
             "person, without a training. Default: the newest tuned model.",
-            show_default=False,
         ),
     ] = None,
     *,
@@ -59,70 +60,50 @@ def chat(
     chats: ChatOptions,
     replies: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
+        option(
+            "N",
+            "With exports: maximum number of earlier replies in the prompt.",
             min=0,
             max=_MAX_REPLIES,
-            help="With exports: maximum number of earlier replies in the prompt.",
-            show_default=False,
         ),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            metavar="BASE",
-            help="The base model that answers: as for finetune, ollama:NAME or a URL.",
-            show_default=False,
+        option(
+            "BASE",
+            "The base model that answers: as for finetune, ollama:NAME or a URL.",
         ),
     ] = None,
     data_dir: DataDir = None,
     base_url: BaseUrl = None,
     user: Annotated[
         str | None,
-        typer.Option(
-            "--as",
-            metavar="NAME",
-            help="Who you are to it. Default: whom it knows best.",
-            show_default=False,
-        ),
+        option("NAME", "Who you are to it. Default: whom it knows best.", "--as"),
     ] = None,
     temperature: Annotated[
-        float,
-        typer.Option(metavar="T", min=0, max=2, help="How much answers vary."),
+        float, option("T", "How much answers vary.", min=0, max=2)
     ] = 0.7,
     max_tokens: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Longest answer, in tokens. Default: as the person writes.",
-            show_default=False,
-        ),
+        option("N", "Longest answer, in tokens. Default: as the person writes.", min=1),
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Another model beside it, or none. Default: the base.",
-            show_default=False,
-        ),
+        option("MODEL", "Another model beside it, or none. Default: the base."),
     ] = None,
     remember: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="An export to look up messages in. Default: the person's own, if "
+        option(
+            "PATH",
+            "An export to look up messages in. Default: the person's own, if "
             "that takes no time.",
-            show_default=False,
         ),
     ] = None,
     no_save: Annotated[
-        bool,
-        typer.Option("--no-save", help="Begin a new talk, and do not save it."),
+        bool, flag("--no-save", "Begin a new talk, and do not save it.")
     ] = False,
     yes: Annotated[
-        bool,
-        typer.Option("--yes", help="Download, or send to --base-url, without asking."),
+        bool, flag("--yes", "Download, or send to --base-url, without asking.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -194,11 +175,7 @@ def chat(
 
 
 def _exports_among(
-    words: list[str],
-    data_dir: Path | None,
-    *,
-    is_choice: bool,
-    names_model: bool,
+    words: list[str], data_dir: Path | None, *, is_choice: bool, names_model: bool
 ) -> list[Path]:
     """Return the named exports; empty if a model was named."""
     from langchain_chatexports.workflows.models import find_tuned
@@ -237,10 +214,7 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    from langchain_chatexports.workflows.train_elsewhere import (
-        THIS_MACHINE,
-        host_of,
-    )
+    from langchain_chatexports.workflows.train_elsewhere import THIS_MACHINE, host_of
 
     host = host_of(base_url)
     if host in THIS_MACHINE:

@@ -26,6 +26,7 @@ from langchain_chatexports.cli._options import (
     DataDir,
     Force,
     command,
+    option,
     refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ChatExportError
@@ -48,42 +49,38 @@ def evaluate(
             metavar="[MODEL]",
             help="The tuned model, or the beginning of its name. Default: the newest "
             "one on this machine.",
-            show_default=False,
         ),
     ] = None,
     *,
     wrong_person: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="A model of another person, as a control: its gains are not "
+        option(
+            "MODEL",
+            "A model of another person, as a control: its gains are not "
             "the person's. Train it on the same chats and base.",
-            show_default=False,
         ),
     ] = None,
     turns: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Held-out messages to answer, at most."),
+        int, option("N", "Held-out messages to answer, at most.", min=1)
     ] = 200,
     blind: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Show you N pairs of answers, the person's and the model's, and let "
+        option(
+            "N",
+            "Show you N pairs of answers, the person's and the model's, and let "
             "you guess which is real. 40 give a result, 20 an impression.",
-            show_default=False,
+            min=1,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, option("N", "Random seed.", min=0)] = 0,
     data_dir: DataDir = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "The HTML file to write. Default: evaluation.html; with --json, none.",
             "-o",
             "--output",
-            metavar="FILE",
-            help="The HTML file to write. Default: evaluation.html; with --json, none.",
         ),
     ] = None,
     force: Force = False,

@@ -25,6 +25,8 @@ from langchain_chatexports.cli._options import (
     SourceOptions,
     command,
     default_export,
+    flag,
+    option,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -38,34 +40,26 @@ def prepare(
     paths: Paths = None,
     *,
     output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="The file, or the set, to write."
-        ),
+        Path, option("FILE", "The file, or the set, to write.", "-o", "--output")
     ],
     options: ExampleOptions,
     chats: SourceOptions,
     redact: Annotated[
         bool,
-        typer.Option(
-            "--redact",
-            help="Replace names and private numbers; OUTPUT.key can undo it.",
-        ),
+        flag("--redact", "Replace names and private numbers; OUTPUT.key can undo it."),
     ] = False,
     format_name: Annotated[
         str,
-        typer.Option(
+        option(
+            "FORMAT",
+            "openai (JSON lines), trl-prompt-completion or parquet.",
             "--format",
             autocompletion=lambda: [*FORMATS],
-            metavar="FORMAT",
-            help="openai (JSON lines), trl-prompt-completion or parquet.",
         ),
     ] = "openai",
     split: Annotated[
         bool,
-        typer.Option(
-            "--split", help="Split into train, validation and test (the newest chats)."
-        ),
+        flag("--split", "Split into train, validation and test (the newest chats)."),
     ] = False,
     force: Force = False,
     as_json: AsJson = False,

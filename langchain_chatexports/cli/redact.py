@@ -15,6 +15,8 @@ from langchain_chatexports.cli._options import (
     Force,
     SourceOptions,
     command,
+    flag,
+    option,
     read_exports,
     refuse_to_overwrite,
     refuse_to_replace,
@@ -32,37 +34,30 @@ def redact(
         typer.Argument(
             metavar="PATH",
             help="Exports, as for prepare; with --undo, a redacted file.",
-            show_default=False,
             readable=False,
         ),
     ],
     *,
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FILE", help="The JSONL file to write."),
+        Path, option("FILE", "The JSONL file to write.", "-o", "--output")
     ],
     key: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The key file, which can undo the redaction; created if needed.",
+        option(
+            "FILE",
+            "The key file, which can undo the redaction; created if needed.",
             show_default="OUTPUT.key",
         ),
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A further name to find, such as a nickname; may be repeated.",
-            show_default=False,
-        ),
+        option("NAME", "A further name to find, such as a nickname; may be repeated."),
     ] = None,
     chats: SourceOptions,
     undo: Annotated[
         bool,
-        typer.Option(
-            "--undo",
-            help="Put back what was replaced; needs the key file of the redaction.",
+        flag(
+            "--undo", "Put back what was replaced; needs the key file of the redaction."
         ),
     ] = False,
     force: Force = False,

@@ -18,6 +18,8 @@ from langchain_chatexports.cli._options import (
     SourceOptions,
     command,
     default_export,
+    flag,
+    option,
     parse_gap,
     read_exports,
     refuse_to_overwrite,
@@ -41,25 +43,24 @@ def report(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "The HTML file to write. Default: report.html; with --json, none.",
             "-o",
             "--output",
-            metavar="FILE",
-            help="The HTML file to write. Default: report.html; with --json, none.",
         ),
     ] = None,
     ai: Ai = None,
     chats: SourceOptions,
     gap: GapOption = "auto",
     anonymous: Annotated[
-        bool,
-        typer.Option("--anonymous", help="Leave out names of people and files."),
+        bool, flag("--anonymous", "Leave out names of people and files.")
     ] = False,
     time_zone: Annotated[
         str,
-        typer.Option(
-            metavar="ZONE",
-            help="The time zone of hours and days, such as Europe/Berlin; local for "
+        option(
+            "ZONE",
+            "The time zone of hours and days, such as Europe/Berlin; local for "
             "this machine's.",
         ),
     ] = "UTC",
