@@ -208,16 +208,19 @@ class Memory:
         return [self._find(hit) for hit in hits if 2 * hit.words >= len(words)]
 
     def _find(self, hit: Hit) -> Find:
-        told = (line for line in hit.matches if not _is_question(line.text))
-        line = next(told, hit.match)
+        """Return the first best message that is not an unanswered question."""
+        found = [self._with_answer(hit, line) for line in hit.matches]
+        telling = (f for f in found if f.answer or not _is_question(f.line.text))
+        return next(telling, found[0])
+
+    def _with_answer(self, hit: Hit, line: ChatLine) -> Find:
         at = hit.lines.index(line) + 1
         find = Find(line, hit.lines[at : at + _AFTER])
         if find.answer or not _is_question(line.text):
             return find
         # The answer may be in the next window.
-        source = hit.document.metadata["source"]
         around = self._index.lines_around(
-            line.ids[0], before=0, after=_AFTER, chat=source
+            line.ids[0], before=0, after=_AFTER, chat=hit.document.metadata["source"]
         )
         return Find(line, tuple(around[1][1:])) if around else find
 

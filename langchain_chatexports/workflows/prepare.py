@@ -222,7 +222,6 @@ def correct_names(
     known.update(senders)
     return replace(
         chats,
-        people=_matching_name(chats.people, known, exports),
         include=_matching_name(chats.include, known, exports),
         exclude=_matching_name(chats.exclude, known, exports),
     )
