@@ -25,7 +25,7 @@ from langchain_chatexports.chat_loaders.recognition import Export, takes_option
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
+from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
 from langchain_chatexports.exceptions import ExportNotFoundError, SenderNotFoundError
 
 _Result = TypeVar("_Result")
@@ -402,6 +402,14 @@ def default_export(paths: Sequence[Path] | None) -> list[Path]:
     return [path]
 
 
+def print_owners(preparation: Preparation) -> None:
+    """Print whose voice is learned by default."""
+    from langchain_chatexports.workflows.prepare import speakers
+
+    for export, owner in speakers(preparation):
+        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+
+
 def unused_path(name: str, paths: Iterable[Path]) -> Path:
     """Return an unused path outside of the exports."""
     paths = [path.expanduser().resolve() for path in paths]
@@ -420,22 +428,26 @@ def _is_in(folder: Path, path: Path) -> bool:
     return place == path or path in place.parents
 
 
-def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
-    """Raise an error if an output is an export or inside of one."""
+def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> None:
+    """Raise an error if an output is inside of an export, or would replace something.
+
+    A file without content and an empty folder can be replaced.
+    """
     target = output.expanduser().resolve()
     for path in paths:
         source = path.expanduser().resolve()
         if target == source or (source.is_dir() and source in target.parents):
             msg = f"-o {output} is inside of {path}. Name a path outside of it."
             raise typer.BadParameter(msg)
+    if not force:
+        _refuse_to_replace(output)
 
 
-def refuse_to_replace(output: Path, *, force: bool) -> None:
-    """Raise an error if an output would replace a file or a folder with content."""
+def _refuse_to_replace(output: Path) -> None:
     from langchain_chatexports.datasets.trace_file import card_path, trace_path
 
     path = output.expanduser()
-    if force or not path.name:  # `.` or the root: writing there fails.
+    if not path.name:  # `.` or the root: writing there fails.
         return
     for place in (path, card_path(path), trace_path(path)):
         if not _is_empty(place):

@@ -31,6 +31,7 @@ from langchain_chatexports.cli._options import (
     default_export,
     flag,
     option,
+    print_owners,
 )
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
@@ -234,7 +235,6 @@ def _person(
     base: str | None,
     replies: int | None,
 ) -> Speaker:
-    from langchain_chatexports.workflows.prepare import speakers
     from langchain_chatexports.workflows.talk import person_of
 
     speaker = person_of(
@@ -245,8 +245,8 @@ def _person(
         choose_speaker=speaker_chooser(),
         watch=show_progress,
     )
-    for export, owner in speakers(speaker.preparation) if speaker.preparation else ():
-        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+    if speaker.preparation:
+        print_owners(speaker.preparation)
     known = len(speaker.voice.replies) if speaker.voice else 0
     print_line(
         f"No training: the model answers as {speaker.title or 'the person'}, and sees "
@@ -290,16 +290,17 @@ def _propose_training(
 
 
 def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
-    from langchain_chatexports.workflows.models import find_tuned
+    from langchain_chatexports.workflows.models import models_named
     from langchain_chatexports.workflows.talk import other_model, tuned_speaker
 
-    found = find_tuned(name, data_dir)
-    if found.others:
-        older = plural(found.others, "older model")
-        print_line(f"The newest model called {name}; {older}: {command_line('models')}")
-    speaker = tuned_speaker(found.model)
+    model, *older = models_named(name, data_dir)
+    if older:
+        others = plural(len(older), "older model")
+        listed = command_line("models")
+        print_line(f"The newest model called {name}; {others}: {listed}")
+    speaker = tuned_speaker(model)
     other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
-    print_line(f"Starting {found.model.name} …")
+    print_line(f"Starting {model.name} …")
     return speaker
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ from rich.text import Text
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
-    bar,
+    ProgressDisplay,
     print_json,
     print_line,
     printable_lines,
@@ -25,15 +23,13 @@ from langchain_chatexports.cli._options import (
     AsJson,
     DataDir,
     Force,
+    check_output,
     command,
     option,
-    refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from langchain_chatexports.evaluation.blind_test import BlindPair
     from langchain_chatexports.evaluation.results import BlindFinding
     from langchain_chatexports.workflows.evaluate import EvaluationEvent
@@ -139,29 +135,15 @@ def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
 
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
-        refuse_to_replace(target, force=force)
+        check_output(target, force=force)
         require_place(target)
     return target
 
 
-class _Display:
+class _Display(ProgressDisplay):
     """Shows the events of an evaluation, its stages as a bar or in lines."""
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._bar: Callable[[int, int | None, str], None] | None = None
-        self._stage = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.pause()
-
-    def pause(self) -> None:
-        """Show nothing until the next stage."""
-        self._stack.close()
-        self._bar = None
+    _stage = ""
 
     def __call__(self, event: EvaluationEvent) -> None:
         from langchain_chatexports.workflows.evaluate import DataEvent, StartEvent
@@ -171,10 +153,10 @@ class _Display:
         elif isinstance(event, DataEvent):
             trained = plural(event.trained, "conversation")
             print_line(f"{trained} trained on, {event.held_out:,} held out")
-        elif stderr_console.is_terminal:
-            self._bar = self._bar or self._stack.enter_context(bar())
-            self._bar(event.done, event.total, str(event))
-        elif event.name != self._stage:
+        elif (
+            not self.update(event.done, event.total, str(event))
+            and event.name != self._stage
+        ):
             self._stage = event.name
             print_line(f"  {event}")
 

@@ -44,7 +44,7 @@ def export_model(
     from langchain_chatexports.workflows import models as workflow
 
     check_extra()
-    name = workflow.find_tuned(model, data_dir).model.name
+    name = workflow.find_tuned(model, data_dir).name
     written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)
     print_line(f"Written to {written}")
     if not gguf:

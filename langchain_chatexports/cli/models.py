@@ -205,7 +205,7 @@ def _whose(model: TunedModel) -> str:
 def _rename(name: str, label: str, data_dir: Path | None) -> None:
     from langchain_chatexports.workflows.models import find_tuned, rename
 
-    model = find_tuned(name, data_dir).model.name
+    model = find_tuned(name, data_dir).name
     rename(model, label, data_dir=data_dir)
     print_line(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
@@ -231,10 +231,10 @@ def _change(
         print_line("Nothing was changed.")
         return
     for name in cancel:
-        workflow.cancel(name, data_dir)
+        workflow.stop_job(name, "cancelled", data_dir=data_dir)
         print_line(f"Cancelled {name}")
     for name in delete:
-        workflow.delete(name, data_dir)
+        workflow.delete(name, data_dir=data_dir)
         print_line(f"Deleted {name}")
 
 

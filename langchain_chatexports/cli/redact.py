@@ -14,12 +14,11 @@ from langchain_chatexports.cli._options import (
     AsJson,
     Force,
     SourceOptions,
+    check_output,
     command,
     flag,
     option,
     read_exports,
-    refuse_to_overwrite,
-    refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -79,8 +78,7 @@ def redact(
     )
     from langchain_chatexports.redaction.phones import check_extra
 
-    refuse_to_overwrite(output, paths)
-    refuse_to_replace(output, force=force)
+    check_output(output, paths, force=force)
     done: dict[str, Any]
     if undo:
         if len(paths) > 1 or name or chats.words():

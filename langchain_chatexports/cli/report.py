@@ -16,14 +16,13 @@ from langchain_chatexports.cli._options import (
     GapOption,
     Paths,
     SourceOptions,
+    check_output,
     command,
     default_export,
     flag,
     option,
     parse_gap,
     read_exports,
-    refuse_to_overwrite,
-    refuse_to_replace,
     unused_path,
 )
 from langchain_chatexports.exceptions import SenderNotFoundError
@@ -87,8 +86,7 @@ def report(
     paths = default_export(paths)
     target = output or (None if as_json else unused_path("report.html", paths))
     if target is not None:
-        refuse_to_overwrite(target, paths)
-        refuse_to_replace(target, force=force)
+        check_output(target, paths, force=force)
 
     def read(names: list[str]) -> ExportReport:
         return read_exports(

@@ -88,12 +88,12 @@ def search(
         chatexports search "When is the race?" chat.db --json
         chatexports search --delete-indexes
     """
-    from langchain_chatexports.workflows.search import index_folder, open_index
+    from langchain_chatexports.workflows.search import open_index
 
     if delete_indexes:
         from langchain_chatexports.retrieval.index_files import delete_indexes as delete
 
-        count = delete(index_folder(index_dir))
+        count = delete(index_dir)
         print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
     if not query or not query.strip():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_chatexports._tracing import untraced
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
@@ -15,22 +18,10 @@ from langchain_chatexports.finetuning.model_names import TunedModelName
 from langchain_chatexports.personas.reply_limits import bubbles_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
     from openai import OpenAI
 
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
-
-__all__ = [
-    "ChatSettings",
-    "Turn",
-    "Voice",
-    "check_model",
-    "make_voice",
-    "short_titles",
-]
 
 # Size of the visible history; training windows have about this size.
 _REMEMBERED_TURNS = 7
@@ -147,8 +138,6 @@ class Voice:
 
     def messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
         """Return the messages to the model for a line after some turns."""
-        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-
         messages: list[BaseMessage] = []
         recalled = self.recall(line) if self.recall else ""
         if system := "\n\n".join(filter(None, (self.system, recalled))):

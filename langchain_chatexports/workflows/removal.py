@@ -26,7 +26,6 @@ from langchain_chatexports.local_server.storage.files import (
 from langchain_chatexports.local_server.storage.jobs import JobEndedError, list_jobs
 from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.retrieval import index_files
-from langchain_chatexports.workflows.search import index_folder
 
 Reason: TypeAlias = Literal["voice", "set", "text"]
 
@@ -107,7 +106,7 @@ def forget(
     for url in base_urls:
         jobs += _remote_jobs(report, url)
     deleted = index_files.delete_indexes_with(
-        index_folder(index_dir),
+        index_dir,
         people,
         conversations,
         strict=report is None and not known,

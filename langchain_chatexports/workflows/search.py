@@ -19,8 +19,8 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.index_files import IndexFile
 from langchain_chatexports.workflows.prepare import Paths, as_paths
 
 
@@ -37,23 +37,16 @@ class OpenIndex:
     """Its file, if it is new."""
 
 
-def index_folder(index_dir: Path | None) -> Path:
-    """Return the folder of search indexes; `None` for the default."""
-    if index_dir is None:
-        return index_files.default_index_dir()
-    return index_dir.expanduser()
-
-
 def index_file(
     paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
-) -> index_files.IndexFile:
+) -> IndexFile:
     """Return the index file of exports with these options."""
     others = [path for path in (options.contacts, options.people) if path is not None]
     given = (options.export_zone, options.date_order)
     words = [word for word in given if word is not None]
     if not options.chats.is_everything:
         words.append(repr(options.chats))
-    return index_files.IndexFile(index_folder(index_dir), paths, others, words)
+    return IndexFile(index_dir, paths, others, words)
 
 
 @contextmanager

@@ -145,7 +145,7 @@ def talk(
     speaker = who
     if not isinstance(speaker, Speaker):
         name = speaker.name if isinstance(speaker, TunedModel) else speaker
-        speaker = tuned_speaker(find_tuned(name, data_dir).model)
+        speaker = tuned_speaker(find_tuned(name, data_dir))
     with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as voices:
         voice = voices[-1]
 
@@ -382,4 +382,4 @@ def other_model(
     bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
     if compare is None or compare in bases or speaker.tuned is None:
         return compare
-    return find_tuned(compare, data_dir).model.name
+    return find_tuned(compare, data_dir).name
