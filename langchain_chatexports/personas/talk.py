@@ -143,10 +143,7 @@ class Voice:
         if system := "\n\n".join(filter(None, (self.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
-            messages += [
-                HumanMessage(self._labeled(turn.line)),
-                AIMessage(turn.answer),
-            ]
+            messages += [HumanMessage(self._labeled(turn.line)), AIMessage(turn.answer)]
         messages.append(HumanMessage(self._labeled(line)))
         return messages
 

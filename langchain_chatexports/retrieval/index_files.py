@@ -10,10 +10,7 @@ from pathlib import Path
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.files import walk_files
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.chat_loaders.suggestions import (
-    did_you_mean,
-    same_names,
-)
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean, same_names
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     MissingExtraError,

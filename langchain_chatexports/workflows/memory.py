@@ -14,11 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-from langchain_chatexports._languages import (
-    is_common_word,
-    language_of,
-    main_language,
-)
+from langchain_chatexports._languages import is_common_word, language_of, main_language
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import message_line
 from langchain_chatexports.chat_loaders.recognition import (
@@ -31,11 +27,7 @@ from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex, Hit
 from langchain_chatexports.retrieval.queries import telling_words
-from langchain_chatexports.workflows.search import (
-    index_file,
-    open_index,
-    read_into,
-)
+from langchain_chatexports.workflows.search import index_file, open_index, read_into
 
 # The number of messages that are indexed in memory in about a second.
 _MAX_QUICK_MESSAGES = 20_000

@@ -202,11 +202,7 @@ def delete_everything(
 
 
 def export_model(
-    name: str,
-    folder: Path,
-    *,
-    data_dir: str | Path | None = None,
-    gguf: bool = False,
+    name: str, folder: Path, *, data_dir: str | Path | None = None, gguf: bool = False
 ) -> tuple[Path, list[str]]:
     """Merge a tuned model into its base, for other programs.
 

@@ -15,11 +15,7 @@ from langchain_chatexports.chat_loaders.recognition import Export, set_parts
 from langchain_chatexports.chat_loaders.suggestions import matching_name
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.set_writer import (
-    PreparedSet,
-    SetOptions,
-    write_set,
-)
+from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions, write_set
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.datasets.training_data import (

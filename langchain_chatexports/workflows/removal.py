@@ -9,11 +9,7 @@ from typing import Literal, TypeAlias
 
 from langchain_chatexports.chat_loaders.suggestions import same_names
 from langchain_chatexports.datasets import removal
-from langchain_chatexports.datasets.removal import (
-    ForgetReport,
-    name_search,
-    texts_in,
-)
+from langchain_chatexports.datasets.removal import ForgetReport, name_search, texts_in
 from langchain_chatexports.exceptions import FineTuningError, MissingExtraError
 from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
 from langchain_chatexports.local_server.storage.deletion import delete_kept
@@ -106,10 +102,7 @@ def forget(
     for url in base_urls:
         jobs += _remote_jobs(report, url)
     deleted = index_files.delete_indexes_with(
-        index_dir,
-        people,
-        conversations,
-        strict=report is None and not known,
+        index_dir, people, conversations, strict=report is None and not known
     )
     return Forgotten(report, jobs, known, deleted)
 

@@ -34,17 +34,9 @@ from langchain_chatexports.personas.talk import (
 )
 from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
-from langchain_chatexports.workflows.prepare import (
-    ChooseSpeaker,
-    Paths,
-    read_examples,
-)
+from langchain_chatexports.workflows.prepare import ChooseSpeaker, Paths, read_examples
 from langchain_chatexports.workflows.train import open_server
-from langchain_chatexports.workflows.train_elsewhere import (
-    OLLAMA_URL,
-    host_of,
-    key_for,
-)
+from langchain_chatexports.workflows.train_elsewhere import OLLAMA_URL, host_of, key_for
 from langchain_chatexports.workflows.training_events import OnEvent
 
 _BASE_TITLE = "base model"

@@ -12,14 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports import ChatExportRetriever
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    SenderNotFoundError,
-)
-from langchain_chatexports.retrieval import (
-    ChatIndex,
-    IndexCounts,
-)
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from langchain_chatexports.retrieval import ChatIndex, IndexCounts
 from tests.unit_tests.builders.sessions import said, talk
 
 if TYPE_CHECKING:

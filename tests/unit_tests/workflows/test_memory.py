@@ -108,9 +108,7 @@ def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
     assert memory.refusal(line) is None
 
 
-def test_greetings_bring_nothing_to_mind(
-    tmp_path: Path,
-) -> None:
+def test_greetings_bring_nothing_to_mind(tmp_path: Path) -> None:
     chat = (
         WhatsAppChat.ios().says("Jonas", "Hallo Mama, bist du da?").says("Mama", "Ja")
     )

@@ -96,9 +96,7 @@ def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None
     assert voices_on(here, tuned, ChatSettings()) != []
 
 
-def test_how_long_answers_are_comes_from_what_it_was_trained_on(
-    tmp_path: Path,
-) -> None:
+def test_how_long_answers_are_comes_from_what_it_was_trained_on(tmp_path: Path) -> None:
     keep_model(tmp_path, "1" * 12)
     speaker = tuned_speaker(find_tuned(None, tmp_path))
     assert speaker.voice is not None
