@@ -13,11 +13,7 @@ from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.workflows.models import TunedModel
-from langchain_chatexports.workflows.talk import (
-    continue_talk,
-    new_talk_id,
-    save_turns,
-)
+from langchain_chatexports.workflows.talk import continue_talk, new_talk_id, save_turns
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import Self
 
 from langchain_chatexports._progress import seconds_left, time_left
 from langchain_chatexports._terminal import one_line, plural, printable
@@ -224,16 +225,36 @@ def show_progress(
         yield
 
 
-@contextmanager
-def bar() -> Iterator[Callable[[int, int | None, str], None]]:
-    """Show a progress bar at the terminal, and yield the function that updates it."""
-    shown: list[RenderableType] = [""]
+class ProgressDisplay:
+    """A progress bar at a terminal, from the first update on."""
 
-    def update(done: int, total: int | None, description: str) -> None:
-        shown[0] = _bar(done, total, description)
+    def __init__(self) -> None:
+        """Initialize without a bar."""
+        self._stack = ExitStack()
+        self._shown: RenderableType | None = None
 
-    with _live(lambda: shown[0]):
-        yield update
+    def __enter__(self) -> Self:
+        """Return the display."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove the bar."""
+        self.pause()
+
+    def pause(self) -> None:
+        """Remove the bar until the next update."""
+        self._stack.close()
+        self._shown = None
+
+    def update(self, done: int, total: int | None, description: str) -> bool:
+        """Update the bar, and return whether there is one."""
+        if not stderr_console.is_terminal:
+            return False
+        is_new = self._shown is None
+        self._shown = _bar(done, total, description)
+        if is_new:
+            self._stack.enter_context(_live(lambda: self._shown or ""))
+        return True
 
 
 @contextmanager

@@ -23,10 +23,14 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
+import typer
+
 from langchain_chatexports._files import is_full
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 
+# The class of all errors in options and arguments, which typer does not export.
+_UsageError: Any = typer.BadParameter.__bases__[0]
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
 CTRL_C, NOT_READ, TERMINATED = 130, 141, 143
 
@@ -47,12 +51,8 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
             if isinstance(ended.__context__, BrokenPipeError):  # typer's too
                 _end_silently()
             raise
-        except BrokenPipeError:
-            if debug:
-                raise
-            _end_silently()
         except Exception as error:
-            if debug:
+            if debug and not isinstance(error, _UsageError):
                 raise
             _end_with(error, signals)
 
@@ -64,7 +64,19 @@ def _end_stopped(signals: set[int]) -> NoReturn:
     _end("stopped", CTRL_C)
 
 
+def _end_with_usage(error: Any) -> NoReturn:
+    # In place of typer's own lines, which are not broken between words.
+    if error.ctx is not None:
+        print_line(error.ctx.get_usage())
+        print_line(f"For all options: {error.ctx.command_path} --help")
+    _end(f"error: {error.format_message()}", error.exit_code)
+
+
 def _end_with(error: Exception, signals: set[int]) -> NoReturn:
+    if isinstance(error, BrokenPipeError):
+        _end_silently()
+    if isinstance(error, _UsageError):
+        _end_with_usage(error)
     if signal.SIGINT in signals and _follows_ctrl_c(error):
         # Python turns a KeyboardInterrupt while a class is created into another error.
         _end("stopped", CTRL_C)

@@ -21,14 +21,11 @@ import typer
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
-from langchain_chatexports.chat_loaders.recognition import (
-    Export,
-    takes_option,
-)
+from langchain_chatexports.chat_loaders.recognition import Export, takes_option
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
+from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
 from langchain_chatexports.exceptions import ExportNotFoundError, SenderNotFoundError
 
 _Result = TypeVar("_Result")
@@ -38,6 +35,16 @@ _DAY = "%Y-%m-%d"
 _DAYS = {_DAY: "2024-05-31", "%Y-%m": "2024-05", "%Y": "2024"}
 # A vCard file, and the address books of macOS and of a backup.
 _CONTACTS = (".vcf", ".abcddb", ".sqlitedb")
+
+
+def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
+    """Return an option with a value; its default name is the parameter's."""
+    return typer.Option(*names, metavar=metavar, help=help, **cast("Any", limits))
+
+
+def flag(name: str, help: str) -> Any:
+    """Return an option without a value."""
+    return typer.Option(name, help=help)
 
 
 def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -114,42 +121,24 @@ def _parse_date(text: str | None, option: str, formats: Iterable[str]) -> date |
     raise typer.BadParameter(msg)
 
 
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace what is at the output's path.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Force = Annotated[bool, flag("--force", "Replace what is at the output's path.")]
+AsJson = Annotated[bool, flag("--json", "Print JSON on stdout.")]
 Base = Annotated[
     str | None,
-    typer.Option(
-        "--base",
-        metavar="BASE",
-        help="Base model: a folder, a .gguf file or a hub id; see serve --list-bases.",
-        show_default=False,
+    option(
+        "BASE",
+        "Base model: a folder, a .gguf file or a hub id; see serve --list-bases.",
     ),
 ]
 DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Where models are kept. Default: your user data.",
-        show_default=False,
-    ),
+    Path | None, option("FOLDER", "Where models are kept. Default: your user data.")
 ]
 IndexDir = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Where search indexes are kept. Default: your user data.",
-        show_default=False,
-    ),
+    option("FOLDER", "Where search indexes are kept. Default: your user data."),
 ]
 BaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Another server like OpenAI's, with OPENAI_API_KEY.",
-        show_default=False,
-    ),
+    str | None, option("URL", "Another server like OpenAI's, with OPENAI_API_KEY.")
 ]
 Paths = Annotated[
     list[Path] | None,
@@ -157,26 +146,22 @@ Paths = Annotated[
         metavar="PATH",
         help="Exports: chat.db, zips, folders or files, recognized by content. On a "
         "Mac, without a PATH: its own Messages.",
-        show_default=False,
         readable=False,  # Otherwise typer answers instead of our error with the remedy.
     ),
 ]
 Ai = Annotated[
     list[str] | None,
-    typer.Option(
-        "--ai",
-        metavar="NAME",
-        help="Whose voice; may be repeated for one person's names. Default: the "
+    option(
+        "NAME",
+        "Whose voice; may be repeated for one person's names. Default: the "
         "export's owner.",
-        show_default=False,
     ),
 ]
 GapOption = Annotated[
     str,
-    typer.Option(
-        "--gap",
-        metavar="DURATION",
-        help="Cut threads at silences longer than this: 45m, 6h, 2d, auto or none.",
+    option(
+        "DURATION",
+        "Cut threads at silences longer than this: 45m, 6h, 2d, auto or none.",
     ),
 ]
 
@@ -187,57 +172,39 @@ class ChatOptions:
 
     with_: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "NAME",
+            "Only chats with this person, title or id; may be repeated.",
             "--with",
-            metavar="NAME",
-            help="Only chats with this person, title or id; may be repeated.",
-            show_default=False,
         ),
     ] = None
-    no_groups: Annotated[
-        bool, typer.Option("--no-groups", help="Leave out groups.")
-    ] = False
+    no_groups: Annotated[bool, flag("--no-groups", "Leave out groups.")] = False
     since: Annotated[
         str | None,
-        typer.Option(
-            metavar="DATE",
-            help="Only from this day (2024-05-31), month or year on, in UTC.",
-            show_default=False,
-        ),
+        option("DATE", "Only from this day (2024-05-31), month or year on, in UTC."),
     ] = None
-    until: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATE",
-            help="Only up to this day, inclusive.",
-            show_default=False,
-        ),
-    ] = None
+    until: Annotated[str | None, option("DATE", "Only up to this day, inclusive.")] = (
+        None
+    )
     people: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--people",
-            metavar="FILE",
-            help="Who is who: a table of names, or contacts (.vcf) for iMessage.",
-            show_default=False,
+        option(
+            "FILE", "Who is who: a table of names, or contacts (.vcf) for iMessage."
         ),
     ] = None
     export_zone: Annotated[
         str | None,
-        typer.Option(
-            metavar="ZONE",
-            help="Zone of times that have none (Europe/Berlin). Default: this "
-            "machine's.",
-            show_default=False,
+        option(
+            "ZONE",
+            "Zone of times that have none (Europe/Berlin). Default: this machine's.",
             hidden=True,  # A warning names it where it is needed.
         ),
     ] = None
     date_order: Annotated[
         str | None,
-        typer.Option(
-            metavar="ORDER",
-            help="dmy, mdy or ymd, if WhatsApp's dates are ambiguous.",
-            show_default=False,
+        option(
+            "ORDER",
+            "dmy, mdy or ymd, if WhatsApp's dates are ambiguous.",
             hidden=True,  # As above.
         ),
     ] = None
@@ -324,11 +291,10 @@ class SourceOptions(ChatOptions):
 
     exclude: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "NAME",
+            "No chats with this person, title or id; may be repeated.",
             "--exclude",
-            metavar="NAME",
-            help="No chats with this person, title or id; may be repeated.",
-            show_default=False,
         ),
     ] = None
 
@@ -342,34 +308,22 @@ class ExampleOptions:
     """The options for cutting conversations into examples."""
 
     ai: Ai = None
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="The newest N examples only.", show_default=False
-        ),
-    ] = None
+    limit: Annotated[int | None, option("N", "The newest N examples only.", min=1)] = (
+        None
+    )
     gap: GapOption = "auto"
-    size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Messages in an example.")
-    ] = 8
-    overlap: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Messages that neighbors share."),
-    ] = 2
-    whole: Annotated[
-        bool, typer.Option("--whole", help="One example per conversation.")
-    ] = False
+    size: Annotated[int, option("N", "Messages in an example.", min=1)] = 8
+    overlap: Annotated[int, option("N", "Messages that neighbors share.", min=0)] = 2
+    whole: Annotated[bool, flag("--whole", "One example per conversation.")] = False
     keep_tail: Annotated[
         bool | None,
-        typer.Option(
+        flag(
             "--keep-tail/--no-keep-tail",
-            help="Add a shorter last example. Default: unless --gap none.",
-            show_default=False,
+            "Add a shorter last example. Default: unless --gap none.",
         ),
     ] = None
     keep_trailing: Annotated[
-        bool,
-        typer.Option("--keep-trailing", help="Keep messages after the last answer."),
+        bool, flag("--keep-trailing", "Keep messages after the last answer.")
     ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
@@ -448,6 +402,14 @@ def default_export(paths: Sequence[Path] | None) -> list[Path]:
     return [path]
 
 
+def print_owners(preparation: Preparation) -> None:
+    """Print whose voice is learned by default."""
+    from langchain_chatexports.workflows.prepare import speakers
+
+    for export, owner in speakers(preparation):
+        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+
+
 def unused_path(name: str, paths: Iterable[Path]) -> Path:
     """Return an unused path outside of the exports."""
     paths = [path.expanduser().resolve() for path in paths]
@@ -466,22 +428,26 @@ def _is_in(folder: Path, path: Path) -> bool:
     return place == path or path in place.parents
 
 
-def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
-    """Raise an error if an output is an export or inside of one."""
+def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> None:
+    """Raise an error if an output is inside of an export, or would replace something.
+
+    A file without content and an empty folder can be replaced.
+    """
     target = output.expanduser().resolve()
     for path in paths:
         source = path.expanduser().resolve()
         if target == source or (source.is_dir() and source in target.parents):
             msg = f"-o {output} is inside of {path}. Name a path outside of it."
             raise typer.BadParameter(msg)
+    if not force:
+        _refuse_to_replace(output)
 
 
-def refuse_to_replace(output: Path, *, force: bool) -> None:
-    """Raise an error if an output would replace a file or a folder with content."""
+def _refuse_to_replace(output: Path) -> None:
     from langchain_chatexports.datasets.trace_file import card_path, trace_path
 
     path = output.expanduser()
-    if force or not path.name:  # `.` or the root: writing there fails.
+    if not path.name:  # `.` or the root: writing there fails.
         return
     for place in (path, card_path(path), trace_path(path)):
         if not _is_empty(place):

@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-
-from typing_extensions import Self
 
 from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.cli._console import (
-    bar,
+    ProgressDisplay,
     command_line,
     confirmed,
     print_line,
     show_progress,
-    stderr_console,
     stdin_is_terminal,
 )
 from langchain_chatexports.datasets.examples import TrainingExample
@@ -42,23 +38,14 @@ from langchain_chatexports.workflows.training_events import (
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class TrainingDisplay:
+class TrainingDisplay(ProgressDisplay):
     """Shows the events of a training, its steps as a bar or in lines."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
         """Initialize the display."""
+        super().__init__()
         self._where = () if data_dir is None else ("--data-dir", _absolute(data_dir))
-        self._stack = ExitStack()
-        self._bar: Callable[[int, int | None, str], None] | None = None
         self._last_line = 0.0
-
-    def __enter__(self) -> Self:
-        """Return the display; the bar appears with the first step."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Remove the bar."""
-        self._stack.close()
 
     def __call__(self, event: TrainingEvent) -> None:
         """Show an event."""
@@ -69,14 +56,11 @@ class TrainingDisplay:
         elif isinstance(event, JobEvent):
             print_line(event)
         else:
-            self._stack.close()
+            self.pause()
             self._show_stopped(event)
 
     def _show_step(self, event: StepEvent) -> None:
-        if stderr_console.is_terminal:
-            if self._bar is None:
-                self._bar = self._stack.enter_context(bar())
-            self._bar(event.step, event.total, str(event))
+        if self.update(event.step, event.total, str(event)):
             return
         now = time.monotonic()
         is_last = event.step == event.total

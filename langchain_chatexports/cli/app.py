@@ -10,13 +10,8 @@ import typer
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.cli._exit import exit_handling
-from langchain_chatexports.cli._help import (
-    FIRST_STEPS,
-    Command,
-    examples_of,
-    text_of,
-)
-from langchain_chatexports.cli._options import command
+from langchain_chatexports.cli._help import FIRST_STEPS, Command, examples_of, text_of
+from langchain_chatexports.cli._options import command, flag
 from langchain_chatexports.cli.chat import chat
 from langchain_chatexports.cli.demo import demo
 from langchain_chatexports.cli.evaluate import evaluate
@@ -38,7 +33,6 @@ app = typer.Typer(
     help="From your own message exports to a chat model, on your own machine.",
     epilog=FIRST_STEPS,
     context_settings={"help_option_names": ["--help", "-h"]},
-    no_args_is_help=True,
     # Boxes around the options would leave half of the width for their texts.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -48,18 +42,16 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 @command
 def main(
+    context: typer.Context,
     *,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.")
-    ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback with an error.")
-    ] = False,
+    version: Annotated[bool, flag("--version", "Print the version and exit.")] = False,
+    debug: Annotated[bool, flag("--debug", "Show a traceback with an error.")] = False,
 ) -> None:
     """From your own message exports to a chat model, on your own machine."""
     if version:
         typer.echo(__version__)
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
     del debug  # `run` reads it from the arguments, at any position.
 
 
@@ -100,4 +92,4 @@ def run() -> None:
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
     with exit_handling(debug=debug):
-        app(args=arguments)
+        sys.exit(app(args=arguments, standalone_mode=False))

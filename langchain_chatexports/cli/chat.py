@@ -29,6 +29,9 @@ from langchain_chatexports.cli._options import (
     DataDir,
     command,
     default_export,
+    flag,
+    option,
+    print_owners,
 )
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
@@ -51,7 +54,6 @@ def chat(
             metavar="MODEL|EXPORT",
             help="A tuned model by name, or exports: then a base model answers as the "
             "person, without a training. Default: the newest tuned model.",
-            show_default=False,
         ),
     ] = None,
     *,
@@ -59,70 +61,50 @@ def chat(
     chats: ChatOptions,
     replies: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
+        option(
+            "N",
+            "With exports: maximum number of earlier replies in the prompt.",
             min=0,
             max=_MAX_REPLIES,
-            help="With exports: maximum number of earlier replies in the prompt.",
-            show_default=False,
         ),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            metavar="BASE",
-            help="The base model that answers: as for finetune, ollama:NAME or a URL.",
-            show_default=False,
+        option(
+            "BASE",
+            "The base model that answers: as for finetune, ollama:NAME or a URL.",
         ),
     ] = None,
     data_dir: DataDir = None,
     base_url: BaseUrl = None,
     user: Annotated[
         str | None,
-        typer.Option(
-            "--as",
-            metavar="NAME",
-            help="Who you are to it. Default: whom it knows best.",
-            show_default=False,
-        ),
+        option("NAME", "Who you are to it. Default: whom it knows best.", "--as"),
     ] = None,
     temperature: Annotated[
-        float,
-        typer.Option(metavar="T", min=0, max=2, help="How much answers vary."),
+        float, option("T", "How much answers vary.", min=0, max=2)
     ] = 0.7,
     max_tokens: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Longest answer, in tokens. Default: as the person writes.",
-            show_default=False,
-        ),
+        option("N", "Longest answer, in tokens. Default: as the person writes.", min=1),
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Another model beside it, or none. Default: the base.",
-            show_default=False,
-        ),
+        option("MODEL", "Another model beside it, or none. Default: the base."),
     ] = None,
     remember: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="An export to look up messages in. Default: the person's own, if "
+        option(
+            "PATH",
+            "An export to look up messages in. Default: the person's own, if "
             "that takes no time.",
-            show_default=False,
         ),
     ] = None,
     no_save: Annotated[
-        bool,
-        typer.Option("--no-save", help="Begin a new talk, and do not save it."),
+        bool, flag("--no-save", "Begin a new talk, and do not save it.")
     ] = False,
     yes: Annotated[
-        bool,
-        typer.Option("--yes", help="Download, or send to --base-url, without asking."),
+        bool, flag("--yes", "Download, or send to --base-url, without asking.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -194,11 +176,7 @@ def chat(
 
 
 def _exports_among(
-    words: list[str],
-    data_dir: Path | None,
-    *,
-    is_choice: bool,
-    names_model: bool,
+    words: list[str], data_dir: Path | None, *, is_choice: bool, names_model: bool
 ) -> list[Path]:
     """Return the named exports; empty if a model was named."""
     from langchain_chatexports.workflows.models import find_tuned
@@ -237,10 +215,7 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    from langchain_chatexports.workflows.train_elsewhere import (
-        THIS_MACHINE,
-        host_of,
-    )
+    from langchain_chatexports.workflows.train_elsewhere import THIS_MACHINE, host_of
 
     host = host_of(base_url)
     if host in THIS_MACHINE:
@@ -260,7 +235,6 @@ def _person(
     base: str | None,
     replies: int | None,
 ) -> Speaker:
-    from langchain_chatexports.workflows.prepare import speakers
     from langchain_chatexports.workflows.talk import person_of
 
     speaker = person_of(
@@ -271,8 +245,8 @@ def _person(
         choose_speaker=speaker_chooser(),
         watch=show_progress,
     )
-    for export, owner in speakers(speaker.preparation) if speaker.preparation else ():
-        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+    if speaker.preparation:
+        print_owners(speaker.preparation)
     known = len(speaker.voice.replies) if speaker.voice else 0
     print_line(
         f"No training: the model answers as {speaker.title or 'the person'}, and sees "
@@ -316,16 +290,17 @@ def _propose_training(
 
 
 def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
-    from langchain_chatexports.workflows.models import find_tuned
+    from langchain_chatexports.workflows.models import models_named
     from langchain_chatexports.workflows.talk import other_model, tuned_speaker
 
-    found = find_tuned(name, data_dir)
-    if found.others:
-        older = plural(found.others, "older model")
-        print_line(f"The newest model called {name}; {older}: {command_line('models')}")
-    speaker = tuned_speaker(found.model)
+    model, *older = models_named(name, data_dir)
+    if older:
+        others = plural(len(older), "older model")
+        listed = command_line("models")
+        print_line(f"The newest model called {name}; {others}: {listed}")
+    speaker = tuned_speaker(model)
     other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
-    print_line(f"Starting {found.model.name} …")
+    print_line(f"Starting {model.name} …")
     return speaker
 
 
@@ -350,7 +325,8 @@ def _talk(
             return
         show_answers(voices)
         for find in memory.found if memory else ():
-            print_line(fitted(f"  said {find}"))
+            for line in str(find).split("\n"):
+                print_line(fitted(f"  said {line}"))
 
     if stdin_is_terminal():
         from langchain_chatexports.cli._chat_prompt import TerminalChat

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ from rich.text import Text
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
-    bar,
+    ProgressDisplay,
     print_json,
     print_line,
     printable_lines,
@@ -25,14 +23,13 @@ from langchain_chatexports.cli._options import (
     AsJson,
     DataDir,
     Force,
+    check_output,
     command,
-    refuse_to_replace,
+    option,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from langchain_chatexports.evaluation.blind_test import BlindPair
     from langchain_chatexports.evaluation.results import BlindFinding
     from langchain_chatexports.workflows.evaluate import EvaluationEvent
@@ -48,42 +45,38 @@ def evaluate(
             metavar="[MODEL]",
             help="The tuned model, or the beginning of its name. Default: the newest "
             "one on this machine.",
-            show_default=False,
         ),
     ] = None,
     *,
     wrong_person: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="A model of another person, as a control: its gains are not "
+        option(
+            "MODEL",
+            "A model of another person, as a control: its gains are not "
             "the person's. Train it on the same chats and base.",
-            show_default=False,
         ),
     ] = None,
     turns: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Held-out messages to answer, at most."),
+        int, option("N", "Held-out messages to answer, at most.", min=1)
     ] = 200,
     blind: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Show you N pairs of answers, the person's and the model's, and let "
+        option(
+            "N",
+            "Show you N pairs of answers, the person's and the model's, and let "
             "you guess which is real. 40 give a result, 20 an impression.",
-            show_default=False,
+            min=1,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, option("N", "Random seed.", min=0)] = 0,
     data_dir: DataDir = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "The HTML file to write. Default: evaluation.html; with --json, none.",
             "-o",
             "--output",
-            metavar="FILE",
-            help="The HTML file to write. Default: evaluation.html; with --json, none.",
         ),
     ] = None,
     force: Force = False,
@@ -142,29 +135,15 @@ def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
 
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
-        refuse_to_replace(target, force=force)
+        check_output(target, force=force)
         require_place(target)
     return target
 
 
-class _Display:
+class _Display(ProgressDisplay):
     """Shows the events of an evaluation, its stages as a bar or in lines."""
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._bar: Callable[[int, int | None, str], None] | None = None
-        self._stage = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.pause()
-
-    def pause(self) -> None:
-        """Show nothing until the next stage."""
-        self._stack.close()
-        self._bar = None
+    _stage = ""
 
     def __call__(self, event: EvaluationEvent) -> None:
         from langchain_chatexports.workflows.evaluate import DataEvent, StartEvent
@@ -174,10 +153,10 @@ class _Display:
         elif isinstance(event, DataEvent):
             trained = plural(event.trained, "conversation")
             print_line(f"{trained} trained on, {event.held_out:,} held out")
-        elif stderr_console.is_terminal:
-            self._bar = self._bar or self._stack.enter_context(bar())
-            self._bar(event.done, event.total, str(event))
-        elif event.name != self._stage:
+        elif (
+            not self.update(event.done, event.total, str(event))
+            and event.name != self._stage
+        ):
             self._stage = event.name
             print_line(f"  {event}")
 

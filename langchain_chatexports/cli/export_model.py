@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.cli._options import DataDir, command
+from langchain_chatexports.cli._options import DataDir, command, flag
 
 
 @command
@@ -18,21 +18,17 @@ def export_model(
         typer.Argument(
             metavar="MODEL",
             help="The tuned model: its name, or the beginning of its name.",
-            show_default=False,
         ),
     ],
     folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="The folder to write.", show_default=False
-        ),
+        Path, typer.Argument(metavar="FOLDER", help="The folder to write.")
     ],
     *,
     gguf: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--gguf",
-            help="Write model.gguf and a Modelfile, for llama.cpp and Ollama, instead "
+            "Write model.gguf and a Modelfile, for llama.cpp and Ollama, instead "
             "of safetensors, for transformers and vLLM.",
         ),
     ] = False,
@@ -48,7 +44,7 @@ def export_model(
     from langchain_chatexports.workflows import models as workflow
 
     check_extra()
-    name = workflow.find_tuned(model, data_dir).model.name
+    name = workflow.find_tuned(model, data_dir).name
     written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)
     print_line(f"Written to {written}")
     if not gguf:

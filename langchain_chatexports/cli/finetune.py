@@ -25,6 +25,8 @@ from langchain_chatexports.cli._options import (
     DataDir,
     ExampleOptions,
     command,
+    flag,
+    option,
     parse_duration,
 )
 from langchain_chatexports.datasets.training_data import TrainingData
@@ -39,7 +41,6 @@ def finetune(
             metavar="PATH",
             help="Exports, or what prepare has written: JSONL files, or the folder of "
             "a split set.",
-            show_default=False,
             readable=False,
         ),
     ],
@@ -49,20 +50,17 @@ def finetune(
     base: Base = None,
     time: Annotated[
         str | None,
-        typer.Option(
-            metavar="DURATION",
-            help="Choose the best base that trains here within this time (30m, 2h).",
-            show_default=False,
+        option(
+            "DURATION",
+            "Choose the best base that trains here within this time (30m, 2h).",
         ),
     ] = None,
     base_url: BaseUrl = None,
     openai: Annotated[
-        bool, typer.Option("--openai", help="Upload to OpenAI and train there.")
+        bool, flag("--openai", "Upload to OpenAI and train there.")
     ] = False,
     data_dir: DataDir = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Upload or download without asking.")
-    ] = False,
+    yes: Annotated[bool, flag("--yes", "Upload or download without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune a model on exports or examples; on this machine unless told otherwise.
@@ -186,9 +184,10 @@ def _choose_base(
         fits = f"the newest {choice.limit:,} examples fit (--limit {choice.limit})"
         print_line(f"Even the smallest base takes longer than that; {fits}.")
         msg = f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
+        refusal = LocalServerError(msg)
         question = f"Train on the newest {choice.limit:,} only?"
-        if not confirmed(question, agreed=agreed, refusal=LocalServerError(msg)):
-            raise typer.Abort
+        if not confirmed(question, agreed=agreed, refusal=refusal):
+            raise refusal
     return base, choice.limit
 
 

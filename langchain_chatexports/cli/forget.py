@@ -23,6 +23,8 @@ from langchain_chatexports.cli._options import (
     DataDir,
     IndexDir,
     command,
+    flag,
+    option,
 )
 from langchain_chatexports.exceptions import LocalServerError
 
@@ -45,51 +47,40 @@ def forget(
             metavar="SET",
             help="A set that prepare has written, with its trace beside it. Without "
             "it, search indexes are deleted only.",
-            show_default=False,
         ),
     ] = None,
     *,
     person: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Name or handle of somebody to take out; may be given several times. "
+        option(
+            "NAME",
+            "Name or handle of somebody to take out; may be given several times. "
             "Without a set: the name that search shows.",
-            show_default=False,
         ),
     ] = None,
     conversation: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ID",
-            help="Id of a conversation to take out; may be given several times.",
-            show_default=False,
-        ),
+        option("ID", "Id of a conversation to take out; may be given several times."),
     ] = None,
     mentions: Annotated[
-        bool,
-        typer.Option("--mentions", help="Also take out texts that mention the name."),
+        bool, flag("--mentions", "Also take out texts that mention the name.")
     ] = False,
     key: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The key file, for a set in which names were replaced: people and "
+        option(
+            "FILE",
+            "The key file, for a set in which names were replaced: people and "
             "conversations are named as in the export.",
-            show_default=False,
         ),
     ] = None,
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
     base_url: BaseUrl = None,
     openai: Annotated[
-        bool, typer.Option("--openai", help="Look for fine-tuning jobs at OpenAI too.")
+        bool, flag("--openai", "Look for fine-tuning jobs at OpenAI too.")
     ] = False,
     yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", help="Also delete the models and examples that know them."
-        ),
+        bool, flag("--yes", "Also delete the models and examples that know them.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

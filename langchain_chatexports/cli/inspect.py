@@ -31,10 +31,7 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 
 @command
 def inspect(
-    paths: Paths = None,
-    *,
-    chats: SourceOptions,
-    as_json: AsJson = False,
+    paths: Paths = None, *, chats: SourceOptions, as_json: AsJson = False
 ) -> None:
     """Show a summary of an export: its owner, its senders, and skipped messages.
 

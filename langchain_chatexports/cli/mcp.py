@@ -37,10 +37,7 @@ from langchain_chatexports.retrieval.index_files import IndexFile
 
 @command
 def mcp(
-    paths: Paths = None,
-    *,
-    chats: SourceOptions,
-    index_dir: IndexDir = None,
+    paths: Paths = None, *, chats: SourceOptions, index_dir: IndexDir = None
 ) -> None:
     """Let another application search your chats: an MCP server over stdin and stdout.
 

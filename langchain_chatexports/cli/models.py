@@ -7,8 +7,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
@@ -19,7 +17,14 @@ from langchain_chatexports.cli._console import (
     rows_as_lines,
     show,
 )
-from langchain_chatexports.cli._options import AsJson, DataDir, IndexDir, command
+from langchain_chatexports.cli._options import (
+    AsJson,
+    DataDir,
+    IndexDir,
+    command,
+    flag,
+    option,
+)
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
@@ -33,39 +38,28 @@ def models(
     *,
     delete: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Delete a model, a job or examples, and files only it used; may be "
+        option(
+            "NAME",
+            "Delete a model, a job or examples, and files only it used; may be "
             "repeated.",
-            show_default=False,
         ),
     ] = None,
     rename: Annotated[
         tuple[str, str] | None,
-        typer.Option(
-            metavar="NAME LABEL",
-            help="Label a model, or remove the label if it is empty.",
-            show_default=False,
-        ),
+        option("NAME LABEL", "Label a model, or remove the label if it is empty."),
     ] = None,
     cancel: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="JOB",
-            help="Cancel a job, which deletes its checkpoints; may be repeated.",
-            show_default=False,
-        ),
+        option("JOB", "Cancel a job, which deletes its checkpoints; may be repeated."),
     ] = None,
     delete_everything: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--delete-everything",
-            help="Delete all models, jobs, examples and search indexes.",
+            "Delete all models, jobs, examples and search indexes.",
         ),
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Delete or cancel without asking.")
-    ] = False,
+    yes: Annotated[bool, flag("--yes", "Delete or cancel without asking.")] = False,
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
     as_json: AsJson = False,
@@ -211,7 +205,7 @@ def _whose(model: TunedModel) -> str:
 def _rename(name: str, label: str, data_dir: Path | None) -> None:
     from langchain_chatexports.workflows.models import find_tuned, rename
 
-    model = find_tuned(name, data_dir).model.name
+    model = find_tuned(name, data_dir).name
     rename(model, label, data_dir=data_dir)
     print_line(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
@@ -237,10 +231,10 @@ def _change(
         print_line("Nothing was changed.")
         return
     for name in cancel:
-        workflow.cancel(name, data_dir)
+        workflow.stop_job(name, "cancelled", data_dir=data_dir)
         print_line(f"Cancelled {name}")
     for name in delete:
-        workflow.delete(name, data_dir)
+        workflow.delete(name, data_dir=data_dir)
         print_line(f"Deleted {name}")
 
 

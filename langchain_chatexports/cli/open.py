@@ -8,12 +8,17 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.cli._options import Base, DataDir, IndexDir, command
+from langchain_chatexports.cli._options import (
+    Base,
+    DataDir,
+    IndexDir,
+    command,
+    flag,
+    option,
+)
 
 
 @command
@@ -23,23 +28,16 @@ def open_(
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
     port: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, max=65535, help="Port of the page; 0 for a free one."
-        ),
+        int, option("N", "Port of the page; 0 for a free one.", min=0, max=65535)
     ] = 0,
     no_browser: Annotated[
-        bool,
-        typer.Option("--no-browser", help="Print the link, and open no browser."),
+        bool, flag("--no-browser", "Print the link, and open no browser.")
     ] = False,
     install: Annotated[
-        bool,
-        typer.Option(
-            "--install", help="Add the page to this system's programs, and exit."
-        ),
+        bool, flag("--install", "Add the page to this system's programs, and exit.")
     ] = False,
     uninstall: Annotated[
-        bool, typer.Option("--uninstall", help="Remove it from there, and exit.")
+        bool, flag("--uninstall", "Remove it from there, and exit.")
     ] = False,
 ) -> None:
     """Open a page in the browser that does all of this, on this machine.
@@ -52,10 +50,7 @@ def open_(
         chatexports open
         chatexports open --install
     """
-    from langchain_chatexports.page.launcher import (
-        install_launcher,
-        uninstall_launcher,
-    )
+    from langchain_chatexports.page.launcher import install_launcher, uninstall_launcher
     from langchain_chatexports.page.server import PageServer, check_extra
     from langchain_chatexports.workflows.models import list_jobs
 

@@ -23,13 +23,14 @@ from langchain_chatexports.cli._options import (
     Force,
     Paths,
     SourceOptions,
+    check_output,
     command,
     default_export,
-    refuse_to_overwrite,
-    refuse_to_replace,
+    flag,
+    option,
+    print_owners,
 )
 from langchain_chatexports.datasets.formats import FORMATS, FormatName
-from langchain_chatexports.datasets.preparation import Preparation
 from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
 
@@ -38,34 +39,26 @@ def prepare(
     paths: Paths = None,
     *,
     output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="The file, or the set, to write."
-        ),
+        Path, option("FILE", "The file, or the set, to write.", "-o", "--output")
     ],
     options: ExampleOptions,
     chats: SourceOptions,
     redact: Annotated[
         bool,
-        typer.Option(
-            "--redact",
-            help="Replace names and private numbers; OUTPUT.key can undo it.",
-        ),
+        flag("--redact", "Replace names and private numbers; OUTPUT.key can undo it."),
     ] = False,
     format_name: Annotated[
         str,
-        typer.Option(
+        option(
+            "FORMAT",
+            "openai (JSON lines), trl-prompt-completion or parquet.",
             "--format",
             autocompletion=lambda: [*FORMATS],
-            metavar="FORMAT",
-            help="openai (JSON lines), trl-prompt-completion or parquet.",
         ),
     ] = "openai",
     split: Annotated[
         bool,
-        typer.Option(
-            "--split", help="Split into train, validation and test (the newest chats)."
-        ),
+        flag("--split", "Split into train, validation and test (the newest chats)."),
     ] = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -79,14 +72,13 @@ def prepare(
         chatexports prepare chat.db -o examples.jsonl
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
     """
-    from langchain_chatexports.workflows.prepare import speakers, write_examples
+    from langchain_chatexports.workflows import write_examples
 
     # One conversation is a million objects at most, and the process ends soon.
     gc.set_threshold(1_000_000, 20, 100)
     paths = default_export(paths)
     choices = options.prepare_options(chats)
-    refuse_to_overwrite(output, paths)
-    refuse_to_replace(output, force=force)
+    check_output(output, paths, force=force)
     if format_name not in FORMATS:
         msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."
         raise typer.BadParameter(msg)
@@ -97,7 +89,7 @@ def prepare(
         check_extra()  # Before exports are read.
         redaction = Redaction(default_key_file(output), watch=show_progress)
         choices = replace(choices, redaction=redaction)
-    done, result = write_examples(
+    result = write_examples(
         paths,
         output,
         choices,
@@ -105,12 +97,11 @@ def prepare(
         choose_speaker=speaker_chooser(),
         watch=show_progress,
     )
-    for export, owner in speakers(done):
-        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+    print_owners(result.preparation)
     if as_json:
-        _print_json(done, result, output)
+        _print_json(result, output)
     else:
-        _print_summary(done, result)
+        _print_summary(result)
     _print_warnings(result, output)
     if as_json or result.written is None:
         return
@@ -121,13 +112,15 @@ def prepare(
         print_line(f"Next: {command_line('finetune', output)}")
 
 
-def _print_json(done: Preparation, result: PreparedSet, output: Path) -> None:
+def _print_json(result: PreparedSet, output: Path) -> None:
+    done = result.preparation
     values = {"examples": done.examples, "path": str(output)}
     values |= result.written.to_dict() if result.written else {}
     print_json({**values, "exports": done.summaries_to_dicts()})
 
 
-def _print_summary(done: Preparation, result: PreparedSet) -> None:
+def _print_summary(result: PreparedSet) -> None:
+    done = result.preparation
     if (written := result.written) is None:
         print_line(f"{plural(done.examples, 'example')} written")
         return

@@ -14,10 +14,11 @@ from langchain_chatexports.cli._options import (
     AsJson,
     Force,
     SourceOptions,
+    check_output,
     command,
+    flag,
+    option,
     read_exports,
-    refuse_to_overwrite,
-    refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -32,37 +33,30 @@ def redact(
         typer.Argument(
             metavar="PATH",
             help="Exports, as for prepare; with --undo, a redacted file.",
-            show_default=False,
             readable=False,
         ),
     ],
     *,
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FILE", help="The JSONL file to write."),
+        Path, option("FILE", "The JSONL file to write.", "-o", "--output")
     ],
     key: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The key file, which can undo the redaction; created if needed.",
+        option(
+            "FILE",
+            "The key file, which can undo the redaction; created if needed.",
             show_default="OUTPUT.key",
         ),
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A further name to find, such as a nickname; may be repeated.",
-            show_default=False,
-        ),
+        option("NAME", "A further name to find, such as a nickname; may be repeated."),
     ] = None,
     chats: SourceOptions,
     undo: Annotated[
         bool,
-        typer.Option(
-            "--undo",
-            help="Put back what was replaced; needs the key file of the redaction.",
+        flag(
+            "--undo", "Put back what was replaced; needs the key file of the redaction."
         ),
     ] = False,
     force: Force = False,
@@ -84,8 +78,7 @@ def redact(
     )
     from langchain_chatexports.redaction.phones import check_extra
 
-    refuse_to_overwrite(output, paths)
-    refuse_to_replace(output, force=force)
+    check_output(output, paths, force=force)
     done: dict[str, Any]
     if undo:
         if len(paths) > 1 or name or chats.words():

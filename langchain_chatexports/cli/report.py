@@ -16,12 +16,13 @@ from langchain_chatexports.cli._options import (
     GapOption,
     Paths,
     SourceOptions,
+    check_output,
     command,
     default_export,
+    flag,
+    option,
     parse_gap,
     read_exports,
-    refuse_to_overwrite,
-    refuse_to_replace,
     unused_path,
 )
 from langchain_chatexports.exceptions import SenderNotFoundError
@@ -41,25 +42,24 @@ def report(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "The HTML file to write. Default: report.html; with --json, none.",
             "-o",
             "--output",
-            metavar="FILE",
-            help="The HTML file to write. Default: report.html; with --json, none.",
         ),
     ] = None,
     ai: Ai = None,
     chats: SourceOptions,
     gap: GapOption = "auto",
     anonymous: Annotated[
-        bool,
-        typer.Option("--anonymous", help="Leave out names of people and files."),
+        bool, flag("--anonymous", "Leave out names of people and files.")
     ] = False,
     time_zone: Annotated[
         str,
-        typer.Option(
-            metavar="ZONE",
-            help="The time zone of hours and days, such as Europe/Berlin; local for "
+        option(
+            "ZONE",
+            "The time zone of hours and days, such as Europe/Berlin; local for "
             "this machine's.",
         ),
     ] = "UTC",
@@ -86,8 +86,7 @@ def report(
     paths = default_export(paths)
     target = output or (None if as_json else unused_path("report.html", paths))
     if target is not None:
-        refuse_to_overwrite(target, paths)
-        refuse_to_replace(target, force=force)
+        check_output(target, paths, force=force)
 
     def read(names: list[str]) -> ExportReport:
         return read_exports(

@@ -33,6 +33,8 @@ from langchain_chatexports.cli._options import (
     SourceOptions,
     command,
     default_export,
+    flag,
+    option,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import SenderNotFoundError
@@ -53,32 +55,26 @@ def search(
         typer.Argument(
             metavar="QUERY",
             help="Words or a question; words in quotation marks must occur.",
-            show_default=False,
         ),
     ] = None,
     paths: Paths = None,
     *,
     from_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="PERSON",
-            help="Only messages that this person wrote; may be repeated.",
-            show_default=False,
+        option(
+            "PERSON", "Only messages that this person wrote; may be repeated.", "--from"
         ),
     ] = None,
     limit: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Most messages to show."),
+        int, option("N", "Most messages to show.", min=1, max=_MAX_LIMIT)
     ] = 10,
     chats: SourceOptions,
     index_dir: IndexDir = None,
     no_index: Annotated[
-        bool,
-        typer.Option("--no-index", help="Keep no index: read the exports each time."),
+        bool, flag("--no-index", "Keep no index: read the exports each time.")
     ] = False,
     delete_indexes: Annotated[
-        bool, typer.Option("--delete-indexes", help="Delete all search indexes.")
+        bool, flag("--delete-indexes", "Delete all search indexes.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -92,12 +88,12 @@ def search(
         chatexports search "When is the race?" chat.db --json
         chatexports search --delete-indexes
     """
-    from langchain_chatexports.workflows.search import index_folder, open_index
+    from langchain_chatexports.workflows.search import open_index
 
     if delete_indexes:
         from langchain_chatexports.retrieval.index_files import delete_indexes as delete
 
-        count = delete(index_folder(index_dir))
+        count = delete(index_dir)
         print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
     if not query or not query.strip():

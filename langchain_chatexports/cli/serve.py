@@ -16,7 +16,14 @@ from langchain_chatexports.cli._console import (
     rows_as_lines,
     show,
 )
-from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
+from langchain_chatexports.cli._options import (
+    AsJson,
+    Base,
+    DataDir,
+    command,
+    flag,
+    option,
+)
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
@@ -31,29 +38,25 @@ _MAX_KEY_LINE_BYTES = 4096
 def serve(
     *,
     base: Base = None,
-    port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any free port.")
-    ] = 8199,
+    port: Annotated[int, option("PORT", "0: any free port.", min=0, max=65535)] = 8199,
     data_dir: DataDir = None,
     alias: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=BASE",
-            help="Answer to another model name too, for programs that insist on one.",
-            show_default=False,
+        option(
+            "NAME=BASE",
+            "Answer to another model name too, for programs that insist on one.",
         ),
     ] = None,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A file whose first line is the key that clients must send.",
+        option(
+            "FILE",
+            "A file whose first line is the key that clients must send.",
             show_default="a new random key",
         ),
     ] = None,
     list_bases: Annotated[
-        bool,
-        typer.Option("--list-bases", help="List base models, and exit."),
+        bool, flag("--list-bases", "List base models, and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

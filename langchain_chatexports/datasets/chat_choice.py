@@ -18,7 +18,6 @@ class ChatChoice:
     """The choice of chats in exports; by default all of them.
 
     Attributes:
-        people: Names or handles; at least one of these people takes part.
         without_groups: Skip groups.
         include: Titles, participants or ids of the conversations to read.
         exclude: Titles, participants or ids of the conversations to skip.
@@ -26,7 +25,6 @@ class ChatChoice:
         end: The last day to keep, in UTC.
     """
 
-    people: tuple[str, ...] = ()
     without_groups: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -49,11 +47,11 @@ class ChatChoice:
 
     def selected(self, exports: Iterable[Export]) -> list[Export]:
         """Apply the rest of the choice to exports opened with `loader_options`."""
-        if not self.people and not self.without_groups:
+        if not self.without_groups:
             return [*exports]
+        step = SelectSessions(is_group=False)
         return [
-            replace(export, loader=export.loader.selecting(self._step(export.loader)))
-            for export in exports
+            replace(export, loader=export.loader.selecting(step)) for export in exports
         ]
 
     def check_names(self, exports: Sequence[Export]) -> None:
@@ -72,28 +70,15 @@ class ChatChoice:
         return any(self._unknown(exports))
 
     def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
-        asked = {
-            "--with": (*self.people, *self.include),
-            "--exclude": self.exclude,
-        }
-        for option, names in asked.items():
+        for option, names in (("--with", self.include), ("--exclude", self.exclude)):
             unknown = [
                 n for n in names if not any(_has_name(e.loader, n) for e in exports)
             ]
             if unknown:
                 yield option, unknown
 
-    def _step(self, loader: ChatExportLoader) -> SelectSessions:
-        names = {name for person in self.people for name in _names(loader, person)}
-        return SelectSessions(
-            participants=tuple(names), is_group=False if self.without_groups else None
-        )
-
-
-def _names(loader: ChatExportLoader, person: str) -> set[str]:
-    return {person, *loader.names_of(person)}
-
 
 def _has_name(loader: ChatExportLoader, asked: str) -> bool:
     known = {name.casefold() for name in loader.names_found}
-    return not known.isdisjoint(name.casefold() for name in _names(loader, asked))
+    names = {asked, *loader.names_of(asked)}
+    return not known.isdisjoint(name.casefold() for name in names)

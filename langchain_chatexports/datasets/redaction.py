@@ -47,11 +47,7 @@ class Redaction:
     """A redaction with a key file; its step is made once the names are known."""
 
     def __init__(
-        self,
-        key_file: Path,
-        *,
-        names: Sequence[str] = (),
-        watch: Watch = unwatched,
+        self, key_file: Path, *, names: Sequence[str] = (), watch: Watch = unwatched
     ) -> None:
         """Initialize; nothing is read or written yet."""
         self.key_file = key_file

@@ -7,10 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from langchain_chatexports.datasets.chat_prompts import (
-    PROMPT_ROLES,
-    message_text,
-)
+from langchain_chatexports.datasets.chat_prompts import PROMPT_ROLES, message_text
 
 REPLIES = "Some of your earlier replies, each after what it answered:"
 """The line that precedes replies in a system prompt."""

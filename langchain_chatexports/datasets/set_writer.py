@@ -51,6 +51,7 @@ class SetOptions:
 class PreparedSet(NamedTuple):
     """The result of `write_set`."""
 
+    preparation: Preparation
     written: WrittenSet | None
     """The set; `None` if it was written to a pipe."""
 
@@ -96,14 +97,14 @@ def _write_examples(
             msg = f"{output} is not a file: leave --split and --format out."
             raise ExportFormatError(msg)
         write_jsonl((item.example for item in examples), output)
-        return PreparedSet(None)
+        return PreparedSet(preparation, None)
     if not options.split:
         written = write_dataset(examples, output, format=options.format, notes=notes)
-        return PreparedSet(written)
+        return PreparedSet(preparation, written)
     splits = split_examples(examples)
     written = write_dataset(splits, output, format=options.format, notes=notes)
     empty = [name for name in ("validation", "test") if name not in splits.parts()]
-    return PreparedSet(written, tuple(empty), splits.skipped.total())
+    return PreparedSet(preparation, written, tuple(empty), splits.skipped.total())
 
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:

@@ -71,10 +71,7 @@ class ExampleSplits:
 
 
 def split_examples(
-    examples: Iterable[TracedExample],
-    *,
-    validation: float = 0.1,
-    test: float = 0.1,
+    examples: Iterable[TracedExample], *, validation: float = 0.1, test: float = 0.1
 ) -> ExampleSplits:
     """Split examples into train, validation and test; the newest are the test.
 

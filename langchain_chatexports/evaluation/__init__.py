@@ -17,10 +17,7 @@ from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.comparison import (
-        EvaluationSettings,
-        evaluate,
-    )
+    from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
     from langchain_chatexports.evaluation.contestants import WrongPerson
     from langchain_chatexports.evaluation.conversations import (
         HeldOutData,

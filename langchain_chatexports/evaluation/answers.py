@@ -77,10 +77,7 @@ def collect_answers(
     replies: dict[str, list[Reply | None]] = {
         each.kind: _replies(
             partial(
-                server.reply,
-                each.model,
-                temperature=temperature,
-                max_tokens=limit,
+                server.reply, each.model, temperature=temperature, max_tokens=limit
             ),
             prompts[each.kind],
             turns,

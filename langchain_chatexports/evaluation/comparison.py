@@ -11,21 +11,14 @@ from langchain_chatexports._languages import main_language
 from langchain_chatexports._terminal import plural
 from langchain_chatexports._version import __version__
 from langchain_chatexports.datasets.chat_prompts import label_of
-from langchain_chatexports.evaluation.answers import (
-    Answers,
-    Progress,
-    collect_answers,
-)
+from langchain_chatexports.evaluation.answers import Answers, Progress, collect_answers
 from langchain_chatexports.evaluation.blind_test import BlindPair, blind_pairs
 from langchain_chatexports.evaluation.contestants import (
     Contestant,
     WrongPerson,
     contestants_for,
 )
-from langchain_chatexports.evaluation.conversations import (
-    HeldOutData,
-    replies_in,
-)
+from langchain_chatexports.evaluation.conversations import HeldOutData, replies_in
 from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
 from langchain_chatexports.evaluation.loss import compare_losses
@@ -200,16 +193,11 @@ class _Comparison:
         self._reasons: dict[str, str] = {}
 
     def result(
-        self,
-        contestants: Sequence[Contestant],
-        guessed: BlindFinding | None,
+        self, contestants: Sequence[Contestant], guessed: BlindFinding | None
     ) -> Evaluation:
         answers, settings = self._answers, self._settings
         losses, differences = compare_losses(
-            answers.scores,
-            answers.groups,
-            rounds=settings.rounds,
-            seed=settings.seed,
+            answers.scores, answers.groups, rounds=settings.rounds, seed=settings.seed
         )
         reasons = {s for s in answers.scores.values() if isinstance(s, str)}
         if reasons:

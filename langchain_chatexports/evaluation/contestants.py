@@ -82,9 +82,7 @@ class Contestant:
 
 
 def contestants_for(
-    tuned: str,
-    base: str | None,
-    wrong_person: WrongPerson | None = None,
+    tuned: str, base: str | None, wrong_person: WrongPerson | None = None
 ) -> list[Contestant]:
     """Return the contestants: the tuned model, its base twice, and the control."""
     found = [Contestant("tuned", tuned)]

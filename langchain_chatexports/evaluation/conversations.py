@@ -5,10 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from langchain_chatexports.datasets.chat_prompts import (
-    PROMPT_ROLES,
-    message_text,
-)
+from langchain_chatexports.datasets.chat_prompts import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
 from langchain_chatexports.exceptions import TrainingDataError

@@ -170,7 +170,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
             people,
             label=_("Only chats with these people (empty: all)"),
             multiple=True,
-            value=[senders.index(name) for name in chats.people],
+            value=[senders.index(name) for name in chats.include],
         )
         with_people.props("use-chips").classes("grow")
         with ui.element("div").classes("row-of"):
@@ -203,7 +203,7 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         session.choice = shown[0] = Choice(
             voice=None if place is None else "" if place == _OWNER else senders[place],
             chats=ChatChoice(
-                people=tuple(senders[place] for place in with_people.value),
+                include=tuple(senders[place] for place in with_people.value),
                 without_groups=no_groups.value,
                 start=_day(since.value),
                 end=_day(until.value),

@@ -79,7 +79,7 @@ class Manage:
 
         def delete() -> list[Sentence | str]:
             self._leave_talk_with(name)
-            models.delete(name, self._data_dir)
+            models.delete(name, data_dir=self._data_dir)
             return [later("Deleted.")]
 
         return self._start(later("Deleting"), delete)

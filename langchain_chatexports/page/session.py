@@ -91,11 +91,11 @@ class Choice:
     def fitting(self, read: ReadExports) -> Choice:
         """Return the choice for other exports, without people who are not in them."""
         is_there = bool(read.owners) if self.voice == "" else self.voice in read.senders
-        people = tuple(name for name in self.chats.people if name in read.senders)
+        people = tuple(name for name in self.chats.include if name in read.senders)
         return replace(
             self,
             voice=self.voice if is_there else read.proposed_voice,
-            chats=replace(self.chats, people=people),
+            chats=replace(self.chats, include=people),
         )
 
 

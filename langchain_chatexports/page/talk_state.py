@@ -259,7 +259,9 @@ class Talk:
 
     def _cite(self) -> None:
         if self._memory is not None:
-            self.cited[len(self.lines) - 1] = [*map(str, self._memory.found)]
+            found = map(str, self._memory.found)
+            lines = [line for find in found for line in find.split("\n")]
+            self.cited[len(self.lines) - 1] = lines
 
 
 @contextmanager

@@ -124,11 +124,7 @@ class PersonaChatModel(BaseChatModel):
         return self._instead_of_model(self.model.bind_tools(tools, **kwargs))
 
     def with_structured_output(
-        self,
-        schema: dict[str, Any] | type,
-        *,
-        include_raw: bool = False,
-        **kwargs: Any,
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:
         """Return the persona with structured output, as implemented by the model."""
         structured = self.model.with_structured_output(

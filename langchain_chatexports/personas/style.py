@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median, quantiles
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.personas.repetition import is_unspaced, words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-__all__ = ["style_card"]
 
 _MIN_MESSAGES = 10
 _SIGN = "[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"

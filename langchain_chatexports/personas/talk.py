@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_chatexports._tracing import untraced
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
@@ -15,23 +18,10 @@ from langchain_chatexports.finetuning.model_names import TunedModelName
 from langchain_chatexports.personas.reply_limits import bubbles_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
     from openai import OpenAI
 
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
-
-__all__ = [
-    "ChatSettings",
-    "Turn",
-    "Voice",
-    "check_model",
-    "make_model",
-    "make_voice",
-    "short_titles",
-]
 
 # Size of the visible history; training windows have about this size.
 _REMEMBERED_TURNS = 7
@@ -156,16 +146,11 @@ class Voice:
         self, before: Iterable[Turn], line: str, recalled: str = ""
     ) -> list[BaseMessage]:
         """Return the messages to the model for a line after some turns."""
-        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-
         messages: list[BaseMessage] = []
         if system := "\n\n".join(filter(None, (self.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
-            messages += [
-                HumanMessage(self._labeled(turn.line)),
-                AIMessage(turn.answer),
-            ]
+            messages += [HumanMessage(self._labeled(turn.line)), AIMessage(turn.answer)]
         messages.append(HumanMessage(self._labeled(line)))
         return messages
 

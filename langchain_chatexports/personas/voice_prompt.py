@@ -17,10 +17,7 @@ from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.datasets.chat_prompts import (
-    PERSONA_REPLIES,
-    common_prompt,
-)
+from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, common_prompt
 from langchain_chatexports.datasets.examples import (
     to_training_examples,
     training_message,
@@ -100,11 +97,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
     @classmethod
     def from_sessions(
-        cls,
-        sessions: SessionSource,
-        *,
-        k: int = PERSONA_REPLIES,
-        style: bool = True,
+        cls, sessions: SessionSource, *, k: int = PERSONA_REPLIES, style: bool = True
     ) -> Self:
         """Return the voice of the AI in sessions.
 

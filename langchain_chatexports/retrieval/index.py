@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from langchain_chatexports.retrieval.documents import (
 )
 from langchain_chatexports.retrieval.queries import (
     LINE_END,
+    Expression,
     match_expression,
     searchable,
 )
@@ -54,6 +56,8 @@ from langchain_chatexports.retrieval.storage import (
 # The number of windows to consider per hit, since neighbors share matches.
 _POOL = 5
 _MIN_POOL = 50
+# The number of windows with all words in which one message with all of them is sought.
+_MAX_CHECKED = 1000
 
 
 class IndexCounts(NamedTuple):
@@ -178,13 +182,11 @@ class ChatIndex:
             filters = make_filters(self._connection, person, chat, first, last)
             if expression is None or k <= 0:
                 return []
-            pool = max(_MIN_POOL, _POOL * k)
             # Neighboring windows share messages, so a message is the match of one hit
             # only. Compare lines, since ids may be equal in different conversations.
             matched: set[ChatLine] = set()
             hits: list[Hit] = []
-            for ranked in by_words(self._connection, expression, filters, pool):
-                hit = self._hit(ranked, expression, filters)
+            for hit in self._ranked(expression, filters, max(_MIN_POOL, _POOL * k)):
                 new = tuple(line for line in hit.matches if line not in matched)
                 if new:
                     matched.update(new)
@@ -202,7 +204,7 @@ class ChatIndex:
             ).fetchone()
             expressions = {word: match_expression(f'"{word}"') for word in words}
             counts = {
-                word: self._connection.execute(count, (expression,)).fetchone()[0]
+                word: self._connection.execute(count, (expression.text,)).fetchone()[0]
                 for word, expression in expressions.items()
                 if expression is not None
             }
@@ -295,10 +297,25 @@ class ChatIndex:
             execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (window, text))
         return len(lines)
 
-    def _hit(self, ranked: Ranked, expression: str, filters: Filters) -> Hit:
+    def _ranked(
+        self, expression: Expression, filters: Filters, limit: int
+    ) -> Iterator[Hit]:
+        """Yield windows, those with a message that has all words first."""
+        terms = expression.terms
+        search = partial(by_words, self._connection, filters=filters)
+        for row in search(expression.all_terms, limit=_MAX_CHECKED):
+            marked = marked_words(self._connection, terms, row.window)
+            if len(terms) in marked.values():
+                hit = self._hit(row, terms, filters)
+                if hit.words == len(terms):
+                    yield hit
+        for row in search(expression.text, limit=limit):
+            yield self._hit(row, terms, filters)
+
+    def _hit(self, ranked: Ranked, terms: Sequence[str], filters: Filters) -> Hit:
         place = (ranked.chat, ranked.start, ranked.stop)
         lines = stored_lines(self._connection, *place)
-        counts = marked_words(self._connection, expression, ranked.window)
+        counts = marked_words(self._connection, terms, ranked.window)
         allowed = [i for i, line in enumerate(lines) if filters.includes(line)]
         words = max((counts[i] for i in allowed), default=0)
         return Hit(

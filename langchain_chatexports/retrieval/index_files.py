@@ -10,10 +10,7 @@ from pathlib import Path
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.files import walk_files
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.chat_loaders.suggestions import (
-    did_you_mean,
-    same_names,
-)
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean, same_names
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     MissingExtraError,
@@ -29,6 +26,11 @@ _DIGEST_BYTES = 12
 _SETTLED_SECONDS = 3
 
 
+def index_folder(folder: Path | None) -> Path:
+    """Return the folder of search indexes; for `None`, the default one."""
+    return default_index_dir() if folder is None else folder.expanduser()
+
+
 def default_index_dir() -> Path:
     """Return the folder of search indexes in the user's data."""
     try:
@@ -40,12 +42,13 @@ def default_index_dir() -> Path:
     return data / "search-indexes"
 
 
-def index_files(folder: Path) -> list[Path]:
-    """Return the search indexes in a folder."""
-    return [path for path in sorted(folder.glob(f"*{_SUFFIX}")) if is_index(path)]
+def index_files(folder: Path | None) -> list[Path]:
+    """Return the search indexes in a folder; for `None`, in the default one."""
+    found = sorted(index_folder(folder).glob(f"*{_SUFFIX}"))
+    return [path for path in found if is_index(path)]
 
 
-def delete_indexes(folder: Path) -> int:
+def delete_indexes(folder: Path | None) -> int:
     """Delete all search indexes in a folder, and return their number."""
     found = index_files(folder)
     for path in found:
@@ -54,7 +57,7 @@ def delete_indexes(folder: Path) -> int:
 
 
 def delete_indexes_with(
-    folder: Path,
+    folder: Path | None,
     people: Collection[str] = (),
     conversations: Collection[str] = (),
     *,
@@ -99,7 +102,7 @@ class IndexFile:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         paths: Iterable[Path],
         others: Iterable[Path] = (),
         options: Iterable[str] = (),
@@ -108,13 +111,20 @@ class IndexFile:
         self._sources = sorted(os.path.realpath(path.expanduser()) for path in paths)
         self._others = [os.path.realpath(path.expanduser()) for path in others]
         name = _digest([*self._sources, "", *self._others, "", *options])
-        self.path = folder / f"{name}{_SUFFIX}"
+        self.path = index_folder(folder) / f"{name}{_SUFFIX}"
 
     def open(self) -> ChatIndex:
         """Open the index; create it if there is none of this version."""
         if is_index(self.path) and not is_index(self.path, current=True):
             delete_index(self.path)
         return ChatIndex(self.path)
+
+    def is_ready(self) -> bool:
+        """Return whether there is an index of this version that is up to date."""
+        if not is_index(self.path, current=True):
+            return False
+        with self.open() as index:
+            return self.is_current(index)
 
     def is_current(self, index: ChatIndex) -> bool:
         """Return whether no file of the exports has changed since it was built.

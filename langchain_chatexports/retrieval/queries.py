@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from pathlib import Path
+from typing import NamedTuple
 
 LINE_END = " \ue000\n"
 """Separates messages: a word that no query has, so that no phrase spans two."""
@@ -50,30 +51,44 @@ def telling_words(query: str) -> list[str]:
     return [word for word in words if word and not _is_function_word(word)]
 
 
-def match_expression(query: str) -> str | None:
-    """Return a question as an expression for FTS5.
+class Expression(NamedTuple):
+    """A question for FTS5."""
 
-    Texts with any of the words match; more and rarer words give a better score. English
-    function words, and words of questions about chats such as "said", are only used if
-    there are no others. Phrases in quotation marks must occur; there are no other
-    operators. `None` if there is nothing to search for.
+    terms: tuple[str, ...]
+    """Its words and phrases."""
+
+    text: str
+    """Texts with any of the words match; more and rarer words give a better score."""
+
+    @property
+    def all_terms(self) -> str:
+        """The expression for texts with all of its words and phrases."""
+        return " AND ".join(self.terms)
+
+
+def match_expression(query: str) -> Expression | None:
+    """Return a question as an expression for FTS5; `None` if it has no words.
+
+    English function words, and words of questions about chats such as "said", are only
+    used if there are no others. Phrases in quotation marks must occur; there are no
+    other operators.
     """
-    needed: list[str] = []
+    phrases: list[str] = []
     words: list[str] = []
     # Normalize first, since some signs become quotation marks.
     composed = unicodedata.normalize("NFKC", query).translate(_NO_SIGNS)
     for phrase, word in _PARTS.findall(composed):
         if tokens := _tokens(phrase):
-            needed.append(_quoted(" ".join(tokens)))
+            phrases.append(_quoted(" ".join(tokens)))
         words += _tokens(word)
     telling = [word for word in words if not _is_function_word(word)]
-    words = [_quoted(word) for word in (telling if telling or needed else words)]
-    if not needed:
-        return " OR ".join(dict.fromkeys(words)) or None
-    needed = [*dict.fromkeys(needed)]
-    all_needed = " AND ".join(needed)
-    # The other words only affect the order.
-    return f"({all_needed}) AND ({' OR '.join(dict.fromkeys([*needed, *words]))})"
+    words = [_quoted(word) for word in (telling if telling or phrases else words)]
+    terms = tuple(dict.fromkeys([*phrases, *words]))
+    any_term = " OR ".join(terms)
+    if phrases:
+        # The other words only affect the order.
+        any_term = f"({' AND '.join(dict.fromkeys(phrases))}) AND ({any_term})"
+    return Expression(terms, any_term) if terms else None
 
 
 def _pairs(run: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """Find the windows and messages that match a query and filters."""
 
-import re
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
@@ -14,8 +14,7 @@ from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 
-_MARKS = ("\x02", "\x03")
-_MARKED = re.compile("\x02([^\x03]*)")
+_MARK = "\x02"
 
 
 class Ranked(NamedTuple):
@@ -125,11 +124,8 @@ def by_words(
     others: list[Ranked] = []
     for row in rows:
         lines = stored_lines(connection, row.chat, row.start, row.stop)
-        counts = marked_words(connection, expression, row.window)
-        is_theirs = any(
-            count and filters.includes(line)
-            for count, line in zip(counts, lines, strict=True)
-        )
+        marked = marked_words(connection, [expression], row.window)
+        is_theirs = any(filters.includes(lines[place]) for place in marked)
         (theirs if is_theirs else others).append(row)
         if len(theirs) == limit:
             break
@@ -137,18 +133,19 @@ def by_words(
 
 
 def marked_words(
-    connection: sqlite3.Connection, expression: str, window: int
-) -> list[int]:
-    """Return the number of distinct matching words in each message of a window."""
-    (text,) = connection.execute(
-        "SELECT highlight(words, 0, ?, ?) FROM words WHERE words MATCH ? AND rowid = ?",
-        (*_MARKS, expression, window),
-    ).fetchone()
-    # A word that is repeated in a message counts once.
-    return [
-        len({word.casefold() for word in _MARKED.findall(line)})
-        for line in text.split("\n")
-    ]
+    connection: sqlite3.Connection, terms: Iterable[str], window: int
+) -> Counter[int]:
+    """Return how many of the terms match in each message of a window, by its place."""
+    counts = Counter[int]()
+    for term in terms:
+        row = connection.execute(
+            "SELECT highlight(words, 0, ?, '') FROM words "
+            "WHERE words MATCH ? AND rowid = ?",
+            (_MARK, term, window),
+        ).fetchone()
+        lines = row[0].split("\n") if row else ()
+        counts.update(place for place, line in enumerate(lines) if _MARK in line)
+    return counts
 
 
 def chat_of(about: str) -> IndexedChat:

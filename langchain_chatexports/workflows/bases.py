@@ -23,10 +23,7 @@ from langchain_chatexports.local_server.bases.download import (
     download_gguf,
     download_model,
 )
-from langchain_chatexports.local_server.bases.known_bases import (
-    KnownBase,
-    list_bases,
-)
+from langchain_chatexports.local_server.bases.known_bases import KnownBase, list_bases
 from langchain_chatexports.local_server.bases.known_bases import (
     fitting_bases as _fitting_bases,
 )
@@ -201,10 +198,7 @@ def downloaded_bases() -> list[DownloadedBase]:
 
 
 def download_base(
-    base: Base,
-    watch: Watch = unwatched,
-    *,
-    check: Callable[[], object] = lambda: None,
+    base: Base, watch: Watch = unwatched, *, check: Callable[[], object] = lambda: None
 ) -> None:
     """Download a base, and its file for llama.cpp.
 

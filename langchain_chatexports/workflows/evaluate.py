@@ -87,8 +87,8 @@ def evaluate_model(
         TrainingDataError: If the training held nothing out, or its examples were
             deleted.
     """
-    tuned = find_tuned(model, data_dir).model
-    other = wrong_person and find_tuned(wrong_person, data_dir).model
+    tuned = find_tuned(model, data_dir)
+    other = wrong_person and find_tuned(wrong_person, data_dir)
     if other and other.base != tuned.base:
         msg = "Both models must have the same base: train the other one on it, too."
         raise LocalServerError(msg)

@@ -14,11 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-from langchain_chatexports._languages import (
-    is_common_word,
-    language_of,
-    main_language,
-)
+from langchain_chatexports._languages import is_common_word, language_of, main_language
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import message_line
 from langchain_chatexports.chat_loaders.recognition import (
@@ -29,9 +25,9 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
-from langchain_chatexports.retrieval.index import ChatIndex
+from langchain_chatexports.retrieval.index import ChatIndex, Hit
 from langchain_chatexports.retrieval.queries import telling_words
-from langchain_chatexports.workflows.search import is_indexed, open_index
+from langchain_chatexports.workflows.search import index_file, open_index, read_into
 
 # The number of messages that are indexed in memory in about a second.
 _MAX_QUICK_MESSAGES = 20_000
@@ -105,12 +101,19 @@ class Find(NamedTuple):
     """A found message about a line of a talk."""
 
     line: ChatLine
-    around: tuple[ChatLine, ...]
-    """The message and the ones after it."""
+    after: tuple[ChatLine, ...]
+    """The messages after it."""
+
+    @property
+    def answer(self) -> ChatLine | None:
+        """Another person's answer, if the message is a question."""
+        if not _is_question(self.line.text):
+            return None
+        return next((one for one in self.after if one.sender != self.line.sender), None)
 
     def __str__(self) -> str:
-        """Return the local time, the sender and the text as one line."""
-        return _cited(self.line)
+        """Return time, sender and text in one line, and the answer in another one."""
+        return "\n".join(_cited(one) for one in (self.line, self.answer) if one)
 
 
 class Memory:
@@ -142,13 +145,13 @@ class Memory:
         self.found[:] = self._finds(line, words)
         if not self.found:
             return ""
-        listed = [_cited(one) for find in self.found for one in find.around]
+        found = ((find.line, *find.after) for find in self.found)
+        listed = [_cited(one) for lines in found for one in lines]
         return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
 
     def refusal(self, line: str, talk: str = "") -> str | None:
         """Return a refusal if a line asks about an unmentioned subject."""
-        asked = _ASKING.search(line)
-        if asked is None or not (asked.start() == 0 or {*line} & {*_SIGNS}):
+        if not _ASKING.search(line) or not _is_question(line):
             return None
         if not _NOW.isdisjoint(re.findall(r"\w+", line.lower())):
             return None
@@ -193,12 +196,25 @@ class Memory:
         return self._search(known) or self._search(about)
 
     def _search(self, words: Sequence[str]) -> list[Find]:
-        finds = []
-        for hit in self._index.search(" ".join(words), k=_MAX_FOUND, chat=self._chats):
-            if 2 * hit.words >= len(words):
-                at = hit.lines.index(hit.match)
-                finds.append(Find(hit.match, hit.lines[at : at + _AFTER + 1]))
-        return finds
+        hits = self._index.search(" ".join(words), k=_MAX_FOUND, chat=self._chats)
+        return [self._find(hit) for hit in hits if 2 * hit.words >= len(words)]
+
+    def _find(self, hit: Hit) -> Find:
+        """Return the first best message that is not an unanswered question."""
+        found = [self._with_answer(hit, line) for line in hit.matches]
+        telling = (f for f in found if f.answer or not _is_question(f.line.text))
+        return next(telling, found[0])
+
+    def _with_answer(self, hit: Hit, line: ChatLine) -> Find:
+        at = hit.lines.index(line) + 1
+        find = Find(line, hit.lines[at : at + _AFTER])
+        if find.answer or not _is_question(line.text):
+            return find
+        # The answer may be in the next window.
+        around = self._index.lines_around(
+            line.ids[0], before=0, after=_AFTER, chat=hit.document.metadata["source"]
+        )
+        return Find(line, tuple(around[1][1:])) if around else find
 
 
 @contextmanager
@@ -220,19 +236,24 @@ def memory_of(
         yield None
         return
     options = replace(options or PrepareOptions(), chats=ChatChoice())
-    in_memory = only_if_quick and not is_indexed(exports, options, index_dir)
-    size = estimate_message_count(open_exports(exports)) if in_memory else 0
+    if not only_if_quick or index_file(exports, options, index_dir).is_ready():
+        with open_index(
+            exports, options=options, index_dir=index_dir, watch=watch
+        ) as opened:
+            yield Memory(opened.index, person, words_of_person)
+        return
+    read = open_exports(exports, **options.export_options())
+    size = estimate_message_count(read)
     if size is None or size > _MAX_QUICK_MESSAGES:
         yield None
         return
-    with open_index(
-        exports,
-        options=options,
-        index_dir=index_dir,
-        in_memory=in_memory,
-        watch=watch,
-    ) as opened:
-        yield Memory(opened.index, person, words_of_person)
+    with ChatIndex() as index:
+        read_into(index.rebuild, read, watch)
+        yield Memory(index, person, words_of_person)
+
+
+def _is_question(text: str) -> bool:
+    return bool({*text} & {*_SIGNS}) or _ASKING.match(text) is not None
 
 
 def _is_of_question(word: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.suggestions import plain_name
@@ -26,7 +25,7 @@ from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
 from langchain_chatexports.local_server.storage.files import list_sets
 from langchain_chatexports.local_server.storage.jobs import KeptJob as KeptJob
 from langchain_chatexports.local_server.storage.jobs import list_jobs as list_jobs
-from langchain_chatexports.local_server.storage.jobs import stop_job
+from langchain_chatexports.local_server.storage.jobs import stop_job as stop_job
 from langchain_chatexports.local_server.storage.models import TunedModel as TunedModel
 from langchain_chatexports.local_server.storage.models import (
     find_model,
@@ -35,18 +34,11 @@ from langchain_chatexports.local_server.storage.models import (
 )
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.workflows.bases import DownloadedBase, downloaded_bases
-from langchain_chatexports.workflows.search import index_folder
 
 NOT_DELETED = deletion.NOT_DELETED
+rename = rename_model
+delete = deletion.delete_kept
 MAX_LABEL_LENGTH = 100
-
-
-class FoundModel(NamedTuple):
-    """The model with a name."""
-
-    model: TunedModel
-    others: int
-    """The number of older models with the same name."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ def kept(
     deletion.count_data(data_dir)  # Raises an error for other folders.
     models = list_models(data_dir)
     sets = list_sets(data_dir)
-    indexes = index_files.index_files(index_folder(index_dir))
+    indexes = index_files.index_files(index_dir)
     return LocalData(
         models,
         list_jobs(data_dir),
@@ -138,13 +130,15 @@ def page_file(data_dir: str | Path | None = None) -> Path:
     return data.page
 
 
-def rename(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
-    """Label a tuned model; its name in requests stays. An empty label removes it."""
-    rename_model(name, label, data_dir=data_dir)
-
-
-def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundModel:
+def find_tuned(name: str | None, data_dir: str | Path | None = None) -> TunedModel:
     """Return the newest tuned model with a name, or with the beginning of one."""
+    return models_named(name, data_dir)[0]
+
+
+def models_named(
+    name: str | None, data_dir: str | Path | None = None
+) -> list[TunedModel]:
+    """Return the tuned models with a name or the beginning of one, newest first."""
     models = list_models(data_dir)
     if not models:
         msg = (
@@ -153,7 +147,7 @@ def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundMod
         )
         raise LocalServerError(msg)
     if name is None:
-        return FoundModel(models[0], 0)
+        return models[:1]
     asked = plain_name(name)
     exact = [model for model in models if model.name == name] or [
         model for model in models if asked in _forms(model)
@@ -164,9 +158,7 @@ def find_tuned(name: str | None, data_dir: str | Path | None = None) -> FoundMod
         if any(form.startswith(asked) for form in _forms(model))
     ]
     is_one_person = len({model.person for model in begun}) == 1 and begun[0].person
-    if exact or is_one_person:
-        return FoundModel(begun[0], len(begun) - 1)
-    return FoundModel(find_model(name, data_dir), 0)
+    return begun if exact or is_one_person else [find_model(name, data_dir)]
 
 
 def _forms(model: TunedModel) -> set[str]:
@@ -192,16 +184,6 @@ def job_named(name: str, data_dir: str | Path | None = None) -> str:
     raise LocalServerError(msg)
 
 
-def delete(name: str, data_dir: str | Path | None = None) -> None:
-    """Delete a model with its job, a job, or unused examples, by its full name."""
-    deletion.delete_kept(name, data_dir=data_dir)
-
-
-def cancel(job_id: str, data_dir: str | Path | None = None) -> None:
-    """Cancel a job, which deletes its checkpoints."""
-    stop_job(job_id, "cancelled", data_dir=data_dir)
-
-
 def delete_everything(
     data_dir: str | Path | None = None, index_dir: Path | None = None
 ) -> LocalData:
@@ -212,7 +194,7 @@ def delete_everything(
     """
     deleted = kept(data_dir, index_dir)
     deletion.delete_everything(data_dir)
-    index_files.delete_indexes(index_folder(index_dir))
+    index_files.delete_indexes(index_dir)
     for folder in caches():
         # A server of another data directory may use some, which stay on Windows.
         shutil.rmtree(folder, ignore_errors=True)
@@ -220,11 +202,7 @@ def delete_everything(
 
 
 def export_model(
-    name: str,
-    folder: Path,
-    *,
-    data_dir: str | Path | None = None,
-    gguf: bool = False,
+    name: str, folder: Path, *, data_dir: str | Path | None = None, gguf: bool = False
 ) -> tuple[Path, list[str]]:
     """Merge a tuned model into its base, for other programs.
 

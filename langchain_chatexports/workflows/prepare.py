@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import one_line, plural
@@ -15,11 +15,7 @@ from langchain_chatexports.chat_loaders.recognition import Export, set_parts
 from langchain_chatexports.chat_loaders.suggestions import matching_name
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.set_writer import (
-    PreparedSet,
-    SetOptions,
-    write_set,
-)
+from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions, write_set
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.datasets.training_data import (
@@ -34,18 +30,11 @@ from langchain_chatexports.exceptions import (
     TrainingDataError,
 )
 
-NO_MESSAGES = "There are no messages to learn from"
+_Result = TypeVar("_Result")
 
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 ChooseSpeaker: TypeAlias = "Callable[[Mapping[str, int]], str]"
 """Returns the person whose voice to learn, from the numbers of messages by sender."""
-
-
-class WrittenExamples(NamedTuple):
-    """A written set of examples, with its preparation."""
-
-    preparation: Preparation
-    result: PreparedSet
 
 
 def prepare(
@@ -106,14 +95,12 @@ def read_examples(
 ) -> tuple[Preparation, list[TracedExample]]:
     """Return the examples of exports, files or sets, the training part of a set."""
     files = [set_parts(path).get("train", path) for path in as_paths(exports)]
-    examples: list[TracedExample] = []
 
-    def read(preparation: Preparation) -> None:
+    def read(preparation: Preparation) -> list[TracedExample]:
         with reading(preparation, watch):
-            examples[:] = preparation.traced([])
+            return [*preparation.traced([])]
 
-    options = choices or PrepareOptions()
-    return _read(files, options, read, choose_speaker), examples
+    return _read(files, choices or PrepareOptions(), read, choose_speaker)
 
 
 def write_examples(
@@ -124,7 +111,7 @@ def write_examples(
     wanted: SetOptions | None = None,
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = unwatched,
-) -> WrittenExamples:
+) -> PreparedSet:
     """Write the examples of exports as a set, with its data card and trace.
 
     Args:
@@ -135,17 +122,15 @@ def write_examples(
         choose_speaker: As for `prepare`.
         watch: Shows progress.
     """
-    results: list[PreparedSet] = []
     wanted = wanted or SetOptions()
     wanted.check_extras()
 
-    def write(preparation: Preparation) -> None:
+    def write(preparation: Preparation) -> PreparedSet:
         with reading(preparation, watch):
-            results[:] = [write_set(preparation, Path(output), wanted)]
+            return write_set(preparation, Path(output), wanted)
 
     options = wanted.adapted(choices or PrepareOptions())
-    preparation = _read(as_paths(exports), options, write, choose_speaker)
-    return WrittenExamples(preparation, results[0])
+    return _read(as_paths(exports), options, write, choose_speaker)[1]
 
 
 def speakers(preparation: Preparation) -> list[tuple[Export, str]]:
@@ -178,20 +163,22 @@ def reading(preparation: Preparation, watch: Watch) -> AbstractContextManager[No
 def _read(
     paths: Sequence[Path],
     options: PrepareOptions,
-    use: Callable[[Preparation], object],
+    use: Callable[[Preparation], _Result],
     choose_speaker: ChooseSpeaker | None,
-) -> Preparation:
+) -> tuple[Preparation, _Result]:
     """Read the exports; if names are corrected, read them again."""
     preparation = Preparation(paths, options)
     if preparation.reads_examples:
         _check_options_for_examples(options)
     try:
-        use(preparation)
+        result = use(preparation)
     except SenderNotFoundError:
         senders = preparation.senders()
         if not senders and options.chats.is_everything:
             named = ", ".join(str(path) for path in paths)
-            msg = f"{NO_MESSAGES} in {named}. Is it the right chat?"
+            msg = (
+                f"There are no messages to learn from in {named}. Is it the right chat?"
+            )
             raise TrainingDataError(msg) from None
         meant = _with_correct_names(preparation, senders)
         if meant == options:
@@ -203,12 +190,12 @@ def _read(
             names = (choose_speaker(senders), *sorted(str(owner) for owner in owners))
             meant = replace(options, ai=names)
         preparation = Preparation(paths, meant)
-        use(preparation)
+        result = use(preparation)
     if not options.ai_role:
         for path in preparation.silent_exports():
             msg = f"Nobody in {path} has the name of the speaker: it is skipped."
             warnings.warn(msg, stacklevel=3)
-    return preparation
+    return preparation, result
 
 
 def correct_names(
@@ -222,7 +209,6 @@ def correct_names(
     known.update(senders)
     return replace(
         chats,
-        people=_matching_name(chats.people, known, exports),
         include=_matching_name(chats.include, known, exports),
         exclude=_matching_name(chats.exclude, known, exports),
     )

@@ -9,11 +9,7 @@ from typing import Literal, TypeAlias
 
 from langchain_chatexports.chat_loaders.suggestions import same_names
 from langchain_chatexports.datasets import removal
-from langchain_chatexports.datasets.removal import (
-    ForgetReport,
-    name_search,
-    texts_in,
-)
+from langchain_chatexports.datasets.removal import ForgetReport, name_search, texts_in
 from langchain_chatexports.exceptions import FineTuningError, MissingExtraError
 from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
 from langchain_chatexports.local_server.storage.deletion import delete_kept
@@ -26,7 +22,6 @@ from langchain_chatexports.local_server.storage.files import (
 from langchain_chatexports.local_server.storage.jobs import JobEndedError, list_jobs
 from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.retrieval import index_files
-from langchain_chatexports.workflows.search import index_folder
 
 Reason: TypeAlias = Literal["voice", "set", "text"]
 
@@ -107,10 +102,7 @@ def forget(
     for url in base_urls:
         jobs += _remote_jobs(report, url)
     deleted = index_files.delete_indexes_with(
-        index_folder(index_dir),
-        people,
-        conversations,
-        strict=report is None and not known,
+        index_dir, people, conversations, strict=report is None and not known
     )
     return Forgotten(report, jobs, known, deleted)
 

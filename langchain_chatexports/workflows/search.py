@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -18,9 +19,8 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.retrieval.index import ChatIndex
-from langchain_chatexports.retrieval.storage import is_index
+from langchain_chatexports.retrieval.index_files import IndexFile
 from langchain_chatexports.workflows.prepare import Paths, as_paths
 
 
@@ -37,34 +37,16 @@ class OpenIndex:
     """Its file, if it is new."""
 
 
-def index_folder(index_dir: Path | None) -> Path:
-    """Return the folder of search indexes; `None` for the default."""
-    if index_dir is None:
-        return index_files.default_index_dir()
-    return index_dir.expanduser()
-
-
 def index_file(
     paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
-) -> index_files.IndexFile:
+) -> IndexFile:
     """Return the index file of exports with these options."""
     others = [path for path in (options.contacts, options.people) if path is not None]
     given = (options.export_zone, options.date_order)
     words = [word for word in given if word is not None]
     if not options.chats.is_everything:
         words.append(repr(options.chats))
-    return index_files.IndexFile(index_folder(index_dir), paths, others, words)
-
-
-def is_indexed(
-    exports: Paths, options: PrepareOptions, index_dir: Path | None = None
-) -> bool:
-    """Return whether the index of exports is up to date."""
-    file = index_file(as_paths(exports), options, index_dir)
-    if not is_index(file.path, current=True):
-        return False
-    with file.open() as index:
-        return file.is_current(index)
+    return IndexFile(index_dir, paths, others, words)
 
 
 @contextmanager
@@ -83,31 +65,31 @@ def open_index(
     paths = as_paths(exports)
     options = replace(options or PrepareOptions(), chats=ChatChoice())
     opened = open_exports(paths, **options.export_options())
-    counts: list[int] = []
     if in_memory:
         with ChatIndex() as index:
-            with _reading(opened, watch, counts) as sessions:
-                index.rebuild(sessions)
-            yield OpenIndex(opened, index, sum(counts), None)
+            count = read_into(index.rebuild, opened, watch)
+            yield OpenIndex(opened, index, count, None)
         return
     file = index_file(paths, options, index_dir)
     is_new = not file.path.exists()
     with file.open() as index:
+        count = 0
         if not file.is_current(index):
-            with _reading(opened, watch, counts) as sessions:
-                file.rebuild(index, sessions)
-        yield OpenIndex(opened, index, sum(counts), file.path if is_new else None)
+            count = read_into(partial(file.rebuild, index), opened, watch)
+        yield OpenIndex(opened, index, count, file.path if is_new else None)
 
 
-@contextmanager
-def _reading(
-    exports: Sequence[Export], watch: Watch, counts: list[int]
-) -> Iterator[Iterable[ChatSession]]:
+def read_into(
+    rebuild: Callable[[Iterator[ChatSession]], object],
+    exports: Sequence[Export],
+    watch: Watch = unwatched,
+) -> int:
+    """Rebuild an index from exports, and return the number of messages read."""
     passes = [export.loader.read() for export in exports]
 
     def messages_read() -> int:
         return sum(counted.messages_read for counted in passes)
 
     with watch("messages", messages_read, estimate_message_count(exports)):
-        yield chain.from_iterable(passes)
-    counts.append(messages_read())
+        rebuild(chain.from_iterable(passes))
+    return messages_read()

@@ -33,17 +33,9 @@ from langchain_chatexports.personas.talk import (
 )
 from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
-from langchain_chatexports.workflows.prepare import (
-    ChooseSpeaker,
-    Paths,
-    read_examples,
-)
+from langchain_chatexports.workflows.prepare import ChooseSpeaker, Paths, read_examples
 from langchain_chatexports.workflows.train import open_server
-from langchain_chatexports.workflows.train_elsewhere import (
-    OLLAMA_URL,
-    host_of,
-    key_for,
-)
+from langchain_chatexports.workflows.train_elsewhere import OLLAMA_URL, host_of, key_for
 from langchain_chatexports.workflows.training_events import OnEvent
 
 _BASE_TITLE = "base model"
@@ -147,7 +139,7 @@ def talk(
     speaker = who
     if not isinstance(speaker, Speaker):
         name = speaker.name if isinstance(speaker, TunedModel) else speaker
-        speaker = tuned_speaker(find_tuned(name, data_dir).model)
+        speaker = tuned_speaker(find_tuned(name, data_dir))
     with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as voices:
         voice = voices[-1]
 
@@ -393,4 +385,4 @@ def other_model(
     bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
     if compare is None or compare in bases or speaker.tuned is None:
         return compare
-    return find_tuned(compare, data_dir).model.name
+    return find_tuned(compare, data_dir).name

@@ -327,10 +327,7 @@ def _tuner(
 
 
 def _found(
-    run: FineTuningRun,
-    earlier: Mapping[str, str],
-    client: OpenAI,
-    server: LocalServer,
+    run: FineTuningRun, earlier: Mapping[str, str], client: OpenAI, server: LocalServer
 ) -> JobEvent:
     """Return the event of a job, and continue the job if it was stopped."""
     if run.id not in earlier:

@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterato
         for name in ("friend p1", "mia"):
             done = chatexports(
                 folder, "finetune", "talks.jsonl", "--ai", name, "--data-dir", "data",
-                "--base", str(tiny_base),
+                "--base", str(tiny_base)
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
         yield folder
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterato
 def found(folder: Path) -> Evaluation:
     done = chatexports(
         folder, "evaluate", "mia", "--wrong-person", "friend p1", "--data-dir",
-        "data", "--turns", "24", "--json", "-o", "page.html",
+        "data", "--turns", "24", "--json", "-o", "page.html"
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Evaluation.model_validate(json.loads(done.stdout))
@@ -67,10 +67,7 @@ def test_training_lowers_the_loss_of_turns_held_out(found: Evaluation) -> None:
 
 def test_the_models_and_the_person_are_compared(found: Evaluation) -> None:
     kinds = [each.kind for each in found.figures]
-    assert kinds == [
-        *("tuned", "few_shot", "base"),
-        *("wrong_person", "person"),
-    ]
+    assert kinds == [*("tuned", "few_shot", "base"), *("wrong_person", "person")]
     # Models are named after their person, and results name nobody.
     models = [str(each.model) for each in found.figures if "ft:" in str(each.model)]
     assert len(models) == 2

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from langchain_chatexports import __version__
+from langchain_chatexports.cli import _console as console
 from langchain_chatexports.samples import write_imessage
 
 if TYPE_CHECKING:
@@ -50,6 +53,23 @@ def test_a_number_that_is_none_is_said_without_a_librarys_words(
     assert done.status == 2
     assert said in done.err
     assert "Input should be" not in done.err
+
+
+def test_an_error_of_an_option_is_broken_between_words(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=40, color_system=None)
+    monkeypatch.setattr(console, "stderr_console", terminal)
+    assert chatexports("search", "x", "--limit", "many").status == 2
+    shown = screen.getvalue().splitlines()
+    assert "It must be a valid integer." in " ".join(screen.getvalue().split())
+    assert max(map(len, shown)) <= 40
+
+
+def test_without_arguments_there_is_help(chatexports: Callable[..., Any]) -> None:
+    done = chatexports()
+    assert (done.status, "chatexports inspect PATH" in done.out) == (0, True)
 
 
 def test_without_the_extra_the_command_says_which_to_install(

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit_tests.builders.openai_server import (
-    BASE_MODEL,
-    KEY,
-    Fault,
-    OpenAIServer,
-)
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

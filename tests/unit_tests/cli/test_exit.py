@@ -202,10 +202,7 @@ def test_a_signal_leaves_nothing_half_written(
     before = {path.name for path in tmp_path.iterdir()}
     command = (sys.executable, "-c", WAITING, "prepare", "chat.db")
     process = subprocess.Popen(  # noqa: S603 - ours
-        [*command, "-o", "out"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*command, "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     try:
         wait_for(lambda: {p.name for p in tmp_path.iterdir()} - before, process)

@@ -64,9 +64,7 @@ def test_links_are_alone_on_stdout_and_the_first_is_opened(
 
 
 def test_no_browser_is_opened_if_not_wanted_or_without_windows(
-    chatexports: Callable[..., Any],
-    opened: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    chatexports: Callable[..., Any], opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert chatexports("open", "--no-browser").out.splitlines() == [FIRST, SECOND]
     monkeypatch.setattr(module, "_has_windows", lambda: False)

@@ -96,8 +96,7 @@ def test_a_zone_and_an_order_of_dates_can_be_given(
 def _be_a_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr(
-        "langchain_chatexports.chat_loaders.imessage.sources.default_path",
-        lambda: path,
+        "langchain_chatexports.chat_loaders.imessage.sources.default_path", lambda: path
     )
 
 
@@ -201,11 +200,7 @@ def test_what_is_left_out_is_counted_by_every_command_alike(
 @pytest.mark.parametrize("name", [*READING, "redact"])
 @pytest.mark.parametrize("option", ["--with", "--exclude"])
 def test_a_name_that_nobody_has_is_an_error_with_a_suggestion(
-    chatexports: Callable[..., Any],
-    chats: Path,
-    tmp_path: Path,
-    name: str,
-    option: str,
+    chatexports: Callable[..., Any], chats: Path, tmp_path: Path, name: str, option: str
 ) -> None:
     needed = () if name == "inspect" else ("-o", "set.jsonl")
     done = chatexports(name, chats, option, "Hair", *needed)

@@ -62,9 +62,7 @@ def test_the_word_that_fits_is_shown_though_others_stand_before_it(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")
 def test_times_are_local_and_the_zone_is_named(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for text, at in (("a carrot", NEW_YEAR), ("two carrots", NEW_YEAR + 15768000)):
@@ -214,11 +212,7 @@ class TestForget:
 
     @pytest.mark.parametrize("option", ["--person", "--conversation"])
     def test_an_unknown_name_is_an_error(
-        self,
-        chatexports: Callable[..., Any],
-        sample: Path,
-        tmp_path: Path,
-        option: str,
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path, option: str
     ) -> None:
         """A misspelling, or a handle of somebody who is still there."""
         chatexports("search", "race", sample)

@@ -39,7 +39,7 @@ def loader() -> ListLoader:
             session_id=f"chat-{n}",
             other=PEOPLE[n % 3],
             start=1_700_000_000 + 86_400 * n,
-            speakers=(PEOPLE[n % 3], "Me", PEOPLE[n % 3], "Me"),
+            speakers=(PEOPLE[n % 3], "Me", PEOPLE[n % 3], "Me")
         )
         for n in range(8)
     ]  # fmt: skip

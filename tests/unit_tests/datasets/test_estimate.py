@@ -9,10 +9,7 @@ import pytest
 
 from langchain_chatexports import _tokens as tokens
 from langchain_chatexports.datasets import estimate
-from langchain_chatexports.datasets.estimate import (
-    automatic_epochs,
-    estimate_training,
-)
+from langchain_chatexports.datasets.estimate import automatic_epochs, estimate_training
 from tests.unit_tests.builders.tuners import make_examples
 
 

@@ -27,10 +27,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.training_file import (
-    TrainingFile,
-    find_jobs,
-)
+from langchain_chatexports.finetuning.training_file import TrainingFile, find_jobs
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 
@@ -161,7 +158,7 @@ def test_in_a_group_only_rows_with_the_person_go(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     group = conversation(
         "Fox speaks", "I answer", "Hare speaks", "I answer too",
-        speakers=("Fox", "Me", "Hare", "Me"),
+        speakers=("Fox", "Me", "Hare", "Me")
     )  # fmt: skip
     write_dataset(_traced(group), path)
     assert forget(path, people=["Fox"]).removed == 1
@@ -213,8 +210,7 @@ def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path: Path) ->
 
 
 def test_a_name_that_nobody_has_is_an_error_before_anything_is_removed(
-    tmp_path: Path,
-    written: Path,
+    tmp_path: Path, written: Path
 ) -> None:
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'") as error:
@@ -264,12 +260,7 @@ def test_what_was_forgotten_before_is_no_error(
     lynx = conversation("Where is Lynx?", "Away", session_id="l", other="Owl")
     write_dataset(_traced(*_chats(), lynx), path)
     forget(path, people=["Fox", "Lynx"], conversations=["chat-3"], mentions=True)
-    report = forget(
-        path,
-        people=people,
-        conversations=conversations,
-        mentions=mentions,
-    )
+    report = forget(path, people=people, conversations=conversations, mentions=mentions)
     assert (report.removed, report.not_found) == (0, before)
 
 
@@ -393,12 +384,7 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
 
 @pytest.mark.parametrize(
     "row",
-    [
-        b"[]",
-        b"{}",
-        b"[" * 100_000,
-        b'{"file": "a", "digest": "x", "senders": [5]}',
-    ],
+    [b"[]", b"{}", b"[" * 100_000, b'{"file": "a", "digest": "x", "senders": [5]}'],
     ids=["list", "empty", "nested", "number"],
 )
 def test_a_hostile_row_of_a_trace_is_an_error_of_ours(

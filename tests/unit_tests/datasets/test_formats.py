@@ -43,10 +43,7 @@ class ParquetRow(TypedDict):
     messages: list[ParquetMessage]
 
 
-SCHEMAS = {
-    "parquet": ParquetRow,
-    "trl-prompt-completion": PromptCompletionRow,
-}
+SCHEMAS = {"parquet": ParquetRow, "trl-prompt-completion": PromptCompletionRow}
 TURNS = st.text(alphabet="ua", min_size=1, max_size=8)
 WEIGHTED = st.text(alphabet="uac", min_size=1, max_size=8)
 

@@ -16,10 +16,7 @@ from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.exceptions import (
-    SenderNotFoundError,
-    TrainingDataError,
-)
+from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
 

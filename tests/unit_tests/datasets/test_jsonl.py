@@ -61,8 +61,7 @@ any_message = st.fixed_dictionaries(
 
 @given(
     st.fixed_dictionaries(
-        {"messages": st.lists(any_message, max_size=3)},
-        optional={"tools": st.just([])},
+        {"messages": st.lists(any_message, max_size=3)}, optional={"tools": st.just([])}
     )
 )
 def test_line_is_what_the_standard_library_writes(example: Any) -> None:
@@ -133,10 +132,7 @@ def test_a_folder_without_permission_is_told(
 
 @pytest.mark.parametrize(
     ("number", "remedy"),
-    [
-        (errno.ENOSPC, "Free some space"),
-        (errno.EIO, "'no'. Check the path"),
-    ],
+    [(errno.ENOSPC, "Free some space"), (errno.EIO, "'no'. Check the path")],
 )
 def test_a_disk_that_fails_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str

@@ -10,10 +10,7 @@ import pytest
 
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.redaction import (
-    Redaction,
-    undo_redaction,
-)
+from langchain_chatexports.datasets.redaction import Redaction, undo_redaction
 from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage, write_messenger

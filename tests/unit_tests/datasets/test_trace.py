@@ -3,10 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from langchain_chatexports.datasets.trace import (
-    speaker_of,
-    trace_examples,
-)
+from langchain_chatexports.datasets.trace import speaker_of, trace_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 

@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.datasets.validation import (
-    TrainingProblem,
-    validate_examples,
-)
+from langchain_chatexports.datasets.validation import TrainingProblem, validate_examples
 from tests.unit_tests.builders.tuners import make_examples
 
 USER = {"role": "user", "content": "Ready?"}

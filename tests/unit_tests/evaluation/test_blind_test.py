@@ -24,8 +24,7 @@ def result(right: int, pairs: int) -> BlindFinding:
 
 
 @pytest.mark.parametrize(
-    ("right", "pairs", "low", "high"),
-    [(10, 20, 0.27, 0.73), (50, 100, 0.40, 0.60)],
+    ("right", "pairs", "low", "high"), [(10, 20, 0.27, 0.73), (50, 100, 0.40, 0.60)]
 )
 def test_intervals_are_exact(right: int, pairs: int, low: float, high: float) -> None:
     assert result(right, pairs).interval == pytest.approx((low, high), abs=0.005)

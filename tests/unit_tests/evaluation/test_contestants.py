@@ -26,9 +26,7 @@ Asked = dict[str, list[list[Message]]]
 
 
 def ask(
-    *,
-    wrong_person: WrongPerson | None = None,
-    longest: float = 10**6,
+    *, wrong_person: WrongPerson | None = None, longest: float = 10**6
 ) -> tuple[Evaluation, Asked]:
     """Evaluate, and return what each model was asked."""
     training, held_out = (

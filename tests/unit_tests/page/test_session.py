@@ -138,11 +138,11 @@ def test_a_choice_is_kept_while_exports_are_added_and_removed(
     assert session.choice == Choice("")
     _add(session, write_imessage(tmp_path / "chat.db"))
     assert session.choice == Choice("Harry Potter")
-    chats = ChatChoice(people=("Hare", "Draco Malfoy"), without_groups=True)
+    chats = ChatChoice(include=("Hare", "Draco Malfoy"), without_groups=True)
     session.choice = Choice("Hare", chats)
     assert session.read is not None
     session.exports.remove(session.exports.cards[1])
-    chats = ChatChoice(people=("Draco Malfoy",), without_groups=True)
+    chats = ChatChoice(include=("Draco Malfoy",), without_groups=True)
     assert session.choice == Choice("", chats)
 
 
@@ -260,8 +260,8 @@ def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
     assert talk.say("Wie war es mit 17?")
     talk.answering.join(_SECONDS)
     assert talk.answering.error is None
-    said = "Jonas: Wie geht es dir heute, 17?"
-    assert any(cited.endswith(said) for cited in talk.cited[0])
+    for said in ("Jonas: Wie geht es dir heute, 17?", "Mama: Mir geht es auch noch"):
+        assert any(said in cited for cited in talk.cited[0])
     talk.leave()
     assert (talk.cited, talk.settings.recall) == ({}, None)
 

@@ -3,10 +3,7 @@
 from typing import Any, cast
 
 import pytest
-from langchain_core.callbacks import (
-    BaseCallbackHandler,
-    get_usage_metadata_callback,
-)
+from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.language_models import (
     BaseChatModel,
     FakeListChatModel,
@@ -21,11 +18,7 @@ from langchain_openai import ChatOpenAI
 from openai import APIError, BadRequestError
 from pydantic import BaseModel, SecretStr
 
-from langchain_chatexports.datasets.replies import (
-    REPLIES,
-    EarlierReply,
-    ReplyIndex,
-)
+from langchain_chatexports.datasets.replies import REPLIES, EarlierReply, ReplyIndex
 from langchain_chatexports.personas import PersonaChatModel, VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from tests.unit_tests.builders.chat_models import CutOff

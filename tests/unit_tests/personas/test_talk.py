@@ -9,12 +9,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import (
-    ChatSettings,
-    Turn,
-    Voice,
-    make_voice,
-)
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,

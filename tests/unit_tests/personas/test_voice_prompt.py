@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.load import dumps
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    HumanMessage,
-    SystemMessage,
-)
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_chatexports.datasets.replies import (

@@ -12,14 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports import ChatExportRetriever
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    SenderNotFoundError,
-)
-from langchain_chatexports.retrieval import (
-    ChatIndex,
-    IndexCounts,
-)
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from langchain_chatexports.retrieval import ChatIndex, IndexCounts
 from tests.unit_tests.builders.sessions import said, talk
 
 if TYPE_CHECKING:
@@ -97,6 +91,16 @@ def test_a_message_that_repeats_a_word_hides_no_other() -> None:
     (hit,) = index.search("race")
     assert [line.text for line in hit.matches] == ["a race", "race, race, RACE!"]
     assert hit.words == 1
+
+
+def test_a_message_with_all_words_comes_first() -> None:
+    said = "Hare: the train to Bremen, if I remember it, leaves late at night"
+    parts = [
+        chat(f"Ron: train, {n}", "Ron: bremen, bremen", name=f"{n}") for n in range(60)
+    ]
+    index = filled(*parts, chat(said, *["Ron: well, " * 30] * 7, name="all"))
+    assert found(index, "train Bremen", k=2)[0] == said.removeprefix("Hare: ")
+    assert found(index, "train Bremen", k=1, person="Ron") != [said]
 
 
 def test_case_accents_and_endings_do_not_matter() -> None:

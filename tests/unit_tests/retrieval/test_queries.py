@@ -49,4 +49,7 @@ def test_quotation_marks_of_any_width_are_no_error(mark: str) -> None:
 def test_a_star_in_a_question_is_no_prefix() -> None:
     assert match_expression("東*") == match_expression("東")
     assert match_expression("東京*") == match_expression("東京")
-    assert match_expression("ra*") == match_expression("ra\uff0a") == '"ra"'
+    found = match_expression("ra*")
+    assert found == match_expression("ra\uff0a")
+    assert found is not None
+    assert found.text == '"ra"'

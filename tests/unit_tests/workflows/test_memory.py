@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.workflows.memory import Memory, memory_of
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.builders.whatsapp import START, WhatsAppChat
 
 EVERY_DAY = ("Wie geht es dir?", "Gut, und dir?", "Was machst du?", "Ich koche gerade.")
 
@@ -47,6 +48,21 @@ def test_what_was_said_is_found_and_cited_with_its_time_and_sender(
     assert str(find).startswith("2022-03-18 ")
     assert str(find).endswith("Jonas: Ich hab das rote Fahrrad in Bremen gekauft")
     assert memory.refusal("Wo hab ich das Fahrrad gekauft?") is None
+
+
+@pytest.mark.parametrize("hours", [1, 4])
+def test_a_question_is_cited_with_its_answer(tmp_path: Path, hours: int) -> None:
+    chat = WhatsAppChat.ios().says("Jonas", "Wann ist das Konzert?").says("Jonas", "?")
+    later = START + timedelta(hours=hours)
+    chat.says("Mama", "Am 12. Juni", later).says("Jonas", "Super")
+    export = chat.to_file(tmp_path / "_chat.txt")
+    with memory_of([export], person="Mama", only_if_quick=True) as memory:
+        assert memory is not None
+        assert "Mama: Am 12. Juni" in memory.recall("Wann war das Konzert?")
+        (find,) = memory.found
+    question, answer = str(find).split("\n")
+    assert question.endswith("Jonas: Wann ist das Konzert?")
+    assert answer.endswith("Mama: Am 12. Juni")
 
 
 @pytest.mark.parametrize(
@@ -92,9 +108,7 @@ def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
     assert memory.refusal(line) is None
 
 
-def test_greetings_bring_nothing_to_mind(
-    tmp_path: Path,
-) -> None:
+def test_greetings_bring_nothing_to_mind(tmp_path: Path) -> None:
     chat = (
         WhatsAppChat.ios().says("Jonas", "Hallo Mama, bist du da?").says("Mama", "Ja")
     )

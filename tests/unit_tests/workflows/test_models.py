@@ -10,7 +10,7 @@ import pytest
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import delete_everything, kept
-from langchain_chatexports.workflows.models import find_tuned, rename
+from langchain_chatexports.workflows.models import find_tuned, models_named, rename
 from langchain_chatexports.workflows.search import open_index
 from tests.unit_tests.builders.kept_models import keep_model
 
@@ -18,21 +18,21 @@ from tests.unit_tests.builders.kept_models import keep_model
 def test_without_a_name_it_is_the_newest(tmp_path: Path) -> None:
     keep_model(tmp_path, "1" * 12, created_at=1)
     newest = keep_model(tmp_path, "2" * 12, created_at=2)
-    assert find_tuned(None, tmp_path).model.name == newest
+    assert find_tuned(None, tmp_path).name == newest
 
 
 @pytest.mark.parametrize("name", ["Jonas Müller", "jonas muller", "JONAS"])
 def test_of_two_models_of_a_person_it_is_the_newest(tmp_path: Path, name: str) -> None:
     keep_model(tmp_path, "1" * 12, created_at=1, person="Jonas Müller")
     newest = keep_model(tmp_path, "2" * 12, created_at=2, person="Jonas Müller")
-    found = find_tuned(name, tmp_path)
-    assert (found.model.name, found.others) == (newest, 1)
+    assert find_tuned(name, tmp_path).name == newest
+    assert len(models_named(name, tmp_path)) == 2
 
 
 def test_a_beginning_must_be_of_one_model(tmp_path: Path) -> None:
     name = keep_model(tmp_path, "1" * 12, person="Jonas")
     keep_model(tmp_path, "2" * 12, person="Jona")
-    assert find_tuned("jonas", tmp_path).model.name == name
+    assert find_tuned("jonas", tmp_path).name == name
     with pytest.raises(LocalServerError, match="2 models can be called 'jo'"):
         find_tuned("jo", tmp_path)
 
@@ -48,7 +48,7 @@ def test_a_model_that_is_not_kept_gets_the_nearest_name(tmp_path: Path) -> None:
 def test_a_label_finds_a_model(tmp_path: Path) -> None:
     name = keep_model(tmp_path, "1" * 12)
     rename(name, "Hare in 2023", data_dir=tmp_path)
-    assert find_tuned("hare in", tmp_path).model.name == name
+    assert find_tuned("hare in", tmp_path).name == name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is Linux's")

@@ -14,10 +14,7 @@ from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.set_writer import SetOptions
 from langchain_chatexports.datasets.trace_file import read_header, read_trace
-from langchain_chatexports.exceptions import (
-    SenderNotFoundError,
-    TrainingDataError,
-)
+from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.workflows import prepare, write_examples
 from langchain_chatexports.workflows.prepare import speakers

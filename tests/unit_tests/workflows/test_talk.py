@@ -41,7 +41,7 @@ def tuned(here: Any) -> Speaker:
     data.prepare()
     facts = {"system_prompt": GROUP, "user_label": "Hare", "job_id": "ftjob-1"}
     keep_adapter(data, "1" * 12, **facts)
-    return tuned_speaker(find_tuned(None, here.data_dir).model)
+    return tuned_speaker(find_tuned(None, here.data_dir))
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,9 @@ def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None
     assert voices_on(here, tuned, ChatSettings()) != []
 
 
-def test_how_long_answers_are_comes_from_what_it_was_trained_on(
-    tmp_path: Path,
-) -> None:
+def test_how_long_answers_are_comes_from_what_it_was_trained_on(tmp_path: Path) -> None:
     keep_model(tmp_path, "1" * 12)
-    speaker = tuned_speaker(find_tuned(None, tmp_path).model)
+    speaker = tuned_speaker(find_tuned(None, tmp_path))
     assert speaker.voice is not None
     assert speaker.voice.k == 0
     assert speaker.voice.limits == ReplyLimits.of(speaker.texts)
@@ -180,7 +178,7 @@ def test_servers_of_this_machine_need_no_key(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_talks_are_saved_with_their_model_and_continued(tmp_path: Path) -> None:
     name = keep_model(tmp_path, "1" * 12)
-    model = find_tuned(None, tmp_path).model
+    model = find_tuned(None, tmp_path)
     assert saved_talks(model) == []
     turns = [Turn("Hello", "Hi"), Turn("No answer yet")]
     save_turns(model, turns, "1")
@@ -200,5 +198,5 @@ def test_talks_are_saved_with_their_model_and_continued(tmp_path: Path) -> None:
     assert not file.exists()
     file.write_text("damaged")
     assert [talk.id for talk in saved_talks(model)] == ["2"]
-    delete(name, tmp_path)
+    delete(name, data_dir=tmp_path)
     assert not file.exists()
