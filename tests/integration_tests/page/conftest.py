@@ -108,6 +108,7 @@ _FAINT_TEXTS = """
     }
     return faint;
 """
+_CHANGING = "return document.getAnimations().some((a) => a instanceof CSSTransition)"
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
 _RUN_AXE = """
     const done = arguments[0];
@@ -172,6 +173,8 @@ class Browser:
 
     def axe_findings(self) -> list[str]:
         """Return what axe-core finds on the page as it is, with the elements."""
+        # While colors change from light to dark, contrasts are of neither.
+        wait(lambda: not self.driver.execute_script(_CHANGING))
         self.driver.execute_script(_AXE)
         return list(self.driver.execute_async_script(_RUN_AXE))
 
