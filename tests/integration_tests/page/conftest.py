@@ -305,9 +305,9 @@ class Browser:
         # What is switched off while an answer is written is faint.
         wait(lambda: not self.driver.execute_script(_FAINT_TEXTS))
 
-    def choose_files(self, *paths: Path) -> None:
-        """Choose files as in the system's dialog."""
-        field = wait(lambda: self.all("input[type=file]"))[0]
+    def choose_files(self, *paths: Path, name: str = "files") -> None:
+        """Choose files, or a folder, as in the system's dialog."""
+        field = wait(lambda: self.all(f"input[type=file]#{name}"))[0]
         field.send_keys("\n".join(map(str, paths)))
 
     def drop(self, *paths: Path, x: int = 5, y: int = 5) -> None:
