@@ -4,7 +4,6 @@ import shutil
 import threading
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -221,7 +220,7 @@ def test_warnings_name_copies_as_the_person_does(
 
 
 def test_what_is_skipped_in_a_folder_is_named_on_its_card(
-    exports: ExportList, tmp_path: Path
+    exports: ExportList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "chats"
     write_pair_chat(folder / "WhatsApp Chat with Ann.txt", "Ann", "Ben")
@@ -231,12 +230,12 @@ def test_what_is_skipped_in_a_folder_is_named_on_its_card(
     write_imessage(several / "chat.db")
     (several / "recipe.pdf").write_bytes(b"%PDF-1")
 
-    def note(warning: Any, *_: Any, **_more: Any) -> None:
+    def note(warning: Warning, *_: object, **_more: object) -> None:
         exports.warn(warning)
 
-    with warnings.catch_warnings(record=True):
+    with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = note
+        monkeypatch.setattr(warnings, "showwarning", note)
         _drop(exports, folder)
         _add(exports, several)
     names = [card.skipped_files for card in exports.cards]
