@@ -86,7 +86,7 @@ integration_test: integration_tests
 
 pictures: $(VENV)/.stamp  ## The documentation's pictures of the page in the browser.
 	$(CLEAN_ENV) PICTURES=1 $(BIN)/python -m pytest $(OFFLINE) \
-		tests/integration_tests/page/test_persons_way.py tests/integration_tests/page/test_manage.py
+		-m release tests/integration_tests/page/test_walk.py
 
 release_tests: $(VENV)/.stamp  ## Before a release: kills, loads, other families, the real base (about an hour).
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \

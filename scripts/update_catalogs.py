@@ -1,5 +1,7 @@
 """Bring the page's catalogs up to date with its sentences (`make catalogs`).
 
+The page also shows the reports about exports and of evaluations, with their templates.
+
 New sentences are added without a translation, and those that are gone are removed. The
 tests fail until each one is translated: open `langchain_chatexports/page/catalogs/`.
 """
@@ -12,8 +14,13 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-PAGE = Path(__file__).parents[1] / "langchain_chatexports" / "page"
+PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
+PAGE = PACKAGE / "page"
 CATALOGS = PAGE / "catalogs"
+_SOURCES = {
+    "python": ("page/*.py", "report/*.py", "evaluation/*.py"),
+    "jinja2.ext:babel_extract": ("*/templates/*.html",),
+}
 _KEYWORDS = {"_": None, "later": None, "ngettext": (1, 2), "nlater": (1, 2)}
 _WIDTH = 88
 
@@ -21,9 +28,10 @@ _WIDTH = 88
 def sentences() -> Catalog:
     """Return a catalog of the sentences of the page, without translations."""
     found = Catalog(fuzzy=False)
-    for file in sorted(PAGE.glob("*.py")):
-        for _, sentence, _, _ in extract_from_file("python", file, _KEYWORDS):
-            found.add(sentence, locations=[(file.name, 1)])
+    for method, patterns in _SOURCES.items():
+        for file in sorted(path for one in patterns for path in PACKAGE.glob(one)):
+            for _, sentence, _, _ in extract_from_file(method, file, _KEYWORDS):
+                found.add(sentence, locations=[(file.name, 1)])
     steps_of = json.loads((PAGE / "how_to_export.json").read_text("utf-8"))
     for app, steps in steps_of.items():
         screens = (line for step in steps for line in step.get("screen", ()))

@@ -144,6 +144,15 @@ class ExportFile:
             raise DamagedExportError(msg, path=self.path) from error
 
 
+class SkippedFilesWarning(UserWarning):
+    """Files are skipped: they are damaged, or not exports."""
+
+    def __init__(self, message: str, names: list[str]) -> None:
+        """Initialize the warning with the files' names."""
+        super().__init__(message)
+        self.names = names
+
+
 @dataclass
 class ExportFiles:
     """The files of an export with a format's suffixes, sorted by path."""
@@ -182,11 +191,15 @@ class ExportFiles:
         self.counts.found += 1
         self.counts.skip("unreadable")
         if self.unreadable <= _MAX_WARNINGS:
-            self.warn(f"Skipped: {error}")
+            name = next(
+                (f.inner_path for f in self.files if str(error).startswith(f.label)),
+                error.path.name if error.path else "",
+            )
+            self.warn(SkippedFilesWarning(f"Skipped: {error}", [name]))
         elif self.unreadable == _MAX_WARNINGS + 1:
             self.warn("Skipped: more unreadable files.")
 
-    def warn(self, msg: str) -> None:
+    def warn(self, msg: str | Warning) -> None:
         """Warn about something that the user should change."""
         if not self.is_quiet:
             warnings.warn(msg, stacklevel=3)

@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOpti
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.files import (
     ExportFiles,
+    SkippedFilesWarning,
     is_zip,
     open_files,
 )
@@ -362,7 +363,8 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
         rest = len(skipped) - _MAX_NAMED
         more = f" and {rest} more" if rest > 0 else ""
         msg = f"Skipped in {path} (not exports): {listed}{more}."
-        warnings.warn(msg, stacklevel=5)
+        names = [child.name for child in skipped]
+        warnings.warn(SkippedFilesWarning(msg, names), stacklevel=5)
     return found
 
 

@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from langchain_chatexports._files import write_whole
-from langchain_chatexports.evaluation.contestants import TITLES
+from langchain_chatexports.evaluation.contestants import NEAREST
+from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS
 from langchain_chatexports.evaluation.results import Evaluation, Figures, Measured
 from langchain_chatexports.report.html import render_page
+from langchain_chatexports.report.language import _, current, number
 from langchain_chatexports.report.svg import Bar, bars
 
 _CHANCE = 0.5
 UNKNOWN = "\u2013"
 """The text for a missing measure."""
 
-_TITLES: dict[str, str] = {**TITLES, "person": "the person"}
 _SHORT = {
     "tuned": "tuned",
     "few_shot": "few-shot",
@@ -41,6 +42,7 @@ def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
 def evaluation_page(evaluation: Evaluation) -> str:
     """Return an evaluation as one HTML page, which loads nothing from elsewhere."""
     headers, *rows = table(evaluation, with_intervals=True)
+    titles = _titles()
     return render_page(
         "evaluation.html",
         package="langchain_chatexports.evaluation",
@@ -50,14 +52,18 @@ def evaluation_page(evaluation: Evaluation) -> str:
         headers=("", *(f"#{header}" for header in headers[1:])),
         rows=rows,
         differences=[
-            (f"{_TITLES[found.a]} against {_TITLES[found.b]}", _number(found))
+            (
+                _("{a} against {b}", a=titles[found.a], b=titles[found.b]),
+                _number(found),
+            )
             for found in evaluation.loss_differences
         ],
         asked=[
-            (_TITLES[each.kind], each.model, each.prompt)
+            (titles[each.kind], each.model, _prompt(each))
             for each in evaluation.figures
             if each.model
         ],
+        reasons=_reasons(evaluation),
     )
 
 
@@ -66,21 +72,69 @@ def headline(evaluation: Evaluation) -> str:
     sentences = [str(evaluation.blind)] if evaluation.blind else []
     tuned = evaluation.of("tuned")
     if tuned and tuned.told_apart:
-        found = tuned.told_apart
-        could = "could" if found.interval[0] > _CHANCE else "could not"
-        sentences.append(
-            "Of 100 pairs of replies, a program that looks for differences finds the "
-            f"person's own in {found.value:.0%}".removesuffix("%")
-            + f", guessing gives 50: it {could} tell the model from the person."
-        )
+        sentences.append(_detected(tuned.told_apart))
     sentences += [
-        _compared(evaluation, "few_shot", "the base model with examples to imitate"),
-        _compared(evaluation, "wrong_person", "another person's model"),
+        _compared(
+            evaluation,
+            "few_shot",
+            more=_(
+                "It writes more like the person than the base model with examples to "
+                "imitate does."
+            ),
+            less=_(
+                "It writes less like the person than the base model with examples to "
+                "imitate does."
+            ),
+            alike=_(
+                "It writes no more like the person than the base model with examples "
+                "to imitate does."
+            ),
+        ),
+        _compared(
+            evaluation,
+            "wrong_person",
+            more="It writes more like the person than another person's model does.",
+            less="It writes less like the person than another person's model does.",
+            alike="It writes no more like the person than another person's model does.",
+        ),
     ]
-    for name, why in evaluation.reasons.items():
-        if name != "blind":
-            sentences.append(f"{_REASONS[name]} not measured: {why}.")
+    reasons = _reasons(evaluation)
+    if why := reasons.get("bits_per_byte"):
+        sentences.append(_("Bits per byte were not measured: {why}.", why=why))
+    if why := reasons.get("told_apart"):
+        sentences.append(_("The detector was not measured: {why}.", why=why))
     return " ".join(filter(None, sentences))
+
+
+def _detected(found: Measured) -> str:
+    right = round(100 * found.value)
+    if found.interval[0] > _CHANCE:
+        return _(
+            "Of 100 pairs of replies, a program that looks for differences finds the "
+            "person's own in {right}, guessing gives 50: it could tell the model from "
+            "the person.",
+            right=right,
+        )
+    return _(
+        "Of 100 pairs of replies, a program that looks for differences finds the "
+        "person's own in {right}, guessing gives 50: it could not tell the model from "
+        "the person.",
+        right=right,
+    )
+
+
+def _reasons(evaluation: Evaluation) -> dict[str, str]:
+    """Return the reasons for missing measures, in the language of the page."""
+    reasons = dict(evaluation.reasons)
+    if "blind" in reasons:
+        reasons["blind"] = _("no game was finished")
+    if "told_apart" in reasons:
+        reasons["told_apart"] = _(
+            "it takes {needed} held-out conversations, there are {found}",
+            needed=MIN_CONVERSATIONS,
+            found=evaluation.data.heldout_conversations,
+        )
+    return reasons
 
 
 def table(
@@ -93,54 +147,61 @@ def table(
     *contestants, person = evaluation.figures
     figures = [person, *contestants]
 
-    def number(found: Measured | None) -> str:
+    def measured(found: Measured | None) -> str:
         return _number(found) if with_intervals else _number(found, ends=False)
 
     def row(title: str, cell: Callable[[Figures], str]) -> tuple[str, ...]:
         return title, *map(cell, figures)
 
-    def share(name: str) -> tuple[str, ...]:
-        title, field = name, _SHARES[name]
-        return row(title, lambda each: _percent(getattr(each.talk, field)))
+    def share(title: str, name: str) -> tuple[str, ...]:
+        return row(title, lambda each: _percent(getattr(each.talk, name)))
 
-    titles = _TITLES if with_intervals else _SHORT
+    titles = _titles() if with_intervals else _SHORT
     return [
         ("", *(titles[each.kind] for each in figures)),
-        row("bits per byte", lambda each: number(each.bits_per_byte)),
-        row("told apart", lambda each: number(each.told_apart)),
-        *map(share, _SHARES),
-        row("characters a message", lambda each: f"{each.talk.characters:.0f}"),
-        row("messages a reply", lambda each: f"{each.talk.bubbles:.1f}"),
+        row(_("bits per byte"), lambda each: measured(each.bits_per_byte)),
+        row(_("told apart"), lambda each: measured(each.told_apart)),
+        share(_("looping"), "looping"),
+        share(_("cut off"), "cut"),
+        share(_("empty"), "empty"),
+        share(_("another language"), "other_language"),
+        share(_("quotes its prompt"), "quoting"),
+        share(_("repeats a message"), "repeating"),
+        share(_("speaks for others"), "continuing"),
+        share(_("distinct replies"), "distinct"),
+        share(_("end with a mark"), "marks"),
+        row(_("characters a message"), lambda each: number(each.talk.characters, 0)),
+        row(_("messages a reply"), lambda each: number(each.talk.bubbles, 1)),
     ]
 
 
-_SHARES = {
-    "looping": "looping",
-    "cut off": "cut",
-    "empty": "empty",
-    "another language": "other_language",
-    "quotes its prompt": "quoting",
-    "repeats a message": "repeating",
-    "speaks for others": "continuing",
-    "distinct replies": "distinct",
-    "end with a mark": "marks",
-}
-_DETECTOR_CAPTION = (
-    "How often a trained detector finds the real reply of two: 0.5 is chance, 1 is "
-    "always. The person's row compares with their own earlier replies: no model can do "
-    "better."
-)
-_REASONS = {"bits_per_byte": "Bits per byte were", "told_apart": "The detector was"}
+def _titles() -> dict[str, str]:
+    return {
+        "tuned": _("tuned model"),
+        "few_shot": _("base with examples"),
+        "base": _("base model"),
+        "wrong_person": _("another's model"),
+        "person": _("the person"),
+    }
 
 
-def _compared(evaluation: Evaluation, kind: str, title: str) -> str:
+def _prompt(figures: Figures) -> str:
+    if figures.kind == "base":
+        return _("plain")
+    if figures.kind == "few_shot":
+        return _("plain, with {count} similar replies", count=NEAREST)
+    return _("as in its examples")
+
+
+def _compared(
+    evaluation: Evaluation, kind: str, *, more: str, less: str, alike: str
+) -> str:
     for found in evaluation.loss_differences:
         if (found.a, found.b) == ("tuned", kind):
             low, high = found.interval
             if low <= 0 <= high:
-                return f"It writes no more like the person than {title} does."
-            more = "more" if found.value < 0 else "less"
-            return f"It writes {more} like the person than {title} does."
+                return alike
+            return more if found.value < 0 else less
     return ""
 
 
@@ -149,32 +210,31 @@ def _charts(evaluation: Evaluation) -> list[tuple[str, object, str]]:
     detected = _bars(evaluation.figures, lambda each: each.told_apart)
     charts: list[tuple[str, object, str]] = []
     if losses:
-        charts.append(
-            (
-                "Bits per byte",
-                bars(losses, description="Bits per byte with intervals"),
-                "How surprising the person's own held-out words are; lower is better.",
-            )
+        title = _("Bits per byte")
+        caption = _(
+            "How surprising the person's own held-out words are; lower is better."
         )
+        charts.append((title, bars(losses, description=title), caption))
     if detected:
-        charts.append(
-            (
-                "Told apart by a detector",
-                bars(detected, description="Told apart, with intervals", most=1),
-                _DETECTOR_CAPTION,
-            )
+        title = _("Told apart by a detector")
+        caption = _(
+            "How often a trained detector finds the real reply of two: 0.5 is chance, "
+            "1 is always. The person's row compares with their own earlier replies: no "
+            "model can do better."
         )
+        charts.append((title, bars(detected, description=title, most=1), caption))
     return charts
 
 
 def _bars(
     figures: Sequence[Figures], measure: Callable[[Figures], Measured | None]
 ) -> list[Bar]:
+    titles = _titles()
     return [
         Bar(
-            _TITLES[each.kind],
+            titles[each.kind],
             found.value,
-            f"{found.value:.2f}",
+            number(found.value, 2),
             found.interval,
             _COLORS.get(each.kind, 0),
         )
@@ -188,9 +248,10 @@ def _number(found: object, *, ends: bool = True) -> str:
     if value is None or interval is None:
         return UNKNOWN
     if not ends:
-        return f"{value:.2f}"
-    return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+        return number(value, 2)
+    low, high = (number(end, 2) for end in interval)
+    return f"{number(value, 2)} [{low}, {high}]"
 
 
 def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.0%}"
+    return UNKNOWN if value is None else current().percent(value)

@@ -8,11 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from langchain_chatexports.evaluation.talk_measures import TalkFigures
+from langchain_chatexports.report.language import _, current
 
 _DIGITS = 4
 _SIGNIFICANT = 0.05
-_LENGTHS = ("the shortest third", "the middle third", "the longest third")
-_SURE = {"1": "guessed", "2": "rather sure", "3": "sure"}
 
 Number = Annotated[float, PlainSerializer(lambda value: round(value, _DIGITS))]
 Ends = tuple[Number, Number]
@@ -89,21 +88,39 @@ class BlindFinding(GuessCount):
 
     def __str__(self) -> str:
         """Return the result in a sentence, for people."""
-        could = "could" if self.is_told_apart else "could not"
-        return (
-            f"{self.right} of {self.pairs} right, guessing gives {self.pairs / 2:g}: "
-            f"you {could} tell the model from the person."
+        numbers = {"right": self.right, "pairs": self.pairs, "half": self.pairs / 2}
+        if self.is_told_apart:
+            return _(
+                "{right} of {pairs} right, guessing gives {half}: you could tell the "
+                "model from the person.",
+                **numbers,
+            )
+        return _(
+            "{right} of {pairs} right, guessing gives {half}: you could not tell the "
+            "model from the person.",
+            **numbers,
         )
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the figures behind it, by name."""
-        low, high = self.interval
-        found = dict(zip(_LENGTHS, self.by_length, strict=False))
-        found |= {_SURE[level]: count for level, count in self.by_confidence.items()}
+        low, high = map(current().percent, self.interval)
+        thirds = (_("Shortest third"), _("Middle third"), _("Longest third"))
+        sure = {"1": _("A guess"), "2": _("Rather sure"), "3": _("Sure")}
+        found = dict(zip(thirds, self.by_length, strict=False))
+        found |= {sure[level]: count for level, count in self.by_confidence.items()}
         return [
-            *((what, f"{n.right} of {n.pairs}") for what, n in found.items()),
-            ("the true rate (95 %)", f"{low:.0%} to {high:.0%}"),
-            ("p, if all were guesses", f"{self.p:.2f}"),
+            *(
+                (what, _("{right} of {pairs}", right=n.right, pairs=n.pairs))
+                for what, n in found.items()
+            ),
+            (
+                _("How often you would be right in many more pairs (95 %)"),
+                _("{low} to {high}", low=low, high=high),
+            ),
+            (
+                _("How likely so many are right by luck (p)"),
+                current().number(self.p, 2),
+            ),
         ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
     facts,
+    listed,
     messages_text,
     ngettext,
 )
@@ -32,8 +33,9 @@ from langchain_chatexports.page.layout import (
     show_work,
     text,
 )
-from langchain_chatexports.page.path_chooser import choose_path
 from langchain_chatexports.page.session import PageSession
+
+_MAX_NAMES = 10
 
 
 def build_add_exports(session: PageSession) -> None:
@@ -57,19 +59,9 @@ def build_add_exports(session: PageSession) -> None:
 
     with ui.element("div").classes("drop"):
         text(_("Drop files and folders anywhere on this page"), classes="name")
-        files = ui.element("input").props("type=file multiple id=files tabindex=-1")
-        files.props["aria-label"] = _("Files to add")
-        files.classes("unseen")
         with ui.element("div").classes("row-of"):
-            # In the browser, which opens its dialog only on a person's click.
-            ui.button(_("Choose files …")).on(
-                "click", js_handler="() => document.getElementById('files').click()"
-            )
-            folder = ui.button(
-                _("Choose a folder …"),
-                on_click=lambda: choose_path(lambda path: session.exports.add([path])),
-            )
-            folder.props("outline")
+            _build_chooser("files", _("Choose files …"), "multiple")
+            _build_chooser("folder", _("Choose a folder …"), "webkitdirectory")
     with ui.element("div").classes("row-of"):
         path = ui.input(_("Or the path of a file or folder on this machine"))
         path.classes("grow").on("keydown.enter", add_path)
@@ -81,6 +73,16 @@ def build_add_exports(session: PageSession) -> None:
         )
     _build_cards(session, how_to_get)
     _build_report(session)
+
+
+def _build_chooser(name: str, title: str, prop: str) -> None:
+    """Add a button that opens the system's dialog for files or a folder."""
+    field = ui.element("input").props(f"type=file id={name} tabindex=-1 {prop}")
+    field.props["aria-label"] = title
+    field.classes("unseen")
+    # In the browser, which opens its dialog only on a person's click.
+    script = f"() => document.getElementById('{name}').click()"
+    ui.button(title).on("click", js_handler=script)
 
 
 def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
@@ -149,7 +151,8 @@ def _build_card(session: PageSession, card: Card) -> None:
             elif card.state == "reading":
                 show_work(card.work, messages_text)
             elif card.summary:
-                _show_summary(card.summary)
+                _show_card(card, card.summary)
+            _show_skipped_files(card.skipped_files)
             if failure := card.work.error:
                 details = session.exports.without_copies(failure.details)
                 error_box(failure.sentence, details)
@@ -172,12 +175,12 @@ def _build_card(session: PageSession, card: Card) -> None:
     )
 
 
-def _show_summary(summary: ExportSummary) -> None:
+def _show_card(card: Card, summary: ExportSummary) -> None:
     name = PLATFORM_NAMES.get(summary.platform)
     text(
         facts(
             _("{app} export", app=name) if name else _("A table"),
-            ngettext("{count} conversation", "{count} conversations", summary.sessions),
+            ngettext("{count} chat", "{count} chats", summary.sessions),
             ngettext(
                 "{kept} of {count} message kept",
                 "{kept} of {count} messages kept",
@@ -186,28 +189,49 @@ def _show_summary(summary: ExportSummary) -> None:
             ),
         )
     )
+    for note in _notes(card, summary):
+        text(note, classes="quiet")
+
+
+def _notes(card: Card, summary: ExportSummary) -> Iterator[str]:
+    if not summary.kept:
+        yield _("There are no messages to learn from.")
+    for twins in card.twins:
+        yield _(
+            "{one} and {other} look like one chat, from two phones with different "
+            "names: one of the two is learned.",
+            one=twins.one.title,
+            other=twins.other.title,
+        )
     if repeated := summary.skipped.get("duplicate"):
-        text(
-            ngettext(
-                "{count} message had been read from another place, and is learned "
-                "once.",
-                "{count} messages had been read from another place, and are learned "
-                "once.",
-                repeated,
-            ),
-            classes="quiet",
+        yield ngettext(
+            "{count} message had been read from another place, and is learned once.",
+            "{count} messages had been read from another place, and are learned once.",
+            repeated,
+        )
+    if "time_zone" in summary.details:
+        yield _("Its times have no time zone: they are read as this machine's.")
+    if any("guess" in order for order in summary.details.get("date_orders", ())):
+        yield _(
+            "Its dates do not show whether the day or the month comes first. If the "
+            "figures show wrong dates, add a longer chat from the same phone, too."
         )
 
 
-def _show_warnings(warnings: Sequence[str]) -> None:
-    if not warnings:
+def _show_skipped_files(names: Sequence[str]) -> None:
+    if not names:
         return
-    title = ngettext(
-        "{count} note on how it was read, in English",
-        "{count} notes on how it was read, in English",
-        len(warnings),
+    shown = [*names[:_MAX_NAMES]]
+    if more := len(names) - len(shown):
+        shown.append(_("{count} more", count=more))
+    error_box(
+        _("Skipped, because damaged or not an export: {files}", files=listed(shown))
     )
-    show_english(title, warnings)
+
+
+def _show_warnings(warnings: Sequence[str]) -> None:
+    if warnings:
+        show_english(_("Details, in English"), warnings)
 
 
 def _build_report(session: PageSession) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
 from typing import NamedTuple
 
 from langchain_chatexports.exceptions import (
@@ -38,6 +39,10 @@ class PageError(ChatExportError):
         self.sentence = sentence
 
 
+FULL_DISK = "The disk with"
+"""The beginning of the library's messages about a full disk."""
+
+_DISK_FULL = later("The disk is full, or nearly so: free some space, and try again.")
 # The first match is used.
 _SENTENCES: dict[type[Exception], Sentence] = {
     EncryptedExportError: later(
@@ -86,6 +91,8 @@ def explain(error: Exception) -> Failure:
         return Failure(error.sentence)
     if isinstance(error, NoBaseError):
         return Failure(_no_base_text(error))
+    if getattr(error, "errno", None) == ENOSPC or FULL_DISK in str(error):
+        return Failure(_DISK_FULL)
     sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):

@@ -9,17 +9,21 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import Sentence, later
+from langchain_chatexports.page.twins import TwinFinder, Twins
 from langchain_chatexports.page.work import Work
 
 # Most systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
 _FLAG = re.compile(r"--[a-z]")
 _READING = later("Reading")
+# The summary of an export has its time zone and the order of its dates.
+_SHOWN_OTHERWISE = ("Times in ", "The dates of ")
 
 
 @dataclass(eq=False)
@@ -32,7 +36,9 @@ class Card:
         work: Reads the export; its `error` is the reason of a failure.
         export: The recognized export.
         summary: The summary of the export.
-        warnings: The loader's warnings, in English.
+        skipped_files: The names of files that are damaged, or not exports.
+        twins: Chats that two phones exported.
+        warnings: The loader's other warnings, in English.
         copied_bytes: Number of bytes received from the browser; `None` if complete.
     """
 
@@ -41,6 +47,8 @@ class Card:
     work: Work = field(default_factory=Work)
     export: Export | None = None
     summary: ExportSummary | None = None
+    skipped_files: list[str] = field(default_factory=list)
+    twins: list[Twins] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     copied_bytes: int | None = None
     is_read_now: bool = False
@@ -64,8 +72,22 @@ class Card:
 class ReadExports:
     """Completely read exports."""
 
-    exports: list[Export]
-    summaries: list[ExportSummary]
+    cards: list[Card]
+
+    @property
+    def exports(self) -> list[Export]:
+        """The exports."""
+        return [card.export for card in self.cards if card.export]
+
+    @property
+    def summaries(self) -> list[ExportSummary]:
+        """The summaries of the exports."""
+        return [card.summary for card in self.cards if card.summary]
+
+    @property
+    def twins(self) -> list[Twins]:
+        """The chats that two phones exported."""
+        return [twins for card in self.cards for twins in card.twins]
 
     @property
     def senders(self) -> dict[str, int]:
@@ -228,13 +250,15 @@ class ExportList:
         self.notes.clear()
         self.warnings.clear()
 
-    def warn(self, text: str) -> None:
+    def warn(self, warning: Warning) -> None:
         """Add a warning, to the card of the export that this thread reads."""
         card: Card | None = getattr(self._current, "card", None)
         warnings = self.warnings if card is None else card.warnings
-        text = _without_flags(self.without_copies(text))
-        if text not in warnings:
+        text = _without_flags(self.without_copies(str(warning)))
+        if text not in warnings and not text.startswith(_SHOWN_OTHERWISE):
             warnings.append(text)
+            if card is not None and isinstance(warning, SkippedFilesWarning):
+                card.skipped_files += warning.names
 
     def join(self, seconds: float) -> None:
         """Wait until all exports are read, up to so many seconds for each."""
@@ -279,10 +303,12 @@ class ExportList:
     def _count(
         self, card: Card, export: Export, before: dict[tuple[Path, ...], Card]
     ) -> None:
-        counted = export.loader.read()
+        counted, finder = export.loader.read(), TwinFinder()
         total = export.loader.estimate_message_count()
         with card.work.watch("messages", lambda: counted.messages_read, total):
             for session in counted:
+                if export.loader.platform == "whatsapp":
+                    finder.add(session)
                 del session
                 card.work.check()
         shown = before.get(export.paths)
@@ -296,16 +322,12 @@ class ExportList:
                 self.cards.remove(other)
         shown.name = ", ".join(path.name for path in export.paths)
         shown.paths, shown.export = export.paths, export
-        shown.summary = counted.summary()
+        shown.summary, shown.twins = counted.summary(), finder.twins()
 
     def _changed(self) -> None:
         self._delete_unused_copies()
-        found = [
-            (card.export, card.summary)
-            for card in self.cards
-            if card.export and card.summary
-        ]
-        self.read = ReadExports(*map(list, zip(*found, strict=True))) if found else None
+        cards = [card for card in self.cards if card.export and card.summary]
+        self.read = ReadExports(cards) if cards else None
         self._on_change()
 
     def _delete_unused_copies(self) -> None:

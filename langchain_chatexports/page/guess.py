@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,9 @@ from langchain_chatexports.page.guess_state import (
 )
 from langchain_chatexports.page.languages import (
     _,
-    decimal,
+    current,
     later,
     ngettext,
-    percent,
 )
 from langchain_chatexports.page.layout import (
     ask,
@@ -37,6 +36,7 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.work import Work
+from langchain_chatexports.report.language import in_language
 from langchain_chatexports.workflows.models import TunedModel
 
 _PAIRS = {
@@ -203,40 +203,17 @@ def _build_choice(guess: Guess, place: int) -> None:
 
 def _show_result(test: BlindTest, result: BlindFinding) -> None:
     text(_("Your result"), tag="h2")
-    numbers = {"right": result.right, "pairs": result.pairs, "half": result.pairs / 2}
-    if result.is_told_apart:
-        sentence = _(
-            "{right} of {pairs} right, guessing gives {half}: you could tell the model "
-            "from the person.",
-            **numbers,
-        )
-    else:
-        sentence = _(
-            "{right} of {pairs} right, guessing gives {half}: you could not tell the "
-            "model from the person.",
-            **numbers,
-        )
+    with in_language(current()):
+        sentence, rows = str(result), result.rows()
     text(sentence)
     with ui.expansion(_("Figures")):
         text(_("With few pairs, a result may be luck."), classes="quiet")
-        show_table(_rows(result))
+        show_table(rows)
     pairs = len(test.pairs)
     again = ngettext("See {count} pair again", "See {count} pairs again", pairs)
     with ui.expansion(again).classes("again"):
         for number, pair in enumerate(test.pairs, 1):
             _show_answers(number, pair, is_right=test.guesses[number - 1].is_right)
-
-
-def _rows(result: BlindFinding) -> Iterator[tuple[str, str]]:
-    for level, n in result.by_confidence.items():
-        found = _("{right} of {pairs}", right=n.right, pairs=n.pairs)
-        yield str(_SURE[int(level)]), found
-    low, high = map(percent, result.interval)
-    yield (
-        _("How often you would be right in many more pairs (95 %)"),
-        _("{low} to {high}", low=low, high=high),
-    )
-    yield _("How likely so many are right by luck (p)"), decimal(result.p, 2)
 
 
 def _show_answers(number: int, pair: BlindPair, *, is_right: bool) -> None:

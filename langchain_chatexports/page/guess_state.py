@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
+from langchain_chatexports._files import write_whole
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.evaluation import (
     EvaluationSettings,
     ModelServer,
     data_of_model,
     evaluate,
-    write_evaluation_page,
 )
 from langchain_chatexports.evaluation.blind_test import BlindTest
 from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
@@ -118,7 +118,7 @@ class Guess:
         self.evaluating.stop()
 
     def evaluate(self, model: TunedModel, turns: int) -> bool:
-        """Evaluate a model in the background, and store the page beside the model."""
+        """Evaluate a model in the background, and store the result beside the model."""
         # Scores and answers of the tuned model, and of the base with two prompts.
         stage_count = 2 * 3
         stages: list[str] = []
@@ -148,7 +148,7 @@ class Guess:
         return self.evaluating.start(later("Starting the model"), work)
 
     def _keep(self, model: TunedModel, found: Evaluation) -> None:
-        write_evaluation_page(found, evaluation_path(model))
+        write_whole(evaluation_path(model), found.model_dump_json().encode())
         self._evaluated = model, found
 
     def _result_of(self, model: TunedModel) -> BlindFinding | None:
@@ -170,8 +170,8 @@ def _count(work: Work, done: int, total: int) -> None:
 
 
 def evaluation_path(model: TunedModel) -> Path:
-    """Return the path of a model's evaluation page, which is deleted with the model."""
-    return model.path / "evaluation.html"
+    """Return the path of a model's evaluation, which is deleted with the model."""
+    return model.path / "evaluation.json"
 
 
 def held_nothing_out(models: Iterable[TunedModel], jobs: Iterable[KeptJob]) -> set[str]:

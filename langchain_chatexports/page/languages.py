@@ -28,6 +28,8 @@ from babel.support import Translations
 from babel.units import format_unit
 from nicegui import ui
 
+from langchain_chatexports.report.language import English
+
 CATALOGS = Path(__file__).with_name("catalogs")
 
 # The names of languages in Quasar and NiceGUI.
@@ -38,7 +40,7 @@ _MAX_MINUTES = 100
 
 
 @dataclass(frozen=True)
-class Language:
+class Language(English):
     """A language of the page, with its format of numbers and dates."""
 
     locale: Locale
@@ -49,21 +51,52 @@ class Language:
         """The tag of the language in HTML, Quasar and NiceGUI."""
         return _TAGS.get(self.locale.language, self.locale.language)
 
+    @property
+    def weekdays(self) -> tuple[str, ...]:
+        """The short names of the days of a week, Monday first."""
+        names = self.locale.days["format"]["abbreviated"]
+        return tuple(names[day] for day in range(7))
+
     def render(self, sentence: Sentence) -> str:
         """Return a sentence in this language."""
-        if sentence.many:
-            count = sentence.values["count"]
-            words = self.translations.ngettext(sentence.one, sentence.many, count)
-        else:
-            words = self.translations.gettext(sentence.one)
-        return words.format(**{k: self._shown(v) for k, v in sentence.values.items()})
+        return self.text(sentence.one, sentence.many, **sentence.values)
 
-    def _shown(self, value: object) -> str:
+    def words(self, sentence: str, many: str, count: int) -> str:
+        """Return the translation of a sentence."""
+        if many:
+            return self.translations.ngettext(sentence, many, count)
+        return self.translations.gettext(sentence)
+
+    def shown(self, value: Any) -> str:
+        """Return a value as it is written in a sentence."""
         if isinstance(value, Sentence):
             return self.render(value)
         if isinstance(value, (int, float)):
-            return format_decimal(value, locale=self.locale)
+            return self.number(value)
         return _isolated(str(value))
+
+    def number(self, number: float, digits: int | None = None) -> str:
+        """Return a number; without `digits` it has as many as it needs."""
+        pattern = None if digits is None else _with_digits("#,##0", digits)
+        return format_decimal(number, pattern, locale=self.locale)
+
+    def percent(self, share: float) -> str:
+        """Return a share from 0 to 1 in percent."""
+        return format_percent(share, locale=self.locale)
+
+    def day(self, moment: datetime) -> str:
+        """Return a date."""
+        return format_date(moment, "medium", locale=self.locale)
+
+    def time(self, number: float, unit: str, digits: int) -> str:
+        """Return a number of weeks, days, hours, minutes or seconds."""
+        return format_unit(
+            number,
+            f"duration-{unit}",
+            "short",
+            format=_with_digits("0", digits),
+            locale=self.locale,
+        )
 
 
 @dataclass(frozen=True)
@@ -157,6 +190,10 @@ def _translations(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
+def _with_digits(pattern: str, digits: int) -> str:
+    return f"{pattern}.{'0' * digits}" if digits else pattern
+
+
 def _isolated(text: str) -> str:
     if _TURNING.isdisjoint(map(unicodedata.bidirectional, text)):
         return text
@@ -164,17 +201,6 @@ def _isolated(text: str) -> str:
 
 
 # Numbers, times and lists
-
-
-def decimal(number: float, digits: int = 1) -> str:
-    """Return a number with that many decimal digits."""
-    pattern = f"#,##0.{'0' * digits}"
-    return format_decimal(number, pattern, locale=current().locale)
-
-
-def percent(share: float) -> str:
-    """Return a share from 0 to 1 in percent."""
-    return format_percent(share, locale=current().locale)
 
 
 @dataclass(frozen=True)
@@ -196,10 +222,10 @@ class Size:
 
 def duration(seconds: float) -> str:
     """Return a duration in minutes, or in hours from 100 minutes."""
-    unit, number, pattern = "minute", max(1.0, round(seconds / 60)), "0"
-    if number >= _MAX_MINUTES:
-        unit, number, pattern = "hour", seconds / 3600, "0.0"
-    return _time(number, unit, pattern)
+    minutes = max(1.0, round(seconds / 60))
+    if minutes >= _MAX_MINUTES:
+        return current().time(seconds / 3600, "hour", 1)
+    return current().time(minutes, "minute", 0)
 
 
 @dataclass(frozen=True)
@@ -213,21 +239,13 @@ class TimeLeft:
         if not self.seconds:
             return ""
         is_short = self.seconds < 120  # noqa: PLR2004 - two minutes
-        short = _time(self.seconds, "second", "0")
-        left = short if is_short else duration(self.seconds)
+        left = short_time(self.seconds) if is_short else duration(self.seconds)
         return _("about {duration} left", duration=left)
 
 
 def short_time(seconds: float) -> str:
     """Return a number of seconds as text."""
-    return _time(max(1, round(seconds)), "second", "0")
-
-
-def _time(number: float, unit: str, pattern: str) -> str:
-    locale = current().locale
-    return format_unit(
-        number, f"duration-{unit}", "short", format=pattern, locale=locale
-    )
+    return current().time(max(1, round(seconds)), "second", 0)
 
 
 def moment(time: datetime) -> str:

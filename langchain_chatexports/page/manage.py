@@ -235,11 +235,13 @@ def _show_job(session: PageSession, job: KeptJob, now: list[LocalData]) -> None:
 
 def source_in_words(source: str) -> str:
     """Return the source of a model's examples, with the platforms' own names."""
-    return re.sub(
-        rf"(^|, )({'|'.join(PLATFORM_NAMES)}) ",
-        lambda found: f"{found[1]}{PLATFORM_NAMES[found[2]]} ",
-        source,
-    )
+
+    def named(found: re.Match[str]) -> str:
+        name = PLATFORM_NAMES[found[2]]
+        # A file's name can begin with the platform's.
+        return found[1] + ("" if found[3].startswith(name) else f"{name} ") + found[3]
+
+    return re.sub(rf"(^|, )({'|'.join(PLATFORM_NAMES)}) (\w+)", named, source)
 
 
 def _size(sets: Sequence[KeptSet]) -> str:

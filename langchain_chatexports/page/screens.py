@@ -9,16 +9,22 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from nicegui import ui
 
+from langchain_chatexports.evaluation.page import evaluation_page
+from langchain_chatexports.evaluation.results import Evaluation
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.add_exports import build_add_exports
 from langchain_chatexports.page.choose import build_choose
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.guess import build_guess
 from langchain_chatexports.page.guess_state import evaluation_path
+from langchain_chatexports.page.languages import language_for
 from langchain_chatexports.page.layout import add_style, screen
 from langchain_chatexports.page.manage import build_manage
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.train import build_train
+from langchain_chatexports.report import render_report
+from langchain_chatexports.report.language import in_language
 
 REPORT = "/report"
 """The address of the report about the added exports."""
@@ -44,43 +50,57 @@ def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
     add_style(tab_key)
     for path, build in _BUILDERS.items():
         _add_screen(path, build, session)
+    _add_reports(app, session)
+    _add_uploads(app, session.exports)
 
+
+def _add_reports(app: FastAPI, session: PageSession) -> None:
     @app.get(REPORT, response_class=HTMLResponse)
-    def report() -> HTMLResponse:
-        return _framed(session.report.encode("utf-8", "replace"))
+    def report(request: Request) -> HTMLResponse:
+        if (figures := session.report) is None:
+            return HTMLResponse()
+        return _framed(request, lambda: render_report(figures, with_examples=False))
 
+    @app.get("/evaluation/{model_id}", response_class=HTMLResponse)
+    def evaluation(request: Request, model_id: str) -> HTMLResponse:
+        found = (m for m in list_models(session.data_dir) if m.path.name == model_id)
+        path = next(map(evaluation_path, found), None)
+        if path is None or not path.is_file():
+            return HTMLResponse()
+        result = Evaluation.model_validate_json(path.read_bytes())
+        return _framed(request, lambda: evaluation_page(result))
+
+
+def _add_uploads(app: FastAPI, exports: ExportList) -> None:
     @app.post("/upload")
     async def upload(request: Request, batch: str, path: str) -> Response:
-        arriving = session.exports.receive(batch, path)
+        arriving = exports.receive(batch, path)
         if arriving is None:
             return Response(status_code=410)
         card, place = arriving
         with place.open("xb") as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
-                if card not in session.exports.cards or card.copied_bytes is None:
+                if card not in exports.cards or card.copied_bytes is None:
                     return Response(status_code=410)
                 card.copied_bytes += len(block)
         return Response()
 
     @app.post("/upload-end")
     def upload_end(batch: str, name: str) -> Response:
-        session.exports.received(batch, name)
+        exports.received(batch, name)
         return Response()
 
     @app.post("/upload-lost")
     def upload_lost(batch: str) -> Response:
-        session.exports.lost(batch)
+        exports.lost(batch)
         return Response()
 
-    @app.get("/evaluation/{model_id}", response_class=HTMLResponse)
-    def evaluation(model_id: str) -> HTMLResponse:
-        found = (m for m in list_models(session.data_dir) if m.path.name == model_id)
-        path = next(map(evaluation_path, found), None)
-        return _framed(path.read_bytes() if path and path.is_file() else b"")
 
-
-def _framed(page: bytes) -> HTMLResponse:
+def _framed(request: Request, render: Callable[[], str]) -> HTMLResponse:
+    """Return a report in the language of the browser."""
+    with in_language(language_for(request.headers.get("accept-language", ""))):
+        page = render().encode("utf-8", "replace")
     return HTMLResponse(page, headers={"content-security-policy": _FRAME_POLICY})
 
 

@@ -134,7 +134,9 @@ def _noting_warnings(session: PageSession) -> Iterator[None]:
 
     def note(message: Warning | str, *_where: Any, **_more: Any) -> None:
         with lock:
-            session.exports.warn(str(message))
+            session.exports.warn(
+                message if isinstance(message, Warning) else UserWarning(message)
+            )
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

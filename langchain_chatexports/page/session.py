@@ -33,7 +33,7 @@ from langchain_chatexports.page.languages import Sentence, TimeLeft, later
 from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.report import build_report, render_report
+from langchain_chatexports.report import ExportReport, build_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
@@ -108,7 +108,7 @@ class PageSession:
         index_dir: The directory of search indexes; `None` for the default.
         exports: The list of exports.
         reporting: The work of writing the report.
-        report: The report as an HTML page; empty before it was requested.
+        report: The figures of the report; `None` before it was requested.
         preparing: The work of making examples.
         measuring: The work of measuring this machine, once.
         ordering: The work of starting, stopping and continuing trainings.
@@ -130,7 +130,7 @@ class PageSession:
         self.index_dir = index_dir
         self.reporting, self.preparing, self.measuring = Work(), Work(), Work()
         self.ordering = Work()
-        self.report = ""
+        self.report: ExportReport | None = None
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
@@ -197,12 +197,12 @@ class PageSession:
     def _exports_changed(self) -> None:
         self._end_person_talk()
         self._made = None
-        self.report = ""
+        self.report = None
         if self.read:
             self.choice = self.choice.fitting(self.read)
 
     def draw_report(self) -> bool:
-        """Create the report of the exports in the background."""
+        """Count the figures of the exports in the background."""
         return self.reporting.start(later("Counting"), self._draw_report)
 
     def _draw_report(self) -> None:
@@ -217,11 +217,10 @@ class PageSession:
             self.reporting.check()
             done = messages
 
-        report = build_report(
-            [export.loader for export in read.exports], on_messages=count
-        )
+        loaders = [export.loader for export in read.exports]
+        report = build_report(loaders, time_zone="local", on_messages=count)
         if read is self.read:
-            self.report = render_report(report, with_examples=False)
+            self.report = report
 
     # Examples
 
@@ -235,6 +234,13 @@ class PageSession:
         """Whether the examples are of another choice."""
         return self._made is not None and self.data is None
 
+    def _options(self) -> PrepareOptions:
+        """Return the options of the choice; of two phones' chats one is learned."""
+        voice, twins = self.choice.voice, self.read.twins if self.read else []
+        left_out = tuple(pair.not_learned(voice).id for pair in twins)
+        chats = replace(self.choice.chats, exclude=left_out)
+        return PrepareOptions(ai=(voice,) if voice else (), chats=chats)
+
     def prepare(self) -> bool:
         """Make examples of the current choice in the background.
 
@@ -242,7 +248,7 @@ class PageSession:
         undone.
         """
         choice, paths = self.choice, self.exports.paths()
-        options = _options_of(choice)
+        options = self._options()
         if choice.redact:
             options = replace(options, redaction=self._redaction)
 
@@ -276,7 +282,7 @@ class PageSession:
 
     def talk_to_person(self, *, downloads: bool | None = None) -> bool:
         """Begin a talk with the chosen person, without a training."""
-        options, paths = _options_of(self.choice), self.exports.paths()
+        options, paths = self._options(), self.exports.paths()
         work = self.talk.answering
 
         def meet() -> Speaker | None:
@@ -475,11 +481,6 @@ def training_text(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | No
         step=job.step,
         total=job.total_steps,
     )
-
-
-def _options_of(choice: Choice) -> PrepareOptions:
-    voice = (choice.voice,) if choice.voice else ()
-    return PrepareOptions(ai=voice, chats=choice.chats)
 
 
 def download_if_missing(base: str | None, work: Work) -> None:

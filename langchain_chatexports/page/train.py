@@ -8,10 +8,11 @@ from statistics import fmean
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
+from langchain_chatexports.page.errors import FULL_DISK
 from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
-    decimal,
+    current,
     facts,
     later,
     listed,
@@ -150,6 +151,8 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
 
 
 def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+    if is_unfinished(job) and FULL_DISK in failure_of(job, session.data_dir):
+        return _("The disk is full: free some space, and the training continues.")
     if job.status == "queued":
         return _waiting(session, job, jobs)
     step = ""
@@ -207,8 +210,8 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
     lowest, highest = min(losses), max(losses)
     with ui.element("div").classes("chart").props("aria-hidden=true"):
         with ui.element("div").classes("ends"):
-            ui.label(decimal(highest))
-            ui.label(decimal(lowest))
+            ui.label(current().number(highest, 1))
+            ui.label(current().number(lowest, 1))
         with ui.element("svg").classes("losses") as drawing:
             drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none')
             for is_of_training, points in lines.items():
@@ -226,7 +229,7 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
         classes="quiet",
     )
     for is_of_training, points in found.items():
-        first, latest = map(decimal, mean_losses(points))
+        first, latest = (current().number(one, 1) for one in mean_losses(points))
         if is_of_training:
             words = _(
                 "With the examples: {first} at first, {latest} last.",

@@ -22,6 +22,11 @@
     yield [file.name, file];
   }
 
+  async function* ofFolder(files) {
+    for (const file of files)
+      if (!MEDIA.test(file.name)) yield [file.webkitRelativePath, file];
+  }
+
   let waiting = 0;
   let arriving = null;
 
@@ -60,8 +65,11 @@
     sendAll(entries.filter(Boolean).map((entry) => [entry.name, filesOf(entry)]));
   });
   addEventListener("change", (event) => {
-    if (event.target.id !== "files") return;
-    sendAll([...event.target.files].map((file) => [file.name, alone(file)]));
+    const files = [...(event.target.files ?? [])];
+    if (event.target.id === "files") sendAll(files.map((file) => [file.name, alone(file)]));
+    else if (event.target.id === "folder" && files.length)
+      sendAll([[files[0].webkitRelativePath.split("/")[0], ofFolder(files)]]);
+    else return;
     event.target.value = "";
   });
 })();

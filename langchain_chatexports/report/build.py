@@ -75,8 +75,8 @@ def build_report(
         time_zone: The zone of hours and days, such as `Europe/Berlin`; `local` for this
             machine's.
         anonymous: Leave out names of people and files.
-        gap: The pause after which threads are split into conversations; `"auto"` finds
-            it in each thread, `None` never splits.
+        gap: The pause after which chats are split into conversations; `"auto"` finds it
+            in each chat, `None` never splits.
         on_messages: Called after each session with the number of messages read so far.
 
     Returns:
@@ -141,7 +141,7 @@ class _Counts:
     gap: Gap
     on_messages: Callable[[int], None] | None
     messages: int = 0
-    threads: int = 0
+    chats: int = 0
     conversations: int = 0
     senders: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
@@ -174,8 +174,8 @@ class _Counts:
 
         prepared = PrepareOptions(gap=self.gap)
         source = read_loader(loader)
-        threads = _watched(source, partial(self._add_thread, is_ai))
-        split = _counted(threads, *prepared.split_steps())
+        chats = _watched(source, partial(self._add_chat, is_ai))
+        split = _counted(chats, *prepared.split_steps())
         parts = _watched(split, partial(self._add_conversation, is_ai))
         as_ai = MapAIMessages(sender=tuple(names) or None)
         steps = (*prepared.label_steps(), *prepared.window_steps())
@@ -197,11 +197,11 @@ class _Counts:
         self.summaries.append(summary)
         self.steps.append(rows)
 
-    def _add_thread(
+    def _add_chat(
         self, is_ai: Callable[[BaseMessage], bool], messages: Sequence[BaseMessage]
     ) -> None:
-        """Count the messages and pauses of a whole thread."""
-        self.threads += 1
+        """Count the messages and pauses of a whole chat."""
+        self.chats += 1
         self.messages += len(messages)
         for message in messages:
             extra = message.additional_kwargs
@@ -299,7 +299,7 @@ def _sources(
             platform=summary.platform,
             owner=owner,
             owner_found_by=summary.owner_found_by,
-            threads=summary.sessions,
+            chats=summary.sessions,
             found=summary.found,
             kept=summary.kept,
             skipped=dict(summary.skipped),
@@ -320,7 +320,7 @@ def _pauses(counts: _Counts) -> PauseFigures:
         ),
         shortest_gap=min(gaps, default=None),
         longest_gap=max(gaps, default=None),
-        boundaries=counts.conversations - counts.threads,
+        boundaries=counts.conversations - counts.chats,
         conversations=counts.conversations,
     )
 

@@ -58,8 +58,8 @@ class SourceFigures(_Figures):
     platform: str
     owner: str | None
     owner_found_by: str | None
-    threads: int
-    """The number of conversations with a kept message, before splitting."""
+    chats: int
+    """The number of chats with a kept message."""
 
     found: int
     """The number of records read: the sum of `kept` and all `skipped`."""
@@ -107,6 +107,8 @@ class TimeFigures(_Figures):
     """When messages were sent, in one time zone."""
 
     zone: str
+    """Its name; `local` is this machine's."""
+
     first: datetime | None
     last: datetime | None
     active_days: int
@@ -129,7 +131,7 @@ class TimeFigures(_Figures):
 
 
 class PauseFigures(_Figures):
-    """Pauses in the threads, and the splits at long ones."""
+    """Pauses in the chats, and the conversations between long ones."""
 
     pauses: int
     """The number of pauses between consecutive messages with times."""
@@ -138,11 +140,11 @@ class PauseFigures(_Figures):
     """The pauses by length, in seconds."""
 
     shortest_gap: float | None
-    """The shortest gap of a thread, in seconds."""
+    """The shortest gap of a chat, in seconds."""
 
     longest_gap: float | None
     boundaries: int
-    """The number of splits in all threads."""
+    """The number of splits in all chats."""
 
     conversations: int
     """The number of conversations after splitting."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from langchain_chatexports._files import write_whole
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.datasets.card import short_reason
 from langchain_chatexports.report.figures import (
@@ -22,15 +21,20 @@ from langchain_chatexports.report.figures import (
     TimeUnit,
 )
 from langchain_chatexports.report.html import render_page
+from langchain_chatexports.report.language import (
+    _,
+    current,
+    duration,
+    ngettext,
+    number,
+)
 from langchain_chatexports.report.svg import Bar, bars, columns
+from langchain_chatexports.report.times import LOCAL
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_CHOSEN_LATER = "You choose the person in the next step."
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MAX_PEOPLE = 12
-_DURATIONS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _Row: TypeAlias = tuple[object, ...]
 
 
@@ -72,71 +76,79 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
     Raises:
         MissingExtraError: If the extra `cli` is not installed.
     """
+    chosen_later = _("You choose the person in the next step.")
     return render_page(
         "report.html",
         report=report,
         lead=_lead(report),
         facts=_facts(report, with_examples=with_examples),
         sources=[_source(source) for source in report.sources],
-        ai_note=_ai_note(report) if with_examples else _CHOSEN_LATER,
+        ai_note=_ai_note(report) if with_examples else chosen_later,
         with_examples=with_examples,
         times=[*_times(report)],
         people=[_people_chart(report), _silences(report.pauses)],
         habit_headers=(
-            *("median, and 90th percentile", f"#{_ai_name(report) or 'owner'}"),
-            *("#90 %", "#others", "#90 %"),
+            _("median, and 90th percentile"),
+            *(f"#{_ai_name(report) or _('owner')}", "#90 %"),
+            *(f"#{_('others')}", "#90 %"),
         ),
         habits=_habits(report),
         stages=[_stage(stage) for stage in report.stages],
     )
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in a suitable unit: `45 s`, `37 min`, `1.5 h`."""
-    for size, unit in _DURATIONS:
-        if seconds >= size:
-            number = seconds / size
-            digits = 1 if number < 10 and round(number, 1) % 1 else 0  # noqa: PLR2004 - two digits are enough
-            return f"{number:,.{digits}f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def _lead(report: ExportReport) -> str:
     if not report.messages:
-        return "There are no messages."
+        return _("There are no messages.")
     time = report.time
-    people = plural(len(report.people), "person", "people")
-    written = f"{plural(report.messages, 'message')} by {people}"
-    if time.first is None:
-        return f"{written}, without times."
-    return (
-        f"{written}, {_day(time.first)} to {_day(time.last)}. Time zone: {time.zone}."
+    written = _(
+        "{messages} by {people}",
+        messages=_messages(report.messages),
+        people=ngettext("{count} person", "{count} people", len(report.people)),
+    )
+    if time.first is None or time.last is None:
+        return _("{written}, without times.", written=written)
+    return _(
+        "{written}, {first} to {last}. {zone}",
+        written=written,
+        first=current().day(time.first),
+        last=current().day(time.last),
+        zone=_zone(report),
     )
 
 
+def _messages(count: int) -> str:
+    return ngettext("{count} message", "{count} messages", count)
+
+
+def _zone(report: ExportReport) -> str:
+    if report.time.zone == LOCAL:
+        return _("Times are in this machine's time zone.")
+    return _("Time zone: {zone}.", zone=report.time.zone)
+
+
 def _facts(report: ExportReport, *, with_examples: bool) -> list[tuple[str, str]]:
-    threads = sum(source.threads for source in report.sources)
     facts = [
-        (report.messages, "messages"),
-        (len(report.people), "people"),
-        (threads, "threads"),
-        (report.pauses.conversations, "conversations"),
-        (report.time.active_days, "days with a message"),
+        (report.messages, _("messages")),
+        (len(report.people), _("people")),
+        (sum(source.chats for source in report.sources), _("chats")),
+        (report.pauses.conversations, _("conversations")),
+        (report.time.active_days, _("days with a message")),
     ]
     if with_examples:
         examples = report.examples.examples if report.examples else 0
         facts.append((examples, "training examples"))
-    return [(f"{number:,}", what) for number, what in facts]
+    return [(number(count), what) for count, what in facts]
 
 
 def _source(source: SourceFigures) -> _Row:
     return (
         source.name,
-        PLATFORM_NAMES.get(source.platform, source.platform.replace("_", " ")),
-        source.owner or "not known",
+        PLATFORM_NAMES.get(source.platform) or _("A table"),
+        source.owner or _("not known"),
         _day(source.first),
         _day(source.last),
-        source.threads,
+        source.chats,
         source.found,
         source.kept,
     )
@@ -159,32 +171,44 @@ def _ai_note(report: ExportReport) -> str:
 def _times(report: ExportReport) -> Iterator[Section]:
     time = report.time
     ai = _ai_name(report)
-    series = [("others" if ai else "messages", [point.others for point in time.points])]
+    others = [point.others for point in time.points]
+    series = [(_("others") if ai else _("messages"), others)]
     if ai:
         series.insert(0, (ai, [point.ai for point in time.points]))
+    title = _by_unit(time.unit)
+    days = _("Days with a message: {count}.", count=time.active_days)
     yield Section(
-        "Over time",
-        columns(
-            _time_labels(time.unit, time.points),
-            series,
-            description=f"Messages by {time.unit}",
-        ),
-        f"Messages by {time.unit}. Days with a message: {time.active_days:,}.",
-        (time.unit, f"#{ai or 'owner'}", "#others"),
+        _("Over time"),
+        columns(_time_labels(time.unit, time.points), series, description=title),
+        f"{title}. {days}",
+        (_("from"), f"#{ai or _('owner')}", f"#{_('others')}"),
         [(str(point.start), point.ai, point.others) for point in time.points],
     )
+    yield _of_week_or_day(report, _("By weekday"), current().weekdays, time.by_weekday)
     hours = [str(hour) for hour in range(24)]
-    for unit, labels, counts in (
-        ("weekday", _WEEKDAYS, time.by_weekday),
-        ("hour", hours, time.by_hour),
-    ):
-        yield Section(
-            f"By {unit}",
-            columns(labels, [("messages", counts)], description=f"Messages by {unit}"),
-            f"Time zone: {time.zone}.",
-            (unit, "#messages"),
-            list(zip(labels, counts, strict=True)),
-        )
+    yield _of_week_or_day(report, _("By hour"), hours, time.by_hour)
+
+
+def _of_week_or_day(
+    report: ExportReport, title: str, labels: Sequence[str], counts: Sequence[int]
+) -> Section:
+    return Section(
+        title,
+        columns(labels, [(_("messages"), counts)], description=title),
+        _zone(report),
+        ("", f"#{_('messages')}"),
+        list(zip(labels, counts, strict=True)),
+    )
+
+
+def _by_unit(unit: TimeUnit) -> str:
+    titles = {
+        "day": _("Messages by day"),
+        "week": _("Messages by week"),
+        "month": _("Messages by month"),
+        "year": _("Messages by year"),
+    }
+    return titles[unit]
 
 
 def _people_chart(report: ExportReport) -> Section:
@@ -193,26 +217,38 @@ def _people_chart(report: ExportReport) -> Section:
         Bar(
             person.name,
             person.messages,
-            f"{person.messages:,}",
+            number(person.messages),
             series=1 if person.is_ai else 2,
         )
         for person in shown
     ]
     if rest := report.people[_MAX_PEOPLE:]:
         others = sum(person.messages for person in rest)
-        rows.append(Bar(plural(len(rest), "other"), others, f"{others:,}", series=0))
-    caption = "Messages kept. The person whose voice is learned has another color."
+        title = ngettext("{count} other", "{count} others", len(rest))
+        rows.append(Bar(title, others, number(others), series=0))
+    caption = _("Messages kept.")
+    if any(person.is_ai for person in report.people):
+        colored = (
+            _("The export's owner has another color.")
+            if report.ai_is_owner
+            else "The person whose voice is learned has another color."
+        )
+        caption = f"{caption} {colored}"
     return Section(
-        "Who writes",
-        bars(rows, description="Messages by person"),
-        caption if any(p.is_ai for p in report.people) else "Messages kept.",
-        ("person", "#messages", "#characters", "#characters a message"),
+        _("Who writes"),
+        bars(rows, description=_("Messages by person")),
+        caption,
+        (
+            _("person"),
+            *(f"#{_('messages')}", f"#{_('characters')}"),
+            f"#{_('characters a message')}",
+        ),
         [
             (
                 person.name,
                 person.messages,
                 person.characters,
-                f"{person.characters / person.messages:.1f}",
+                number(person.characters / person.messages, 1),
             )
             for person in report.people[: 4 * _MAX_PEOPLE]
         ],
@@ -221,14 +257,14 @@ def _people_chart(report: ExportReport) -> Section:
 
 def _silences(pauses: PauseFigures) -> Section:
     return Section(
-        "Silences",
+        _("Silences"),
         columns(
             [duration(entry.least) for entry in pauses.bins],
-            [("pauses", [entry.count for entry in pauses.bins])],
-            description="Pauses between messages, by their length",
+            [(_("pauses"), [entry.count for entry in pauses.bins])],
+            description=_("Pauses between messages, by their length"),
         ),
         _pause_caption(pauses),
-        ("", "#pauses"),
+        ("", f"#{_('pauses')}"),
         [(_time_range(entry), entry.count) for entry in pauses.bins],
     )
 
@@ -236,53 +272,57 @@ def _silences(pauses: PauseFigures) -> Section:
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
     if not pauses.pauses:
-        return "There are no pauses between known times, so no thread is split."
+        return _("There are no pauses between known times, so no chat is split.")
     if shortest is None or longest is None:
-        return "Threads are not split."
+        return "Chats are not split."
     after = duration(shortest)
     if duration(longest) != after:
-        after = f"{after} to {duration(longest)} (by thread)"
-    return (
-        f"Pauses from this length on. After a pause longer than {after} a new "
-        f"conversation begins: {plural(pauses.boundaries, 'split')}, "
-        f"{plural(pauses.conversations, 'conversation')}."
+        after = _(
+            "{shortest} to {longest} (by chat)",
+            shortest=after,
+            longest=duration(longest),
+        )
+    return _(
+        "Pauses from this length on. After a pause longer than {pause} a new "
+        "conversation begins: {conversations}.",
+        pause=after,
+        conversations=ngettext(
+            "{count} conversation", "{count} conversations", pauses.conversations
+        ),
     )
 
 
 def _habits(report: ExportReport) -> list[_Row]:
     """Return the median and 90th percentile of message length, replies and runs."""
 
-    def cells(sides: Sides, *, in_time: bool = False) -> _Row:
-        numbers = (
-            number
-            for values in (sides.ai, sides.others)
-            for number in (values.median, values.p90)
-        )
+    def cells(sides: Sides, show: Callable[[int], str] = number) -> _Row:
         return tuple(
-            "–" if number is None else duration(number) if in_time else f"{number:,}"  # noqa: RUF001 - a dash
-            for number in numbers
+            "–" if value is None else show(value)  # noqa: RUF001 - a dash
+            for values in (sides.ai, sides.others)
+            for value in (values.median, values.p90)
         )
 
     return [
-        ("characters of a message", *cells(report.lengths)),
-        ("time to reply, within a conversation", *cells(report.replies, in_time=True)),
-        ("messages in a row", *cells(report.runs)),
+        (_("characters of a message"), *cells(report.lengths)),
+        (_("time to reply, within a conversation"), *cells(report.replies, duration)),
+        (_("messages in a row"), *cells(report.runs)),
     ]
 
 
 def _ai_name(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
-    return names[0] if len(names) == 1 else "person" if names else ""
+    return names[0] if len(names) == 1 else _("person") if names else ""
 
 
 def _day(moment: datetime | None) -> str:
-    return "not known" if moment is None else f"{moment:%Y-%m-%d}"
+    return _("not known") if moment is None else current().day(moment)
 
 
 def _time_range(entry: Bin) -> str:
     if entry.below is None:
-        return f"{duration(entry.least)} and more"
-    return f"{duration(entry.least)} to {duration(entry.below)}"
+        return _("{time} and more", time=duration(entry.least))
+    ends = {"first": duration(entry.least), "last": duration(entry.below)}
+    return _("{first} to {last}", **ends)
 
 
 def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:

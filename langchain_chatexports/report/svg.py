@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports.report.language import number
+
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -51,24 +53,22 @@ def columns(
     for value in range(0, most + 1, step):
         y = _HEIGHT - _BOTTOM - plot_height * value / most
         parts.append(_line(_LEFT, y, _WIDTH, y, "grid"))
-        parts.append(_text(_LEFT - 6, y + 4, f"{value:,}", anchor="end"))
+        parts.append(_text(_LEFT - 6, y + 4, number(value), anchor="end"))
     every = -(-len(labels) // _MAX_LABELS) or 1
     for place, label in enumerate(labels):
         x = _LEFT + place * slot
         y = float(_HEIGHT - _BOTTOM)
-        for number, (_, values) in enumerate(series, 1):
+        for color, (_, values) in enumerate(series, 1):
             height = plot_height * values[place] / most
             y -= height
             if height:
-                parts.append(
-                    _rectangle(x + slot * 0.08, y, slot * 0.84, height, number)
-                )
+                parts.append(_rectangle(x + slot * 0.08, y, slot * 0.84, height, color))
         if place % every == 0:
             parts.append(_text(x + slot / 2, _HEIGHT - 6, label, anchor="middle"))
     if len(series) > 1:
         x = float(_LEFT)
-        for number, (title, _) in enumerate(series, 1):
-            parts.append(_rectangle(x, 2, 10, 10, number))
+        for color, (title, _) in enumerate(series, 1):
+            parts.append(_rectangle(x, 2, 10, 10, color))
             parts.append(_text(x + 15, 12, _shortened(title), color="ink"))
             x += 35 + 7 * min(len(title), _MAX_TITLE)
     return _chart(parts, _HEIGHT, description)

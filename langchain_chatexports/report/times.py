@@ -8,6 +8,9 @@ from datetime import date, datetime, timedelta, timezone, tzinfo
 from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
 
+LOCAL = "local"
+"""The name of this machine's time zone."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # The longest period for each unit.
 _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
@@ -19,7 +22,7 @@ _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
 
 def find_time_zone(name: str) -> tzinfo | None:
     """Return a time zone by its name."""
-    return None if name == "local" else local_times.find_time_zone(name)
+    return None if name == LOCAL else local_times.find_time_zone(name)
 
 
 def moment_of(seconds: float, zone: tzinfo | None) -> datetime | None:
@@ -64,7 +67,7 @@ class TimeCounts:
         days = self.ai_days.keys() | self.other_days.keys()
         unit = _unit_for(max(days) - min(days) + 1 if days else 0)
         return TimeFigures(
-            zone=local_times.name_of_zone(self.zone),
+            zone=local_times.name_of_zone(self.zone) if self.zone else LOCAL,
             first=self.first,
             last=self.last,
             active_days=len(days),

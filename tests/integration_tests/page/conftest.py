@@ -108,6 +108,7 @@ _FAINT_TEXTS = """
     }
     return faint;
 """
+_CHANGING = "return document.getAnimations().some((a) => a instanceof CSSTransition)"
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
 _RUN_AXE = """
     const done = arguments[0];
@@ -172,6 +173,8 @@ class Browser:
 
     def axe_findings(self) -> list[str]:
         """Return what axe-core finds on the page as it is, with the elements."""
+        # While colors change from light to dark, contrasts are of neither.
+        wait(lambda: not self.driver.execute_script(_CHANGING))
         self.driver.execute_script(_AXE)
         return list(self.driver.execute_async_script(_RUN_AXE))
 
@@ -302,9 +305,9 @@ class Browser:
         # What is switched off while an answer is written is faint.
         wait(lambda: not self.driver.execute_script(_FAINT_TEXTS))
 
-    def choose_files(self, *paths: Path) -> None:
-        """Choose files as in the system's dialog."""
-        field = wait(lambda: self.all("input[type=file]"))[0]
+    def choose_files(self, *paths: Path, name: str = "files") -> None:
+        """Choose files, or a folder, as in the system's dialog."""
+        field = wait(lambda: self.all(f"input[type=file]#{name}"))[0]
         field.send_keys("\n".join(map(str, paths)))
 
     def drop(self, *paths: Path, x: int = 5, y: int = 5) -> None:

@@ -51,7 +51,6 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     person.driver.switch_to.frame(frame)
     person.see("What is in these exports")
     person.driver.switch_to.default_content()
-    person.picture("page-add")
     person.tab_to("Next: choose whose voice")
     person.key(Keys.ENTER)
     _choose_voice_and_base(person)
@@ -100,7 +99,6 @@ def _choose_voice_and_base(person: Browser) -> None:
     person.key(Keys.SPACE)
     wait(lambda: "•" not in person.text)
     person.assert_accessible()
-    person.picture("page-choose")
 
 
 def _talk(person: Browser) -> None:

@@ -1,11 +1,10 @@
 """The whole way as a person goes it, in two sizes, light and dark, with axe-core.
 
-`PICTURES=1` keeps a picture of each state in `docs/images/walk`.
+`PICTURES=1` writes the pictures of `docs/images` on the way.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from datetime import datetime, timedelta
 from string import ascii_lowercase
@@ -15,7 +14,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import list_models
-from tests.integration_tests.page.conftest import PICTURES, wait
+from langchain_chatexports.samples import write_messenger
+from tests.integration_tests.page.conftest import wait
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from tests.integration_tests.page.conftest import Browser, Command
 
 _VIEWS = [(1280, 800), (390, 844)]
+_PICTURES = {
+    "02-added-1280-light": "page-add",
+    "03-choose-1280-light": "page-choose",
+    "12-manage-390-dark": "page-manage",
+}
 
 
 @pytest.fixture
@@ -56,9 +61,8 @@ class _Walk:
                 self.person.assert_as_wide_as_its_window()
                 if found := self.person.axe_findings():
                     self.findings[name] = found
-                if os.environ.get("PICTURES"):
-                    (PICTURES / "walk").mkdir(exist_ok=True)
-                    self.person.picture(f"walk/{name}")
+                if name in _PICTURES:
+                    self.person.picture(_PICTURES[name])
         self.person.look_as(*_VIEWS[0], is_dark=False)
 
 
@@ -72,9 +76,13 @@ def test_from_a_drop_to_a_forgotten_person(
     person.open(command.link)
     person.see("No export at hand?")
     walk.stop("01-add")
-    person.drop(chat)
+    person.drop(write_messenger(tmp_path / "Hogwarts"), chat)
     person.see("416 of 416 messages kept")
+    person.click("Show figures about these chats")
+    wait(lambda: person.all("iframe.report"))
     walk.stop("02-added")
+    person.click("Remove from the list")
+    wait(lambda: "Hogwarts" not in person.text)
     person.click("Next: choose whose voice to learn")
     person.choose("Whose voice", "Ben Cole, whose export it is")
     person.click("Only some of the chats, or without names")
@@ -125,6 +133,7 @@ def _talk(walk: _Walk) -> None:
 def _guess(walk: _Walk) -> None:
     person = walk.person
     person.click("5. Guess")
+    person.choose("How many pairs", "10: for fun")
     person.click("Play")
     # The model is of random weights: its answers can all be unfit. See test_guess.py.
     wait(lambda: "Pair 1 of" in person.text or "held out too little" in person.text)

@@ -105,3 +105,12 @@ class WhatsAppChat:
         stamp = self.stamp(self.now)
         self.now += _MINUTE
         return stamp
+
+
+def write_pair_chat(path: Path, *people: str, first: int = 0) -> Path:
+    """Write a chat of two people; `people` are their names on this phone."""
+    chat = WhatsAppChat.android()
+    for minute in range(first, 30):
+        chat.now = START + minute * _MINUTE
+        chat.says(people[minute % 2], f"This is message number {minute}.")
+    return chat.to_file(path)

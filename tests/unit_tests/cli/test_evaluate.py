@@ -160,7 +160,7 @@ def test_guesses_are_counted_and_told_at_the_end(
     result = guess(PAIRS, 4)
     assert result is not None
     assert (result.right, result.pairs) == (3, 4)
-    assert dict(result.rows())["sure"] == "2 of 2"
+    assert dict(result.rows())["Sure"] == "2 of 2"
     shown = capsys.readouterr().err
     assert "question 3" in shown
     assert "question 4" not in shown

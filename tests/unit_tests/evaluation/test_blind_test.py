@@ -52,12 +52,12 @@ def test_length_and_confidence_are_told_of_the_guesses() -> None:
     )
     # 10 20 | 30 50 70 | 80 90, by characters.
     assert found.rows()[:-2] == [
-        ("the shortest third", "0 of 2"),
-        ("the middle third", "1 of 3"),
-        ("the longest third", "2 of 2"),
-        ("guessed", "0 of 3"),
-        ("rather sure", "1 of 2"),
-        ("sure", "2 of 2"),
+        ("Shortest third", "0 of 2"),
+        ("Middle third", "1 of 3"),
+        ("Longest third", "2 of 2"),
+        ("A guess", "0 of 3"),
+        ("Rather sure", "1 of 2"),
+        ("Sure", "2 of 2"),
     ]
 
 

@@ -2,18 +2,18 @@
 
 import shutil
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.chat_loaders.local_times import warn_of_local_times
 from langchain_chatexports.page.exports import Card, ExportList
 from langchain_chatexports.page.languages import later
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
 _SECONDS = 240
 
@@ -215,17 +215,53 @@ def test_warnings_name_copies_as_the_person_does(
     exports: ExportList, tmp_path: Path
 ) -> None:
     _drop(exports, write_imessage(tmp_path / "chat.db"))
-    exports.warn(f"{exports.cards[0].paths[0]} is odd.")
+    exports.warn(UserWarning(f"{exports.cards[0].paths[0]} is odd. Give --this."))
     assert exports.warnings == ["chat.db is odd."]
 
 
-def test_warnings_name_no_flags(exports: ExportList) -> None:
-    with pytest.warns(UserWarning, match="--export-zone") as warned:
-        warn_of_local_times(Path("chat.zip"))
-    exports.warn(str(warned[0].message))
-    (warning,) = exports.warnings
-    assert warning.startswith("Times in chat.zip have no zone")
-    assert "--export-zone" not in warning
+def test_what_is_skipped_in_a_folder_is_named_on_its_card(
+    exports: ExportList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "chats"
+    write_pair_chat(folder / "WhatsApp Chat with Ann.txt", "Ann", "Ben")
+    (folder / "WhatsApp Chat with Cleo.txt").write_text("cut off")
+    several = tmp_path / "several"
+    shutil.copytree(write_messenger(tmp_path / "hogwarts"), several / "hogwarts")
+    write_imessage(several / "chat.db")
+    (several / "recipe.pdf").write_bytes(b"%PDF-1")
+
+    def note(warning: Warning, *_: object, **_more: object) -> None:
+        exports.warn(warning)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", note)
+        _drop(exports, folder)
+        _add(exports, several)
+    names = [card.skipped_files for card in exports.cards]
+    assert names == [["WhatsApp Chat with Cleo.txt"], ["recipe.pdf"], []]
+    # The page's own sentences are about the rest.
+    assert [len(card.warnings) for card in exports.cards] == [1, 1, 0]
+
+
+def test_a_chat_that_two_phones_exported_is_found_by_its_texts(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
+    hers = write_pair_chat(
+        tmp_path / "WhatsApp Chat with Jo K.txt", "Petra", "Jo K", first=12
+    )
+    other = tmp_path / "WhatsApp Chat with Al.txt"
+    WhatsAppChat.android().says("Al", "This is another.").says("Jo", "It is.").to_file(
+        other
+    )
+    _add(exports, mine, hers, other)
+    assert exports.read is not None
+    (pair,) = exports.read.twins
+    assert {pair.one.title, pair.other.title} == {"Mum", "Jo K"}
+    assert pair.not_learned("Petra").title == "Mum"
+    assert pair.not_learned("Mum").title == "Jo K"
+    assert pair.not_learned("") == pair.other
 
 
 @pytest.mark.parametrize(

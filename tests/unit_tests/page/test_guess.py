@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.evaluation.contestants import TITLES
+from langchain_chatexports.evaluation import Evaluation
+from langchain_chatexports.evaluation.page import evaluation_page
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
@@ -132,35 +133,30 @@ def test_pairs_that_are_not_fit_make_no_test(
     assert "no pair of answers is fit" in str(guess.making.error)
 
 
-def test_the_result_is_in_the_page_of_the_evaluation(
+def test_the_result_is_in_the_evaluation(
     guess: Guess, keep: Callable[..., TunedModel]
 ) -> None:
     model = keep()
-    page = evaluation_path(model)
+    path = evaluation_path(model)
+
+    def kept() -> Evaluation:
+        return Evaluation.model_validate_json(path.read_bytes())
+
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
     assert guess.evaluating.error is None
-    assert "no game was finished" in page.read_text("utf-8")
+    compared = {each.kind for each in kept().figures}
+    assert compared == {"person", "base", "few_shot", "tuned"}
+    assert "no game was finished" in evaluation_page(kept())
     if os.name != "nt":
-        assert page.stat().st_mode & 0o777 == 0o600
+        assert path.stat().st_mode & 0o777 == 0o600
     _play(guess, model)
     _guess_all(guess)
-    assert "4 of 4 right, guessing gives 2" in page.read_text("utf-8")
-    page.unlink()
+    assert str(kept().blind).startswith("4 of 4 right, guessing gives 2")
+    path.unlink()
     guess.evaluate(model, 4)
     guess.evaluating.join(_SECONDS)
-    assert "4 of 4 right, guessing gives 2" in page.read_text("utf-8")
-
-
-def test_who_is_compared_is_the_command_lines_default(
-    guess: Guess, keep: Callable[..., TunedModel]
-) -> None:
-    model = keep()
-    guess.evaluate(model, 4)
-    guess.evaluating.join(_SECONDS)
-    page = evaluation_path(model).read_text("utf-8")
-    shown = {kind for kind, title in TITLES.items() if f"<td>{title}</td>" in page}
-    assert shown == {"base", "few_shot", "tuned"}
+    assert str(kept().blind).startswith("4 of 4 right, guessing gives 2")
 
 
 def test_an_evaluation_is_stopped_between_two_answers(

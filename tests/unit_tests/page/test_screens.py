@@ -95,4 +95,6 @@ def test_platforms_have_the_names_that_people_know() -> None:
         source_in_words("imessage chat.db, facebook_messenger my imessage a.zip")
         == "iMessage chat.db, Messenger my imessage a.zip"
     )
+    chat = "WhatsApp Chat - Mum.zip"
+    assert source_in_words(f"whatsapp {chat}") == chat
     assert source_in_words("examples.jsonl") == "examples.jsonl"

@@ -22,7 +22,7 @@ from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.workflows.training_events import JobEvent
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,10 +55,10 @@ def test_a_report_is_made_when_it_is_asked_for(
     session: PageSession, tmp_path: Path
 ) -> None:
     _add(session, write_imessage(tmp_path / "chat.db"))
-    assert not session.report
     assert session.draw_report()
     session.reporting.join(_SECONDS)
-    assert "Hare" in session.report
+    assert session.report is not None
+    assert "Hare" in {person.name for person in session.report.people}
 
 
 def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
@@ -111,6 +111,21 @@ def test_what_makes_no_examples_is_said_in_the_pages_words(
     assert said in str(session.preparing.error)
     assert "--" not in str(session.preparing.error)
     assert session.data is None
+
+
+def test_of_a_chat_that_two_phones_exported_one_is_learned(
+    session: PageSession, tmp_path: Path
+) -> None:
+    mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
+    hers = write_pair_chat(tmp_path / "WhatsApp Chat with Jo.txt", "Petra", "Jo")
+    made = []
+    for path in (mine, hers):
+        _add(session, path)
+        session.choice = Choice("Jo")
+        _prepare(session)
+        assert session.data is not None
+        made.append(len(session.data.examples))
+    assert made[0] == made[1] > 0
 
 
 def test_examples_of_another_choice_are_not_shown_or_trained_on(

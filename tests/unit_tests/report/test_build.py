@@ -110,7 +110,7 @@ def test_source(
     assert (source.owner, source.owner_found_by) == (OWNER, "option")
     assert (source.found, source.kept) == (given, len(messages))
     assert source.skipped == {"empty": given - len(messages)}
-    assert source.threads == len(loader.sessions)
+    assert source.chats == len(loader.sessions)
     times = [time for *_, time in messages if time is not None]
     assert source.first is not None
     assert source.last is not None

@@ -71,9 +71,9 @@ def test_summer_time_is_told_apart() -> None:
     assert figures.by_hour[13] == figures.by_hour[14] == 1
 
 
-def test_the_machines_zone_is_named() -> None:
+def test_times_can_be_in_this_machines_zone() -> None:
     figures = counted([0], "local")
-    assert figures.zone.startswith("this machine's")
+    assert figures.zone == "local"
     expected = datetime.fromtimestamp(0, timezone.utc).astimezone()
     assert figures.by_hour[expected.hour] == 1
 
