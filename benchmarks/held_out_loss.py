@@ -14,7 +14,6 @@ that has the training conversations in its context (the last 3,000 words), and
 with the tuned model. Every conversation is held out once.
 
 Intervals: 2,000 bootstrap rounds over conversations, the same ones for all contestants.
-The table of the last run is in `docs/local_server.md`.
 """
 
 from __future__ import annotations

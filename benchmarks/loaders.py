@@ -14,7 +14,7 @@ session. `measure` runs single stages of one app.
 
 CPU time is user and system time, without imports; memory includes them. The whole way
 from export to examples, beside langchain-community's recipe, is what
-`benchmarks.one_machine` measures; figures are in docs/performance.md.
+`benchmarks.one_machine` measures; figures are in docs/scale.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Generates clean exports of two sizes (once; they stay in the folder), then runs 
 turns, each as a whole process: langchain-community's recipe, the bare floor (see
 `floors`), the library's pipeline, also with the collector's threshold raised as the
 command does, and the command. All must write the same examples.
-Prints the tables of docs/performance.md, where the figures are.
+Prints the tables of docs/scale.md, where the figures are.
 """
 
 from __future__ import annotations

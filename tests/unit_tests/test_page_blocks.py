@@ -19,7 +19,7 @@ PAGES = (
     ("steps.md", 8, None),
     ("privacy.md", 3, None),
     ("examples.md", 7, None),
-    ("report.md", 1, "jinja2"),
+    ("api/report.md", 1, "jinja2"),
     ("evaluation.md", 1, None),
 )
 
