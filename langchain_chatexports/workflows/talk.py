@@ -52,8 +52,7 @@ class Speaker:
         model: The tuned model's name; `None` for a base model.
         base: The base to start the local server with; `None` for the default.
         voice: The prompt that gives the person's voice, with earlier replies.
-        untrained_voice: The prompt with which the base answers as a tuned model's
-            person, if it is known.
+        style: The description of a tuned model's person for its base, if known.
         tuned: The tuned model, if it is on this machine.
         preparation: The preparation of the person's messages, if they are from exports.
         exports: The exports with the person's chats, for the memory of the talk.
@@ -64,7 +63,7 @@ class Speaker:
     model: str | None = None
     base: str | None = None
     voice: VoicePrompt | None = None
-    untrained_voice: VoicePrompt | None = None
+    style: str | None = None
     tuned: TunedModel | None = None
     preparation: Preparation | None = None
     exports: tuple[Path, ...] = ()
@@ -155,19 +154,19 @@ def talk(
 def tuned_speaker(model: TunedModel) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
     examples = training_examples(model)
-    untrained = VoicePrompt.from_examples(examples)
+    learned = VoicePrompt.from_examples(examples)
     # It has learned its examples, so earlier replies in its prompt do not help.
     voice = VoicePrompt(
         persona=model.prompt.system,
         label=model.prompt.label,
         k=0,
-        limits=untrained.limits,
+        limits=learned.limits,
     )
     return Speaker(
         model=model.name,
         base=model.base,
         voice=voice,
-        untrained_voice=untrained,
+        style=learned.style,
         tuned=model,
         exports=tuple(path for path in model.exports if path.exists()),
         examples=examples,
@@ -275,13 +274,13 @@ def voices_at(
     own = speaker.settings(settings)
     name = str(speaker.model)
     voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
-    if base and own.voice and speaker.untrained_voice:
-        # A base says what the memory found; a tuned model mostly says what it learned.
-        shown = speaker.untrained_voice.model_copy(
-            update={"persona": None, "label": None, "limits": own.voice.limits}
-        )
+    if own.voice and (base or not speaker.tuned):
+        # Trained or shown replies, models repeat these instead of what is remembered.
+        style = speaker.style or own.voice.style
+        plain = own.voice.model_copy(update={"style": style, "k": 0})
+        asked = str(base) if speaker.tuned else name
         voices[-1].recalling = make_model(
-            base, replace(own, voice=shown), base_url, key
+            asked, replace(own, voice=plain), base_url, key
         )
     if compare is None:
         return voices
