@@ -140,12 +140,6 @@ class ChatTemplate:
         )
 
     @property
-    def end_of_turn(self) -> int:
-        """The token that ends an answer."""
-        end = self.derived.end_token
-        return int(self._loaded_tokenizer().convert_tokens_to_ids(end))
-
-    @property
     def has_tools(self) -> bool:
         """Whether the base's own template renders tools and their calls."""
         return re.search(r"\btools\b", self.publisher) is not None

@@ -29,11 +29,9 @@ from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.llama_cpp_child import ChildSettings
 from langchain_chatexports.local_server.engines.transformers import EngineBusyError
 from langchain_chatexports.local_server.processes import (
-    child_command,
     child_environment,
-    detached_flags,
     json_object,
-    send_line,
+    start_child,
 )
 from langchain_chatexports.local_server.storage.models import is_adapter
 
@@ -98,16 +96,8 @@ class _Child:
         with self._lock:
             if self.is_ended:
                 raise EngineEndedError
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
-                child_command(_CHILD),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=child_environment(threads=given.batch_threads, offline=True),
-                **detached_flags(),
-            )
-            self._process = process
-        send_line(process, json.dumps(asdict(given)))
+            environment = child_environment(threads=given.batch_threads, offline=True)
+            self._process = process = start_child(_CHILD, environment, asdict(given))
         if process.stdout is None:  # pragma: no cover - a pipe.
             raise EngineEndedError
         with suppress(OSError, ValueError), process.stdout as lines:

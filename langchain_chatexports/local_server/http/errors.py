@@ -2,12 +2,12 @@
 
 import json
 import logging
-import traceback
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from langchain_chatexports.local_server.processes import frames_of
 from langchain_chatexports.local_server.storage.database import is_disk_full
 
 logger = logging.getLogger(__name__)
@@ -73,6 +73,5 @@ def unexpected_error(error: Exception) -> ApiError:
 
 def log_without_text(error: Exception) -> None:
     """Log where an exception was raised; its text can quote a message."""
-    frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
-    where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    where = " < ".join(frames_of(error, _SHOWN_FRAMES))
     logger.error("%s in %s", type(error).__name__, where)

@@ -13,7 +13,6 @@ import secrets
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,
+    frames_of,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -195,7 +195,7 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
 
 def main() -> None:
     """Run as the child process of a `LocalServer`."""
-    settings = ServerSettings.from_json(sys.stdin.buffer.readline())
+    settings = ServerSettings(**json.loads(sys.stdin.buffer.readline()))
     is_ready = threading.Event()
     is_closed = threading.Event()
     is_held = threading.Event()
@@ -230,8 +230,7 @@ def main() -> None:
         _print_json({"error": str(error), "extra": getattr(error, "extra", None)})
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - reported without its text.
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1])
+        where = " < ".join(frames_of(error, 3))
         _print_json(
             {"error": f"The server ended with {type(error).__name__} in {where}."}
         )

@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,7 +24,7 @@ from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.processes import take_output
+from langchain_chatexports.local_server.processes import frames_of, take_output
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
@@ -382,11 +381,7 @@ def _describe_failure(error: Exception) -> dict[str, Any]:
         code, message, param = error.code, str(error), error.param
     else:
         (code, message), param = _explain(error), None
-    # Without exception message and source line, because they could quote a chat.
-    frames = [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
+    frames = frames_of(error)
     return {"code": code, "message": message, "param": param, "frames": frames}
 
 

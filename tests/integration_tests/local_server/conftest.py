@@ -37,6 +37,12 @@ FAMILIES = [
 """The families of the known bases; most of them are tried before a release."""
 
 
+@pytest.fixture(scope="session")
+def tiny_file(tiny_base: Path) -> Path:
+    """The tiny base for llama.cpp: a server that only answers does not import torch."""
+    return tiny_base / "tiny.gguf"
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Any:
     return tmp_path / "data"

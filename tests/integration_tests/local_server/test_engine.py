@@ -53,7 +53,7 @@ def _ask(server: Any, **options: Any) -> Any:
 
 
 def test_no_word_of_a_message_is_printed_or_kept(
-    tiny_base: Any, tmp_path: Path
+    tiny_file: Any, tmp_path: Path
 ) -> None:
     """Also by llama.cpp itself, and also of requests that it refuses."""
     log = tmp_path / "output.txt"
@@ -63,7 +63,7 @@ def test_no_word_of_a_message_is_printed_or_kept(
         "from langchain_chatexports.cli import main; main()",
         "serve",
         "--base",
-        str(tiny_base),
+        str(tiny_file),
         "--data-dir",
         str(tmp_path / "data"),
         "--json",
@@ -103,8 +103,8 @@ def test_no_word_of_a_message_is_printed_or_kept(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_the_engine_ends_with_a_killed_server(tiny_base: Any, tmp_path: Path) -> None:
-    server = LocalServer(tiny_base, data_dir=tmp_path / "data", threads=1)
+def test_the_engine_ends_with_a_killed_server(tiny_file: Any, tmp_path: Path) -> None:
+    server = LocalServer(tiny_file, data_dir=tmp_path / "data", threads=1)
     with server:
         assert _ask(server)
         assert server._process is not None

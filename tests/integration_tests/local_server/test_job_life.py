@@ -172,12 +172,11 @@ def test_a_running_job_is_cancelled_and_the_next_is_taken(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="It looks at Linux's memory maps")
 def test_a_server_that_only_answers_does_not_import_torch(
-    tiny_base: Path, tmp_path: Path
+    tiny_file: Path, tmp_path: Path
 ) -> None:
     """It would take seconds and 300 MB; transformers' tokenizers bring it, too."""
-    file = tiny_base / "tiny.gguf"
     with (
-        LocalServer(file, data_dir=tmp_path / "data", threads=1) as server,
+        LocalServer(tiny_file, data_dir=tmp_path / "data", threads=1) as server,
         client_of(server) as client,
     ):
         client.chat.completions.create(model="tiny", messages=_CHAT, max_tokens=1)

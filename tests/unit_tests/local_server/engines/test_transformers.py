@@ -106,8 +106,7 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
     engine: TransformersEngine, own: bool
 ) -> None:
     """Settings of some models name the end of a text only, not that of a turn."""
-    end = engine._tokenizer.template.end_of_turn
-    assert end is not None
+    (end,) = engine._tokenizer.end_tokens
     likeliest = 7 if own else end
 
     def end_at_once(model: LoadedBase) -> None:
