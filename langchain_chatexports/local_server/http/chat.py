@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -30,9 +31,9 @@ from langchain_chatexports.local_server.engines.scoring import (
 )
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
+    GeneratedAnswer,
     GenerationRequest,
     LoadedBase,
-    TextPiece,
 )
 from langchain_chatexports.local_server.http.errors import ApiError
 from langchain_chatexports.local_server.http.requests import (
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     )
 
 Result = TypeVar("Result")
-Chunks = AsyncGenerator[bytes, None]
+Chunks: TypeAlias = AsyncGenerator[bytes, None]
+Pieces: TypeAlias = "asyncio.Queue[str | None]"
+Answered: TypeAlias = "asyncio.Future[GeneratedAnswer]"
 
 _DEFAULT_TOKENS = 1024
 _MAX_SCHEMA_BYTES = 65_536
@@ -266,24 +269,28 @@ async def _generate(
         stops=body.stops(),
         seed=body.seed,
     )
-    pieces: asyncio.Queue[TextPiece] = asyncio.Queue()
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
+    is_left = threading.Event()
 
-    def on_piece(piece: TextPiece) -> None:
+    def put(text: str | None) -> None:
         # The loop may be closed if the server stops during an answer.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+            loop.call_soon_threadsafe(pieces.put_nowait, text)
 
     head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model.name}
-    generation = service.scorer.submit(request, on_piece)
+    generated = service.scorer.submit(request, put, is_left.is_set)
+    generated.add_done_callback(lambda _: put(None))
+    answered = asyncio.wrap_future(generated)
     try:
         if body.stream:
-            async for event in _events(body, head, pieces, len(prompt)):
+            async for event in _events(body, head, pieces, answered, len(prompt)):
                 yield event
         else:
-            yield await _whole(head, pieces, len(prompt))
+            yield await _whole(head, pieces, answered, len(prompt))
     finally:
-        generation.cancel()
+        is_left.set()
+        answered.cancel()
 
 
 def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
@@ -302,12 +309,12 @@ def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
 
 
 async def _whole(
-    head: dict[str, Any], pieces: "asyncio.Queue[TextPiece]", prompt_tokens: int
+    head: dict[str, Any], pieces: Pieces, answered: Answered, prompt_tokens: int
 ) -> bytes:
-    text, last = "", TextPiece()
-    while not last.finish_reason:
-        last = await _next(pieces)
-        text += last.text
+    text = ""
+    while (piece := await pieces.get()) is not None:
+        text += piece
+    last = await answered
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text, "refusal": None},
@@ -321,7 +328,8 @@ async def _whole(
 async def _events(
     body: ChatRequest,
     head: dict[str, Any],
-    pieces: "asyncio.Queue[TextPiece]",
+    pieces: Pieces,
+    answered: Answered,
     prompt_tokens: int,
 ) -> AsyncIterator[bytes]:
     with_usage = bool(body.stream_options and body.stream_options.get("include_usage"))
@@ -334,25 +342,16 @@ async def _events(
         return _data({**head, "choices": [choice]})
 
     yield chunk({"role": "assistant", "content": ""})
-    last = TextPiece()
-    while not last.finish_reason:
-        last = await _next(pieces)
-        if last.text:
-            yield chunk({"content": last.text})
+    while (text := await pieces.get()) is not None:
+        yield chunk({"content": text})
+    last = await answered
     yield chunk({}, last.finish_reason)
     if with_usage:
         yield _data({**head, "choices": [], "usage": _usage(prompt_tokens, last)})
     yield b"data: [DONE]\n\n"
 
 
-async def _next(pieces: "asyncio.Queue[TextPiece]") -> TextPiece:
-    piece = await pieces.get()
-    if piece.error is not None:
-        raise piece.error
-    return piece
-
-
-def _usage(prompt_tokens: int, last: TextPiece) -> dict[str, int]:
+def _usage(prompt_tokens: int, last: GeneratedAnswer) -> dict[str, int]:
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": last.tokens,

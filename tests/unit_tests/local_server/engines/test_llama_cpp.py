@@ -34,7 +34,6 @@ from langchain_chatexports.local_server.engines.sampling import Sampling, dry_br
 from langchain_chatexports.local_server.engines.transformers import (
     EngineBusyError,
     GenerationRequest,
-    TextPiece,
     TransformersEngine,
 )
 from langchain_chatexports.local_server.storage.models import save_adapter
@@ -118,18 +117,16 @@ async def test_the_likeliest_answer_is_that_of_transformers(
     multiplier: float,
 ) -> None:
     other = TransformersEngine(tiny_base, tokenizer, threads=1)
-    pieces: list[TextPiece] = []
+    pieces: list[str] = []
     prompt = tokenizer.template.prompt_ids(_HELLO)
     sampling = Sampling(temperature=0, dry_multiplier=multiplier)
     breakers = dry_breakers(tokenizer.template.derived.assistant_header)
     request = GenerationRequest(prompt, 40, sampling=sampling)
-    other.submit(request, pieces.append)
+    answered = other.submit(request, pieces.append)
     found = await _ask(engine, 40, **asdict(sampling), dry_sequence_breakers=breakers)
-    await _wait(lambda: pieces and pieces[-1].finish_reason)
+    await asyncio.wrap_future(answered)
     other.close()
-    assert found["choices"][0]["message"]["content"] == "".join(
-        piece.text for piece in pieces
-    )
+    assert found["choices"][0]["message"]["content"] == "".join(pieces)
     assert found["usage"]["prompt_tokens"] == len(prompt)
     assert found["model"] == "tiny"
 
