@@ -152,10 +152,7 @@ class ChatTemplate:
         )
 
     def as_rendered(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
+        self, messages: Sequence[Mapping[str, Any]], *, max_length: int | None = None
     ) -> list[dict[str, str]]:
         """Return a chat as the template renders it, in training and for answers.
 
@@ -165,10 +162,7 @@ class ChatTemplate:
         return self._messages(self._turns(messages, max_length))
 
     def prompt_ids(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
+        self, messages: Sequence[Mapping[str, Any]], *, max_length: int | None = None
     ) -> list[int]:
         """Return the token ids of a chat up to the assistant's answer."""
         chat = self.as_rendered(messages, max_length=max_length)
@@ -190,10 +184,7 @@ class ChatTemplate:
         return LabeledExample(full[:end], labels[:end], is_cut)
 
     def answer_spans(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
+        self, messages: Sequence[Mapping[str, Any]], *, max_length: int | None = None
     ) -> tuple[list[int], list[AnswerSpan]]:
         """Locate all of the assistant's messages in the tokens of a chat."""
         turns = self._turns(messages, max_length)

@@ -117,10 +117,7 @@ def _serve(
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
     try:
-        with (
-            listen(HOST, settings.port) as listener,
-            open_service(settings) as service,
-        ):
+        with listen(HOST, settings.port) as listener, open_service(settings) as service:
             _run(service, settings, listener, on_ready, should_stop)
     except OSError as error:
         if not is_disk_full(error):

@@ -35,9 +35,7 @@ from langchain_chatexports.local_server.storage.database import (
     DatabaseError,
     is_disk_full,
 )
-from langchain_chatexports.local_server.storage.files import (
-    read_examples,
-)
+from langchain_chatexports.local_server.storage.files import read_examples
 from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
 from langchain_chatexports.local_server.storage.models import save_adapter
 from langchain_chatexports.local_server.training.hyperparameters import (
@@ -61,10 +59,7 @@ DISK_FULL = (
     "training: its last save is kept."
 )
 
-_PHASES = {
-    "base": "Loading the base model",
-    "speed": "Measuring how long a step takes",
-}
+_PHASES = {"base": "Loading the base model", "speed": "Measuring how long a step takes"}
 _STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05

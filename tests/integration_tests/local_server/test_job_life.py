@@ -136,9 +136,7 @@ def test_what_server_and_trainer_write_is_for_this_user_only(life: _Life) -> Non
     assert {mode & 0o077 for mode in life.modes.values()} == {0}
 
 
-def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
-    life: _Life,
-) -> None:
+def test_deleted_means_that_no_marked_text_and_no_weights_are_left(life: _Life) -> None:
     left = [path for path in life.data_dir.rglob("*") if path.is_file()]
     assert not any(_MARK.encode() in path.read_bytes() for path in left)
     assert {path.suffix for path in left} <= {".db", ".lock"}

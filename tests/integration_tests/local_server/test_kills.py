@@ -24,11 +24,7 @@ from tests.integration_tests.local_server.conftest import (
     wait_for,
     wait_for_step,
 )
-from tests.unit_tests.builders.trainings import (
-    events_of,
-    run_training,
-    training_spec,
-)
+from tests.unit_tests.builders.trainings import events_of, run_training, training_spec
 
 pytestmark = [
     pytest.mark.training,
@@ -73,11 +69,7 @@ class _KilledError(Exception):
 
 @pytest.mark.parametrize("is_killed", [True, False])
 def test_an_interrupted_training_continues_from_its_last_save(
-    tiny_base: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    is_killed: bool,
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_killed: bool
 ) -> None:
     """It is killed in step 12, or told to stop, which saves."""
     folders = [tmp_path / "calm", tmp_path / "hurt"]

@@ -111,10 +111,7 @@ async def _wait(condition: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("multiplier", [0.0, 0.8])
 async def test_the_likeliest_answer_is_that_of_transformers(
-    engine: LlamaCppEngine,
-    tokenizer: ChatTokenizer,
-    tiny_base: Path,
-    multiplier: float,
+    engine: LlamaCppEngine, tokenizer: ChatTokenizer, tiny_base: Path, multiplier: float
 ) -> None:
     other = TransformersEngine(tiny_base, tokenizer, threads=1)
     pieces: list[str] = []

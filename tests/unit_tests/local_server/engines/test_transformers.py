@@ -57,10 +57,11 @@ def test_one_answer_is_written_at_a_time_in_their_order(
 ) -> None:
     told: list[str] = []
     names = ("first", "second", "third")
-    answers = [
-        engine.submit(_order(engine, 20), lambda _, name=name: told.append(name))
-        for name in names
-    ]
+
+    def note(name: str) -> Callable[[str], None]:
+        return lambda _: told.append(name)
+
+    answers = [engine.submit(_order(engine, 20), note(name)) for name in names]
     assert all(answer.result(300).tokens for answer in answers)
     assert told == sorted(told, key=names.index)
 
@@ -127,7 +128,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
         cancelled.append(is_cancelled)
         return submit(request, tell, is_cancelled)
 
-    service.scorer.submit = noting  # type: ignore[method-assign]  # looks, and hands on.
+    service.scorer.submit = noting  # type: ignore[assignment]  # looks, and hands on.
     body = {
         "model": "tiny",
         "messages": [{"role": "user", "content": "Ready?"}],

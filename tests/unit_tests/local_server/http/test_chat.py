@@ -9,9 +9,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.engines.transformers import (
-    EngineBusyError,
-)
+from langchain_chatexports.local_server.engines.transformers import EngineBusyError
 from langchain_chatexports.local_server.http.service import LocalService
 
 _HELLO: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
