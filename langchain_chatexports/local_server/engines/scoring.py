@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    TooLongError,
-)
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.engines.transformers import LoadedBase
 
 
@@ -48,9 +45,8 @@ def score_conversation(
 
     Returns `None` if the conversation has more than `context` tokens.
     """
-    try:
-        ids, spans = template.answer_spans(messages, max_length=context)
-    except TooLongError:
+    ids, spans = template.answer_spans(messages)
+    if len(ids) > context:
         return None
     wanted = [
         position for span in spans for position in range(span.start, span.end + 1)

@@ -17,7 +17,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     MessageError,
-    TooLongError,
 )
 from langchain_chatexports.local_server.engines.llama_cpp import (
     EngineEndedError,
@@ -145,7 +144,7 @@ async def _pass_to_llama_cpp(
     import httpx
 
     limit = _token_limit(body, model)
-    content = await run_in_threadpool(_llama_cpp_body, service, engine, body, limit)
+    content = await run_in_threadpool(_llama_cpp_body, service, body, limit)
     tokens = len(content) // _BYTES_PER_TOKEN + limit
     try:
         async with engine.answer(
@@ -171,9 +170,7 @@ def _token_limit(body: ChatRequest, model: "ServedModel") -> int:
     return model.reply_tokens or _DEFAULT_TOKENS
 
 
-def _llama_cpp_body(
-    service: "LocalService", engine: LlamaCppEngine, body: ChatRequest, limit: int
-) -> bytes:
+def _llama_cpp_body(service: "LocalService", body: ChatRequest, limit: int) -> bytes:
     """Return a request for llama.cpp, whose defaults differ from OpenAI's."""
     extras = body.model_extra or {}
     given = {name: extras[name] for name in _HANDED_ON if extras.get(name) is not None}
@@ -194,7 +191,7 @@ def _llama_cpp_body(
         given["tools"] = tools
         is_free = body.tool_choice in _FREE_CHOICES
         given["tool_choice"] = "auto" if is_free else "required"
-    given["messages"] = _messages(body, template, engine.context)
+    given["messages"] = _messages(body, template)
     if body.stream_options and body.stream_options.get("include_usage"):
         given["stream_options"] = {"include_usage": True}
     given.update(
@@ -214,9 +211,7 @@ def _llama_cpp_body(
     return json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _messages(
-    body: ChatRequest, template: ChatTemplate, context: int
-) -> list[dict[str, Any]]:
+def _messages(body: ChatRequest, template: ChatTemplate) -> list[dict[str, Any]]:
     """Return the messages as rendered in training; tool calls are unchanged."""
     messages = [
         message.model_dump(exclude_none=True, exclude={"weight", "refusal"})
@@ -227,12 +222,10 @@ def _messages(
     )
     try:
         if not (has_calls and template.has_tools):
-            return [*template.as_rendered(messages, max_length=context)]
+            return [*template.as_rendered(messages)]
         # No control token has a character that JSON would escape.
         text = template.without_control_tokens(json.dumps(messages, ensure_ascii=False))
         return list(json.loads(text))
-    except TooLongError as error:
-        raise _too_long(context) from error
     except MessageError as error:
         raise _unusable_messages(error) from error
 
@@ -298,9 +291,7 @@ def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
     messages = [message.model_dump(exclude_none=True) for message in body.messages]
     try:
         with service.parsing_lock:
-            prompt = service.tokenizer.template.prompt_ids(messages, max_length=context)
-    except TooLongError as error:
-        raise _too_long(context) from error
+            prompt = service.tokenizer.template.prompt_ids(messages)
     except MessageError as error:
         raise _unusable_messages(error) from error
     if len(prompt) >= context:

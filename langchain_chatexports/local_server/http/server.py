@@ -60,7 +60,7 @@ _PACKAGES = (
 HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 2
 # For all of the end: then running requests and the trainer are killed.
-_END_SECONDS = 10.0
+_END_SECONDS = 9.0
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
