@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from langchain_chatexports.exceptions import LocalServerError
@@ -22,15 +21,14 @@ from langchain_chatexports.local_server.storage.models import is_adapter
 
 Result = TypeVar("Result")
 
-_MAX_WAITING = 32
 _SCORED_POSITIONS = 256
 # Below this temperature the likeliest token is practically certain, and dividing by it
 # overflows.
 _MIN_TEMPERATURE = 1e-4
 
 
-class EngineBusyError(Exception):
-    """Too many requests are waiting, or the engine is closed."""
+class EngineClosedError(Exception):
+    """The server is stopping."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +57,13 @@ class TransformersEngine:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        tokenizer: ChatTokenizer,
-        *,
-        threads: int,
-        max_waiting: int = _MAX_WAITING,
+        self, directory: Path, tokenizer: ChatTokenizer, *, threads: int
     ) -> None:
         """Initialize the engine with the base's directory; nothing is loaded."""
         self._tokenizer = tokenizer
         self._directory = directory
         self._threads = threads
-        self._max_waiting = max_waiting
         self._model: LoadedBase | None = None
-        self._lock = Lock()
-        self._pending: set[Future[Any]] = set()
         self._thread = ThreadPoolExecutor(1, "transformers")
         self._is_closed = False
 
@@ -87,7 +77,7 @@ class TransformersEngine:
 
         def should_stop() -> bool:
             if self._is_closed:
-                raise EngineBusyError
+                raise EngineClosedError
             return is_cancelled()
 
         def generate(model: LoadedBase) -> GeneratedAnswer:
@@ -98,26 +88,19 @@ class TransformersEngine:
         return self.run(generate)
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
-        """Run a task on the model, after the queued ones.
-
-        Raises an `EngineBusyError` if too many are waiting.
-        """
+        """Run a task on the model, after the queued ones."""
 
         def run_task() -> Result:
             if self._is_closed:
-                raise EngineBusyError
+                raise EngineClosedError
             if self._model is None:
                 self._model = LoadedBase(self._directory, threads=self._threads)
             return task(self._model)
 
-        with self._lock:
-            waiting = sum(not each.running() for each in self._pending)
-            if self._is_closed or waiting >= self._max_waiting:
-                raise EngineBusyError
-            future = self._thread.submit(run_task)
-            self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
-        return future
+        try:
+            return self._thread.submit(run_task)
+        except RuntimeError as error:  # It is closed.
+            raise EngineClosedError from error
 
     def forget(self, adapter: Path) -> None:
         """Unload an adapter; its folder may be deleted already."""
@@ -126,8 +109,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Cancel all answers and stop the thread."""
-        with self._lock:
-            self._is_closed = True
+        self._is_closed = True
         self._thread.shutdown(wait=True)
 
 

@@ -29,7 +29,7 @@ from langchain_chatexports.local_server.engines.scoring import (
     score_conversation,
 )
 from langchain_chatexports.local_server.engines.transformers import (
-    EngineBusyError,
+    EngineClosedError,
     GeneratedAnswer,
     GenerationRequest,
     LoadedBase,
@@ -480,9 +480,9 @@ def _unusable_messages(error: Exception) -> ApiError:
 
 def _engine_failure(error: BaseException) -> ApiError:
     """Return the response to an engine's error."""
-    if isinstance(error, EngineBusyError):
-        msg = "Too many chats are waiting, or the server is stopping; try again."
-        return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
+    if isinstance(error, EngineClosedError):
+        msg = "The server is stopping."
+        return ApiError(msg, status=503, code="server_error", kind="server_error")
     if isinstance(error, FileNotFoundError):
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")

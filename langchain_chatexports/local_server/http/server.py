@@ -64,6 +64,7 @@ _END_SECONDS = 9.0
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
+_MAX_CONNECTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def _run(
         lambda: should_stop(service.users),
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        limit_concurrency=_MAX_CONNECTIONS,
     )
 
 

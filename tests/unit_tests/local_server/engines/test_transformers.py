@@ -13,7 +13,7 @@ import pytest
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.transformers import (
-    EngineBusyError,
+    EngineClosedError,
     GenerationRequest,
     LoadedBase,
     TransformersEngine,
@@ -73,20 +73,16 @@ def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) ->
     assert answer.result().tokens < _LONG
 
 
-def test_the_engine_takes_no_more_than_its_bound(tiny_base: Path) -> None:
-    engine = TransformersEngine(
-        tiny_base, ChatTokenizer(tiny_base), threads=1, max_waiting=1
-    )
-    may_end = threading.Event()
-    running = engine.run(lambda _: may_end.wait(240))
-    _wait(running.running)
-    engine.submit(_order(engine, 2), lambda _: None)
-    with pytest.raises(EngineBusyError):
-        engine.submit(_order(engine, 2), lambda _: None)
-    may_end.set()
+def test_a_closed_engine_answers_no_more(engine: TransformersEngine) -> None:
+    told: list[str] = []
+    answers = [engine.submit(_order(engine, _LONG), told.append) for _ in range(2)]
+    _wait(lambda: told)
     engine.close()
-    with pytest.raises(EngineBusyError):
-        engine.submit(_order(engine, 2), lambda _: None)
+    for answer in answers:
+        with pytest.raises(EngineClosedError):
+            answer.result()
+    with pytest.raises(EngineClosedError):
+        engine.submit(_order(engine, 2), told.append)
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -167,7 +163,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
     await asyncio.wait_for(asked, 240)
     noticed.set()
     assert cancelled[0]()
-    await asyncio.to_thread(_wait, lambda: not service.scorer._pending)
+    await asyncio.to_thread(service.scorer.run(lambda _: None).result, 240)
     # It is nothing that went wrong.
     assert not caplog.records
     service.scorer.close()
