@@ -48,9 +48,9 @@ def data_dir(tmp_path: Path) -> Any:
     return tmp_path / "data"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny_server(tiny_base: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One server for all tests of a module that leave it running.
+    """One server for all tests that leave it running.
 
     Most of what such a test costs is importing torch in another process.
     """
