@@ -14,10 +14,7 @@ from langchain_core.callbacks import (
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.config import run_in_executor
-from pydantic import (
-    PrivateAttr,
-    ValidationError,
-)
+from pydantic import PrivateAttr, ValidationError
 
 from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.datasets.inputs import TrainingInput
@@ -29,9 +26,7 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.finetuning.jobs import NewJob
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.training_file import (
-    training_files,
-)
+from langchain_chatexports.finetuning.training_file import training_files
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI

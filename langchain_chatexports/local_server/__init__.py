@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server.engines.scoring import score_conversations
     from langchain_chatexports.local_server.export import export_model
     from langchain_chatexports.local_server.http.server import serve_forever
     from langchain_chatexports.local_server.launcher import LocalServer
@@ -34,12 +33,10 @@ __all__ = [
     "export_model",
     "find_model",
     "list_models",
-    "score_conversations",
     "serve_forever",
 ]
 
 _MODULES = {
-    "engines.scoring": ("score_conversations",),
     "export": ("export_model",),
     "http.server": ("serve_forever",),
     "launcher": ("LocalServer",),

@@ -3,9 +3,9 @@
 import logging
 import secrets
 import subprocess
-import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -20,12 +20,11 @@ from langchain_chatexports.local_server.bases.description import (
 from langchain_chatexports.local_server.bases.download import download_model
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
-    child_command,
     child_environment,
     default_threads,
-    detached_flags,
     json_object,
-    send_line,
+    killed_after,
+    start_child,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -197,16 +196,13 @@ class LocalServer:
             self.api_key = secrets.token_urlsafe(32)
         settings = replace(self._settings, api_key=self.api_key)
         threads = self._settings.threads or default_threads()
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
-            child_command("langchain_chatexports.local_server.http.server"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(threads=threads, offline=False),
-            **detached_flags(),
+        self._process = start_child(
+            "langchain_chatexports.local_server.http.server",
+            child_environment(threads=threads, offline=False),
+            asdict(settings),
         )
         try:
-            self._base_url = self._exchange_settings(settings.to_json())
+            self._base_url = self._address_of(self._process)
         except BaseException:
             self.stop()
             raise
@@ -222,20 +218,16 @@ class LocalServer:
             return
         # When its standard input is closed, the server stops, or prints a line if other
         # commands use it.
-        timer = threading.Timer(_STOP_SECONDS, process.kill)
-        timer.start()
-        try:
-            process.stdin.close()
-        except OSError:
-            logger.debug("The server had stopped before")
-        is_held = any(json_object(line) for line in process.stdout)
-        process.stdout.close()
-        if is_held:
-            # Otherwise Python would warn about a child that is still running.
-            process.returncode = 0
-        else:
-            process.wait()
-        timer.cancel()
+        with killed_after(_STOP_SECONDS, process), process.stdout as lines:
+            # A server that has stopped before does not read it.
+            with suppress(OSError):
+                process.stdin.close()
+            is_held = any(json_object(line) for line in lines)
+            if is_held:
+                # Otherwise Python would warn about a child that is still running.
+                process.returncode = 0
+            else:
+                process.wait()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -255,24 +247,11 @@ class LocalServer:
         where = self._base_url or "stopped"
         return f"LocalServer(base_model={self.base_model!r}, {where})"
 
-    def _exchange_settings(self, settings: str) -> str:
-        """Write the settings to the server, and return the address that it prints."""
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise RuntimeError  # pragma: no cover - both are pipes.
-        send_line(process, settings)
-        is_late = threading.Event()
-
-        def end() -> None:
-            is_late.set()
-            process.kill()
-
-        timer = threading.Timer(self._startup_timeout, end)
-        timer.start()
-        try:
-            answer = next(filter(None, map(json_object, process.stdout)), {})
-        finally:
-            timer.cancel()
+    def _address_of(self, process: "subprocess.Popen[bytes]") -> str:
+        """Return the address that the server prints when it is ready."""
+        with killed_after(self._startup_timeout, process) as is_late:
+            lines = map(json_object, process.stdout or ())
+            answer = next(filter(None, lines), {})
         if "ready" in answer:
             return str(answer["ready"]["base_url"])
         if is_late.is_set():

@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,32 +49,18 @@ def call_in_child(
     and values for `report` have JSON types.
     """
     task = [function.__module__, function.__name__, arguments]
-    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
-        child_command(__name__),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=child_environment(threads=threads, offline=offline),
-    ) as child:
-        is_late = threading.Event()
-
-        def end() -> None:
-            is_late.set()
-            child.kill()
-
-        timer = threading.Timer(timeout or threading.TIMEOUT_MAX, end)
-        timer.daemon = True
-        timer.start()
+    environment = child_environment(threads=threads, offline=offline)
+    # Ctrl-C ends it with this process.
+    with start_child(__name__, environment, task, is_detached=False) as child:
         answer: dict[str, Any] = {}
         try:
-            send_line(child, json.dumps(task))
-            for line in child.stdout or ():
-                answer = json_object(line)
-                if "report" in answer and on_report is not None:
-                    on_report(answer["report"])
-            code = child.wait()
+            with killed_after(timeout, child) as is_late:
+                for line in child.stdout or ():
+                    answer = json_object(line)
+                    if "report" in answer and on_report is not None:
+                        on_report(answer["report"])
+                code = child.wait()
         finally:
-            timer.cancel()
             child.kill()
     if "result" in answer:
         return answer["result"]
@@ -123,6 +110,48 @@ def limit_memory(more_bytes: int) -> None:
 
         most = psutil.Process().memory_info().vms + more_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def start_child(
+    module: str,
+    environment: Mapping[str, str],
+    settings: Any,
+    *,
+    folder: Path | None = None,
+    is_detached: bool = True,
+) -> "subprocess.Popen[bytes]":
+    """Start one of this package's modules, and write its settings to it."""
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
+        child_command(module),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment,
+        **(detached_flags() if is_detached else {}),
+    )
+    send_line(child, json.dumps(settings))
+    return child
+
+
+@contextmanager
+def killed_after(
+    seconds: float | None, child: "subprocess.Popen[bytes]"
+) -> Iterator[threading.Event]:
+    """Kill a child after some time, and set the event then."""
+    is_late = threading.Event()
+
+    def kill() -> None:
+        is_late.set()
+        child.kill()
+
+    timer = threading.Timer(seconds or threading.TIMEOUT_MAX, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield is_late
+    finally:
+        timer.cancel()
 
 
 def send_line(child: "subprocess.Popen[bytes]", line: str) -> None:
@@ -202,6 +231,12 @@ def detached_flags() -> dict[str, Any]:
 
 
 _output: BinaryIO | None = None
+
+
+def frames_of(error: BaseException, count: int | None = None) -> list[str]:
+    """Return where an error was raised, without its text, which can quote a chat."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1][:count]]
 
 
 def _answer(answer: dict[str, Any]) -> None:

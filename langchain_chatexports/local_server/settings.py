@@ -1,8 +1,7 @@
 """The settings of a server."""
 
-import json
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from typing_extensions import Self
@@ -40,15 +39,6 @@ class ServerSettings:
     resume_jobs: bool = True
     """Whether to continue unfinished jobs of an earlier server. Otherwise they are
     paused, as are this server's own jobs when it stops."""
-
-    def to_json(self) -> str:
-        """Return the settings as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, line: str | bytes) -> Self:
-        """Return settings from the output of `to_json`."""
-        return cls(**json.loads(line))
 
     def with_absolute_base(self) -> Self:
         """Return the settings with an absolute path to the base."""

@@ -20,8 +20,6 @@ from langchain_chatexports.local_server.bases.derived_template import (
 IGNORED = -100
 """The label of a token without loss."""
 
-# The longest token of a chat model is 128 spaces (Llama 3, Qwen 2.5).
-_MAX_TOKEN_CHARACTERS = 256
 _ROLES = {
     "system": "system",
     "developer": "system",
@@ -42,10 +40,6 @@ class TemplateMessage(NamedTuple):
     is_learned: bool
     number: int = 0
     """Its index in the chat, from 0."""
-
-
-class TooLongError(ValueError):
-    """A chat has more tokens than the model can read. Its length is unknown."""
 
 
 class AnswerSpan(NamedTuple):
@@ -89,8 +83,6 @@ class Vocabulary(NamedTuple):
 
     special_tokens: Mapping[str, Any]
     control_tokens: Sequence[str]
-    longest_token: int
-    """The number of its characters."""
 
     @classmethod
     def of(cls, tokenizer: Any) -> Self:
@@ -104,9 +96,6 @@ class Vocabulary(NamedTuple):
             template=template,
             special_tokens=tokenizer.special_tokens_map,
             control_tokens=sorted({*control, *tokenizer.all_special_tokens} - {""}),
-            # Characters, not bytes: a byte-level token has one character per byte, and
-            # a text has at least as many bytes as characters.
-            longest_token=max(map(len, tokenizer.get_vocab()), default=1),
         )
 
 
@@ -134,16 +123,9 @@ class ChatTemplate:
             raise TemplateError(msg)
         self.publisher = known.template
         self._control_tokens = known.control_tokens
-        self._token_characters = min(known.longest_token, _MAX_TOKEN_CHARACTERS)
         self.derived = derive_template(
             self.publisher, known.special_tokens, known.control_tokens
         )
-
-    @property
-    def end_of_turn(self) -> int:
-        """The token that ends an answer."""
-        end = self.derived.end_token
-        return int(self._loaded_tokenizer().convert_tokens_to_ids(end))
 
     @property
     def has_tools(self) -> bool:
@@ -158,54 +140,37 @@ class ChatTemplate:
         )
 
     def as_rendered(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
+        self, messages: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, str]]:
-        """Return a chat as the template renders it, in training and for answers.
+        """Return a chat as the template renders it, in training and for answers."""
+        return self._messages(to_template_messages(messages))
 
-        A chat that is certainly longer than `max_length` tokens raises a
-        `TooLongError`.
-        """
-        return self._messages(self._turns(messages, max_length))
-
-    def prompt_ids(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
-    ) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the token ids of a chat up to the assistant's answer."""
-        chat = self.as_rendered(messages, max_length=max_length)
+        chat = self.as_rendered(messages)
         return self._ids(self.derived.render(chat, add_generation_prompt=True))
 
     def label(
         self, messages: Sequence[Mapping[str, Any]], *, max_length: int
     ) -> LabeledExample:
         """Return the token ids and labels of a chat."""
-        turns, left_out = self._shortened(to_template_messages(messages), max_length)
+        turns = to_template_messages(messages)
         full, spans = self._encode(turns)
         labels = [IGNORED] * len(full)
         for turn, (start, end) in zip(turns, spans, strict=True):
             if turn.is_learned:
                 labels[start:end] = full[start:end]
-        is_cut = left_out or any(label != IGNORED for label in labels[max_length:])
+        is_cut = any(label != IGNORED for label in labels[max_length:])
         learned = [i for i, x in enumerate(labels[:max_length]) if x != IGNORED]
         end = learned[-1] + 1 if learned else 0
         return LabeledExample(full[:end], labels[:end], is_cut)
 
     def answer_spans(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        max_length: int | None = None,
+        self, messages: Sequence[Mapping[str, Any]]
     ) -> tuple[list[int], list[AnswerSpan]]:
         """Locate all of the assistant's messages in the tokens of a chat."""
-        turns = self._turns(messages, max_length)
+        turns = to_template_messages(messages)
         full, spans = self._encode(turns)
-        if max_length is not None and len(full) > max_length:
-            raise TooLongError
         return full, [
             AnswerSpan(turn.number, start, end - 1, len(turn.text.encode("utf-8")))
             for turn, (start, end) in zip(turns, spans, strict=True)
@@ -221,17 +186,6 @@ class ChatTemplate:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
-
-    def _turns(
-        self, messages: Sequence[Mapping[str, Any]], max_length: int | None
-    ) -> list[TemplateMessage]:
-        turns = to_template_messages(messages)
-        size = sum(len(turn.text) for turn in turns)
-        if max_length is not None and (
-            len(turns) > max_length or size > max_length * self._token_characters
-        ):
-            raise TooLongError
-        return turns
 
     def _messages(self, turns: Sequence[TemplateMessage]) -> list[dict[str, str]]:
         return [
@@ -260,18 +214,6 @@ class ChatTemplate:
             for start, end in characters
         ]
         return list(encoded["input_ids"]), spans
-
-    def _shortened(
-        self, turns: list[TemplateMessage], max_length: int
-    ) -> tuple[list[TemplateMessage], bool]:
-        """Drop text that is certainly beyond the maximum number of tokens."""
-        room = max_length * self._token_characters
-        shortened = []
-        # A template adds at least one token to each message.
-        for turn in turns[: max_length + 1]:
-            shortened.append(turn._replace(text=turn.text[: max(room, 1)]))
-            room -= len(turn.text)
-        return shortened, any(turn.is_learned for turn in turns[len(shortened) :])
 
     def _ids(self, text: str) -> list[int]:
         tokenizer = self._loaded_tokenizer()

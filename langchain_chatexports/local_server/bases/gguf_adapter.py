@@ -20,10 +20,7 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFHeader,
     read_header,
 )
-from langchain_chatexports.local_server.storage.data_directory import (
-    read_json,
-    replace,
-)
+from langchain_chatexports.local_server.storage.data_directory import read_json, replace
 
 if TYPE_CHECKING:  # It comes with the extra.
     import numpy as np

@@ -30,10 +30,7 @@ from langchain_chatexports.local_server.bases.llama_cpp_server import (
     transport_options,
 )
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-from langchain_chatexports.local_server.bases.weights import (
-    adapted_layers,
-    load_base,
-)
+from langchain_chatexports.local_server.bases.weights import adapted_layers, load_base
 from langchain_chatexports.local_server.storage.models import save_adapter
 
 if TYPE_CHECKING:

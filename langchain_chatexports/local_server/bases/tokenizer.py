@@ -98,5 +98,4 @@ def _vocabulary_of(header: GGUFHeader) -> Vocabulary:
         template=header.fields.get("tokenizer.chat_template"),
         special_tokens=special,
         control_tokens=sorted({*control, *special.values()} - {""}),
-        longest_token=max(map(len, tokens), default=1),
     )

@@ -27,13 +27,11 @@ from langchain_chatexports.local_server.bases.llama_cpp_server import (
 )
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.llama_cpp_child import ChildSettings
-from langchain_chatexports.local_server.engines.transformers import EngineBusyError
+from langchain_chatexports.local_server.engines.transformers import EngineClosedError
 from langchain_chatexports.local_server.processes import (
-    child_command,
     child_environment,
-    detached_flags,
     json_object,
-    send_line,
+    start_child,
 )
 from langchain_chatexports.local_server.storage.models import is_adapter
 
@@ -47,7 +45,6 @@ MAX_SLOTS = 8
 
 _CHILD = "langchain_chatexports.local_server.engines.llama_cpp_child"
 _MAX_CHILDREN = 4
-_MAX_REQUESTS = 40
 _FIRST_CONTEXT = 8192
 _MIN_FIRST_CONTEXT = 2048
 _IDLE_SECONDS = 600.0
@@ -98,16 +95,8 @@ class _Child:
         with self._lock:
             if self.is_ended:
                 raise EngineEndedError
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
-                child_command(_CHILD),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=child_environment(threads=given.batch_threads, offline=True),
-                **detached_flags(),
-            )
-            self._process = process
-        send_line(process, json.dumps(asdict(given)))
+            environment = child_environment(threads=given.batch_threads, offline=True)
+            self._process = process = start_child(_CHILD, environment, asdict(given))
         if process.stdout is None:  # pragma: no cover - a pipe.
             raise EngineEndedError
         with suppress(OSError, ValueError), process.stdout as lines:
@@ -190,7 +179,6 @@ class LlamaCppEngine:
         self._lock = threading.RLock()
         self._children: list[_Child] = []
         self._unsuitable: dict[Path | None, float] = {}
-        self._requests = 0
         self._is_closed = False
 
     @property
@@ -215,28 +203,20 @@ class LlamaCppEngine:
         `UnsuitableModelError` means that llama.cpp cannot load the model, a
         `FileNotFoundError` that the adapter was deleted.
         """
-        with self._lock:
-            if self._is_closed or self._requests >= _MAX_REQUESTS:
-                raise EngineBusyError
-            self._requests += 1
-        try:
-            needed = tokens
-            for _ in range(_ATTEMPTS):
-                async with (
-                    self._use_child(adapter, name or self._name, needed) as child,
-                    child.post(body) as response,
-                ):
-                    if response is None:
-                        child.is_retired = True
-                        continue
-                    needed = await self._more_context(child, response)
-                    if not needed:
-                        yield response
-                        return
-            raise EngineEndedError
-        finally:
-            with self._lock:
-                self._requests -= 1
+        needed = tokens
+        for _ in range(_ATTEMPTS):
+            async with (
+                self._use_child(adapter, name or self._name, needed) as child,
+                child.post(body) as response,
+            ):
+                if response is None:
+                    child.is_retired = True
+                    continue
+                needed = await self._more_context(child, response)
+                if not needed:
+                    yield response
+                    return
+        raise EngineEndedError
 
     def forget(self, adapter: Path) -> None:
         """End the children of an adapter, and of adapters in its subfolders."""
@@ -271,7 +251,7 @@ class LlamaCppEngine:
         """Return the model's child with one more answer; `None` if it has to wait."""
         with self._lock:
             if self._is_closed:
-                raise EngineBusyError
+                raise EngineClosedError
             if self._unsuitable.get(adapter, 0.0) > time.monotonic():
                 raise UnsuitableModelError
             for child in list(self._children):
@@ -365,7 +345,7 @@ class LlamaCppEngine:
             was_ended = child.is_ended and child not in self._children
             self._end(child)
             if isinstance(error, FileNotFoundError) or was_ended:
-                gone = FileNotFoundError() if child.adapter else EngineBusyError()
+                gone = FileNotFoundError() if child.adapter else EngineClosedError()
                 child.ready.set_exception(gone)
                 return
             seconds = float("inf") if isinstance(error, NoGGUFError) else _RETRY_SECONDS

@@ -8,10 +8,8 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.devices import choose_device
@@ -23,15 +21,14 @@ from langchain_chatexports.local_server.storage.models import is_adapter
 
 Result = TypeVar("Result")
 
-_MAX_WAITING = 32
 _SCORED_POSITIONS = 256
 # Below this temperature the likeliest token is practically certain, and dividing by it
 # overflows.
 _MIN_TEMPERATURE = 1e-4
 
 
-class EngineBusyError(Exception):
-    """Too many requests are waiting, or the engine is closed."""
+class EngineClosedError(Exception):
+    """The server is stopping."""
 
 
 @dataclass(frozen=True)
@@ -46,44 +43,11 @@ class GenerationRequest:
     seed: int | None = None
 
 
-@dataclass(frozen=True)
-class TextPiece:
-    """A piece of generated text; the last one of an answer has a finish reason."""
+class GeneratedAnswer(NamedTuple):
+    """The end of an answer, whose text was passed on."""
 
-    text: str = ""
-    finish_reason: Literal["stop", "length"] | None = None
-    tokens: int = 0
-    """Tokens of the answer; only in its last piece."""
-
-    error: BaseException | None = None
-
-
-class Generation:
-    """An answer that is being generated, until `cancel` is called."""
-
-    def __init__(
-        self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
-    ) -> None:
-        """Initialize with the receiver of each piece of text."""
-        self.request = request
-        self.is_cancelled = False
-        self._on_piece = on_piece
-
-    def cancel(self) -> None:
-        """Stop after the current token, and send no more text."""
-        self.is_cancelled = True
-
-    def send(self, piece: TextPiece) -> None:
-        """Send a piece of text, unless cancelled."""
-        if not self.is_cancelled:
-            self._on_piece(piece)
-
-    def send_error(self, answered: "Future[None]") -> None:
-        """Send the error of a failed answer."""
-        busy = answered.cancelled()
-        error = EngineBusyError() if busy else answered.exception()
-        if error is not None:
-            self.send(TextPiece(error=error))
+    finish_reason: Literal["stop", "length"]
+    tokens: int
 
 
 class TransformersEngine:
@@ -93,52 +57,50 @@ class TransformersEngine:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        tokenizer: ChatTokenizer,
-        *,
-        threads: int,
-        max_waiting: int = _MAX_WAITING,
+        self, directory: Path, tokenizer: ChatTokenizer, *, threads: int
     ) -> None:
         """Initialize the engine with the base's directory; nothing is loaded."""
         self._tokenizer = tokenizer
         self._directory = directory
         self._threads = threads
-        self._max_waiting = max_waiting
         self._model: LoadedBase | None = None
-        self._lock = Lock()
-        self._pending: set[Future[Any]] = set()
         self._thread = ThreadPoolExecutor(1, "transformers")
         self._is_closed = False
 
     def submit(
-        self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
-    ) -> Generation:
-        """Queue a request; `on_piece` is called in the engine's thread."""
-        generation = Generation(request, on_piece)
-        answered = self.run(partial(self._generate, generation))
-        answered.add_done_callback(generation.send_error)
-        return generation
+        self,
+        request: GenerationRequest,
+        on_text: Callable[[str], None],
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Future[GeneratedAnswer]:
+        """Queue a request; `on_text` is called in the engine's thread."""
+
+        def should_stop() -> bool:
+            if self._is_closed:
+                raise EngineClosedError
+            return is_cancelled()
+
+        def generate(model: LoadedBase) -> GeneratedAnswer:
+            ends = model.end_tokens | self._tokenizer.end_tokens
+            tokenizer = self._tokenizer.tokenizer
+            return model.generate(request, tokenizer, ends, on_text, should_stop)
+
+        return self.run(generate)
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
-        """Run a task on the model, after the queued ones.
-
-        Raises an `EngineBusyError` if too many are waiting.
-        """
+        """Run a task on the model, after the queued ones."""
 
         def run_task() -> Result:
+            if self._is_closed:
+                raise EngineClosedError
             if self._model is None:
                 self._model = LoadedBase(self._directory, threads=self._threads)
             return task(self._model)
 
-        with self._lock:
-            waiting = sum(not each.running() for each in self._pending)
-            if self._is_closed or waiting >= self._max_waiting:
-                raise EngineBusyError
-            future = self._thread.submit(run_task)
-            self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
-        return future
+        try:
+            return self._thread.submit(run_task)
+        except RuntimeError as error:  # It is closed.
+            raise EngineClosedError from error
 
     def forget(self, adapter: Path) -> None:
         """Unload an adapter; its folder may be deleted already."""
@@ -147,20 +109,8 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Cancel all answers and stop the thread."""
-        with self._lock:
-            self._is_closed = True
-        self._thread.shutdown(wait=True, cancel_futures=True)
-
-    def _generate(self, generation: Generation, model: "LoadedBase") -> None:
-        ends = model.end_tokens | self._tokenizer.end_tokens
-        tokenizer = self._tokenizer.tokenizer
-
-        def is_cancelled() -> bool:
-            if self._is_closed:
-                raise EngineBusyError
-            return generation.is_cancelled
-
-        model.generate(generation, tokenizer, ends, is_cancelled)
+        self._is_closed = True
+        self._thread.shutdown(wait=True)
 
 
 class LoadedBase:
@@ -189,17 +139,18 @@ class LoadedBase:
 
     def generate(
         self,
-        generation: Generation,
+        request: GenerationRequest,
         tokenizer: Any,
         ends: set[int],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Generate an answer up to one of its end tokens, and send its pieces."""
+        on_text: Callable[[str], None],
+        should_stop: Callable[[], bool],
+    ) -> GeneratedAnswer:
+        """Generate an answer up to one of its end tokens, and pass on its text."""
         import torch
         from transformers import GenerationConfig
 
         def is_done(ids: Any, _: Any, **_more: Any) -> Any:
-            is_found = is_cancelled() or writer.is_ended
+            is_found = should_stop() or writer.is_ended
             return torch.full((ids.shape[0],), is_found, device=ids.device)
 
         def penalize(ids: Any, scores: Any) -> Any:
@@ -209,9 +160,8 @@ class LoadedBase:
                 scores[0, token] -= penalty
             return scores
 
-        request = generation.request
         self._activate(request.adapter)
-        writer = _Writer(generation, tokenizer, ends)
+        writer = _Writer(on_text, tokenizer, ends, request.stops)
         chosen = request.sampling
         is_cold = chosen.temperature < _MIN_TEMPERATURE or chosen.top_p <= 0
         sampling = {
@@ -240,7 +190,7 @@ class LoadedBase:
                 streamer=writer,
             )
         reason: Literal["stop", "length"] = "stop" if writer.is_ended else "length"
-        generation.send(TextPiece(finish_reason=reason, tokens=len(writer.ids)))
+        return GeneratedAnswer(reason, len(writer.ids))
 
     def negative_log_likelihoods(
         self, tokens: list[int], positions: list[int], adapter: Path | None
@@ -320,18 +270,24 @@ class LoadedBase:
 
 
 class _Writer:
-    """Sends the text of tokens: whole characters, up to a stop."""
+    """Passes on the text of tokens: whole characters, up to a stop."""
 
-    def __init__(self, generation: Generation, tokenizer: Any, ends: set[int]) -> None:
+    def __init__(
+        self,
+        on_text: Callable[[str], None],
+        tokenizer: Any,
+        ends: set[int],
+        stops: list[str],
+    ) -> None:
         self.ids: list[int] = []
         self.is_ended = False
         """Whether the answer ended at an end token or a stop, and not at the token
         limit."""
 
-        self._generation = generation
+        self._on_text = on_text
         self._tokenizer = tokenizer
         self._ends = ends
-        self._stops = [stop for stop in generation.request.stops if stop]
+        self._stops = stops
         # A possible start of a stop is held back.
         self._hold = max(map(len, self._stops), default=1) - 1
         self._sent = 0
@@ -363,7 +319,7 @@ class _Writer:
         self.is_ended = self.is_ended or bool(found)
         end = min(found) if found else len(text) - hold
         if end > self._sent:
-            self._generation.send(TextPiece(text[self._sent : end]))
+            self._on_text(text[self._sent : end])
             self._sent = end
 
 

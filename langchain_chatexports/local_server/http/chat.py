@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,7 +17,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     MessageError,
-    TooLongError,
 )
 from langchain_chatexports.local_server.engines.llama_cpp import (
     EngineEndedError,
@@ -29,10 +29,10 @@ from langchain_chatexports.local_server.engines.scoring import (
     score_conversation,
 )
 from langchain_chatexports.local_server.engines.transformers import (
-    EngineBusyError,
+    EngineClosedError,
+    GeneratedAnswer,
     GenerationRequest,
     LoadedBase,
-    TextPiece,
 )
 from langchain_chatexports.local_server.http.errors import ApiError
 from langchain_chatexports.local_server.http.requests import (
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     )
 
 Result = TypeVar("Result")
-Chunks = AsyncGenerator[bytes, None]
+Chunks: TypeAlias = AsyncGenerator[bytes, None]
+Pieces: TypeAlias = "asyncio.Queue[str | None]"
+Answered: TypeAlias = "asyncio.Future[GeneratedAnswer]"
 
 _DEFAULT_TOKENS = 1024
 _MAX_SCHEMA_BYTES = 65_536
@@ -142,7 +144,7 @@ async def _pass_to_llama_cpp(
     import httpx
 
     limit = _token_limit(body, model)
-    content = await run_in_threadpool(_llama_cpp_body, service, engine, body, limit)
+    content = await run_in_threadpool(_llama_cpp_body, service, body, limit)
     tokens = len(content) // _BYTES_PER_TOKEN + limit
     try:
         async with engine.answer(
@@ -168,9 +170,7 @@ def _token_limit(body: ChatRequest, model: "ServedModel") -> int:
     return model.reply_tokens or _DEFAULT_TOKENS
 
 
-def _llama_cpp_body(
-    service: "LocalService", engine: LlamaCppEngine, body: ChatRequest, limit: int
-) -> bytes:
+def _llama_cpp_body(service: "LocalService", body: ChatRequest, limit: int) -> bytes:
     """Return a request for llama.cpp, whose defaults differ from OpenAI's."""
     extras = body.model_extra or {}
     given = {name: extras[name] for name in _HANDED_ON if extras.get(name) is not None}
@@ -191,7 +191,7 @@ def _llama_cpp_body(
         given["tools"] = tools
         is_free = body.tool_choice in _FREE_CHOICES
         given["tool_choice"] = "auto" if is_free else "required"
-    given["messages"] = _messages(body, template, engine.context)
+    given["messages"] = _messages(body, template)
     if body.stream_options and body.stream_options.get("include_usage"):
         given["stream_options"] = {"include_usage": True}
     given.update(
@@ -211,9 +211,7 @@ def _llama_cpp_body(
     return json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _messages(
-    body: ChatRequest, template: ChatTemplate, context: int
-) -> list[dict[str, Any]]:
+def _messages(body: ChatRequest, template: ChatTemplate) -> list[dict[str, Any]]:
     """Return the messages as rendered in training; tool calls are unchanged."""
     messages = [
         message.model_dump(exclude_none=True, exclude={"weight", "refusal"})
@@ -224,12 +222,10 @@ def _messages(
     )
     try:
         if not (has_calls and template.has_tools):
-            return [*template.as_rendered(messages, max_length=context)]
+            return [*template.as_rendered(messages)]
         # No control token has a character that JSON would escape.
         text = template.without_control_tokens(json.dumps(messages, ensure_ascii=False))
         return list(json.loads(text))
-    except TooLongError as error:
-        raise _too_long(context) from error
     except MessageError as error:
         raise _unusable_messages(error) from error
 
@@ -266,24 +262,28 @@ async def _generate(
         stops=body.stops(),
         seed=body.seed,
     )
-    pieces: asyncio.Queue[TextPiece] = asyncio.Queue()
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
+    is_left = threading.Event()
 
-    def on_piece(piece: TextPiece) -> None:
+    def put(text: str | None) -> None:
         # The loop may be closed if the server stops during an answer.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+            loop.call_soon_threadsafe(pieces.put_nowait, text)
 
     head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model.name}
-    generation = service.scorer.submit(request, on_piece)
+    generated = service.scorer.submit(request, put, is_left.is_set)
+    generated.add_done_callback(lambda _: put(None))
+    answered = asyncio.wrap_future(generated)
     try:
         if body.stream:
-            async for event in _events(body, head, pieces, len(prompt)):
+            async for event in _events(body, head, pieces, answered, len(prompt)):
                 yield event
         else:
-            yield await _whole(head, pieces, len(prompt))
+            yield await _whole(head, pieces, answered, len(prompt))
     finally:
-        generation.cancel()
+        is_left.set()
+        answered.cancel()
 
 
 def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
@@ -291,9 +291,7 @@ def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
     messages = [message.model_dump(exclude_none=True) for message in body.messages]
     try:
         with service.parsing_lock:
-            prompt = service.tokenizer.template.prompt_ids(messages, max_length=context)
-    except TooLongError as error:
-        raise _too_long(context) from error
+            prompt = service.tokenizer.template.prompt_ids(messages)
     except MessageError as error:
         raise _unusable_messages(error) from error
     if len(prompt) >= context:
@@ -302,12 +300,12 @@ def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
 
 
 async def _whole(
-    head: dict[str, Any], pieces: "asyncio.Queue[TextPiece]", prompt_tokens: int
+    head: dict[str, Any], pieces: Pieces, answered: Answered, prompt_tokens: int
 ) -> bytes:
-    text, last = "", TextPiece()
-    while not last.finish_reason:
-        last = await _next(pieces)
-        text += last.text
+    text = ""
+    while (piece := await pieces.get()) is not None:
+        text += piece
+    last = await answered
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text, "refusal": None},
@@ -321,7 +319,8 @@ async def _whole(
 async def _events(
     body: ChatRequest,
     head: dict[str, Any],
-    pieces: "asyncio.Queue[TextPiece]",
+    pieces: Pieces,
+    answered: Answered,
     prompt_tokens: int,
 ) -> AsyncIterator[bytes]:
     with_usage = bool(body.stream_options and body.stream_options.get("include_usage"))
@@ -334,25 +333,16 @@ async def _events(
         return _data({**head, "choices": [choice]})
 
     yield chunk({"role": "assistant", "content": ""})
-    last = TextPiece()
-    while not last.finish_reason:
-        last = await _next(pieces)
-        if last.text:
-            yield chunk({"content": last.text})
+    while (text := await pieces.get()) is not None:
+        yield chunk({"content": text})
+    last = await answered
     yield chunk({}, last.finish_reason)
     if with_usage:
         yield _data({**head, "choices": [], "usage": _usage(prompt_tokens, last)})
     yield b"data: [DONE]\n\n"
 
 
-async def _next(pieces: "asyncio.Queue[TextPiece]") -> TextPiece:
-    piece = await pieces.get()
-    if piece.error is not None:
-        raise piece.error
-    return piece
-
-
-def _usage(prompt_tokens: int, last: TextPiece) -> dict[str, int]:
+def _usage(prompt_tokens: int, last: GeneratedAnswer) -> dict[str, int]:
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": last.tokens,
@@ -490,9 +480,9 @@ def _unusable_messages(error: Exception) -> ApiError:
 
 def _engine_failure(error: BaseException) -> ApiError:
     """Return the response to an engine's error."""
-    if isinstance(error, EngineBusyError):
-        msg = "Too many chats are waiting, or the server is stopping; try again."
-        return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
+    if isinstance(error, EngineClosedError):
+        msg = "The server is stopping."
+        return ApiError(msg, status=503, code="server_error", kind="server_error")
     if isinstance(error, FileNotFoundError):
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")

@@ -2,19 +2,18 @@
 
 import json
 import logging
-import traceback
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from langchain_chatexports.local_server.processes import frames_of
 from langchain_chatexports.local_server.storage.database import is_disk_full
 
 logger = logging.getLogger(__name__)
 
 _SHOWN_FRAMES = 4
-# OpenAI's clients obey these.
-_RETRIES = {429: {"retry-after": "1"}, 507: {"x-should-retry": "false"}}
+_FULL = 507
 
 
 class JsonResponse(JSONResponse):
@@ -49,8 +48,9 @@ class ApiError(HTTPException):
 
     def response(self) -> JsonResponse:
         """Return the response."""
-        status = self.status_code
-        return JsonResponse(self.body(), status, headers=_RETRIES.get(status))
+        # OpenAI's clients obey it.
+        headers = {"x-should-retry": "false"} if self.status_code == _FULL else None
+        return JsonResponse(self.body(), status_code=self.status_code, headers=headers)
 
 
 def not_found(*, kind: str, param: str) -> ApiError:
@@ -60,7 +60,7 @@ def not_found(*, kind: str, param: str) -> ApiError:
 
 def disk_full(message: str) -> ApiError:
     """Return the error for a disk without space."""
-    return ApiError(message, status=507, code="disk_full", kind="server_error")
+    return ApiError(message, status=_FULL, code="disk_full", kind="server_error")
 
 
 def unexpected_error(error: Exception) -> ApiError:
@@ -73,6 +73,5 @@ def unexpected_error(error: Exception) -> ApiError:
 
 def log_without_text(error: Exception) -> None:
     """Log where an exception was raised; its text can quote a message."""
-    frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
-    where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    where = " < ".join(frames_of(error, _SHOWN_FRAMES))
     logger.error("%s in %s", type(error).__name__, where)

@@ -13,7 +13,6 @@ import secrets
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,
+    frames_of,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -60,10 +60,11 @@ _PACKAGES = (
 HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 2
 # For all of the end: then running requests and the trainer are killed.
-_END_SECONDS = 10.0
+_END_SECONDS = 9.0
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
+_MAX_CONNECTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,7 @@ def _serve(
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
     try:
-        with (
-            listen(HOST, settings.port) as listener,
-            open_service(settings) as service,
-        ):
+        with listen(HOST, settings.port) as listener, open_service(settings) as service:
             _run(service, settings, listener, on_ready, should_stop)
     except OSError as error:
         if not is_disk_full(error):
@@ -160,6 +158,7 @@ def _run(
         lambda: should_stop(service.users),
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        limit_concurrency=_MAX_CONNECTIONS,
     )
 
 
@@ -195,7 +194,7 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
 
 def main() -> None:
     """Run as the child process of a `LocalServer`."""
-    settings = ServerSettings.from_json(sys.stdin.buffer.readline())
+    settings = ServerSettings(**json.loads(sys.stdin.buffer.readline()))
     is_ready = threading.Event()
     is_closed = threading.Event()
     is_held = threading.Event()
@@ -230,8 +229,7 @@ def main() -> None:
         _print_json({"error": str(error), "extra": getattr(error, "extra", None)})
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - reported without its text.
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1])
+        where = " < ".join(frames_of(error, 3))
         _print_json(
             {"error": f"The server ended with {type(error).__name__} in {where}."}
         )

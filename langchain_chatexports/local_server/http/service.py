@@ -20,9 +20,7 @@ from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.engines.transformers import (
-    TransformersEngine,
-)
+from langchain_chatexports.local_server.engines.transformers import TransformersEngine
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     disk_full,

@@ -228,29 +228,29 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a file's JSON object, or `None` if it is missing or damaged."""
-    try:
-        with open_regular_file(path) as file:
-            value = json.loads(file.read())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    return _read_object(path)
 
 
 def read_private_json(path: Path) -> dict[str, Any] | None:
     """Return a file's JSON object; `None` if another user could write the file."""
-    if path.is_symlink():
-        return None
+    return None if path.is_symlink() else _read_object(path, is_private=True)
+
+
+def _read_object(path: Path, *, is_private: bool = False) -> dict[str, Any] | None:
     try:
         with open_regular_file(path) as file:
-            status = os.fstat(file.fileno())
-            if os.name != "nt" and (
-                status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077
-            ):
+            if is_private and not _is_ours_alone(os.fstat(file.fileno())):
                 return None
             value = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _is_ours_alone(status: os.stat_result) -> bool:
+    if os.name == "nt":
+        return True
+    return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
 
 
 def replace(source: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ jobs pauses those of an earlier server, and its own jobs when it stops.
 """
 
 import contextlib
-import json
 import logging
 import shutil
 import subprocess
@@ -18,11 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_chatexports.local_server.processes import (
-    child_command,
     child_environment,
-    detached_flags,
     json_object,
     send_line,
+    start_child,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -184,19 +182,12 @@ class TrainingQueue:
         temporary = folder / "temporary"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(mode=0o700, parents=True)
-        trainer = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
-            child_command("langchain_chatexports.local_server.training.trainer"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env=child_environment(
-                threads=self._threads, offline=True, temporary=temporary
-            ),
-            **detached_flags(),
+        return start_child(
+            "langchain_chatexports.local_server.training.trainer",
+            child_environment(threads=self._threads, offline=True, temporary=temporary),
+            asdict(self._spec(job_id)),
+            folder=folder,
         )
-        send_line(trainer, json.dumps(asdict(self._spec(job_id))))
-        return trainer
 
     def _spec(self, job_id: str) -> TrainingSpec:
         job = self._jobs.get(job_id) or {}

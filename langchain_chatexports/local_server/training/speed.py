@@ -78,9 +78,7 @@ def measure_machine() -> Speed:
     """Measure this machine in a child process: no base is loaded or downloaded."""
     try:
         measured = call_in_child(
-            _measure_default_shape,
-            threads=default_threads(),
-            timeout=_SECONDS_AT_MOST,
+            _measure_default_shape, threads=default_threads(), timeout=_SECONDS_AT_MOST
         )
     except ChildError as error:
         msg = (

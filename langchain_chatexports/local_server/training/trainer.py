@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,7 +24,7 @@ from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.processes import take_output
+from langchain_chatexports.local_server.processes import frames_of, take_output
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
@@ -36,9 +35,7 @@ from langchain_chatexports.local_server.storage.database import (
     DatabaseError,
     is_disk_full,
 )
-from langchain_chatexports.local_server.storage.files import (
-    read_examples,
-)
+from langchain_chatexports.local_server.storage.files import read_examples
 from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
 from langchain_chatexports.local_server.storage.models import save_adapter
 from langchain_chatexports.local_server.training.hyperparameters import (
@@ -62,10 +59,7 @@ DISK_FULL = (
     "training: its last save is kept."
 )
 
-_PHASES = {
-    "base": "Loading the base model",
-    "speed": "Measuring how long a step takes",
-}
+_PHASES = {"base": "Loading the base model", "speed": "Measuring how long a step takes"}
 _STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
@@ -382,11 +376,7 @@ def _describe_failure(error: Exception) -> dict[str, Any]:
         code, message, param = error.code, str(error), error.param
     else:
         (code, message), param = _explain(error), None
-    # Without exception message and source line, because they could quote a chat.
-    frames = [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
+    frames = frames_of(error)
     return {"code": code, "message": message, "param": param, "frames": frames}
 
 

@@ -33,10 +33,7 @@ def _loaded(tmp_path: Path, records: Any, name: Any) -> Any:
     path = tmp_path / "set.jsonl"
     write_dataset(records, path, format=name)
     return datasets.load_dataset(
-        "json",
-        data_files=str(path),
-        split="train",
-        cache_dir=str(tmp_path / "cache"),
+        "json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
     )
 
 

@@ -37,14 +37,20 @@ FAMILIES = [
 """The families of the known bases; most of them are tried before a release."""
 
 
+@pytest.fixture(scope="session")
+def tiny_file(tiny_base: Path) -> Path:
+    """The tiny base for llama.cpp: a server that only answers does not import torch."""
+    return tiny_base / "tiny.gguf"
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Any:
     return tmp_path / "data"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny_server(tiny_base: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One server for all tests of a module that leave it running.
+    """One server for all tests that leave it running.
 
     Most of what such a test costs is importing torch in another process.
     """

@@ -1,4 +1,4 @@
-"""What becomes of jobs: one that outlives two servers, and some that go wrong.
+"""What becomes of jobs: one that outlives its server, and some that go wrong.
 
 Most of what a job of the tiny base costs is importing torch in another process, so the
 facts about one job are looked at in one life, and each has a test of its own.
@@ -67,7 +67,7 @@ class _Life:
 
 @pytest.fixture(scope="module")
 def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
-    """Order, stop, go on, start again, chat, and delete: three servers, one job."""
+    """Order, stop, start again, go on, chat, and delete: two servers, one job."""
     folder = tmp_path_factory.mktemp("life")
     data_dir = folder / "data"
     (folder / "sitecustomize.py").write_text(_SPY.format(folder=str(folder)))
@@ -87,10 +87,8 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
             job = wait_for(client, job.id)
             events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
             steps = [e.data["step"] for e in events if e.type == "metrics"]
-        kept = list_models(data_dir)
-        modes = {path.name: path.stat().st_mode for path in data_dir.rglob("*")}
-        again = LocalServer(kept[0].base, data_dir=data_dir)
-        with again, client_of(again) as client:
+            kept = list_models(data_dir)
+            modes = {path.name: path.stat().st_mode for path in data_dir.rglob("*")}
             answer = client.chat.completions.create(
                 model=kept[0].name, messages=_CHAT, max_tokens=4
             )
@@ -124,7 +122,7 @@ def test_each_start_has_a_new_key(life: _Life) -> None:
     assert life.keys[0] != life.keys[1]
 
 
-def test_its_model_outlives_the_server(life: _Life) -> None:
+def test_its_model_is_listed_and_answers(life: _Life) -> None:
     (kept,) = life.kept
     assert kept.name == life.job.fine_tuned_model == life.answer.model
     assert life.answer.usage.total_tokens >= life.answer.usage.prompt_tokens
@@ -136,9 +134,7 @@ def test_what_server_and_trainer_write_is_for_this_user_only(life: _Life) -> Non
     assert {mode & 0o077 for mode in life.modes.values()} == {0}
 
 
-def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
-    life: _Life,
-) -> None:
+def test_deleted_means_that_no_marked_text_and_no_weights_are_left(life: _Life) -> None:
     left = [path for path in life.data_dir.rglob("*") if path.is_file()]
     assert not any(_MARK.encode() in path.read_bytes() for path in left)
     assert {path.suffix for path in left} <= {".db", ".lock"}
@@ -172,12 +168,11 @@ def test_a_running_job_is_cancelled_and_the_next_is_taken(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="It looks at Linux's memory maps")
 def test_a_server_that_only_answers_does_not_import_torch(
-    tiny_base: Path, tmp_path: Path
+    tiny_file: Path, tmp_path: Path
 ) -> None:
     """It would take seconds and 300 MB; transformers' tokenizers bring it, too."""
-    file = tiny_base / "tiny.gguf"
     with (
-        LocalServer(file, data_dir=tmp_path / "data", threads=1) as server,
+        LocalServer(tiny_file, data_dir=tmp_path / "data", threads=1) as server,
         client_of(server) as client,
     ):
         client.chat.completions.create(model="tiny", messages=_CHAT, max_tokens=1)

@@ -17,11 +17,7 @@ import openai
 import pytest
 
 from langchain_chatexports.local_server.bases.description import describe_default_base
-from tests.integration_tests.local_server.conftest import (
-    MAX_SECONDS,
-    upload,
-    wait_for,
-)
+from tests.integration_tests.local_server.conftest import MAX_SECONDS, upload, wait_for
 from tests.unit_tests.builders.tiny_base import dialogues
 
 if TYPE_CHECKING:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import signal
 import socket
 import subprocess
 import time
@@ -13,7 +10,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import openai
 import psutil
 import pytest
 
@@ -46,23 +42,24 @@ def _free_port() -> int:
             return port
 
 
-def test_a_given_key_and_port_are_used(tiny_base: Any, data_dir: Any) -> None:
-    port = _free_port()
-    given: Any = {"port": port, "api_key": "my-own-key"}
-    with LocalServer(tiny_base, data_dir=data_dir, **given) as server:
-        assert server.base_url == f"http://127.0.0.1:{port}/v1"
-        assert server.api_key == "my-own-key"
-        with client_of(server) as client:
-            assert client.models.list().data
+@pytest.fixture(scope="module")
+def tiny_server(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One server for all tests here, with a port and a key of the user's."""
+    data_dir = tmp_path_factory.mktemp("shared") / "data"
+    given: Any = {"port": _free_port(), "api_key": "my-own-key"}
+    with LocalServer(tiny_file, data_dir=data_dir, threads=1, **given) as server:
+        assert server.base_url == f"http://127.0.0.1:{given['port']}/v1"
+        assert server.api_key == given["api_key"]
+        yield server
 
 
-def test_a_taken_port_is_an_error_that_names_it(tiny_base: Any, data_dir: Any) -> None:
+def test_a_taken_port_is_an_error_that_names_it(tiny_file: Any, data_dir: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(LocalServerError, match=str(port)):
-            LocalServer(tiny_base, data_dir=data_dir, port=port).start()
+            LocalServer(tiny_file, data_dir=data_dir, port=port).start()
 
 
 def test_a_damaged_gguf_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -74,9 +71,9 @@ def test_a_damaged_gguf_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_a_start_that_takes_too_long_is_an_error_and_leaves_no_process(
-    tiny_base: Any, data_dir: Any
+    tiny_file: Any, data_dir: Any
 ) -> None:
-    server = LocalServer(tiny_base, data_dir=data_dir, startup_timeout=0.001)
+    server = LocalServer(tiny_file, data_dir=data_dir, startup_timeout=0.001)
     with pytest.raises(LocalServerError, match="startup_timeout"):
         server.start()
     assert not server.is_running
@@ -94,7 +91,7 @@ def test_no_secret_is_in_the_arguments_of_a_process(tiny_server: Any) -> None:
 
 
 def test_it_ends_when_its_starter_is_killed(
-    tiny_base: Any, data_dir: Any, tmp_path: Path
+    tiny_file: Any, data_dir: Any, tmp_path: Path
 ) -> None:
     script = tmp_path / "starter.py"
     script.write_text(
@@ -105,7 +102,7 @@ def test_it_ends_when_its_starter_is_killed(
         "time.sleep(600)\n"
     )
     python = child_command("x")[0]
-    command = [python, str(script), str(tiny_base), str(data_dir)]
+    command = [python, str(script), str(tiny_file), str(data_dir)]
     starter = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
     with starter:
         assert starter.stdout is not None
@@ -116,10 +113,10 @@ def test_it_ends_when_its_starter_is_killed(
 
 
 def test_a_server_stops_when_the_last_command_leaves_it(
-    tiny_base: Any, data_dir: Any
+    tiny_file: Any, data_dir: Any
 ) -> None:
-    first = LocalServer(tiny_base, data_dir=data_dir, share=True).start()
-    second = LocalServer(tiny_base, data_dir=data_dir, share=True).start()
+    first = LocalServer(tiny_file, data_dir=data_dir, share=True).start()
+    second = LocalServer(tiny_file, data_dir=data_dir, share=True).start()
     assert (first.is_shared, second.is_shared) == (False, True)
     assert (second.base_url, second.api_key) == (first.base_url, first.api_key)
     first.stop()
@@ -183,32 +180,3 @@ def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
         client.chat.completions.create(**options, max_tokens=1)
         # A busy machine can hold up the first piece.
         assert any(is_early() for _ in range(5))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_a_server_in_the_foreground_ends_in_order(
-    tiny_base: Any, data_dir: Any, tmp_path: Path
-) -> None:
-    """Ctrl-C is pressed in test_persons_path.py."""
-    script = tmp_path / "serve.py"
-    script.write_text(
-        "import dataclasses, json, sys\n"
-        "from langchain_chatexports.local_server import ServerSettings, serve_forever\n"
-        "settings = ServerSettings(base=sys.argv[1], data_dir=sys.argv[2], threads=1)\n"
-        "def ready(info): print(json.dumps(dataclasses.asdict(info)), flush=True)\n"
-        "serve_forever(settings, ready)\n"
-    )
-    python = child_command("x")[0]
-    command = [python, str(script), str(tiny_base), str(data_dir)]
-    served = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
-    with served:
-        assert served.stdout is not None
-        info = json.loads(served.stdout.readline())
-        with openai.OpenAI(
-            base_url=info["base_url"], api_key=info["api_key"]
-        ) as client:
-            assert client.models.list().data
-        served.send_signal(signal.SIGTERM)
-        assert served.wait(MAX_SECONDS) in {0, -signal.SIGTERM}
-    # The directory is free for the next one.
-    assert not is_locked(data_dir / "server.lock")

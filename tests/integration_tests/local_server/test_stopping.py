@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports._locks import is_locked
-from langchain_chatexports.local_server import LocalServer, list_models
+from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
-from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.local_server.storage.jobs import list_jobs
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
-    client_of,
     trainers_of,
 )
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
@@ -154,15 +152,11 @@ def test_a_terminated_training_leaves_a_checkpoint(terminal: _Terminal) -> None:
     _interrupt(terminal, words, signal.SIGTERM, 143)
 
 
-def test_an_interrupted_training_is_left_alone_until_it_is_continued(
-    terminal: _Terminal, tiny_base: Path
+def test_an_interrupted_training_is_continued_by_the_same_command(
+    terminal: _Terminal,
 ) -> None:
     words = terminal.finetune_words()
     job = _interrupt(terminal, words, signal.SIGINT, 130)
-    # Neither `chat` nor `serve` trains it.
-    server = LocalServer(tiny_base, data_dir=terminal.data_dir, threads=1)
-    with server, client_of(server) as client:
-        assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
     again = terminal.run(*words)
     assert again.returncode == 0, again.stderr
     found = f"Job {job.id} was stopped before; it continues from its checkpoint of step"
@@ -202,7 +196,7 @@ def test_commands_share_the_server_that_is_there(
     _wait(lambda: find_running_server(terminal.data_dir) is None)
 
 
-def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_runs(
+def test_a_job_of_a_killed_command_is_trained_by_no_chat(
     terminal_with_model: _Terminal,
 ) -> None:
     terminal = terminal_with_model
@@ -216,12 +210,3 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_ru
     assert chat.returncode == 0, chat.stderr
     job, _ = list_jobs(terminal.data_dir)
     assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
-    with terminal.start(*words) as (process, err):
-        _wait(lambda: _is_trained(terminal.data_dir), process)
-        deleted = terminal.run("models", "--delete", job.id, "--yes", *where)
-        assert deleted.returncode == 0, deleted.stderr
-        assert process.wait(MAX_SECONDS) == 1
-    assert f"Job {job.id} was stopped before" in err.read_text()
-    assert "Traceback" not in err.read_text()
-    kept = count_data(terminal.data_dir)
-    assert (kept.models, kept.jobs, kept.files) == (1, 1, 1)

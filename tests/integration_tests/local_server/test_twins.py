@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import queue
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,19 +90,12 @@ def _greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
 
 
 def _ask_transformers(twin: TrainedTwin, prompt: list[int]) -> str:
-    pieces: queue.Queue[Any] = queue.Queue()
+    pieces: list[str] = []
     request = GenerationRequest(
         prompt, _ANSWER_TOKENS, twin.adapter, Sampling(temperature=0, dry_multiplier=0)
     )
-    twin.engine.submit(request, pieces.put)
-    text = ""
-    while True:
-        piece = pieces.get(timeout=300)
-        if piece.error is not None:
-            raise piece.error
-        text += str(piece.text)
-        if piece.finish_reason:
-            return text
+    twin.engine.submit(request, pieces.append).result(300)
+    return "".join(pieces)
 
 
 def test_transformers_answers_a_chat_of_eight_turns_as_peft_alone(

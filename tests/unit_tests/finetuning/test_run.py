@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.exceptions import (
-    FineTuningError,
-    FineTuningTimeoutError,
-)
+from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
 from tests.unit_tests.builders.openai_server import Fault, OpenAIServer, lost
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 

@@ -163,9 +163,7 @@ def test_the_jinja_for_other_programs_renders_the_same(
 def test_requests_with_tools_are_rendered_by_the_publishers_template() -> None:
     source = _published("qwen3_5_nothink")
     both = _derive(source).to_jinja(with_tools=source)
-    tools = [
-        {"type": "function", "function": {"name": "race", "parameters": {}}},
-    ]
+    tools = [{"type": "function", "function": {"name": "race", "parameters": {}}}]
     chat = _messages(["user"])
     ours = _jinja(both, chat, tools=tools, add_generation_prompt=True)
     assert ours == _jinja(

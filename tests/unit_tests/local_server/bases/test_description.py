@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import score_conversations
 from langchain_chatexports.local_server.bases import description
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
@@ -30,6 +30,7 @@ from langchain_chatexports.local_server.bases.preparation import (
     prepare_base,
     signature_of,
 )
+from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.settings import ServerSettings
 from tests.unit_tests.builders.twins import TWINS, twin_of
 
@@ -124,9 +125,8 @@ def test_a_bases_own_code_is_never_run_whatever_is_on_standard_input(
     known |= {"model_type": "own", "tokenizer_class": "T"}
     (base / file).write_text(json.dumps(known))
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
-    chat = [{"role": "assistant", "content": "a"}]
     with pytest.raises(LocalServerError, match="code of its own"):
-        list(score_conversations([chat], base=base))
+        load_tokenizer(base)
     assert not (tmp_path / "ran").exists()
 
 
@@ -146,9 +146,8 @@ def test_a_damaged_config_or_tokenizer_is_an_error_of_ours(
     (base / "chat_template.jinja").unlink(missing_ok=True)
     known = json.loads((base / file).read_text())
     (base / file).write_text(json.dumps({**known, key: value}))
-    chat = [{"role": "assistant", "content": "a"}]
     with pytest.raises((LocalServerError, TemplateError)):
-        list(score_conversations([chat], base=base))
+        ChatTemplate(load_tokenizer(base)[0])
 
 
 @pytest.mark.parametrize("is_nested", [False, True])

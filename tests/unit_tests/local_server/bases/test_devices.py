@@ -34,8 +34,7 @@ def _takes(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("bfloat16", "float32", "chosen"),
-    [(1.0, 2.0, "bfloat16"), (2.0, 1.0, "float32")],
+    ("bfloat16", "float32", "chosen"), [(1.0, 2.0, "bfloat16"), (2.0, 1.0, "float32")]
 )
 def test_the_faster_one_is_taken_and_measured_once(
     monkeypatch: pytest.MonkeyPatch, bfloat16: float, float32: float, chosen: str

@@ -139,10 +139,7 @@ def _without_one_side(folder: Path) -> None:
     save_file(dict(list(tensors.items())[1:]), folder / _WEIGHTS)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [_cut, _without_one_side],
-)
+@pytest.mark.parametrize("damage", [_cut, _without_one_side])
 def test_a_damaged_adapter_is_refused(
     adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix], damage: Any
 ) -> None:

@@ -13,11 +13,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import processes
-from langchain_chatexports.local_server.bases import (
-    download,
-    gguf_check,
-    gguf_file,
-)
+from langchain_chatexports.local_server.bases import download, gguf_check, gguf_file
 from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
     describe_base,
@@ -27,9 +23,7 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
     match_matrices,
 )
-from langchain_chatexports.local_server.bases.gguf_check import (
-    check_gguf,
-)
+from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.bases.preparation import base_directory
@@ -229,18 +223,6 @@ def test_a_hub_base_without_a_file_is_left_to_transformers(
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     with pytest.raises(NoGGUFError, match=r"no network|hare/tiny"):
         gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
-
-
-@pytest.mark.parametrize("name", ["llama3.2", "qwen3.5", "gemma4"])
-def test_a_file_in_another_order_answers_as_transformers_do(
-    tmp_path: Path, name: str
-) -> None:
-    """The other families: `tests/integration_tests/local_server/test_twins.py`."""
-    base = write_twin(tmp_path / "twin", name)
-    file = write_gguf(base, tmp_path / "twin.gguf")
-    matrices = check_gguf(file, base)
-    orders = [each for each in matrices.values() if each.rows or each.columns]
-    assert bool(orders) == (name != "gemma4")
 
 
 def test_answers_in_the_wrong_order_are_seen(

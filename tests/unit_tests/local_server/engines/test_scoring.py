@@ -10,15 +10,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import score_conversations
+from langchain_chatexports.local_server.engines.transformers import LoadedBase
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
     from starlette.testclient import TestClient
-
-    from langchain_chatexports.local_server.engines.scoring import TurnScore
 
 
 _CHAT: list[dict[str, Any]] = [
@@ -40,40 +38,21 @@ def _price(base: Path, text: str, answer: str) -> float:
     return -sum(float(scores[at - 1, ids[at]]) for at in range(start, len(ids)))
 
 
-@pytest.fixture(scope="module")
-def scores(tiny_base: Path) -> list[TurnScore]:
-    (found,) = score_conversations([_CHAT], base=tiny_base, threads=1)
-    return found
-
-
-def test_each_answer_is_scored_whatever_its_weight(scores: list[TurnScore]) -> None:
-    assert [score.index for score in scores] == [0, 2]
-    assert [score.size_bytes for score in scores] == [6, 23]
-
-
-def test_the_score_is_that_of_the_text_and_of_its_end(
-    scores: list[TurnScore], tiny_base: Path
+def test_each_answer_is_scored_with_its_end_whatever_its_weight(
+    http: TestClient, tiny_base: Path
 ) -> None:
+    body = {"model": "tiny", "messages": _CHAT}
+    scores = http.post("/v1/score", json=body).json()["turns"]
+    assert [score["index"] for score in scores] == [0, 2]
+    assert [score["size_bytes"] for score in scores] == [6, 23]
     before = (
         "<|im_start|>assistant\nHello.<|im_end|>\n"
         "<|im_start|>user\nAre you ready?<|im_end|>\n<|im_start|>assistant\n"
     )
     whole = _price(tiny_base, before, "Slow and steady — ja!<|im_end|>")
     end = _price(tiny_base, before + "Slow and steady — ja!", "<|im_end|>")
-    priced = scores[1]
-    assert priced.end_nll is not None
-    assert priced.nll + priced.end_nll == pytest.approx(whole, rel=0.02)
-    assert priced.end_nll == pytest.approx(end, rel=0.02)
-
-
-def test_the_route_gives_the_same(http: TestClient, scores: list[TurnScore]) -> None:
-    body = {"model": "tiny", "messages": _CHAT}
-    answer = http.post("/v1/score", json=body).json()
-    assert answer["model"] == "tiny"
-    assert [turn["tokens"] for turn in answer["turns"]] == [s.tokens for s in scores]
-    assert [turn["nll"] for turn in answer["turns"]] == pytest.approx(
-        [score.nll for score in scores], rel=1e-4
-    )
+    assert scores[1]["nll"] + scores[1]["end_nll"] == pytest.approx(whole, rel=0.02)
+    assert scores[1]["end_nll"] == pytest.approx(end, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +86,6 @@ def test_an_adapter_that_names_other_files_or_modules_is_not_loaded(
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    model = LoadedBase(tiny_base, threads=1)
     with pytest.raises(LocalServerError, match="plain LoRA adapter"):
-        list(
-            score_conversations(
-                [[{"role": "assistant", "content": "a"}]],
-                base=tiny_base,
-                adapter=tmp_path,
-            )
-        )
+        model.negative_log_likelihoods([1, 2], [1], tmp_path)

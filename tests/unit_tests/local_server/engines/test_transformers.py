@@ -13,11 +13,9 @@ import pytest
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.transformers import (
-    EngineBusyError,
-    Generation,
+    EngineClosedError,
     GenerationRequest,
     LoadedBase,
-    TextPiece,
     TransformersEngine,
 )
 from langchain_chatexports.local_server.http.app import create_app
@@ -39,16 +37,6 @@ def engine(tiny_base: Path) -> Iterator[TransformersEngine]:
     made.close()
 
 
-def _listener(
-    name: str, told: list[tuple[str, TextPiece]]
-) -> Callable[[TextPiece], None]:
-    def note(piece: TextPiece) -> None:
-        told.append((name, piece))
-        assert piece.error is None, repr(piece.error)
-
-    return note
-
-
 def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
     prompt = engine._tokenizer.template.prompt_ids(
         [{"role": "user", "content": "Ready?"}]
@@ -67,38 +55,34 @@ def _wait(condition: Callable[[], Any]) -> None:
 def test_one_answer_is_written_at_a_time_in_their_order(
     engine: TransformersEngine,
 ) -> None:
-    told: list[tuple[str, TextPiece]] = []
-    for name in ("first", "second", "third"):
-        engine.submit(_order(engine, 20), _listener(name, told))
-    _wait(lambda: sum(bool(piece.finish_reason) for _, piece in told) == 3)
-    names = [who for who, _ in told]
-    assert names == sorted(names, key=["first", "second", "third"].index)
+    told: list[str] = []
+    names = ("first", "second", "third")
+
+    def note(name: str) -> Callable[[str], None]:
+        return lambda _: told.append(name)
+
+    answers = [engine.submit(_order(engine, 20), note(name)) for name in names]
+    assert all(answer.result(300).tokens for answer in answers)
+    assert told == sorted(told, key=names.index)
 
 
 def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) -> None:
-    told: list[tuple[str, TextPiece]] = []
-    answer = engine.submit(_order(engine, _LONG), _listener("long", told))
+    told: list[str] = []
+    answer = engine.submit(_order(engine, _LONG), told.append, lambda: bool(told))
+    engine.submit(_order(engine, 5), lambda _: None).result(300)
+    assert answer.result().tokens < _LONG
+
+
+def test_a_closed_engine_answers_no_more(engine: TransformersEngine) -> None:
+    told: list[str] = []
+    answers = [engine.submit(_order(engine, _LONG), told.append) for _ in range(2)]
     _wait(lambda: told)
-    answer.cancel()
-    engine.submit(_order(engine, 5), _listener("next", told))
-    _wait(lambda: any(piece.finish_reason for _, piece in told))
-    assert [who for who, piece in told if piece.finish_reason] == ["next"]
-
-
-def test_the_engine_takes_no_more_than_its_bound(tiny_base: Path) -> None:
-    engine = TransformersEngine(
-        tiny_base, ChatTokenizer(tiny_base), threads=1, max_waiting=1
-    )
-    may_end = threading.Event()
-    running = engine.run(lambda _: may_end.wait(240))
-    _wait(running.running)
-    engine.submit(_order(engine, 2), lambda _: None)
-    with pytest.raises(EngineBusyError):
-        engine.submit(_order(engine, 2), lambda _: None)
-    may_end.set()
     engine.close()
-    with pytest.raises(EngineBusyError):
-        engine.submit(_order(engine, 2), lambda _: None)
+    for answer in answers:
+        with pytest.raises(EngineClosedError):
+            answer.result()
+    with pytest.raises(EngineClosedError):
+        engine.submit(_order(engine, 2), told.append)
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -106,8 +90,7 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
     engine: TransformersEngine, own: bool
 ) -> None:
     """Settings of some models name the end of a text only, not that of a turn."""
-    end = engine._tokenizer.template.end_of_turn
-    assert end is not None
+    (end,) = engine._tokenizer.end_tokens
     likeliest = 7 if own else end
 
     def end_at_once(model: LoadedBase) -> None:
@@ -119,33 +102,29 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
         model.end_tokens = {7} if own else set()
 
     engine.run(end_at_once).result()
-    told: list[tuple[str, TextPiece]] = []
-    engine.submit(_order(engine, 3), _listener("any", told))
-    _wait(lambda: told and told[-1][1].finish_reason)
-    assert "".join(piece.text for _, piece in told) == ""
-    assert (told[-1][1].finish_reason, told[-1][1].tokens) == ("stop", 0)
+    told: list[str] = []
+    assert engine.submit(_order(engine, 3), told.append).result(300) == ("stop", 0)
+    assert told == []
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_cancels_its_answer(
     service: LocalService, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[Generation] = []
     submit = service.scorer.submit
     begun, left, noticed = threading.Event(), asyncio.Event(), threading.Event()
+    cancelled: list[Callable[[], bool]] = []
 
-    def noting(
-        request: GenerationRequest, on_piece: Callable[[TextPiece], None]
-    ) -> Generation:
-        def tell(piece: TextPiece) -> None:
+    def noting(request: Any, on_text: Any, is_cancelled: Callable[[], bool]) -> Any:
+        def tell(text: str) -> None:
             begun.set()
             noticed.wait(240)
-            on_piece(piece)
+            on_text(text)
 
-        answers.append(submit(request, tell))
-        return answers[-1]
+        cancelled.append(is_cancelled)
+        return submit(request, tell, is_cancelled)
 
-    service.scorer.submit = noting  # type: ignore[method-assign]  # looks, and hands on.
+    service.scorer.submit = noting  # type: ignore[assignment]  # looks, and hands on.
     body = {
         "model": "tiny",
         "messages": [{"role": "user", "content": "Ready?"}],
@@ -183,9 +162,8 @@ async def test_a_client_that_leaves_cancels_its_answer(
     left.set()
     await asyncio.wait_for(asked, 240)
     noticed.set()
-    (answer,) = answers
-    assert answer.is_cancelled
-    await asyncio.to_thread(_wait, lambda: not service.scorer._pending)
+    assert cancelled[0]()
+    await asyncio.to_thread(service.scorer.run(lambda _: None).result, 240)
     # It is nothing that went wrong.
     assert not caplog.records
     service.scorer.close()

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from tests.unit_tests.local_server.conftest import asking
 
 _JSON_TYPE = {"content-type": "application/json"}
-_ALLOWED = {200, 400, 403, 404, 405, 429}
+_ALLOWED = {200, 400, 403, 404, 405}
 _ROUTES = (
     ("GET", "/v1/files"),
     ("GET", "/v1/files/{id}"),

@@ -9,11 +9,6 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.engines.transformers import (
-    EngineBusyError,
-)
-from langchain_chatexports.local_server.http.service import LocalService
-
 _HELLO: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
 _TOOL: Any = {"type": "function", "function": {"name": "now"}}
 
@@ -185,17 +180,6 @@ def test_what_asks_for_nothing_special_is_taken(
     assert response.json()["model"] == "tiny"
     # Random weights may end an answer with their first token.
     assert response.json()["usage"]["completion_tokens"] <= 1
-
-
-def test_too_many_waiting_chats_are_a_429(
-    client: OpenAI, service: LocalService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise EngineBusyError
-
-    monkeypatch.setattr(service.scorer, "submit", full)
-    with pytest.raises(openai.RateLimitError):
-        _ask(client)
 
 
 def test_models_are_the_base_and_its_aliases(client: OpenAI) -> None:

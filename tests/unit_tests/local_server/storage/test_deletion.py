@@ -12,10 +12,7 @@ import pytest
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.database import (
-    DatabaseError,
-    writing,
-)
+from langchain_chatexports.local_server.storage.database import DatabaseError, writing
 from langchain_chatexports.local_server.storage.deletion import (
     DataCounts,
     count_data,

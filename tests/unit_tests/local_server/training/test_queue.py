@@ -118,7 +118,7 @@ def make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., _Server]]:
     monkeypatch.setattr(
-        "langchain_chatexports.local_server.training.queue.child_command",
+        "langchain_chatexports.local_server.processes.child_command",
         lambda _: [sys.executable, "-c", _TRAINER],
     )
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))

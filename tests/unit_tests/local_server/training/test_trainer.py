@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import openai
@@ -22,9 +22,7 @@ from safetensors.numpy import load_file
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import export, export_model, list_models
-from langchain_chatexports.local_server.bases import (
-    gguf_file,
-)
+from langchain_chatexports.local_server.bases import gguf_file
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
@@ -40,12 +38,23 @@ from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.trainings import (
-    events_of,
-    run_training,
-    training_spec,
-)
+from tests.unit_tests.builders.trainings import events_of, run_training, training_spec
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
+
+
+class Trained(NamedTuple):
+    """A service with one finished job."""
+
+    service: LocalService
+    client: OpenAI
+    job: FineTuningJob
+    root: Path
+
+    @property
+    def model(self) -> str:
+        assert self.job.fine_tuned_model is not None
+        return self.job.fine_tuned_model
+
 
 _HELLO: list[ChatCompletionMessageParam] = [
     {"role": "user", "content": "Are you ready?"}
@@ -63,8 +72,7 @@ def _private_files() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def trained(
     make_service: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[LocalService, OpenAI, FineTuningJob, Path]]:
-    """A service with one finished job: (service, client, job, root)."""
+) -> Iterator[Trained]:
     root = tmp_path_factory.mktemp("trained") / "data"
     service = make_service(root)
 
@@ -91,15 +99,13 @@ def trained(
         )
         job = wait_for(job.id, client)
         assert job.status == "succeeded", job.error
-        yield service, client, job, root
+        yield Trained(service, client, job, root)
 
 
 @pytest.fixture(scope="module")
-def events(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> list[FineTuningJobEvent]:
-    _, client, job, _ = trained
-    return list(client.fine_tuning.jobs.list_events(job.id))[::-1]
+def events(trained: Trained) -> list[FineTuningJobEvent]:
+    listed = trained.client.fine_tuning.jobs.list_events(trained.job.id)
+    return list(listed)[::-1]
 
 
 def _ask(client: OpenAI, model: str, **options: Any) -> str:
@@ -109,11 +115,6 @@ def _ask(client: OpenAI, model: str, **options: Any) -> str:
     text = answer.choices[0].message.content
     assert text is not None
     return text
-
-
-def _model_of(job: FineTuningJob) -> str:
-    assert job.fine_tuned_model is not None
-    return job.fine_tuned_model
 
 
 def _data(event: FineTuningJobEvent) -> dict[str, Any]:
@@ -149,49 +150,42 @@ def test_the_last_step_of_an_epoch_has_the_validation_loss(
     assert with_loss == [10, 20]
 
 
-def test_the_tuned_model_is_listed_and_answers(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    _, client, job, _ = trained
-    assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
-    assert _ask(client, _model_of(job)) != _ask(client, "tiny")
+def test_the_tuned_model_is_listed_and_answers(trained: Trained) -> None:
+    client = trained.client
+    assert [m.id for m in client.models.list()] == ["tiny", trained.model]
+    assert _ask(client, trained.model) != _ask(client, "tiny")
 
 
-def test_everything_is_private_and_nothing_is_a_pickle(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, root = trained
-    for path in [root, *root.rglob("*")]:
+def test_everything_is_private_and_nothing_is_a_pickle(trained: Trained) -> None:
+    for path in [trained.root, *trained.root.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
         assert path.suffix not in {".bin", ".pt", ".pth", ".pkl"}
 
 
-def test_the_text_is_in_the_uploads_only(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-) -> None:
-    *_, root = trained
-    marked = [p for p in root.rglob("*") if p.is_file() and b"MARKED" in p.read_bytes()]
+def test_the_text_is_in_the_uploads_only(trained: Trained) -> None:
+    marked = [
+        p
+        for p in trained.root.rglob("*")
+        if p.is_file() and b"MARKED" in p.read_bytes()
+    ]
     assert {path.parent.name for path in marked} == {"files"}
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-    tiny_base: Path,
-    tmp_path: Path,
+    trained: Trained, tiny_base: Path, tmp_path: Path
 ) -> None:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    *_, job, root = trained
-    target = export_model(_model_of(job), tmp_path / "merged", data_dir=root)
+    target = export_model(trained.model, tmp_path / "merged", data_dir=trained.root)
     assert describe_base(target).name == "merged"
     assert {path.name for path in tmp_path.iterdir()} == {"merged"}
     ids = torch.tensor([[5, 6, 7]])
     merged = AutoModelForCausalLM.from_pretrained(target).eval()
     plain = AutoModelForCausalLM.from_pretrained(tiny_base)
-    tuned = PeftModel.from_pretrained(plain, list_models(root)[0].path).eval()
+    tuned = PeftModel.from_pretrained(plain, list_models(trained.root)[0].path).eval()
     with torch.inference_mode():
         torch.testing.assert_close(
             merged(input_ids=ids).logits, tuned(input_ids=ids).logits
@@ -200,7 +194,7 @@ def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    trained: Trained,
     tiny_base: Path,
     tiny_gguf: Path,
     tmp_path: Path,
@@ -210,9 +204,12 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
     gguf = gguf_file.BaseGGUF(tiny_gguf, "key", lambda: matrices)
     monkeypatch.setattr(export, "gguf_of_base", lambda *_: gguf)
-    *_, job, root = trained
     target = export_model(
-        _model_of(job), tmp_path / "voice", data_dir=root, gguf=True, quantization="f16"
+        trained.model,
+        tmp_path / "voice",
+        data_dir=trained.root,
+        gguf=True,
+        quantization="f16",
     )
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
     assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
@@ -221,7 +218,7 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     engine = BareEngine(target / "model.gguf")
     compared = 0
     for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
-        wanted = log_likelihoods(tiny_base, list_models(root)[0].path, ids)
+        wanted = log_likelihoods(tiny_base, list_models(trained.root)[0].path, ids)
         # It says nothing of a token that is a part of a character.
         if (found := engine.next_token(ids)) is None:
             continue
@@ -236,74 +233,70 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_export_that_cannot_be_gguf_leaves_nothing(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         msg = "there is none"
         raise NoGGUFError(msg)
 
     monkeypatch.setattr(export, "gguf_of_base", refuse)
-    *_, job, root = trained
     with pytest.raises(LocalServerError, match="as GGUF: there is none"):
-        export_model(_model_of(job), tmp_path / "voice", data_dir=root, gguf=True)
+        export_model(
+            trained.model, tmp_path / "voice", data_dir=trained.root, gguf=True
+        )
     with pytest.raises(LocalServerError, match="q8_0 or f16"):
         export_model(
-            _model_of(job), tmp_path / "v", data_dir=root, gguf=True, quantization="q9"
+            trained.model,
+            tmp_path / "v",
+            data_dir=trained.root,
+            gguf=True,
+            quantization="q9",
         )
     assert not list(tmp_path.iterdir())
 
 
 def test_an_export_over_something_or_of_nothing_is_refused(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
+    trained: Trained, tmp_path: Path
 ) -> None:
-    *_, job, root = trained
     with pytest.raises(LocalServerError, match="exists"):
-        export_model(_model_of(job), tmp_path, data_dir=root)
-    with pytest.raises(LocalServerError, match=_model_of(job)):
-        export_model("ft:x", tmp_path / "new", data_dir=root)
+        export_model(trained.model, tmp_path, data_dir=trained.root)
+    with pytest.raises(LocalServerError, match=trained.model):
+        export_model("ft:x", tmp_path / "new", data_dir=trained.root)
 
 
 def test_an_export_with_a_base_that_was_exchanged_is_refused(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
+    trained: Trained, tmp_path: Path
 ) -> None:
-    *_, job, root = trained
-    shutil.copytree(root, tmp_path / "copy")
+    shutil.copytree(trained.root, tmp_path / "copy")
     (kept,) = list_models(tmp_path / "copy")
     record = read_json(kept.path / "model.json")
     write_json(kept.path / "model.json", {**(record or {}), "signature": "llama-64"})
     with pytest.raises(LocalServerError, match="another base"):
-        export_model(_model_of(job), tmp_path / "merged", data_dir=tmp_path / "copy")
+        export_model(trained.model, tmp_path / "merged", data_dir=tmp_path / "copy")
     assert not (tmp_path / "merged").exists()
 
 
 def test_a_model_of_another_base_is_neither_listed_nor_served(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-    make_service: Callable[..., Any],
+    trained: Trained, make_service: Callable[..., Any]
 ) -> None:
-    _, _, job, root = trained
-    other = make_service(root, base_model="other")
+    other = make_service(trained.root, base_model="other")
     assert other.models.newest_first() == []
     with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
-        _ask(openai_client(http), _model_of(job))
+        _ask(openai_client(http), trained.model)
 
 
 def test_a_deleted_model_is_gone_with_its_job_and_text(
-    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
-    make_service: Callable[..., Any],
-    tmp_path: Path,
+    trained: Trained, make_service: Callable[..., Any], tmp_path: Path
 ) -> None:
-    *_, job, root = trained
     copy = tmp_path / "copy"
-    shutil.copytree(root, copy)
+    shutil.copytree(trained.root, copy)
     service = make_service(copy)
     with asking(service) as http:
         client = openai_client(http)
-        name = _model_of(job)
+        name = trained.model
         assert _ask(client, name)
         assert client.models.delete(name).deleted
-        assert service.files.get(job.training_file) is None
+        assert service.files.get(trained.job.training_file) is None
         in_memory = service.scorer.run(lambda model: model._adapter).result(300)
         assert in_memory is None
         with pytest.raises(openai.NotFoundError):
