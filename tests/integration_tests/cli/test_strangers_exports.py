@@ -14,7 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,6 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from tests.unit_tests.builders.tables import conversation_rows, write_csv
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 pytestmark = pytest.mark.training
 

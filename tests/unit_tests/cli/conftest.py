@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import pytest
 
 from langchain_chatexports.cli.app import run
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
 
 
 class Done(NamedTuple):
@@ -25,10 +22,13 @@ class Done(NamedTuple):
     err: str
 
 
+Command: TypeAlias = Callable[..., Done]
+
+
 @pytest.fixture
 def chatexports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Any]:
+) -> Command:
     """Run `chatexports ARGUMENTS` in an empty folder, without a terminal."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,10 +15,6 @@ from rich.console import Console
 from langchain_chatexports import __version__
 from langchain_chatexports.cli import _console as console
 from langchain_chatexports.samples import write_imessage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 
 def test_version_is_the_packages(chatexports: Callable[..., Any]) -> None:

@@ -7,10 +7,12 @@ import json
 import re
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import nullcontext
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -23,11 +25,7 @@ from langchain_chatexports.personas.talk import Voice
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import Any
+from tests.unit_tests.cli.conftest import Command
 
 # Packages have functions of these names.
 TRAIN = import_module("langchain_chatexports.workflows.train")
@@ -135,7 +133,7 @@ def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
 def test_another_server_is_asked_for_the_models_before_the_first_question(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, missing: str
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """Some servers only list their models, and some say nothing of them."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -161,7 +159,7 @@ def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_system_message_of_the_training_is_used(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
     with OpenAIServer().running() as server:
@@ -173,7 +171,7 @@ def test_the_system_message_of_the_training_is_used(
 
 @pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])
 def test_another_model_beside_it_is_asked_alike(
-    chatexports: Callable[..., Any],
+    chatexports: Command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     beside: tuple[str, ...],
@@ -193,7 +191,7 @@ def test_another_model_beside_it_is_asked_alike(
 
 
 def test_a_tuned_model_remembers_the_exports_that_are_still_there(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = tmp_path / "chat.jsonl"
     _write_table(export)
@@ -214,7 +212,7 @@ def test_a_tuned_model_remembers_the_exports_that_are_still_there(
 
 
 def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     name = keep_model(tmp_path / "kept", "1" * 12)
     missing = name[:-1] + "2"
@@ -241,7 +239,7 @@ def _prompt(server: OpenAIServer) -> str:
 
 
 def test_the_person_of_an_export_answers_without_a_training(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     with OpenAIServer(models={"tiny": None}).running() as server:
@@ -263,7 +261,7 @@ def test_the_person_of_an_export_answers_without_a_training(
 
 
 def test_exports_are_sent_elsewhere_after_asking_only(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -278,7 +276,7 @@ def test_exports_are_sent_elsewhere_after_asking_only(
 
 
 def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -298,7 +296,7 @@ def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
 
 
 def test_a_name_is_a_model_before_it_is_a_path(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_model(tmp_path / "kept", "1" * 12)
     _write_table(tmp_path / ("1" * 12))
@@ -323,7 +321,7 @@ def test_a_name_is_a_model_before_it_is_a_path(
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
-    chatexports: Callable[..., Any], arguments: tuple[str, ...], told: str
+    chatexports: Command, arguments: tuple[str, ...], told: str
 ) -> None:
     done = chatexports("chat", *arguments)
     assert done.status == 2
@@ -331,7 +329,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def test_of_two_models_of_a_person_the_newest_answers_and_that_is_said(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_model(tmp_path / "kept", "1" * 12, created_at=1, person="Jonas")
     newest = keep_model(tmp_path / "kept", "2" * 12, created_at=2, person="Jonas")

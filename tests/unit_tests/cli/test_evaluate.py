@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -22,11 +22,7 @@ from langchain_chatexports.workflows import evaluate as workflow
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-Command = Callable[..., Any]
+from tests.unit_tests.cli.conftest import Command
 
 
 @pytest.fixture

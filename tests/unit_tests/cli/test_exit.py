@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +19,6 @@ from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="other signals there")
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.samples import write_imessage
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-Command = Callable[..., Any]
+from tests.unit_tests.cli.conftest import Command
 
 # None of the paths is there: who looks at one first complains about that.
 NEEDS = [

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli._help import FIRST_STEPS
 from langchain_chatexports.cli.app import app
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import zipfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +18,6 @@ from langchain_chatexports.samples import (
     write_slack,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
 
 
 def test_inspect_counts_and_says_the_next_command(

@@ -7,7 +7,9 @@ import os
 import sqlite3
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -15,10 +17,6 @@ from rich.cells import cell_len
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.retrieval.test_lines import BREAKS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 # The package has a function of that name.
 INDEXES = "user data/search-indexes"
