@@ -153,9 +153,3 @@ def test_an_apps_sample_becomes_examples(
     assert fingerprint(path) == before
     lines = (tmp_path / "examples.jsonl").read_bytes().splitlines()
     assert validate_examples(map(json.loads, lines)) == []
-
-
-def test_a_model_that_is_not_kept_lists_those_that_are(chatexports: Any) -> None:
-    done = chatexports("chat", "ft:nobody", stdin="Hello!\n")
-    assert done.returncode == 1
-    assert "There is no tuned model on this machine" in done.stderr

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
 from rich.console import Console
 
 from langchain_chatexports.cli._answers import Answer, show_side_by_side
@@ -118,19 +117,6 @@ def test_each_model_remembers_its_own_answers() -> None:
     ]
 
 
-@pytest.mark.usefixtures("typed")
-def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
-    model = FakeListChatModel(responses=["Slow.\n\nSteady.", "Yes."])
-    talk([Voice("x", model, has_bubbles=True)], as_json=True)
-    first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first == {
-        "model": "x",
-        "text": "Slow.\n\nSteady.",
-        "bubbles": ["Slow.", "Steady."],
-    }
-    assert second["bubbles"] == ["Yes."]
-
-
 @pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
 def test_another_server_is_asked_for_the_models_before_the_first_question(
     chatexports: Command, monkeypatch: pytest.MonkeyPatch, missing: str
@@ -156,17 +142,6 @@ def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Non
         base_url=server.base_url, api_key=KEY, is_shared=False, base_model="tiny"
     )
     monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
-
-
-def test_the_system_message_of_the_training_is_used(
-    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
-    with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
-        done = chatexports("chat", "--data-dir", "kept", stdin="Hello\n")
-    assert done.status == 0, done.err
-    assert _prompt(server) == _TORTOISE
 
 
 @pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])

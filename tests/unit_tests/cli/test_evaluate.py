@@ -73,17 +73,6 @@ def test_it_writes_a_page_and_prints_one_table(
     assert asked["blind"] is None
 
 
-@pytest.mark.usefixtures("asked")
-def test_a_page_is_not_replaced_without_force(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    (tmp_path / "evaluation.html").write_text("mine", encoding="utf-8")
-    done = chatexports("evaluate")
-    assert done.status != 0
-    assert "--force" in done.err
-    assert (tmp_path / "evaluation.html").read_text(encoding="utf-8") == "mine"
-
-
 def test_without_a_model_it_says_how_to_train_one(
     chatexports: Command, tmp_path: Path
 ) -> None:

@@ -152,18 +152,6 @@ def test_what_is_missing_is_said_before_an_export_is_read(
     assert "pw" not in done.err
 
 
-def test_too_few_examples_are_refused_before_anything_starts(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports(
-        "finetune", chats, "--ai", "Tortoise", "--size", "22", "--gap", "none"
-    )
-    assert done.status == 1
-    assert "examples are too few" in done.err
-    assert done.out == ""
-
-
 def test_ctrl_c_on_another_server_says_in_a_shells_words_how_to_continue(
     finetune: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,16 +20,6 @@ from langchain_chatexports.samples import (
 from tests.unit_tests.builders.chat_db import ChatDb
 
 
-def test_inspect_counts_and_says_the_next_command(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    done = chatexports("inspect", write_imessage(tmp_path / "chat.db"))
-    assert done.status == 0
-    assert "iMessage database" in done.out
-    assert "Tortoise" in done.out
-    assert "chatexports prepare" in done.err
-
-
 def test_inspect_as_json_is_one_object_an_export(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:

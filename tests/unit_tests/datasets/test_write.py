@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,7 @@ from langchain_chatexports.datasets.trace_file import (
     row_digest,
 )
 from langchain_chatexports.datasets.write import WrittenSet, read_rows, write_dataset
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    MissingExtraError,
-    TrainingDataError,
-)
+from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
@@ -229,14 +224,6 @@ def test_a_file_does_not_replace_a_folder(
 ) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         write_dataset(traced, tmp_path)
-
-
-def test_parquet_without_its_extra_names_it(
-    tmp_path: Path, traced: list[TracedExample], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MissingExtraError, match=r"\[table\]"):
-        write_dataset(traced, tmp_path / "set.parquet", format="parquet")
 
 
 def test_the_same_examples_give_the_same_bytes(
