@@ -8,10 +8,8 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,11 +21,11 @@ from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
+from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.cli.conftest import Command
 
 # Packages have functions of these names.
-TRAIN = import_module("langchain_chatexports.workflows.train")
 TALK: Any = import_module("langchain_chatexports.workflows.talk")
 CHAT: Any = import_module("langchain_chatexports.cli.chat")
 
@@ -137,13 +135,6 @@ def test_another_server_is_asked_for_the_models_before_the_first_question(
     assert told in done.err
 
 
-def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    where = SimpleNamespace(
-        base_url=server.base_url, api_key=KEY, is_shared=False, base_model="tiny"
-    )
-    monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
-
-
 @pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])
 def test_another_model_beside_it_is_asked_alike(
     chatexports: Command,
@@ -154,7 +145,7 @@ def test_another_model_beside_it_is_asked_alike(
     keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
     monkeypatch.setattr(CHAT, "_has_terminal", lambda: not beside)
     with OpenAIServer(models={"tiny": None}).running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         lines = "Tea?\nMore tea?\n"
         done = chatexports("chat", *beside, "--data-dir", "kept", stdin=lines)
     assert done.status == 0, done.err
@@ -173,7 +164,7 @@ def test_a_tuned_model_remembers_the_exports_that_are_still_there(
     exports = f"{export}\n{tmp_path / 'gone.jsonl'}"
     keep_model(tmp_path / "kept", "1" * 12, person="Tortoise", exports=exports)
     with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         done = chatexports(
             *("chat", "--data-dir", "kept", "--json"), stdin="Where is the rocket?\n"
         )
@@ -219,7 +210,7 @@ def test_the_person_of_an_export_answers_without_a_training(
     _write_table(tmp_path / "chat.jsonl")
     with OpenAIServer(models={"tiny": None}).running() as server:
         server.words = ["Always\n", "and ever."]
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         arguments = ("chat", "chat.jsonl", "--ai", "Tortoise", "--json")
         done = chatexports(*arguments, "--replies", "1", stdin="Tea?\n")
     assert done.status == 0, done.err
@@ -276,7 +267,7 @@ def test_a_name_is_a_model_before_it_is_a_path(
     keep_model(tmp_path / "kept", "1" * 12)
     _write_table(tmp_path / ("1" * 12))
     with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         where = ("--data-dir", "kept")
         model = chatexports("chat", "1" * 12, *where, stdin="Tea?\n")
         export = chatexports(
@@ -309,7 +300,7 @@ def test_of_two_models_of_a_person_the_newest_answers_and_that_is_said(
     keep_model(tmp_path / "kept", "1" * 12, created_at=1, person="Jonas")
     newest = keep_model(tmp_path / "kept", "2" * 12, created_at=2, person="Jonas")
     with OpenAIServer(models={newest: None}).running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         done = chatexports("chat", "jonas", "--data-dir", "kept", stdin="Hi\n")
     assert done.status == 0, done.err
     assert server.chats[-1]["model"] == newest

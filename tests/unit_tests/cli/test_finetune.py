@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,20 +17,17 @@ from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.builders.kept_models import keep_model
-from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
+from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
+from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 # Packages have functions of these names.
-TRAIN = import_module("langchain_chatexports.workflows.train")
 BASES = import_module("langchain_chatexports.workflows.bases")
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(Clock, "sleep", lambda *_: None)
-    with OpenAIServer().running() as running:
+    with quick_server(monkeypatch) as running:
         yield running
 
 
@@ -58,22 +53,7 @@ def here(
 ) -> Callable[..., Any]:
     """Run `chatexports finetune PATH…` on what stands in for this machine's server."""
     data_dir = tmp_path / "data"
-    data_dir.mkdir()
-    name = keep_model(data_dir, "1" * 12)
-    server.final = {"fine_tuned_model": name}
-    server.models[name] = None
-
-    @contextmanager
-    def serve(*_: object, **__: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(
-            base_model=BASE_MODEL,
-            base_url=server.base_url,
-            api_key=KEY,
-            data_dir=data_dir,
-            is_shared=False,
-        )
-
-    monkeypatch.setattr(TRAIN, "LocalServer", serve)
+    serve_locally(server, monkeypatch, data_dir)
     write_imessage(tmp_path / "chat.db")
 
     def command(*arguments: object) -> Any:
