@@ -158,25 +158,20 @@ def _chosen_sources(
     """Return the sources of the chosen chats; `None` for all."""
     if not (chosen.include or chosen.exclude or chosen.without_groups):
         return None
-    names = {chat.source: _names_of_chat(chat) for chat in chats}
-    known = {name for found in names.values() for name in found}
+    known = {name for chat in chats for name in _names_of_chat(chat)}
 
-    def plain(asked: Iterable[str], option: str) -> set[str]:
-        found = (
-            name
-            for one in asked
-            for name in _matching_names(one, known, exports, option)
-        )
-        return {plain_name(name) for name in found}
+    def named(asked: Iterable[str], option: str) -> set[str]:
+        found = (_matching_names(one, known, exports, option) for one in asked)
+        return {plain_name(name) for names in found for name in names}
 
-    include = plain(chosen.include, "--with")
-    exclude = plain(chosen.exclude, "--exclude")
+    include = named(chosen.include, "--with")
+    exclude = named(chosen.exclude, "--exclude")
     sources = []
     for chat in chats:
-        called = {plain_name(name) for name in names[chat.source]}
+        names = {plain_name(name) for name in _names_of_chat(chat)}
         is_group = chosen.without_groups and chat.is_group
-        is_other = bool(include) and include.isdisjoint(called)
-        if not (is_group or is_other) and exclude.isdisjoint(called):
+        is_other = bool(include) and include.isdisjoint(names)
+        if not (is_group or is_other) and exclude.isdisjoint(names):
             sources.append(chat.source)
     if not sources:
         msg = "No conversation is left: choose others, or fewer conditions."
@@ -185,7 +180,7 @@ def _chosen_sources(
 
 
 def _names_of_chat(chat: IndexedChat) -> set[str]:
-    names = {*chat.participants, *chat.senders, chat.title or "", chat.session_id}
+    names = (*chat.participants, *chat.senders, chat.title, chat.session_id)
     return {name for name in names if name}
 
 
