@@ -278,19 +278,6 @@ def test_one_person_in_two_apps_is_counted_once_and_proposed_so(
     assert " --people friends.vcf --people people.csv " in said
 
 
-@pytest.mark.usefixtures("_two_apps")
-@pytest.mark.parametrize(
-    ("options", "kept"),
-    [(("--with", "Annabel Ode"), [8, 8]), (("--exclude", "annie"), [0, 0])],
-)
-def test_chats_are_chosen_by_any_name(
-    chatexports: Callable[..., Any], options: tuple[str, ...], kept: list[int]
-) -> None:
-    done = chatexports("inspect", *BOTH, *options, "--json")
-    assert done.status == 0, done.err
-    assert [export["kept"] for export in json.loads(done.out)] == kept
-
-
 # What to type next
 
 
