@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Command
 
 # None of the paths is there: who looks at one first complains about that.
@@ -49,9 +48,8 @@ def test_a_missing_extra_is_said_before_anything_is_read(
 
 
 def test_a_table_among_exports_is_refused_before_one_is_read(
-    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     (tmp_path / "table.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "duckdb", None)
     monkeypatch.setattr("langchain_chatexports.cli.inspect._summary", pytest.fail)

@@ -20,6 +20,7 @@ from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.cli.conftest import Command
 
 # Packages have functions of these names.
 BASES = import_module("langchain_chatexports.workflows.bases")
@@ -33,7 +34,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def finetune(
-    chatexports: Callable[..., Any], server: OpenAIServer, tmp_path: Path
+    chatexports: Command, server: OpenAIServer, tmp_path: Path
 ) -> Callable[..., Any]:
     chats = write_imessage(tmp_path / "chat.db")
     where = ("--base-url", server.base_url, "--base", BASE_MODEL, "--yes")
@@ -46,7 +47,7 @@ def finetune(
 
 @pytest.fixture
 def here(
-    chatexports: Callable[..., Any],
+    chatexports: Command,
     server: OpenAIServer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -116,15 +117,14 @@ def test_the_same_examples_again_are_said_to_have_been_trained_on(
     ],
 )
 def test_what_is_missing_is_said_before_an_export_is_read(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
+    chatexports: Command,
+    chats: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     status: int,
     said: str,
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("finetune", chats, "--ai", "Hare", *options)
     assert done.status == status
     assert said in " ".join(done.err.split())
