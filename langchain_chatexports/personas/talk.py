@@ -40,7 +40,8 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
         seed: Random seed; `None` for a new one each time.
-        recall: Returns text about a line from exports, if the model has a memory.
+        recall: Returns text about a line from exports, if the model has a memory. It
+            follows the system message for that line's answer; empty for none.
         refusal: Called with a line and the earlier talk; returns the answer to a
             question that cannot be answered, and `None` for other lines.
         label: The name before the person's messages, if the model learned such names.
@@ -74,12 +75,8 @@ class Voice:
     Attributes:
         title: The title of the model.
         model: The chat model.
+        settings: The settings of the talk.
         has_bubbles: Whether each line of its answers is a message.
-        system: A system message, if any.
-        recall: Returns text about a line from exports, which follows the system message
-            for that line's answer; empty for none.
-        refusal: As in `ChatSettings`.
-        label: The name before the person's messages, if any.
         server: The model's server, for errors.
         name: The model's name there.
         turns: The conversation. The model sees its end, as far as it fits into the
@@ -88,11 +85,8 @@ class Voice:
 
     title: str
     model: BaseChatModel
+    settings: ChatSettings = field(default_factory=ChatSettings, repr=False)
     has_bubbles: bool = False
-    system: str | None = None
-    recall: Callable[[str], str] | None = field(default=None, repr=False)
-    refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
-    label: str | None = field(default=None, repr=False)
     server: str = "the server"
     name: str = "the model"
     turns: list[Turn] = field(default_factory=list, repr=False)
@@ -107,7 +101,8 @@ class Voice:
 
         *earlier, turn = self.turns
         history = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
-        if self.refusal and (refused := self.refusal(turn.line, history)):
+        refusal = self.settings.refusal
+        if refusal and (refused := refusal(turn.line, history)):
             turn.answer = refused
             yield refused
             return
@@ -139,8 +134,9 @@ class Voice:
     def messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
         """Return the messages to the model for a line after some turns."""
         messages: list[BaseMessage] = []
-        recalled = self.recall(line) if self.recall else ""
-        if system := "\n\n".join(filter(None, (self.system, recalled))):
+        settings = self.settings
+        recalled = settings.recall(line) if settings.recall else ""
+        if system := "\n\n".join(filter(None, (settings.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
             messages += [HumanMessage(self._labeled(turn.line)), AIMessage(turn.answer)]
@@ -148,7 +144,7 @@ class Voice:
         return messages
 
     def _labeled(self, line: str) -> str:
-        return ChatPrompt(self.system, self.label).labeled(line)
+        return ChatPrompt(self.settings.system, self.settings.label).labeled(line)
 
     @property
     def last(self) -> str:
@@ -196,11 +192,8 @@ def make_voice(
     return Voice(
         title or name,
         model,
+        settings if is_tuned else replace(settings, refusal=None),
         has_bubbles=is_tuned,
-        system=settings.system,
-        recall=settings.recall,
-        refusal=settings.refusal if is_tuned else None,
-        label=settings.label,
         server=base_url,
         name=name,
     )

@@ -18,7 +18,7 @@ from rich.console import Console
 from langchain_chatexports.cli._answers import Answer, show_side_by_side
 from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import ChatSettings, Voice
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.local_jobs import serve_locally
@@ -108,7 +108,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_model_remembers_its_own_answers() -> None:
     base = Recorder(responses=["Yes.", "No."], asked=[])
     tuned = Recorder(responses=["Always.", "Steady."], asked=[])
-    talk([Voice("base", base), Voice("Tortoise", tuned, system="Be slow.")])
+    talk([Voice("base", base), Voice("Tortoise", tuned, ChatSettings("Be slow."))])
     assert [m.content for m in base.asked[-1]] == ["Ready?", "Yes.", "Sure?"]
     assert [m.content for m in tuned.asked[-1]] == [
         *("Be slow.", "Ready?", "Always.", "Sure?")
