@@ -13,6 +13,7 @@ from langchain_chatexports import ChatExportRetriever
 from langchain_chatexports.retrieval import (
     ChatIndex,
     chat_search_tool,
+    sessions_to_documents,
 )
 from tests.unit_tests.builders.sessions import said
 
@@ -59,6 +60,13 @@ def _session(messages: list[Any], title: str = "") -> Any:
 def _lines_of(messages: list[Any]) -> int:
     """A heading, the day if there are times, and a line for each message."""
     return 1 + any(at is not None for *_, at in messages) + len(messages)
+
+
+@given(messages=_messages, title=_hostile)
+def test_a_document_has_a_line_for_each_message(messages: Any, title: str) -> None:
+    session = _session(messages, title)
+    (document,) = sessions_to_documents(session, size=None, gap=None)
+    assert len(document.page_content.splitlines()) == _lines_of(messages)
 
 
 @given(messages=_messages, title=_hostile)
