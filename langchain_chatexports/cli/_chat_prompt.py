@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
@@ -142,8 +143,9 @@ class TerminalChat:
     def _show_or_replace_system(self, text: str) -> None:
         if text:
             for voice in self._voices:
-                voice.system = "" if text == '""' else text
-        print_line(self._voices[-1].system or "There is no system message.")
+                system = "" if text == '""' else text
+                voice.settings = replace(voice.settings, system=system)
+        print_line(self._voices[-1].settings.system or "There is no system message.")
 
 
 def _prompt_session() -> PromptSession[str]:

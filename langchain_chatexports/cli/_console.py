@@ -48,12 +48,6 @@ class _Console(Console):
 stderr_console = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def shell_words(words: Sequence[object]) -> str:
-    """Return words as a command line for the system's shell, quoted where needed."""
-    texts = [str(word) for word in words]
-    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
-
-
 def program() -> str:
     """Return the word that runs this program in the user's shell.
 
@@ -71,7 +65,8 @@ def program() -> str:
 
 def command_line(*words: object) -> str:
     """Return a command of this program to type next, for the system's shell."""
-    return shell_words([program(), *words])
+    texts = [program(), *map(str, words)]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def print_line(text: object = "") -> None:

@@ -352,20 +352,24 @@ def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
 def read_exports(
     paths: Sequence[Path],
     chats: ChatOptions,
-    read: Callable[[list[Export], ChatChoice], _Result],
+    read: Callable[[list[Export], ChatChoice, tuple[str, ...]], _Result],
+    ai: Sequence[str] = (),
 ) -> _Result:
     """Read exports, and read them again if a name has to be corrected."""
-    from langchain_chatexports.workflows.prepare import correct_names
+    from langchain_chatexports.workflows.prepare import correct_names, matching_names
 
-    choice = chats.choice()
-    exports = _open(paths, chats, choice)
+    given = (chats.choice(), tuple(ai))
+    exports = _open(paths, chats, given[0])
     try:
-        return read(exports, choice)
-    except SenderNotFoundError:
-        corrected = correct_names(choice, exports)
-        if corrected == choice:
+        return read(exports, *given)
+    except SenderNotFoundError as error:
+        known = {name for export in exports for name in export.loader.names_found}
+        known.update(error.senders)
+        choice = correct_names(given[0], exports)
+        meant = (choice, matching_names(ai, known, exports))
+        if meant == given:
             raise
-        return read(_open(paths, chats, corrected), corrected)
+        return read(_open(paths, chats, choice), *meant)
 
 
 def _open(

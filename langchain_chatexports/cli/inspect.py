@@ -62,7 +62,7 @@ def inspect(
 
 
 def _read(
-    exports: list[Export], chosen: ChatChoice
+    exports: list[Export], chosen: ChatChoice, _: object
 ) -> tuple[list[Export], list[ExportSummary]]:
     summaries = [_summary(export) for export in exports]
     chosen.check_names(exports)

@@ -114,7 +114,7 @@ def _redact_files(
     return read_exports(
         paths,
         chats,
-        lambda exports, chosen: redact_exports(
+        lambda exports, chosen, _: redact_exports(
             exports, output, redaction, chats=chosen
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,7 +78,6 @@ def report(
         chatexports report chat.db --anonymous -o anonymous.html
     """
     from langchain_chatexports._files import write_whole
-    from langchain_chatexports.chat_loaders.suggestions import matching_name
     from langchain_chatexports.report import render_report
     from langchain_chatexports.report.html import require_extra
 
@@ -88,28 +88,8 @@ def report(
     if target is not None:
         check_output(target, paths, force=force)
 
-    def read(names: list[str]) -> ExportReport:
-        return read_exports(
-            paths,
-            chats,
-            lambda exports, chosen: _figures(
-                exports,
-                chats=chosen,
-                ai=names,
-                gap=cut_at,
-                anonymous=anonymous,
-                time_zone=time_zone,
-            ),
-        )
-
-    names = ai or []
-    try:
-        figures = read(names)
-    except SenderNotFoundError as error:
-        meant = [matching_name(name, error.senders) or name for name in names]
-        if meant == names:
-            raise
-        figures = read(meant)
+    read = partial(_figures, gap=cut_at, anonymous=anonymous, time_zone=time_zone)
+    figures = read_exports(paths, chats, read, ai or ())
     if target is not None:
         write_whole(target, render_report(figures).encode("utf-8", "replace"))
     if as_json:
@@ -121,9 +101,9 @@ def report(
 
 def _figures(
     exports: Sequence[Export],
-    *,
     chats: ChatChoice,
     ai: Sequence[str],
+    *,
     gap: GapLength,
     anonymous: bool,
     time_zone: str,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import islice
@@ -42,7 +40,6 @@ from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 from langchain_chatexports.retrieval.index import Hit
 
 _BEFORE_THE_WORD = 20
-_MAX_ENDING = 4
 _MAX_LIMIT = 1_000_000
 _MAX_NAME = 24
 _POOL = 10
@@ -140,8 +137,8 @@ def search(
         times = [_local_time(line) for _, line in shown]
         zones = sorted({_zone(time) for time in times if time is not None})
         head = (f"time ({'/'.join(zones) or 'UTC'})", "who", "message")
-        lines = zip(times, (line for _, line in shown), strict=True)
-        show_rows([head, *(_row(time, line, query) for time, line in lines)])
+        pairs = zip(times, shown, strict=True)
+        show_rows([head, *(_row(time, *match) for time, match in pairs)])
     else:
         print_line("Nothing was found.")
 
@@ -161,25 +158,20 @@ def _chosen_sources(
     """Return the sources of the chosen chats; `None` for all."""
     if not (chosen.include or chosen.exclude or chosen.without_groups):
         return None
-    names = {chat.source: _names_of_chat(chat) for chat in chats}
-    known = {name for found in names.values() for name in found}
+    known = {name for chat in chats for name in _names_of_chat(chat)}
 
-    def plain(asked: Iterable[str], option: str) -> set[str]:
-        found = (
-            name
-            for one in asked
-            for name in _matching_names(one, known, exports, option)
-        )
-        return {plain_name(name) for name in found}
+    def named(asked: Iterable[str], option: str) -> set[str]:
+        found = (_matching_names(one, known, exports, option) for one in asked)
+        return {plain_name(name) for names in found for name in names}
 
-    include = plain(chosen.include, "--with")
-    exclude = plain(chosen.exclude, "--exclude")
+    include = named(chosen.include, "--with")
+    exclude = named(chosen.exclude, "--exclude")
     sources = []
     for chat in chats:
-        called = {plain_name(name) for name in names[chat.source]}
+        names = {plain_name(name) for name in _names_of_chat(chat)}
         is_group = chosen.without_groups and chat.is_group
-        is_other = bool(include) and include.isdisjoint(called)
-        if not (is_group or is_other) and exclude.isdisjoint(called):
+        is_other = bool(include) and include.isdisjoint(names)
+        if not (is_group or is_other) and exclude.isdisjoint(names):
             sources.append(chat.source)
     if not sources:
         msg = "No conversation is left: choose others, or fewer conditions."
@@ -188,7 +180,7 @@ def _chosen_sources(
 
 
 def _names_of_chat(chat: IndexedChat) -> set[str]:
-    names = {*chat.participants, *chat.senders, chat.title or "", chat.session_id}
+    names = (*chat.participants, *chat.senders, chat.title, chat.session_id)
     return {name for name in names if name}
 
 
@@ -225,46 +217,23 @@ def _zone(time: datetime) -> str:
     return name if name.isalpha() else f"UTC{time:%z}"
 
 
-def _row(time: datetime | None, line: ChatLine, query: str) -> tuple[str, str, str]:
+def _row(time: datetime | None, hit: Hit, line: ChatLine) -> tuple[str, str, str]:
     when = f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
     who = line.sender
     if len(who) > _MAX_NAME:
         who = f"{who[: _MAX_NAME - 1]}…"
-    return when, who, _excerpt(line.text, query)
+    return when, who, _excerpt(hit, line)
 
 
-def _excerpt(text: str, query: str) -> str:
-    """Return a text on one line, starting a little before the first matching word."""
-    line = one_line(text)
-    place = _place_of_match(line, query)
+def _excerpt(hit: Hit, line: ChatLine) -> str:
+    """Return a message on one line, from a little before the first matching word."""
+    text = one_line(line.text)
+    found = (text.lower().find(word.lower()) for word in hit.marked)
+    place = min((at for at in found if at >= 0), default=0)
     if place <= _BEFORE_THE_WORD:
-        return line
-    cut = line.rfind(" ", 0, place - _BEFORE_THE_WORD) + 1
-    return f"… {line[cut:]}" if cut else line
-
-
-def _place_of_match(line: str, query: str) -> int:
-    from langchain_chatexports.retrieval.queries import telling_words
-
-    plain = _plain(line)
-    places = []
-    for word in map(_plain, telling_words(query) or query.split()):
-        # "racing" finds "races": compare the beginning of words, without their endings.
-        for length in range(len(word), max(0, len(word) - _MAX_ENDING), -1):
-            start = re.escape(word[:length])
-            found = re.search(rf"\b{start}", plain) or (
-                re.search(start, plain) if length == len(word) else None
-            )
-            if found:
-                places.append(found.start())
-                break
-    return min(places, default=0)
-
-
-def _plain(text: str) -> str:
-    """Return a text without case and accents; each character stays one character."""
-    signs = (unicodedata.normalize("NFKD", sign)[:1].casefold() for sign in text)
-    return "".join(sign[:1] or " " for sign in signs)
+        return text
+    cut = text.rfind(" ", 0, place - _BEFORE_THE_WORD) + 1
+    return f"… {text[cut:]}" if cut else text
 
 
 def _as_json(hit: Hit, line: ChatLine) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
         seed: Random seed; `None` for a new one each time.
-        recall: Returns text about a line from exports, if the model has a memory.
+        recall: Returns text about a line from exports, if the model has a memory. It
+            follows the system message for that line's answer; empty for none.
         refusal: Called with a line and the earlier talk; returns the answer to a
             question that cannot be answered, and `None` for other lines.
         label: The name before the person's messages, if the model learned such names.
@@ -74,14 +75,10 @@ class Voice:
     Attributes:
         title: The title of the model.
         model: The chat model.
+        settings: The settings of the talk.
         has_bubbles: Whether each line of its answers is a message.
-        system: A system message, if any.
-        recall: Returns text about a line from exports, which follows the system message
-            for that line's answer; empty for none.
-        refusal: As in `ChatSettings`.
-        label: The name before the person's messages, if any.
-        recalling: The model that answers where `recall` has found something; `None` for
-            the same one.
+        recalling: The model that answers where the memory has found something; `None`
+            for the same one.
         server: The model's server, for errors.
         name: The model's name there.
         turns: The conversation. The model sees its end, as far as it fits into the
@@ -90,11 +87,8 @@ class Voice:
 
     title: str
     model: BaseChatModel
+    settings: ChatSettings = field(default_factory=ChatSettings, repr=False)
     has_bubbles: bool = False
-    system: str | None = None
-    recall: Callable[[str], str] | None = field(default=None, repr=False)
-    refusal: Callable[[str, str], str | None] | None = field(default=None, repr=False)
-    label: str | None = field(default=None, repr=False)
     recalling: BaseChatModel | None = field(default=None, repr=False)
     server: str = "the server"
     name: str = "the model"
@@ -110,13 +104,15 @@ class Voice:
 
         *earlier, turn = self.turns
         history = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
-        if self.refusal and (refused := self.refusal(turn.line, history)):
+        refusal = self.settings.refusal
+        if refusal and (refused := refusal(turn.line, history)):
             turn.answer = refused
             yield refused
             return
         # Chat templates require alternating roles.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
-        recalled = self.recall(turn.line) if self.recall else ""
+        recall = self.settings.recall
+        recalled = recall(turn.line) if recall else ""
         model = (recalled and self.recalling) or self.model
         while True:
             try:
@@ -147,7 +143,7 @@ class Voice:
     ) -> list[BaseMessage]:
         """Return the messages to the model for a line after some turns."""
         messages: list[BaseMessage] = []
-        if system := "\n\n".join(filter(None, (self.system, recalled))):
+        if system := "\n\n".join(filter(None, (self.settings.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
             messages += [HumanMessage(self._labeled(turn.line)), AIMessage(turn.answer)]
@@ -155,7 +151,7 @@ class Voice:
         return messages
 
     def _labeled(self, line: str) -> str:
-        return ChatPrompt(self.system, self.label).labeled(line)
+        return ChatPrompt(self.settings.system, self.settings.label).labeled(line)
 
     @property
     def last(self) -> str:
@@ -187,11 +183,8 @@ def make_voice(
     return Voice(
         title or name,
         make_model(name, settings, base_url, key),
+        settings if is_tuned else replace(settings, refusal=None),
         has_bubbles=is_tuned,
-        system=settings.system,
-        recall=settings.recall,
-        refusal=settings.refusal if is_tuned else None,
-        label=settings.label,
         server=base_url,
         name=name,
     )

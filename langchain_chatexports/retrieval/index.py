@@ -82,6 +82,9 @@ class Hit(NamedTuple):
     words: int
     """The number of words that a match contains; 0 if only its neighbors match."""
 
+    marked: frozenset[str]
+    """The words in the matches that are those of the query, such as other forms."""
+
     lines: tuple[ChatLine, ...]
     """All messages of the window."""
 
@@ -305,7 +308,7 @@ class ChatIndex:
         search = partial(by_words, self._connection, filters=filters)
         for row in search(expression.all_terms, limit=_MAX_CHECKED):
             marked = marked_words(self._connection, terms, row.window)
-            if len(terms) in marked.values():
+            if len(terms) in map(len, marked.values()):
                 hit = self._hit(row, terms, filters)
                 if hit.words == len(terms):
                     yield hit
@@ -315,12 +318,15 @@ class ChatIndex:
     def _hit(self, ranked: Ranked, terms: Sequence[str], filters: Filters) -> Hit:
         place = (ranked.chat, ranked.start, ranked.stop)
         lines = stored_lines(self._connection, *place)
-        counts = marked_words(self._connection, terms, ranked.window)
+        marked = marked_words(self._connection, terms, ranked.window)
+        counts = [len(marked.get(place, ())) for place in range(len(lines))]
         allowed = [i for i, line in enumerate(lines) if filters.includes(line)]
         words = max((counts[i] for i in allowed), default=0)
+        best = [i for i in allowed if counts[i] == words]
         return Hit(
             document=window_document(stored_chat(self._connection, place[0]), lines),
-            matches=tuple(lines[i] for i in allowed if counts[i] == words),
+            matches=tuple(lines[i] for i in best),
+            marked=frozenset(word for i in best for word in marked.get(i, ())),
             score=ranked.score,
             words=words,
             lines=tuple(lines),

@@ -1,7 +1,8 @@
 """Find the windows and messages that match a query and filters."""
 
+import re
 import sqlite3
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
@@ -14,7 +15,8 @@ from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 
-_MARK = "\x02"
+_MARKS = ("\x02", "\x03")
+_MARKED = re.compile("\x02([^\x03]*)")
 
 
 class Ranked(NamedTuple):
@@ -134,18 +136,19 @@ def by_words(
 
 def marked_words(
     connection: sqlite3.Connection, terms: Iterable[str], window: int
-) -> Counter[int]:
-    """Return how many of the terms match in each message of a window, by its place."""
-    counts = Counter[int]()
+) -> dict[int, list[str]]:
+    """Return the first word for each matching term, by the messages of a window."""
+    marked: defaultdict[int, list[str]] = defaultdict(list)
     for term in terms:
         row = connection.execute(
-            "SELECT highlight(words, 0, ?, '') FROM words "
+            "SELECT highlight(words, 0, ?, ?) FROM words "
             "WHERE words MATCH ? AND rowid = ?",
-            (_MARK, term, window),
+            (*_MARKS, term, window),
         ).fetchone()
-        lines = row[0].split("\n") if row else ()
-        counts.update(place for place, line in enumerate(lines) if _MARK in line)
-    return counts
+        for place, line in enumerate(row[0].split("\n") if row else ()):
+            if found := _MARKED.search(line):
+                marked[place].append(found[1])
+    return marked
 
 
 def chat_of(about: str) -> IndexedChat:

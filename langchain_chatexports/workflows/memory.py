@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex, Hit
 from langchain_chatexports.retrieval.queries import telling_words
-from langchain_chatexports.workflows.search import index_file, open_index, read_into
+from langchain_chatexports.workflows.search import index_file, read_into
 
 # The number of messages that are indexed in memory in about a second.
 _MAX_QUICK_MESSAGES = 20_000
@@ -236,19 +237,19 @@ def memory_of(
         yield None
         return
     options = replace(options or PrepareOptions(), chats=ChatChoice())
-    if not only_if_quick or index_file(exports, options, index_dir).is_ready():
-        with open_index(
-            exports, options=options, index_dir=index_dir, watch=watch
-        ) as opened:
-            yield Memory(opened.index, person, words_of_person)
+    file = index_file(exports, options, index_dir)
+    if file.is_ready():
+        with file.open() as index:
+            yield Memory(index, person, words_of_person)
         return
     read = open_exports(exports, **options.export_options())
-    size = estimate_message_count(read)
+    size = estimate_message_count(read) if only_if_quick else 0
     if size is None or size > _MAX_QUICK_MESSAGES:
         yield None
         return
-    with ChatIndex() as index:
-        read_into(index.rebuild, read, watch)
+    with ChatIndex() if only_if_quick else file.open() as index:
+        rebuild = index.rebuild if only_if_quick else partial(file.rebuild, index)
+        read_into(rebuild, read, watch)
         yield Memory(index, person, words_of_person)
 
 

@@ -209,8 +209,8 @@ def correct_names(
     known.update(senders)
     return replace(
         chats,
-        include=_matching_name(chats.include, known, exports),
-        exclude=_matching_name(chats.exclude, known, exports),
+        include=matching_names(chats.include, known, exports),
+        exclude=matching_names(chats.exclude, known, exports),
     )
 
 
@@ -223,12 +223,14 @@ def _with_correct_names(
     known = senders or {
         name for export in exports for name in export.loader.names_found
     }
-    return replace(options, ai=_matching_name(options.ai, known, exports), chats=chats)
+    return replace(options, ai=matching_names(options.ai, known, exports), chats=chats)
 
 
-def _matching_name(
+def matching_names(
     names: Iterable[str], known: Collection[str], exports: Iterable[Export]
 ) -> tuple[str, ...]:
+    """Return names as written in exports; unknown ones are not changed."""
+
     def is_known(name: str) -> bool:
         return any(export.loader.names_of(name) & {*known} for export in exports)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -228,10 +229,10 @@ def open_talk(
 ) -> Iterator[list[Voice]]:
     """Start a local server if needed, and yield the voices of the talk."""
     if base_url is not None:
-        where = (base_url, key_for(base_url))
+        elsewhere = OtherServer(base_url, key_for(base_url))
         for name in filter(None, (speaker.model, compare)):
-            check_model(name, *where)
-        yield voices_at(*where, speaker, settings, compare=compare)
+            check_model(name, base_url, elsewhere.api_key)
+        yield voices_on(elsewhere, speaker, settings, compare=compare)
         return
     with open_server(speaker.base, data_dir, on_event=on_event) as server:
         other = other_model(speaker, compare, data_dir)
@@ -240,54 +241,40 @@ def open_talk(
         yield voices_on(server, speaker, settings, compare=other, with_base=with_base)
 
 
+class OtherServer(NamedTuple):
+    """A server with OpenAI's protocol that is not the local server."""
+
+    base_url: str
+    api_key: str
+    base_model: str = ""
+
+
 def voices_on(
-    server: LocalServer,
+    server: LocalServer | OtherServer,
     speaker: Speaker,
     settings: ChatSettings,
     *,
     compare: str | None = None,
     with_base: bool = False,
 ) -> list[Voice]:
-    """Return the voices on a running local server; the last one is the speaker."""
-    if speaker.model is None:
-        speaker = replace(speaker, model=server.base_model)
+    """Return the voices on a running server; the last one is the speaker."""
     where = (server.base_url, server.api_key)
-    if compare is None and with_base:
-        compare, title = server.base_model, _BASE_TITLE
-    else:
-        title = None
-    base = server.base_model
-    return voices_at(*where, speaker, settings, compare, title=title, base=base)
-
-
-def voices_at(
-    base_url: str,
-    key: str,
-    speaker: Speaker,
-    settings: ChatSettings,
-    compare: str | None = None,
-    *,
-    title: str | None = None,
-    base: str | None = None,
-) -> list[Voice]:
-    """Return the voices on a server; the last one is the speaker."""
     own = speaker.settings(settings)
-    name = str(speaker.model)
-    voices = [make_voice(name, own, base_url, key, title=speaker.title, is_tuned=True)]
-    if own.voice and (base or not speaker.tuned):
+    name = speaker.model or server.base_model
+    voices = [make_voice(name, own, *where, title=speaker.title, is_tuned=True)]
+    if own.voice and (server.base_model or not speaker.tuned):
         # Trained or shown replies, models repeat these instead of what is remembered.
         style = speaker.style or own.voice.style
         plain = own.voice.model_copy(update={"style": style, "k": 0})
-        asked = str(base) if speaker.tuned else name
-        voices[-1].recalling = make_model(
-            asked, replace(own, voice=plain), base_url, key
-        )
+        asked = server.base_model if speaker.tuned else name
+        voices[-1].recalling = make_model(asked, replace(own, voice=plain), *where)
+    title = None
+    if compare is None and with_base:
+        compare, title = server.base_model, _BASE_TITLE
     if compare is None:
         return voices
-    beside = own
-    if compare == base:
-        beside = replace(own, voice=None)
-    return [make_voice(compare, beside, base_url, key, title=title), *voices]
+    beside = replace(own, voice=None) if compare == server.base_model else own
+    return [make_voice(compare, beside, *where, title=title), *voices]
 
 
 def served_base(base: str) -> tuple[str, str] | None:

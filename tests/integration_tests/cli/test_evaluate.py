@@ -6,17 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports import LocalServer
 from langchain_chatexports.evaluation import Evaluation
 from tests.unit_tests.builders.voice_server import write_talks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.training
 

@@ -14,7 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,6 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from tests.unit_tests.builders.tables import conversation_rows, write_csv
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 pytestmark = pytest.mark.training
 
@@ -157,9 +153,3 @@ def test_an_apps_sample_becomes_examples(
     assert fingerprint(path) == before
     lines = (tmp_path / "examples.jsonl").read_bytes().splitlines()
     assert validate_examples(map(json.loads, lines)) == []
-
-
-def test_a_model_that_is_not_kept_lists_those_that_are(chatexports: Any) -> None:
-    done = chatexports("chat", "ft:nobody", stdin="Hello!\n")
-    assert done.returncode == 1
-    assert "There is no tuned model on this machine" in done.stderr

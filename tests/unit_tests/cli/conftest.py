@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import pytest
 
 from langchain_chatexports.cli.app import run
-from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
+from langchain_chatexports.samples import write_imessage, write_messenger
 
 
 class Done(NamedTuple):
@@ -25,10 +22,13 @@ class Done(NamedTuple):
     err: str
 
 
+Command: TypeAlias = Callable[..., Done]
+
+
 @pytest.fixture
 def chatexports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Any]:
+) -> Command:
     """Run `chatexports ARGUMENTS` in an empty folder, without a terminal."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
@@ -48,16 +48,10 @@ def chatexports(
 
 
 @pytest.fixture
-def groups(tmp_path: Path) -> Path:
-    """Return an export with two groups of three and one conversation of two."""
-    with ChatDb(tmp_path / "chat.db") as database:
-        for last in "56":
-            people = ("+15550101234", f"+1555010123{last}")
-            chat = database.chat(*people)
-            for number in range(10):
-                chat.message(f"question {number} {last}", sender=people[number % 2])
-                chat.message(f"answer {number} {last}", mine=True)
-        pair = database.chat("+15550101234")
-        pair.message("and you?")
-        pair.message("me, too", mine=True)
-    return tmp_path / "chat.db"
+def chats(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def threads(tmp_path: Path) -> Path:
+    return write_messenger(tmp_path / "hogwarts")

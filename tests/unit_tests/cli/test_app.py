@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,13 +14,10 @@ from rich.console import Console
 from langchain_chatexports import __version__
 from langchain_chatexports.cli import _console as console
 from langchain_chatexports.samples import write_imessage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+from tests.unit_tests.cli.conftest import Command
 
 
-def test_version_is_the_packages(chatexports: Callable[..., Any]) -> None:
+def test_version_is_the_packages(chatexports: Command) -> None:
     assert chatexports("--version").out.strip() == __version__
 
 
@@ -33,7 +30,7 @@ def test_version_is_the_packages(chatexports: Callable[..., Any]) -> None:
     ],
 )
 def test_options_that_do_not_fit_are_a_usage_error(
-    chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
+    chatexports: Command, tmp_path: Path, arguments: list[str]
 ) -> None:
     given: list[Any] = [*arguments]
     if given[1] == "x":
@@ -47,7 +44,7 @@ def test_options_that_do_not_fit_are_a_usage_error(
     [("abc", "It must be a valid integer."), ("0", "It must be greater than")],
 )
 def test_a_number_that_is_none_is_said_without_a_librarys_words(
-    chatexports: Callable[..., Any], value: str, said: str
+    chatexports: Command, value: str, said: str
 ) -> None:
     done = chatexports("finetune", "chat.db", "--limit", value)
     assert done.status == 2
@@ -56,7 +53,7 @@ def test_a_number_that_is_none_is_said_without_a_librarys_words(
 
 
 def test_an_error_of_an_option_is_broken_between_words(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=40, color_system=None)
@@ -67,7 +64,7 @@ def test_an_error_of_an_option_is_broken_between_words(
     assert max(map(len, shown)) <= 40
 
 
-def test_without_arguments_there_is_help(chatexports: Callable[..., Any]) -> None:
+def test_without_arguments_there_is_help(chatexports: Command) -> None:
     done = chatexports()
     assert (done.status, "chatexports inspect PATH" in done.out) == (0, True)
 
@@ -85,12 +82,8 @@ def test_without_the_extra_the_command_says_which_to_install(
 
 @pytest.mark.parametrize("command", ["inspect", "prepare", "finetune"])
 def test_a_refusal_of_the_system_names_the_remedy(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    command: str,
+    chatexports: Command, chats: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     real: Any = os.open
 
     def refuse(path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -106,8 +99,6 @@ def test_a_refusal_of_the_system_names_the_remedy(
     assert "chat.db-wal" in done.err
 
 
-def test_an_unknown_command_gets_the_one_that_is_meant(
-    chatexports: Callable[..., Any],
-) -> None:
+def test_an_unknown_command_gets_the_one_that_is_meant(chatexports: Command) -> None:
     done = chatexports("preprae")
     assert (done.status, "'prepare'" in done.err) == (2, True)

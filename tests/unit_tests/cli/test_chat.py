@@ -7,30 +7,25 @@ import json
 import re
 import sys
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
 from importlib import import_module
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
 from rich.console import Console
 
 from langchain_chatexports.cli._answers import Answer, show_side_by_side
 from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import ChatSettings, Voice
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
+from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import Any
+from tests.unit_tests.cli.conftest import Command
 
 # Packages have functions of these names.
-TRAIN = import_module("langchain_chatexports.workflows.train")
 TALK: Any = import_module("langchain_chatexports.workflows.talk")
 CHAT: Any = import_module("langchain_chatexports.cli.chat")
 
@@ -113,29 +108,16 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_model_remembers_its_own_answers() -> None:
     base = Recorder(responses=["Yes.", "No."], asked=[])
     tuned = Recorder(responses=["Always.", "Steady."], asked=[])
-    talk([Voice("base", base), Voice("Tortoise", tuned, system="Be slow.")])
+    talk([Voice("base", base), Voice("Tortoise", tuned, ChatSettings("Be slow."))])
     assert [m.content for m in base.asked[-1]] == ["Ready?", "Yes.", "Sure?"]
     assert [m.content for m in tuned.asked[-1]] == [
         *("Be slow.", "Ready?", "Always.", "Sure?")
     ]
 
 
-@pytest.mark.usefixtures("typed")
-def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
-    model = FakeListChatModel(responses=["Slow.\n\nSteady.", "Yes."])
-    talk([Voice("x", model, has_bubbles=True)], as_json=True)
-    first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first == {
-        "model": "x",
-        "text": "Slow.\n\nSteady.",
-        "bubbles": ["Slow.", "Steady."],
-    }
-    assert second["bubbles"] == ["Yes."]
-
-
 @pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
 def test_another_server_is_asked_for_the_models_before_the_first_question(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, missing: str
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """Some servers only list their models, and some say nothing of them."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -153,27 +135,9 @@ def test_another_server_is_asked_for_the_models_before_the_first_question(
     assert told in done.err
 
 
-def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    where = SimpleNamespace(
-        base_url=server.base_url, api_key=KEY, is_shared=False, base_model="tiny"
-    )
-    monkeypatch.setattr(TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
-
-
-def test_the_system_message_of_the_training_is_used(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
-    with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
-        done = chatexports("chat", "--data-dir", "kept", stdin="Hello\n")
-    assert done.status == 0, done.err
-    assert _prompt(server) == _TORTOISE
-
-
 @pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])
 def test_another_model_beside_it_is_asked_alike(
-    chatexports: Callable[..., Any],
+    chatexports: Command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     beside: tuple[str, ...],
@@ -181,7 +145,7 @@ def test_another_model_beside_it_is_asked_alike(
     keep_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
     monkeypatch.setattr(CHAT, "_has_terminal", lambda: not beside)
     with OpenAIServer(models={"tiny": None}).running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         lines = "Tea?\nMore tea?\n"
         done = chatexports("chat", *beside, "--data-dir", "kept", stdin=lines)
     assert done.status == 0, done.err
@@ -193,14 +157,14 @@ def test_another_model_beside_it_is_asked_alike(
 
 
 def test_a_tuned_model_remembers_the_exports_that_are_still_there(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = tmp_path / "chat.jsonl"
     _write_table(export)
     exports = f"{export}\n{tmp_path / 'gone.jsonl'}"
     keep_model(tmp_path / "kept", "1" * 12, person="Tortoise", exports=exports)
     with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         done = chatexports(
             *("chat", "--data-dir", "kept", "--json"), stdin="Where is the rocket?\n"
         )
@@ -214,7 +178,7 @@ def test_a_tuned_model_remembers_the_exports_that_are_still_there(
 
 
 def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     name = keep_model(tmp_path / "kept", "1" * 12)
     missing = name[:-1] + "2"
@@ -241,12 +205,12 @@ def _prompt(server: OpenAIServer) -> str:
 
 
 def test_the_person_of_an_export_answers_without_a_training(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     with OpenAIServer(models={"tiny": None}).running() as server:
         server.words = ["Always\n", "and ever."]
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         arguments = ("chat", "chat.jsonl", "--ai", "Tortoise", "--json")
         done = chatexports(*arguments, "--replies", "1", stdin="Tea?\n")
     assert done.status == 0, done.err
@@ -263,7 +227,7 @@ def test_the_person_of_an_export_answers_without_a_training(
 
 
 def test_exports_are_sent_elsewhere_after_asking_only(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -278,7 +242,7 @@ def test_exports_are_sent_elsewhere_after_asking_only(
 
 
 def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_table(tmp_path / "chat.jsonl")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -298,12 +262,12 @@ def test_what_runs_on_this_machine_answers_as_the_person_without_a_key(
 
 
 def test_a_name_is_a_model_before_it_is_a_path(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_model(tmp_path / "kept", "1" * 12)
     _write_table(tmp_path / ("1" * 12))
     with OpenAIServer().running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         where = ("--data-dir", "kept")
         model = chatexports("chat", "1" * 12, *where, stdin="Tea?\n")
         export = chatexports(
@@ -323,7 +287,7 @@ def test_a_name_is_a_model_before_it_is_a_path(
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
-    chatexports: Callable[..., Any], arguments: tuple[str, ...], told: str
+    chatexports: Command, arguments: tuple[str, ...], told: str
 ) -> None:
     done = chatexports("chat", *arguments)
     assert done.status == 2
@@ -331,12 +295,12 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def test_of_two_models_of_a_person_the_newest_answers_and_that_is_said(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_model(tmp_path / "kept", "1" * 12, created_at=1, person="Jonas")
     newest = keep_model(tmp_path / "kept", "2" * 12, created_at=2, person="Jonas")
     with OpenAIServer(models={newest: None}).running() as server:
-        _serve_locally(server, monkeypatch)
+        serve_locally(server, monkeypatch, base_model="tiny")
         done = chatexports("chat", "jonas", "--data-dir", "kept", stdin="Hi\n")
     assert done.status == 0, done.err
     assert server.chats[-1]["model"] == newest

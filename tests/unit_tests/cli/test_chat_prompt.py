@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from prompt_toolkit.application import create_app_session
-from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.input import PipeInput, create_pipe_input
 
 from langchain_chatexports.cli._answers import show_answers
 from langchain_chatexports.cli._chat_prompt import TerminalChat
@@ -16,12 +17,6 @@ from langchain_chatexports.local_server import find_model
 from langchain_chatexports.personas.talk import Voice, short_titles
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from prompt_toolkit.input import PipeInput
 
 ENTER, NEW_LINE = "\r", "\x1b\r"
 CTRL_C, CTRL_D = "\x03", "\x04"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -19,9 +19,6 @@ from langchain_chatexports.cli._console import (
 )
 from langchain_chatexports.cli._training import TrainingDisplay
 from langchain_chatexports.workflows.training_events import StepEvent
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(

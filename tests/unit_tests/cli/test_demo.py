@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports import workflows
 from langchain_chatexports.personas.talk import Voice
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.unit_tests.cli.conftest import Command
 
 # The package has a function of that name.
 TALK = import_module("langchain_chatexports.workflows.talk")
@@ -47,7 +46,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.mark.parametrize("data_dir", [None, "kept"])
 def test_both_models_answer_and_the_last_lines_continue(
-    chatexports: Any, trained: list[Any], tmp_path: Path, data_dir: str | None
+    chatexports: Command, trained: list[Any], tmp_path: Path, data_dir: str | None
 ) -> None:
     options = () if data_dir is None else ("--data-dir", data_dir)
     where = "" if data_dir is None else f" --data-dir {tmp_path / data_dir}"
@@ -62,7 +61,7 @@ def test_both_models_answer_and_the_last_lines_continue(
     ]
 
 
-def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> None:
+def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Command) -> None:
     assert json.loads(chatexports("demo", "--json").out) == {
         "model": "ft:base:local:tuned:1",
         "answers": {"base model": "I am base.", "Tortoise": "I am tuned."},

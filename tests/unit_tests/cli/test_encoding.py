@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.samples import write_imessage
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Terminal(io.BytesIO):

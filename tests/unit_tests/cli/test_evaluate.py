@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -22,11 +22,7 @@ from langchain_chatexports.workflows import evaluate as workflow
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-Command = Callable[..., Any]
+from tests.unit_tests.cli.conftest import Command
 
 
 @pytest.fixture
@@ -75,17 +71,6 @@ def test_it_writes_a_page_and_prints_one_table(
     assert (asked["model"], asked["settings"].turns) == ("mia", 30)
     assert asked["settings"].seed == 7
     assert asked["blind"] is None
-
-
-@pytest.mark.usefixtures("asked")
-def test_a_page_is_not_replaced_without_force(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    (tmp_path / "evaluation.html").write_text("mine", encoding="utf-8")
-    done = chatexports("evaluate")
-    assert done.status != 0
-    assert "--force" in done.err
-    assert (tmp_path / "evaluation.html").read_text(encoding="utf-8") == "mine"
 
 
 def test_without_a_model_it_says_how_to_train_one(

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,11 +18,7 @@ from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
+from tests.unit_tests.cli.conftest import Command
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="other signals there")
 
@@ -135,9 +132,8 @@ def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_room_on_the_disk_is_a_line_and_no_file(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
 
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")

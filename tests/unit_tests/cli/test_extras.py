@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.samples import write_imessage
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-Command = Callable[..., Any]
+from tests.unit_tests.cli.conftest import Command
 
 # None of the paths is there: who looks at one first complains about that.
 NEEDS = [
@@ -54,9 +48,8 @@ def test_a_missing_extra_is_said_before_anything_is_read(
 
 
 def test_a_table_among_exports_is_refused_before_one_is_read(
-    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     (tmp_path / "table.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "duckdb", None)
     monkeypatch.setattr("langchain_chatexports.cli.inspect._summary", pytest.fail)

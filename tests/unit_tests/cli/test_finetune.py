@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,26 +17,24 @@ from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.builders.kept_models import keep_model
-from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
+from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
+from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.cli.conftest import Command
 
 # Packages have functions of these names.
-TRAIN = import_module("langchain_chatexports.workflows.train")
 BASES = import_module("langchain_chatexports.workflows.bases")
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(Clock, "sleep", lambda *_: None)
-    with OpenAIServer().running() as running:
+    with quick_server(monkeypatch) as running:
         yield running
 
 
 @pytest.fixture
 def finetune(
-    chatexports: Callable[..., Any], server: OpenAIServer, tmp_path: Path
+    chatexports: Command, server: OpenAIServer, tmp_path: Path
 ) -> Callable[..., Any]:
     chats = write_imessage(tmp_path / "chat.db")
     where = ("--base-url", server.base_url, "--base", BASE_MODEL, "--yes")
@@ -51,29 +47,14 @@ def finetune(
 
 @pytest.fixture
 def here(
-    chatexports: Callable[..., Any],
+    chatexports: Command,
     server: OpenAIServer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Callable[..., Any]:
     """Run `chatexports finetune PATH…` on what stands in for this machine's server."""
     data_dir = tmp_path / "data"
-    data_dir.mkdir()
-    name = keep_model(data_dir, "1" * 12)
-    server.final = {"fine_tuned_model": name}
-    server.models[name] = None
-
-    @contextmanager
-    def serve(*_: object, **__: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(
-            base_model=BASE_MODEL,
-            base_url=server.base_url,
-            api_key=KEY,
-            data_dir=data_dir,
-            is_shared=False,
-        )
-
-    monkeypatch.setattr(TRAIN, "LocalServer", serve)
+    serve_locally(server, monkeypatch, data_dir)
     write_imessage(tmp_path / "chat.db")
 
     def command(*arguments: object) -> Any:
@@ -136,32 +117,19 @@ def test_the_same_examples_again_are_said_to_have_been_trained_on(
     ],
 )
 def test_what_is_missing_is_said_before_an_export_is_read(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
+    chatexports: Command,
+    chats: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     status: int,
     said: str,
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("finetune", chats, "--ai", "Hare", *options)
     assert done.status == status
     assert said in " ".join(done.err.split())
     assert "messages kept" not in done.err
     assert "pw" not in done.err
-
-
-def test_too_few_examples_are_refused_before_anything_starts(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports(
-        "finetune", chats, "--ai", "Tortoise", "--size", "22", "--gap", "none"
-    )
-    assert done.status == 1
-    assert "examples are too few" in done.err
-    assert done.out == ""
 
 
 def test_ctrl_c_on_another_server_says_in_a_shells_words_how_to_continue(

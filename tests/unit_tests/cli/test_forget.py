@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,21 +11,11 @@ from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.samples import write_messenger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
-
-
-@pytest.fixture
-def threads(tmp_path: Path) -> Path:
-    return write_messenger(tmp_path / "hogwarts")
+from tests.unit_tests.cli.conftest import Command
 
 
 def test_forget_takes_a_person_out_and_lists_the_local_job(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     digest = hash_files([tmp_path / "set.jsonl"])
@@ -56,7 +46,7 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
 
 
 def test_a_name_that_nobody_has_gets_the_nearest_one(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
     chatexports("prepare", threads, "-o", "set.jsonl")
     before = (tmp_path / "set.jsonl").read_bytes()
@@ -67,7 +57,7 @@ def test_a_name_that_nobody_has_gets_the_nearest_one(
 
 
 def test_forget_runs_again_after_a_server_that_did_not_answer(
-    chatexports: Callable[..., Any], threads: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, threads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     chatexports("prepare", threads, "-o", "set.jsonl")

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli._help import FIRST_STEPS
 from langchain_chatexports.cli.app import app
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.unit_tests.cli.conftest import Command
 
 COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
 
 
 @pytest.fixture
 def help_of(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., str]:
     def read(*words: str, width: int = 80, option: str = "--help") -> str:
         monkeypatch.setenv("COLUMNS", str(width))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import zipfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
@@ -16,28 +16,12 @@ from langchain_chatexports.samples import (
     write_slack,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
-
-
-def test_inspect_counts_and_says_the_next_command(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    done = chatexports("inspect", write_imessage(tmp_path / "chat.db"))
-    assert done.status == 0
-    assert "iMessage database" in done.out
-    assert "Tortoise" in done.out
-    assert "chatexports prepare" in done.err
+from tests.unit_tests.cli.conftest import Command
 
 
 def test_inspect_as_json_is_one_object_an_export(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, threads: Path, chats: Path
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    threads = write_messenger(tmp_path / "hogwarts")
     first, second = json.loads(chatexports("inspect", "--json", chats, threads).out)
     assert (first["platform"], first["sessions"]) == ("imessage", 10)
     assert (second["platform"], second["sessions"]) == ("facebook_messenger", 9)
@@ -50,7 +34,7 @@ def next_command(err: str) -> list[str]:
 
 
 def test_the_next_command_runs_as_it_stands(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     chats = write_imessage(tmp_path / "my chats; rm -rf.db")
     program, *arguments = next_command(chatexports("inspect", chats).err)
@@ -61,10 +45,7 @@ def test_the_next_command_runs_as_it_stands(
     assert (tmp_path / "examples.jsonl").exists()
 
 
-def test_an_owner_needs_no_name(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
+def test_an_owner_needs_no_name(chatexports: Command, threads: Path) -> None:
     err = chatexports("inspect", threads).err
     assert "--ai" not in next_command(err)
     assert "The model learns the voice of Harry Potter" in err
@@ -72,7 +53,7 @@ def test_an_owner_needs_no_name(
 
 @pytest.mark.filterwarnings("always")
 def test_one_person_is_proposed_and_where_nobody_has_the_name_is_said(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     """Of Messenger the owner is known; of a table and of iMessage it is not."""
     write_messenger(tmp_path / "hogwarts")
@@ -91,7 +72,7 @@ def test_one_person_is_proposed_and_where_nobody_has_the_name_is_said(
 
 
 def test_the_owner_of_one_export_is_proposed_for_another_too(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     """The one of Discord is Tortoise; of Slack's two, Hare has said more."""
     write_discord(tmp_path / "discord")
@@ -113,11 +94,7 @@ def test_the_owner_of_one_export_is_proposed_for_another_too(
     ],
 )
 def test_a_wrong_file_is_a_line_that_says_what_it_is_and_what_is_read(
-    chatexports: Callable[..., Any],
-    tmp_path: Path,
-    name: str,
-    content: bytes | str,
-    kind: str,
+    chatexports: Command, tmp_path: Path, name: str, content: bytes | str, kind: str
 ) -> None:
     if isinstance(content, str):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
@@ -132,7 +109,7 @@ def test_a_wrong_file_is_a_line_that_says_what_it_is_and_what_is_read(
 
 
 def test_an_export_without_messages_has_no_next_command(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     with ChatDb(tmp_path / "chat.db"):
         pass

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+from tests.unit_tests.cli.conftest import Command
 
 
 def keys_on_the_page(command: str) -> set[str]:
@@ -34,7 +31,7 @@ def keys_on_the_page(command: str) -> set[str]:
     ],
 )
 def test_the_keys_are_those_of_the_page(
-    chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
+    chatexports: Command, tmp_path: Path, arguments: list[str]
 ) -> None:
     write_imessage(tmp_path / "chat.db")
     chatexports("prepare", "chat.db", "--ai", "Tortoise", "-o", "done")
@@ -46,8 +43,6 @@ def test_the_keys_are_those_of_the_page(
 
 
 @pytest.mark.parametrize("command", ["inspect", "report"])
-def test_of_an_error_nothing_is_on_stdout(
-    chatexports: Callable[..., Any], command: str
-) -> None:
+def test_of_an_error_nothing_is_on_stdout(chatexports: Command, command: str) -> None:
     done = chatexports(command, "nowhere", "--json")
     assert (done.status, done.out) == (1, "")

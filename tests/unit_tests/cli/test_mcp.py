@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +18,7 @@ from langchain_chatexports.retrieval import ChatIndex
 from langchain_chatexports.retrieval.index_files import index_files
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+from tests.unit_tests.cli.conftest import Command
 
 mcp = pytest.importorskip("mcp")
 
@@ -126,7 +125,7 @@ async def test_index_is_made_once_and_served_without_the_export(
 
 
 def test_choosing_chats_of_an_index_is_refused(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     ChatIndex(tmp_path / "chats.index").close()
     done = chatexports("mcp", "chats.index", "--with", "Hare")
@@ -168,7 +167,7 @@ def test_signal_ends_it_while_stdin_is_open(
         process.communicate()
 
 
-def test_missing_export_is_an_error_at_once(chatexports: Any) -> None:
+def test_missing_export_is_an_error_at_once(chatexports: Command) -> None:
     done = chatexports("mcp", "nowhere.db")
     assert done.status == 1
     assert "nowhere.db" in done.err

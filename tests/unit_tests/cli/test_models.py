@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,7 @@ from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from tests.unit_tests.builders.kept_models import keep_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
+from tests.unit_tests.cli.conftest import Command
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +34,7 @@ def names(tmp_path: Path) -> Any:
 
 
 def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     keep_model(
         *(tmp_path / "kept", f"{7:012x}"),
@@ -55,7 +53,7 @@ def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
 
 
 def test_models_as_json_say_where_they_are(
-    chatexports: Any, names: Any, tmp_path: Path
+    chatexports: Command, names: Any, tmp_path: Path
 ) -> None:
     done = chatexports("models", "--data-dir", "kept", "--json")
     told = json.loads(done.out)
@@ -64,7 +62,7 @@ def test_models_as_json_say_where_they_are(
     assert (told["jobs"], told["files"]) == (2, 2)
 
 
-def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
+def test_models_are_deleted_by_name(chatexports: Command, names: Any) -> None:
     delete = ("models", "--delete", names[0], "--yes")
     done = chatexports(*delete, "--data-dir", "kept")
     assert done.status == 0
@@ -72,7 +70,7 @@ def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
 
 
 def test_a_model_gets_a_label_that_is_listed_and_finds_it(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     keep_model(tmp_path / "kept", "97c300000000", suffix="hare", person="Hare")
     done = chatexports(
@@ -89,7 +87,7 @@ def test_a_model_gets_a_label_that_is_listed_and_finds_it(
 
 @pytest.mark.usefixtures("names")
 def test_examples_that_no_job_used_are_listed_and_deleted(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     data = DataDirectory(tmp_path / "kept")
     unused = FileStore(data).create(io.BytesIO(b"{}\n"), filename="x.jsonl")["id"]
@@ -107,7 +105,7 @@ def test_examples_that_no_job_used_are_listed_and_deleted(
 
 
 def test_without_a_terminal_a_model_is_deleted_only_with_yes(
-    chatexports: Any, names: Any, tmp_path: Path
+    chatexports: Command, names: Any, tmp_path: Path
 ) -> None:
     done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
     assert (done.status, "--yes" in done.err) == (1, True)
@@ -116,7 +114,7 @@ def test_without_a_terminal_a_model_is_deleted_only_with_yes(
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_as_json_a_deletion_says_what_is_left(
-    chatexports: Any, names: Any, *, everything: bool
+    chatexports: Command, names: Any, *, everything: bool
 ) -> None:
     what = ("--delete-everything",) if everything else ("--delete", names[0])
     done = chatexports("models", *what, "--yes", "--data-dir", "kept", "--json")
@@ -126,7 +124,7 @@ def test_as_json_a_deletion_says_what_is_left(
 
 @pytest.mark.usefixtures("names")
 def test_everything_is_deleted_only_if_agreed_to(
-    chatexports: Any, tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     arguments = ("models", "--delete-everything", "--data-dir", "kept")
     refused = chatexports(*arguments)
@@ -152,7 +150,7 @@ def stopped(names: Any, tmp_path: Path) -> str:
 
 
 def test_jobs_without_a_model_are_listed_below_the_models(
-    chatexports: Any, names: Any, stopped: str
+    chatexports: Command, names: Any, stopped: str
 ) -> None:
     lines = chatexports("models", "--data-dir", "kept").out.splitlines()
     assert len(lines) == 1 + len(names) + 1
@@ -162,14 +160,14 @@ def test_jobs_without_a_model_are_listed_below_the_models(
 
 
 def test_a_job_is_cancelled_by_its_id(
-    chatexports: Any, tmp_path: Path, stopped: str
+    chatexports: Command, tmp_path: Path, stopped: str
 ) -> None:
     done = chatexports("models", "--cancel", stopped, "--yes", "--data-dir", "kept")
     assert (done.status, f"Cancelled {stopped}" in done.err) == (0, True)
     assert list_jobs(tmp_path / "kept")[0].status == "cancelled"
 
 
-def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> None:
+def test_each_base_is_listed_with_size_memory_and_license(chatexports: Command) -> None:
     done = chatexports("serve", "--list-bases")
     assert all(len(line) <= 80 for line in done.out.splitlines())
     # Notes are below their base.

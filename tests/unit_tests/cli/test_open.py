@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -14,9 +15,7 @@ from langchain_chatexports.cli import open as module
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.page import launcher, server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.unit_tests.cli.conftest import Command
 
 FIRST, SECOND = "http://127.0.0.1:1/?token=a", "http://127.0.0.1:1/?token=b"
 
@@ -46,7 +45,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_links_are_alone_on_stdout_and_the_first_is_opened(
-    chatexports: Callable[..., Any], opened: list[str]
+    chatexports: Command, opened: list[str]
 ) -> None:
     done = chatexports("open", "--base", "a/b", "--data-dir", "kept", "--port", "8000")
     assert done.status == 0
@@ -64,7 +63,7 @@ def test_links_are_alone_on_stdout_and_the_first_is_opened(
 
 
 def test_no_browser_is_opened_if_not_wanted_or_without_windows(
-    chatexports: Callable[..., Any], opened: list[str], monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert chatexports("open", "--no-browser").out.splitlines() == [FIRST, SECOND]
     monkeypatch.setattr(module, "_has_windows", lambda: False)
@@ -74,7 +73,7 @@ def test_no_browser_is_opened_if_not_wanted_or_without_windows(
 
 @pytest.mark.usefixtures("opened")
 def test_at_its_end_a_stopped_training_is_said_if_there_is_one(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     data = DataDirectory(tmp_path / "kept")
     data.prepare()
@@ -87,7 +86,7 @@ def test_at_its_end_a_stopped_training_is_said_if_there_is_one(
 
 
 def test_it_is_added_to_the_programs_and_removed(
-    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("HOME", "APPDATA", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+from tests.unit_tests.cli.conftest import Command
 
 NOTES = "my notes"
 COMMANDS = [
@@ -34,7 +31,7 @@ def _inputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("notes", [NOTES, EXAMPLE])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_of_the_user_is_refused_and_stays(
-    chatexports: Callable[..., Any], tmp_path: Path, command: str, notes: str
+    chatexports: Command, tmp_path: Path, command: str, notes: str
 ) -> None:
     (tmp_path / "notes.txt").write_text(notes)
     done = chatexports(*command.split(), "-o", "notes.txt")
@@ -52,7 +49,7 @@ def test_a_file_of_the_user_is_refused_and_stays(
     ],
 )
 def test_the_same_command_runs_again_with_force_only(
-    chatexports: Callable[..., Any], tmp_path: Path, command: str
+    chatexports: Command, tmp_path: Path, command: str
 ) -> None:
     words = (*command.split(), "-o", "out")
     assert chatexports(*words).status == 0
@@ -68,7 +65,7 @@ def _contents(folder: Path) -> dict[Path, bytes]:
 
 
 def test_a_folder_of_the_user_is_refused_though_its_names_are_those_of_a_set(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "train.jsonl").write_text(EXAMPLE)
@@ -79,7 +76,7 @@ def test_a_folder_of_the_user_is_refused_though_its_names_are_those_of_a_set(
 
 @pytest.mark.parametrize("content", ["", NOTES])
 def test_a_file_of_the_user_is_no_place_for_a_key(
-    chatexports: Callable[..., Any], tmp_path: Path, content: str
+    chatexports: Command, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "notes.txt").write_text(content)
     done = chatexports("redact", "chat.db", "-o", "out", "--key", "notes.txt")

@@ -6,37 +6,17 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.samples import (
-    write_imessage,
-    write_messenger,
-    write_whatsapp,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-
-def test_prepare_writes_the_tutorials_windows(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    arguments = ("--ai", "Harry Potter", "--gap", "none", "-o", "out.jsonl")
-    done = chatexports("prepare", threads, *arguments)
-    assert done.status == 0
-    lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
-    assert len(lines) == 100
-    assert "100 examples from 663 messages" in done.err
+from langchain_chatexports.samples import write_whatsapp
+from tests.unit_tests.cli.conftest import Command
 
 
 @pytest.mark.filterwarnings("default:Times in")
 def test_prepare_says_in_whose_time_zone_local_times_are_read(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path
 ) -> None:
     path = write_whatsapp(tmp_path / "whatsapp")
     done = chatexports("prepare", path, "-o", "out.jsonl")
@@ -45,9 +25,8 @@ def test_prepare_says_in_whose_time_zone_local_times_are_read(
 
 
 def test_prepare_asks_at_a_terminal(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     monkeypatch.setattr(
         "langchain_chatexports.cli._console.stdin_is_terminal", lambda: True
     )
@@ -59,9 +38,8 @@ def test_prepare_asks_at_a_terminal(
 
 
 def test_no_example_at_all_is_an_error_and_no_file(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path, chats: Path
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     arguments = ("--ai", "Tortoise", "--size", "40", "--gap", "none")
     done = chatexports("prepare", chats, *arguments, "-o", "out.jsonl")
     assert done.status == 1
@@ -69,24 +47,10 @@ def test_no_example_at_all_is_an_error_and_no_file(
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_an_export_without_an_owner_among_others_is_not_dropped(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    threads = write_messenger(tmp_path / "hogwarts")
-    done = chatexports("prepare", chats, threads, "-o", "out.jsonl")
-    assert done.status == 1
-    assert "The owner of" in done.err
-    assert "chat.db" in done.err
-    assert not (tmp_path / "out.jsonl").exists()
-
-
 @pytest.mark.parametrize("target", ["chat.db", "hogwarts/out.jsonl"])
 def test_a_source_is_never_written_to(
-    chatexports: Callable[..., Any], tmp_path: Path, target: str
+    chatexports: Command, threads: Path, chats: Path, target: str
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    threads = write_messenger(tmp_path / "hogwarts")
     before = chats.read_bytes()
     done = chatexports(
         *("prepare", chats, threads, "--ai", "Tortoise", "--ai", "Harry Potter"),
@@ -95,11 +59,6 @@ def test_a_source_is_never_written_to(
     assert done.status == 2
     assert chats.read_bytes() == before
     assert not (threads / "out.jsonl").exists()
-
-
-@pytest.fixture
-def threads(tmp_path: Path) -> Path:
-    return write_messenger(tmp_path / "hogwarts")
 
 
 def _names(folder: Path) -> set[str]:
@@ -113,7 +72,7 @@ MADE = (
 
 
 def test_a_set_has_its_card_and_its_trace(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
     arguments = ("--format", "openai", "--gap", "none", "-o", "out.jsonl")
     done = chatexports("prepare", threads, *arguments)
@@ -133,7 +92,7 @@ def test_a_set_has_its_card_and_its_trace(
 
 
 def test_examples_that_were_prepared_before_can_be_converted(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
     chatexports("prepare", threads, "-o", "plain.jsonl")
     done = chatexports(
@@ -146,7 +105,7 @@ def test_examples_that_were_prepared_before_can_be_converted(
 
 
 def test_a_format_that_is_not_known_is_a_usage_error(
-    chatexports: Callable[..., Any], threads: Path
+    chatexports: Command, threads: Path
 ) -> None:
     done = chatexports("prepare", threads, "--format", "yaml", "-o", "out")
     assert done.status == 2
@@ -154,10 +113,9 @@ def test_a_format_that_is_not_known_is_a_usage_error(
 
 
 def test_a_part_of_which_nothing_is_left_is_said(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
     """The sample's friends say much the same to Harry, week by week."""
-    threads = write_messenger(tmp_path / "hogwarts")
     for options in ([], ["--json"]):
         done = chatexports(
             "prepare", threads, "--split", "-o", "set", "--force", *options
@@ -174,7 +132,7 @@ def test_a_part_of_which_nothing_is_left_is_said(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
 def test_a_pipe_gets_the_examples_alone(
-    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
@@ -200,9 +158,8 @@ def test_a_pipe_gets_the_examples_alone(
     ],
 )
 def test_a_place_that_cannot_be_written_to_is_a_line(
-    chatexports: Callable[..., Any], tmp_path: Path, target: str, said: str
+    chatexports: Command, tmp_path: Path, chats: Path, target: str, said: str
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("prepare", chats, "--ai", "Tortoise", "-o", Path(target))
     assert done.status == 1
     assert said in done.err

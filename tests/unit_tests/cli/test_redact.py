@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,20 +13,11 @@ from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.redaction.key_file import read_key_file
-from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+from tests.unit_tests.cli.conftest import Command
 
 PEOPLE = ("Tortoise", "Hare")
 NUMBER = "+49 171 2345678"
-
-
-@pytest.fixture
-def chats(tmp_path: Path) -> Path:
-    return write_imessage(tmp_path / "chat.db")
 
 
 @pytest.fixture
@@ -41,7 +33,7 @@ def private(tmp_path: Path) -> Path:
 
 
 def test_a_redacted_copy_holds_no_name_and_is_read_again(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+    chatexports: Command, tmp_path: Path, chats: Path
 ) -> None:
     done = chatexports("redact", chats, "-o", "red.jsonl")
     assert done.status == 0, done.err
@@ -54,7 +46,7 @@ def test_a_redacted_copy_holds_no_name_and_is_read_again(
 
 
 def test_undo_gives_back_what_was_there(
-    chatexports: Callable[..., Any], tmp_path: Path, private: Path
+    chatexports: Command, tmp_path: Path, private: Path
 ) -> None:
     chatexports("redact", private, "-o", "red.jsonl", "--name", "Slowpoke")
     redacted = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
@@ -69,7 +61,7 @@ def test_undo_gives_back_what_was_there(
 
 
 def test_one_key_file_gives_one_stand_in_in_every_export(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path, private: Path
+    chatexports: Command, tmp_path: Path, chats: Path, private: Path
 ) -> None:
     for source, target in (
         (chats, "a.jsonl"),
@@ -85,9 +77,8 @@ def test_one_key_file_gives_one_stand_in_in_every_export(
 
 
 def test_forget_finds_a_person_by_the_name_in_the_export(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
     chatexports("prepare", threads, "--redact", "-o", "set.jsonl")
     arguments = ("forget", "set.jsonl", "--person", "hermione granger")
     refused = chatexports(*arguments, "--data-dir", "data")
@@ -103,7 +94,7 @@ def test_forget_finds_a_person_by_the_name_in_the_export(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")
 def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
-    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+    chatexports: Command, tmp_path: Path, chats: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
@@ -134,7 +125,7 @@ def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
     ],
 )
 def test_what_cannot_be_done_is_a_line(
-    chatexports: Callable[..., Any],
+    chatexports: Command,
     tmp_path: Path,
     chats: Path,
     arguments: list[str],
@@ -154,7 +145,7 @@ def test_what_cannot_be_done_is_a_line(
     "command", [["redact"], ["prepare", "--redact", "--ai", "Hare"]]
 )
 def test_between_the_copy_and_its_key_nothing_is_read(
-    chatexports: Callable[..., Any],
+    chatexports: Command,
     tmp_path: Path,
     chats: Path,
     monkeypatch: pytest.MonkeyPatch,

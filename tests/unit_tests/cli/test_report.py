@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.samples import write_imessage, write_messenger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+from tests.unit_tests.cli.conftest import Command
 
 
-def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
+def test_report_writes_a_page(
+    chatexports: Command, tmp_path: Path, threads: Path
+) -> None:
     done = chatexports("report", threads)
     assert done.status == 0, done.err
     assert "663 messages by 10 people, 97 conversations, 87 examples" in done.err
@@ -25,9 +22,8 @@ def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -
 
 
 def test_report_can_be_anonymous(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, tmp_path: Path, threads: Path
 ) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
     done = chatexports("report", threads, "--anonymous", "--json", "-o", "a.html")
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     for name in ("Harry", "Potter", "Draco", "hogwarts"):
@@ -35,10 +31,7 @@ def test_report_can_be_anonymous(
     assert json.loads(done.out)["people"][0]["name"] == "Person 1"
 
 
-def test_report_tells_the_time_of_a_zone(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
+def test_report_tells_the_time_of_a_zone(chatexports: Command, chats: Path) -> None:
     options = ("--json", "--time-zone")
     figures = [
         json.loads(chatexports("report", chats, *options, zone).out)
@@ -50,9 +43,8 @@ def test_report_tells_the_time_of_a_zone(
 
 @pytest.mark.parametrize("arguments", [["--time-zone", "Mars"], ["-o", "chat.db"]])
 def test_what_cannot_be_is_a_usage_error(
-    chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
+    chatexports: Command, tmp_path: Path, chats: Path, arguments: list[str]
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     before = chats.read_bytes()
     done = chatexports("report", chats, *arguments)
     assert done.status == 2
@@ -62,9 +54,8 @@ def test_what_cannot_be_is_a_usage_error(
 
 @pytest.mark.parametrize("typed", ["tort", "TORTOISE"])
 def test_the_beginning_of_a_name_is_enough(
-    chatexports: Callable[..., Any], tmp_path: Path, typed: str
+    chatexports: Command, chats: Path, typed: str
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     people = json.loads(chatexports("report", chats, "--ai", typed, "--json").out)
     speakers = {one["name"] for one in people["people"] if one["is_ai"]}
     assert speakers == {"Tortoise"}
@@ -73,9 +64,8 @@ def test_the_beginning_of_a_name_is_enough(
 @pytest.mark.parametrize("command", ["report", "prepare"])
 @pytest.mark.parametrize("typed", ["Tortise", "tort0ise"])
 def test_an_unknown_person_gets_the_nearest_name(
-    chatexports: Callable[..., Any], tmp_path: Path, command: str, typed: str
+    chatexports: Command, tmp_path: Path, chats: Path, command: str, typed: str
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     done = chatexports(command, chats, "--ai", typed, "-o", "out")
     assert done.status == 1
     assert "Did you mean 'Tortoise'?" in done.err
@@ -83,9 +73,8 @@ def test_an_unknown_person_gets_the_nearest_name(
 
 
 def test_an_anonymous_report_names_nobody_in_its_error(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Command, chats: Path
 ) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("report", chats, "--ai", "Tortise", "--anonymous")
     assert done.status == 1
     assert "Tortoise" not in done.err

@@ -7,18 +7,16 @@ import os
 import sqlite3
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.cli.conftest import Command
 from tests.unit_tests.retrieval.test_lines import BREAKS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 # The package has a function of that name.
 INDEXES = "user data/search-indexes"
@@ -38,9 +36,7 @@ def lines(done: Any) -> list[str]:
     return done.out.splitlines()[1:]  # type: ignore[no-any-return]
 
 
-def test_a_line_has_time_person_and_message(
-    chatexports: Callable[..., Any], sample: Path
-) -> None:
+def test_a_line_has_time_person_and_message(chatexports: Command, sample: Path) -> None:
     done = chatexports("search", '"first apple"', sample, "--with", "Hare")
     assert done.status == 0, done.err
     assert done.out == (
@@ -51,7 +47,7 @@ def test_a_line_has_time_person_and_message(
 
 @pytest.mark.parametrize("query", ["when is the carrots", "CÁRROT", "the carroting"])
 def test_the_word_that_fits_is_shown_though_others_stand_before_it(
-    chatexports: Callable[..., Any], tmp_path: Path, query: str
+    chatexports: Command, tmp_path: Path, query: str
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         text = f"{'so the car is when I hop ' * 9}and then a carrot appeared"
@@ -62,7 +58,7 @@ def test_the_word_that_fits_is_shown_though_others_stand_before_it(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")
 def test_times_are_local_and_the_zone_is_named(
-    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for text, at in (("a carrot", NEW_YEAR), ("two carrots", NEW_YEAR + 15768000)):
@@ -79,7 +75,7 @@ def test_times_are_local_and_the_zone_is_named(
     assert min(hit["time"] for hit in found) == "2024-01-01T00:00:00+00:00"
 
 
-def test_json(chatexports: Callable[..., Any], sample: Path) -> None:
+def test_json(chatexports: Command, sample: Path) -> None:
     done = chatexports("search", "apple", sample, "--json", "--limit", 1)
     (hit,) = json.loads(done.out)
     assert hit["sender"] == "Tortoise"
@@ -91,17 +87,13 @@ def test_json(chatexports: Callable[..., Any], sample: Path) -> None:
     database.close()
 
 
-def test_the_author_can_be_chosen(
-    chatexports: Callable[..., Any], sample: Path
-) -> None:
+def test_the_author_can_be_chosen(chatexports: Command, sample: Path) -> None:
     done = chatexports("search", "race", sample, "--from", "hare")
     assert lines(done)
     assert all("  Hare  " in line and "ace" in line for line in lines(done))
 
 
-def test_dates_and_chats_can_be_chosen(
-    chatexports: Callable[..., Any], sample: Path
-) -> None:
+def test_dates_and_chats_can_be_chosen(chatexports: Command, sample: Path) -> None:
     done = chatexports("search", "race", sample, "--since", "2023-08-28")
     assert lines(done)
     assert all(line.startswith("2023-08-28") for line in lines(done))
@@ -112,7 +104,7 @@ def test_dates_and_chats_can_be_chosen(
 
 @pytest.mark.parametrize("end", BREAKS)
 def test_no_name_hides_a_message_or_looks_like_a_line(
-    chatexports: Callable[..., Any], tmp_path: Path, end: str
+    chatexports: Command, tmp_path: Path, end: str
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for name in ("H" * 100, f"Evil{end}Name", "小明"):
@@ -124,7 +116,7 @@ def test_no_name_hides_a_message_or_looks_like_a_line(
 
 
 def test_an_export_before_the_words_gets_the_command(
-    chatexports: Callable[..., Any], sample: Path
+    chatexports: Command, sample: Path
 ) -> None:
     done = chatexports("search", sample.name, "first", "apple")
     assert done.status == 2
@@ -133,7 +125,7 @@ def test_an_export_before_the_words_gets_the_command(
 
 class TestIndex:
     def test_it_is_the_users_own_and_not_beside_the_export(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+        self, chatexports: Command, sample: Path, tmp_path: Path
     ) -> None:
         done = chatexports("search", "race", sample)
         assert "which only you can read" in done.err
@@ -144,7 +136,7 @@ class TestIndex:
         assert {path.name for path in tmp_path.iterdir()} == {"chat.db", "user data"}
 
     def test_an_unchanged_export_is_not_read_again(
-        self, chatexports: Callable[..., Any], sample: Path
+        self, chatexports: Command, sample: Path
     ) -> None:
         first = chatexports("search", "race", sample)
         again = chatexports("search", "race", sample)
@@ -153,7 +145,7 @@ class TestIndex:
         assert again.out == first.out
 
     def test_an_export_that_changes_while_it_is_read_is_read_again(
-        self, chatexports: Callable[..., Any], sample: Path
+        self, chatexports: Command, sample: Path
     ) -> None:
         """Within the resolution of a file's time, a change leaves no trace."""
         os.utime(sample)
@@ -161,7 +153,7 @@ class TestIndex:
             assert "Read: 223 messages" in chatexports("search", "race", sample).err
 
     def test_all_are_deleted(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+        self, chatexports: Command, sample: Path, tmp_path: Path
     ) -> None:
         chatexports("search", "race", sample)
         (index,) = (tmp_path / INDEXES).iterdir()
@@ -177,7 +169,7 @@ class TestIndex:
 
 class TestForget:
     def test_an_index_with_the_person_is_deleted(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+        self, chatexports: Command, sample: Path, tmp_path: Path
     ) -> None:
         folder = write_messenger(tmp_path / "hogwarts")
         found = chatexports("search", "race", sample).out
@@ -195,7 +187,7 @@ class TestForget:
         assert chatexports("search", "race", sample).out == found
 
     def test_a_set_is_changed_and_no_search(
-        self, chatexports: Callable[..., Any], tmp_path: Path
+        self, chatexports: Command, tmp_path: Path
     ) -> None:
         folder = write_messenger(tmp_path / "hogwarts")
         chatexports("prepare", folder, "-o", "set.jsonl")
@@ -212,7 +204,7 @@ class TestForget:
 
     @pytest.mark.parametrize("option", ["--person", "--conversation"])
     def test_an_unknown_name_is_an_error(
-        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path, option: str
+        self, chatexports: Command, sample: Path, tmp_path: Path, option: str
     ) -> None:
         """A misspelling, or a handle of somebody who is still there."""
         chatexports("search", "race", sample)
@@ -233,7 +225,7 @@ class TestRemember:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
     def test_the_model_gets_what_was_found(
-        self, chatexports: Callable[..., Any], sample: Path
+        self, chatexports: Command, sample: Path
     ) -> None:
         from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,7 @@ from langchain_chatexports.local_server import ServerSettings
 from langchain_chatexports.local_server.http.server import ServerInfo
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.unit_tests.cli.conftest import Command
 
 _INFO = ServerInfo(
     "http://127.0.0.1:8199/v1", "tiny", "a-key-of-its-own", "/data", "llama.cpp"
@@ -45,7 +44,7 @@ def tiny(tmp_path: Path) -> str:
 
 
 def test_what_is_printed_is_ready_for_a_shell(
-    chatexports: Any, served: list[ServerSettings], tiny: str
+    chatexports: Command, served: list[ServerSettings], tiny: str
 ) -> None:
     done = chatexports("serve", "--base", tiny)
     assert done.status == 0
@@ -60,7 +59,7 @@ def test_what_is_printed_is_ready_for_a_shell(
 
 
 def test_jobs_that_continue_are_named(
-    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
+    chatexports: Command, served: list[ServerSettings], tiny: str, tmp_path: Path
 ) -> None:
     data = DataDirectory(tmp_path / "kept")
     data.prepare()
@@ -85,7 +84,7 @@ def test_jobs_that_continue_are_named(
     ],
 )
 def test_what_no_server_can_have_is_refused_in_a_line(
-    chatexports: Any,
+    chatexports: Command,
     served: list[ServerSettings],
     tiny: str,
     options: tuple[str, ...],
@@ -101,7 +100,7 @@ def test_what_no_server_can_have_is_refused_in_a_line(
 
 
 def test_the_key_is_the_first_line_of_a_file(
-    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
+    chatexports: Command, served: list[ServerSettings], tiny: str, tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_text("of-a-file\nand more\n")
     done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
@@ -115,7 +114,7 @@ def test_the_key_is_the_first_line_of_a_file(
     "content", [b"", b"\n", b"two words", b"\xff\xfe", b"x" * 9999]
 )
 def test_a_file_without_a_key_is_refused_and_not_quoted(
-    chatexports: Any,
+    chatexports: Command,
     served: list[ServerSettings],
     tiny: str,
     tmp_path: Path,

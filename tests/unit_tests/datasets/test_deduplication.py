@@ -2,9 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 
@@ -38,16 +35,3 @@ def test_the_order_of_keys_makes_no_difference() -> None:
         "messages": [dict(reversed(list(m.items()))) for m in first["messages"]]
     }
     assert list(deduplicate_examples([first, turned])) == [first]
-
-
-@given(st.lists(st.text(max_size=8), max_size=30))
-def test_the_counts_add_up_and_nothing_is_left_twice(texts: list[str]) -> None:
-    counts: list[Counts] = []
-    examples = [_example(text, text) for text in texts]
-    kept = list(deduplicate_examples(examples, counts=counts))
-    passed = sum_of(counts, "Duplicates", "examples")
-    assert passed.found == len(examples)
-    assert passed.found == passed.kept + passed.skipped.total()
-    assert len(kept) == passed.kept
-    again = list(deduplicate_examples(kept))
-    assert again == kept

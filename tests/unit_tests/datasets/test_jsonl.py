@@ -110,14 +110,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_path_below_a_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises((ExportFormatError, ExportNotFoundError), match=r"a\.jsonl"):
-        write_jsonl(make_examples(1), tmp_path / "file" / "a.jsonl")
-    with pytest.raises(ExportNotFoundError, match=r"a\.jsonl"):
-        list(read_jsonl(tmp_path / "file" / "a.jsonl"))
-
-
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_a_folder_without_permission_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -13,7 +13,7 @@ from langchain_chatexports.datasets.preparation import Preparation, PrepareOptio
 from langchain_chatexports.datasets.redaction import Redaction, undo_redaction
 from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.redaction.key_file import RedactionKey
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import write_imessage
 
 TORTOISE = PrepareOptions(ai=("Tortoise",))
 
@@ -21,14 +21,6 @@ TORTOISE = PrepareOptions(ai=("Tortoise",))
 @pytest.fixture
 def chats(tmp_path: Path) -> Path:
     return write_imessage(tmp_path / "chat.db")
-
-
-def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
-    preparation = Preparation([chats], TORTOISE)
-    examples = list(preparation.traced([]))
-    assert len(examples) == preparation.examples > 10
-    assert preparation.messages_read == 223
-    assert preparation.estimate_message_count() == 223
 
 
 @pytest.mark.parametrize(
@@ -50,24 +42,6 @@ def test_an_export_may_be_gone_once_it_was_read(chats: Path) -> None:
     assert list(preparation.traced([]))
     chats.unlink()
     assert preparation.whole_exports == (chats,)
-
-
-def test_an_export_in_which_the_ai_says_nothing_is_known(
-    chats: Path, tmp_path: Path
-) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    preparation = Preparation([chats, threads], TORTOISE)
-    list(preparation.traced([]))
-    assert preparation.silent_exports() == [threads]
-
-
-def test_a_set_says_which_parts_are_empty(tmp_path: Path) -> None:
-    threads = write_messenger(tmp_path / "hogwarts")
-    options = SetOptions(split=True)
-    preparation = Preparation([threads], options.adapted(PrepareOptions()))
-    result = write_set(preparation, tmp_path / "set", options)
-    assert (result.empty_parts, result.repeated) == (("test",), 15)
-    assert result.training_file == tmp_path / "set" / "train.jsonl"
 
 
 def test_only_plain_examples_are_a_file_to_train_on(

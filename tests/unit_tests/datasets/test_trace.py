@@ -45,16 +45,6 @@ def test_the_repr_shows_no_name_no_id_and_no_text() -> None:
     assert not any(text in repr(item) for text in ("Hare", "chat-1", "Hi", "Ho"))
 
 
-def test_others_in_the_system_prompt_are_everybody_but_the_ai() -> None:
-    session = conversation(
-        "Hi", "Ho", speakers=("Hare", "Me"), participants=["Hare", "Fox", "Me"]
-    )
-    (item,) = trace_examples(
-        MapAIMessages().invoke(session), system="You are chatting with {others}."
-    )
-    assert item.example["messages"][0]["content"] == "You are chatting with Hare, Fox."
-
-
 def test_the_speaker_is_who_writes_the_assistants_messages() -> None:
     windows = _prepared(conversation("Hi", "Ho", "So", "Oh", speakers=("Hare", "Me")))
     assert speaker_of(trace_examples(windows)) == "Me"

@@ -3,20 +3,17 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.card import CardNotes
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import FormatName
-from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import (
     ExampleOrigin,
@@ -29,11 +26,7 @@ from langchain_chatexports.datasets.trace_file import (
     row_digest,
 )
 from langchain_chatexports.datasets.write import WrittenSet, read_rows, write_dataset
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    MissingExtraError,
-    TrainingDataError,
-)
+from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
@@ -138,24 +131,6 @@ def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
     assert [row.origin for row in read_trace(tmp_path / "set.jsonl")] == [origin]
 
 
-@given(st.lists(st.text(alphabet="uac", min_size=1, max_size=6), min_size=1))
-@pytest.mark.parametrize("name", ["openai", "trl-prompt-completion"])
-def test_the_totals_add_up(
-    tmp_path_factory: pytest.TempPathFactory, name: FormatName, turns: list[str]
-) -> None:
-    path = tmp_path_factory.mktemp("sets") / "set.jsonl"
-    try:
-        written = write_dataset(map(dialogue, turns), path, format=name)
-    except TrainingDataError:
-        assert not any("a" in t[t.find("u") :] for t in turns if "u" in t)
-        return
-    assert written.examples.found == len(turns)
-    assert written.answers.found == sum(t.count("a") for t in turns)
-    assert written.examples.adds_up
-    assert written.answers.adds_up
-    assert sum(written.files.values()) == len(list(read_jsonl(path)))
-
-
 def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     written = write_dataset(
         [dialogue("aua"), dialogue("a")],
@@ -229,14 +204,6 @@ def test_a_file_does_not_replace_a_folder(
 ) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         write_dataset(traced, tmp_path)
-
-
-def test_parquet_without_its_extra_names_it(
-    tmp_path: Path, traced: list[TracedExample], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MissingExtraError, match=r"\[table\]"):
-        write_dataset(traced, tmp_path / "set.parquet", format="parquet")
 
 
 def test_the_same_examples_give_the_same_bytes(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import openai
 import pytest
@@ -17,9 +18,6 @@ from langchain_chatexports.evaluation.model_server import (
     ScoredReply,
 )
 from langchain_chatexports.exceptions import ChatExportError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHAT = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
 

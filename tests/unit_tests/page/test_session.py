@@ -268,7 +268,7 @@ def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
     talk.answering.join(_SECONDS)
     assert speaking == ["my/base"]
     model = FakeListChatModel(responses=["Gut."])
-    voice = Voice("Mama", model, recall=talk.settings.recall)
+    voice = Voice("Mama", model, talk.settings)
     voices = [Voice("base model", model), voice]
     monkeypatch.setattr(talk, "_new_voices", lambda: voices)
     talk.voices = voices

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk
@@ -18,9 +19,6 @@ from tests.unit_tests.builders.openai_server import (
     refused,
 )
 from tests.unit_tests.builders.tracers import traced
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

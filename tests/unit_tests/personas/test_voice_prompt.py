@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from langchain_core.load import dumps
@@ -17,9 +17,6 @@ from langchain_chatexports.datasets.replies import (
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.sessions import talk
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES: list[dict[str, Any]] = [
     {

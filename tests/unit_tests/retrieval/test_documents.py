@@ -3,19 +3,17 @@ from __future__ import annotations
 import json
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager, index
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_chatexports.retrieval import sessions_to_documents
 from tests.unit_tests.builders.sessions import START, ExportLoader, said, talk
-
-if TYPE_CHECKING:
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.documents import Document
 
 
 def _thread(length: int, **metadata: Any) -> ChatSession:

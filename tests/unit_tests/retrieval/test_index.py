@@ -5,21 +5,18 @@ import sqlite3
 import stat
 from contextlib import closing
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports import ChatExportRetriever
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from langchain_chatexports.retrieval import ChatIndex, IndexCounts
 from tests.unit_tests.builders.sessions import said, talk
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
 
 HOURS = 3600
 

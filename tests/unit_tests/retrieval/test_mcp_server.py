@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from langchain_chatexports._version import __version__
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from tests.unit_tests.builders.sessions import said
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 mcp = pytest.importorskip("mcp")
 if not hasattr(mcp, "Client"):

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_tests.integration_tests import RetrieversIntegrationTests
@@ -11,9 +12,6 @@ from langchain_chatexports import ChatExportRetriever, samples
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.retrieval import ChatIndex
 from tests.unit_tests.builders.sessions import talk
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LINES = [f"{name}: the race number {i}" for i in range(30) for name in ("Hare", "Ron")]
 

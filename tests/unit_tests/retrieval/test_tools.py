@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.unit_tests import ToolsUnitTests
 from langgraph.checkpoint.memory import InMemorySaver
@@ -16,12 +18,6 @@ from langchain_chatexports.retrieval import chat_search_tool
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.agents import ScriptedModel, calls
 from tests.unit_tests.builders.sessions import said
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_core.messages import BaseMessage
-    from langchain_core.tools import BaseTool
 
 RACE = {
     "messages": [

@@ -19,7 +19,7 @@ from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.workflows import prepare, write_examples
 from langchain_chatexports.workflows.prepare import speakers
 from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.builders.telegram import ANN, BO, Page, TelegramChat, text_block
+from tests.unit_tests.builders.telegram import ANN, BO, TelegramChat
 from tests.unit_tests.builders.voice_server import write_talks
 
 TORTOISE = PrepareOptions(ai=("Tortoise",))
@@ -269,7 +269,8 @@ def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
 # What was forwarded
 
 
-def forwards_in_json(path: Path) -> Path:
+def test_what_was_forwarded_is_never_learned(tmp_path: Path) -> None:
+    """It is in the examples as context: apart from own words, with weight 0."""
     chat = TelegramChat()
     chat.says(BO, "One?")
     chat.says(ANN, "own")
@@ -280,56 +281,10 @@ def forwards_in_json(path: Path) -> Path:
     chat.says(ANN, "saved", saved_from="Cy")
     chat.says(BO, "Three?")
     chat.says(ANN, "end")
-    return chat.write(path / "result.json")
-
-
-def forwards_in_html(path: Path) -> Path:
-    def forward(text: str) -> str:
-        return (
-            '<div class="forwarded body"><div class="from_name">Cy</div>'
-            f"{text_block(text)}</div>"
-        )
-
-    page = Page()
-    bodies: list[tuple[str | None, str]] = [
-        ("Bo", text_block("One?")),
-        ("Ann", text_block("own")),
-        (None, forward("of Cy")),
-        (None, forward("of nobody")),
-        (None, text_block("own, too")),
-        ("Bo", text_block("Two?")),
-        ("Ann", forward("saved")),
-        ("Bo", text_block("Three?")),
-        ("Ann", text_block("end")),
-    ]
-    for number, (name, body) in enumerate(bodies, 1):
-        page.says(name, body, number=number)
-    return page.write(path / "messages.html")
-
-
-@pytest.mark.parametrize("write", [forwards_in_json, forwards_in_html])
-@pytest.mark.filterwarnings("ignore:Times in")
-def test_what_was_forwarded_in_telegram_is_never_learned(
-    tmp_path: Path, write: Callable[[Path], Path]
-) -> None:
-    """It is in the examples as context: apart from own words, with weight 0."""
-    path = write(tmp_path / "export")
-    zone = "Europe/Berlin"
-    (example,) = prepare(path, PrepareOptions(gap=None, export_zone=zone)).examples
+    path = chat.write(tmp_path / "result.json")
+    (example,) = prepare(path, PrepareOptions(gap=None)).examples
     answers = [m for m in example["messages"] if m["role"] == "assistant"]
     context = [m["content"] for m in answers if m.get("weight") == 0]
     learned = [m["content"] for m in answers if m.get("weight") != 0]
     assert context == ["of Cy\n\nof nobody", "saved"]
     assert learned == ["own", "own, too", "end"]
-
-
-def test_a_chat_in_which_the_person_only_forwards_gives_no_examples(
-    tmp_path: Path,
-) -> None:
-    chat = TelegramChat()
-    for number in range(4):
-        chat.says(BO, f"{number}?")
-        chat.says(ANN, "passed on", forwarded_from="Cy")
-    path = chat.write(tmp_path / "result.json")
-    with pytest.raises(TrainingDataError, match="produced no examples"):
-        prepare(path, PrepareOptions(gap=None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +16,6 @@ from langchain_chatexports.workflows import delete_known, forget, kept
 from langchain_chatexports.workflows.search import open_index
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.tiny_base import as_jsonl
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_without_a_set_indexes_that_have_the_person_are_deleted(tmp_path: Path) -> None:
