@@ -34,7 +34,6 @@ class PageError(ChatExportError):
     """An error of the page itself, with its remedy."""
 
     def __init__(self, sentence: Sentence) -> None:
-        """Initialize the error."""
         super().__init__(sentence.one)
         self.sentence = sentence
 

@@ -319,16 +319,7 @@ def _build_forget(session: PageSession) -> None:
     with ui.element("div").classes("row-of"):
         person = ui.input(_("Name or number of the person")).props("dir=auto")
         person.classes("grow")
-    with ui.expansion(_("In a set that chatexports prepare has written, too")):
-        path = ui.input(_("Path of the set"))
-        key = ui.input(_("Path of its key, if names were replaced"))
-        mentions = ui.checkbox(_("Also take out its texts that mention the name"))
-    ui.button(
-        _("Forget"),
-        on_click=lambda: session.manage.forget(
-            person.value, path=path.value, key=key.value, mentions=mentions.value
-        ),
-    )
+    ui.button(_("Forget"), on_click=lambda: session.manage.forget(person.value))
 
 
 def _known_text(one: KnownBy) -> str:
@@ -340,16 +331,6 @@ def _known_text(one: KnownBy) -> str:
 
 
 def _show_forgotten(session: PageSession, done: Forgotten) -> None:
-    if done.report is not None:
-        text(
-            ngettext(
-                "{path}: {removed} of {count} row taken out.",
-                "{path}: {removed} of {count} rows taken out.",
-                done.report.rows,
-                path=done.report.path,
-                removed=done.report.removed,
-            )
-        )
     if done.indexes:
         text(
             ngettext(

@@ -53,7 +53,6 @@ class PageServer:
         index_dir: Path | None = None,
         port: int = 0,
     ) -> None:
-        """Initialize the server."""
         self._base = base
         self._data_dir = data_dir
         self._index_dir = index_dir

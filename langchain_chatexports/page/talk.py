@@ -269,9 +269,6 @@ def _build_input(talk: Talk) -> None:
         if line.value and line.value.strip() and talk.say(_burst(line.value)):
             line.set_value("")
 
-    def save() -> None:
-        ui.download.content(talk.to_json(), "talk.json", "application/json")
-
     def ask_to_delete() -> None:
         question = _("Delete this talk?")
         ask(question, _("Delete the talk"), talk.delete, deletes=True)
@@ -306,7 +303,6 @@ def _build_input(talk: Talk) -> None:
             (_("Again"), talk.again, "can_answer_again"),
             (_("New talk"), begin_again, "can_answer_again"),
             (_("Delete the talk"), ask_to_delete, "can_answer_again"),
-            (_("Save the talk"), save, "lines"),
         ):
             button = ui.button(title, on_click=act).props("outline dense")
             button.bind_enabled_from(talk, is_of_use, bool)

@@ -47,7 +47,6 @@ class TwinFinder:
     """Collects the chats of an export, and finds twins among them."""
 
     def __init__(self) -> None:
-        """Initialize without chats."""
         self._chats: list[TwinChat] = []
 
     def add(self, session: Mapping[str, Any]) -> None:

@@ -62,7 +62,7 @@ def test_the_whole_way_is_in_the_browsers_language(
     person.see(said("Add exports"))
     assert person.all("html")[0].get_attribute("lang") == language.tag
     check()
-    person.write(said("Or the path of a file or folder on this machine"), "")
+    person.write(said("Or the path of a file or folder"), "")
     (field,) = person.all("input[type=text]")
     chat = WhatsAppChat.ios()
     for day in range(15):
