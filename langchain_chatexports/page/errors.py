@@ -41,7 +41,7 @@ class PageError(ChatExportError):
 FULL_DISK = "The disk with"
 """The beginning of the library's messages about a full disk."""
 
-_DISK_FULL = later("The disk is full, or nearly so: free some space, and try again.")
+DISK_FULL = later("The disk is full, or nearly so: free some space, and try again.")
 # The first match is used.
 _SENTENCES: dict[type[Exception], Sentence] = {
     EncryptedExportError: later(
@@ -91,7 +91,7 @@ def explain(error: Exception) -> Failure:
     if isinstance(error, NoBaseError):
         return Failure(_no_base_text(error))
     if getattr(error, "errno", None) == ENOSPC or FULL_DISK in str(error):
-        return Failure(_DISK_FULL)
+        return Failure(DISK_FULL)
     sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):

@@ -236,10 +236,10 @@ class ExportList:
         card: Card | None = getattr(self._current, "card", None)
         text = _without_flags(self.without_copies(str(warning)))
         # Exports are read again for figures and examples.
-        is_known = any(text in one.warnings for one in (self, *self.cards))
-        if is_known or text.startswith(_SHOWN_OTHERWISE):
+        known = [self.warnings, *(one.warnings for one in self.cards)]
+        if text.startswith(_SHOWN_OTHERWISE) or any(text in one for one in known):
             return
-        (self if card is None else card).warnings.append(text)
+        (self.warnings if card is None else card.warnings).append(text)
         if card is not None and isinstance(warning, SkippedFilesWarning):
             card.skipped_files += warning.names
 
