@@ -1,7 +1,5 @@
 """Access to the page: one-time links, a cookie, and a content security policy."""
 
-from __future__ import annotations
-
 import hmac
 import html
 import re

@@ -1,7 +1,5 @@
 """Screen 1: add exports, each on a card."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Errors in the page's own sentences, with folded details."""
 
-from __future__ import annotations
-
 from errno import ENOSPC
 from typing import NamedTuple
 

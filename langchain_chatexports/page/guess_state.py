@@ -1,7 +1,5 @@
 """A blind test as a game, and the evaluation of a model; both in the background."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count

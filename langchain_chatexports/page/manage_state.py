@@ -1,7 +1,5 @@
 """Change models, jobs and sets on this machine in the background."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

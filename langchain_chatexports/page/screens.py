@@ -1,7 +1,5 @@
 """The addresses of the screens."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request, Response

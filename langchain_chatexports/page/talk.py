@@ -1,7 +1,5 @@
 """Screen 4: a talk with a tuned model or a person, in the style of phone chats."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial

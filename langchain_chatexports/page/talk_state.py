@@ -1,7 +1,5 @@
 """A talk with a tuned model or a person, the base beside it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

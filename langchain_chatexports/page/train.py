@@ -1,7 +1,5 @@
 """Screen 3: trainings and their progress; stopped ones can be continued."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -103,7 +101,9 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
         # The list is reloaded; a deleted job keeps its last state.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
         current = now["job"]
-        return current, _state(session, current, jobs) if is_unfinished(current) else ""
+        return current, state_text(session, current, jobs) if is_unfinished(
+            current
+        ) else ""
 
     @ui.refreshable
     def progress() -> None:
@@ -140,7 +140,7 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
     progress = progress_now(job, session.data_dir)
     if not (job.status == "stopped" and session.ordering.is_running):
         # Until it is saved or continues, the work above shows the state.
-        text(_state(session, job, jobs))
+        text(state_text(session, job, jobs))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props["aria-label"] = _("Steps trained")
@@ -151,7 +151,8 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
     _show_losses(progress.steps)
 
 
-def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+def state_text(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+    """Return the state of a job, with its progress or place in the queue."""
     if is_unfinished(job) and FULL_DISK in failure_of(job, session.data_dir):
         return _("The disk is full: free some space, and the training continues.")
     if job.status == "queued":

@@ -1,7 +1,5 @@
 """Work in the background, which continues when a browser tab is closed."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

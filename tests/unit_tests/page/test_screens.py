@@ -77,7 +77,7 @@ def test_a_training_that_waits_for_the_disk_says_so(
     monkeypatch.setattr(train, "failure_of", lambda *_: event)
     session = cast("PageSession", SimpleNamespace(data_dir=None))
     job = _job("queued", "Hare", None)
-    said = train._state(session, job, [job])
+    said = train.state_text(session, job, [job])
     assert said == "The disk is full: free some space, and the training continues."
 
 
