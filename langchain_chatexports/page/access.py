@@ -1,7 +1,5 @@
 """Access to the page: one-time links, a cookie, and a content security policy."""
 
-from __future__ import annotations
-
 import hmac
 import html
 import re
@@ -45,37 +43,17 @@ body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem a
 </style>
 <h1>{title}</h1><p>{text}</p></html>"""
 
+# A page of another site whose name resolves to this machine (DNS rebinding) sends that
+# name.
+_OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
 
-_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
-_OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
-
-class OwnAddress:
-    """The host names of a server on this machine.
-
-    A page of another site whose name resolves to this machine (DNS rebinding) sends
-    that name.
-    """
-
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        """Initialize the address."""
-        own = host.lower()
-        self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
-        # The wildcard address accepts any name.
-        self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
-
-    def is_host_of(self, scope: Scope) -> bool:
-        """Return whether a request has one host, which is this server's."""
-        hosts = _values(scope, b"host")
-        match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-        return match is not None and (
-            self._any_host or match[1].lower().rstrip(".") in self._hosts
-        )
-
-    def is_origin_of(self, scope: Scope) -> bool:
-        """Return whether a request comes from our own pages, or has no origin."""
-        own = [f"http://{host}" for host in _values(scope, b"host")]
-        return all(origin in own for origin in _values(scope, b"origin"))
+def _is_own(scope: Scope) -> bool:
+    """Return whether a request is to this address, and from its own pages."""
+    hosts = _values(scope, b"host")
+    if len(hosts) != 1 or _OWN_HOST.fullmatch(hosts[0]) is None:
+        return False
+    return all(one == f"http://{hosts[0]}" for one in _values(scope, b"origin"))
 
 
 def _values(scope: Scope, header: bytes) -> list[str]:
@@ -93,7 +71,6 @@ class OneTimeLinks:
     """
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
-        """Initialize without a link."""
         self.cookie = secrets.token_urlsafe(32)
         self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
@@ -120,18 +97,16 @@ class PageAccess:
     """
 
     def __init__(self, app: ASGIApp, *, links: OneTimeLinks, old_tab: OldTab) -> None:
-        """Initialize the middleware."""
         self.app = app
         self._links = links
         self._old_tab = old_tab
-        self._address = OwnAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, log a browser in, or pass the request on."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        is_own = self._address.is_host_of(scope) and self._address.is_origin_of(scope)
+        is_own = _is_own(scope)
         if is_own and self._is_logged_in(scope):
             if _value_of(scope, _TOKEN):
                 await self._lead_on(send, is_new=False)

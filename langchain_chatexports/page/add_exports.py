@@ -1,7 +1,5 @@
 """Screen 1: add exports, each on a card."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -63,7 +61,7 @@ def build_add_exports(session: PageSession) -> None:
             _build_chooser("files", _("Choose files …"), "multiple")
             _build_chooser("folder", _("Choose a folder …"), "webkitdirectory")
     with ui.element("div").classes("row-of"):
-        path = ui.input(_("Or the path of a file or folder on this machine"))
+        path = ui.input(_("Or the path of a file or folder"))
         path.classes("grow").on("keydown.enter", add_path)
         ui.button(_("Add"), on_click=add_path)
     if platform.system() == "Darwin":

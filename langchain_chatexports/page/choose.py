@@ -1,7 +1,5 @@
 """Screen 2: choose the person, the chats, and the base."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 from pathlib import Path
@@ -133,36 +131,16 @@ def _build_form(session: PageSession) -> None:
 
 def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) -> None:
     senders = list(read.senders)
-    voices = {
-        place: _(
-            "{name} ({messages})",
-            name=_short(name),
-            messages=messages_text(read.senders[name]),
-        )
-        for place, name in enumerate(senders)
-    }
+    voices = _voices(read)
+    places: dict[str | None, int] = {one: at for at, one in enumerate(senders)}
+    places[""] = _OWNER
     people = {place: _short(name) for place, name in enumerate(senders)}
-    places: dict[str | None, int] = {"": _OWNER}
-    places |= {name: place for place, name in enumerate(senders)}
-    if read.owners:
-        owners = listed(_short(owner) for owner in read.owners)
-        voices = {
-            _OWNER: _("The owner of the export: {names}", names=owners),
-            **voices,
-        }
-        if len(read.owners) == 1 and read.owners[0] in senders:
-            # Listed only once, and not under the name, too.
-            owner = read.owners[0]
-            voices[_OWNER] = _(
-                "{name}, whose export it is ({messages})",
-                name=_short(owner),
-                messages=messages_text(read.senders[owner]),
-            )
-            del voices[places[owner]]
-            places[owner] = _OWNER
     choice = session.choice
     chats = choice.chats
-    voice = ui.select(voices, label=_("Whose voice"), value=places.get(choice.voice))
+    chosen = places.get(choice.voice)
+    if chosen is not None and chosen not in voices:
+        chosen = _OWNER
+    voice = ui.select(voices, label=_("Whose voice"), value=chosen)
     voice.classes("grow")
     is_all = chats.is_everything and not choice.redact
     with ui.expansion(_("Only some of the chats, or without names"), value=not is_all):
@@ -230,6 +208,25 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
     ui.button(_("Next: make the examples"), on_click=make)
 
 
+def _voices(read: ReadExports) -> dict[int, str]:
+    """Return the people to choose from; a sole owner is listed as such only."""
+    shown = [
+        {"name": _short(name), "messages": messages_text(count)}
+        for name, count in read.senders.items()
+    ]
+    voices = {at: _("{name} ({messages})", **one) for at, one in enumerate(shown)}
+    owners = read.owners
+    if len(owners) == 1 and owners[0] in read.senders:
+        place = list(read.senders).index(owners[0])
+        del voices[place]
+        owner = _("{name}, whose export it is ({messages})", **shown[place])
+        return {_OWNER: owner, **voices}
+    if owners:
+        names = listed(map(_short, owners))
+        return {_OWNER: _("The owner of the export: {names}", names=names), **voices}
+    return voices
+
+
 def _day_input(label: str, day: date | None) -> Any:
     field = ui.input(label, value=day.isoformat() if day else "")
     return field.props("type=date stack-label")
@@ -241,14 +238,11 @@ def _show_data(data: TrainingData) -> None:
     if data.is_enough and not data.validation:
         if len(data.examples) < MIN_EXAMPLES:
             text(
-                ngettext(
-                    "With fewer than {count} example, no conversation is held out to "
-                    "test the model with. You can talk to it, but not play Guess with "
-                    "it, nor evaluate it.",
+                _(
                     "With fewer than {count} examples, no conversation is held out to "
                     "test the model with. You can talk to it, but not play Guess with "
                     "it, nor evaluate it.",
-                    MIN_EXAMPLES,
+                    count=MIN_EXAMPLES,
                 ),
                 classes="quiet",
             )

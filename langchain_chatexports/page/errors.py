@@ -1,7 +1,5 @@
 """Errors in the page's own sentences, with folded details."""
 
-from __future__ import annotations
-
 from errno import ENOSPC
 from typing import NamedTuple
 
@@ -34,7 +32,6 @@ class PageError(ChatExportError):
     """An error of the page itself, with its remedy."""
 
     def __init__(self, sentence: Sentence) -> None:
-        """Initialize the error."""
         super().__init__(sentence.one)
         self.sentence = sentence
 
@@ -42,7 +39,7 @@ class PageError(ChatExportError):
 FULL_DISK = "The disk with"
 """The beginning of the library's messages about a full disk."""
 
-_DISK_FULL = later("The disk is full, or nearly so: free some space, and try again.")
+DISK_FULL = later("The disk is full, or nearly so: free some space, and try again.")
 # The first match is used.
 _SENTENCES: dict[type[Exception], Sentence] = {
     EncryptedExportError: later(
@@ -92,7 +89,7 @@ def explain(error: Exception) -> Failure:
     if isinstance(error, NoBaseError):
         return Failure(_no_base_text(error))
     if getattr(error, "errno", None) == ENOSPC or FULL_DISK in str(error):
-        return Failure(_DISK_FULL)
+        return Failure(DISK_FULL)
     sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):

@@ -28,19 +28,7 @@ _SHOWN_OTHERWISE = ("Times in ", "The dates of ")
 
 @dataclass(eq=False)
 class Card:
-    """An added export: waiting, being read, read, or failed.
-
-    Attributes:
-        name: The title of the card.
-        paths: The files and folders.
-        work: Reads the export; its `error` is the reason of a failure.
-        export: The recognized export.
-        summary: The summary of the export.
-        skipped_files: The names of files that are damaged, or not exports.
-        twins: Chats that two phones exported.
-        warnings: The loader's other warnings, in English.
-        copied_bytes: Number of bytes received from the browser; `None` if complete.
-    """
+    """An added export: waiting, being read, read, or failed."""
 
     name: str
     paths: tuple[Path, ...] = ()
@@ -50,6 +38,7 @@ class Card:
     skipped_files: list[str] = field(default_factory=list)
     twins: list[Twins] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    # Received from the browser so far; `None` if complete.
     copied_bytes: int | None = None
     is_read_now: bool = False
 
@@ -120,17 +109,9 @@ class ReadExports:
 
 
 class ExportList:
-    """The list of exports, which are read one at a time; thread-safe.
-
-    Attributes:
-        cards: The exports, in the order in which they were added.
-        read: The completely read exports; `None` if there are none.
-        notes: Notes without a card.
-        warnings: Warnings without a card, in English.
-    """
+    """The list of exports, which are read one at a time; thread-safe."""
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
-        """Initialize without exports."""
         self.cards: list[Card] = []
         self.read: ReadExports | None = None
         self.notes: list[Sentence] = []
@@ -253,12 +234,14 @@ class ExportList:
     def warn(self, warning: Warning) -> None:
         """Add a warning, to the card of the export that this thread reads."""
         card: Card | None = getattr(self._current, "card", None)
-        warnings = self.warnings if card is None else card.warnings
         text = _without_flags(self.without_copies(str(warning)))
-        if text not in warnings and not text.startswith(_SHOWN_OTHERWISE):
-            warnings.append(text)
-            if card is not None and isinstance(warning, SkippedFilesWarning):
-                card.skipped_files += warning.names
+        # Exports are read again for figures and examples.
+        known = [self.warnings, *(one.warnings for one in self.cards)]
+        if text.startswith(_SHOWN_OTHERWISE) or any(text in one for one in known):
+            return
+        (self.warnings if card is None else card.warnings).append(text)
+        if card is not None and isinstance(warning, SkippedFilesWarning):
+            card.skipped_files += warning.names
 
     def join(self, seconds: float) -> None:
         """Wait until all exports are read, up to so many seconds for each."""
@@ -319,6 +302,8 @@ class ExportList:
         for other in [one for one in self.cards if one is not shown]:
             # The other card became a part of this export.
             if other.export and set(other.paths) <= set(export.paths):
+                names = dict.fromkeys([*other.skipped_files, *shown.skipped_files])
+                shown.skipped_files = list(names)
                 self.cards.remove(other)
         shown.name = ", ".join(path.name for path in export.paths)
         shown.paths, shown.export = export.paths, export

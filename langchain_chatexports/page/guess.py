@@ -1,7 +1,5 @@
 """Screen 5: a blind test as a game, and the evaluation of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """A blind test as a game, and the evaluation of a model; both in the background."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
@@ -48,23 +46,14 @@ _STAGES = {
 
 
 class Guess:
-    """A blind test of a model, and its evaluation.
-
-    Attributes:
-        making: The work of writing the answers of a blind test.
-        evaluating: The work of evaluating a model.
-        model: The model of the blind test; `None` before the first.
-        test: The blind test; `None` before the first.
-        requested_pairs: The requested number of pairs.
-        chosen: The chosen answer of the current pair: 0, 1 or `None`.
-    """
+    """A blind test of a model, and its evaluation."""
 
     def __init__(self, hold_server: HoldServer) -> None:
-        """Initialize without a game."""
         self.making, self.evaluating = Work(), Work()
         self.model: TunedModel | None = None
         self.test: BlindTest | None = None
         self.requested_pairs = 0
+        # The chosen answer of the current pair: 0 or 1.
         self.chosen: int | None = None
         self._evaluated: tuple[TunedModel, Evaluation] | None = None
         self._hold_server = hold_server

@@ -3,8 +3,6 @@
 Names and texts are only put into elements that show them literally.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy

@@ -1,11 +1,8 @@
 """The screen for managing models and data: rename, export, forget, delete."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from nicegui import ui
@@ -22,6 +19,7 @@ from langchain_chatexports.page.languages import (
 from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
 from langchain_chatexports.page.manage_state import data_text
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.train import state_text
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
     KeptJob,
@@ -43,18 +41,9 @@ _OTHER_PROGRAMS = {
     False: later("A Hugging Face folder: transformers, vLLM"),
 }
 
-_STATES = {
-    "queued": later("Waits for its turn"),
-    "running": later("Trains"),
-    "stopped": later("Stopped"),
-    "succeeded": later("Done; its model was deleted"),
-    "failed": later("Failed"),
-    "cancelled": later("Canceled"),
-}
 _NOT_DELETED = later(
     "Not deleted: your exports; copies elsewhere, such as models that you exported, "
-    "talks and sets that you saved, and backups; downloaded base models; what was "
-    "uploaded to other servers."
+    "and backups; downloaded base models; what was uploaded to other servers."
 )
 
 
@@ -98,12 +87,11 @@ def build_manage(session: PageSession) -> None:
         found[:] = [now]
         models = [(model.name, model.label) for model in now.models]
         jobs = [(job.id, is_unfinished(job)) for job in now.jobs]
-        return models, jobs, now.sets, id(session.read)
+        return models, jobs, now.sets
 
     @ui.refreshable
     def all_kept() -> None:
         with ui.element("div").classes("part"):
-            _show_exports(session)
             _show_models(session, found)
 
     # Scroll to it, because the button may be far below.
@@ -112,26 +100,6 @@ def build_manage(session: PageSession) -> None:
     follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)
-
-
-def _show_exports(session: PageSession) -> None:
-    text(_("Exports"), tag="h2")
-    cards = [card for card in session.exports.cards if card.export]
-    if not cards:
-        text(_("No export is open on this page."))
-    for card in cards:
-        with ui.element("div").classes("card"):
-            text(card.name, classes="name")
-            text(
-                _("Removes the copy that this page made. Your own file stays."),
-                classes="quiet",
-            )
-            with ui.element("div").classes("row-of"):
-                button = ui.button(
-                    _("Remove from the list"),
-                    on_click=partial(session.exports.remove, card),
-                )
-                button.props("outline dense")
 
 
 def _show_models(session: PageSession, now: list[LocalData]) -> None:
@@ -201,17 +169,9 @@ def _show_job(session: PageSession, job: KeptJob, now: list[LocalData]) -> None:
 
     @ui.refreshable
     def state() -> None:
-        current_job = look()
         text(
             facts(
-                _STATES.get(current_job.status, current_job.status),
-                _(
-                    "step {step} of {total}",
-                    step=current_job.step,
-                    total=current_job.total_steps,
-                )
-                if current_job.step and current_job.total_steps
-                else "",
+                state_text(session, look(), now[0].jobs),
                 job.base_model,
                 moment(job.created_at),
                 _("Its examples: {size}", size=_size(sets)),
@@ -319,16 +279,7 @@ def _build_forget(session: PageSession) -> None:
     with ui.element("div").classes("row-of"):
         person = ui.input(_("Name or number of the person")).props("dir=auto")
         person.classes("grow")
-    with ui.expansion(_("In a set that chatexports prepare has written, too")):
-        path = ui.input(_("Path of the set"))
-        key = ui.input(_("Path of its key, if names were replaced"))
-        mentions = ui.checkbox(_("Also take out its texts that mention the name"))
-    ui.button(
-        _("Forget"),
-        on_click=lambda: session.manage.forget(
-            person.value, path=path.value, key=key.value, mentions=mentions.value
-        ),
-    )
+    ui.button(_("Forget"), on_click=lambda: session.manage.forget(person.value))
 
 
 def _known_text(one: KnownBy) -> str:
@@ -340,16 +291,6 @@ def _known_text(one: KnownBy) -> str:
 
 
 def _show_forgotten(session: PageSession, done: Forgotten) -> None:
-    if done.report is not None:
-        text(
-            ngettext(
-                "{path}: {removed} of {count} row taken out.",
-                "{path}: {removed} of {count} rows taken out.",
-                done.report.rows,
-                path=done.report.path,
-                removed=done.report.removed,
-            )
-        )
     if done.indexes:
         text(
             ngettext(

@@ -1,7 +1,5 @@
 """Change models, jobs and sets on this machine in the background."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,14 +15,7 @@ _WRITING = later("Writing the model, which takes a few minutes")
 
 
 class Manage:
-    """Renames, exports, forgets and deletes, one operation at a time.
-
-    Attributes:
-        working: The work in the background.
-        done: The result of the last operation, line by line.
-        forgotten: The result of forgetting a person.
-        deleted: The deleted part of what knew the person.
-    """
+    """Renames, exports, forgets and deletes, one operation at a time."""
 
     def __init__(
         self,
@@ -35,7 +26,6 @@ class Manage:
         stop_server: Callable[[], None],
         clear: Callable[[], None],
     ) -> None:
-        """Initialize without results."""
         self.working = Work()
         self.done: list[Sentence | str] = []
         self.forgotten: Forgotten | None = None
@@ -100,19 +90,15 @@ class Manage:
 
         return self._start(later("Deleting everything"), delete)
 
-    def forget(
-        self, person: str, *, path: str = "", key: str = "", mentions: bool = False
-    ) -> bool:
-        """Start to remove a person from a set, and to find models that know them."""
+    def forget(self, person: str) -> bool:
+        """Start to delete the indexes with a person, and to find what knows them."""
 
         def forget() -> list[Sentence | str]:
             if not person.strip():
                 raise PageError(later("Name the person to forget."))
             self.forgotten = removal.forget(
-                _path(path),
+                None,
                 people=[person.strip()],
-                mentions=mentions,
-                key=_path(key),
                 data_dir=self._data_dir,
                 index_dir=self._index_dir,
             )

@@ -1,7 +1,5 @@
 """The choice of a tuned model on this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ paths are useless to it. Both sign the tab's nonce with the key and the port, so
 program in between cannot relay messages of the page from another port.
 """
 
-from __future__ import annotations
-
 import hmac
 import json
 import secrets

@@ -75,15 +75,9 @@ _STOPPING = later("Stopping")
 
 @dataclass(frozen=True)
 class Choice:
-    """The choices for making examples.
+    """The choices for making examples."""
 
-    Attributes:
-        voice: The person who becomes the AI; empty for each export's owner, `None`
-            before a choice.
-        chats: The choice of chats.
-        redact: Whether to replace names and private numbers.
-    """
-
+    # A name; empty for each export's owner, `None` before a choice.
     voice: str | None = None
     chats: ChatChoice = field(default_factory=ChatChoice)
     redact: bool = False
@@ -100,31 +94,11 @@ class Choice:
 
 
 class PageSession:
-    """A person's work on the page; a context manager.
-
-    Attributes:
-        base: The base model to propose first; `None` for the default.
-        data_dir: The directory of jobs and models; `None` for the default.
-        index_dir: The directory of search indexes; `None` for the default.
-        exports: The list of exports.
-        reporting: The work of writing the report.
-        report: The figures of the report; `None` before it was requested.
-        preparing: The work of making examples.
-        measuring: The work of measuring this machine, once.
-        ordering: The work of starting, stopping and continuing trainings.
-        choice: The choices for making examples.
-        seconds_per_token: The cost of training on this machine, if measured.
-        found: Whether the last requested job was new, found or continued.
-        offer: The base whose download was proposed for a talk without a training.
-        talk: The talk with a model.
-        guess: The blind test and the evaluation of a model.
-        manage: Changes to models and data on this machine.
-    """
+    """A person's work on the page; a context manager."""
 
     def __init__(
         self, base: str | None, data_dir: Path | None, index_dir: Path | None = None
     ) -> None:
-        """Initialize; nothing is started."""
         self.base = base
         self.data_dir = data_dir
         self.index_dir = index_dir
@@ -134,10 +108,12 @@ class PageSession:
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
+        # Whether the last requested job was new, found or continued.
         self.found: JobEvent | None = None
         self._order: tuple[TrainingData, str | None] | None = None
         # The running and queued jobs when the server was last checked.
         self._trained: set[str] = set()
+        # The base whose download was proposed for a talk without a training.
         self.offer: BaseChoice | None = None
         self.talk = Talk(self.use_server)
         self.guess = Guess(self.hold_server)

@@ -1,7 +1,5 @@
 """Screen 4: a talk with a tuned model or a person, in the style of phone chats."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -269,9 +267,6 @@ def _build_input(talk: Talk) -> None:
         if line.value and line.value.strip() and talk.say(_burst(line.value)):
             line.set_value("")
 
-    def save() -> None:
-        ui.download.content(talk.to_json(), "talk.json", "application/json")
-
     def ask_to_delete() -> None:
         question = _("Delete this talk?")
         ask(question, _("Delete the talk"), talk.delete, deletes=True)
@@ -306,7 +301,6 @@ def _build_input(talk: Talk) -> None:
             (_("Again"), talk.again, "can_answer_again"),
             (_("New talk"), begin_again, "can_answer_again"),
             (_("Delete the talk"), ask_to_delete, "can_answer_again"),
-            (_("Save the talk"), save, "lines"),
         ):
             button = ui.button(title, on_click=act).props("outline dense")
             button.bind_enabled_from(talk, is_of_use, bool)

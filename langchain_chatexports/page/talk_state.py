@@ -1,8 +1,5 @@
 """A talk with a tuned model or a person, the base beside it."""
 
-from __future__ import annotations
-
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,34 +32,24 @@ _SERVER_ENDED = later(
 
 
 class Talk:
-    """The messages of a talk, and the answers of the models.
-
-    Attributes:
-        is_ready: Whether the server is running.
-        model: The tuned model that answers; `None` for a person without a training.
-        chosen: The tuned model that was chosen last; `None` for a person.
-        settings: The settings of a talk.
-        with_base: Whether the base answers, too.
-        is_saved: Whether a talk with a tuned model is kept with it, and continued.
-        voices: The voices that answer; the last one is the tuned model, or the person.
-        answering: The work of starting the model, and of answering.
-        cited: Messages of exports about lines of the talk, by the lines' indexes.
-    """
+    """The messages of a talk, and the answers of the models."""
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
-        """Initialize without a model."""
         self.is_ready = False
+        # The model that answers, and the one chosen last; `None` for a person.
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
         self.with_base = False
         self.is_saved = True
+        # The last one is the tuned model, or the person.
         self.voices: list[Voice] = []
         self.answering = Work()
         self._use_server = use_server
         self._speaker = Speaker()
         self._resources = ExitStack()
         self._memory: Memory | None = None
+        # Messages of exports about lines of the talk, by the lines' indexes.
         self.cited: dict[int, list[str]] = {}
         self._id = new_talk_id()
         self._is_stopped = threading.Event()
@@ -207,23 +194,6 @@ class Talk:
         if self.model is not None:
             lines = self.lines if self.is_saved else ()
             save_turns(self.model, lines, self._id)
-
-    def to_json(self) -> str:
-        """Return the talk as JSON with a list of turns."""
-        name = self.model.name if self.model else self._speaker.title
-        turns = [
-            {
-                "you": turn.line,
-                **{
-                    voice.title: self.bubbles(voice, place)
-                    for voice in self.shown_voices()
-                },
-            }
-            for place, turn in enumerate(self.lines)
-        ]
-        settings = {"temperature": self.settings.temperature}
-        talk = {"model": name, **settings, "turns": turns}
-        return json.dumps(talk, ensure_ascii=False, indent=1)
 
     def bubbles(self, voice: Voice, place: int) -> list[str]:
         """Return the messages of a voice's answer to a line."""

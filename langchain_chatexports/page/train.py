@@ -1,14 +1,12 @@
 """Screen 3: trainings and their progress; stopped ones can be continued."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import fmean
 
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.errors import FULL_DISK
+from langchain_chatexports.page.errors import DISK_FULL, FULL_DISK
 from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
@@ -45,8 +43,7 @@ _FOUND = {
     "continued": later("This training was stopped before, and continues."),
 }
 _Points = list[tuple[int, float]]
-_MAX_POINTS = 500
-_MAX_AVERAGED = 10
+_MAX_POINTS = 40
 
 
 def build_train(session: PageSession) -> None:
@@ -104,7 +101,9 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
         # The list is reloaded; a deleted job keeps its last state.
         now["job"] = next((other for other in jobs if other.id == job.id), job)
         current = now["job"]
-        return current, _state(session, current, jobs) if is_unfinished(current) else ""
+        return current, state_text(session, current, jobs) if is_unfinished(
+            current
+        ) else ""
 
     @ui.refreshable
     def progress() -> None:
@@ -141,16 +140,19 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
     progress = progress_now(job, session.data_dir)
     if not (job.status == "stopped" and session.ordering.is_running):
         # Until it is saved or continues, the work above shows the state.
-        text(_state(session, job, jobs))
+        text(state_text(session, job, jobs))
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props["aria-label"] = _("Steps trained")
     if job.status == "failed":
-        error_box(_("The training failed."), failure_of(job, session.data_dir))
+        reason = failure_of(job, session.data_dir)
+        is_full = FULL_DISK in reason
+        error_box(DISK_FULL if is_full else _("The training failed."), reason)
     _show_losses(progress.steps)
 
 
-def _state(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+def state_text(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
+    """Return the state of a job, with its progress or place in the queue."""
     if is_unfinished(job) and FULL_DISK in failure_of(job, session.data_dir):
         return _("The disk is full: free some space, and the training continues.")
     if job.status == "queued":
@@ -204,7 +206,7 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
     found = {is_of: points for is_of, points in curves.items() if points}
     if not found:
         return
-    lines = {is_of: smoothed(points) for is_of, points in found.items()}
+    lines = {is_of: averaged(points) for is_of, points in found.items()}
     losses = [loss for points in lines.values() for _step, loss in points]
     last = max(points[-1][0] for points in lines.values())
     lowest, highest = min(losses), max(losses)
@@ -228,8 +230,9 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
         ),
         classes="quiet",
     )
-    for is_of_training, points in found.items():
-        first, latest = (current().number(one, 1) for one in mean_losses(points))
+    for is_of_training, points in lines.items():
+        ends = points[0][1], points[-1][1]
+        first, latest = (current().number(loss, 1) for loss in ends)
         if is_of_training:
             words = _(
                 "With the examples: {first} at first, {latest} last.",
@@ -246,35 +249,17 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
         text(words, classes=f"quiet key {kind}")
 
 
-def mean_losses(points: _Points) -> tuple[float, float]:
-    """Return the mean loss of the first steps and of the last ones."""
-    losses = [loss for _step, loss in points]
-    count = max(1, min(len(losses) // 2, _MAX_AVERAGED))
-    return fmean(losses[:count]), fmean(losses[-count:])
+def averaged(points: _Points) -> _Points:
+    """Return few points, each the mean of as many steps."""
+    size = -(-len(points) // _MAX_POINTS)
+    groups = [points[place : place + size] for place in range(0, len(points), size)]
+    return [(group[-1][0], fmean(loss for _step, loss in group)) for group in groups]
 
 
-def smoothed(points: _Points) -> _Points:
-    """Return smoothed points: the mean over a tenth of all points around each one."""
-    half = min(len(points) // 20, _MAX_AVERAGED)
-    return [
-        (
-            step,
-            fmean(
-                loss for _step, loss in points[max(place - half, 0) : place + half + 1]
-            ),
-        )
-        for place, (step, _loss) in enumerate(points)
-    ]
-
-
-def curve(
-    points: Sequence[tuple[int, float]], last: int, lowest: float, highest: float
-) -> str:
+def curve(points: _Points, last: int, lowest: float, highest: float) -> str:
     """Return points of an SVG line in a square of 100 by 100, high losses on top."""
-    stride = len(points) // _MAX_POINTS + 1
     height = highest - lowest or 1
-    thinned = [*points[::stride], points[-1]]
     return " ".join(
         f"{100 * step / last:.2f},{98 - 96 * (loss - lowest) / height:.2f}"
-        for step, loss in thinned
+        for step, loss in points
     )

@@ -4,8 +4,6 @@ Loaders join exports of one chat by names and texts. Each phone has its own name
 own, and the other person's as in its address book. Then only texts and times agree.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from heapq import nsmallest
@@ -47,7 +45,6 @@ class TwinFinder:
     """Collects the chats of an export, and finds twins among them."""
 
     def __init__(self) -> None:
-        """Initialize without chats."""
         self._chats: list[TwinChat] = []
 
     def add(self, session: Mapping[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """Work in the background, which continues when a browser tab is closed."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,16 +17,9 @@ class _StoppedError(Exception):
 
 
 class Work:
-    """One piece of work at a time, in a thread.
-
-    Attributes:
-        what: The title of the work; `None` before the first one.
-        error: The error of the last work; `None` if it did not fail.
-        unit: The unit of the progress, such as `messages` or `MB`; empty if unknown.
-    """
+    """One piece of work at a time, in a thread."""
 
     def __init__(self) -> None:
-        """Initialize without work."""
         self.what: Sentence | None = None
         self.error: Failure | None = None
         self.unit = ""

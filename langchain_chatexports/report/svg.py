@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 480, 200
 _LEFT, _BOTTOM, _TOP = 44, 22, 22
 _ROW = 24
+_LABEL_WIDTH = 6.2
+"""The width of a character, about."""
+
 _MAX_TITLE = 24
 _MAX_LABELS = 8
 _GRID_LINES = 4
@@ -64,7 +67,8 @@ def columns(
             if height:
                 parts.append(_rectangle(x + slot * 0.08, y, slot * 0.84, height, color))
         if place % every == 0:
-            parts.append(_text(x + slot / 2, _HEIGHT - 6, label, anchor="middle"))
+            middle = min(x + slot / 2, _WIDTH - _LABEL_WIDTH / 2 * len(label))
+            parts.append(_text(middle, _HEIGHT - 6, label, anchor="middle"))
     if len(series) > 1:
         x = float(_LEFT)
         for color, (title, _) in enumerate(series, 1):

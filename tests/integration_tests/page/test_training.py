@@ -51,7 +51,7 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         command.kill_servers()
         one.see("The local server ended unexpectedly")
         one.go("manage")
-        one.see("Stopped · step ")
+        one.see("Stopped · Step ")
         one.go("train")
         one.click("Continue")
         wait(lambda: list_jobs(data_dir)[0].status == "running")

@@ -1,5 +1,6 @@
 """Exports on the page: the queue, its cards, and the copies of what is dropped."""
 
+import errno
 import shutil
 import threading
 import warnings
@@ -9,6 +10,8 @@ import pytest
 
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.page.errors import explain
 from langchain_chatexports.page.exports import Card, ExportList
 from langchain_chatexports.page.languages import later
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -90,6 +93,17 @@ def test_a_file_that_was_cut_off_is_told_from_what_is_no_export(
     (card,) = exports.cards
     assert card.work.error is not None
     assert card.work.error.sentence.one.startswith("This file is damaged or not whole")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LocalServerError("The disk with /data has 3 MB free, and a training needs"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_said(error: Exception) -> None:
+    assert str(explain(error).sentence).startswith("The disk is full, or nearly so")
 
 
 def test_each_export_of_a_folder_has_a_card(

@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports import (
-    FolderFacebookMessengerChatLoader,
-    MapAIMessages,
-    MergeChatRuns,
-    samples,
-)
-from langchain_chatexports.datasets import trace_examples, write_dataset
-from langchain_chatexports.datasets.trace_file import read_trace
+from langchain_chatexports import FolderFacebookMessengerChatLoader, samples
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.page.session import PageSession
@@ -89,26 +82,17 @@ def test_everything_is_deleted_but_the_export(
     assert sorted(path for path in (tmp_path / "hogwarts").rglob("*")) == before
 
 
-def test_a_person_is_taken_out_of_a_set_and_indexes_are_deleted(
+def test_indexes_with_a_person_are_deleted(
     session: PageSession, tmp_path: Path
 ) -> None:
     file = _index(tmp_path)
-    written = tmp_path / "set.jsonl"
-    loader = FolderFacebookMessengerChatLoader(path=tmp_path / "hogwarts")
-    sessions = loader | MergeChatRuns() | MapAIMessages()
-    write_dataset(trace_examples(sessions), written, format="openai")
-    session.manage.forget("Hermione Granger", path=f' "{written}" ')
+    session.manage.forget("Hermione Granger")
     session.manage.working.join(_SECONDS)
-    assert session.manage.working.error is None
     done = session.manage.forgotten
     assert done is not None
-    assert done.report is not None
-    assert done.report.removed > 0
     assert done.indexes == [file]
     assert done.known_by == []
     assert not file.exists()
-    senders = {name for row in read_trace(written) for name in row.origin.senders}
-    assert "Hermione Granger" not in senders
 
 
 def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
@@ -128,16 +112,10 @@ def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
     assert session.talk.model is None
 
 
-@pytest.mark.parametrize(
-    ("person", "said"), [(" ", "Name the person"), ("Hare", "trace")]
-)
-def test_nobody_is_forgotten_without_a_name_or_a_trace(
-    session: PageSession, tmp_path: Path, person: str, said: str
-) -> None:
-    (tmp_path / "set.jsonl").write_text("{}\n")
-    session.manage.forget(person, path=str(tmp_path / "set.jsonl"))
+def test_nobody_is_forgotten_without_a_name(session: PageSession) -> None:
+    session.manage.forget(" ")
     session.manage.working.join(_SECONDS)
-    assert said in str(session.manage.working.error)
+    assert "Name the person" in str(session.manage.working.error)
     assert session.manage.done == []
 
 

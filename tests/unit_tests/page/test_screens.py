@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from langchain_chatexports.local_server.storage.jobs import KeptJob
+from langchain_chatexports.page import train
 from langchain_chatexports.page.choose import _label, masked
 from langchain_chatexports.page.manage import source_in_words
-from langchain_chatexports.page.session import training_text
-from langchain_chatexports.page.train import (
-    curve,
-    mean_losses,
-    smoothed,
-)
+from langchain_chatexports.page.session import PageSession, training_text
+from langchain_chatexports.page.train import averaged, curve
 from langchain_chatexports.workflows.bases import find_base
 
 
@@ -32,37 +31,18 @@ def test_a_base_is_chosen_by_its_time_and_whether_it_is_here(is_here: bool) -> N
 
 
 def test_a_curve_falls_with_the_loss_and_ends_at_the_right() -> None:
-    assert curve([(1, 4.0), (2, 3.0), (4, 2.0)], 4, 2.0, 4.0) == (
-        "25.00,2.00 50.00,50.00 100.00,98.00 100.00,98.00"
-    )
-    assert curve([(1, 4.0)], 1, 4.0, 4.0) == "100.00,98.00 100.00,98.00"
+    points = [(1, 4.0), (2, 3.0), (4, 2.0)]
+    assert curve(points, 4, 2.0, 4.0) == "25.00,2.00 50.00,50.00 100.00,98.00"
+    assert curve([(1, 4.0)], 1, 4.0, 4.0) == "100.00,98.00"
 
 
-def test_a_long_training_is_drawn_with_few_points() -> None:
-    points = [(step, 1.0) for step in range(1, 100_001)]
-    assert len(curve(points, 100_000, 1.0, 1.0).split()) <= 502
-
-
-@pytest.mark.parametrize(
-    ("losses", "ends"),
-    [
-        ([3.5], (3.5, 3.5)),
-        ([4.0, 3.0], (4.0, 3.0)),
-        ([4.0] * 10 + [1.0, 9.0] + [2.5] * 10, (4.0, 2.5)),
-    ],
-)
-def test_losses_are_means_of_the_first_and_last_steps(
-    losses: list[float], ends: tuple[float, float]
-) -> None:
-    assert mean_losses(list(enumerate(losses, 1))) == ends
-
-
-def test_a_smoothed_curve_has_every_step_and_no_jumps() -> None:
-    points = [(step, 3.0 + (-1) ** step) for step in range(1, 61)]
-    found = smoothed(points)
-    assert [step for step, _ in found] == [step for step, _ in points]
-    assert max(loss for _, loss in found) < 3.3
-    assert smoothed(points[:5]) == points[:5]
+def test_a_long_training_is_drawn_with_few_points_and_no_jumps() -> None:
+    points = [(step, 3.0 + (-1) ** step) for step in range(1, 1001)]
+    found = averaged(points)
+    assert len(found) == 40
+    assert found[-1][0] == 1000
+    assert abs(found[-1][1] - 3) < 0.1
+    assert averaged(points[:5]) == points[:5]
 
 
 def _job(status: str, person: str | None, total: int | None) -> KeptJob:
@@ -88,6 +68,17 @@ def test_who_has_no_model_yet_reads_how_far_the_training_is(
     jobs: list[KeptJob], *, is_ordered: bool, said: str
 ) -> None:
     assert str(training_text(jobs, is_ordered=is_ordered) or "") == said
+
+
+def test_a_training_that_waits_for_the_disk_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    event = "The disk with /data is full. Free some space, and the job continues"
+    monkeypatch.setattr(train, "failure_of", lambda *_: event)
+    session = cast("PageSession", SimpleNamespace(data_dir=None))
+    job = _job("queued", "Hare", None)
+    said = train.state_text(session, job, [job])
+    assert said == "The disk is full: free some space, and the training continues."
 
 
 def test_platforms_have_the_names_that_people_know() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -123,15 +122,6 @@ def test_an_earlier_talk_is_listed_and_continued_and_a_line_can_be_edited(
     assert not talk.edit(5, "Nothing there")
 
 
-def test_a_talk_is_kept_as_json(talk: Talk) -> None:
-    _say(talk, 'He said "<b>"')
-    kept = json.loads(talk.to_json())
-    (turn,) = kept["turns"]
-    assert turn["you"] == 'He said "<b>"'
-    assert turn["Tortoise"] == talk.bubbles(talk.voices[-1], 0)
-    assert kept["temperature"] == 0.7
-
-
 def test_a_talk_is_continued_unless_nothing_is_to_be_kept(talk: Talk) -> None:
     _say(talk, "Hello")
     model = talk.model
@@ -204,4 +194,3 @@ def test_nobody_answers_before_a_model_was_chosen() -> None:
     assert not talk.say("Hello")
     assert not talk.again()
     assert talk.lines == []
-    assert json.loads(talk.to_json())["turns"] == []
