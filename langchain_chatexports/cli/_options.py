@@ -218,7 +218,7 @@ class ChatOptions:
         typer.Option(
             "--people",
             metavar="FILE",
-            help="Who is who: a table of names, or contacts (.vcf) for iMessage.",
+            help="Names of people: a table, or contacts (.vcf) for iMessage.",
             show_default=False,
         ),
     ] = None
@@ -472,7 +472,7 @@ def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
     for path in paths:
         source = path.expanduser().resolve()
         if target == source or (source.is_dir() and source in target.parents):
-            msg = f"-o {output} is inside of {path}. Name a path outside of it."
+            msg = f"-o {output} is inside {path}. Name a path outside of it."
             raise typer.BadParameter(msg)
 
 

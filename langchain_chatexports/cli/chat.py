@@ -82,7 +82,7 @@ def chat(
         typer.Option(
             "--as",
             metavar="NAME",
-            help="Who you are to it. Default: whom it knows best.",
+            help="Your name in the chat. Default: the person it knows best.",
             show_default=False,
         ),
     ] = None,
@@ -111,8 +111,8 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export to look up messages in. Default: the person's own, if "
-            "that takes no time.",
+            help="An export to cite messages from. Default: the person's own, if "
+            "that is fast.",
             show_default=False,
         ),
     ] = None,
@@ -249,7 +249,7 @@ def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
         f"This sends messages of your exports to {host}, which needs --yes here. "
         "Nothing was sent."
     )
-    question = f"With each line, send messages of your exports that fit it to {host}?"
+    question = f"With each line, send similar messages of your exports to {host}?"
     return confirmed(question, agreed=agreed, refusal=refusal)
 
 
@@ -311,7 +311,7 @@ def _propose_training(
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
     line = command_line("finetune", *exports, *names, *chats.words(), *base)
-    print_line(f"Training teaches it the voice{took}:")
+    print_line(f"To train a model on this voice{took}:")
     print_line(f"  {line}")
 
 
@@ -322,7 +322,7 @@ def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Spea
     found = find_tuned(name, data_dir)
     if found.others:
         older = plural(found.others, "older model")
-        print_line(f"The newest model called {name}; {older}: {command_line('models')}")
+        print_line(f"The newest model named {name}; {older}: {command_line('models')}")
     speaker = tuned_speaker(found.model)
     other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
     print_line(f"Starting {found.model.name} …")

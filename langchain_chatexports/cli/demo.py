@@ -70,5 +70,5 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         return
     print_line(f"\nTo continue with {_AI}:")
     show(chat)
-    print_line("Without a terminal, in the browser, also with your own chats:")
+    print_line("In the browser, also with your own chats:")
     show(page)

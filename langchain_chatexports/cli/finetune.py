@@ -137,7 +137,7 @@ def _check_place(
         msg = "--time chooses the base: leave --base or --time out."
         raise typer.BadParameter(msg)
     if base is not None and base.startswith(("ollama:", "http://", "https://")):
-        msg = "A model of another program cannot be trained: --base takes weights."
+        msg = "A model of another program cannot be trained. Name a base with weights."
         raise typer.BadParameter(msg)
     if url is None:
         return

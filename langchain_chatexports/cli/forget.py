@@ -1,4 +1,4 @@
-"""`chatexports forget`: take somebody out of sets and search indexes."""
+"""`chatexports forget`: remove a person from sets and search indexes."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def forget(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Name or handle of somebody to take out; may be given several times. "
-            "Without a set: the name that search shows.",
+            help="Name or handle of a person to remove; may be repeated. Without a "
+            "set: the name that search shows.",
             show_default=False,
         ),
     ] = None,
@@ -62,13 +62,13 @@ def forget(
         list[str] | None,
         typer.Option(
             metavar="ID",
-            help="Id of a conversation to take out; may be given several times.",
+            help="Id of a conversation to remove; may be repeated.",
             show_default=False,
         ),
     ] = None,
     mentions: Annotated[
         bool,
-        typer.Option("--mentions", help="Also take out texts that mention the name."),
+        typer.Option("--mentions", help="Also remove texts that mention the name."),
     ] = False,
     key: Annotated[
         Path | None,
@@ -109,7 +109,7 @@ def forget(
     from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL
 
     if not person and not conversation:
-        msg = "Say what to forget: --person NAME or --conversation ID."
+        msg = "Name what to forget: --person NAME or --conversation ID."
         raise typer.BadParameter(msg)
     urls = (base_url, OPENAI_URL if openai else None)
     done = forget_names(
@@ -152,11 +152,11 @@ def _print_report(report: ForgetReport) -> None:
     print_line(str(report))
     if report.not_found:
         names = ", ".join(report.not_found)
-        print_line(f"Not in this set, or taken out earlier: {names}")
+        print_line(f"Not in this set, or removed earlier: {names}")
     if report.mentions:
         mention = "row mentions" if report.mentions == 1 else "rows mention"
         print_line(
-            f"{report.mentions:,} {mention} the name: --mentions takes out those, too"
+            f"{report.mentions:,} {mention} the name: --mentions removes those, too"
         )
 
 

@@ -83,7 +83,7 @@ def mcp(
 
 def _served_as_it_is(path: Path, options: PrepareOptions) -> ChatIndex:
     if options != PrepareOptions():
-        msg = "A search index is served as it is: choose chats when it is made."
+        msg = "An index is served as it is: choose chats when you create it."
         raise typer.BadParameter(msg)
     return ChatIndex(path)
 

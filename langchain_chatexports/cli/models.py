@@ -245,7 +245,7 @@ def _change(
 
 
 def _not_agreed() -> LocalServerError:
-    return LocalServerError("Nothing was changed: add --yes to agree to it.")
+    return LocalServerError("Nothing was changed: add --yes to agree.")
 
 
 def _delete_everything(

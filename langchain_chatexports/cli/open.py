@@ -61,7 +61,7 @@ def open_(
 
     if uninstall:
         removed = uninstall_launcher()
-        none = "There is no entry for it among the programs."
+        none = "The page was not among this system's programs."
         print_line(f"Removed: {removed}" if removed else none)
         return
     if install:

@@ -143,7 +143,6 @@ def _print_warnings(result: PreparedSet, output: Path) -> None:
         parts = " and ".join(result.empty_parts)
         skipped = plural(result.repeated, "newer example")
         print_line(
-            f"warning: {parts}: no examples are left. {skipped} repeating texts of "
-            "older ones would test only what was memorized. You can still train; to "
-            "evaluate, add conversations."
+            f"warning: {parts}: no examples are left, because {skipped} repeat texts "
+            "of older ones. You can still train; to evaluate, add conversations."
         )

@@ -69,7 +69,7 @@ def search(
     ] = None,
     limit: Annotated[
         int,
-        typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Most messages to show."),
+        typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number."),
     ] = 10,
     chats: SourceOptions,
     index_dir: IndexDir = None,
@@ -101,7 +101,7 @@ def search(
         print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
     if not query or not query.strip():
-        msg = "Say what to search for: chatexports search QUERY PATH"
+        msg = "Name the words to search for: chatexports search QUERY PATH"
         raise typer.BadParameter(msg)
     _check_order(query, paths or [])
     chosen = chats.choice()
@@ -186,7 +186,7 @@ def _chosen_sources(
         if not (is_group or is_other) and exclude.isdisjoint(called):
             sources.append(chat.source)
     if not sources:
-        msg = "No conversation is left: choose others, or fewer conditions."
+        msg = "No conversation matches these options. Use fewer of them."
         raise SenderNotFoundError(msg)
     return sources
 

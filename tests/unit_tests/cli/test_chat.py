@@ -258,7 +258,7 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert json.loads(done.out)["bubbles"] == ["Always"]
     assert "No training: the model answers as Tortoise" in done.err
     assert "Base model: SmolLM2-135M-Instruct, a tiny demo model" in done.err
-    assert "Training teaches it the voice, in about 1 min:" in done.err
+    assert "To train a model on this voice, in about 1 min:" in done.err
     assert "\n  chatexports finetune chat.jsonl --ai Tortoise\n" in done.err
 
 
@@ -340,4 +340,4 @@ def test_of_two_models_of_a_person_the_newest_answers_and_that_is_said(
         done = chatexports("chat", "jonas", "--data-dir", "kept", stdin="Hi\n")
     assert done.status == 0, done.err
     assert server.chats[-1]["model"] == newest
-    assert "The newest model called jonas; 1 older model" in done.err
+    assert "The newest model named jonas; 1 older model" in done.err
