@@ -218,7 +218,7 @@ class ChatOptions:
         typer.Option(
             "--people",
             metavar="FILE",
-            help="Names of people: a table, or contacts (.vcf) for iMessage.",
+            help="Who is who: a table of names, or contacts (.vcf) for iMessage.",
             show_default=False,
         ),
     ] = None

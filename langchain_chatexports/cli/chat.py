@@ -82,7 +82,7 @@ def chat(
         typer.Option(
             "--as",
             metavar="NAME",
-            help="Your name in the chat. Default: the person it knows best.",
+            help="Who you are to it. Default: whom it knows best.",
             show_default=False,
         ),
     ] = None,
@@ -111,8 +111,8 @@ def chat(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="An export to cite messages from. Default: the person's own, if "
-            "that is fast.",
+            help="An export to look up messages in. Default: the person's own, if "
+            "that takes no time.",
             show_default=False,
         ),
     ] = None,
@@ -322,7 +322,7 @@ def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Spea
     found = find_tuned(name, data_dir)
     if found.others:
         older = plural(found.others, "older model")
-        print_line(f"The newest model named {name}; {older}: {command_line('models')}")
+        print_line(f"The newest model called {name}; {older}: {command_line('models')}")
     speaker = tuned_speaker(found.model)
     other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
     print_line(f"Starting {found.model.name} …")

@@ -56,8 +56,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Another person's model, as a control. Train it on the same chats "
-            "and base.",
+            help="A model of another person, as a control: its gains are not "
+            "the person's. Train it on the same chats and base.",
             show_default=False,
         ),
     ] = None,

@@ -53,8 +53,8 @@ def forget(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Name or handle of a person to remove; may be repeated. Without a "
-            "set: the name that search shows.",
+            help="Name or handle of somebody to take out; may be given several times. "
+            "Without a set: the name that search shows.",
             show_default=False,
         ),
     ] = None,
@@ -62,13 +62,13 @@ def forget(
         list[str] | None,
         typer.Option(
             metavar="ID",
-            help="Id of a conversation to remove; may be repeated.",
+            help="Id of a conversation to take out; may be given several times.",
             show_default=False,
         ),
     ] = None,
     mentions: Annotated[
         bool,
-        typer.Option("--mentions", help="Also remove texts that mention the name."),
+        typer.Option("--mentions", help="Also take out texts that mention the name."),
     ] = False,
     key: Annotated[
         Path | None,

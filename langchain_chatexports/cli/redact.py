@@ -53,7 +53,7 @@ def redact(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Another name to replace, such as a nickname; may be repeated.",
+            help="A further name to find, such as a nickname; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -62,7 +62,7 @@ def redact(
         bool,
         typer.Option(
             "--undo",
-            help="Restore the originals; needs the key file of the redaction.",
+            help="Put back what was replaced; needs the key file of the redaction.",
         ),
     ] = False,
     force: Force = False,

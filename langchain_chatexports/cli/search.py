@@ -69,7 +69,7 @@ def search(
     ] = None,
     limit: Annotated[
         int,
-        typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number."),
+        typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Most messages to show."),
     ] = 10,
     chats: SourceOptions,
     index_dir: IndexDir = None,
