@@ -283,7 +283,7 @@ class ChatOptions:
         )
 
     def words(self) -> list[str]:
-        """Return the options as they are typed, for a command to propose."""
+        """Return the options as the words of a command line."""
         words = ["--no-groups"] if self.no_groups else []
         for option, given in (
             ("--with", self.with_),
