@@ -126,10 +126,11 @@ def chat(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Talk to a tuned model next to its base, or answer stdin line by line.
+    """Talk to a tuned model, or to a person of an export.
 
-    With an export, a base model answers as the person at once: it sees the person's
-    replies to messages like yours.
+    A tuned model answers next to its base. With an export, a base model answers as the
+    person at once: it sees the person's replies to messages like yours. Without a
+    terminal, each line of stdin is answered.
 
     For example:
         chatexports chat

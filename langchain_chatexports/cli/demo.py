@@ -22,7 +22,7 @@ _SHOWN_MESSAGES = 4
 
 @command
 def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show every step: sample chats, examples, local fine-tuning, an answer.
+    """Show every step on sample chats, with a small model.
 
     For example:
         chatexports demo

@@ -65,9 +65,10 @@ def finetune(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune a model on exports or examples; on this machine unless told otherwise.
+    """Fine-tune a model on exports or examples.
 
-    Ends with the `chatexports chat` command that talks to the new model.
+    It trains on this machine, unless --base-url or --openai is given, and ends with the
+    `chatexports chat` command that talks to the new model.
 
     For example:
         chatexports finetune chat.db --ai Tortoise

@@ -93,12 +93,11 @@ def forget(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a person or a conversation from a set, and list models that know them.
+    """Remove a person or a conversation from a set.
 
-    Search indexes are copies of exports: those that have the person or conversation are
-    deleted. Models, trainings and examples on this machine that know them are listed,
-    and deleted if you agree. The exports stay as they are, so a later search finds what
-    they have; leave somebody out of it with --exclude.
+    Search indexes with the person or conversation are deleted. Models, trainings and
+    examples on this machine that know them are listed, and deleted if you agree.
+    Exports are not changed: leave the person out of a later search with --exclude.
 
     For example:
         chatexports forget set --person Hare

@@ -36,7 +36,7 @@ def inspect(
     chats: SourceOptions,
     as_json: AsJson = False,
 ) -> None:
-    """Show a summary of an export: its owner, its senders, and skipped messages.
+    """Summarize an export: owner, senders, skipped messages.
 
     It reads the whole export (about 100,000 messages per second), writes nothing, and
     prints the command that makes examples of it.

@@ -70,7 +70,7 @@ def models(
     index_dir: IndexDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, jobs and examples on this machine; rename, cancel or delete them.
+    """List models, jobs and examples; rename or delete them.
 
     For example:
         chatexports models

@@ -42,7 +42,7 @@ def open_(
         bool, typer.Option("--uninstall", help="Remove it from there, and exit.")
     ] = False,
 ) -> None:
-    """Open a page in the browser that does all of this, on this machine.
+    """Do all of this on a page in the browser.
 
     Add exports, choose whose voice to learn, train, talk, and manage models. It
     listens on 127.0.0.1 and needs the extra 'page'; the link that it prints works once,

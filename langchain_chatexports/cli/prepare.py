@@ -70,10 +70,11 @@ def prepare(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Turn exports into training examples, as JSON lines in OpenAI's chat format.
+    """Turn exports into training examples.
 
-    A data card beside them accounts for every message and has no text. With the trace,
-    `chatexports forget` can remove people from the examples again.
+    They are JSON lines in OpenAI's chat format. A data card beside them accounts for
+    every message and has no text. With the trace, `chatexports forget` can remove
+    people from the examples again.
 
     For example:
         chatexports prepare chat.db -o examples.jsonl

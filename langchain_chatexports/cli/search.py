@@ -82,7 +82,7 @@ def search(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search exports: a line for each matching message, best first.
+    """Search exports: one line per message, best first.
 
     The first search of an export writes an index into your user data folder, with all
     texts, which only you can read; it is rebuilt when the export changes.
