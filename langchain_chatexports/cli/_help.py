@@ -16,8 +16,8 @@ Or on a page in the browser: chatexports open
 
 Each command explains its options with --help, and prints what to run next.
 
-Data goes to stdout or into files, everything else to stderr. The exit \
-status is 0, 1 for an error, or 2 for a wrong option."""
+Data goes to stdout or into files, everything else to stderr. Status: 0 done, \
+1 error, 2 wrong option, 129 SIGHUP, 130 Ctrl-C, 141 output not read, 143 SIGTERM."""
 
 _EXAMPLES = "For example:"
 _PYDANTIC_MESSAGE = re.compile(r"Input should be (.*?)(?:, unable to .*)?$")
