@@ -108,11 +108,11 @@ def export_in_child(
     This frees its memory for programs that continue afterwards.
     """
     check_extra()
-    place = None if data_dir is None else str(data_dir)
+    directory = None if data_dir is None else str(data_dir)
     try:
         written = call_in_child(
             _export,
-            *(name, str(target), place, gguf),
+            *(name, str(target), directory, gguf),
             threads=default_threads(),
             offline=False,
         )
