@@ -136,7 +136,7 @@ def read_examples(
 
     Returns:
         A dataset with the columns `example` (JSON, for `JsonLines`), `conversation` (an
-        id, for `part_of`), `first` and `last` (Unix seconds of the outermost messages).
+        id, for `part_of`), `first` and `last` (times of messages, in Unix seconds).
     """
     reader = _Reader(steps, open_loader, skip_unreadable)
     read = partial(_example_rows, reader, dict(example_options or {}))

@@ -5,7 +5,7 @@ ChatExportError(LangChainException)             everything below; catch this one
 ├── ExportNotFoundError(…, FileNotFoundError)   no file at the path
 ├── ExportAccessError(…, PermissionError)       the system refuses access
 ├── ExportFormatError(…, ValueError)            not an export of the expected format
-│   ├── DamagedExportError                      a file that is not whole
+│   ├── DamagedExportError                      an incomplete or damaged file
 │   └── EncryptedExportError                    an encrypted backup or archive
 ├── SenderNotFoundError(…, ValueError)          unknown name; lists the known senders
 ├── MissingExtraError(…, ImportError)           names the extra to install

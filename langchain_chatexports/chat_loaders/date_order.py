@@ -58,7 +58,7 @@ class DateForm(Protocol):
 
     @property
     def is_month_first_likely(self) -> bool:
-        """Whether the form is mostly American, unless numbers have a leading zero."""
+        """Whether mostly Americans use this form, if numbers have no leading zero."""
 
 
 class DateStamp(NamedTuple):

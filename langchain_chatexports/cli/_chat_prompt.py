@@ -28,7 +28,7 @@ _HELP = """\
 /quit           end the chat, as Ctrl-D does
 
 Alt-Enter, or Esc and then Enter, begins a new line; pasted text keeps its own.
-The arrow keys and Ctrl-R find what you typed before in this chat.
+The arrow keys and Ctrl-R recall earlier lines of this chat.
 Ctrl-C ends an answer, or clears what you type; twice, it ends the chat.
 A message that begins like a command needs a space before it."""
 
@@ -67,8 +67,8 @@ class TerminalChat:
             self._talk_id = talk_id
             turns = self._voices[-1].turns
             print_line(
-                f"You continue your last talk ({plural(len(turns), 'answer')}), which "
-                "is kept with the model; /reset deletes it and begins a new one."
+                f"This continues your last talk ({plural(len(turns), 'answer')}), "
+                "which is kept with the model; /reset deletes it and begins a new one."
             )
             print_line(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
         was_interrupted = False
@@ -81,7 +81,7 @@ class TerminalChat:
                 if was_interrupted and not self._session.default_buffer.text:
                     return
                 was_interrupted = True
-                print_line("Ctrl-C once more, or Ctrl-D, ends the chat.")
+                print_line("Press Ctrl-C again, or Ctrl-D, to end the chat.")
                 continue
             was_interrupted = False
             self._do(text)

@@ -184,7 +184,7 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
     import typer
 
     print_line(
-        "Whose voice should the model learn? The export does not say whose it is."
+        "Whose voice should the model learn? The export does not name its owner."
     )
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):

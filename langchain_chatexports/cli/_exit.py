@@ -105,7 +105,7 @@ def _os_error_message(error: OSError) -> str:
         return "the disk is full. Free some space and run the same command again."
     where = f" ({error.filename})" if error.filename else ""
     reason = error.strerror or type(error).__name__
-    return f"the system says '{reason}'{where}. Check that, or see more with --debug."
+    return f"the system reports '{reason}'{where}. See more with --debug."
 
 
 def _end(line: str, status: int = 1) -> NoReturn:

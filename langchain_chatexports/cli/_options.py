@@ -250,7 +250,7 @@ class ChatOptions:
         )
 
     def words(self) -> list[str]:
-        """Return the options as they are typed, for a command to propose."""
+        """Return the options as the words of a command line."""
         words = ["--no-groups"] if self.no_groups else []
         for option, given in (
             ("--with", self.with_),
@@ -441,7 +441,7 @@ def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> No
     for path in paths:
         source = path.expanduser().resolve()
         if target == source or (source.is_dir() and source in target.parents):
-            msg = f"-o {output} is inside of {path}. Name a path outside of it."
+            msg = f"-o {output} is inside {path}. Name a path outside of it."
             raise typer.BadParameter(msg)
     if not force:
         _refuse_to_replace(output)

@@ -108,10 +108,11 @@ def chat(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Talk to a tuned model next to its base, or answer stdin line by line.
+    """Talk to a tuned model, or to a person of an export.
 
-    With an export, a base model answers as the person at once: it sees the person's
-    replies to messages like yours.
+    A tuned model answers next to its base. With an export, a base model answers as the
+    person at once: it sees the person's replies to messages like yours. Without a
+    terminal, each line of stdin is answered.
 
     For example:
         chatexports chat
@@ -224,7 +225,7 @@ def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
         f"This sends messages of your exports to {host}, which needs --yes here. "
         "Nothing was sent."
     )
-    question = f"With each line, send messages of your exports that fit it to {host}?"
+    question = f"With each line, send similar messages of your exports to {host}?"
     return confirmed(question, agreed=agreed, refusal=refusal)
 
 
@@ -285,7 +286,7 @@ def _propose_training(
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
     line = command_line("finetune", *exports, *names, *chats.words(), *base)
-    print_line(f"Training teaches it the voice{took}:")
+    print_line(f"To train a model on this voice{took}:")
     print_line(f"  {line}")
 
 

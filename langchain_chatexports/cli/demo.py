@@ -22,7 +22,7 @@ _SHOWN_MESSAGES = 4
 
 @command
 def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show every step: sample chats, examples, local fine-tuning, an answer.
+    """Show every step on sample chats, with a small model.
 
     For example:
         chatexports demo
@@ -42,7 +42,7 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_line("1. Sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
         data = prepare(chats, PrepareOptions(ai=(_AI,), whole=True))
-    print_line(f"\n2. Prepare: {data} in {_AI}'s voice; one begins")
+    print_line(f"\n2. Prepare: {data} in {_AI}'s voice; the first begins")
     for message in data.examples[0]["messages"][:_SHOWN_MESSAGES]:
         print_line(f"   {message['role']:>9}: {message['content']}")
     print_line("\n3. Train a LoRA adapter, on this machine")
@@ -70,5 +70,5 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         return
     print_line(f"\nTo continue with {_AI}:")
     show(chat)
-    print_line("Without a terminal, in the browser, also with your own chats:")
+    print_line("In the browser, also with your own chats:")
     show(page)

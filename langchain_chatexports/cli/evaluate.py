@@ -167,13 +167,13 @@ def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:
 
     test = BlindTest(pairs, most)
     total = len(test.pairs)
-    fewer = f" (of {most} asked for: no more are fit)" if total < most else ""
-    print_line(f"{plural(total, 'pair')}{fewer}. One of each two answers is real.")
+    fewer = f" (no more of {most} are suitable)" if total < most else ""
+    print_line(f"{plural(total, 'pair')}{fewer}. In each, one answer is real.")
     print_line("After the last one you will see how many you told apart.")
     while (pair := test.pair) is not None:
         found = _guessed(len(test.guesses) + 1, total, pair)
         if found is None:
-            print_line("\nStopped. There is no result for only some of the pairs.")
+            print_line("\nStopped before the last pair, so there is no result.")
             return None
         test.guess(*found)
     print_line(test.result)

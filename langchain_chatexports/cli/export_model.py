@@ -34,7 +34,7 @@ def export_model(
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers.
+    """Merge a tuned model into its base, for other programs.
 
     For example:
         chatexports export-model NAME merged

@@ -63,9 +63,10 @@ def finetune(
     yes: Annotated[bool, flag("--yes", "Upload or download without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune a model on exports or examples; on this machine unless told otherwise.
+    """Fine-tune a model on exports or examples.
 
-    Ends with the `chatexports chat` command that talks to the new model.
+    It trains on this machine, unless --base-url or --openai is given, and ends with the
+    `chatexports chat` command that talks to the new model.
 
     For example:
         chatexports finetune chat.db --ai Tortoise
@@ -135,7 +136,7 @@ def _check_place(
         msg = "--time chooses the base: leave --base or --time out."
         raise typer.BadParameter(msg)
     if base is not None and base.startswith(("ollama:", "http://", "https://")):
-        msg = "A model of another program cannot be trained: --base takes weights."
+        msg = "A model of another program cannot be trained. Name a base with weights."
         raise typer.BadParameter(msg)
     if url is None:
         return

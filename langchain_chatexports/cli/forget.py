@@ -1,4 +1,4 @@
-"""`chatexports forget`: take somebody out of sets and search indexes."""
+"""`chatexports forget`: remove a person from sets and search indexes."""
 
 from __future__ import annotations
 
@@ -84,12 +84,11 @@ def forget(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a person or a conversation from a set, and list models that know them.
+    """Remove a person or a conversation from a set.
 
-    Search indexes are copies of exports: those that have the person or conversation are
-    deleted. Models, trainings and examples on this machine that know them are listed,
-    and deleted if you agree. The exports stay as they are, so a later search finds what
-    they have; leave somebody out of it with --exclude.
+    Search indexes with the person or conversation are deleted. Models, trainings and
+    examples on this machine that know them are listed, and deleted if you agree.
+    Exports are not changed: leave the person out of a later search with --exclude.
 
     For example:
         chatexports forget set --person Hare
@@ -100,7 +99,7 @@ def forget(
     from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL
 
     if not person and not conversation:
-        msg = "Say what to forget: --person NAME or --conversation ID."
+        msg = "Name what to forget: --person NAME or --conversation ID."
         raise typer.BadParameter(msg)
     urls = (base_url, OPENAI_URL if openai else None)
     done = forget_names(
@@ -143,11 +142,11 @@ def _print_report(report: ForgetReport) -> None:
     print_line(str(report))
     if report.not_found:
         names = ", ".join(report.not_found)
-        print_line(f"Not in this set, or taken out earlier: {names}")
+        print_line(f"Not in this set, or removed earlier: {names}")
     if report.mentions:
         mention = "row mentions" if report.mentions == 1 else "rows mention"
         print_line(
-            f"{report.mentions:,} {mention} the name: --mentions takes out those, too"
+            f"{report.mentions:,} {mention} the name: --mentions removes those, too"
         )
 
 

@@ -33,7 +33,7 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 def inspect(
     paths: Paths = None, *, chats: SourceOptions, as_json: AsJson = False
 ) -> None:
-    """Show a summary of an export: its owner, its senders, and skipped messages.
+    """Summarize an export: owner, senders, skipped messages.
 
     It reads the whole export (about 100,000 messages per second), writes nothing, and
     prints the command that makes examples of it.
@@ -90,7 +90,7 @@ def _print_next(
     words: list[str] = []
     if all(summary.owner == person for summary in with_messages.values()):
         print_line(
-            f"The model learns the voice of {person}; for somebody else, use --ai."
+            f"The model learns the voice of {person}; to learn another one, use --ai."
         )
     else:
         names = {e: _name_in(summary, person) for e, summary in with_messages.items()}
@@ -99,7 +99,7 @@ def _print_next(
         missing = [export.path.name for export, name in names.items() if not name]
         if missing:
             where = ", ".join(missing)
-            print_line(f"Nobody is called {person} in {where}: add their name there.")
+            print_line(f"Nobody in {where} is named {person}: add their name there.")
     print_line(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
 
 

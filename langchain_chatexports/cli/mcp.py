@@ -39,16 +39,15 @@ from langchain_chatexports.retrieval.index_files import IndexFile
 def mcp(
     paths: Paths = None, *, chats: SourceOptions, index_dir: IndexDir = None
 ) -> None:
-    """Let another application search your chats: an MCP server over stdin and stdout.
+    """Let another application search your chats (MCP).
 
-    An application such as Claude Desktop or VS Code starts it and its model can then
-    search the chats, read around a message, and see who wrote when. Nothing is changed,
-    and this program sends nothing, but the application may send the answers to the
-    provider of its model. Each call is logged on stderr, with counts only.
+    This is an MCP server over stdin and stdout. An application such as Claude Desktop
+    or VS Code starts it, and its model can then search the chats, read around a
+    message, and see who wrote when. Nothing is changed, and this program sends nothing,
+    but the application may send the answers to the provider of its model.
 
     The first start writes an index into your user data folder, as search does, and
-    each start rebuilds it if an export has changed. A search index, such as one of
-    ChatIndex in Python, is served as it is.
+    each start rebuilds it if an export has changed.
 
     For example:
         chatexports mcp chat.db --with Hare --since 2023-01-01
@@ -80,7 +79,7 @@ def mcp(
 
 def _served_as_it_is(path: Path, options: PrepareOptions) -> ChatIndex:
     if options != PrepareOptions():
-        msg = "A search index is served as it is: choose chats when it is made."
+        msg = "An index is served as it is: choose chats when you create it."
         raise typer.BadParameter(msg)
     return ChatIndex(path)
 

@@ -64,7 +64,7 @@ def models(
     index_dir: IndexDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, jobs and examples on this machine; rename, cancel or delete them.
+    """List models, jobs and examples; rename or delete them.
 
     For example:
         chatexports models
@@ -239,7 +239,7 @@ def _change(
 
 
 def _not_agreed() -> LocalServerError:
-    return LocalServerError("Nothing was changed: add --yes to agree to it.")
+    return LocalServerError("Nothing was changed: add --yes to agree.")
 
 
 def _delete_everything(

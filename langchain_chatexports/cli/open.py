@@ -40,7 +40,7 @@ def open_(
         bool, flag("--uninstall", "Remove it from there, and exit.")
     ] = False,
 ) -> None:
-    """Open a page in the browser that does all of this, on this machine.
+    """Do all of this on a page in the browser.
 
     Add exports, choose whose voice to learn, train, talk, and manage models. It
     listens on 127.0.0.1 and needs the extra 'page'; the link that it prints works once,
@@ -59,7 +59,7 @@ def open_(
 
     if uninstall:
         removed = uninstall_launcher()
-        none = "There is no entry for it among the programs."
+        none = "The page was not among this system's programs."
         print_line(f"Removed: {removed}" if removed else none)
         return
     if install:

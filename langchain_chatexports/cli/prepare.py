@@ -63,10 +63,11 @@ def prepare(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Turn exports into training examples, as JSON lines in OpenAI's chat format.
+    """Turn exports into training examples.
 
-    A data card beside them accounts for every message and has no text. With the trace,
-    `chatexports forget` can remove people from the examples again.
+    They are JSON lines in OpenAI's chat format. A data card beside them accounts for
+    every message and has no text. With the trace, `chatexports forget` can remove
+    people from the examples again.
 
     For example:
         chatexports prepare chat.db -o examples.jsonl
@@ -136,7 +137,6 @@ def _print_warnings(result: PreparedSet, output: Path) -> None:
         parts = " and ".join(result.empty_parts)
         skipped = plural(result.repeated, "newer example")
         print_line(
-            f"warning: {parts}: no examples are left. {skipped} repeating texts of "
-            "older ones would test only what was memorized. You can still train; to "
-            "evaluate, add conversations."
+            f"warning: {parts}: no examples are left, because {skipped} repeat texts "
+            "of older ones. You can still train; to evaluate, add conversations."
         )

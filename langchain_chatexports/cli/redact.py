@@ -62,7 +62,7 @@ def redact(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a copy with stand-ins for names and private numbers, or undo it.
+    """Replace names and private numbers in a copy, or undo it.
 
     The copy is a table (JSON lines) that every command reads. Keep the key file: it can
     undo the redaction, and with it the next export gets the same stand-ins.

@@ -67,7 +67,7 @@ def report(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a web page about an export: senders, times, style, and learned messages.
+    """Write a web page about an export: people, times, style.
 
     The page is one HTML file for your browser, which loads nothing and sends nothing.
     It has counts and names of people, but no text of any message, and with --anonymous

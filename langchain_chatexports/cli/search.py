@@ -75,7 +75,7 @@ def search(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search exports: a line for each matching message, best first.
+    """Search exports: one line per message, best first.
 
     The first search of an export writes an index into your user data folder, with all
     texts, which only you can read; it is rebuilt when the export changes.
@@ -94,7 +94,7 @@ def search(
         print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
     if not query or not query.strip():
-        msg = "Say what to search for: chatexports search QUERY PATH"
+        msg = "Name the words to search for: chatexports search QUERY PATH"
         raise typer.BadParameter(msg)
     _check_order(query, paths or [])
     chosen = chats.choice()
@@ -174,7 +174,7 @@ def _chosen_sources(
         if not (is_group or is_other) and exclude.isdisjoint(names):
             sources.append(chat.source)
     if not sources:
-        msg = "No conversation is left: choose others, or fewer conditions."
+        msg = "No conversation matches these options. Use fewer of them."
         raise SenderNotFoundError(msg)
     return sources
 

@@ -60,7 +60,7 @@ def serve(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the local server: OpenAI's files, fine-tuning and chats, on 127.0.0.1.
+    """Run the local server, with OpenAI's API, on 127.0.0.1.
 
     For example:
         chatexports serve --list-bases

@@ -238,9 +238,9 @@ class Preparation:
 
     @property
     def whole_exports(self) -> tuple[Path, ...]:
-        """The paths of exports, if all of them was taken as it is.
+        """The paths of exports that were read completely and without redaction.
 
-        What was left out or redacted is not to be looked up in them either.
+        A talk must not cite messages that were left out or redacted.
         """
         options = self.options
         is_whole = options.chats.is_everything and not options.redaction
@@ -298,8 +298,8 @@ class Preparation:
             chats.check_names(self.exports)
             if not any(summary.kept for _, summary in self.summaries()):
                 msg = (
-                    "--with, --no-groups, --exclude, --since and --until leave no "
-                    "message of these exports. Leave some of them out."
+                    "No message of these exports matches --with, --no-groups, "
+                    "--exclude, --since and --until. Use fewer of them."
                 )
                 raise TrainingDataError(msg)
         # Roles are checked when examples are made.

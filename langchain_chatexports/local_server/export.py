@@ -103,16 +103,16 @@ def export_model(
 def export_in_child(
     name: str, target: Path, *, data_dir: str | Path | None, gguf: bool
 ) -> Path:
-    """Write a tuned model as `export_model` does, in a process of its own.
+    """Write a tuned model as `export_model` does, in a child process.
 
-    For programs that continue afterwards, because this frees its memory.
+    This frees its memory for programs that continue afterwards.
     """
     check_extra()
-    place = None if data_dir is None else str(data_dir)
+    directory = None if data_dir is None else str(data_dir)
     try:
         written = call_in_child(
             _export,
-            *(name, str(target), place, gguf),
+            *(name, str(target), directory, gguf),
             threads=default_threads(),
             offline=False,
         )

@@ -53,7 +53,7 @@ class Card:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is arriving, waiting or being read."""
+        """Whether it is being copied, waiting or being read."""
         return self.state not in {"read", "failed"}
 
 

@@ -76,7 +76,7 @@ def build_manage(session: PageSession) -> None:
         return manage.working.is_running, manage.working.error, did
 
     def kept_now() -> LocalData:
-        # A killed server trains nothing, whatever it has noted.
+        # A killed server trains nothing, whatever its records show.
         now = kept(session.data_dir, session.index_dir)
         return replace(now, jobs=session.jobs())
 

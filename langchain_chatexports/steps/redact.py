@@ -26,7 +26,7 @@ class Redact(SessionTransform):
     """Replace private data: the names in the export, numbers, addresses and secrets.
 
     - Names, nicknames and handles, as senders, in texts and in metadata, become
-      pronounceable words, one for each word: `Ann Lee` and `ann` stay one person.
+      pronounceable words, the same for each word: `Ann Lee` and `ann` stay one person.
     - Telephone numbers, e-mail addresses, links with secrets, card, account and id
       numbers, codes, passwords, keys of services, street addresses and paths become
       placeholders such as `[phone-0c9d4b51aa]`. Ids of sessions are replaced as well.

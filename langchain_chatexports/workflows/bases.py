@@ -238,8 +238,8 @@ def language_warning(base: Base, language: str | None) -> str | None:
         return None
     return (
         f"{base.name} speaks {base.known.languages}, and these chats are in "
-        f"{_spoken(language)}: its answers will be of little use. Without --base, a "
-        "base is proposed that speaks it."
+        f"{_spoken(language)}: its answers will be of little use. Without --base, one "
+        "that speaks it is chosen."
     )
 
 

@@ -124,9 +124,8 @@ def _check_held_out(tuned: TunedModel, data_dir: str | Path | None) -> None:
     job = next((job for job in list_jobs(data_dir) if job.id == tuned.job_id), None)
     if job is not None and not job.has_validation:
         msg = (
-            f"The training of {tuned.name} held nothing out to measure it on. A "
-            "training does so with 50 examples and more that do not repeat each other: "
-            "train on more chats."
+            f"The training of {tuned.name} held nothing out to evaluate it with. "
+            "This takes 50 examples that do not repeat each other: train on more chats."
         )
         raise TrainingDataError(msg)
 

@@ -135,14 +135,14 @@ class Memory:
         chats = index.chats()
         theirs = {chat.source for chat in chats if person in chat.senders}
         self._chats = theirs if 0 < len(theirs) < len(chats) else None
-        # Whoever talks to somebody says their name, which is not what is asked about.
+        # The person's own name in a line is how they are addressed, not its topic.
         self._own_name = frozenset(re.findall(r"\w+", (person or "").casefold()))
-        self._unknown = cycle(_ways_not_to_know(words_of_person) or [""])
+        self._unknown = cycle(_own_refusals(words_of_person) or [""])
         self.found: list[Find] = []
 
     def recall(self, line: str) -> str:
         """Return text for the model about a line; empty for none."""
-        words = self._telling(line)
+        words = self._topic_words(line)
         self.found[:] = self._finds(line, words)
         if not self.found:
             return ""
@@ -156,7 +156,7 @@ class Memory:
             return None
         if not _NOW.isdisjoint(re.findall(r"\w+", line.lower())):
             return None
-        words = self._telling(line)
+        words = self._topic_words(line)
         is_told = any(word.casefold() in talk.casefold() for word in words)
         if not words or is_told or self._finds(line, words):
             return None
@@ -168,12 +168,12 @@ class Memory:
         """Return settings with this memory."""
         return replace(settings, recall=self.recall, refusal=self.refusal)
 
-    def _telling(self, line: str) -> dict[str, int]:
+    def _topic_words(self, line: str) -> dict[str, int]:
         """Return the topic words of a line, with their numbers of windows."""
-        telling = (_OWNED.sub("", word) for word in telling_words(line))
+        topical = (_OWNED.sub("", word) for word in telling_words(line))
         words = [
             word
-            for word in telling
+            for word in topical
             if not _is_of_question(word) and word.casefold() not in self._own_name
         ]
         counts, windows = self._index.count_windows(words)
@@ -265,7 +265,7 @@ def _is_of_question(word: str) -> bool:
     )
 
 
-def _ways_not_to_know(texts: Iterable[str]) -> list[str]:
+def _own_refusals(texts: Iterable[str]) -> list[str]:
     """Return a person's own messages that only mean "I don't know"."""
     listed = [text.strip() for text in texts]
     spoken = _UNKNOWN.get(main_language(listed) or "")

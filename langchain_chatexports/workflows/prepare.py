@@ -193,7 +193,7 @@ def _read(
         result = use(preparation)
     if not options.ai_role:
         for path in preparation.silent_exports():
-            msg = f"Nobody in {path} has the name of the speaker: it is skipped."
+            msg = f"{path} is skipped: nobody in it has the speaker's name."
             warnings.warn(msg, stacklevel=3)
     return preparation, result
 
@@ -243,9 +243,9 @@ def _check_options_for_examples(options: PrepareOptions) -> None:
     """Warn about options without effect on examples; raise an error for chats."""
     if not options.chats.is_everything:
         msg = (
-            "These are examples, and chats are chosen of exports (--with, --no-groups, "
-            "--exclude, --since, --until). Take a person or a conversation out of "
-            "examples with: chatexports forget"
+            "These are examples; --with, --no-groups, --exclude, --since and --until "
+            "are for exports. To remove a person or a conversation from examples: "
+            "chatexports forget"
         )
         raise ExportFormatError(msg)
     if unused := options.unused_for_examples():

@@ -173,7 +173,7 @@ def _remote_jobs(report: ForgetReport | None, url: str) -> list[JobUse]:
             return find_jobs(client, report.hashes)
     except openai.OpenAIError as error:
         msg = (
-            f"The set is rewritten, but {url} could not be asked for its jobs "
+            f"The set is rewritten, but the jobs of {url} could not be listed "
             f"({type(error).__name__}). Check OPENAI_API_KEY and the address, and "
             "run the command again."
         )

@@ -291,7 +291,7 @@ def served_base(base: str) -> tuple[str, str] | None:
     except APIError as error:
         msg = (
             f"{host_of(base)} does not list its models ({type(error).__name__}). Check "
-            "the address, which mostly ends with /v1, and that the server runs."
+            "the address, which usually ends in /v1, and that the server runs."
         )
         raise ChatExportError(msg) from error
     if len(names) != 1:

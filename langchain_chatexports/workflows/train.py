@@ -255,7 +255,7 @@ class _LocalJob:
         job = self._stored_job()
         step = job.saved_step if job else 0
         again = f"continues it from step {step:,}" if step else "begins it again"
-        reason = getattr(run.job.error, "message", None) or "There is no reason."
+        reason = getattr(run.job.error, "message", None) or "The server gave no reason."
         msg = f"The training failed. {reason} The same command {again}."
         return FineTuningFailedError(
             msg, job_id=run.id, code=error.code, param=error.param

@@ -92,6 +92,6 @@ def key_for(base_url: str) -> str:
     if not key and host_of(base_url) in THIS_MACHINE:
         return "none"
     if not key:
-        msg = f"There is no key for {public_url(base_url)}. Put it into OPENAI_API_KEY."
+        msg = f"There is no key for {public_url(base_url)}. Set OPENAI_API_KEY."
         raise FineTuningError(msg)
     return key

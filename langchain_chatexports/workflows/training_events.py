@@ -111,8 +111,8 @@ OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
 class EventReader:
     """Converts the server's events of a job to ours.
 
-    Each step has the time left: by the pace of the last steps, and until that is
-    known, by what the server measured before the first one.
+    The time left is estimated from the pace of the last steps, or at first from what
+    the server measured before the first step.
     """
 
     phase = ""

@@ -190,7 +190,7 @@ def is_by_owner(text: str) -> bool:
 
 
 def is_deleted_account(name: str) -> bool:
-    """Return whether a name is that of all deleted accounts, or empty."""
+    """Return whether a name is empty or the placeholder for deleted accounts."""
     return name.strip().casefold() in _tables().deleted_accounts
 
 

@@ -204,7 +204,7 @@ class Chat:
         if self.form == "web" and (you := [name for name in people if name in YOU]):
             return FoundOwner(you[0], "the sender You")
         for name, _ in self.deletions.most_common(1):
-            return FoundOwner(name, "messages taken back")
+            return FoundOwner(name, "deleted messages")
         titles = {words_of_name(name) for name in (self.name, self.inner_name) if name}
         others = [name for name in people if words_of_name(name) not in titles]
         is_pair = len(people) == _PAIR

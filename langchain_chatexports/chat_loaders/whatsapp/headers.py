@@ -82,7 +82,7 @@ class Layout:
     """Whether only languages that put the year first do so (Korean, Basque)."""
 
     is_month_first_likely: bool
-    """Whether the layout is mostly American, unless numbers have a leading zero."""
+    """Whether mostly Americans use the layout, if numbers have no leading zero."""
 
 
 def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None:

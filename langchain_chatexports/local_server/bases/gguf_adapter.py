@@ -83,7 +83,7 @@ def match_matrices(directory: Path, header: GGUFHeader) -> dict[str, Matrix]:
     # A vision tower may have layers of the same names.
     others -= {matrix.name for matrix in found.values()}
     if others or not found:
-        msg = f"{header.path.name} has other weights than the trained model"
+        msg = f"{header.path.name} does not have the weights of the trained model"
         raise NoGGUFError(msg)
     return found
 

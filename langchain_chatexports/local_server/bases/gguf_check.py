@@ -157,7 +157,7 @@ def _compare_texts(tokenizer: Any, client: Any) -> None:
             theirs = _tokens(client, text, add_special=is_whole)
             ours = list(tokenizer(text, add_special_tokens=is_whole)["input_ids"])
             if theirs != ours:
-                msg = f"llama.cpp splits the text {number} into other tokens"
+                msg = f"llama.cpp splits the text {number} into different tokens"
                 raise NoGGUFError(msg)
     written = tokenizer(_RARE, add_special_tokens=False)["input_ids"]
     response = client.post("/detokenize", json={"tokens": list(written)}).json()
@@ -177,7 +177,7 @@ def _compare_chats(template: ChatTemplate, client: Any) -> None:
         body = {"messages": template.as_rendered(chat)}
         prompt = client.post("/apply-template", json=body).json().get("prompt", "")
         if _tokens(client, prompt, add_special=True) != ours:
-            msg = f"llama.cpp renders the chat {number} in another way"
+            msg = f"llama.cpp renders the chat {number} differently"
             raise NoGGUFError(msg)
 
 
@@ -236,7 +236,7 @@ def _compare_answers(
         tuned_by += tuned[list(found)].tolist()
         plain_by += plain[list(found)].tolist()
     if not found_by:
-        msg = "llama.cpp does not say how likely its tokens are"
+        msg = "llama.cpp returns no log-probabilities"
         raise NoGGUFError(msg)
     difference, effect = math.dist(found_by, tuned_by), math.dist(tuned_by, plain_by)
     most = max(_MAX_DIFFERENCE * math.sqrt(len(found_by)), _MAX_RATIO * effect)

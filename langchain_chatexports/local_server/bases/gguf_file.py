@@ -88,7 +88,7 @@ def gguf_of_base(
     the reason if llama.cpp would not answer like transformers.
     """
     if find_spec(_ENGINE) is None:
-        msg = f"{_ENGINE} is not installed, which has wheels for most systems"
+        msg = f"{_ENGINE} is not installed; there are wheels for most systems"
         raise NoGGUFError(msg)
     cache = (cache_dir or user_cache_dir()) / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -178,7 +178,7 @@ def _check_sizes(header: GGUFHeader) -> None:
         value = header.fields.get(f"{header.architecture}.{name}", 0)
         is_list = isinstance(value, tuple)
         if not is_list and (type(value) is not int or not 0 <= value <= weights):
-            msg = f"its field {name} is not a number that its model can have"
+            msg = f"its field {name} is not a possible number"
             raise GGUFFileError(msg)
     width, blocks, inner, vocabulary = map(
         header.dimension,

@@ -128,8 +128,8 @@ class TrainingQueue:
         if before:
             self._log(
                 job_id,
-                f"The job waits behind job {before[-1]}: it is number "
-                f"{len(before) + 1} in line, and one is trained at a time",
+                f"The job waits for job {before[-1]}: it is number "
+                f"{len(before) + 1} in the queue, and one job trains at a time",
             )
         self._changed.set()
 

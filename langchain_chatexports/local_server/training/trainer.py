@@ -310,7 +310,7 @@ def _build_trainer(
         load_best_model_at_end=held_out is not None,
         metric_for_best_model=None if held_out is None else "eval_loss",
         greater_is_better=None if held_out is None else False,
-        # If it is killed while saving, training continues from the save before.
+        # If it is killed while saving, training continues from the previous save.
         save_total_limit=_SAVES,
         logging_steps=1,
         disable_tqdm=True,

@@ -183,8 +183,8 @@ def test_commands_share_the_server_that_is_there(
         assert chat.returncode == 0, chat.stderr
         assert "Using the local server that is running" in chat.stderr
         with terminal.start(*words) as (tortoise, err):
-            _wait(lambda: "waits behind" in err.read_text(), hare, tortoise)
-            assert f"The job waits behind job {before.id}" in err.read_text()
+            _wait(lambda: "The job waits for" in err.read_text(), hare, tortoise)
+            assert f"The job waits for job {before.id}" in err.read_text()
             hare.send_signal(signal.SIGINT)
             assert hare.wait(MAX_SECONDS) == 130
             assert tortoise.wait(MAX_SECONDS) == 0, err.read_text()

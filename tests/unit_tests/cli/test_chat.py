@@ -222,7 +222,7 @@ def test_the_person_of_an_export_answers_without_a_training(
     assert json.loads(done.out)["bubbles"] == ["Always"]
     assert "No training: the model answers as Tortoise" in done.err
     assert "Base model: SmolLM2-135M-Instruct, a tiny demo model" in done.err
-    assert "Training teaches it the voice, in about 1 min:" in done.err
+    assert "To train a model on this voice, in about 1 min:" in done.err
     assert "\n  chatexports finetune chat.jsonl --ai Tortoise\n" in done.err
 
 

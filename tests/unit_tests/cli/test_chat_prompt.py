@@ -121,7 +121,7 @@ def test_a_chat_is_saved_with_its_model_until_it_begins_anew(
 
     assert "You continue" not in chat("Hello", ENTER)
     said = chat("And now?", ENTER)
-    assert "You continue your last talk (1 answer), which is kept with" in said
+    assert "This continues your last talk (1 answer), which is kept with" in said
     assert "> Hello\nSlow." in said
     assert model.texts[-1] == ["Hello", "Slow.", "And now?"]
     chat("/reset", ENTER)
@@ -141,7 +141,7 @@ def test_ctrl_c_clears_the_line_and_says_how_to_end(
 ) -> None:
     told = typing("half", CTRL_C, "Hello", ENTER)
     assert model.texts == [["Hello"]]
-    assert "Ctrl-D, ends the chat" in told
+    assert "or Ctrl-D, to end the chat" in told
 
 
 def test_ctrl_c_keeps_what_has_arrived_of_an_answer(

@@ -114,7 +114,7 @@ def test_ctrl_c_ends_an_answer_that_does_not_come_and_twice_the_chat() -> None:
         terminal.wait_for("Slow and steady")
         terminal.wait_for(_READY)
         terminal.type("\x03")
-        terminal.wait_for("Ctrl-C once more, or Ctrl-D, ends the chat.")
+        terminal.wait_for("Press Ctrl-C again, or Ctrl-D, to end the chat.")
         terminal.wait_for(_READY)
         terminal.type("\x03")
         assert terminal.process.wait(_SECONDS) == 0

@@ -87,7 +87,7 @@ def test_that_nothing_was_held_out_is_said_before_anything_starts(
     keep_model(tmp_path, "00000000000a")
     done = chatexports("evaluate", "--data-dir", tmp_path)
     assert done.status == 1
-    assert "held nothing out to measure it on" in done.err
+    assert "held nothing out to evaluate it with" in done.err
     assert "Starting" not in done.err
 
 

@@ -109,7 +109,7 @@ def test_the_same_examples_again_are_said_to_have_been_trained_on(
         (["--base-url", "http://127.0.0.1:9/v1"], 2, "--base must name"),
         (["--openai", "--base-url", "http://h/v1", "--base", "m"], 2, "name one"),
         (["--openai", "--base", "m", "--data-dir", "d"], 2, "this machine"),
-        (["--openai", "--base", "m"], 1, "Put it into OPENAI_API_KEY"),
+        (["--openai", "--base", "m"], 1, "Set OPENAI_API_KEY"),
         (["--base-url", "http://me:pw@h/v1", "--base", "m"], 1, "for http://h/v1"),
         (["--time", "30"], 2, "--time must be a duration such as 45m, 6h"),
         (["--time", "30m", "--base", "b"], 2, "leave --base or --time out"),

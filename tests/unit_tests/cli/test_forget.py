@@ -66,4 +66,4 @@ def test_forget_runs_again_after_a_server_that_did_not_answer(
     assert (failed.status, "run the command again" in failed.err) == (1, True)
     done = chatexports(*again)
     assert done.status == 0, done.err
-    assert "taken out earlier: Hermione Granger" in done.err
+    assert "removed earlier: Hermione Granger" in done.err

@@ -66,7 +66,7 @@ def test_one_person_is_proposed_and_where_nobody_has_the_name_is_said(
     (tmp_path / "table.csv").write_text(rows, encoding="utf-8")
     done = chatexports("inspect", "hogwarts", "chat.db", "table.csv")
     assert next_command(done.err)[-6:-2] == ["--ai", "Harry Potter", "--ai", "harry"]
-    assert "Nobody is called Harry Potter in chat.db" in done.err
+    assert "Nobody in chat.db is named Harry Potter" in done.err
     done = chatexports(*next_command(done.err)[1:])
     assert done.status == 0, done.err
 

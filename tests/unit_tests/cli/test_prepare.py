@@ -124,7 +124,7 @@ def test_a_part_of_which_nothing_is_left_is_said(
         (warning,) = [
             line for line in done.err.splitlines() if line.startswith("warning: ")
         ]
-        assert warning.startswith("warning: test: no examples are left. 15 newer")
+        assert warning.startswith("warning: test: no examples are left, because 15")
         assert "You can still train" in warning
     assert not (tmp_path / "set" / "test.jsonl").exists()
     assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}

@@ -89,7 +89,7 @@ def test_forget_finds_a_person_by_the_name_in_the_export(
     assert done.status == 0, done.err
     assert 0 < sum(1 for _ in read_trace(tmp_path / "set.jsonl")) < before
     again = chatexports(*arguments, "--key", "set.jsonl.key", "--data-dir", "data")
-    assert "taken out earlier: hermione granger" in again.err
+    assert "removed earlier: hermione granger" in again.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")

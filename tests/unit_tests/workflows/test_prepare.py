@@ -136,7 +136,7 @@ def test_an_export_without_the_named_person_is_warned_about(
     chats: Path, tmp_path: Path
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
-    with pytest.warns(UserWarning, match="Nobody in .*hogwarts has the name"):
+    with pytest.warns(UserWarning, match="hogwarts is skipped: nobody in it"):
         prepare([chats, threads], TORTOISE)
 
 

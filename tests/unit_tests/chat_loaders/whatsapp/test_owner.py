@@ -53,7 +53,7 @@ def test_only_the_owner_takes_messages_back_like_this(
         "Ann", "This message was deleted"
     )
     path = chat.to_file(tmp_path / "WhatsApp Chat with Run.txt")
-    assert owner(path) == ("Cleo", "messages taken back")
+    assert owner(path) == ("Cleo", "deleted messages")
 
 
 def test_a_sentence_that_both_sides_have_names_nobody(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_base_that_llama_cpp_renders_in_another_way_is_refused(
 ) -> None:
     other = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
     monkeypatch.setattr(ChatTemplate, "source", other)
-    with pytest.raises(NoGGUFError, match="renders the chat 0 in another way"):
+    with pytest.raises(NoGGUFError, match="renders the chat 0 differently"):
         check_gguf(tiny_gguf, tiny_base)
 
 

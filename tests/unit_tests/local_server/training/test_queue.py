@@ -154,8 +154,8 @@ def test_one_job_trains_at_a_time_and_the_others_wait_in_line(
     ]
     assert server.jobs.before(third) == [first, second]
     assert server.messages(third)[-1] == (
-        f"The job waits behind job {second}: it is number 3 in line, and one is "
-        "trained at a time"
+        f"The job waits for job {second}: it is number 3 in the queue, and one job "
+        "trains at a time"
     )
     server.let_trainers("succeed")
     server.wait_for(third, "succeeded")
