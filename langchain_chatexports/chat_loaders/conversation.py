@@ -303,7 +303,8 @@ def _set_placeholder(row: Message) -> None:
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
     """Count the rows, and return each message once; exports repeat some."""
     counts.found += len(rows) - sum([row.is_repeat for row in rows])
-    if len({row.id for row in rows}) == len(rows):
+    ids = [row.id for row in rows if row.id]
+    if len(set(ids)) == len(ids):
         return rows
     seen: set[str] = set()
     kept = []
@@ -370,15 +371,17 @@ def _messages(
     rows[:] = _kept(rows, selection, counts)
     counts.kept += len(rows) - sum([row.is_repeat for row in rows])
     shown = {sender: names.of(sender) for sender in {row.sender for row in rows}}
+    # Compare names: a table of people may give the owner several ids.
+    senders = {
+        sender: (name, None if owner is None else name == owner_name)
+        for sender, name in shown.items()
+    }
     rows.reverse()
     while rows:  # Each row is freed when its message is there.
         row = rows.pop()
-        sender = shown[row.sender]
-        # Compare names: a table of people may give the owner several ids.
-        is_from_me = None if owner is None else sender == owner_name
         if row.extra:
             _show_names(row.extra, names)
-        messages.append(human_message(row, sender, is_from_me))
+        messages.append(human_message(row, *senders[row.sender]))
     return messages
 
 
@@ -418,9 +421,10 @@ def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
 def human_message(row: Message, sender: str, is_from_me: bool | None) -> HumanMessage:
     """Build a loader's message, with everything but text and id in its kwargs."""
     kwargs: dict[str, Any] = {}
-    iso = None if row.time is None else iso_time(row.time)
-    if row.time is not None and iso is not None:
-        kwargs["message_time"] = row.time // _MICROSECONDS
+    time = row.time
+    iso = None if time is None else iso_time(time)
+    if time is not None and iso is not None:
+        kwargs["message_time"] = time // _MICROSECONDS
     kwargs["sender"] = sender
     if is_from_me is not None:
         kwargs["is_from_me"] = is_from_me
@@ -451,17 +455,13 @@ class MessageIds:
     """
 
     def __init__(self, conversation_id: str) -> None:
-        self._prefix = f"{_digest(conversation_id)}-"
+        self.prefix = f"{_digest(conversation_id)}-"
         self._seen: Counter[str] = Counter()
-
-    def by_time(self, moment: int) -> str:
-        """Return the id of the only message at a time."""
-        return f"{self._prefix}{moment:x}"
 
     def by_content(self, moment: int | None, sender: str, text: str) -> str:
         """Return the id of one of several messages at a time."""
         stamp = "" if moment is None else f"{moment:x}"
-        message_id = f"{self._prefix}{stamp}-{_digest(f'{sender}{_ZERO}{text}')}"
+        message_id = f"{self.prefix}{stamp}-{_digest(f'{sender}{_ZERO}{text}')}"
         count = self._seen[message_id]
         self._seen[message_id] += 1
         return f"{message_id}-{count:x}" if count else message_id
@@ -480,7 +480,7 @@ def _give_ids(conversation_id: str, rows: Sequence[Message]) -> None:
             continue
         moment = row.time
         if moment is not None and moments[moment] == 1:
-            row.id = ids.by_time(moment)
+            row.id = f"{ids.prefix}{moment:x}"
         else:
             row.id = ids.by_content(row.time, row.sender, row.text)
     for row in copies:  # Last, so that they do not change the ids of the originals.

@@ -300,8 +300,11 @@ class Reading:
             extras = [extra for extra in extras if extra.get("weight") != 0]
         self._repeats = len(messages) - len(extras)
         self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
-        found = [extra.get("message_time") for extra in extras]
-        times = [time for time in found if isinstance(time, int)]
+        times = [
+            time
+            for extra in extras
+            if isinstance(time := extra.get("message_time"), int)
+        ]
         if times:
             first, last = min(times), max(times)
             self._first = first if self._first is None else min(first, self._first)

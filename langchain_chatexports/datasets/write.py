@@ -265,7 +265,8 @@ class _Encoder:
 
     def _count(self, example: Mapping[str, Any], answers: int, kept: int) -> None:
         messages = example["messages"]  # Validated by the format.
-        learned = sum(map(is_learned, messages))
+        is_whole = self._kind.row_is_example
+        learned = answers if is_whole else sum(map(is_learned, messages))
         self.answers.found += learned
         self.answers.kept += answers
         self.answers.skip(_NO_PROMPT, learned - answers)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from itertools import chain
 from typing import Any, ClassVar, cast
 
 from langchain_core.chat_sessions import ChatSession
@@ -76,17 +76,15 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     first = run[0]
     if len(run) == 1:
         return first
-    extras = [message.additional_kwargs for message in run]
-    kwargs: dict[str, Any] = dict(extras[0])
-    for key in _JOINED_LISTS:
-        if lists := [extra[key] for extra in extras if extra.get(key)]:
-            kwargs[key] = [*chain.from_iterable(lists)]
     ids: list[str] = []
-    for message, extra in zip(run, extras, strict=True):
-        if extra.get("message_ids"):
-            ids += extra["message_ids"]
-        elif message.id:
-            ids.append(message.id)
+    joined: defaultdict[str, list[Any]] = defaultdict(list)
+    for message in run:
+        extra = message.additional_kwargs
+        ids += extra.get("message_ids") or ([message.id] if message.id else ())
+        for key in _JOINED_LISTS:
+            if found := extra.get(key):
+                joined[key] += found
+    kwargs: dict[str, Any] = {**first.additional_kwargs, **joined}
     if ids:
         kwargs["message_ids"] = ids
     merged = _joined_contents(run, delimiter)

@@ -188,6 +188,7 @@ def _conversation(
         platform=INSTAGRAM if thread.is_instagram else None,
         owner=owner,
         owner_found_by=found_by,
+        is_ordered=True,
     )
 
 

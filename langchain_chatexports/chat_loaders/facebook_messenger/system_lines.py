@@ -96,6 +96,8 @@ class _Tables:
                     else:
                         self.by_middle.append(template)
                         middles.append(re.escape(max(literals, key=len).lstrip()))
+        self.last = _SENTENCE_ENDS.union(key[-1] for key in self.by_end)
+        """The last characters of all sentences without a fixed start."""
         # The common space makes the engine look at the starts of words only.
         self.middle = re.compile(f" (?:{'|'.join(middles)})")
 
@@ -127,11 +129,7 @@ class LineReader:
         If the message has an attachment, a sentence about it needs no known name.
         """
         tables = self._tables
-        if (
-            text[-_KEY_LENGTH:] not in tables.by_end
-            and text[:_KEY_LENGTH] not in tables.by_start
-            and text[-1:] not in _SENTENCE_ENDS
-        ):
+        if text[-1:] not in tables.last and text[:_KEY_LENGTH] not in tables.by_start:
             return None  # Nearly every message, so this must be fast.
         text = text.strip().replace("’", "'")  # noqa: RUF001 (typed)
         if "\n" in text:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
+from operator import attrgetter
 from typing import Any
 
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
@@ -41,7 +42,7 @@ def merged(files: list[ThreadDocument]) -> list[Message]:
         if usual if direction is None else direction:
             file.messages.reverse()
         dated += [m for m in file.messages if m.time is not None]
-    dated.sort(key=_time)
+    dated.sort(key=attrgetter("time"))
     return undated + dated
 
 
@@ -49,11 +50,12 @@ def find_system_lines(messages: list[Message], reader: LineReader) -> None:
     """Set the kinds of system lines, in messages sorted oldest first."""
     placeholders = _placeholders(messages)
     for message in messages:
-        text, has_attachment = message.text, "attachments" in message.extra
+        text = message.text
         if message.kind != "text" or not text:
             continue
+        has_attachment = "attachments" in message.extra
         line: str | None = "attachment"
-        if text not in placeholders:
+        if not placeholders or text not in placeholders:
             line = reader.kind_of(text, message.sender, has_attachment=has_attachment)
         if line is None:
             continue
@@ -62,10 +64,6 @@ def find_system_lines(messages: list[Message], reader: LineReader) -> None:
             message.text = "" if has_attachment else "[attachment]"
         else:
             message.extra[message.kind] = line if message.kind == "system" else True
-
-
-def _time(message: Message) -> int:
-    return message.time or 0
 
 
 def _is_newest_first(messages: list[Message]) -> bool | None:
