@@ -301,16 +301,13 @@ class JobStore:
             ).fetchall()
         events = [json.loads(record) for (record,) in rows]
         status = (self.get(job_id) or {}).get("status")
-        is_full = self._data.free_bytes < _MIN_WRITABLE_BYTES
-        if (status == "running" and is_full) or (
-            status == "queued" and not self._data.has_space
-        ):
-            message = (
-                f"The disk with {self._data.root} is full. Free some space, and the "
-                "job continues"
-            )
-            identifier = job_id.replace("ftjob-", "ftevent-")
-            events.append(_event(message, level="warn", identifier=identifier))
+        message = f"The disk with {self._data.root} is full. Free some space"
+        if status == "queued" and not self._data.has_space:
+            message += ", and the job continues"
+        elif status != "running" or self._data.free_bytes >= _MIN_WRITABLE_BYTES:
+            return events
+        identifier = job_id.replace("ftjob-", "ftevent-")
+        events.append(_event(message, level="warn", identifier=identifier))
         return events
 
     def last_metrics(self, job_id: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.requests import Request
 
 from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines.sampling import Sampling
@@ -18,8 +18,8 @@ from langchain_chatexports.local_server.engines.transformers import (
     LoadedBase,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.http.app import create_app
-from tests.unit_tests.local_server.conftest import KEY
+from langchain_chatexports.local_server.http.chat import complete_chat
+from langchain_chatexports.local_server.http.requests import ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,32 +132,21 @@ async def test_a_client_that_leaves_cancels_its_answer(
         "temperature": 0,
         "stream": stream,
     }
-    requests = [{"type": "http.request", "body": json.dumps(body).encode()}]
 
     async def receive() -> dict[str, Any]:
-        if requests:
-            return requests.pop()
         await left.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         del message
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/chat/completions",
-        "raw_path": b"/v1/chat/completions",
-        "query_string": b"",
-        "headers": [
-            (b"host", b"127.0.0.1"),
-            (b"authorization", b"Bearer " + KEY.encode()),
-            (b"content-type", b"application/json"),
-        ],
-    }
-    asked = asyncio.ensure_future(
-        create_app(service, api_key=KEY)(scope, receive, send)
-    )
+    async def ask() -> None:
+        scope = {"type": "http"}
+        asked = ChatRequest.model_validate(body)
+        response = await complete_chat(service, asked, Request(scope, receive))
+        await response(scope, receive, send)
+
+    asked = asyncio.ensure_future(ask())
     assert await asyncio.to_thread(begun.wait, 60)
     left.set()
     await asyncio.wait_for(asked, 240)
