@@ -19,6 +19,7 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
+from langchain_chatexports.workflows.models import list_jobs
 
 
 @command
@@ -52,7 +53,6 @@ def open_(
     """
     from langchain_chatexports.page.launcher import install_launcher, uninstall_launcher
     from langchain_chatexports.page.server import PageServer, check_extra
-    from langchain_chatexports.workflows.models import list_jobs
 
     if uninstall:
         removed = uninstall_launcher()
