@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -159,8 +160,6 @@ def stdin_is_terminal() -> bool:
 @contextmanager
 def asking() -> Iterator[None]:
     """Let Ctrl-C at one of typer's questions stop the command as it does elsewhere."""
-    import typer
-
     try:
         yield
     except typer.Abort:
@@ -169,8 +168,6 @@ def asking() -> Iterator[None]:
 
 def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
     """Ask whether to continue, unless an option already confirms it."""
-    import typer
-
     if agreed:
         return True
     if not stdin_is_terminal():
@@ -181,8 +178,6 @@ def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
     """Ask whose voice to learn, by number or name."""
-    import typer
-
     print_line(
         "Whose voice should the model learn? The export does not name its owner."
     )

@@ -20,13 +20,21 @@ import typer
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
+from langchain_chatexports.chat_loaders.imessage.database import path_status
+from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.recognition import Export, takes_option
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
+from langchain_chatexports.datasets.trace_file import card_path, trace_path
 from langchain_chatexports.exceptions import ExportNotFoundError, SenderNotFoundError
+from langchain_chatexports.workflows.prepare import (
+    correct_names,
+    matching_names,
+    speakers,
+)
 
 _Result = TypeVar("_Result")
 
@@ -356,8 +364,6 @@ def read_exports(
     ai: Sequence[str] = (),
 ) -> _Result:
     """Read exports, and read them again if a name has to be corrected."""
-    from langchain_chatexports.workflows.prepare import correct_names, matching_names
-
     given = (chats.choice(), tuple(ai))
     exports = _open(paths, chats, given[0])
     try:
@@ -388,9 +394,6 @@ def _open(
 
 def default_export(paths: Sequence[Path] | None) -> list[Path]:
     """Return the given paths, or on a Mac its own Messages."""
-    from langchain_chatexports.chat_loaders.imessage.database import path_status
-    from langchain_chatexports.chat_loaders.imessage.sources import default_path
-
     if paths:
         return list(paths)
     if platform.system() != "Darwin":
@@ -408,8 +411,6 @@ def default_export(paths: Sequence[Path] | None) -> list[Path]:
 
 def print_owners(preparation: Preparation) -> None:
     """Print whose voice is learned by default."""
-    from langchain_chatexports.workflows.prepare import speakers
-
     for export, owner in speakers(preparation):
         print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
 
@@ -448,8 +449,6 @@ def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> No
 
 
 def _refuse_to_replace(output: Path) -> None:
-    from langchain_chatexports.datasets.trace_file import card_path, trace_path
-
     path = output.expanduser()
     if not path.name:  # `.` or the root: writing there fails.
         return

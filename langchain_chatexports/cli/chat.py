@@ -6,12 +6,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from langchain_chatexports._terminal import plural, short_duration
+from langchain_chatexports.cli._answers import show_answers, write_json
+from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
@@ -33,13 +35,25 @@ from langchain_chatexports.cli._options import (
     option,
     print_owners,
 )
+from langchain_chatexports.cli._training import print_base, settle_base
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
-
-if TYPE_CHECKING:
-    from langchain_chatexports.workflows.memory import Memory
-    from langchain_chatexports.workflows.models import TunedModel
-    from langchain_chatexports.workflows.talk import Speaker
+from langchain_chatexports.workflows.bases import (
+    choose_base_to_talk,
+    find_base,
+    training_seconds,
+)
+from langchain_chatexports.workflows.memory import Memory, memory_of
+from langchain_chatexports.workflows.models import TunedModel, find_tuned, models_named
+from langchain_chatexports.workflows.talk import (
+    Speaker,
+    open_talk,
+    other_model,
+    person_of,
+    served_base,
+    tuned_speaker,
+)
+from langchain_chatexports.workflows.train_elsewhere import THIS_MACHINE, host_of
 
 _MAX_REPLIES = 20
 # Of `--compare`.
@@ -119,9 +133,6 @@ def chat(
         echo Hello | chatexports chat --json
         chatexports chat chat.db --ai Tortoise
     """
-    from langchain_chatexports.workflows.memory import memory_of
-    from langchain_chatexports.workflows.talk import Speaker, open_talk, served_base
-
     words = who or []
     is_alone = as_json or compare == _NONE
     compare = None if compare == _NONE else compare
@@ -180,8 +191,6 @@ def _exports_among(
     words: list[str], data_dir: Path | None, *, is_choice: bool, names_model: bool
 ) -> list[Path]:
     """Return the named exports; empty if a model was named."""
-    from langchain_chatexports.workflows.models import find_tuned
-
     paths = [Path(word) for word in words]
     if len(paths) > 1 or is_choice:
         return default_export(paths)
@@ -216,8 +225,6 @@ def _check_place(
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    from langchain_chatexports.workflows.train_elsewhere import THIS_MACHINE, host_of
-
     host = host_of(base_url)
     if host in THIS_MACHINE:
         return True
@@ -236,8 +243,6 @@ def _person(
     base: str | None,
     replies: int | None,
 ) -> Speaker:
-    from langchain_chatexports.workflows.talk import person_of
-
     speaker = person_of(
         exports,
         replace(chats.prepare_options(), ai=tuple(ai)),
@@ -260,9 +265,6 @@ def _person(
 def _on_base(
     speaker: Speaker, base: str | None, data_dir: Path | None, *, agreed: bool
 ) -> Speaker:
-    from langchain_chatexports.cli._training import print_base, settle_base
-    from langchain_chatexports.workflows.bases import choose_base_to_talk
-
     language = speaker.language
     if base is not None:
         print_base(base, language)
@@ -279,8 +281,6 @@ def _on_base(
 def _propose_training(
     speaker: Speaker, exports: list[Path], ai: list[str], chats: ChatOptions
 ) -> None:
-    from langchain_chatexports.workflows.bases import find_base, training_seconds
-
     seconds = training_seconds(find_base(speaker.base), speaker.examples)
     took = "" if seconds is None else f", in about {short_duration(seconds)}"
     names = [word for name in ai for word in ("--ai", name)]
@@ -291,9 +291,6 @@ def _propose_training(
 
 
 def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
-    from langchain_chatexports.workflows.models import models_named
-    from langchain_chatexports.workflows.talk import other_model, tuned_speaker
-
     model, *older = models_named(name, data_dir)
     if older:
         others = plural(len(older), "older model")
@@ -318,7 +315,6 @@ def _talk(
     as_json: bool,
 ) -> None:
     """Answer each typed line, or each line of stdin, until the input ends."""
-    from langchain_chatexports.cli._answers import show_answers, write_json
 
     def answer(voices: Sequence[Voice]) -> None:
         if as_json:
@@ -330,8 +326,6 @@ def _talk(
                 print_line(fitted(f"  said {line}"))
 
     if stdin_is_terminal():
-        from langchain_chatexports.cli._chat_prompt import TerminalChat
-
         TerminalChat(voices, answer, saved_with).run()
         return
     for line in filter(None, map(str.strip, sys.stdin)):

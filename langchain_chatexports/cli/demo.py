@@ -13,7 +13,16 @@ from langchain_chatexports.cli._console import (
     show,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.cli._training import (
+    TrainingDisplay,
+    chat_command,
+    print_base,
+)
+from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.personas.talk import ChatSettings
+from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.workflows import PrepareOptions, prepare, train
+from langchain_chatexports.workflows.talk import open_talk, tuned_speaker
 
 _AI = "Tortoise"
 _QUESTION = "Are you ready for the race tomorrow?"
@@ -27,16 +36,6 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     For example:
         chatexports demo
     """
-    from langchain_chatexports.cli._training import (
-        TrainingDisplay,
-        chat_command,
-        print_base,
-    )
-    from langchain_chatexports.local_server.http.server import check_extra
-    from langchain_chatexports.samples import write_imessage
-    from langchain_chatexports.workflows import PrepareOptions, prepare, train
-    from langchain_chatexports.workflows.talk import open_talk, tuned_speaker
-
     check_extra()
     with tempfile.TemporaryDirectory() as folder:
         print_line("1. Sample chats of Tortoise and Hare")

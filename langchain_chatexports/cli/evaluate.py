@@ -9,6 +9,7 @@ import typer
 from rich.panel import Panel
 from rich.text import Text
 
+from langchain_chatexports._files import require_place
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
@@ -28,6 +29,7 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server.http.server import check_extra
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.blind_test import BlindPair
@@ -93,7 +95,6 @@ def evaluate(
         chatexports evaluate tortoise --blind 20
     """
     from langchain_chatexports import evaluation
-    from langchain_chatexports.local_server.http.server import check_extra
 
     evaluation.check_extra()
     check_extra()
@@ -131,8 +132,6 @@ def evaluate(
 
 
 def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
-    from langchain_chatexports._files import require_place
-
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         check_output(target, force=force)

@@ -9,6 +9,8 @@ import typer
 
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import DataDir, command, flag
+from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.workflows import models as workflow
 
 
 @command
@@ -40,9 +42,6 @@ def export_model(
         chatexports export-model NAME merged
         chatexports export-model NAME voice --gguf
     """
-    from langchain_chatexports.local_server.http.server import check_extra
-    from langchain_chatexports.workflows import models as workflow
-
     check_extra()
     name = workflow.find_tuned(model, data_dir).name
     written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)

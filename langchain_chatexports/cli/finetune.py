@@ -29,8 +29,28 @@ from langchain_chatexports.cli._options import (
     option,
     parse_duration,
 )
+from langchain_chatexports.cli._training import (
+    TrainingDisplay,
+    chat_command,
+    print_base,
+    settle_base,
+)
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
+from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.workflows import prepare, train
+from langchain_chatexports.workflows.bases import (
+    choose_base,
+    language_of_examples,
+    measure_machine,
+)
+from langchain_chatexports.workflows.prepare import speakers
+from langchain_chatexports.workflows.train_elsewhere import (
+    OPENAI_URL,
+    key_for,
+    train_elsewhere,
+)
+from langchain_chatexports.workflows.training_events import StoppedEvent
 
 
 @command
@@ -72,12 +92,6 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen3.5-0.8B
     """
-    # They import the libraries for reading, splitting and training.
-    from langchain_chatexports.cli._training import chat_command, print_base
-    from langchain_chatexports.workflows import prepare
-    from langchain_chatexports.workflows.bases import language_of_examples
-    from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL, key_for
-
     choices = options.prepare_options(chats)
     seconds = None
     if time is not None:
@@ -90,8 +104,6 @@ def finetune(
     if url is not None:
         key_for(url)
     else:
-        from langchain_chatexports.local_server.http.server import check_extra
-
         check_extra()
 
     def read(limit: int | None) -> TrainingData:
@@ -149,8 +161,6 @@ def _check_place(
 
 
 def _print_data(data: TrainingData) -> None:
-    from langchain_chatexports.workflows.prepare import speakers
-
     for export, summary in data.preparation.summaries():
         print_line(
             f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept"
@@ -164,9 +174,6 @@ def _choose_base(
     data: TrainingData, seconds: float | None, data_dir: Path | None, *, agreed: bool
 ) -> tuple[str | None, int | None]:
     """Return the base that fits the time, and a limit of examples if one is needed."""
-    from langchain_chatexports.cli._training import settle_base
-    from langchain_chatexports.workflows.bases import choose_base, measure_machine
-
     measured = None
     if seconds is not None or agreed or stdin_is_terminal():
         print_line("Measuring this machine …")
@@ -193,19 +200,12 @@ def _choose_base(
 
 
 def _train_here(data: TrainingData, base: str | None, data_dir: Path | None) -> str:
-    from langchain_chatexports.cli._training import TrainingDisplay
-    from langchain_chatexports.workflows import train
-
     with TrainingDisplay(data_dir) as show:
         model = train(data, base, data_dir=data_dir, on_event=show, watch=show_progress)
     return model.name
 
 
 def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:
-    from langchain_chatexports.cli._training import TrainingDisplay
-    from langchain_chatexports.workflows.train_elsewhere import train_elsewhere
-    from langchain_chatexports.workflows.training_events import StoppedEvent
-
     hosts: list[str] = []
 
     def confirm(host: str, estimate: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -26,11 +26,13 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
+from langchain_chatexports.datasets.removal import ForgetReport
 from langchain_chatexports.exceptions import LocalServerError
-
-if TYPE_CHECKING:
-    from langchain_chatexports.datasets.removal import ForgetReport
-    from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+from langchain_chatexports.workflows import delete_known
+from langchain_chatexports.workflows import forget as forget_names
+from langchain_chatexports.workflows.models import NOT_DELETED
+from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL
 
 _REASONS = {
     "voice": "learned this voice",
@@ -95,9 +97,6 @@ def forget(
         chatexports forget set --person Hare --mentions
         chatexports forget --person Hare
     """
-    from langchain_chatexports.workflows import forget as forget_names
-    from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL
-
     if not person and not conversation:
         msg = "Name what to forget: --person NAME or --conversation ID."
         raise typer.BadParameter(msg)
@@ -125,8 +124,6 @@ def forget(
 
 
 def _print_json(done: Forgotten, data_dir: Path | None, *, agreed: bool) -> None:
-    from langchain_chatexports.workflows import delete_known
-
     values: dict[str, Any] = {}
     if done.report:
         jobs = [job.to_dict() for job in done.jobs]
@@ -163,9 +160,6 @@ def _print_jobs(done: Forgotten) -> None:
 def _delete_known(
     known_by: Sequence[KnownBy], data_dir: Path | None, *, agreed: bool
 ) -> None:
-    from langchain_chatexports.workflows import delete_known
-    from langchain_chatexports.workflows.models import NOT_DELETED
-
     if not known_by:
         print_line("No model, training or uploaded examples on this machine know them.")
         return

@@ -31,8 +31,11 @@ from langchain_chatexports.cli._options import (
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.retrieval import ChatIndex
+from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from langchain_chatexports.retrieval.index_files import IndexFile
+from langchain_chatexports.retrieval.mcp_server import silence_sdk
+from langchain_chatexports.retrieval.storage import is_index
+from langchain_chatexports.workflows.search import index_file
 
 
 @command
@@ -52,11 +55,6 @@ def mcp(
     For example:
         chatexports mcp chat.db --with Hare --since 2023-01-01
     """
-    from langchain_chatexports.retrieval import chat_mcp_server
-    from langchain_chatexports.retrieval.mcp_server import silence_sdk
-    from langchain_chatexports.retrieval.storage import is_index
-    from langchain_chatexports.workflows.search import index_file
-
     options = chats.prepare_options()
     paths = default_export(paths)
     filled: Future[None] = Future()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
@@ -25,10 +25,11 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
+from langchain_chatexports.cli._training import chat_command
 from langchain_chatexports.exceptions import LocalServerError
-
-if TYPE_CHECKING:
-    from langchain_chatexports.workflows.models import LocalData, TunedModel
+from langchain_chatexports.workflows import models as workflow
+from langchain_chatexports.workflows.models import LocalData, TunedModel
+from langchain_chatexports.workflows.train import progress_of
 
 _MAX_NAME_LENGTH = 36
 
@@ -72,8 +73,6 @@ def models(
         chatexports models --delete NAME
         chatexports models --cancel JOB
     """
-    from langchain_chatexports.workflows.models import kept
-
     if delete_everything:
         _delete_everything(data_dir, index_dir, agreed=yes)
     elif delete or cancel:
@@ -81,9 +80,9 @@ def models(
     if rename:
         _rename(*rename, data_dir)
     if as_json:
-        _print_json(kept(data_dir, index_dir))
+        _print_json(workflow.kept(data_dir, index_dir))
     elif not (cancel or delete or delete_everything or rename):
-        _show(kept(data_dir, index_dir), data_dir)
+        _show(workflow.kept(data_dir, index_dir), data_dir)
 
 
 def _print_json(data: LocalData) -> None:
@@ -139,9 +138,6 @@ def _print_json(data: LocalData) -> None:
 
 
 def _show(data: LocalData, data_dir: Path | None) -> None:
-    from langchain_chatexports.cli._training import chat_command
-    from langchain_chatexports.workflows.train import progress_of
-
     rows = [("model", "date", "size", "base")]
     rows += [
         (
@@ -203,18 +199,14 @@ def _whose(model: TunedModel) -> str:
 
 
 def _rename(name: str, label: str, data_dir: Path | None) -> None:
-    from langchain_chatexports.workflows.models import find_tuned, rename
-
-    model = find_tuned(name, data_dir).name
-    rename(model, label, data_dir=data_dir)
+    model = workflow.find_tuned(name, data_dir).name
+    workflow.rename(model, label, data_dir=data_dir)
     print_line(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
 
 def _change(
     cancel: Sequence[str], delete: Sequence[str], data_dir: Path | None, *, agreed: bool
 ) -> None:
-    from langchain_chatexports.workflows import models as workflow
-
     # Resolve all names before the first change.
     cancel = [workflow.job_named(name, data_dir) for name in cancel]
     names = (workflow.name_to_delete(name, data_dir) for name in delete)
@@ -245,8 +237,6 @@ def _not_agreed() -> LocalServerError:
 def _delete_everything(
     data_dir: Path | None, index_dir: Path | None, *, agreed: bool
 ) -> None:
-    from langchain_chatexports.workflows import models as workflow
-
     data = workflow.kept(data_dir, index_dir)
     print_line(f"{data.data_dir}: {data}")
     if data.bases:

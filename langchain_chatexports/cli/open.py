@@ -19,6 +19,7 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
+from langchain_chatexports.workflows.models import list_jobs
 
 
 @command

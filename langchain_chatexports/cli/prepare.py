@@ -31,7 +31,10 @@ from langchain_chatexports.cli._options import (
     print_owners,
 )
 from langchain_chatexports.datasets.formats import FORMATS, FormatName
+from langchain_chatexports.datasets.redaction import Redaction, default_key_file
 from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
+from langchain_chatexports.redaction.phones import check_extra
+from langchain_chatexports.workflows import write_examples
 
 
 @command
@@ -73,8 +76,6 @@ def prepare(
         chatexports prepare chat.db -o examples.jsonl
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
     """
-    from langchain_chatexports.workflows import write_examples
-
     # One conversation is a million objects at most, and the process ends soon.
     gc.set_threshold(1_000_000, 20, 100)
     gc.freeze()  # Otherwise Python searches all modules for garbage when it ends.
@@ -85,9 +86,6 @@ def prepare(
         msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."
         raise typer.BadParameter(msg)
     if redact:
-        from langchain_chatexports.datasets.redaction import Redaction, default_key_file
-        from langchain_chatexports.redaction.phones import check_extra
-
         check_extra()  # Before exports are read.
         redaction = Redaction(default_key_file(output), watch=show_progress)
         choices = replace(choices, redaction=redaction)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.recognition import is_examples_file
 from langchain_chatexports.cli._console import print_json, print_line, show_progress
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -20,10 +21,14 @@ from langchain_chatexports.cli._options import (
     option,
     read_exports,
 )
+from langchain_chatexports.datasets.redaction import (
+    Redaction,
+    default_key_file,
+    redact_exports,
+    undo_redaction,
+)
 from langchain_chatexports.exceptions import ExportFormatError
-
-if TYPE_CHECKING:
-    from langchain_chatexports.datasets.redaction import Redaction
+from langchain_chatexports.redaction.phones import check_extra
 
 
 @command
@@ -71,13 +76,6 @@ def redact(
         chatexports redact chat.db -o redacted.jsonl
         chatexports redact --undo redacted.jsonl -o restored.jsonl
     """
-    from langchain_chatexports.datasets.redaction import (
-        Redaction,
-        default_key_file,
-        undo_redaction,
-    )
-    from langchain_chatexports.redaction.phones import check_extra
-
     check_output(output, paths, force=force)
     done: dict[str, Any]
     if undo:
@@ -101,9 +99,6 @@ def redact(
 def _redact_files(
     paths: Sequence[Path], output: Path, redaction: Redaction, chats: SourceOptions
 ) -> dict[str, Any]:
-    from langchain_chatexports.chat_loaders.recognition import is_examples_file
-    from langchain_chatexports.datasets.redaction import redact_exports
-
     for path in paths:
         if is_examples_file(path):
             msg = (

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from langchain_chatexports._files import write_whole
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.recognition import (
+    Export,
+    estimate_message_count,
+)
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import print_json, print_line, show_progress
 from langchain_chatexports.cli._options import (
     Ai,
@@ -26,15 +33,12 @@ from langchain_chatexports.cli._options import (
     read_exports,
     unused_path,
 )
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.preparation import Gap as GapLength
 from langchain_chatexports.exceptions import SenderNotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.chat_choice import ChatChoice
-    from langchain_chatexports.datasets.preparation import Gap as GapLength
-    from langchain_chatexports.report import ExportReport
+from langchain_chatexports.report import ExportReport, build_report, render_report
+from langchain_chatexports.report.html import require_extra
+from langchain_chatexports.report.times import find_time_zone
 
 
 @command
@@ -77,10 +81,6 @@ def report(
         chatexports report chat.db --ai Tortoise --time-zone Europe/Berlin
         chatexports report chat.db --anonymous -o anonymous.html
     """
-    from langchain_chatexports._files import write_whole
-    from langchain_chatexports.report import render_report
-    from langchain_chatexports.report.html import require_extra
-
     require_extra()
     cut_at = parse_gap(gap)
     paths = default_export(paths)
@@ -108,11 +108,6 @@ def _figures(
     anonymous: bool,
     time_zone: str,
 ) -> ExportReport:
-    from langchain_chatexports.chat_loaders.recognition import estimate_message_count
-    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.report import build_report
-    from langchain_chatexports.report.times import find_time_zone
-
     try:
         find_time_zone(time_zone)
     except ValueError as error:

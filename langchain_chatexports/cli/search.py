@@ -38,6 +38,8 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 from langchain_chatexports.retrieval.index import Hit
+from langchain_chatexports.retrieval.index_files import delete_indexes as delete
+from langchain_chatexports.workflows.search import open_index
 
 _BEFORE_THE_WORD = 20
 _MAX_LIMIT = 1_000_000
@@ -85,11 +87,7 @@ def search(
         chatexports search "When is the race?" chat.db --json
         chatexports search --delete-indexes
     """
-    from langchain_chatexports.workflows.search import open_index
-
     if delete_indexes:
-        from langchain_chatexports.retrieval.index_files import delete_indexes as delete
-
         count = delete(index_dir)
         print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from langchain_chatexports import local_server
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.cli._console import (
     command_line,
     fitted,
@@ -24,11 +26,16 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
+from langchain_chatexports.cli._training import print_base
 from langchain_chatexports.exceptions import LocalServerError
-
-if TYPE_CHECKING:
-    from langchain_chatexports.local_server import ServerSettings
-    from langchain_chatexports.local_server.http.server import ServerInfo
+from langchain_chatexports.local_server import ServerSettings
+from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.local_server.bases.known_bases import (
+    list_bases,
+    suggest_base,
+)
+from langchain_chatexports.local_server.http.server import ServerInfo, check_extra
+from langchain_chatexports.workflows.models import list_jobs
 
 # Longer than any key may be.
 _MAX_KEY_LINE_BYTES = 4096
@@ -67,10 +74,6 @@ def serve(
         chatexports serve --base Qwen/Qwen3.5-0.8B
         chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
     """
-    from langchain_chatexports import local_server
-    from langchain_chatexports.cli._training import print_base
-    from langchain_chatexports.local_server.http.server import check_extra
-
     if list_bases:
         _show_bases()
         return
@@ -93,11 +96,6 @@ def serve(
 
 
 def _show_bases() -> None:
-    from langchain_chatexports.local_server.bases.known_bases import (
-        list_bases,
-        suggest_base,
-    )
-
     suggested = suggest_base()
     rows = [("base", "download", "memory")]
     rows += [
@@ -125,9 +123,6 @@ def _show_bases() -> None:
 
 
 def _print_continued_jobs(settings: ServerSettings) -> None:
-    from langchain_chatexports.local_server.bases.description import describe_base
-    from langchain_chatexports.workflows.models import list_jobs
-
     base = describe_base(settings.base).name
     for job in reversed(list_jobs(settings.data_dir)):
         if job.base_model == base and job.status == "queued":
@@ -143,8 +138,6 @@ def _parsed_alias(text: str) -> tuple[str, str]:
 
 
 def _read_key(path: Path) -> str:
-    from langchain_chatexports._regular_files import open_regular_file
-
     with open_regular_file(path) as file:
         line = file.readline(_MAX_KEY_LINE_BYTES)
     # A byte that is not ASCII becomes a character that no key can have.

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_chatexports import workflows
 from langchain_chatexports.personas.talk import Voice
 from tests.unit_tests.cli.conftest import Command
 
 # The package has a function of that name.
-TALK = import_module("langchain_chatexports.workflows.talk")
+DEMO = import_module("langchain_chatexports.cli.demo")
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +37,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             for title, said in models.items()
         ]
 
-    monkeypatch.setattr(workflows, "train", train)
-    monkeypatch.setattr(TALK, "tuned_speaker", lambda model: model)
-    monkeypatch.setattr(TALK, "open_talk", open_talk)
+    monkeypatch.setattr(DEMO, "train", train)
+    monkeypatch.setattr(DEMO, "tuned_speaker", lambda model: model)
+    monkeypatch.setattr(DEMO, "open_talk", open_talk)
     return examples
 
 

@@ -68,7 +68,7 @@ def export(tmp_path: Path) -> Path:
 
 def started(export: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, *COMMAND, str(export)],
+        [sys.executable, *COMMAND, export, "--index-dir", export.parent / "indexes"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ import pytest
 from typer.core import TyperOption
 from typer.main import get_command
 
+from langchain_chatexports.cli import _options
 from langchain_chatexports.cli.app import app
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.samples import write_imessage
@@ -95,9 +96,7 @@ def test_a_zone_and_an_order_of_dates_can_be_given(
 
 def _be_a_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
-    monkeypatch.setattr(
-        "langchain_chatexports.chat_loaders.imessage.sources.default_path", lambda: path
-    )
+    monkeypatch.setattr(_options, "default_path", lambda: path)
 
 
 def test_a_mac_without_a_path_reads_its_own_messages_and_says_so(
