@@ -56,7 +56,7 @@ def open_(
         install_launcher,
         uninstall_launcher,
     )
-    from langchain_chatexports.page.server import PageServer, check_extra
+    from langchain_chatexports.page.server import check_extra, serve_page
     from langchain_chatexports.workflows.models import list_jobs
 
     if uninstall:
@@ -83,9 +83,8 @@ def open_(
         is_first = False
 
     index_dir = index_dir and index_dir.expanduser()
-    page = PageServer(base=base, data_dir=data_dir, index_dir=index_dir, port=port)
     with private_folder() as folder:
-        page.run(show)
+        serve_page(show, base=base, data_dir=data_dir, index_dir=index_dir, port=port)
     jobs = list_jobs(data_dir)
     stopped = any(job.status == "stopped" for job in jobs)
     note = " A training can be continued on the page." if stopped else ""

@@ -205,15 +205,16 @@ def _isolated(text: str) -> str:
 
 @dataclass(frozen=True)
 class Size:
-    """A size, shown in megabytes, or in gigabytes from one gigabyte."""
+    """A size, shown in kilobytes, megabytes or gigabytes."""
 
     size_bytes: float
 
     def __str__(self) -> str:
         """Return it in the format of the browser's language."""
-        unit, number = "megabyte", self.size_bytes / 1e6
-        if number >= 1e3:  # noqa: PLR2004 - a gigabyte
-            unit, number = "gigabyte", number / 1e3
+        units = {"gigabyte": 1e9, "megabyte": 1e6, "kilobyte": 1e3}
+        fitting = (name for name, size in units.items() if self.size_bytes >= size)
+        unit = next(fitting, "kilobyte")
+        number = self.size_bytes / units[unit]
         locale = current().locale
         return format_unit(
             number, f"digital-{unit}", "short", format="#,##0.0", locale=locale

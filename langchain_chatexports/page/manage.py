@@ -43,8 +43,7 @@ _OTHER_PROGRAMS = {
 
 _NOT_DELETED = later(
     "Not deleted: your exports; copies elsewhere, such as models that you exported, "
-    "talks and sets that you saved, and backups; downloaded base models; what was "
-    "uploaded to other servers."
+    "and backups; downloaded base models; what was uploaded to other servers."
 )
 
 

@@ -55,16 +55,18 @@ def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
 def _add_reports(app: FastAPI, session: PageSession) -> None:
     @app.get(REPORT, response_class=HTMLResponse)
     def report(request: Request) -> HTMLResponse:
-        if (figures := session.report) is None:
-            return HTMLResponse()
-        return _framed(request, lambda: render_report(figures, with_examples=False))
+        figures = session.report
+        return _framed(
+            request,
+            lambda: render_report(figures, with_examples=False) if figures else "",
+        )
 
     @app.get("/evaluation/{model_id}", response_class=HTMLResponse)
     def evaluation(request: Request, model_id: str) -> HTMLResponse:
         found = (m for m in list_models(session.data_dir) if m.path.name == model_id)
         path = next(map(evaluation_path, found), None)
         if path is None or not path.is_file():
-            return HTMLResponse()
+            return _framed(request, str)
         result = Evaluation.model_validate_json(path.read_bytes())
         return _framed(request, lambda: evaluation_page(result))
 

@@ -42,51 +42,45 @@ def check_extra() -> None:
         raise MissingExtraError(feature, extra)
 
 
-class PageServer:
-    """Serves the page on 127.0.0.1, until it is stopped."""
+def serve_page(
+    on_link: Callable[[str], None],
+    *,
+    base: str | None,
+    data_dir: Path | None,
+    index_dir: Path | None,
+    port: int,
+) -> None:
+    """Serve on 127.0.0.1 until Ctrl-C, which stops trainings; they can be continued.
 
-    def __init__(
-        self,
-        *,
-        base: str | None = None,
-        data_dir: Path | None = None,
-        index_dir: Path | None = None,
-        port: int = 0,
-    ) -> None:
-        self._base = base
-        self._data_dir = data_dir
-        self._index_dir = index_dir
-        self._port = port
+    `on_link` gets each new link, and `port` 0 is a free one.
+    """
+    check_extra()
+    os.umask(0o077)
+    # NiceGUI logs tracebacks, and the text of an error can quote a message.
+    logging.getLogger("nicegui").disabled = True
+    from langchain_chatexports.local_server.http.server import run_app
+    from langchain_chatexports.page.access import OneTimeLinks, PageAccess
+    from langchain_chatexports.page.old_tab import OldTab
+    from langchain_chatexports.page.session import PageSession
 
-    def run(self, on_link: Callable[[str], None]) -> None:
-        """Serve until Ctrl-C, which stops trainings; they can be continued later."""
-        check_extra()
-        os.umask(0o077)
-        # NiceGUI logs tracebacks, and the text of an error can quote a message.
-        logging.getLogger("nicegui").disabled = True
-        from langchain_chatexports.local_server.http.server import run_app
-        from langchain_chatexports.page.access import OneTimeLinks, PageAccess
-        from langchain_chatexports.page.old_tab import OldTab
-        from langchain_chatexports.page.session import PageSession
-
-        old_tab = OldTab(self._data_dir)
-        with (
-            _listen(self._port, old_tab.last_port) as listener,
-            PageSession(self._base, self._data_dir, self._index_dir) as session,
-            _noting_warnings(session),
-        ):
-            port = listener.getsockname()[1]
-            old_tab.keep(port)
-            links = OneTimeLinks(
-                lambda token: on_link(f"http://{_HOST}:{port}/?token={token}")
-            )
-            app = _application(session, old_tab.key)
-            app = PageAccess(app, links=links, old_tab=old_tab)
-            try:
-                run_app(app, listener, links.renew)
-            finally:
-                # *Delete everything* deletes this, too.
-                old_tab.keep(port)
+    old_tab = OldTab(data_dir)
+    with (
+        _listen(port, old_tab.last_port) as listener,
+        PageSession(base, data_dir, index_dir) as session,
+        _noting_warnings(session),
+    ):
+        used = listener.getsockname()[1]
+        old_tab.keep(used)
+        links = OneTimeLinks(
+            lambda token: on_link(f"http://{_HOST}:{used}/?token={token}")
+        )
+        app = _application(session, old_tab.key)
+        app = PageAccess(app, links=links, old_tab=old_tab)
+        try:
+            run_app(app, listener, links.renew)
+        finally:
+            # *Delete everything* deletes this, too.
+            old_tab.keep(used)
 
 
 @contextmanager

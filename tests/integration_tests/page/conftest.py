@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64decode
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -182,6 +184,14 @@ class Browser:
         self.driver.get(address)
         if "token=" in address:
             vars(self).pop("address", None)
+
+    def begin(self, page: Command) -> None:
+        """Open a shared page, and remove what another test has added."""
+        self.open(page.link)
+        self.see("Drop files and folders anywhere")
+        while "No export at hand?" not in self.text:
+            self.click("Remove from the list")
+            time.sleep(0.5)
 
     @cached_property
     def address(self) -> str:
@@ -371,11 +381,17 @@ class Command:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
+        self._links: Queue[str] = Queue()
+        threading.Thread(target=self._read_links, daemon=True).start()
         self.link = self.next_link()
 
-    def next_link(self) -> str:
+    def _read_links(self) -> None:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        for line in self.process.stdout:
+            self._links.put(line.strip())
+
+    def next_link(self) -> str:
+        return self._links.get(timeout=_SECONDS)
 
     @property
     def address(self) -> str:
@@ -426,6 +442,21 @@ def opened(
             # They end when it does, as soon as they look.
             _, left = psutil.wait_procs(children, timeout=_SECONDS)
             assert not left
+
+
+@pytest.fixture(scope="module")
+def running_page(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base: Path
+) -> Iterator[Command]:
+    with opened(tmp_path_factory.mktemp("page"), tiny_base) as command:
+        yield command
+
+
+@pytest.fixture
+def shared(running_page: Command) -> Iterator[Command]:
+    """The page of a module's tests, each of which uses its link."""
+    yield running_page
+    running_page.link = running_page.next_link()
 
 
 @pytest.fixture

@@ -28,40 +28,40 @@ _REFUSED = "This page needs its link"
 
 
 def test_a_link_lets_one_browser_in(
-    command: Command, browsers: Callable[..., Browser]
+    shared: Command, browsers: Callable[..., Browser]
 ) -> None:
     first, second = browsers(), browsers()
-    first.open(command.link)
+    first.open(shared.link)
     first.see(_TITLE)
     assert first.driver.current_url == first.address
     second.open(first.address)
     second.see(_REFUSED)
-    second.open(command.link)
+    second.open(shared.link)
     second.see(_REFUSED)
-    second.open(command.next_link())
+    second.open(shared.next_link())
     second.see(_TITLE)
     first.open(first.address)
     first.see(_TITLE)
 
 
-def test_what_is_not_a_browser_with_the_cookie_is_refused(command: Command) -> None:
+def test_what_is_not_a_browser_with_the_cookie_is_refused(shared: Command) -> None:
     with httpx.Client() as client:
-        refused = client.get(command.address)
+        refused = client.get(shared.address)
         assert refused.status_code == 403
         assert _REFUSED in refused.text
-        assert client.get(f"{command.address}?token=x").status_code == 403
-        assert client.get(f"{command.address}report").status_code == 403
-        answer = client.get(command.link)
+        assert client.get(f"{shared.address}?token=x").status_code == 403
+        assert client.get(f"{shared.address}report").status_code == 403
+        answer = client.get(shared.link)
         cookie = answer.headers["set-cookie"]
         path = answer.headers["refresh"].partition("url=")[2]
         assert answer.status_code == 200
         assert f"; Path={path}; HttpOnly; SameSite=Strict" in cookie
-        address = urljoin(command.address, path)
+        address = urljoin(shared.address, path)
         page = client.get(address)
         assert page.status_code == 200
         for other in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
             assert client.get(address, headers=other).status_code == 403
-        outside = client.get(command.address, headers={"Cookie": cookie})
+        outside = client.get(shared.address, headers={"Cookie": cookie})
         assert outside.status_code == 403
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -69,13 +69,13 @@ def test_what_is_not_a_browser_with_the_cookie_is_refused(command: Command) -> N
         assert page.text.count("<script") == page.text.count("<script nonce=")
 
 
-def test_the_websocket_is_guarded(command: Command) -> None:
-    answer = httpx.get(command.link)
-    place = urljoin(command.address, answer.headers["refresh"].partition("url=")[2])
+def test_the_websocket_is_guarded(shared: Command) -> None:
+    answer = httpx.get(shared.link)
+    place = urljoin(shared.address, answer.headers["refresh"].partition("url=")[2])
     place = place.replace("http:", "ws:")
     url = f"{place}_nicegui_ws/socket.io/?EIO=4&transport=websocket"
     cookie = answer.headers["set-cookie"].partition(";")[0]
-    own = command.address.rstrip("/")
+    own = shared.address.rstrip("/")
     for headers, origin in (
         ({}, own),
         ({"Cookie": cookie}, "http://evil.example"),
@@ -93,7 +93,7 @@ def test_the_websocket_is_guarded(command: Command) -> None:
 
 
 def test_another_server_of_this_machine_gets_no_key_to_the_page(
-    command: Command, browsers: Callable[..., Browser]
+    shared: Command, browsers: Callable[..., Browser]
 ) -> None:
     """Cookies know no ports, so a browser sends them to each server of a host."""
     seen: list[str] = []
@@ -109,7 +109,7 @@ def test_another_server_of_this_machine_gets_no_key_to_the_page(
             pass
 
     person = browsers()
-    person.open(command.link)
+    person.open(shared.link)
     person.see(_TITLE)
     path = urlsplit(person.driver.current_url).path
     with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as other:
@@ -129,7 +129,7 @@ def test_another_server_of_this_machine_gets_no_key_to_the_page(
     assert not any(path in request for request in seen)
     with httpx.Client() as client:
         for guess in ("manage", "report", ""):
-            assert client.get(f"{command.address}{guess}").status_code == 403
+            assert client.get(f"{shared.address}{guess}").status_code == 403
 
 
 def test_no_link_is_in_the_command_line_of_the_browser(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import pytest
-
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.integration_tests.page.conftest import wait
 
@@ -17,28 +15,21 @@ if TYPE_CHECKING:
     from tests.integration_tests.page.conftest import Browser, Command
 
 
-@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (390, True)])
 def test_files_and_folders_are_dropped_anywhere(
-    command: Command,
-    browsers: Callable[..., Browser],
-    tmp_path: Path,
-    *,
-    width: int,
-    is_dark: bool,
+    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
 ) -> None:
     folder = write_messenger(tmp_path / "hogwarts")
     (folder / "photo.jpg").write_bytes(b"no chat" * 1000)
     chats = write_imessage(tmp_path / "chat.db")
     shutil.copy(chats, tmp_path / "same.db")
     (tmp_path / "notes.txt").write_text("no chat")
-    person = browsers(width=width, is_dark=is_dark)
-    person.open(command.link)
-    person.see("Drop files and folders anywhere")
+    person = browsers()
+    person.begin(shared)
     (tmp_path / "Holidays").mkdir()
     shutil.copy(folder / "photo.jpg", tmp_path / "Holidays")
     person.drop(chats, folder, tmp_path / "Holidays", tmp_path / "notes.txt")
     # While the others are read, and at another place.
-    person.drop(tmp_path / "same.db", x=width - 5, y=600)
+    person.drop(tmp_path / "same.db", x=1275, y=600)
     person.see("iMessage export · 10 chats")
     person.see("Messenger export · 9 chats")
     person.see("No export was recognized in it")
@@ -47,10 +38,13 @@ def test_files_and_folders_are_dropped_anywhere(
     assert "/copies/" not in person.text
     assert person.driver.current_url == person.address
     person.assert_accessible()
+    person.look_as(390, 844, is_dark=True)
+    person.assert_accessible()
     person.click("Show figures about these chats")
     person.see("Remove from the list")
-    person.go("talk")
-    person.see("Talk")
+    # On a screen without a list of exports.
+    person.go("choose")
+    person.see("Whose voice")
     (tmp_path / "later").mkdir()
     person.drop(write_imessage(tmp_path / "later" / "chat2.db"))
     person.go("")
@@ -60,14 +54,14 @@ def test_files_and_folders_are_dropped_anywhere(
 
 
 def test_files_are_chosen_and_taken_off_the_list(
-    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
 ) -> None:
     first = write_imessage(tmp_path / "first.db")
     (tmp_path / "other").mkdir()
     shutil.copytree(write_messenger(tmp_path / "h"), tmp_path / "other" / "inbox")
     second = shutil.make_archive(str(tmp_path / "fb"), "zip", tmp_path / "other")
     person = browsers()
-    person.open(command.link)
+    person.begin(shared)
     person.choose_files(write_messenger(tmp_path / "hogwarts"), name="folder")
     person.see("Messenger export · 9 chats")
     person.click("Remove from the list")
@@ -82,12 +76,12 @@ def test_files_are_chosen_and_taken_off_the_list(
 
 
 def test_what_was_not_sent_whole_when_the_page_was_left_is_said(
-    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
 ) -> None:
     with (tmp_path / "large.zip").open("wb") as large:
         large.truncate(2**31)
     person = browsers()
-    person.open(command.link)
+    person.begin(shared)
     person.drop(tmp_path / "large.zip")
     person.see("Copying")
     person.go("talk")
@@ -96,22 +90,22 @@ def test_what_was_not_sent_whole_when_the_page_was_left_is_said(
     assert "Copying" not in person.text
 
 
-@pytest.mark.parametrize(("width", "is_dark"), [(1280, True), (390, False)])
 def test_what_has_the_focus_or_is_chosen_can_be_read(
-    command: Command, browsers: Callable[..., Browser], *, width: int, is_dark: bool
+    shared: Command, browsers: Callable[..., Browser]
 ) -> None:
-    person = browsers(width=width, is_dark=is_dark)
-    person.open(command.link)
+    person = browsers()
+    person.begin(shared)
     person.click("How do I get an export?")
     person.see("Open the chat and tap its name")
-    person.assert_accessible()
-    person.tab_to("Or the path")
-    person.assert_accessible()
-    person.all(".q-select")[0].click()
-    wait(lambda: person.all(".q-menu .q-item"))
-    person.assert_readable()
-    person.click("Signal")
-    person.see("Export the chat history, as JSON.")
-    if width == 390:
-        heights = [b.size["height"] for b in person.all("button") if b.is_displayed()]
-        assert min(heights) >= 44
+    for width, is_dark in ((1280, True), (390, False)):
+        person.look_as(width, 844, is_dark=is_dark)
+        person.assert_accessible()
+        person.tab_to("Or the path")
+        person.assert_accessible()
+        person.all(".q-select")[0].click()
+        wait(lambda: person.all(".q-menu .q-item"))
+        person.assert_readable()
+        person.click("Signal")
+        person.see("Export the chat history, as JSON.")
+    heights = [b.size["height"] for b in person.all("button") if b.is_displayed()]
+    assert min(heights) >= 44

@@ -45,10 +45,15 @@ def _shows_no_html(person: Browser) -> bool:
     return False
 
 
-@pytest.fixture
-def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
     """The server that runs on the data directory, with a tuned model."""
-    data = DataDirectory(tmp_path / "data")
+    data = DataDirectory(folder / "data")
     data.prepare()
     with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
         base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
@@ -57,25 +62,27 @@ def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
         yield server
 
 
-@pytest.fixture
-def page(tmp_path: Path, tiny_base: Path, server: OpenAIServer) -> Iterator[Command]:
+@pytest.fixture(scope="module")
+def running_page(
+    folder: Path, tiny_base: Path, server: OpenAIServer
+) -> Iterator[Command]:
     del server  # It has to run before.
-    with opened(tmp_path, tiny_base) as command:
+    with opened(folder, tiny_base) as command:
         yield command
 
 
 def test_two_tabs_play_one_game_with_hostile_messages(
-    page: Command, browsers: Callable[..., Browser]
+    shared: Command, browsers: Callable[..., Browser]
 ) -> None:
     one, other = browsers(), browsers(width=390, is_dark=True)
-    one.open(page.link)
+    one.open(shared.link)
     one.go("guess")
     one.see(_NAME)
     one.click("Play")
     one.see("Pair 1 of 2")
     one.see(_MODEL)
     one.see("<script>alert(3)</script>")
-    other.open(page.next_link())
+    other.open(shared.next_link())
     other.go("guess")
     other.click("A is real")
     one.see("A is real. How sure are you?")
@@ -104,12 +111,12 @@ def test_two_tabs_play_one_game_with_hostile_messages(
 
 
 def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
-    page: Command,
+    shared: Command,
     server: OpenAIServer,
     browsers: Callable[..., Browser],
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
-    (model,) = list_models(tmp_path / "data")
+    (model,) = list_models(folder / "data")
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def wait_with_answers(request: str) -> None:
@@ -119,7 +126,7 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
 
     server.before_work = wait_with_answers
     person = browsers()
-    person.open(page.link)
+    person.open(shared.link)
     person.go("guess")
     person.click("Evaluate")
     assert is_asked.wait(240)
@@ -141,7 +148,7 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
     address = f"{person.address}evaluation/{model.path.name}"
     assert httpx.get(address).status_code == 403
     with httpx.Client() as client:
-        client.get(page.next_link())
+        client.get(shared.next_link())
         shown = client.get(address)
         assert "Does it sound like the person?" in shown.text
         assert "evil.example" not in shown.text
@@ -153,10 +160,10 @@ def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
 
 
 def test_two_voices_answer_below_each_other_on_a_phone(
-    page: Command, browsers: Callable[..., Browser]
+    shared: Command, browsers: Callable[..., Browser]
 ) -> None:
     person = browsers(width=390, is_dark=True)
-    person.open(page.link)
+    person.open(shared.link)
     person.go("talk")
     person.write("Message", "Hello\n")
     wait(lambda: len(person.all(".bubble.theirs")) == 1)

@@ -36,12 +36,12 @@ def _write(path: Path) -> None:
 
 
 def test_hostile_names_and_messages_are_text(
-    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
 ) -> None:
     bad_name = "a<img src=x onerror=alert(6)>.zip"
     _write(tmp_path / bad_name)
     person = browsers(width=390)
-    person.open(command.link)
+    person.begin(shared)
     person.choose_files(tmp_path / bad_name)
     person.see("messages kept")
     person.see(bad_name)
@@ -68,11 +68,11 @@ def test_hostile_names_and_messages_are_text(
 
 
 def test_what_is_no_export_is_explained(
-    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("no chat")
     person = browsers()
-    person.open(command.link)
+    person.begin(shared)
     person.choose_files(tmp_path / "notes.txt")
     person.see("No export was recognized in it")
     field = person.write("Or the path", str(tmp_path / "nowhere"))
@@ -84,11 +84,11 @@ def test_what_is_no_export_is_explained(
 
 
 def test_any_file_name_is_shown(
-    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
 ) -> None:
     upload = tmp_path / f"{'漢' * 83}.txt"
     upload.write_text("no chat")
     person = browsers()
-    person.open(command.link)
+    person.begin(shared)
     person.choose_files(upload)
     person.see("漢.txt")

@@ -21,32 +21,31 @@ if TYPE_CHECKING:
 FIRST, SECOND = "http://127.0.0.1:1/?token=a", "http://127.0.0.1:1/?token=b"
 
 
-class _Page:
-    given: dict[str, Any]
-
-    def __init__(self, **given: Any) -> None:
-        _Page.given = given
-
-    def run(self, on_link: Callable[[str], None]) -> None:
-        on_link(FIRST)
-        on_link(SECOND)
+@pytest.fixture
+def given() -> dict[str, Any]:
+    return {}
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def opened(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> list[str]:
     pages: list[str] = []
+
+    def serve_page(on_link: Callable[[str], None], **options: Any) -> None:
+        given.update(options)
+        on_link(FIRST)
+        on_link(SECOND)
 
     def read(address: str) -> None:
         pages.append(Path(url2pathname(urlsplit(address).path)).read_text())
 
-    monkeypatch.setattr(server, "PageServer", _Page)
+    monkeypatch.setattr(server, "serve_page", serve_page)
     monkeypatch.setattr(webbrowser, "open", read)
     monkeypatch.setattr(module, "_has_windows", lambda: True)
     return pages
 
 
 def test_links_are_alone_on_stdout_and_the_first_is_opened(
-    chatexports: Callable[..., Any], opened: list[str]
+    chatexports: Callable[..., Any], opened: list[str], given: dict[str, Any]
 ) -> None:
     done = chatexports("open", "--base", "a/b", "--data-dir", "kept", "--port", "8000")
     assert done.status == 0
@@ -54,8 +53,7 @@ def test_links_are_alone_on_stdout_and_the_first_is_opened(
     assert FIRST in opened.pop()
     assert not opened
     assert "For another browser" in done.err
-    given = {key: str(value) for key, value in _Page.given.items()}
-    assert given == {
+    assert {key: str(value) for key, value in given.items()} == {
         "base": "a/b",
         "data_dir": "kept",
         "index_dir": "None",
