@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
+from starlette.datastructures import MutableHeaders
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports.local_server.http.errors import log_without_text
@@ -25,14 +27,17 @@ _POLICY = (
     "img-src 'self' data:; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'"
 )
-_REFUSAL_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_CSP = b"content-security-policy"
-_HEADERS = (
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)
+_REFUSAL_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_CSP = "content-security-policy"
+_NO_STORE = {"cache-control": "no-store"}
+_HEADERS = {
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+# Otherwise a browser would request an icon outside of the path.
+_NO_ICON = '<!doctype html><link rel="icon" href="data:,">'
 _REFUSAL = """<!doctype html>
 <html lang="{language}"><meta charset="utf-8"><title>chatexports</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -105,32 +110,34 @@ class PageAccess:
         """Refuse a request, log a browser in, or pass the request on."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
-            return
-        is_own = _is_own(scope)
-        if is_own and self._is_logged_in(scope):
+        elif _is_own(scope) and self._is_logged_in(scope):
             if _value_of(scope, _TOKEN):
-                await self._lead_on(send, is_new=False)
+                await self._lead_on(is_new=False)(scope, receive, send)
             else:
                 await self._pass_on(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
-        elif not is_own:
+        else:
+            await self._answer(scope)(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> Response:
+        """Return the response to a browser that is not logged in."""
+        if not _is_own(scope):
             title = later("Not from here")
             text = later("This page answers its own address only.")
-            await _refuse(scope, send, title, text)
-        elif self._links.use(_value_of(scope, _TOKEN)):
-            await self._lead_on(send, is_new=True)
-        elif scope["path"] == _OLD_TAB:
-            await self._answer_old_tab(scope, send)
-        else:
-            title = later("This page needs its link")
-            text = later(
-                "It shows private messages, so it opens only by a link that works "
-                "once. The newest link is the last line in the window where "
-                "chatexports open runs: copy it into this browser's address bar."
-            )
-            await _refuse(scope, send, title, text)
+            return _refusal(scope, title, text)
+        if self._links.use(_value_of(scope, _TOKEN)):
+            return self._lead_on(is_new=True)
+        if scope["path"] == _OLD_TAB:
+            return self._answer_old_tab(scope)
+        title = later("This page needs its link")
+        text = later(
+            "It shows private messages, so it opens only by a link that works once. "
+            "The newest link is the last line in the window where chatexports open "
+            "runs: copy it into this browser's address bar."
+        )
+        return _refusal(scope, title, text)
 
     def _is_logged_in(self, scope: Scope) -> bool:
         path = f"{self._links.path}/"
@@ -142,53 +149,42 @@ class PageAccess:
                         return _same(scope["path"][: len(path)], path)
         return False
 
-    async def _answer_old_tab(self, scope: Scope, send: Send) -> None:
+    def _answer_old_tab(self, scope: Scope) -> Response:
         nonce, proof = _value_of(scope, "nonce"), _value_of(scope, "proof")
         if self._old_tab.let_in(nonce, proof):
-            await self._lead_on(send, is_new=True)
-            return
+            return self._lead_on(is_new=True)
         answer = "" if proof else self._old_tab.proof(nonce)
-        await _send_page(send, answer, status=200 if answer else 403)
+        return _page(answer, status=200 if answer else 403)
 
-    async def _lead_on(self, send: Send, *, is_new: bool) -> None:
+    def _lead_on(self, *, is_new: bool) -> Response:
         path = f"{self._links.path}/"
-        headers = [(b"cache-control", b"no-store"), *_HEADERS]
-        status = 303
-        if is_new:
-            # Not a redirect: after one from another origin, such as a file, a browser
-            # would not send a strict cookie.
-            status = 200
-            headers.append((b"refresh", f"0; url={path}".encode("ascii")))
-            value = f"{_COOKIE}={self._links.cookie}; Path={path}"
-            value += "; HttpOnly; SameSite=Strict"
-            headers.append((b"set-cookie", value.encode("ascii")))
-        else:
-            headers.append((b"location", path.encode("ascii")))
-        headers.append((b"content-type", b"text/html"))
-        await send(
-            {"type": "http.response.start", "status": status, "headers": headers}
-        )
-        # Otherwise a browser would request an icon outside of the path.
-        body = b'<!doctype html><link rel="icon" href="data:,">'
-        await send({"type": "http.response.body", "body": body})
+        if not is_new:
+            return _page(_NO_ICON, status=303, location=path)
+        cookie = f"{_COOKIE}={self._links.cookie}; Path={path}"
+        # Not a redirect: after one from another origin, such as a file, a browser
+        # would not send a strict cookie.
+        response = _page(_NO_ICON, status=200, refresh=f"0; url={path}")
+        response.headers["set-cookie"] = f"{cookie}; HttpOnly; SameSite=Strict"
+        return response
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = {**scope, "root_path": self._links.path}
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        response = _Guarded(send)
+        guarded = _Guarded(send)
         try:
-            await self.app(scope, receive, response.send)
+            await self.app(scope, receive, guarded.send)
         except Exception as error:  # noqa: BLE001 - its text can quote a message.
             log_without_text(error)
-            if response.start is None:
+            if guarded.start is None:
                 title = later("Something went wrong")
                 text = later(
                     "Something unexpected went wrong. The window where chatexports "
                     "open runs says where: please report it."
                 )
-                await _refuse(scope, send, title, text, status=500)
+                page = _refusal(scope, title, text, status=500)
+                await page(scope, receive, send)
 
 
 class _Guarded:
@@ -212,17 +208,13 @@ class _Guarded:
             await self._send(message)
 
     async def _begin(self, message: Message) -> None:
-        headers = [*message["headers"], *_HEADERS]
-        has_policy = any(name == _CSP for name, _ in headers)
-        if not has_policy:
-            policy = _POLICY.format(nonce=self._nonce).encode("ascii")
-            headers.append((_CSP, policy))
-        is_page = (b"content-type", b"text/html") in [
-            (name, value.partition(b";")[0]) for name, value in headers
-        ]
-        message["headers"] = headers
+        headers = MutableHeaders(scope=message)
+        headers.update(_HEADERS)
+        has_policy = _CSP in headers
+        headers.setdefault(_CSP, _POLICY.format(nonce=self._nonce))
+        is_page = headers.get("content-type", "").startswith("text/html")
         if is_page:
-            headers.append((b"cache-control", b"no-store"))
+            headers.update(_NO_STORE)
         if is_page and not has_policy:
             # The length changes, so the start is sent with the body.
             self._page = b""
@@ -233,40 +225,26 @@ class _Guarded:
         # All texts in the page are escaped, so these are NiceGUI's own scripts.
         page = page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
         start = self.start or {}
-        start["headers"] = [
-            (name, value)
-            for name, value in start["headers"]
-            if name != b"content-length"
-        ]
-        start["headers"].append((b"content-length", str(len(page)).encode()))
+        MutableHeaders(scope=start)["content-length"] = str(len(page))
         await self._send(start)
         await self._send({"type": "http.response.body", "body": page})
 
 
-async def _refuse(
-    scope: Scope, send: Send, title: Sentence, text: Sentence, *, status: int = 403
-) -> None:
-    accepted = ", ".join(_values(scope, b"accept-language"))
-    language = language_for(accepted)
+def _refusal(
+    scope: Scope, title: Sentence, text: Sentence, *, status: int = 403
+) -> Response:
+    language = language_for(", ".join(_values(scope, b"accept-language")))
     page = _REFUSAL.format(
         language=language.tag,
         title=html.escape(language.render(title)),
         text=html.escape(language.render(text)),
     )
-    await _send_page(send, page, status=status)
+    return _page(page, status=status)
 
 
-async def _send_page(send: Send, text: str, *, status: int) -> None:
-    page = text.encode()
-    headers = [
-        (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-length", str(len(page)).encode()),
-        (b"cache-control", b"no-store"),
-        (_CSP, _REFUSAL_POLICY.encode()),
-        *_HEADERS,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": page})
+def _page(content: str, *, status: int, **headers: str) -> Response:
+    always = {**_NO_STORE, **_HEADERS, _CSP: _REFUSAL_POLICY}
+    return HTMLResponse(content, status, {**always, **headers})
 
 
 def _value_of(scope: Scope, name: str) -> str:
