@@ -227,9 +227,11 @@ def to_session(
             _skip(row, "unreadable" if row.kind == "unreadable" else "excluded", counts)
         return None
     _give_ids(conversation.id, rows)
-    if is_new:
+    if is_new:  # Another loader may have read some messages.
         kinds = {"text", *selection.keep}
-        _mark_duplicates(conversation.id, rows, kinds, is_new)
+        for row in rows:
+            if row.kind in kinds and not is_new(conversation.id, row):
+                row.kind = "duplicate"
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:
         return None
@@ -259,18 +261,6 @@ def _metadata(
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
     return cast("SessionMetadata", metadata)
-
-
-def _mark_duplicates(
-    conversation_id: str,
-    rows: list[Message],
-    kinds: Collection[str],
-    is_new: Callable[[str, Message], bool],
-) -> None:
-    """Mark the messages that another loader has already read."""
-    for row in rows:
-        if row.kind in kinds and not is_new(conversation_id, row):
-            row.kind = "duplicate"
 
 
 def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:

@@ -12,7 +12,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -117,12 +117,18 @@ class ExportFile:
             # Bound the read: a zip may unpack to more than it declares.
             return file.read(self.size if limit is None else min(limit, self.size))
 
+    def head(self, limit: int) -> bytes:
+        """Return its first bytes, without a byte order mark and blanks before them.
+
+        An unreadable file has none; reading it later shows what is wrong.
+        """
+        with suppress(ChatExportError):
+            return self.read(limit).removeprefix(b"\xef\xbb\xbf").lstrip()
+        return b""
+
     def estimate_count(self, *keys: bytes) -> int:
         """Estimate how often keys occur, from the first bytes; 0 if unreadable."""
-        try:
-            head = self.read(_SAMPLE_BYTES)
-        except ChatExportError:
-            return 0
+        head = self.head(_SAMPLE_BYTES)
         count = sum(map(head.count, keys))
         return round(count * self.size / len(head)) if count else 0
 

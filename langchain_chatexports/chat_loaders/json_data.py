@@ -67,7 +67,8 @@ def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
 
 def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:
     """Raise an `ExportFormatError` if a file has more values than is plausible."""
-    if data.count(b",") > max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE):
+    limit = max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE)
+    if len(data) > limit and data.count(b",") > limit:
         msg = f"{label} has too many values for an export. Download it again."
         raise ExportFormatError(msg, path=path)
 

@@ -103,12 +103,8 @@ def matches(files: Iterable[ExportFile]) -> bool:
 
 def is_export(file: ExportFile) -> bool:
     """Return whether a file begins with Signal's first line."""
-    if not file.name.lower().endswith(".jsonl"):
-        return False
-    try:
-        return _FIRST_LINE.match(file.read(_HEAD_BYTES)) is not None
-    except ChatExportError:
-        return False
+    is_named = file.name.lower().endswith(".jsonl")
+    return is_named and _FIRST_LINE.match(file.head(_HEAD_BYTES)) is not None
 
 
 def _read(file: ExportFile) -> Chats:

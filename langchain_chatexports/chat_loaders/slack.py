@@ -554,20 +554,13 @@ def _is_attached(file: ExportFile) -> bool:
 
 
 def _starts_with_messages(file: ExportFile) -> bool:
-    head = _head(file)
+    head = file.head(_HEAD_BYTES)
     return head.startswith(b"[") and b'"ts"' in head
 
 
 def _dump(file: ExportFile) -> Dump | None:
     """Return the head of a channel file by slackdump; `None` for other files."""
-    return decode_head(_head(file), _DUMP)
-
-
-def _head(file: ExportFile) -> bytes:
-    try:
-        return file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except ChatExportError:
-        return b""
+    return decode_head(file.head(_HEAD_BYTES), _DUMP)
 
 
 def _bot_name(record: Record) -> str:

@@ -24,6 +24,8 @@ _C1_CONTROL = re.compile("[\x80-\x9f]")
 # Broken Latin-1, Greek and Cyrillic letters begin with these. In normal text, one of
 # them rarely precedes a symbol, as in `Ã©`; `É»` at the end of a quotation is normal.
 _LIKELY_BROKEN = re.compile("[\x80-\x9f]|[ÂÃÎÏÐÑ][\xa0-\xbf]")
+# The first pattern decides for nearly every file, but also matches typed backslashes.
+_MAYBE_WIDE_ESCAPE = re.compile(rb"\\u(?!00)")
 _WIDE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00)")
 _WIDE = re.compile("[^\x00-\xff]")
 _NARROW_ESCAPE = re.compile(r"\\u00([0-9a-fA-F]{2})")
@@ -69,8 +71,7 @@ def _without_private_emoji(text: str) -> str:
 
 
 def _has_wide_character(data: bytes) -> bool:
-    has_other_escapes = data.count(b"\\u") > data.count(b"\\u00")
-    if has_other_escapes and _WIDE_ESCAPE.search(data):
+    if _MAYBE_WIDE_ESCAPE.search(data) and _WIDE_ESCAPE.search(data):
         return True
     return not data.isascii() and bool(_WIDE.search(data.decode("utf-8", "replace")))
 

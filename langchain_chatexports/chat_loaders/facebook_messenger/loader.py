@@ -1,7 +1,6 @@
 """The Messenger loaders: one file, or a whole export."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,8 +33,7 @@ from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# Each message has one of these keys, in Meta's two formats.
-_SENDER_KEYS = (b'"sender_name"', b'"senderName"')
+_SENDER_KEY = b'"sender'  # `sender_name` or `senderName`, in Meta's two formats.
 _HEAD_BYTES = 4096
 _MAX_LOOKED_AT = 100
 _ZIP_NAMES = ("facebook-", "instagram-")
@@ -81,7 +79,7 @@ class _MessengerChatLoader(ChatExportLoader):
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
-            return sum(file.estimate_count(*_SENDER_KEYS) for file in files)
+            return sum(file.estimate_count(_SENDER_KEY) for file in files)
 
 
 class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
@@ -134,9 +132,8 @@ def matches(files: ExportFiles) -> bool:
         is_json = files.is_single_file or file.name.lower().endswith(".json")
         if is_json and json_files < _MAX_LOOKED_AT:
             json_files += 1
-            with suppress(ChatExportError):
-                if is_thread_head(file.read(_HEAD_BYTES)):
-                    return True
+            if is_thread_head(file.head(_HEAD_BYTES)):
+                return True
     return False
 
 
@@ -207,7 +204,7 @@ def _no_thread(files: ExportFiles, export: MessengerExport) -> ExportFormatError
 
 
 def _not_a_thread(file: ExportFile) -> ExportFormatError:
-    head = file.read(_HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    head = file.head(_HEAD_BYTES)[:1]
     if head == b"<":
         return _html_error(file.label, file.path)
     if head not in (b"{", b"["):

@@ -54,8 +54,9 @@ def find_system_lines(messages: list[Message], reader: LineReader) -> None:
         if message.kind != "text" or not text:
             continue
         has_attachment = "attachments" in message.extra
-        line: str | None = "attachment"
-        if not placeholders or text not in placeholders:
+        if placeholders and text in placeholders:
+            line: str | None = "attachment"
+        else:
             line = reader.kind_of(text, message.sender, has_attachment=has_attachment)
         if line is None:
             continue

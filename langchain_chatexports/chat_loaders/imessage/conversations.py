@@ -83,13 +83,12 @@ class MergedChats:
 
 
 def merge_chats(
-    queries: Queries, people: People, own: Collection[str], *, merge_services: bool
+    queries: Queries, people: People, own: Collection[str]
 ) -> list[MergedChats]:
     """Return the conversations, most recently active first.
 
-    Chats with an address in `own` (in lower case) are chats with oneself. With
-    `merge_services`, a person's one-to-one chats are merged, and so are groups that the
-    database links.
+    A person's one-to-one chats are merged, and so are groups that the database links.
+    Chats with an address in `own` (in lower case) are chats with oneself.
     """
     chats = queries.chats()
     listed: dict[Any, list[str]] = {}
@@ -100,10 +99,9 @@ def merge_chats(
     groups = _linked(chats, queries.lookups())
     for active in queries.activity():
         chat = chats.get(active.chat_id) or Chat(active.chat_id)
+        person = _only_other(active, chat, listed.get(chat.row_id, ()), people)
         key: Hashable = ("chat", active.chat_id)
-        if merge_services:
-            person = _only_other(active, chat, listed.get(chat.row_id, ()), people)
-            key = groups.find(key) if person is None else ("person", person)
+        key = groups.find(key) if person is None else ("person", person)
         members.setdefault(key, []).append((active, chat))
     return [_conversation(of, listed, people, own) for of in members.values()]
 

@@ -31,7 +31,8 @@ class IMessageChatLoader(ChatExportLoader):
     """Load the conversations of Apple's Messages: iMessage, SMS and RCS.
 
     Reads `chat.db` of a Mac or `sms.db` of an iPhone on any system, without changing it
-    or the files next to it. Sessions are sorted by activity, the latest first.
+    or the files next to it. A person's chats over iMessage, SMS and RCS are one
+    session. Sessions are sorted by activity, the latest first.
 
     ```python
     from langchain_chatexports import IMessageChatLoader
@@ -53,7 +54,6 @@ class IMessageChatLoader(ChatExportLoader):
         path: str | Path | None = None,
         *,
         contacts: Mapping[str, str] | str | Path | None = None,
-        merge_services: bool = True,
         **options: Unpack[LoaderOptions],
     ) -> None:
         """Initialize the loader.
@@ -64,8 +64,6 @@ class IMessageChatLoader(ChatExportLoader):
             contacts: The source of names: a mapping from phone number or e-mail address
                 to name, or the path of a vCard file or an address book; by default the
                 address book that belongs to the database, if it is there.
-            merge_services: Make one session of a person's chats over iMessage, SMS and
-                RCS, and of chats that the database links.
             **options: The options of every loader; see `ChatExportLoader`. `owner` is
                 the display name of the owner, `Me` by default; if the database does not
                 show who the owner is, a handle or name of that person. Kinds to `keep`
@@ -81,7 +79,6 @@ class IMessageChatLoader(ChatExportLoader):
         super().__init__(default_path() if path is None else path, **options)
         self.owner = self.owner or "Me"
         self.contacts = contacts
-        self.merge_services = merge_services
         path_status(self.path)
         if isinstance(contacts, (str, Path)):
             path_status(Path(contacts).expanduser())
@@ -106,9 +103,7 @@ class IMessageChatLoader(ChatExportLoader):
             # Read in the order of the file first, which is much faster on a disk and
             # brings it into memory for the next pass.
             has_own, own = queries.own_addresses()
-            conversations = merge_chats(
-                queries, people, own, merge_services=self.merge_services
-            )
+            conversations = merge_chats(queries, people, own)
             own_handles = frozenset() if has_own else people.handles_of(label)
             # The label itself, unless it is another person's address.
             owner = label if label not in people.handles else "is_from_me"

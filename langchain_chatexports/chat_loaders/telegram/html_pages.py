@@ -72,10 +72,7 @@ def is_page(file: ExportFile) -> bool:
     """Return whether a file is a page of a chat, by its first bytes."""
     if not file.name.lower().endswith((".html", ".htm")):
         return False
-    try:
-        head = file.read(_HEAD_BYTES)
-    except ChatExportError:
-        return False
+    head = file.head(_HEAD_BYTES)
     is_chat = _CHAT_SIGN in head or bool(_PAGE.fullmatch(file.name))
     return is_chat and all(sign in head for sign in _SIGNS)
 

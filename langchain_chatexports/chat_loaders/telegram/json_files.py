@@ -20,11 +20,11 @@ from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
     check_value_count,
+    clean_text,
     decode_record,
     dicts_of,
     not_json,
 )
-from langchain_chatexports.exceptions import ChatExportError
 
 _HEAD_BYTES = 64 * 2**10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -263,13 +263,13 @@ class User(msgspec.Struct):
     @property
     def name(self) -> str:
         """The display name."""
-        names = (clean(self.first_name), clean(self.last_name))
-        return " ".join(filter(None, names)) or clean(self.username) or self.id
+        names = (clean_text(self.first_name), clean_text(self.last_name))
+        return " ".join(filter(None, names)) or clean_text(self.username) or self.id
 
     @property
     def handles(self) -> set[str]:
         """User name and phone number."""
-        known = {clean(self.username), clean(self.phone_number)}
+        known = {clean_text(self.username), clean_text(self.phone_number)}
         return known - {""}
 
 
@@ -304,7 +304,7 @@ class JsonFiles:
     def chats(self, file: ExportFile, export: JsonExport) -> Iterator[Chat]:
         """Yield the chats in a file; their records are read later."""
         for number, head in enumerate(export.heads):
-            kind, name = clean(head.type), clean(head.name)
+            kind, name = clean_text(head.type), clean_text(head.name)
             records = partial(self._records, file, number)
             chat_id = peer_of(kind, head.id, name)
             yield Chat(chat_id, name or None, kind, file.label, records)
@@ -393,10 +393,7 @@ def _closed(data: bytes) -> bytes:
 
 def is_json_export(file: ExportFile) -> bool:
     """Return whether a file is Telegram's JSON, by its first bytes."""
-    try:
-        head = file.read(_HEAD_BYTES).removeprefix(_BYTE_ORDER_MARK).lstrip()
-    except ChatExportError:
-        return False
+    head = file.head(_HEAD_BYTES)
     # An account's contacts may be longer than the head.
     is_account = file.name.lower() == "result.json" and bool(_ABOUT.match(head))
     return head.startswith(b"{") and (is_account or _SIGNS.search(head) is not None)
@@ -412,8 +409,3 @@ def peer_of(kind: str, number: object, name: str) -> str:
         return kind
     is_id = isinstance(number, (int, str)) and str(number).lstrip("-").isdecimal()
     return f"{_PEERS.get(kind, kind or 'chat')}{number if is_id else f':{name}'}"
-
-
-def clean(value: object) -> str:
-    """Return a string without surrounding spaces; empty for any other value."""
-    return value.strip() if isinstance(value, str) else ""

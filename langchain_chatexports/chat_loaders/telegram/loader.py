@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.json_data import clean_text
 from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,
@@ -33,7 +34,6 @@ from langchain_chatexports.chat_loaders.telegram.json_files import (
     Reaction,
     Record,
     User,
-    clean,
     is_json_export,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -89,7 +89,7 @@ def _person(number: str | int | None, name: str) -> str:
 
 def name_of(record: Record) -> str:
     """Return the author's name, empty for deleted accounts."""
-    return clean(record.from_ or record.actor)
+    return clean_text(record.from_ or record.actor)
 
 
 def text_of(record: Record) -> str:
@@ -123,17 +123,17 @@ def _attachments(record: Record) -> list[dict[str, str]]:
         found["photo"] = ""
     if record.file is not _UNSET or record.media_type:
         kind = _MEDIA_TYPES.get(record.media_type or "", "file")
-        name = clean(record.title) or clean(record.file_name)
-        found[kind] = clean(record.sticker_emoji) if kind == "sticker" else name
+        name = clean_text(record.title) or clean_text(record.file_name)
+        found[kind] = clean_text(record.sticker_emoji) if kind == "sticker" else name
     others = _others(record)
     if others != _NONE:
         for kind, value in zip(_OTHER_TYPES.values(), others, strict=True):
             if value is not _UNSET:
                 found[kind] = ""
     if isinstance(record.poll, dict):
-        found["poll"] = clean(joined(record.poll.get("question")))
+        found["poll"] = clean_text(joined(record.poll.get("question")))
     if "location" in found:
-        found["location"] = clean(record.place_name)
+        found["location"] = clean_text(record.place_name)
     return [attachment(name, kind=kind) for kind, name in found.items()]
 
 
@@ -213,8 +213,8 @@ class Reader:
             kind = "empty"
         elif record.type != "message":
             kind = "system"
-            extra["system"] = clean(record.action) or record.type or "unknown"
-            text = text or clean(record.information_text)
+            extra["system"] = clean_text(record.action) or record.type or "unknown"
+            text = text or clean_text(record.information_text)
             text = text or f"[{extra['system'].replace('_', ' ')}]"
         elif self._kind:
             kind = self._kind
@@ -250,7 +250,8 @@ class Reader:
             extra["edited"] = True
         if is_forwarded(record):
             extra["forwarded"] = True
-            if name := clean(record.forwarded_from) or clean(record.saved_from):
+            names = map(clean_text, (record.forwarded_from, record.saved_from))
+            if name := next(filter(None, names), ""):
                 extra["forwarded_from"] = name
         if record.reply_to_message_id is not None:
             place = record.reply_to_peer_id or self._chat.id
@@ -261,12 +262,12 @@ class Reader:
 
     def _reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
         for item in items:
-            reaction = _REACTIONS.get(item.type) or clean(item.emoji)
+            reaction = _REACTIONS.get(item.type) or clean_text(item.emoji)
             if not reaction:
                 continue
             senders = []
             for person in item.recent or []:
-                name = clean(person.from_)
+                name = clean_text(person.from_)
                 senders.append(
                     _person(person.from_id, name) if name else UNKNOWN_SENDER
                 )

@@ -113,21 +113,3 @@ def test_where_pydantic_has_other_parts_the_constructor_builds(
     slow = messages._human_by_constructor
     monkeypatch.setattr(messages, "_set_extra", None)
     assert messages._faster(messages._human_message, slow, *GIVEN) is slow
-
-
-def test_where_the_constructor_sets_other_fields_it_builds() -> None:
-    """As a langchain-core with one more field would."""
-
-    def build(content: str, kwargs: dict[str, Any], _: str | None) -> HumanMessage:
-        return HumanMessage(content=content, additional_kwargs=kwargs, name=None)
-
-    assert messages._faster(messages._human_message, build, *GIVEN) is build
-
-
-def test_the_plain_ways_build_the_same() -> None:
-    message = plain_human_message(TEXT, kwargs(), "1")
-    assert messages._human_by_constructor(TEXT, kwargs(), "1") == message
-    slow = messages._ai_by_constructor(TEXT, kwargs(), message_id="1", name="b")
-    assert slow == plain_ai("1", "b")
-    slow_copy = messages._copy_by_pydantic(message, CHANGES)
-    assert slow_copy == changed_copy(message, CHANGES)

@@ -166,23 +166,8 @@ media share link share_text reactions reaction actor type users call_duration is
 isUnsent sticker label_values profile_user string_map_data value profile_v2
 """
 WHATSAPP_PIECES = [
-    *(
-        "[",
-        "] ",
-        " - ",
-        ": ",
-        "\n",
-        "\r\n",
-        "/",
-        ".",
-        ", ",
-        ":",
-        " ",
-        "<",
-        ">",
-        "(",
-        ")",
-    ),
+    *("[", "] ", " - ", ": ", "\n", "\r\n", "/", ".", ", ", ":", " ", "<", ">", "("),
+    ")",
     *("Ann", "Bob: ", "~ ", '"', "You deleted this message", "<Media omitted>", "null"),
     *(LRM, RLM, "\u202f", "\ufeff", "\u2068", "AM", "PM", "下午", "オ", "R4", "BE"),
     *("18/03/2022, 14:56 - Ann: ", "[3/4/22, 2:56:01 PM] Bob: ", "99/99/99, 99:99 - "),
@@ -237,15 +222,8 @@ FORMATS = {
         DiscordChatLoader,
         records(
             DISCORD_KEYS,
-            *(
-                "11",
-                "Reply",
-                "20",
-                "2024-05-01T08:00:00Z",
-                "<@11>",
-                "<t:1:R>",
-                "Default",
-            ),
+            *("11", "Reply", "20", "2024-05-01T08:00:00Z", "<@11>", "<t:1:R>"),
+            "Default",
         ),
         write_discord,
     ),

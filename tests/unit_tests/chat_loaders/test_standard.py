@@ -124,14 +124,14 @@ def one_messenger_file(folder: Path) -> Path:
     return place / "message_1.json"
 
 
-def many_threads() -> messenger.Export:
+def many_threads(folder: Path) -> Path:
     export = messenger.Export()
     for walker in WALKERS:
         chat = export.thread(walker.replace(" ", "_"), [walker, GRACE])
         for number in range(LENGTH):
             text = f"Line {number} of the long walk of {walker}. " * 3
             chat.says(walker, text, NOON + number)
-    return export
+    return export.to_folder(folder)
 
 
 # --- WhatsApp
@@ -231,14 +231,14 @@ def table_parts(folder: Path) -> Path:
     return folder
 
 
-def many_rows() -> list[dict[str, Any]]:
+def many_rows(folder: Path) -> Path:
     # A few are open at a time, as at a support desk.
-    return tables.interleaved(
-        *(
-            tables.conversation_rows(walker, 30, tables.START + 900 * number)
-            for number, walker in enumerate(WALKERS)
-        )
+    conversations = (
+        tables.conversation_rows(walker, 30, tables.START + 900 * number)
+        for number, walker in enumerate(WALKERS)
     )
+    rows = tables.interleaved(*conversations)
+    return tables.write_parquet(folder / "desk.parquet", rows)
 
 
 # --- the suite
@@ -270,13 +270,10 @@ EXPORTS = {
         messenger_folder,
         FolderFacebookMessengerChatLoader,
         expected=ADA_AND_ALAN,
-        many=lambda folder: many_threads().to_folder(folder),
+        many=many_threads,
     ),
     "Instagram in a zip": Export(
-        instagram_zip,
-        FolderFacebookMessengerChatLoader,
-        expected=ADA_AND_ALAN,
-        many=lambda folder: many_threads().to_zip(folder / "facebook-me.zip"),
+        instagram_zip, FolderFacebookMessengerChatLoader, expected=ADA_AND_ALAN
     ),
     "encrypted Messenger": Export(
         encrypted_messenger,
@@ -312,17 +309,14 @@ EXPORTS = {
         lambda folder: tables.write_lines(folder / "desk.jsonl", ROWS),
         TableChatLoader,
         {"owner": "Agent 7"},
-        many=lambda folder: tables.write_lines(folder / "desk.jsonl", many_rows()),
     ),
     "CSV": Export(
-        lambda folder: tables.write_csv(folder / "desk.csv", ROWS),
-        TableChatLoader,
-        many=lambda folder: tables.write_csv(folder / "desk.csv", many_rows()),
+        lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader
     ),
     "Parquet": Export(
         lambda folder: tables.write_parquet(folder / "desk.parquet", ROWS),
         TableChatLoader,
-        many=lambda folder: tables.write_parquet(folder / "desk.parquet", many_rows()),
+        many=many_rows,
     ),
     "parts of a table": Export(table_parts, TableChatLoader),
 }

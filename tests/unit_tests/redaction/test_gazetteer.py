@@ -20,10 +20,8 @@ NAMES = (
         "annlee92",
         "@cool_cat",
         "+15551234567",
-        "Me",
-        "unknown",
-        "🦊",
     ),
+    *("Me", "unknown", "🦊"),
 )
 GAZETTEER = Gazetteer(NAMES)
 

@@ -74,7 +74,6 @@ switches = st.fixed_dictionaries(
     {},
     optional={
         "keep": st.sets(st.sampled_from(KINDS)),
-        "merge_services": st.booleans(),
         "include": st.sampled_from(["", ADDRESSES[0]]).map(
             lambda one: [one] * bool(one)
         ),

@@ -35,11 +35,6 @@ def test_one_number_on_several_services_is_one_session(path: Path) -> None:
     assert texts(path) == [["over iMessage", "over SMS", "over RCS"]]
 
 
-def test_services_stay_apart_when_asked_for(path: Path) -> None:
-    write_services(path, "iMessage", "SMS")
-    assert texts(path, merge_services=False) == [["over SMS"], ["over iMessage"]]
-
-
 def test_merged_chats_are_in_order_of_time(path: Path) -> None:
     with ChatDb(path) as db:
         blue, green = db.chat(HARE), db.chat(HARE, service="SMS")
@@ -96,7 +91,6 @@ def test_groups_with_one_group_id_are_one(
             chat = db.chat(HARE, FOX, name="Race", service=service, group_id=group_id)
             chat.message(service)
     assert len(texts(path)) == count
-    assert len(texts(path, merge_services=False)) == 2
 
 
 def test_groups_that_the_lookup_links_are_one(path: Path) -> None:

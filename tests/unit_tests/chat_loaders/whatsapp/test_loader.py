@@ -219,7 +219,7 @@ WEB = ("chat.txt", "Encrypted.\n", "[3/18/22, 2:56:01 PM] Ann: Hi!\n")
         (PHONE, 9_900, "40,000"),
         (PHONE, 10_001, None),
         (PHONE, 40_000, "40,000"),
-        (WEB, 40_000, None),
+        (WEB, 10_000, None),
         (WEB, 100_000, "100,000"),
     ],
 )
