@@ -56,7 +56,6 @@ def open_(
         uninstall_launcher,
     )
     from langchain_chatexports.page.server import check_extra, serve_page
-    from langchain_chatexports.workflows.models import list_jobs
 
     if uninstall:
         removed = uninstall_launcher()
