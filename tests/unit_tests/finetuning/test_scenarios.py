@@ -177,6 +177,13 @@ SCENARIOS = [
         says=("quota", NOT_CREATED),
     ),
     error(
+        "the server's disk is full",
+        "FineTuningError",
+        (0, 1),
+        refused(CREATE, 507, message="Free some space.", times=-1),
+        says=("(507: Free some space)", NOT_CREATED),
+    ),
+    error(
         "closed access (403)",
         UNAVAILABLE,
         (0, 1),

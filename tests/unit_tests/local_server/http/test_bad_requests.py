@@ -22,7 +22,7 @@ _ROUTES = [
     (method, "/v1" + re.sub(r"{[^}]+}", "{id}", route.path))
     for route in router.routes
     if isinstance(route, APIRoute) and route.path != "/hold"
-    for method in sorted(route.methods)
+    for method in sorted(route.methods or ())
 ]
 _CHAT = {
     "model": "tiny",
