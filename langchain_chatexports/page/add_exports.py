@@ -18,7 +18,6 @@ from langchain_chatexports.page.languages import (
     _,
     facts,
     listed,
-    messages_text,
     ngettext,
 )
 from langchain_chatexports.page.layout import (
@@ -147,7 +146,7 @@ def _build_card(session: PageSession, card: Card) -> None:
             elif card.state == "waiting":
                 text(waits())
             elif card.state == "reading":
-                show_work(card.work, messages_text)
+                show_work(card.work)
             elif card.summary:
                 _show_card(card, card.summary)
             _show_skipped_files(card.skipped_files)
@@ -242,7 +241,7 @@ def _build_report(session: PageSession) -> None:
                 frame.props["src"] = source
                 frame.props["title"] = _("Report about these exports")
             elif session.reporting.is_running:
-                show_work(session.reporting, messages_text)
+                show_work(session.reporting)
             elif session.read:
                 show_failure(session.reporting.error)
                 button = ui.button(_("Show figures about these chats"))

@@ -1,6 +1,5 @@
 """Screen 5: a blind test as a game, and the evaluation of a model."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -76,19 +75,11 @@ def build_guess(session: PageSession) -> None:
                 ask(_("End this game and play a new one?"), _("Play again"), play_again)
 
         play = ui.button(_("Play"), on_click=ask_and_play)
-    _build_work(guess.making, _answers, _("Stop writing"))
+    _build_work(guess.making, _("Stop writing"))
     _build_game(guess)
     evaluate = _build_evaluation(guess, chosen, models)
     for button in (play, evaluate):
         button.bind_enabled_from(chosen, "value", lambda name: name not in without_test)
-
-
-def _answers(count: int) -> str:
-    return ngettext("{count} answer", "{count} answers", count)
-
-
-def _steps(count: int) -> str:
-    return ngettext("{count} step", "{count} steps", count)
 
 
 def _note_if_in(without_test: set[str], chosen: Any) -> None:
@@ -103,10 +94,10 @@ def _note_if_in(without_test: set[str], chosen: Any) -> None:
     note.bind_visibility_from(chosen, "value", lambda name: name in without_test)
 
 
-def _build_work(work: Work, counted: Callable[[int], str], stop: str) -> None:
+def _build_work(work: Work, stop: str) -> None:
     @ui.refreshable
     def progress() -> None:
-        show_work(work, counted)
+        show_work(work)
 
     follow(progress, lambda: (work.is_running, work.what, work.progress, work.error))
     # Not in the part above, which is rebuilt while it is clicked.
@@ -259,7 +250,7 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
             guess.evaluate(models[chosen.value], max(wanted, 1))
 
         button = ui.button(_("Evaluate"), on_click=evaluate)
-    _build_work(guess.evaluating, _steps, _("Stop the evaluation"))
+    _build_work(guess.evaluating, _("Stop the evaluation"))
 
     @ui.refreshable
     def page() -> None:

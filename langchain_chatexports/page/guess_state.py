@@ -72,7 +72,7 @@ class Guess:
                     tuned=model.name,
                     pairs=pairs,
                     seed=seed,
-                    progress=lambda _, done, total: _count(self.making, done, total),
+                    progress=lambda _, *count: _count(self.making, "answers", *count),
                 )
             if not found:
                 raise PageError(_NO_PAIRS)
@@ -119,7 +119,7 @@ class Guess:
             # Comparing is short, and does not count turns.
             if what != _COMPARING:
                 before = (len(stages) - 1) * total
-                _count(self.evaluating, before + done, stage_count * total)
+                _count(self.evaluating, "steps", before + done, stage_count * total)
 
         def work() -> None:
             with self._asking(model) as (server, base):
@@ -153,9 +153,9 @@ class Guess:
             yield ModelServer(client), server.base_model
 
 
-def _count(work: Work, done: int, total: int) -> None:
+def _count(work: Work, unit: str, done: int, total: int) -> None:
     work.check()
-    work.count(lambda: done, total)
+    work.count(lambda: done, total, unit)
 
 
 def evaluation_path(model: TunedModel) -> Path:

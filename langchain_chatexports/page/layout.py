@@ -22,8 +22,7 @@ from langchain_chatexports.page.languages import (
     facts,
     languages,
     later,
-    messages_text,
-    ngettext,
+    nlater,
 )
 from langchain_chatexports.page.work import Work
 
@@ -190,31 +189,29 @@ def show_failure(failure: Failure | None) -> None:
 
 
 def _progress_text(unit: str, done: int, total: int | None) -> str:
-    """Return a workflow's progress as text."""
-    if unit == "messages":
-        return messages_text(done)
-    if unit == "examples":
-        return ngettext("{count} example", "{count} examples", done)
-    if unit == "examples checked":
-        return _("{done} of {total} examples", done=done, total=total or done)
-    if unit == "MB":
-        whole = Size(1e6 * (total or done))
-        return _("{done} of {total}", done=Size(1e6 * done), total=whole)
-    return ""
+    """Return a progress as text; empty for an unknown unit."""
+    whole = total or done
+    sizes = {"done": Size(1e6 * done), "total": Size(1e6 * whole)}
+    texts = {
+        "messages": nlater("{count} message", "{count} messages", done),
+        "examples": nlater("{count} example", "{count} examples", done),
+        "answers": nlater("{count} answer", "{count} answers", done),
+        "steps": nlater("{count} step", "{count} steps", done),
+        "examples checked": later("{done} of {total} examples", done=done, total=whole),
+        "MB": later("{done} of {total}", **sizes),
+    }
+    return str(texts.get(unit, ""))
 
 
-def show_work(work: Work, counted: Callable[[int], str] | None = None) -> None:
-    """Show the progress of work in the background, or its error.
-
-    `counted` returns the text for a count.
-    """
+def show_work(work: Work) -> None:
+    """Show the progress of work in the background, or its error."""
     if not work.is_running:
         show_failure(work.error)
         return
     done, total = work.progress
     share = min(done / total, 1) if total else None
     left = work.seconds_left
-    words = counted(done) if counted else _progress_text(work.unit, done, total)
+    words = _progress_text(work.unit, done, total)
     with ui.element("div").props("role=status").classes("work"):
         text(
             facts(

@@ -186,7 +186,7 @@ class PageSession:
             return
         done = 0
         total = sum(summary.found for summary in read.summaries)
-        self.reporting.count(lambda: done, total)
+        self.reporting.count(lambda: done, total, "messages")
 
         def count(messages: int) -> None:
             nonlocal done
