@@ -78,7 +78,6 @@ def prepare(
     """
     # One conversation is a million objects at most, and the process ends soon.
     gc.set_threshold(1_000_000, 20, 100)
-    gc.freeze()  # Otherwise Python searches all modules for garbage when it ends.
     paths = default_export(paths)
     choices = options.prepare_options(chats)
     check_output(output, paths, force=force)
