@@ -132,6 +132,7 @@ def test_a_server_starts_with_a_base_from_the_hub(
             max_tokens=2,
         )
     assert answer.usage is not None
-    assert answer.usage.completion_tokens == 2
+    # Random weights may end an answer with their first token.
+    assert answer.usage.completion_tokens <= 2
     assert f"Downloading {_HUB_ID}" in caplog.text
     assert _weights_sent(hub) == len(hub.files["model.safetensors"])

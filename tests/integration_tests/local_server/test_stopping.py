@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -48,7 +48,7 @@ class _Terminal:
         self._folder = folder
         self._base = base
         self._started = 0
-        (folder / "few.jsonl").write_bytes(as_jsonl(dialogues()))
+
         (folder / "other.jsonl").write_bytes(as_jsonl(dialogues(20)))
         (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues(170)))
         # Long enough that it still trains when another command has started.
@@ -94,22 +94,6 @@ def terminal(tmp_path: Path, tiny_base: Path) -> _Terminal:
     return _Terminal(tmp_path, tiny_base)
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with a model."""
-    first = _Terminal(tmp_path_factory.mktemp("trained"), tiny_base)
-    done = first.run(*first.finetune_words(file="few.jsonl"))
-    assert done.returncode == 0, done.stderr
-    _wait(lambda: not is_locked(first.data_dir / "server.lock"))
-    return first.data_dir
-
-
-@pytest.fixture
-def terminal_with_model(terminal: _Terminal, trained: Path) -> _Terminal:
-    shutil.copytree(trained, terminal.data_dir)
-    return terminal
-
-
 def _wait(condition: Callable[[], object], *processes: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + MAX_SECONDS
     while not condition():
@@ -152,18 +136,40 @@ def test_a_terminated_training_leaves_a_checkpoint(terminal: _Terminal) -> None:
     _interrupt(terminal, words, signal.SIGTERM, 143)
 
 
-def test_an_interrupted_training_is_continued_by_the_same_command(
-    terminal: _Terminal,
-) -> None:
+class _Continued(NamedTuple):
+    """A training that was interrupted, and continued by the same command."""
+
+    data_dir: Path
+    job: KeptJob
+    again: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def continued(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Continued:
+    terminal = _Terminal(tmp_path_factory.mktemp("continued"), tiny_base)
     words = terminal.finetune_words()
     job = _interrupt(terminal, words, signal.SIGINT, 130)
     again = terminal.run(*words)
+    _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
+    return _Continued(terminal.data_dir, job, again)
+
+
+@pytest.fixture
+def terminal_with_model(terminal: _Terminal, continued: _Continued) -> _Terminal:
+    shutil.copytree(continued.data_dir, terminal.data_dir)
+    return terminal
+
+
+def test_an_interrupted_training_is_continued_by_the_same_command(
+    continued: _Continued,
+) -> None:
+    job, again = continued.job, continued.again
     assert again.returncode == 0, again.stderr
     found = f"Job {job.id} was stopped before; it continues from its checkpoint of step"
     assert f"{found} {job.step}\n" in again.stderr
     assert f"step {job.step}/" not in again.stderr
     assert "Created fine-tuning job" not in again.stderr
-    (model,) = list_models(terminal.data_dir)
+    (model,) = list_models(continued.data_dir)
     assert (model.job_id, model.name in again.stdout) == (job.id, True)
 
 
