@@ -39,7 +39,6 @@ import gc, sys
 gc.set_threshold(100_000, 20, 100)
 from langchain_chatexports.workflows import PrepareOptions, write_examples
 gc.set_threshold(1_000_000, 20, 100)
-gc.freeze()
 path, *ai, output = sys.argv[1:]
 options = PrepareOptions(
     ai=tuple(ai), gap=None, keep_trailing=True, overlap_as_context=False,

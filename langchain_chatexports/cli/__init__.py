@@ -25,5 +25,4 @@ def main() -> None:
             sys.exit(f"error: {missing}")
     except KeyboardInterrupt:
         sys.exit(130)
-    gc.freeze()  # Otherwise Python searches all modules for garbage when it ends.
     run()
