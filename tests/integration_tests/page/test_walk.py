@@ -53,6 +53,11 @@ class _Walk:
         self.person = person
         self.findings: dict[str, list[str]] = {}
 
+    def show(self, css: str) -> None:
+        """Scroll to the first such element, for a picture."""
+        script = "document.querySelector(arguments[0]).scrollIntoView()"
+        self.person.driver.execute_script(script, css)
+
     def stop(self, state: str) -> None:
         for width, height in _VIEWS:
             for is_dark in (False, True):
@@ -83,7 +88,7 @@ def test_from_a_drop_to_a_forgotten_person(
     person.driver.switch_to.frame(frame)
     person.see("What is in these exports")
     person.driver.switch_to.default_content()
-    person.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", frame)
+    walk.show(".card")
     walk.stop("02-added")
     person.click("Remove from the list")
     wait(lambda: "Hogwarts" not in person.text)
@@ -93,6 +98,7 @@ def test_from_a_drop_to_a_forgotten_person(
     person.click("Next: make the examples")
     person.see("more held out")
     person.see("Next: train")
+    walk.show("h2")
     walk.stop("03-choose")
     person.click("Next: train")
     person.see("Starting the local server")
