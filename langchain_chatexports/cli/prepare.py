@@ -68,9 +68,8 @@ def prepare(
 ) -> None:
     """Turn exports into training examples.
 
-    They are JSON lines in OpenAI's chat format. A data card beside them accounts for
-    every message and has no text. With the trace, `chatexports forget` can remove
-    people from the examples again.
+    They are JSON lines in OpenAI's chat format. A data card accounts for every message,
+    without text; the trace lets `chatexports forget` remove people.
 
     For example:
         chatexports prepare chat.db -o examples.jsonl

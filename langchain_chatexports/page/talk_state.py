@@ -124,7 +124,7 @@ class Talk:
         self.stop()
         self._resources.close()
         self._memory = None
-        self.settings = replace(self.settings, recall=None, refusal=None)
+        self.settings = replace(self.settings, recall=None, asks=None, refusal=None)
         self.cited.clear()
         self.is_ready, self.model, self.voices = False, None, []
 

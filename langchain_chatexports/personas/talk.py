@@ -42,6 +42,7 @@ class ChatSettings:
         seed: Random seed; `None` for a new one each time.
         recall: Returns text about a line from exports, if the model has a memory. It
             follows the system message for that line's answer; empty for none.
+        asks: Returns whether a line asks for a fact, if the model has a memory.
         refusal: Called with a line and the earlier talk; returns the answer to a
             question that cannot be answered, and `None` for other lines.
         label: The name before the person's messages, if the model learned such names.
@@ -53,6 +54,7 @@ class ChatSettings:
     max_tokens: int | None = None
     seed: int | None = None
     recall: Callable[[str], str] | None = None
+    asks: Callable[[str], bool] | None = None
     refusal: Callable[[str, str], str | None] | None = None
     label: str | None = None
     voice: VoicePrompt | None = None
@@ -77,8 +79,8 @@ class Voice:
         model: The chat model.
         settings: The settings of the talk.
         has_bubbles: Whether each line of its answers is a message.
-        recalling: The model that answers where the memory has found something; `None`
-            for the same one.
+        recalling: The model that answers if the line asks for a fact and the memory has
+            found something; `None` for the same one.
         server: The model's server, for errors.
         name: The model's name there.
         turns: The conversation. The model sees its end, as far as it fits into the
@@ -113,7 +115,9 @@ class Voice:
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
         recall = self.settings.recall
         recalled = recall(turn.line) if recall else ""
-        model = (recalled and self.recalling) or self.model
+        asks = self.settings.asks
+        is_fact = recalled and asks and asks(turn.line)
+        model = (is_fact and self.recalling) or self.model
         while True:
             try:
                 # Messages to a model on this machine are not traced elsewhere.

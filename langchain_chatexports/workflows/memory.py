@@ -150,11 +150,14 @@ class Memory:
         listed = [_cited(one) for lines in found for one in lines]
         return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
 
+    def asks(self, line: str) -> bool:
+        """Return whether a line asks for a fact."""
+        is_of_now = not _NOW.isdisjoint(re.findall(r"\w+", line.lower()))
+        return bool(_ASKING.search(line)) and _is_question(line) and not is_of_now
+
     def refusal(self, line: str, talk: str = "") -> str | None:
         """Return a refusal if a line asks about an unmentioned subject."""
-        if not _ASKING.search(line) or not _is_question(line):
-            return None
-        if not _NOW.isdisjoint(re.findall(r"\w+", line.lower())):
+        if not self.asks(line):
             return None
         words = self._topic_words(line)
         is_told = any(word.casefold() in talk.casefold() for word in words)
@@ -166,7 +169,9 @@ class Memory:
 
     def added_to(self, settings: ChatSettings) -> ChatSettings:
         """Return settings with this memory."""
-        return replace(settings, recall=self.recall, refusal=self.refusal)
+        return replace(
+            settings, recall=self.recall, asks=self.asks, refusal=self.refusal
+        )
 
     def _topic_words(self, line: str) -> dict[str, int]:
         """Return the topic words of a line, with their numbers of windows."""

@@ -96,20 +96,22 @@ def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None
     assert voices_on(here, tuned, ChatSettings()) != []
 
 
-def test_the_base_answers_what_the_memory_found(
+def test_the_base_answers_a_question_if_the_memory_found_something(
     here: Any, server: OpenAIServer, tuned: Speaker
 ) -> None:
-    found = {"When was the race?": "You remember: at nine."}
-    settings = ChatSettings(recall=lambda line: found.get(line, ""))
+    settings = ChatSettings(
+        recall=lambda _: "You remember: at nine.",
+        asks=lambda line: line.startswith("When"),
+    )
     with talk(tuned, data_dir=here.data_dir, settings=settings) as ask:
         ask("When was the race?")
-        ask("Nice.")
+        ask("The race was nice.")
     recalling, other = server.chats[-2:]
     assert (recalling["model"], other["model"]) == (BASE_MODEL, tuned.model)
     system = recalling["messages"][0]["content"]
     assert system.startswith(f"{GROUP}\n\nYou remember: at nine.")
     assert recalling["messages"][-1]["content"] == "Hare: When was the race?"
-    assert other["messages"][0]["content"] == GROUP
+    assert other["messages"][0]["content"] == f"{GROUP}\n\nYou remember: at nine."
 
 
 def test_how_long_answers_are_comes_from_what_it_was_trained_on(tmp_path: Path) -> None:
