@@ -149,9 +149,9 @@ def find_order(
     used, unless dates do not exist in it.
     """
     orders = _POSSIBLE[form.year]
-    places = set(runs)
-    days = {order: _days(stamps, places, order) for order in orders}
-    never = {place for place in places if all(place not in d for d in days.values())}
+    indexes = set(runs)
+    days = {order: _days(stamps, indexes, order) for order in orders}
+    never = {index for index in indexes if all(index not in d for d in days.values())}
     readings = {
         order: _reading(found, runs, counts, never, may_descend=may_descend)
         for order, found in days.items()
@@ -163,9 +163,9 @@ def find_order(
     if chosen in orders and readings[str(chosen)].foreign == readings[best].foreign:
         best = str(chosen)
     elif len(tied) > 1:
-        dates = [stamps[place] for place in places]
+        dates = [stamps[index] for index in indexes]
         best, is_guess = _tie(tied, readings, dates, form)
-    foreign = tuple(sorted(places - days[best].keys()))
+    foreign = tuple(sorted(indexes - days[best].keys()))
     conflict = _conflict(best, days, never, counts, stamps)
     return Order(best, is_guess, foreign, conflict)
 
@@ -184,12 +184,12 @@ def _common_year(year: int, era: str) -> int:
 
 
 def _days(
-    stamps: Sequence[DateStamp], places: Iterable[int], order: str
+    stamps: Sequence[DateStamp], indexes: Iterable[int], order: str
 ) -> dict[int, int | None]:
     days: dict[int, int | None] = {}
-    for place in places:
+    for index in indexes:
         with suppress(ValueError):
-            days[place] = day_of(stamps[place], order)
+            days[index] = day_of(stamps[index], order)
     return days
 
 
@@ -202,9 +202,9 @@ def _reading(
     may_descend: bool,
 ) -> _Reading:
     foreign = sum(
-        counts[place] for place in set(runs) if place not in days and place not in never
+        counts[index] for index in set(runs) if index not in days and index not in never
     )
-    known = [day for place in runs if (day := days.get(place)) is not None]
+    known = [day for index in runs if (day := days.get(index)) is not None]
     first = date(_FIRST_YEAR, 1, 1).toordinal() - _EPOCH
     # Allow tomorrow: the phone may be in another time zone than this machine.
     last = date.today().toordinal() - _EPOCH + 1  # noqa: DTZ011 - see above
@@ -251,25 +251,25 @@ def _conflict(
     stamps: Sequence[DateStamp],
 ) -> tuple[int, int] | None:
     """Find two lines of different orders, if neither of them was pasted."""
-    against = [place for place in counts if place not in days[best]]
-    against = [place for place in against if place not in never]
+    against = [index for index in counts if index not in days[best]]
+    against = [index for index in against if index not in never]
     if not against:
         return None
     for_best = Counter(
         {
-            place: count
-            for place, count in counts.items()
-            if place in days[best]
-            and any(place not in days[order] for order in days if order != best)
+            index: count
+            for index, count in counts.items()
+            if index in days[best]
+            and any(index not in days[order] for order in days if order != best)
         }
     )
-    foreign = sum(counts[place] for place in against)
+    foreign = sum(counts[index] for index in against)
     if foreign <= _MAX_FOREIGN_SHARE * (foreign + for_best.total()):
         return None
-    others = list(for_best) or [place for place in counts if place in days[best]]
+    others = list(for_best) or [index for index in counts if index in days[best]]
     if not others:
         return None
     return (
-        min(stamps[place].line for place in others),
-        min(stamps[place].line for place in against),
+        min(stamps[index].line for index in others),
+        min(stamps[index].line for index in against),
     )

@@ -196,9 +196,7 @@ class ChatOptions:
     )
     people: Annotated[
         list[Path] | None,
-        option(
-            "FILE", "Who is who: a table of names, or contacts (.vcf) for iMessage."
-        ),
+        option("FILE", "Names of people: a table, or contacts (.vcf) for iMessage."),
     ] = None
     export_zone: Annotated[
         str | None,
@@ -421,16 +419,16 @@ def unused_path(name: str, paths: Iterable[Path]) -> Path:
     folder = Path()
     while any(path.is_dir() and _is_in(folder, path) for path in paths):
         folder /= ".."
-    place, number = folder / name, 2
-    while not _is_empty(place):
+    target, number = folder / name, 2
+    while not _is_empty(target):
         stem, dot, suffix = name.partition(".")
-        place, number = folder / f"{stem}-{number}{dot}{suffix}", number + 1
-    return place
+        target, number = folder / f"{stem}-{number}{dot}{suffix}", number + 1
+    return target
 
 
 def _is_in(folder: Path, path: Path) -> bool:
-    place = folder.resolve()
-    return place == path or path in place.parents
+    target = folder.resolve()
+    return target == path or path in target.parents
 
 
 def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> None:
@@ -452,10 +450,10 @@ def _refuse_to_replace(output: Path) -> None:
     path = output.expanduser()
     if not path.name:  # `.` or the root: writing there fails.
         return
-    for place in (path, card_path(path), trace_path(path)):
-        if not _is_empty(place):
+    for target in (path, card_path(path), trace_path(path)):
+        if not _is_empty(target):
             msg = (
-                f"{place} already exists. Name another path with -o, or replace it "
+                f"{target} already exists. Name another path with -o, or replace it "
                 "with --force."
             )
             raise typer.BadParameter(msg)

@@ -93,7 +93,9 @@ def chat(
     base_url: BaseUrl = None,
     user: Annotated[
         str | None,
-        option("NAME", "Who you are to it. Default: whom it knows best.", "--as"),
+        option(
+            "NAME", "Your name in the chat. Default: the person it knows best.", "--as"
+        ),
     ] = None,
     temperature: Annotated[
         float, option("T", "How much answers vary.", min=0, max=2)
@@ -110,8 +112,8 @@ def chat(
         list[Path] | None,
         option(
             "PATH",
-            "An export to look up messages in. Default: the person's own, if "
-            "that takes no time.",
+            "An export to cite messages from. Default: the person's own, if that is "
+            "fast.",
         ),
     ] = None,
     no_save: Annotated[
@@ -295,7 +297,7 @@ def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Spea
     if older:
         others = plural(len(older), "older model")
         listed = command_line("models")
-        print_line(f"The newest model called {name}; {others}: {listed}")
+        print_line(f"The newest model named {name}; {others}: {listed}")
     speaker = tuned_speaker(model)
     other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
     print_line(f"Starting {model.name} …")

@@ -54,8 +54,8 @@ def evaluate(
         str | None,
         option(
             "MODEL",
-            "A model of another person, as a control: its gains are not "
-            "the person's. Train it on the same chats and base.",
+            "Another person's model, as a control. Train it on the same chats and "
+            "base.",
         ),
     ] = None,
     turns: Annotated[

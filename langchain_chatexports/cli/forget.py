@@ -56,16 +56,16 @@ def forget(
         list[str] | None,
         option(
             "NAME",
-            "Name or handle of somebody to take out; may be given several times. "
-            "Without a set: the name that search shows.",
+            "Name or handle of a person to remove; may be repeated. Without a set: "
+            "the name that search shows.",
         ),
     ] = None,
     conversation: Annotated[
         list[str] | None,
-        option("ID", "Id of a conversation to take out; may be given several times."),
+        option("ID", "Id of a conversation to remove; may be repeated."),
     ] = None,
     mentions: Annotated[
-        bool, flag("--mentions", "Also take out texts that mention the name.")
+        bool, flag("--mentions", "Also remove texts that mention the name.")
     ] = False,
     key: Annotated[
         Path | None,

@@ -55,14 +55,12 @@ def redact(
     ] = None,
     name: Annotated[
         list[str] | None,
-        option("NAME", "A further name to find, such as a nickname; may be repeated."),
+        option("NAME", "Another name to replace, such as a nickname; may be repeated."),
     ] = None,
     chats: SourceOptions,
     undo: Annotated[
         bool,
-        flag(
-            "--undo", "Put back what was replaced; needs the key file of the redaction."
-        ),
+        flag("--undo", "Restore the originals; needs the key file of the redaction."),
     ] = False,
     force: Force = False,
     as_json: AsJson = False,

@@ -65,7 +65,7 @@ def search(
         ),
     ] = None,
     limit: Annotated[
-        int, option("N", "Most messages to show.", min=1, max=_MAX_LIMIT)
+        int, option("N", "Maximum number of messages.", min=1, max=_MAX_LIMIT)
     ] = 10,
     chats: SourceOptions,
     index_dir: IndexDir = None,
@@ -227,10 +227,10 @@ def _excerpt(hit: Hit, line: ChatLine) -> str:
     """Return a message on one line, from a little before the first matching word."""
     text = one_line(line.text)
     found = (text.lower().find(word.lower()) for word in hit.marked)
-    place = min((at for at in found if at >= 0), default=0)
-    if place <= _BEFORE_THE_WORD:
+    position = min((at for at in found if at >= 0), default=0)
+    if position <= _BEFORE_THE_WORD:
         return text
-    cut = text.rfind(" ", 0, place - _BEFORE_THE_WORD) + 1
+    cut = text.rfind(" ", 0, position - _BEFORE_THE_WORD) + 1
     return f"… {text[cut:]}" if cut else text
 
 

@@ -72,16 +72,16 @@ class ReplyIndex:
             if not found or len(found) > most:
                 continue
             idf = math.log(1 + (count - len(found) + 0.5) / (len(found) + 0.5))
-            for place, times in found:
-                length = 1 - _B + _B * self._sizes[place] / mean
-                scores[place] += idf * times * (_K1 + 1) / (times + _K1 * length)
+            for index, times in found:
+                length = 1 - _B + _B * self._sizes[index] / mean
+                scores[index] += idf * times * (_K1 + 1) / (times + _K1 * length)
         # Prefer the latest of equal scores.
-        ranked = sorted(scores, key=lambda place: (-scores[place], -place))
+        ranked = sorted(scores, key=lambda index: (-scores[index], -index))
         best: dict[str, EarlierReply] = {}
-        for place in ranked:
+        for index in ranked:
             if len(best) == k:
                 break
-            best.setdefault(self._replies[place].reply, self._replies[place])
+            best.setdefault(self._replies[index].reply, self._replies[index])
         return [*best.values()][::-1]
 
 

@@ -59,10 +59,10 @@ def blind_pairs(
     because length is a part of style.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
-    places = list(zip(answers.turns, answers.replies[contestant], strict=True))
-    rng.shuffle(places)
+    answered = list(zip(answers.turns, answers.replies[contestant], strict=True))
+    rng.shuffle(answered)
     found: dict[int, BlindPair] = {}
-    for turn, reply in places:
+    for turn, reply in answered:
         # Use the same format: different separators would reveal the model.
         shown = ("\n".join(bubbles(turn.reply)), "\n".join(bubbles(reply.text)))
         if reply.is_cut or not _is_fair(*shown, known):
@@ -127,8 +127,8 @@ class BlindTest:
     @property
     def pair(self) -> BlindPair | None:
         """The pair to guess; `None` after the last."""
-        place = len(self.guesses)
-        return self.pairs[place] if place < len(self.pairs) else None
+        index = len(self.guesses)
+        return self.pairs[index] if index < len(self.pairs) else None
 
     def guess(self, chosen: int, confidence: int) -> None:
         """Record a guess for the current pair."""

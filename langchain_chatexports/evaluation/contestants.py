@@ -52,11 +52,11 @@ class WrongPerson:
         """Return a system prompt with the names swapped."""
         if not (self.person and self.name):
             return system
-        places = {self.person: self.name, self.name: self.person}
+        swapped = {self.person: self.name, self.name: self.person}
         # The longer one first: one name can be the beginning of the other.
-        names = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+        names = "|".join(map(re.escape, sorted(swapped, key=len, reverse=True)))
         whole = rf"(?<!\w)(?:{names})(?!\w)"
-        return re.sub(whole, lambda found: places[found[0]], system)
+        return re.sub(whole, lambda found: swapped[found[0]], system)
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
     cut = [list(excerpts_of(dialogue)) for dialogue in data.held_out]
     count = sum(len(excerpt.turns) for excerpts in cut for excerpt in excerpts)
     left = 0
-    for place, excerpts in enumerate(cut):
+    for index, excerpts in enumerate(cut):
         unseen = []
         for excerpt in excerpts:
             lines = excerpt.lines
@@ -133,7 +133,7 @@ def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
             left += len(turns)
             if turns:
                 unseen.append(replace(excerpt, turns=turns))
-        cut[place] = unseen
+        cut[index] = unseen
     if not left or count - left > _MAX_SEEN * count:
         msg = (
             f"The model was trained on {count - left} of the {plural(count, 'turn')} "

@@ -118,7 +118,7 @@ class BlindFinding(GuessCount):
                 _("{low} to {high}", low=low, high=high),
             ),
             (
-                _("How likely so many are right by luck (p)"),
+                _("Probability that as many are right by luck (p)"),
                 current().number(self.p, 2),
             ),
         ]

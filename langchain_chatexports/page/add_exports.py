@@ -39,11 +39,11 @@ def build_add_exports(session: PageSession) -> None:
     """Build the screen."""
     text(
         _(
-            "On this page you train a small AI model that writes as somebody does in "
-            "your chats, and then talk to it. It begins with an export: the copy of "
-            "your chats that WhatsApp, Messenger, Instagram, Telegram, Signal, "
-            "iMessage, Discord or Slack lets you have. It is read on this machine, "
-            "never changed, and nothing of it is sent anywhere."
+            "On this page you train a small AI model that writes like a person in "
+            "your chats, and talk to it. Begin with an export: the copy of your "
+            "chats that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, "
+            "Discord or Slack offers you. It is read on this machine, never "
+            "changed, and never sent anywhere."
         )
     )
     how_to_get = build_how_to_export()
@@ -202,8 +202,8 @@ def _notes(card: Card, summary: ExportSummary) -> Iterator[str]:
         )
     if repeated := summary.skipped.get("duplicate"):
         yield ngettext(
-            "{count} message had been read from another place, and is learned once.",
-            "{count} messages had been read from another place, and are learned once.",
+            "{count} message is also in another export, and is learned once.",
+            "{count} messages are also in another export, and are learned once.",
             repeated,
         )
     if "time_zone" in summary.details:

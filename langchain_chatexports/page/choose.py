@@ -60,8 +60,8 @@ def build_choose(session: PageSession) -> None:
         return
     text(
         _(
-            "The model learns to write as one person does in these chats. What the "
-            "others wrote is what it answers to."
+            "The model learns to write like one person in these chats, in answer to "
+            "what the others wrote."
         )
     )
     _build_form(session)
@@ -84,9 +84,9 @@ def build_choose(session: PageSession) -> None:
                 text(_("Which base model it starts from"), tag="h2")
                 text(
                     _(
-                        "A base model can talk already; training teaches it the voice. "
-                        "Larger ones talk better, and take longer. If in doubt, keep "
-                        "the one that is chosen."
+                        "A base model can already talk; training teaches it the "
+                        "voice. Larger ones talk better, and take longer. If in "
+                        "doubt, keep the proposed one."
                     )
                 )
                 # Measuring can take a minute, and runs in the background.
@@ -132,12 +132,12 @@ def _build_form(session: PageSession) -> None:
 def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) -> None:
     senders = list(read.senders)
     voices = _voices(read)
-    places: dict[str | None, int] = {one: at for at, one in enumerate(senders)}
-    places[""] = _OWNER
-    people = {place: _short(name) for place, name in enumerate(senders)}
+    indexes: dict[str | None, int] = {one: at for at, one in enumerate(senders)}
+    indexes[""] = _OWNER
+    people = {index: _short(name) for index, name in enumerate(senders)}
     choice = session.choice
     chats = choice.chats
-    chosen = places.get(choice.voice)
+    chosen = indexes.get(choice.voice)
     if chosen is not None and chosen not in voices:
         chosen = _OWNER
     voice = ui.select(voices, label=_("Whose voice"), value=chosen)
@@ -177,11 +177,11 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
     problem = ui.element("div")
 
     def choose() -> None:
-        place = voice.value
+        index = voice.value
         session.choice = shown[0] = Choice(
-            voice=None if place is None else "" if place == _OWNER else senders[place],
+            voice=None if index is None else "" if index == _OWNER else senders[index],
             chats=ChatChoice(
-                include=tuple(senders[place] for place in with_people.value),
+                include=tuple(senders[index] for index in with_people.value),
                 without_groups=no_groups.value,
                 start=_day(since.value),
                 end=_day(until.value),
@@ -217,9 +217,9 @@ def _voices(read: ReadExports) -> dict[int, str]:
     voices = {at: _("{name} ({messages})", **one) for at, one in enumerate(shown)}
     owners = read.owners
     if len(owners) == 1 and owners[0] in read.senders:
-        place = list(read.senders).index(owners[0])
-        del voices[place]
-        owner = _("{name}, whose export it is ({messages})", **shown[place])
+        index = list(read.senders).index(owners[0])
+        del voices[index]
+        owner = _("{name}, whose export it is ({messages})", **shown[index])
         return {_OWNER: owner, **voices}
     if owners:
         names = listed(map(_short, owners))
@@ -283,17 +283,17 @@ def _data_text(data: TrainingData) -> str:
 
 def _show_example(examples: list[TrainingExample]) -> None:
     # The text is sent to the browser only on request.
-    shown: dict[str, Any] = {"place": 0, "is_masked": True}
+    shown: dict[str, Any] = {"index": 0, "is_masked": True}
 
     @ui.refreshable
     def example() -> None:
-        place = shown["place"]
+        index = shown["index"]
         counted = _(
-            "Example {number} of {total}", number=place + 1, total=len(examples)
+            "Example {number} of {total}", number=index + 1, total=len(examples)
         )
         text(counted, classes="quiet")
         with ui.element("div").classes("turns"):
-            for message in examples[place]["messages"]:
+            for message in examples[index]["messages"]:
                 content = str(message.get("content") or "")
                 side = {"assistant": "bubble mine", "user": "bubble theirs"}
                 text(
@@ -306,7 +306,7 @@ def _show_example(examples: list[TrainingExample]) -> None:
         example.refresh()
 
     def turn(step: int) -> None:
-        change(place=(shown["place"] + step) % len(examples))
+        change(index=(shown["index"] + step) % len(examples))
 
     with ui.element("div").classes("card"):
         example()

@@ -43,11 +43,12 @@ DISK_FULL = later("The disk is full, or nearly so: free some space, and try agai
 # The first match is used.
 _SENTENCES: dict[type[Exception], Sentence] = {
     EncryptedExportError: later(
-        "This export is encrypted. Export it again without a password, and add that."
+        "This export is encrypted. Export it again without a password, and add the "
+        "new one."
     ),
     DamagedExportError: later(
-        "This file is damaged or not whole: its download or copy was probably "
-        "interrupted. Get it again, and add that."
+        "This file is damaged or incomplete: its download or copy was probably "
+        "interrupted. Download or copy it again, and add it."
     ),
     ExportNotFoundError: later(
         "There is nothing at this path. It may have been moved or renamed."
@@ -70,8 +71,8 @@ _SENTENCES: dict[type[Exception], Sentence] = {
         "This did not work with the models of this machine. If memory may not be "
         "enough, close other programs, and try it again."
     ),
-    FineTuningError: later("The training could not be done."),
-    ChatExportError: later("This could not be done."),
+    FineTuningError: later("The training did not work."),
+    ChatExportError: later("This did not work."),
     OSError: later(
         "The system refused it: the disk may be full, or the folder protected."
     ),

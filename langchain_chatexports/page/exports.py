@@ -157,9 +157,9 @@ class ExportList:
         card, copy = self._arriving[batch]
         if card not in self.cards:
             return None
-        place = copy.joinpath(*map(_plain_name, names[1:]))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return card, place
+        target = copy.joinpath(*map(_plain_name, names[1:]))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return card, target
 
     def received(self, batch: str, name: str) -> None:
         """Read an upload that is complete."""
@@ -193,7 +193,7 @@ class ExportList:
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
         card.work.error = Failure(
-            later("The upload is incomplete. Add it again, and wait for its end.")
+            later("The upload is incomplete. Add it again, and wait until it ends.")
         )
         self._copies[copy] = self._new_copies.pop(copy)
         self._delete_unused_copies()

@@ -99,7 +99,7 @@ def _build_work(work: Work, stop: str) -> None:
     def progress() -> None:
         show_work(work)
 
-    follow(progress, lambda: (work.is_running, work.what, work.progress, work.error))
+    follow(progress, lambda: (work.is_running, work.title, work.progress, work.error))
     # Not in the part above, which is rebuilt while it is clicked.
     button = ui.button(stop, on_click=work.stop).props("outline")
     button.bind_visibility_from(work, "is_running")
@@ -158,12 +158,12 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
                 text(bubble, classes=f"bubble {side}")
     text(_("On the right: the person. What did the person answer?"), classes="quiet")
     with ui.element("div").classes("columns"):
-        for place, answer in enumerate(pair.answers):
+        for index, answer in enumerate(pair.answers):
             with ui.element("div").classes("card"):
-                text(_("Answer {letter}", letter=_LETTERS[place]), tag="h3")
+                text(_("Answer {letter}", letter=_LETTERS[index]), tag="h3")
                 for bubble in answer.splitlines():
                     text(bubble, classes="bubble mine")
-                _build_choice(guess, place)
+                _build_choice(guess, index)
     if guess.chosen is not None:
         letter = _LETTERS[guess.chosen]
         heading = text(_("{letter} is real. How sure are you?", letter=letter))
@@ -181,10 +181,10 @@ def _ask_to_end(guess: Guess) -> None:
     ask(question, _("Stop the game"), guess.end)
 
 
-def _build_choice(guess: Guess, place: int) -> None:
-    is_chosen = guess.chosen == place
-    title = _("{letter} is real", letter=_LETTERS[place])
-    button = ui.button(title, on_click=partial(guess.choose, place))
+def _build_choice(guess: Guess, index: int) -> None:
+    is_chosen = guess.chosen == index
+    title = _("{letter} is real", letter=_LETTERS[index])
+    button = ui.button(title, on_click=partial(guess.choose, index))
     button.props(f"aria-pressed={str(is_chosen).lower()}")
     if not is_chosen:
         button.props("outline")
@@ -213,10 +213,10 @@ def _show_answers(number: int, pair: BlindPair, *, is_right: bool) -> None:
             text(_("Pair {number}: wrong", number=number), tag="h3")
         for bubble in bubbles(pair.before[-1].text if pair.before else ""):
             text(bubble, classes="bubble theirs")
-        for place in (pair.real, 1 - pair.real):
-            who = _("The person") if place == pair.real else _("The model")
+        for index in (pair.real, 1 - pair.real):
+            who = _("The person") if index == pair.real else _("The model")
             text(who, classes="quiet")
-            for bubble in pair.answers[place].splitlines():
+            for bubble in pair.answers[index].splitlines():
                 text(bubble, classes="bubble mine")
 
 
@@ -232,8 +232,9 @@ def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) 
     )
     text(
         _(
-            "It can take long. You may close this page, but leave the window open from "
-            "which it was started: without it the evaluation has to begin again."
+            "This can take a long time. You may close this page, but leave the "
+            "window open in which chatexports open runs: otherwise the evaluation "
+            "has to begin again."
         )
     )
     with ui.element("div").classes("row-of"):

@@ -81,9 +81,9 @@ class Guess:
 
         return self.making.start(later("Writing answers"), make)
 
-    def choose(self, place: int) -> None:
+    def choose(self, index: int) -> None:
         """Choose the real answer of the current pair."""
-        self.chosen = place
+        self.chosen = index
 
     def be_sure(self, confidence: int) -> None:
         """Set the confidence in the choice, and continue with the next pair."""
@@ -115,7 +115,7 @@ class Guess:
         def progress(what: str, done: int, total: int) -> None:
             if what not in stages:
                 stages.append(what)
-            self.evaluating.what = _STAGES[what.partition(":")[0]]
+            self.evaluating.title = _STAGES[what.partition(":")[0]]
             # Comparing is short, and does not count turns.
             if what != _COMPARING:
                 before = (len(stages) - 1) * total
@@ -141,8 +141,8 @@ class Guess:
         self._evaluated = model, found
 
     def _result_of(self, model: TunedModel) -> BlindFinding | None:
-        is_it = self.model is not None and self.model.name == model.name
-        return self.test.result if self.test and is_it else None
+        is_tested = self.model is not None and self.model.name == model.name
+        return self.test.result if self.test and is_tested else None
 
     @contextmanager
     def _asking(self, model: TunedModel) -> Iterator[tuple[ModelServer, str]]:

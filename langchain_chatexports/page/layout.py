@@ -215,13 +215,13 @@ def show_work(work: Work) -> None:
     with ui.element("div").props("role=status").classes("work"):
         text(
             facts(
-                f"{work.what} …",
+                f"{work.title} …",
                 words if done else "",
                 TimeLeft(left),
             )
         )
         bar = ui.linear_progress(share or 0, show_value=False)
-        bar.props["aria-label"] = str(work.what)
+        bar.props["aria-label"] = str(work.title)
         if share is None:
             bar.props("indeterminate")
 

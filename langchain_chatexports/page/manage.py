@@ -147,8 +147,8 @@ def _show_model(
         with ui.element("div").classes("row-of"):
             rename = _("Rename {name}", name=model.title)
             _button(_("Rename"), rename, lambda: _ask_label(session, model))
-            take = _("Take {name} elsewhere", name=model.title)
-            _button(_("Take elsewhere"), take, lambda: _ask_folder(session, model))
+            take = _("Export {name}", name=model.title)
+            _button(_("Export this model"), take, lambda: _ask_folder(session, model))
             _delete_button(
                 session,
                 model.name,
@@ -249,7 +249,7 @@ def _ask_label(session: PageSession, model: TunedModel) -> None:
 
 def _ask_folder(session: PageSession, model: TunedModel) -> None:
     name = model.short_name.replace(":", "-").strip("-")
-    with dialog(_("Take {name} elsewhere", name=model.title)) as opened:
+    with dialog(_("Export {name}", name=model.title)) as opened:
         text(
             _(
                 "It is merged into its base, and written to a new folder. A model can "

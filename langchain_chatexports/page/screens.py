@@ -77,8 +77,8 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
         arriving = exports.receive(batch, path)
         if arriving is None:
             return Response(status_code=410)
-        card, place = arriving
-        with place.open("xb") as file:
+        card, target = arriving
+        with target.open("xb") as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
                 if card not in exports.cards or card.copied_bytes is None:

@@ -103,14 +103,14 @@ class PageSession:
         self.data_dir = data_dir
         self.index_dir = index_dir
         self.reporting, self.preparing, self.measuring = Work(), Work(), Work()
-        self.ordering = Work()
+        self.job_work = Work()
         self.report: ExportReport | None = None
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
         # Whether the last requested job was new, found or continued.
         self.found: JobEvent | None = None
-        self._order: tuple[TrainingData, str | None] | None = None
+        self._requested: tuple[TrainingData, str | None] | None = None
         # The running and queued jobs when the server was last checked.
         self._trained: set[str] = set()
         # The base whose download was proposed for a talk without a training.
@@ -144,7 +144,7 @@ class PageSession:
         self.talk.stop()
         self.guess.stop()
         self.exports.clear()
-        self.ordering.join(_END_SECONDS)
+        self.job_work.join(_END_SECONDS)
         self.stop_server()
         self._resources.close()
 
@@ -375,48 +375,48 @@ class PageSession:
         """Create a training job for the examples in the background."""
         if (data := self.data) is None:
             return False
-        self._order = data, base
-        return self.order_again()
+        self._requested = data, base
+        return self.create_again()
 
     @property
     def is_preparing_training(self) -> bool:
         """Whether a requested training is not a job yet."""
         steps = (_DOWNLOADING, _STARTING, _CHECKING)
-        return self.ordering.is_running and self.ordering.what in steps
+        return self.job_work.is_running and self.job_work.title in steps
 
     @property
-    def can_order_again(self) -> bool:
+    def can_create_again(self) -> bool:
         """Whether a requested training failed before it was a job."""
-        has_failed = bool(self._order and self.ordering.error)
-        return has_failed and not self.ordering.is_running
+        has_failed = bool(self._requested and self.job_work.error)
+        return has_failed and not self.job_work.is_running
 
-    def order_again(self) -> bool:
+    def create_again(self) -> bool:
         """Create the job of the last requested training in the background."""
-        return self.ordering.start(_STARTING, self._order_training)
+        return self.job_work.start(_STARTING, self._create_training)
 
     def stop_preparing(self) -> None:
         """Cancel the requested training, or its download, before it is a job."""
         if self.is_preparing_training:
-            self.ordering.stop()
-            self.ordering.what = _STOPPING
+            self.job_work.stop()
+            self.job_work.title = _STOPPING
 
-    def _order_training(self) -> None:
-        if self._order is None:
+    def _create_training(self) -> None:
+        if self._requested is None:
             return
-        data, base = self._order
+        data, base = self._requested
         self.found = None
-        download_if_missing(base, self.ordering)
-        self.ordering.what = _STARTING
+        download_if_missing(base, self.job_work)
+        self.job_work.title = _STARTING
         server = self.use_server(base)
-        self.ordering.check()
-        self.ordering.what = _CHECKING
+        self.job_work.check()
+        self.job_work.title = _CHECKING
         try:
-            self.found = create_job(server, data, watch=self.ordering.watch)
+            self.found = create_job(server, data, watch=self.job_work.watch)
         except ChatExportError:
             if server.is_running:
                 raise
             raise PageError(_SERVER_ENDED) from None
-        self._order = None
+        self._requested = None
 
     def stop_job(self, job: KeptJob) -> bool:
         """Pause a job in the background."""
@@ -426,13 +426,13 @@ class PageSession:
             server = self.use_server(job.base) if is_served else None
             pause_job(job, server, self.data_dir)
 
-        self._order = None
-        return self.ordering.start(later("Stopping the training"), stop)
+        self._requested = None
+        return self.job_work.start(later("Stopping the training"), stop)
 
     def continue_job(self, job: KeptJob) -> bool:
         """Continue a stopped job in the background."""
-        self._order = None
-        return self.ordering.start(
+        self._requested = None
+        return self.job_work.start(
             later("Continuing the training"),
             lambda: continue_job(job, self.use_server(job.base)),
         )
@@ -463,5 +463,5 @@ def download_if_missing(base: str | None, work: Work) -> None:
     """Download a base as a part of work in the background."""
     found = find_base(base)
     if found.download_bytes:
-        work.what = _DOWNLOADING
+        work.title = _DOWNLOADING
         download_base(found, work.watch, check=work.check)

@@ -70,9 +70,11 @@ def build_talk(session: PageSession) -> None:
     elif not (talk.is_ready or talk.answering.is_running or session.offer):
         begin(model.value)
     model.on_value_change(lambda: begin(model.value))
-    model.bind_enabled_from(talk.answering, "is_running", lambda is_it: not is_it)
+    model.bind_enabled_from(
+        talk.answering, "is_running", lambda is_running: not is_running
+    )
     text(
-        _("Write a message as if to this person. The model makes its answers up."),
+        _("Write a message as if to this person. The model invents its answers."),
         classes="quiet",
     )
     _build_conversation(talk)
@@ -128,8 +130,8 @@ def _build_conversation(talk: Talk) -> None:
     @ui.refreshable
     def earlier() -> None:
         with ui.element("div").classes("turns"):
-            for place in range(len(talk.lines) - 1):
-                _show_turn(talk, place)
+            for index in range(len(talk.lines) - 1):
+                _show_turn(talk, index)
 
     @ui.refreshable
     def latest() -> None:
@@ -180,7 +182,7 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
     follow(
         work,
         lambda: (
-            (answering.is_running, answering.what, answering.error),
+            (answering.is_running, answering.title, answering.error),
             (answering.progress, talk.is_ready, talk.chosen is None),
             session.offer,
         ),
@@ -209,29 +211,29 @@ def _person_of(session: PageSession) -> str | None:
     return voice or listed(read.owners)
 
 
-def _show_turn(talk: Talk, place: int) -> None:
+def _show_turn(talk: Talk, index: int) -> None:
     voices = talk.shown_voices()
-    line = talk.lines[place].line
+    line = talk.lines[index].line
     for bubble in bubbles_of(line):
         text(bubble, classes="bubble mine")
-    _action(_("Edit"), line, lambda: _ask_line(talk, place)).classes("mine-too")
+    _action(_("Edit"), line, lambda: _ask_line(talk, index)).classes("mine-too")
     with ui.element("div").classes("columns"):
         for voice in voices:
-            _show_answer(talk, voice, place, has_title=len(voices) > 1)
-    for cited in talk.cited.get(place, ()):
+            _show_answer(talk, voice, index, has_title=len(voices) > 1)
+    for cited in talk.cited.get(index, ()):
         sentence = _(
             "{person} was asked; in the chats: {line}", person=talk.name, line=cited
         )
         text(sentence, classes="quiet")
 
 
-def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:
+def _show_answer(talk: Talk, voice: Voice, index: int, *, has_title: bool) -> None:
     with ui.element("div").classes("column"):
         if has_title:
             is_base = voice is not talk.voices[-1]
             title = _("The base model") if is_base else voice.title
             text(title, classes="quiet name")
-        bubbles = talk.bubbles(voice, place)
+        bubbles = talk.bubbles(voice, index)
         for bubble in bubbles:
             text(bubble, classes="bubble theirs")
         if bubbles:
@@ -250,14 +252,14 @@ def _action(title: str, what: str, act: Callable[[], object] | None) -> Any:
     return button.classes("small")
 
 
-def _ask_line(talk: Talk, place: int) -> None:
+def _ask_line(talk: Talk, index: int) -> None:
     with dialog(_("Edit the message")) as opened:
         text(_("Later messages are removed, and it is answered again."))
-        field = _message_field(_("Message"), talk.lines[place].line)
+        field = _message_field(_("Message"), talk.lines[index].line)
         answers(
             opened,
             _("Send"),
-            lambda: talk.edit(place, _burst(field.value)),
+            lambda: talk.edit(index, _burst(field.value)),
             field=field,
         )
 

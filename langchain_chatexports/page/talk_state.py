@@ -141,17 +141,17 @@ class Talk:
 
         return self._answer(hear)
 
-    def edit(self, place: int, line: str) -> bool:
+    def edit(self, index: int, line: str) -> bool:
         """Replace a line, and remove all later ones."""
 
         def change() -> None:
             for voice in self.voices:
-                voice.turns[place:] = []
+                voice.turns[index:] = []
                 voice.hear(line)
-            for after in [at for at in self.cited if at >= place]:
+            for after in [at for at in self.cited if at >= index]:
                 del self.cited[after]
 
-        return place < len(self.lines) and self._answer(change)
+        return index < len(self.lines) and self._answer(change)
 
     def again(self) -> bool:
         """Start to answer the last line again, and return whether it was possible."""
@@ -169,22 +169,22 @@ class Talk:
     def begin_again(self) -> None:
         """Begin a new talk with the same model; a saved one stays."""
         if not self.answering.is_running:
-            self._leave_lines()
+            self._clear_lines()
             self._id = new_talk_id()
 
     def open(self, talk_id: str) -> None:
         """Continue another saved talk with the model."""
         if self.model is not None and not self.answering.is_running:
-            self._leave_lines()
+            self._clear_lines()
             self._id = continue_talk(self.voices, self.model, talk_id) or self._id
 
     def delete(self) -> None:
         """Delete this talk, and begin a new one."""
         if not self.answering.is_running:
-            self._leave_lines()
+            self._clear_lines()
             self.save()
 
-    def _leave_lines(self) -> None:
+    def _clear_lines(self) -> None:
         self.cited.clear()
         for voice in self.voices:
             voice.turns.clear()
@@ -195,9 +195,9 @@ class Talk:
             lines = self.lines if self.is_saved else ()
             save_turns(self.model, lines, self._id)
 
-    def bubbles(self, voice: Voice, place: int) -> list[str]:
+    def bubbles(self, voice: Voice, index: int) -> list[str]:
         """Return the messages of a voice's answer to a line."""
-        return voice.bubbles(voice.turns[place]) if place < len(voice.turns) else []
+        return voice.bubbles(voice.turns[index]) if index < len(voice.turns) else []
 
     def shown_voices(self) -> list[Voice]:
         """Return the chosen voices."""

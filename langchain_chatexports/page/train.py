@@ -60,16 +60,16 @@ def build_train(session: PageSession) -> None:
 
     def look() -> object:
         found[:] = session.jobs()
-        ordering = session.ordering
+        job_work = session.job_work
         states = [(job.id, job.status) for job in found]
-        doing = ordering.is_running, ordering.what, ordering.error, ordering.progress
-        lost = session.has_lost_training, session.can_order_again
-        return states, doing, lost, session.found
+        phase = job_work.is_running, job_work.title, job_work.error, job_work.progress
+        lost = session.has_lost_training, session.can_create_again
+        return states, phase, lost, session.found
 
     @ui.refreshable
     def jobs() -> None:
         with ui.element("div").classes("part"):
-            show_work(session.ordering)
+            show_work(session.job_work)
             if session.is_preparing_training:
                 stop = ui.button(_("Stop"), on_click=session.stop_preparing)
                 stop.props("outline")
@@ -81,9 +81,9 @@ def build_train(session: PageSession) -> None:
                         "Continue to resume it."
                     )
                 )
-            if session.can_order_again:
-                ui.button(_("Try again"), on_click=session.order_again)
-            if not found and not session.ordering.is_running:
+            if session.can_create_again:
+                ui.button(_("Try again"), on_click=session.create_again)
+            if not found and not session.job_work.is_running:
                 text(_("There is no training yet."))
                 next_link(_("Choose what to train on first"), "/choose")
             if session.found is not None and session.found.state in _FOUND:
@@ -117,7 +117,7 @@ def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> No
                 stop = ui.button(_("Stop"), on_click=lambda: session.stop_job(job))
                 stop.props("outline")
             elif job.status in {"stopped", "failed"}:
-                if not session.ordering.is_running:
+                if not session.job_work.is_running:
                     ui.button(_("Continue"), on_click=lambda: session.continue_job(job))
             elif job.status == "succeeded":
                 _add_way_to_talk(session, job)
@@ -138,7 +138,7 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
 
 def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
     progress = progress_now(job, session.data_dir)
-    if not (job.status == "stopped" and session.ordering.is_running):
+    if not (job.status == "stopped" and session.job_work.is_running):
         # Until it is saved or continues, the work above shows the state.
         text(state_text(session, job, jobs))
     if job.total_steps:
@@ -162,8 +162,8 @@ def state_text(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> s
         step = _("Step {step} of {total}", step=job.step, total=job.total_steps or "?")
     if job.status == "running":
         progress = progress_now(job, session.data_dir)
-        doing = _PHASES.get(progress.phase) or step or _("It starts in a moment.")
-        return facts(doing, TimeLeft(progress.seconds_left))
+        phase = _PHASES.get(progress.phase) or step or _("It starts in a moment.")
+        return facts(phase, TimeLeft(progress.seconds_left))
     if job.status == "stopped":
         return facts(
             _("Stopped"),

@@ -20,7 +20,7 @@ class Work:
     """One piece of work at a time, in a thread."""
 
     def __init__(self) -> None:
-        self.what: Sentence | None = None
+        self.title: Sentence | None = None
         self.error: Failure | None = None
         self.unit = ""
         self._thread: threading.Thread | None = None
@@ -50,21 +50,21 @@ class Work:
 
     @contextmanager
     def watch(
-        self, what: str, done: Callable[[], int], total: int | None
+        self, title: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
         """Show progress while a block runs, as `watch` of workflows."""
-        self.count(done, total, what)
+        self.count(done, total, title)
         self._started = time.monotonic()
         try:
             yield
         finally:
             self.count(lambda: 0, None)
 
-    def start(self, what: Sentence, work: Callable[[], None]) -> bool:
+    def start(self, title: Sentence, work: Callable[[], None]) -> bool:
         """Start, unless other work is running."""
         if self.is_running:
             return False
-        self.what, self.error = what, None
+        self.title, self.error = title, None
         self.count(lambda: 0, None)
         self._started = time.monotonic()
         self._is_stopped.clear()

@@ -233,10 +233,10 @@ class _Counts:
         self.conversations += 1
         run = 0
         pauses = pauses_before(messages)
-        for place, (message, pause) in enumerate(zip(messages, pauses, strict=True)):
+        for index, (message, pause) in enumerate(zip(messages, pauses, strict=True)):
             run += 1
-            following = messages[place + 1 : place + 2]
-            if run == 1 and place and pause is not None:
+            following = messages[index + 1 : index + 2]
+            if run == 1 and index and pause is not None:
                 self.replies.add(int(pause), is_ai=is_ai(message))
             if not following or _sender(following[0]) != _sender(message):
                 self.runs.add(run, is_ai=is_ai(message))
@@ -331,8 +331,8 @@ def _stages(counts: _Counts) -> Iterator[StageFigures]:
         exports.add(summary.stages()[0])
     alike: dict[tuple[int, str], Counts] = {}
     for steps in counts.steps:
-        for place, step in enumerate(steps):
-            alike.setdefault((place, step.name), Counts(step.name)).add(step)
+        for index, step in enumerate(steps):
+            alike.setdefault((index, step.name), Counts(step.name)).add(step)
     steps_in_order = (stage for _, stage in sorted(alike.items(), key=itemgetter(0)))
     examples = (
         sum_of(counts.stages, "Examples", unit) for unit in ("messages", "sessions")

@@ -58,15 +58,15 @@ def columns(
         parts.append(_line(_LEFT, y, _WIDTH, y, "grid"))
         parts.append(_text(_LEFT - 6, y + 4, number(value), anchor="end"))
     every = -(-len(labels) // _MAX_LABELS) or 1
-    for place, label in enumerate(labels):
-        x = _LEFT + place * slot
+    for index, label in enumerate(labels):
+        x = _LEFT + index * slot
         y = float(_HEIGHT - _BOTTOM)
         for color, (_, values) in enumerate(series, 1):
-            height = plot_height * values[place] / most
+            height = plot_height * values[index] / most
             y -= height
             if height:
                 parts.append(_rectangle(x + slot * 0.08, y, slot * 0.84, height, color))
-        if place % every == 0:
+        if index % every == 0:
             middle = min(x + slot / 2, _WIDTH - _LABEL_WIDTH / 2 * len(label))
             parts.append(_text(middle, _HEIGHT - 6, label, anchor="middle"))
     if len(series) > 1:
@@ -85,8 +85,8 @@ def bars(rows: Sequence[Bar], *, description: str, most: float | None = None) ->
     left, right = 150, 60
     scale = (_WIDTH - left - right) / most
     parts = []
-    for place, row in enumerate(rows):
-        y = place * _ROW + 4
+    for index, row in enumerate(rows):
+        y = index * _ROW + 4
         middle = y + _ROW / 2 - 4
         label = _shortened(row.label)
         parts.append(_text(left - 8, middle + 4, label, anchor="end", color="ink"))

@@ -38,8 +38,8 @@ def _lines() -> Iterator[_Line]:
     scenes = read_scenes("tortoise_and_hare.txt")
     for number, (title, lines) in enumerate(scenes.items()):
         begins = _BEGINS + number * _BETWEEN_TALKS
-        for place, line in enumerate(lines):
-            moment = begins + place * _BETWEEN_MESSAGES
+        for index, line in enumerate(lines):
+            moment = begins + index * _BETWEEN_MESSAGES
             yield _Line(title, begins, moment, line.speaker, line.text)
 
 

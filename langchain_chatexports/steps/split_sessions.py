@@ -75,15 +75,15 @@ class SplitSessions(SessionTransform):
 
     def _held_by_replies(self, messages: Sequence[BaseMessage]) -> list[bool]:
         """Return for each message whether a reply prevents a split before it."""
-        places: dict[str, int] = {}
+        indexes: dict[str, int] = {}
         opened = [0] * (len(messages) + 1)
         for index, message in enumerate(messages):
-            answered = places.get(_reply_to(message))
+            answered = indexes.get(_reply_to(message))
             if answered is not None and self._is_recent(messages[answered], message):
                 opened[answered + 1] += 1
                 opened[index + 1] -= 1
             for message_id in _ids(message):
-                places.setdefault(message_id, index)
+                indexes.setdefault(message_id, index)
         held, depth = [], 0
         for change in opened[:-1]:
             depth += change

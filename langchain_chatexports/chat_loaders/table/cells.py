@@ -298,8 +298,8 @@ def _csv_cells(
     """Yield rows; `None` for a row without text, or with more cells than the header."""
     names = form.header
     chosen = chosen_columns(file, names, given, are_names=False)
-    places = {part: names.index(name) for part, name in chosen.items()}
-    needed = max(places[part] for part in places.keys() & {"conversation", "text"})
+    indexes = {part: names.index(name) for part, name in chosen.items()}
+    needed = max(indexes[part] for part in indexes.keys() & {"conversation", "text"})
     with (
         file.open() as source,
         io.TextIOWrapper(
@@ -310,7 +310,7 @@ def _csv_cells(
             _csv_rows(text, form.delimiter), form.before_header + 1, None
         ):
             if row and len(row) > needed and not any(row[len(names) :]):
-                yield {part: row[at] for part, at in places.items() if at < len(row)}
+                yield {part: row[at] for part, at in indexes.items() if at < len(row)}
             elif row != []:
                 yield None
 

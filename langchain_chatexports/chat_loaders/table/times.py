@@ -173,7 +173,7 @@ class DateOrders:
     def __init__(self, chosen: str | None) -> None:
         self._chosen = chosen
         self._stamps: list[DateStamp] = []
-        self._places: dict[tuple[int, ...], int] = {}
+        self._indexes: dict[tuple[int, ...], int] = {}
         self._runs: list[int] = []
         self._counts: Counter[int] = Counter()
         self._has_slashes = False
@@ -185,12 +185,12 @@ class DateOrders:
         if stamp is None or stamp.first > _MAX_DAY:
             return
         self._has_slashes = self._has_slashes or "/" in time
-        place = self._places.setdefault(stamp[:3], len(self._stamps))
-        if place == len(self._stamps):
+        index = self._indexes.setdefault(stamp[:3], len(self._stamps))
+        if index == len(self._stamps):
             self._stamps.append(stamp)
-        self._counts[place] += 1
-        if not self._runs or self._runs[-1] != place:
-            self._runs.append(place)
+        self._counts[index] += 1
+        if not self._runs or self._runs[-1] != index:
+            self._runs.append(index)
 
     def find(self, path: Path) -> Order | None:
         """Return the order; `None` if no time needs it.

@@ -46,10 +46,10 @@ def chat_files(files: Iterable[ExportFile]) -> Iterator[ExportFile]:
 
     A zip contains the attachments of a chat as well, which may also be texts.
     """
-    places: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = defaultdict(list)
+    by_folder: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = defaultdict(list)
     for file in files:
-        places[file.part, file.folders].append(file)
-    for group in places.values():
+        by_folder[file.part, file.folders].append(file)
+    for group in by_folder.values():
         framed = [file for file in group if is_framed(file)]
         is_unpacked = any(file.name.lower() in _UNNAMED for file in framed)
         has_attachments = is_unpacked or (framed and is_in_zip(framed[0]))

@@ -181,9 +181,11 @@ def _period(found: re.Match[str], group: str) -> tuple[int, int] | None:
     text, offset = found[group], found.start(group)
     # `\b` does not work: the vowel signs of many scripts are not letters.
     letters = [char.isalpha() for char in (" ", *text, " ")]
-    places = range(len(text) + 1)
-    starts = [i for i in places[:-1] if letters[i + 1] and not letters[i]]
-    ends = [i for i in places[1:] if not letters[i + 1] and not text[i - 1].isspace()]
+    positions = range(len(text) + 1)
+    starts = [i for i in positions[:-1] if letters[i + 1] and not letters[i]]
+    ends = [
+        i for i in positions[1:] if not letters[i + 1] and not text[i - 1].isspace()
+    ]
     spans = [(start, end) for start in starts for end in ends if start < end]
     for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
         if is_after_noon(text[start:end]) is not None:

@@ -109,8 +109,8 @@ class Records:
                 tail += [] if record.tail is None else [record.tail]
             self._end(tail)
         return [
-            None if place in foreign else day_of(stamp, orders[layout].order)
-            for place, (stamp, layout) in enumerate(self.dates)
+            None if index in foreign else day_of(stamp, orders[layout].order)
+            for index, (stamp, layout) in enumerate(self.dates)
         ]
 
     def _read(self, lines: Iterable[str], check_count: Callable[[int], object]) -> None:
@@ -118,7 +118,7 @@ class Records:
             (number, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
             for number, pattern in enumerate(one.pattern for one in self.layouts)
         ]
-        places: dict[tuple[str, int], int] = {}
+        indexes: dict[tuple[str, int], int] = {}
         tail: list[str] = []
         last = -1
         for number, line in enumerate(lines, 1):
@@ -135,17 +135,17 @@ class Records:
                 continue
             if tail:
                 self._end(tail)
-            place = places.setdefault((date, layout), len(self.dates))
-            if place == len(self.dates):
+            index = indexes.setdefault((date, layout), len(self.dates))
+            if index == len(self.dates):
                 stamp = DateStamp.parse(plain_text(date), number)
                 self.dates.append((stamp, layout))
-            if place != last:
-                self.runs.append(place)
-                last = place
+            if index != last:
+                self.runs.append(index)
+                last = index
             if len(self.records) % _CHECKED == 0:
                 check_count(len(self.records))
             end = found.end()
-            self.records.append(Record(place, seconds, line[:end], line[end:]))
+            self.records.append(Record(index, seconds, line[:end], line[end:]))
         self._end(tail)
 
     def _end(self, lines: list[str]) -> None:

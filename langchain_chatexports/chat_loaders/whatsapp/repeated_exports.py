@@ -56,9 +56,9 @@ class _MergedChat:
         self._places: dict[tuple[_Key, bool], list[tuple[int, int]]] = defaultdict(list)
         self._typed: list[int] = []
         arrival = _NEVER
-        for place, row in enumerate(newest.messages):
+        for index, row in enumerate(newest.messages):
             arrival = max(arrival, _moment(row))
-            self._add(row, (arrival, (place,)), newest)
+            self._add(row, (arrival, (index,)), newest)
 
     def add_export(self, older: Chat) -> bool:
         """Add an older export, and return whether it is of this chat."""
@@ -69,9 +69,9 @@ class _MergedChat:
         # Unpaired messages of the common period are paired with edited or deleted
         # messages of the same sender and time.
         unpaired = {
-            place: (row.sender, _REWRITTEN)
-            for place, row in enumerate(older.messages)
-            if place not in pairs and _is_typed(row) and row.sender
+            index: (row.sender, _REWRITTEN)
+            for index, row in enumerate(older.messages)
+            if index not in pairs and _is_typed(row) and row.sender
         }
         self._pair(older, pairs, unpaired)
         for row, order in list(self._placed(older, pairs)):
@@ -82,17 +82,17 @@ class _MergedChat:
 
     def finished(self) -> Chat:
         """Return the chat with the messages of all exports in order."""
-        places = sorted(range(len(self._rows)), key=self._orders.__getitem__)
-        self._chat.messages = [self._rows[place] for place in places]
+        indexes = sorted(range(len(self._rows)), key=self._orders.__getitem__)
+        self._chat.messages = [self._rows[index] for index in indexes]
         return self._chat
 
     def _add(self, row: Message, order: _Order, chat: Chat) -> None:
-        place, moment = len(self._rows), _moment(row)
+        index, moment = len(self._rows), _moment(row)
         self._rows.append(row)
         self._orders.append(order)
         if moment == _NEVER:
             return
-        held, is_exact = (moment, place), chat.has_seconds
+        held, is_exact = (moment, index), chat.has_seconds
         insort(self._places[_key(row), is_exact], held)
         if row.kind == "unsent" or row.extra.get("edited"):
             insort(self._places[(row.sender, _REWRITTEN), is_exact], held)
@@ -102,13 +102,13 @@ class _MergedChat:
     def _pair(self, older: Chat, pairs: dict[int, int], keys: dict[int, _Key]) -> None:
         """Pair messages of the older export with messages of the same key and time."""
         # Pair the earliest first, or an equal message a second later stays unpaired.
-        moments = ((_moment(older.messages[place]), place) for place in keys)
+        moments = ((_moment(older.messages[index]), index) for index in keys)
         timed = sorted(one for one in moments if one[0] != _NEVER)
         taken = set(pairs.values())
         next_of: dict[tuple[_Key, bool], int] = {}
-        for moment, place in timed:
+        for moment, index in timed:
             for is_exact in (True, False):
-                key = (keys[place], is_exact)
+                key = (keys[index], is_exact)
                 held = self._places.get(key, [])
                 earliest = moment // _MINUTE * _MINUTE
                 latest = earliest + _MINUTE - 1
@@ -120,14 +120,14 @@ class _MergedChat:
                     at += 1
                 next_of[key] = at
                 if at < len(held) and held[at][0] <= latest:
-                    pairs[place] = held[at][1]
-                    taken.add(pairs[place])
+                    pairs[index] = held[at][1]
+                    taken.add(pairs[index])
                     break
 
     def _is_of_one_chat(self, older: Chat, pairs: dict[int, int]) -> bool:
         if len(pairs) == len(older.messages) == len(self._rows):
             return True
-        equal = [older.messages[place] for place in pairs]
+        equal = [older.messages[index] for index in pairs]
         senders = [row.sender for row in equal if _is_typed(row)]
         named = (title for title in (self._chat.title, older.title) if title)
         is_of_several = len(set(senders)) >= _MIN_SENDERS or {
@@ -154,14 +154,14 @@ class _MergedChat:
         that follows if both arrived in the same second.
         """
         following = [_NEVER]
-        for place in range(len(older.messages) - 1, -1, -1):
-            partner = pairs.get(place)
+        for index in range(len(older.messages) - 1, -1, -1):
+            partner = pairs.get(index)
             following.append(
                 following[-1] if partner is None else self._orders[partner][0]
             )
         order: _Order = (_NEVER, (_LAST,))
-        for place, row in enumerate(older.messages):
-            moment, partner = _moment(row), pairs.get(place)
+        for index, row in enumerate(older.messages):
+            moment, partner = _moment(row), pairs.get(index)
             if partner is not None:
                 order = self._orders[partner]
                 if self._rows[partner].kind == "media" and row.kind == "text":
@@ -169,9 +169,9 @@ class _MergedChat:
                     self._rows[partner] = row
                 continue
             if moment > order[0]:
-                is_before_next = following[-1 - place] == moment
+                is_before_next = following[-1 - index] == moment
                 order = moment, (_FIRST if is_before_next else _LAST,)
-            yield row, (order[0], (*order[1][:_MAX_NESTING], place))
+            yield row, (order[0], (*order[1][:_MAX_NESTING], index))
 
 
 def _key(row: Message) -> _Key:

@@ -149,7 +149,7 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
         return found[0]
     if found:
         listed = ", ".join(f"{m.name} ({m.created_at:%Y-%m-%d})" for m in found)
-        msg = f"{len(found)} models can be called {name!r}: {listed}. Give its id."
+        msg = f"{len(found)} models match {name!r}: {listed}. Give its id."
         raise LocalServerError(msg)
     nearest = did_you_mean([name], {form for m in models for form in m.short_forms()})
     listed = ", ".join(model.name for model in models) or "none"

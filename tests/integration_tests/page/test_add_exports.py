@@ -86,7 +86,7 @@ def test_what_was_not_sent_whole_when_the_page_was_left_is_said(
     person.see("Copying")
     person.go("talk")
     person.go("")
-    person.see("The upload is incomplete. Add it again, and wait for its end.")
+    person.see("The upload is incomplete. Add it again, and wait until it ends.")
     assert "Copying" not in person.text
 
 

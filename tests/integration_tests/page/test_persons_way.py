@@ -147,7 +147,7 @@ def _talk(person: Browser) -> None:
 def _take_elsewhere(person: Browser, folder: Path) -> None:
     person.go("manage")
     person.see("The voice of Harry Potter")
-    person.click("Take elsewhere")
+    person.click("Export this model")
     field = person.write("New folder", "")
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys(str(folder))

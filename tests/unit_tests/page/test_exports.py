@@ -92,7 +92,7 @@ def test_a_file_that_was_cut_off_is_told_from_what_is_no_export(
     _drop(exports, cut)
     (card,) = exports.cards
     assert card.work.error is not None
-    assert card.work.error.sentence.one.startswith("This file is damaged or not whole")
+    assert card.work.error.sentence.one.startswith("This file is damaged or incomplete")
 
 
 @pytest.mark.parametrize(

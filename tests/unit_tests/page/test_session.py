@@ -180,8 +180,8 @@ def test_a_training_that_is_stopped_while_the_server_starts_is_not_ordered(
     session.stop_preparing()
     assert (was_preparing, session.is_preparing_training) == (True, False)
     go_on.set()
-    session.ordering.join(_SECONDS)
-    assert session.ordering.error is None
+    session.job_work.join(_SECONDS)
+    assert session.job_work.error is None
     assert session.jobs() == []
 
 
@@ -194,7 +194,7 @@ def test_a_base_is_downloaded_with_progress_before_a_training(
     def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
         with watch("MB", lambda: 7, 2610):
             seen.append(
-                (base.id, str(session.ordering.what), session.ordering.progress)
+                (base.id, str(session.job_work.title), session.job_work.progress)
             )
         check()
         session.stop_preparing()
@@ -209,7 +209,7 @@ def test_a_base_is_downloaded_with_progress_before_a_training(
     choice = session.choose_base(session.data)
     assert not choice.base.is_default
     assert session.train("Qwen/Qwen3.5-0.8B")
-    session.ordering.join(_SECONDS)
+    session.job_work.join(_SECONDS)
     assert seen == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
 
 
@@ -331,10 +331,10 @@ def test_a_training_that_never_became_a_job_can_be_tried_again(
 
     monkeypatch.setattr(f"{PageSession.__module__}.create_job", create)
     assert session.train(None)
-    session.ordering.join(_SECONDS)
-    assert "The local server ended unexpectedly" in str(session.ordering.error)
-    assert session.can_order_again
+    session.job_work.join(_SECONDS)
+    assert "The local server ended unexpectedly" in str(session.job_work.error)
+    assert session.can_create_again
     server.is_running = True
-    assert session.order_again()
-    session.ordering.join(_SECONDS)
-    assert (session.found, session.can_order_again) == (event, False)
+    assert session.create_again()
+    session.job_work.join(_SECONDS)
+    assert (session.found, session.can_create_again) == (event, False)

@@ -21,7 +21,7 @@ def test_one_thing_is_done_at_a_time() -> None:
     assert work.start(later("Reading"), wait)
     assert work.is_running
     assert not work.start(later("Again"), lambda: None)
-    assert str(work.what) == "Reading"
+    assert str(work.title) == "Reading"
     go_on.set()
     work.join(60)
     assert not work.is_running

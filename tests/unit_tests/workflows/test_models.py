@@ -33,7 +33,7 @@ def test_a_beginning_must_be_of_one_model(tmp_path: Path) -> None:
     name = keep_model(tmp_path, "1" * 12, person="Jonas")
     keep_model(tmp_path, "2" * 12, person="Jona")
     assert find_tuned("jonas", tmp_path).name == name
-    with pytest.raises(LocalServerError, match="2 models can be called 'jo'"):
+    with pytest.raises(LocalServerError, match="2 models match 'jo'"):
         find_tuned("jo", tmp_path)
 
 

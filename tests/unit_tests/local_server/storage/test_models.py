@@ -53,7 +53,7 @@ def test_a_whole_name_comes_before_the_beginning_of_another(root: Path) -> None:
 
 
 def test_a_name_of_several_models_is_an_error_that_lists_them(root: Path) -> None:
-    with pytest.raises(LocalServerError, match="2 models can be called 'tort'") as told:
+    with pytest.raises(LocalServerError, match="2 models match 'tort'") as told:
         find_model("tort", root)
     assert "tortoise:97c300000001 (2023-" in str(told.value)
     assert "tortoise:97d300000002 (2023-" in str(told.value)
