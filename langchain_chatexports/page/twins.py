@@ -1,7 +1,7 @@
 """Find chats that two phones exported, under other names of the same people.
 
-Loaders join exports of one chat by names and texts. Each phone has its own names: one's
-own, and the other person's as in its address book. Then only texts and times agree.
+Loaders join exports of one chat by names and texts. On each phone the other person has
+the name of its address book. Then only texts and times agree.
 """
 
 from collections import Counter, defaultdict
