@@ -367,8 +367,10 @@ def read_exports(
     try:
         return read(exports, *given)
     except SenderNotFoundError as error:
-        known = {name for export in exports for name in export.loader.names_found}
-        known.update(error.senders)
+        # Titles of chats may begin like a sender's name.
+        known = error.senders or {
+            name for export in exports for name in export.loader.names_found
+        }
         choice = correct_names(given[0], exports)
         meant = (choice, matching_names(ai, known, exports))
         if meant == given:

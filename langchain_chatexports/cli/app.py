@@ -50,7 +50,8 @@ def main(
     """From your own message exports to a chat model, on your own machine."""
     if version:
         typer.echo(__version__)
-    elif context.invoked_subcommand is None:
+        raise typer.Exit
+    if context.invoked_subcommand is None:
         typer.echo(context.get_help())
     del debug  # `run` reads it from the arguments, at any position.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import islice
@@ -225,13 +226,21 @@ def _row(time: datetime | None, hit: Hit, line: ChatLine) -> tuple[str, str, str
 
 def _excerpt(hit: Hit, line: ChatLine) -> str:
     """Return a message on one line, from a little before the first matching word."""
-    text = one_line(line.text)
-    found = (text.lower().find(word.lower()) for word in hit.marked)
+    # The words are those of the index, which are composed.
+    text = one_line(unicodedata.normalize("NFC", line.text))
+    found = (_find(text.lower(), word.lower()) for word in hit.marked)
     position = min((at for at in found if at >= 0), default=0)
     if position <= _BEFORE_THE_WORD:
         return text
     cut = text.rfind(" ", 0, position - _BEFORE_THE_WORD) + 1
     return f"… {text[cut:]}" if cut else text
+
+
+def _find(text: str, words: str) -> int:
+    """Return the position of a word or phrase; -1 if it is not there."""
+    at = text.find(words)
+    # In scripts without spaces, a phrase is marked as pairs of letters.
+    return at if at >= 0 else text.find(words.split(maxsplit=1)[0])
 
 
 def _as_json(hit: Hit, line: ChatLine) -> dict[str, Any]:

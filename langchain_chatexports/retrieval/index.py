@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from threading import RLock
 from typing import NamedTuple
@@ -43,6 +43,7 @@ from langchain_chatexports.retrieval.search import (
     chat_of,
     make_filters,
     marked_words,
+    ranked_windows,
     stored_chat,
     stored_lines,
 )
@@ -305,14 +306,14 @@ class ChatIndex:
     ) -> Iterator[Hit]:
         """Yield windows, those with a message that has all words first."""
         terms = expression.terms
-        search = partial(by_words, self._connection, filters=filters)
-        for row in search(expression.all_terms, limit=_MAX_CHECKED):
+        found = ranked_windows(self._connection, expression.all_terms, filters)
+        for row in islice(found, _MAX_CHECKED):
             marked = marked_words(self._connection, terms, row.window)
             if len(terms) in map(len, marked.values()):
                 hit = self._hit(row, terms, filters)
                 if hit.words == len(terms):
                     yield hit
-        for row in search(expression.text, limit=limit):
+        for row in by_words(self._connection, expression.text, filters, limit):
             yield self._hit(row, terms, filters)
 
     def _hit(self, ranked: Ranked, terms: Sequence[str], filters: Filters) -> Hit:

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -105,13 +105,10 @@ def make_filters(
     return Filters(people, chats, *bounds)
 
 
-def by_words(
-    connection: sqlite3.Connection, expression: str, filters: Filters, limit: int
-) -> list[Ranked]:
-    """Return the windows that match an expression, best first (BM25).
-
-    With a filter by people, windows in which they wrote a matching word come first.
-    """
+def ranked_windows(
+    connection: sqlite3.Connection, expression: str, filters: Filters
+) -> Iterator[Ranked]:
+    """Yield the windows that match an expression, best first (BM25)."""
     condition, values = filters.condition()
     cursor = connection.execute(
         "SELECT window.id, window.chat, start, stop, -bm25(words) FROM words "
@@ -119,7 +116,17 @@ def by_words(
         f"WHERE words MATCH ? AND {condition} ORDER BY bm25(words), window.id",
         (expression, *values),
     )
-    rows = (Ranked(*row) for row in cursor)
+    return (Ranked(*row) for row in cursor)
+
+
+def by_words(
+    connection: sqlite3.Connection, expression: str, filters: Filters, limit: int
+) -> list[Ranked]:
+    """Return the windows that match an expression, best first.
+
+    With a filter by people, windows in which they wrote a matching word come first.
+    """
+    rows = ranked_windows(connection, expression, filters)
     if filters.people is None:
         return [*islice(rows, limit)]
     theirs: list[Ranked] = []

@@ -18,12 +18,15 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.replies import replies_of
 from langchain_chatexports.datasets.trace import speaker_of
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.storage.files import training_examples
 from langchain_chatexports.local_server.storage.models import TunedModel
 from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.personas.reply_limits import ReplyLimits
+from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
@@ -155,19 +158,19 @@ def talk(
 def tuned_speaker(model: TunedModel) -> Speaker:
     """Return a tuned model of this machine as a speaker."""
     examples = training_examples(model)
-    learned = VoicePrompt.from_examples(examples)
+    replies = [one.reply for example in examples for one in replies_of(example)]
     # It has learned its examples, so earlier replies in its prompt do not help.
     voice = VoicePrompt(
         persona=model.prompt.system,
         label=model.prompt.label,
         k=0,
-        limits=learned.limits,
+        limits=ReplyLimits.of(replies),
     )
     return Speaker(
         model=model.name,
         base=model.base,
         voice=voice,
-        style=learned.style,
+        style=style_card(replies),
         tuned=model,
         exports=tuple(path for path in model.exports if path.exists()),
         examples=examples,

@@ -18,7 +18,8 @@ from tests.unit_tests.cli.conftest import Command
 
 
 def test_version_is_the_packages(chatexports: Command) -> None:
-    assert chatexports("--version").out.strip() == __version__
+    for more in ((), ("models",)):
+        assert chatexports("--version", *more).out.strip() == __version__
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.cli.conftest import Command
 
 
@@ -59,6 +60,20 @@ def test_the_beginning_of_a_name_is_enough(
     people = json.loads(chatexports("report", chats, "--ai", typed, "--json").out)
     speakers = {one["name"] for one in people["people"] if one["is_ai"]}
     assert speakers == {"Tortoise"}
+
+
+def test_the_title_of_a_chat_may_begin_like_a_name(
+    chatexports: Command, tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.ios().says("Mama", "Hello").says("Jonas", "Hi")
+    export = chat.says("Papa", "Hm").to_file(
+        tmp_path / "WhatsApp Chat - Mama & Papa.txt"
+    )
+    options = ("--with", "Jonas", "--ai", "mam", "--json")
+    done = chatexports("report", export, *options)
+    assert done.status == 0, done.err
+    people = json.loads(done.out)["people"]
+    assert [one["name"] for one in people if one["is_ai"]] == ["Mama"]
 
 
 @pytest.mark.parametrize("command", ["report", "prepare"])

@@ -56,6 +56,23 @@ def test_the_word_that_fits_is_shown_though_others_stand_before_it(
     assert lines(done)[0].endswith("I hop and then a carrot appeared")
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("café", "cafe\u0301"),
+        ('"天气好吗"', "天气好吗"),
+        ('"the carrot"', "the carrot"),
+    ],
+)
+def test_the_word_is_shown_however_it_is_written(
+    chatexports: Command, tmp_path: Path, query: str, said: str
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        database.chat("Hare").message(f"{'the car is here ' * 9}and {said}")
+    done = chatexports("search", query, "chat.db")
+    assert lines(done)[0].count("here") == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")
 def test_times_are_local_and_the_zone_is_named(
     chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
