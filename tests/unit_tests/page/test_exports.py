@@ -287,6 +287,8 @@ def test_a_chat_that_two_phones_exported_is_found_by_its_texts(
     assert pair.not_learned("Petra").title == "Mum"
     assert pair.not_learned("Mum").title == "Jo K"
     assert pair.not_learned("") == pair.other
+    for name in ("Mum", "Jo K"):
+        assert pair.not_learned("", [name]).title != name
 
 
 @pytest.mark.parametrize(
