@@ -302,8 +302,9 @@ class ExportList:
         for other in [one for one in self.cards if one is not shown]:
             # The other card became a part of this export.
             if other.export and set(other.paths) <= set(export.paths):
-                names = dict.fromkeys([*other.skipped_files, *shown.skipped_files])
-                shown.skipped_files = list(names)
+                for name in ("skipped_files", "warnings"):
+                    texts = dict.fromkeys(getattr(other, name) + getattr(shown, name))
+                    setattr(shown, name, list(texts))
                 self.cards.remove(other)
         shown.name = ", ".join(path.name for path in export.paths)
         shown.paths, shown.export = export.paths, export

@@ -164,14 +164,16 @@ def _show_job(session: PageSession, job: KeptJob, now: list[LocalData]) -> None:
     title = job.person or job.base_model
     sets = now[0].sets_of(job.id)
 
-    def look() -> KeptJob:
-        return next((j for j in now[0].jobs if j.id == job.id), job)
+    def look() -> str:
+        jobs = now[0].jobs
+        current = next((other for other in jobs if other.id == job.id), job)
+        return state_text(session, current, jobs)
 
     @ui.refreshable
     def state() -> None:
         text(
             facts(
-                state_text(session, look(), now[0].jobs),
+                look(),
                 job.base_model,
                 moment(job.created_at),
                 _("Its examples: {size}", size=_size(sets)),

@@ -213,8 +213,9 @@ class PageSession:
     def _options(self) -> PrepareOptions:
         """Return the options of the choice; of two phones' chats one is learned."""
         voice, twins = self.choice.voice, self.read.twins if self.read else []
-        left_out = tuple(pair.not_learned(voice).id for pair in twins)
-        chats = replace(self.choice.chats, exclude=left_out)
+        chats = self.choice.chats
+        left_out = (pair.not_learned(voice, chats.include).id for pair in twins)
+        chats = replace(chats, exclude=tuple(left_out))
         return PrepareOptions(ai=(voice,) if voice else (), chats=chats)
 
     def prepare(self) -> bool:

@@ -231,8 +231,7 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
         classes="quiet",
     )
     for is_of_training, points in lines.items():
-        ends = points[0][1], points[-1][1]
-        first, latest = (current().number(loss, 1) for loss in ends)
+        first, latest = (current().number(loss, 1) for loss in mean_ends(points))
         if is_of_training:
             words = _(
                 "With the examples: {first} at first, {latest} last.",
@@ -254,6 +253,13 @@ def averaged(points: _Points) -> _Points:
     size = -(-len(points) // _MAX_POINTS)
     groups = [points[place : place + size] for place in range(0, len(points), size)]
     return [(group[-1][0], fmean(loss for _step, loss in group)) for group in groups]
+
+
+def mean_ends(points: _Points) -> tuple[float, float]:
+    """Return the mean loss of the first and of the last fifth of the points."""
+    losses = [loss for _step, loss in points]
+    count = max(1, len(losses) // 5)
+    return fmean(losses[:count]), fmean(losses[-count:])
 
 
 def curve(points: _Points, last: int, lowest: float, highest: float) -> str:

@@ -5,7 +5,7 @@ the name of its address book. Then only texts and times agree.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -35,10 +35,17 @@ class Twins(NamedTuple):
     one: TwinChat
     other: TwinChat
 
-    def not_learned(self, voice: str | None) -> TwinChat:
-        """Return the chat to leave out; the one with the voice is learned."""
-        is_of_other = voice in self.other.people and voice not in self.one.people
-        return self.one if is_of_other else self.other
+    def not_learned(self, voice: str | None, people: Iterable[str] = ()) -> TwinChat:
+        """Return the chat to leave out; learned is the one with the voice and people.
+
+        `people` are those whose chats are chosen; empty for all.
+        """
+        chosen = {*people}
+
+        def fit(chat: TwinChat) -> tuple[bool, int]:
+            return voice in chat.people, len(chat.people & chosen)
+
+        return self.one if fit(self.other) > fit(self.one) else self.other
 
 
 class TwinFinder:

@@ -50,10 +50,10 @@ class Work:
 
     @contextmanager
     def watch(
-        self, title: str, done: Callable[[], int], total: int | None
+        self, unit: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
         """Show progress while a block runs, as `watch` of workflows."""
-        self.count(done, total, title)
+        self.count(done, total, unit)
         self._started = time.monotonic()
         try:
             yield

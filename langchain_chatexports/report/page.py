@@ -144,7 +144,7 @@ def _facts(report: ExportReport, *, with_examples: bool) -> list[tuple[str, str]
 def _source(source: SourceFigures) -> _Row:
     return (
         source.name,
-        PLATFORM_NAMES.get(source.platform) or _("A table"),
+        _app(source.platform),
         source.owner or _("not known"),
         _day(source.first),
         _day(source.last),
@@ -152,6 +152,11 @@ def _source(source: SourceFigures) -> _Row:
         source.found,
         source.kept,
     )
+
+
+def _app(platform: str) -> str:
+    name = PLATFORM_NAMES.get(platform, platform.replace("_", " "))
+    return _("A table") if platform == "table" else name
 
 
 def _stage(stage: StageFigures) -> _Row:

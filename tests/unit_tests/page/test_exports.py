@@ -141,6 +141,17 @@ def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) ->
     assert (card.summary.sessions, card.summary.kept) == (3, 6)
 
 
+def test_notes_of_a_card_stay_when_another_chat_joins_it(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    for name in ("Ann", "Ben"):
+        chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
+        _drop(exports, chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt"), name)
+        exports.cards[0].warnings.append(f"{name} is odd.")
+    (card,) = exports.cards
+    assert card.warnings == ["Ann is odd.", "Ben is odd."]
+
+
 def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     _drop(exports, chats)
@@ -276,6 +287,8 @@ def test_a_chat_that_two_phones_exported_is_found_by_its_texts(
     assert pair.not_learned("Petra").title == "Mum"
     assert pair.not_learned("Mum").title == "Jo K"
     assert pair.not_learned("") == pair.other
+    for name in ("Mum", "Jo K"):
+        assert pair.not_learned("", [name]).title != name
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from langchain_chatexports.page import train
 from langchain_chatexports.page.choose import _label, masked
 from langchain_chatexports.page.manage import source_in_words
 from langchain_chatexports.page.session import PageSession, training_text
-from langchain_chatexports.page.train import averaged, curve
+from langchain_chatexports.page.train import averaged, curve, mean_ends
 from langchain_chatexports.workflows.bases import find_base
 
 
@@ -68,6 +68,12 @@ def test_who_has_no_model_yet_reads_how_far_the_training_is(
     jobs: list[KeptJob], *, is_ordered: bool, said: str
 ) -> None:
     assert str(training_text(jobs, is_ordered=is_ordered) or "") == said
+
+
+def test_losses_are_means_of_the_first_and_last_steps() -> None:
+    losses = [4.0, 3.0, 3.5, 2.5, 2.0, 2.2, 1.9, 2.1, 1.0, 3.0]
+    assert mean_ends(list(enumerate(losses, 1))) == (3.5, 2.0)
+    assert mean_ends([(1, 4.0), (2, 3.0)]) == (4.0, 3.0)
 
 
 def test_a_training_that_waits_for_the_disk_says_so(

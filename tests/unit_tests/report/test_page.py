@@ -68,6 +68,10 @@ def test_names_are_in_the_page_unless_it_is_anonymous(
     assert "fenwick" not in hidden
 
 
+def test_an_app_without_a_name_of_ours_is_named_by_its_loader(page: str) -> None:
+    assert "<td>races</td>" in page
+
+
 def test_the_page_loads_nothing(page: str) -> None:
     assert not re.search(r"<script|<link|<img|<iframe|@import|//|\son\w+=", page)
 
