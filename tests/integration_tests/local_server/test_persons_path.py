@@ -36,6 +36,12 @@ _COMMAND = [sys.executable, "-m", "langchain_chatexports.cli"]
 _MARK = "MARKEDWORDS"
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walk deletes everything that is kept, which other tests may use."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def _run(*arguments: str | os.PathLike[str], stdin: str = "") -> str:
     done = subprocess.run(  # noqa: S603 - our own command.
         [*_COMMAND, *arguments],
