@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
+
+import pytest
 
 _LOCAL_COMMANDS = ("chat", "demo", "finetune", "models", "open", "serve")
 _NEEDS = {
@@ -22,3 +25,11 @@ collect_ignore = [
     if find_spec(module) is None
     for path in paths
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Bases are converted into a folder of the tests, and deleted there only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
