@@ -204,8 +204,9 @@ class Connection:
     def items(self, request: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
         """Yield the items of a list, each id once."""
         seen: set[str] = set()
-        with _read_as_expected():
-            for item in islice(self.send(request, limit=100, **arguments), _MAX_LISTED):
+        listed = self.send(request, limit=100, **arguments)
+        with _read_as_expected(TypeError):
+            for item in islice(listed, _MAX_LISTED):
                 name = getattr(item, "id", None)
                 if not isinstance(name, str):
                     raise UnreadableAnswerError
@@ -304,10 +305,10 @@ class Connection:
 
 
 @contextmanager
-def _read_as_expected() -> Iterator[None]:
+def _read_as_expected(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
-    except (AttributeError, JSONDecodeError, UnicodeDecodeError):
+    except (AttributeError, JSONDecodeError, UnicodeDecodeError, *others):
         # The SDK does not check whether an answer is a list.
         raise UnreadableAnswerError from None
 
