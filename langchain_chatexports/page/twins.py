@@ -15,7 +15,7 @@ _MINUTE = 60
 _MIN_CHARACTERS = 8
 _MIN_EQUAL = 5
 _MIN_SHARE = 0.2
-# Of a chat, those texts are compared whose hashes are the smallest.
+# Only the texts of a chat with the smallest hashes are compared.
 _MAX_COMPARED = 300
 
 
