@@ -107,5 +107,6 @@ def test_what_has_the_focus_or_is_chosen_can_be_read(
         person.assert_readable()
         person.click("Signal")
         person.see("Export the chat history, as JSON.")
+        wait(lambda: not person.all(".q-menu"))
     heights = [b.size["height"] for b in person.all("button") if b.is_displayed()]
     assert min(heights) >= 44
