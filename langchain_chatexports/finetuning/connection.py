@@ -306,9 +306,11 @@ class Connection:
 
 @contextmanager
 def _read_as_expected(*others: type[Exception]) -> Iterator[None]:
+    errors: tuple[type[Exception], ...]
+    errors = (AttributeError, JSONDecodeError, UnicodeDecodeError, *others)
     try:
         yield
-    except (AttributeError, JSONDecodeError, UnicodeDecodeError, *others):
+    except errors:
         # The SDK does not check whether an answer is a list.
         raise UnreadableAnswerError from None
 
